@@ -1,0 +1,242 @@
+"""What changes a training set: transformations of batches, and how many images of which class are added.
+
+The four geometric steps do what torchvision's RandomAdjustSharpness, RandomAutocontrast, ColorJitter(hue) and
+RandomHorizontalFlip do, but on whole batches, each image with its own draws.
+
+Shapes: B batch, H x W x C image with values in [0, 1], K classes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+
+from medaug_keras.training import Tensor, generator, subseed
+
+Batch = tuple[Tensor, Tensor]
+"""Images (B, H, W, C) in [0, 1] and targets (B, K), each row summing to 1."""
+
+
+# --- transformations of one batch ------------------------------------------------------------------
+
+
+def sharpen(images: Tensor, factor: float) -> Tensor:
+    """Blend each image with its smoothed copy: factor 0 smooths, 1 changes nothing, 2 sharpens.
+
+    The smoothing kernel is [1 1 1; 1 5 1; 1 1 1] / 13; border pixels stay as they are.
+    """
+    rows = images[:, :-2] + images[:, 1:-1] + images[:, 2:]
+    total = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
+    inner = images[:, 1:-1, 1:-1]
+    smooth = images.clone()
+    smooth[:, 1:-1, 1:-1] = (total + 4 * inner) / 13
+    return torch.lerp(smooth, images, factor).clamp_(0, 1)
+
+
+def autocontrast(images: Tensor) -> Tensor:
+    """Stretch every channel of every image to [0, 1]; a constant channel stays as it is."""
+    low = images.amin(dim=(1, 2), keepdim=True)
+    high = images.amax(dim=(1, 2), keepdim=True)
+    flat = high == low
+    stretched = ((images - low) / torch.where(flat, torch.ones_like(high), high - low)).clamp_(0, 1)
+    return torch.where(flat, images, stretched)
+
+
+def shift_hue(images: Tensor, turns: Tensor) -> Tensor:
+    """Turn the hue of RGB images (B, H, W, 3) by `turns` (B,), one a full circle. Grey pixels do not change."""
+    red, green, blue = images.unbind(-1)
+    value, _ = images.max(dim=-1)
+    chroma = value - images.amin(dim=-1)
+    grey = chroma == 0
+    divisor = torch.where(grey, torch.ones_like(chroma), chroma)
+    from_red, from_green, from_blue = ((value - channel) / divisor for channel in (red, green, blue))
+    sixths = torch.where(
+        value == red,
+        from_blue - from_green,
+        torch.where(value == green, 2 + from_red - from_blue, 4 + from_green - from_red),
+    )
+    hue = torch.where(grey, torch.zeros_like(sixths), (sixths / 6 + 1) % 1)
+    hue = (hue + turns[:, None, None]) % 1
+
+    def channel(n: int) -> Tensor:
+        k = (n + 6 * hue) % 6
+        return value - chroma * torch.minimum(k, 4 - k).clamp(0, 1)  # value times saturation is chroma
+
+    return torch.stack([channel(5), channel(3), channel(1)], dim=-1)
+
+
+def augmentation(
+    steps: Sequence[Mapping[str, Any]], *, seed: int, device: torch.device | str = "cpu"
+) -> Callable[[Tensor, Tensor], Batch]:
+    """The function (images, targets) -> (images, targets) that applies the steps in order to each batch.
+
+    `steps` are mappings with a `layer` and its settings: `sharpness`, `autocontrast`, `hue`, `horizontal_flip`, or a
+    Keras layer by its class name. Every image draws for itself, from a generator that belongs to `seed`.
+    """
+    draws = generator(seed, "augmentation", device)
+    functions = [_step(dict(step), draws, subseed(seed, f"augmentation {n}")) for n, step in enumerate(steps)]
+
+    def apply(images: Tensor, targets: Tensor) -> Batch:
+        for function in functions:
+            images, targets = function(images, targets)
+        return images, targets
+
+    return apply
+
+
+def _step(step: dict[str, Any], draws: torch.Generator, seed: int) -> Callable[[Tensor, Tensor], Batch]:
+    layer = step.pop("layer")
+    if layer in _OURS:
+        return _OURS[layer](draws, **step)
+    return _keras_step(layer, seed, **step)
+
+
+def _sometimes(draws: torch.Generator, probability: float, change: Callable[[Tensor], Tensor]) -> Any:
+    """Change each image of a batch with this probability; only those that are chosen are computed."""
+
+    def run(images: Tensor, targets: Tensor) -> Batch:
+        chosen = torch.rand(len(images), generator=draws, device=images.device) < probability
+        return torch.where(chosen[:, None, None, None], change(images), images), targets
+
+    return run
+
+
+def _sharpness(draws: torch.Generator, *, factor: float, probability: float) -> Any:
+    return _sometimes(draws, probability, lambda images: sharpen(images, factor))
+
+
+def _autocontrast(draws: torch.Generator, *, probability: float) -> Any:
+    return _sometimes(draws, probability, autocontrast)
+
+
+def _horizontal_flip(draws: torch.Generator, *, probability: float) -> Any:
+    return _sometimes(draws, probability, lambda images: images.flip(2))
+
+
+def _hue(draws: torch.Generator, *, delta: float) -> Any:
+    def run(images: Tensor, targets: Tensor) -> Batch:
+        if images.shape[-1] != 3:
+            return images, targets
+        turns = torch.rand(len(images), generator=draws, device=images.device) * (2 * delta) - delta
+        return shift_hue(images, turns), targets
+
+    return run
+
+
+_OURS: dict[str, Callable[..., Any]] = {
+    "sharpness": _sharpness,
+    "autocontrast": _autocontrast,
+    "hue": _hue,
+    "horizontal_flip": _horizontal_flip,
+}
+
+
+def _keras_step(name: str, seed: int, **settings: Any) -> Callable[[Tensor, Tensor], Batch]:
+    layer_class = getattr(keras.layers, name)
+    if name in ("RandomErasing", "RandAugment"):
+        settings["value_range"] = (0, 1)
+    if name == "RandomTranslation":
+        settings = {"height_factor": settings["factor"], "width_factor": settings["factor"]}
+    if name == "RandomZoom":
+        settings = {"height_factor": settings["factor"]}
+    layer = layer_class(**settings, seed=seed, data_format="channels_last")
+
+    def run(images: Tensor, targets: Tensor) -> Batch:
+        if name in ("MixUp", "CutMix"):
+            mixed = layer({"images": images, "labels": targets}, training=True)
+            return mixed["images"], mixed["labels"]
+        return layer(images, training=True), targets
+
+    return run
+
+
+# --- images added to a training set ----------------------------------------------------------------
+
+
+def class_counts(
+    total: int, class_sizes: np.ndarray, *, shares: str, class_order: np.ndarray | None = None
+) -> np.ndarray:
+    """How many of `total` images each class gets, (K,) integers that sum to `total`.
+
+    The shares are those of `class_weights`, rounded by largest remainder (ties to the lower class).
+    """
+    exact = total * class_weights(total, class_sizes, shares=shares, class_order=class_order)
+    counts = np.floor(exact).astype(np.int64)
+    order = np.argsort(-(exact - counts), kind="stable")
+    counts[order[: total - counts.sum()]] += 1
+    return counts
+
+
+def class_weights(
+    total: int, class_sizes: np.ndarray, *, shares: str, class_order: np.ndarray | None = None
+) -> np.ndarray:
+    """Share of each class among the added images, (K,) summing to 1.
+
+    `deficit`: N_max - N_c + 100 (the published code's formula). `inverse_frequency`: 1 / N_c. `proportional`: N_c.
+    `uniform`: equal. `water_fill`: the rarest classes are filled up to a common level.
+
+    `class_order` (K,) gives class c the weight of class class_order[c]: the published code lists its weights in the
+    order in which the classes first appear, and hands them to the classes 0 .. K - 1 (METHODS finding F5).
+    """
+    sizes = class_sizes.astype(np.float64)
+    if shares == "deficit":
+        weights = sizes.max() - sizes + 100
+    elif shares == "inverse_frequency":
+        weights = 1 / sizes
+    elif shares == "proportional":
+        weights = sizes
+    elif shares == "uniform":
+        weights = np.ones_like(sizes)
+    elif shares == "water_fill":
+        weights = _water_fill(total, sizes)
+    else:
+        raise ValueError(f"shares is {shares!r}, which is no rule")
+    if class_order is not None:
+        weights = weights[class_order]
+    return weights / weights.sum()
+
+
+def _water_fill(total: int, sizes: np.ndarray) -> np.ndarray:
+    ranked = np.sort(sizes)
+    for filled in range(1, len(ranked) + 1):  # the level when only the `filled` rarest classes get any
+        level = (total + ranked[:filled].sum()) / filled
+        if filled == len(ranked) or level <= ranked[filled]:
+            break
+    return np.maximum(0, level - sizes)
+
+
+def first_appearance(labels: np.ndarray) -> np.ndarray:
+    """The classes in the order in which they first appear in `labels`."""
+    classes, positions = np.unique(labels, return_index=True)
+    return classes[np.argsort(positions)]
+
+
+def labels_to_make(
+    labels: np.ndarray, num_classes: int, *, total: int, shares: str, class_order: str, draw: str, seed: int
+) -> np.ndarray:
+    """Labels (total,) of the images to add to a training set with these labels, sorted by class.
+
+    `draw` is `largest_remainder` (exact shares) or `multinomial` (every label drawn for itself).
+    """
+    sizes = np.bincount(labels, minlength=num_classes)
+    order = first_appearance(labels) if class_order == "first_appearance" else None
+    if draw == "largest_remainder":
+        counts = class_counts(total, sizes, shares=shares, class_order=order)
+    else:
+        weights = class_weights(total, sizes, shares=shares, class_order=order)
+        counts = np.random.default_rng(subseed(seed, "class choice")).multinomial(total, weights)
+    return np.repeat(np.arange(num_classes), counts)
+
+
+def copies(labels: np.ndarray, wanted: np.ndarray, *, seed: int) -> np.ndarray:
+    """Indices of training images to copy, one for each label in `wanted`: none twice before all of its class were."""
+    rng = np.random.default_rng(subseed(seed, "copies"))
+    chosen = np.empty(len(wanted), dtype=np.int64)
+    for label in np.unique(wanted):
+        places = np.flatnonzero(wanted == label)
+        members = np.flatnonzero(labels == label)
+        rounds = -(-len(places) // len(members))
+        chosen[places] = np.concatenate([rng.permutation(members) for _ in range(rounds)])[: len(places)]
+    return chosen

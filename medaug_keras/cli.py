@@ -1,0 +1,438 @@
+"""The command line: `python -m medaug_keras STUDY.yaml` and its other verbs.
+
+Checking, planning and help import neither Keras nor Torch, so that they answer at once.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from medaug_keras import data
+from medaug_keras.plan import Plan, Source, Task, plan
+from medaug_keras.reading import StudyError, read, schema
+from medaug_keras.spec import Study, dump
+from medaug_keras.store import Store
+
+DONE, SOME_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
+FILTERS = ("dataset", "arm", "sampling", "replicate")
+
+
+class RequestError(Exception):
+    """What is asked cannot be done; the message says why and what to ask instead."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0] not in VERBS and not words[0].startswith("-"):
+        words.insert(0, "run")
+    options = _parser().parse_args(words)
+    try:
+        return VERBS[options.verb](options)
+    except (StudyError, RequestError, data.DataError) as error:
+        print(error, file=sys.stderr)
+        return WRONG_REQUEST
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output is gone, as after `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+# --- verbs -----------------------------------------------------------------------------------------
+
+
+def _run(options: argparse.Namespace) -> int:
+    study, whole, chosen = _planned(options)
+    store = Store(options.results)
+    _make_folder(options.results)
+    os.environ["OMP_NUM_THREADS"] = "1"  # of every worker: two tasks side by side beat one on two cores
+    from medaug_keras import engine
+    from medaug_keras.progress import Progress, duration
+
+    done = {name for name in chosen.tasks if store.is_done(name)}
+    pages = _Pages(options)
+    started = time.monotonic()
+    progress = Progress(
+        chosen,
+        done=done,
+        pace=engine.seconds_per_image(whole, store),
+        workers=options.workers,
+        quiet=options.quiet,
+    )
+    if not options.quiet:
+        print(f"{study.title}: {len(chosen.tasks)} tasks, {len(done)} done already", file=sys.stderr)
+
+    def listen(event: engine.Event) -> None:
+        progress(event)
+        if event.what in ("done", "failed"):
+            pages.changed()
+
+    with progress:
+        summary = engine.run(chosen, store, workers=options.workers, listen=listen)
+    pages.finish()
+    spent = duration(time.monotonic() - started)
+    if summary.interrupted:
+        print(f"Interrupted after {spent}. What is finished stays; the same command goes on.", file=sys.stderr)
+        return INTERRUPTED
+    report = _render(options, study, whole, store)
+    if not options.quiet:
+        _say_end(options, summary, spent, report)
+    for name, why in summary.failed.items():
+        if options.quiet:
+            print(f"{chosen.tasks[name].title}: {why}", file=sys.stderr)
+    return SOME_FAILED if summary.failed or summary.blocked else DONE
+
+
+def _check(options: argparse.Namespace) -> int:
+    study = _read(options)
+    problems = []
+    for name in study.datasets:
+        try:
+            _source(study, name, options)
+        except data.DataError as error:
+            problems.append(f"{options.study}: datasets.{name}: {error}")
+    if problems:
+        print("\n".join(problems), file=sys.stderr)
+        return WRONG_REQUEST
+    runs = len(plan(study, _sources(study, options)).cells)
+    print(f"{options.study}: nothing wrong; {len(study.datasets)} data sets, {len(study.arms)} arms, {runs} runs.")
+    return DONE
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from medaug_keras import engine
+    from medaug_keras.progress import duration
+
+    study, whole, chosen = _planned(options)
+    store = Store(options.results)
+    outcomes = store.outcomes(chosen)
+    pace = engine.seconds_per_image(whole, store)
+    to_do = {name: task for name, task in chosen.tasks.items() if outcomes[name].state != "done"}
+    seconds = engine.expected_seconds(to_do, pace)
+    if options.json:
+        tasks = [
+            {
+                "task": name,
+                "kind": task.kind,
+                "title": task.title,
+                "dataset": task.dataset,
+                "replicate": task.replicate,
+                "state": outcomes[name].state,
+                "reason": outcomes[name].reason,
+                "images": task.images,
+                "seconds": engine.expected_seconds({name: task}, pace),
+                "needs": list(task.needs.values()),
+            }
+            for name, task in chosen.tasks.items()
+        ]
+        total = {"tasks": len(tasks), "to_do": len(to_do), "seconds_of_one_worker": seconds}
+        print(json.dumps({"study": study.name, **total, "plan": tasks}, indent=1))
+        return DONE
+    print(f"{study.title}")
+    kinds = list(dict.fromkeys(engine.pace_of(task) for task in chosen.tasks.values()))
+    states = ("done", "pending", "running", "failed", "blocked", "damaged")
+    rows = [("", *states, "images to process")]
+    for kind in kinds:
+        of_kind = {name: task for name, task in chosen.tasks.items() if engine.pace_of(task) == kind}
+        counts = [sum(outcomes[name].state == state for name in of_kind) for state in states]
+        images = sum(task.images for name, task in of_kind.items() if name in to_do)
+        rows.append((kind, *(str(count or "") for count in counts), f"{images:,}"))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]))
+    for name, outcome in outcomes.items():
+        if outcome.state in ("failed", "damaged"):
+            print(f"{outcome.state}: {chosen.tasks[name].title}: {outcome.reason}")
+    if not to_do:
+        print("Nothing to do.")
+    elif seconds is None:
+        new = sorted({engine.pace_of(task) for task in to_do.values()} - pace.keys())
+        print(f"Expected time: not known before the first task of each kind was run ({', '.join(new)}).")
+    else:
+        print(f"Expected time: {duration(seconds / options.workers)} with {options.workers} workers.")
+    return DONE
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from medaug_keras.explain import explain
+
+    study, whole, _ = _planned(options)
+    task = _find_task(whole, options.task)
+    print(explain(task, whole, Store(options.results)))
+    return DONE
+
+
+def _report(options: argparse.Namespace) -> int:
+    study, whole, _ = _planned(options)
+    print(_render(options, study, whole, Store(options.results)))
+    return DONE
+
+
+def _schema(options: argparse.Namespace) -> int:
+    print(json.dumps(schema(), indent=2))
+    return DONE
+
+
+VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "run": _run,
+    "check": _check,
+    "plan": _plan,
+    "explain": _explain,
+    "report": _report,
+    "schema": _schema,
+}
+
+
+# --- what is asked ---------------------------------------------------------------------------------
+
+
+def _read(options: argparse.Namespace) -> Study:
+    return read(
+        options.study,
+        overrides=options.set,
+        replicates=options.replicates,
+        accept_unverified=options.unverified_data,
+    )
+
+
+def _planned(options: argparse.Namespace) -> tuple[Study, Plan, Plan]:
+    """The study, its whole plan, and the part that --only leaves."""
+    study = _read(options)
+    whole = plan(study, _sources(study, options), data_root=str(options.data.resolve()))
+    return study, whole, _narrowed(whole, options.only)
+
+
+def _narrowed(whole: Plan, only: Sequence[str]) -> Plan:
+    filters: dict[str, list[str]] = {}
+    for text in only:
+        name, sign, value = text.partition("=")
+        if not sign or name not in FILTERS:
+            raise RequestError(f"--only {text}: expected NAME=VALUE with NAME one of {', '.join(FILTERS)}")
+        known = dict.fromkeys(str(getattr(cell, name)) for cell in whole.cells)
+        if value not in known:
+            raise RequestError(f"--only {text}: the study has no {name} {value!r}; it has {', '.join(known)}")
+        filters.setdefault(name, []).append(value)
+    chosen = whole.only(filters) if filters else whole
+    if not chosen.cells:
+        raise RequestError(f"--only {' --only '.join(only)}: no run of the study matches all of these")
+    return chosen
+
+
+def _sources(study: Study, options: argparse.Namespace) -> dict[str, Source]:
+    """What the plan must know of each data set. One that cannot be read is planned all the same: its task says why."""
+    found = {}
+    errors = []
+    for name in study.datasets:
+        try:
+            found[name] = _source(study, name, options)
+        except data.DataError as error:
+            errors.append(f"{name}: {error}")
+            found[name] = Source("unreadable", 0, 0, 0)
+    if len(errors) == len(study.datasets):
+        raise RequestError("\n".join(errors))
+    return found
+
+
+def _source(study: Study, name: str, options: argparse.Namespace) -> Source:
+    """Fingerprint and sizes of a data set, without reading its images. Raises DataError."""
+    spec = dump(study.datasets[name])
+    cache = options.results / "fingerprints.json" if options.results.is_dir() else None
+    kind, own_name = spec["kind"], spec.get("name") or name
+    if kind == "medmnist":
+        fingerprint = data.medmnist_fingerprint(own_name, root=options.data, cache=cache)
+        sizes = data.medmnist_sizes(own_name)
+    elif kind == "phantom":
+        counts = {split: spec[split] for split in ("train", "validation", "test")}
+        fingerprint = data.phantom_fingerprint(own_name, seed=spec["seed"], **counts)
+        sizes = data.phantom_sizes(own_name, **counts)
+    elif kind == "npz":
+        fingerprint = data.npz_fingerprint(Path(spec["path"]), cache=cache)
+        sizes = data.npz_sizes(Path(spec["path"]), classes=spec["classes"], size=spec["size"])
+    else:
+        fingerprint = data.folder_fingerprint(Path(spec["path"]), cache=cache)
+        sizes = data.folder_sizes(Path(spec["path"]), size=spec["size"], colour=spec["colour"])
+    return Source(fingerprint, sizes.train, sizes.validation, sizes.test)
+
+
+def _find_task(whole: Plan, text: str) -> Task:
+    """A task by its id, the beginning of its id, or DATASET/ARM/SAMPLING/REPLICATE."""
+    found = [task for name, task in whole.tasks.items() if name.startswith(text)]
+    parts = text.split("/")
+    if len(parts) == 4:
+        cells = [c for c in whole.cells if [c.dataset, c.arm, c.sampling, str(c.replicate)] == parts]
+        found = [whole.tasks[cell.task] for cell in cells]
+    if len(found) == 1:
+        return found[0]
+    what = "several tasks begin so" if found else "the study has no such task"
+    raise RequestError(
+        f"{text}: {what}. Give a task's id (`plan --json` lists them) or DATASET/ARM/SAMPLING/REPLICATE, "
+        "such as breastmnist/gda/weighted/0."
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"--results {folder}: cannot make this folder ({error.strerror})") from None
+
+
+# --- pages -----------------------------------------------------------------------------------------
+
+
+def _render(options: argparse.Namespace, study: Study, whole: Plan, store: Store) -> str:
+    """Write the pages, build the site unless told not to, and say where they are."""
+    from medaug_keras import report
+
+    pages = report.render(study, whole, store, options.docs)
+    if options.no_site:
+        return f"Pages: {pages}"
+    site = options.docs.resolve().parent / "site"
+    report.build_site(options.docs, site)
+    return f"Report: {_shown(site)}/studies/{study.name}/index.html (double-click it, or: mkdocs serve)"
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+class _Pages:
+    """Renders the pages while the study runs, in a process of its own, never more than a tenth of the time."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.command = _report_command(options)
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started, self.next = 0.0, time.monotonic() + 10
+
+    def changed(self) -> None:
+        now = time.monotonic()
+        if self.process is not None:
+            if self.process.poll() is None:
+                return
+            self.next = now + 9 * (now - self.started)
+            self.process = None
+        if now >= self.next:
+            self.started = now
+            self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def finish(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
+
+
+def _report_command(options: argparse.Namespace) -> list[str]:
+    command = [sys.executable, "-m", "medaug_keras", "report", str(options.study), "--no-site"]
+    for name in ("data", "results", "docs"):
+        command += [f"--{name}", str(getattr(options, name))]
+    for override in options.set:
+        command += ["--set", override]
+    if options.replicates is not None:
+        command += ["--replicates", str(options.replicates)]
+    return command + (["--unverified-data"] if options.unverified_data else [])
+
+
+def _say_end(options: argparse.Namespace, summary: Any, spent: str, report: str) -> None:
+    made, already = len(summary.done), len(summary.already)
+    print(f"{made} tasks done in {spent}, {already} were done already.")
+    if summary.failed or summary.blocked:
+        print(
+            f"{len(summary.failed)} failed and {len(summary.blocked)} could not run; the same command tries them again."
+        )
+    print(report)
+    print(f"Next: python -m medaug_keras plan {options.study}, or change the study and run it again.")
+
+
+# --- options ---------------------------------------------------------------------------------------
+
+_EXAMPLES = """examples:
+  python -m medaug_keras studies/demo.yaml                    a small study without a network
+  python -m medaug_keras study.yaml                           the paper's study
+  python -m medaug_keras study.yaml --only dataset=breastmnist --only arm=gda
+  python -m medaug_keras study.yaml --set classifier.epochs=2 --replicates 1
+  python -m medaug_keras plan study.yaml                      what is done, what is to do, how long it takes
+  python -m medaug_keras explain study.yaml breastmnist/gda/weighted/0
+
+exit codes: 0 all done; 1 some tasks failed; 2 the request is wrong; 130 interrupted"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m medaug_keras",
+        description="Does this data augmentation help, on my medical images, by how much, and how sure can I be?",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, text: str, example: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog=f"example:\n  python -m medaug_keras {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name != "schema":
+            _study_options(added)
+        return added
+
+    run = verb("run", "run a study and make its report (the verb may be left out)", "study.yaml --replicates 1")
+    run.add_argument("--only", action="append", default=[], metavar="NAME=VALUE", help=_ONLY)
+    run.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    run.add_argument("--no-site", action="store_true", help="write the pages but do not build the site")
+    run.add_argument("--quiet", action="store_true", help="print errors only")
+    verb("check", "say what is wrong with a study", "check study.yaml")
+    planned = verb("plan", "say what is done, what is to do and how long it takes", "plan study.yaml --json")
+    planned.add_argument("--json", action="store_true", help="every task, for scripts")
+    planned.add_argument("--only", action="append", default=[], metavar="NAME=VALUE", help=_ONLY)
+    planned.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="for the expected time")
+    why = verb("explain", "say why a task would run", "explain study.yaml breastmnist/gda/weighted/0")
+    why.add_argument("task", metavar="TASK", help="a task's id, or DATASET/ARM/SAMPLING/REPLICATE")
+    rendered = verb("report", "make the pages and the site from what is there", "report study.yaml")
+    rendered.add_argument("--no-site", action="store_true", help="write the pages but do not build the site")
+    verb("schema", "print the JSON Schema of a study", "schema > study.schema.json")
+    return parser
+
+
+_ONLY = "narrow to dataset=, arm=, sampling= or replicate=; repeatable"
+
+
+def _study_options(parser: argparse.ArgumentParser) -> None:
+    root = os.environ.get("MEDMNIST_ROOT") or "~/.medmnist"
+    parser.add_argument("study", type=Path, metavar="STUDY.yaml")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting; repeatable")
+    parser.add_argument("--replicates", type=_positive, metavar="N", help="instead of the study's number")
+    parser.add_argument(
+        "--data",
+        type=_folder,
+        default=_folder(root),
+        metavar="DIR",
+        help="MedMNIST's files (default: $MEDMNIST_ROOT or ~/.medmnist)",
+    )
+    parser.add_argument("--results", type=_folder, default=Path("results"), metavar="DIR", help="default: results")
+    parser.add_argument("--docs", type=_folder, default=Path("docs"), metavar="DIR", help="default: docs")
+    parser.add_argument(
+        "--unverified-data", action="store_true", help="accept MedMNIST files whose MD5 is not the official one"
+    )
+    parser.set_defaults(only=[])
+
+
+def _folder(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
+    return number

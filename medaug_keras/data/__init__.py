@@ -1,0 +1,55 @@
+"""Data sets: MedMNIST's, your own, and simulated ones (phantoms). Each kind has the same three functions.
+
+KIND_sizes tells the sizes without reading images; KIND_fingerprint gives the MD5 of what would be read; load_KIND
+reads, checks, and returns a `Dataset`. What is wrong with the data is a `DataError`. To add a kind, add a module here.
+"""
+
+from medaug_keras.data.checksums import md5_of_file
+from medaug_keras.data.dataset import DataError, Dataset, Sizes, Split, examples
+from medaug_keras.data.medmnist import (
+    MEDMNIST_NAMES,
+    load_medmnist,
+    medmnist_fingerprint,
+    medmnist_info,
+    medmnist_sizes,
+)
+from medaug_keras.data.own import (
+    MAX_BYTES,
+    folder_fingerprint,
+    folder_sizes,
+    load_folder,
+    load_npz,
+    npz_fingerprint,
+    npz_sizes,
+)
+from medaug_keras.data.phantoms import (
+    PHANTOM_NAMES,
+    load_phantom,
+    phantom_fingerprint,
+    phantom_sizes,
+)
+
+__all__ = [
+    "MAX_BYTES",
+    "MEDMNIST_NAMES",
+    "PHANTOM_NAMES",
+    "DataError",
+    "Dataset",
+    "Sizes",
+    "Split",
+    "examples",
+    "folder_fingerprint",
+    "folder_sizes",
+    "load_folder",
+    "load_medmnist",
+    "load_npz",
+    "load_phantom",
+    "md5_of_file",
+    "medmnist_fingerprint",
+    "medmnist_info",
+    "medmnist_sizes",
+    "npz_fingerprint",
+    "npz_sizes",
+    "phantom_fingerprint",
+    "phantom_sizes",
+]

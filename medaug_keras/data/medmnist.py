@@ -1,0 +1,233 @@
+"""The twelve 2-D data sets of MedMNIST at 28 x 28: what the medmnist package knows of them, and their files.
+
+Yang et al. 2023, https://doi.org/10.1038/s41597-022-01721-8. The package itself is never imported, because that
+imports torchvision; only its table of facts is, from its file.
+"""
+
+import functools
+import importlib.util
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from medaug_keras.data import checksums, npz
+from medaug_keras.data.dataset import (
+    IMAGE_SIZE,
+    DataError,
+    Dataset,
+    Sizes,
+    Split,
+    check_classes,
+    class_numbers,
+)
+
+MEDMNIST_NAMES = (
+    "pathmnist",
+    "chestmnist",
+    "dermamnist",
+    "octmnist",
+    "pneumoniamnist",
+    "retinamnist",
+    "breastmnist",
+    "bloodmnist",
+    "tissuemnist",
+    "organamnist",
+    "organcmnist",
+    "organsmnist",
+)
+
+_BENCHMARK = """@article{medmnistv2,
+  title = {MedMNIST v2 - A large-scale lightweight benchmark for 2D and 3D biomedical image classification},
+  author = {Yang, Jiancheng and Shi, Rui and Wei, Donglai and Liu, Zequan and Zhao, Lin and Ke, Bilian and
+            Pfister, Hanspeter and Ni, Bingbing},
+  journal = {Scientific Data}, volume = {10}, number = {1}, pages = {41}, year = {2023},
+  doi = {10.1038/s41597-022-01721-8}
+}"""
+
+# The publications that the source images come from; MedMNIST asks its users to cite them too.
+_KATHER = """@article{kather2019,
+  title = {Predicting survival from colorectal cancer histology slides using deep learning: A retrospective
+           multicenter study},
+  author = {Kather, Jakob Nikolas and others},
+  journal = {PLOS Medicine}, volume = {16}, number = {1}, pages = {e1002730}, year = {2019}
+}"""
+_TSCHANDL = """@article{tschandl2018,
+  title = {The HAM10000 dataset, a large collection of multi-source dermatoscopic images of common pigmented skin
+           lesions},
+  author = {Tschandl, Philipp and Rosendahl, Cliff and Kittler, Harald},
+  journal = {Scientific Data}, volume = {5}, pages = {180161}, year = {2018}
+}"""
+_KERMANY = """@article{kermany2018,
+  title = {Identifying Medical Diagnoses and Treatable Diseases by Image-Based Deep Learning},
+  author = {Kermany, Daniel S. and others},
+  journal = {Cell}, volume = {172}, number = {5}, pages = {1122--1131.e9}, year = {2018}
+}"""
+_DEEPDRID = """@article{liu2022deepdrid,
+  title = {DeepDRiD: Diabetic Retinopathy - Grading and Image Quality Estimation Challenge},
+  author = {Liu, Ruhan and others},
+  journal = {Patterns}, volume = {3}, number = {6}, pages = {100512}, year = {2022}
+}"""
+_ALDHABYANI = """@article{aldhabyani2020,
+  title = {Dataset of breast ultrasound images},
+  author = {Al-Dhabyani, Walid and Gomaa, Mohammed and Khaled, Hussien and Fahmy, Aly},
+  journal = {Data in Brief}, volume = {28}, pages = {104863}, year = {2020}
+}"""
+_ACEVEDO = """@article{acevedo2020,
+  title = {A dataset of microscopic peripheral blood cell images for development of automatic recognition systems},
+  author = {Acevedo, Andrea and others},
+  journal = {Data in Brief}, volume = {30}, pages = {105474}, year = {2020}
+}"""
+_LJOSA = """@article{ljosa2012,
+  title = {Annotated high-throughput microscopy image sets for validation},
+  author = {Ljosa, Vebjorn and Sokolnicki, Katherine L. and Carpenter, Anne E.},
+  journal = {Nature Methods}, volume = {9}, number = {7}, pages = {637}, year = {2012}
+}"""
+_BILIC = """@article{bilic2023,
+  title = {The Liver Tumor Segmentation Benchmark (LiTS)},
+  author = {Bilic, Patrick and others},
+  journal = {Medical Image Analysis}, volume = {84}, pages = {102680}, year = {2023}
+}"""
+_XU = """@article{xu2019,
+  title = {Efficient Multiple Organ Localization in CT Image Using 3D Region Proposal Network},
+  author = {Xu, Xuanang and Zhou, Fugen and Liu, Bo and Fu, Dongshan and Bai, Xiangzhi},
+  journal = {IEEE Transactions on Medical Imaging}, volume = {38}, number = {8}, pages = {1885--1898}, year = {2019}
+}"""
+_ORIGINS = {
+    "pathmnist": (_KATHER,),
+    "dermamnist": (_TSCHANDL,),
+    "octmnist": (_KERMANY,),
+    "pneumoniamnist": (_KERMANY,),
+    "retinamnist": (_DEEPDRID,),
+    "breastmnist": (_ALDHABYANI,),
+    "bloodmnist": (_ACEVEDO,),
+    "tissuemnist": (_LJOSA,),
+    "organamnist": (_BILIC, _XU),
+    "organcmnist": (_BILIC, _XU),
+    "organsmnist": (_BILIC, _XU),
+}
+
+_ORDINAL = (
+    " MedMNIST grades this set on an ordinal scale (ordinal regression); here the grades are plain classes, whose "
+    "order is not used."
+)
+
+
+def medmnist_info(name: str) -> Mapping[str, Any]:
+    """MedMNIST's own entry on one data set: url, MD5, task, label, n_channels, n_samples, license ..."""
+    if name not in MEDMNIST_NAMES:
+        raise DataError(f"{name} is not a MedMNIST data set. Expected is one of {', '.join(MEDMNIST_NAMES)}.")
+    info: Mapping[str, Any] = _package().INFO[name]
+    if info["task"].startswith("multi-label"):
+        raise DataError(
+            f"{name} is not supported yet: its images have several labels each "
+            f"(MedMNIST's task is {info['task']!r}), and the classifier chooses one class. "
+            "Take the data set out of the study."
+        )
+    return info
+
+
+def medmnist_sizes(name: str) -> Sizes:
+    """Sizes of the current official release; reads no image file."""
+    info = medmnist_info(name)
+    samples = info["n_samples"]
+    return Sizes(_shape(info), _classes(info), samples["train"], samples["val"], samples["test"])
+
+
+def medmnist_fingerprint(name: str, *, root: Path, cache: Path | None) -> str:
+    """MD5 of root/NAME.npz; of the official file, which will be downloaded, where there is none."""
+    official: str = medmnist_info(name)["MD5"]
+    path = root / f"{name}.npz"
+    return checksums.md5_of_file(path, cache=cache) if os.path.exists(path) else official
+
+
+def load_medmnist(
+    name: str,
+    *,
+    root: Path,
+    accept_unverified: bool,
+    report: Callable[[str], None] | None,
+) -> Dataset:
+    """A MedMNIST data set from root/NAME.npz, downloaded there first where it is absent.
+
+    A file whose MD5 is not the official one is refused unless `accept_unverified`; it is then called an
+    "unverified copy". `report` is told how the download goes. Raises DataError.
+    """
+    info = medmnist_info(name)
+    path = root / f"{name}.npz"
+    if not os.path.exists(path):
+        from medaug_keras.data.download import download  # takes longer to import than all the rest
+
+        download(info["url"], path, md5=info["MD5"], max_bytes=_limit(info), report=report)
+    with npz.opened(path) as file:
+        md5 = checksums.md5_of_stream(file)
+        if md5 != info["MD5"] and not accept_unverified:
+            raise DataError(
+                f"{path} has the MD5 sum {md5}, but the official {path.name} has {info['MD5']}: it is "
+                f"another release, another size or a damaged copy. Delete it to have it downloaded from "
+                f"{info['url']}, or use it as it is, marked as an unverified copy, with "
+                "`accept_unverified: true` in the study's data set or --unverified-data."
+            )
+        arrays = npz.read_arrays(file, where=path.name, max_bytes=_limit(info))
+    shape, classes = _shape(info), _classes(info)
+    found = arrays["train"][0].shape[1:]
+    if found != shape:
+        raise DataError(
+            f"{path.name} holds images of {' x '.join(map(str, found))}, but {name} has "
+            f"{' x '.join(map(str, shape))}. Put the 28 x 28 file of {info['url']} there."
+        )
+    splits = {
+        split: Split(
+            images,
+            class_numbers(labels, classes=len(classes), where=f"{path.name}, {split} split"),
+        )
+        for split, (images, labels) in arrays.items()
+    }
+    check_classes(splits["train"].labels, classes, where=path.name)
+    ordinal = info["task"] == "ordinal-regression"
+    return Dataset(
+        name=name,
+        title=info["python_class"],
+        classes=classes,
+        source="official" if md5 == info["MD5"] else "unverified copy",
+        md5=md5,
+        official_md5=info["MD5"],
+        licence=info["license"],
+        homepage=_package().HOMEPAGE,
+        citation="\n\n".join((_BENCHMARK, *_ORIGINS[name])),
+        description=info["description"] + (_ORDINAL if ordinal else ""),
+        **splits,
+    )
+
+
+@functools.cache
+def _package() -> ModuleType:
+    """medmnist's info.py, alone."""
+    package = importlib.util.find_spec("medmnist")
+    if package is None or not package.submodule_search_locations:
+        raise DataError("The package medmnist is not installed. Install it: pip install medmnist.")
+    path = Path(package.submodule_search_locations[0], "info.py")
+    spec = importlib.util.spec_from_file_location("medaug_keras.data._medmnist_info", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with warnings.catch_warnings():  # it makes ~/.medmnist, and warns where it cannot: we need not
+        warnings.simplefilter("ignore")
+        spec.loader.exec_module(module)
+    return module
+
+
+def _shape(info: Mapping[str, Any]) -> tuple[int, int, int]:
+    return IMAGE_SIZE, IMAGE_SIZE, info["n_channels"]
+
+
+def _classes(info: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(info["label"][str(k)] for k in range(len(info["label"])))
+
+
+def _limit(info: Mapping[str, Any]) -> int:
+    """Bytes that the file's arrays may take; older releases hold a few images more."""
+    height, width, channels = _shape(info)
+    return 2 * sum(info["n_samples"].values()) * height * width * channels

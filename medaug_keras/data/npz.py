@@ -1,0 +1,208 @@
+"""Reads image arrays from .npz files that may be damaged or hostile.
+
+The names are MedMNIST's: {train,val,test}_images and {train,val,test}_labels. Nothing is unpickled, and nothing is
+decompressed before the sizes in the headers have been checked against a limit and against each other.
+"""
+
+import math
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from medaug_keras.data.dataset import SPLITS, DataError
+
+_PREFIX = {"train": "train", "validation": "val", "test": "test"}
+_NAMES = [f"{_PREFIX[split]}_{what}" for split in SPLITS for what in ("images", "labels")]
+
+# What zipfile and numpy raise on bytes that are no zip file or no array.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an array's header says: enough to plan with, and to refuse it unread."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The file, open for reading; what keeps it from being read is a DataError."""
+    if os.path.isdir(path):
+        raise DataError(f"{path} is a folder, but an .npz file is expected there.")
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist. Check the path, or put the file there.") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}). Check the path and who may read it.") from error
+    with file:
+        yield file
+
+
+def read_headers(file: BinaryIO, *, where: str, max_bytes: int) -> dict[str, Header]:
+    """The six arrays' headers, checked: names, types, shapes, counts, and the size they would have in memory."""
+    with _reading(file, where) as archive:
+        present = set(archive.namelist())
+        missing = [name for name in _NAMES if f"{name}.npy" not in present]
+        if missing:
+            raise DataError(
+                f"{where} has no array {', '.join(missing)}; it has {_listed(present)}. Expected are "
+                f"{', '.join(_NAMES)}, as in MedMNIST's files."
+            )
+        headers = {name: _read_header(archive, name, where) for name in _NAMES}
+    total = sum(math.prod(h.shape) * h.dtype.itemsize for h in headers.values())
+    if total > max_bytes:
+        raise DataError(
+            f"{where} would take {total:,} bytes in memory, more than the limit of {max_bytes:,}. "
+            "If the file is what you think it is, raise the limit; otherwise do not trust it."
+        )
+    _check(headers, where)
+    return headers
+
+
+def read_arrays(file: BinaryIO, *, where: str, max_bytes: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Split → images (N, H, W, C) uint8 and labels (N,) of some numeric type; N, H, W, C agree."""
+    read_headers(file, where=where, max_bytes=max_bytes)
+    with _reading(file, where) as archive:
+        arrays = {name: _read_array(archive, name) for name in _NAMES}
+    splits = {}
+    for split, prefix in _PREFIX.items():
+        images, labels = arrays[f"{prefix}_images"], arrays[f"{prefix}_labels"]
+        splits[split] = (images[..., None] if images.ndim == 3 else images, labels.reshape(-1))
+    return splits
+
+
+def read_train_labels(file: BinaryIO, *, where: str) -> np.ndarray:
+    """The training labels (N,) alone, of a file whose headers were read before."""
+    with _reading(file, where) as archive:
+        return _read_array(archive, "train_labels").reshape(-1)
+
+
+def image_shape(headers: dict[str, Header]) -> tuple[int, int, int]:
+    """(H, W, C) of the images."""
+    _, height, width, *channels = headers["train_images"].shape
+    return height, width, channels[0] if channels else 1
+
+
+def counts(headers: dict[str, Header]) -> dict[str, int]:
+    """Split → number of images."""
+    return {split: headers[f"{prefix}_images"].shape[0] for split, prefix in _PREFIX.items()}
+
+
+@contextmanager
+def _reading(file: BinaryIO, where: str) -> Iterator[zipfile.ZipFile]:
+    try:
+        file.seek(0)
+        with zipfile.ZipFile(file) as archive:
+            yield archive
+    except _DAMAGED as error:
+        raise DataError(
+            f"{where} is not a complete .npz file ({str(error) or type(error).__name__}). It may "
+            "have been cut off on its way: copy or download it again."
+        ) from error
+
+
+def _read_header(archive: zipfile.ZipFile, name: str, where: str) -> Header:
+    info = archive.getinfo(f"{name}.npy")
+    if info.flag_bits & 1:
+        raise DataError(f"{where}: {name} is encrypted; save the arrays with np.savez_compressed.")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError(
+            f"{where}: {name} is packed by a method that NumPy does not write; save the arrays with "
+            "np.savez_compressed."
+        )
+    with archive.open(info) as stream:
+        version = np.lib.format.read_magic(stream)
+        if version == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        elif version == (2, 0):
+            shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+        else:  # 3.0 exists for structured arrays with names outside ASCII
+            raise ValueError(f"{name} has array format {version[0]}.{version[1]}")
+        start = stream.tell()
+    if dtype.hasobject:
+        raise DataError(
+            f"{where}: {name} holds Python objects. Reading those can run a stranger's code, so they "
+            "are never read. Save plain arrays: images as uint8, labels as integers."
+        )
+    if any(type(length) is not int or length < 0 for length in shape):
+        raise ValueError(f"{name} has the shape {shape}")
+    declared, there = math.prod(shape) * dtype.itemsize, info.file_size - start
+    if declared != there:
+        raise ValueError(f"{name} should have {declared:,} bytes, but has {there:,}")
+    return Header(shape, dtype)
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(f"{name}.npy") as stream:
+        array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
+        stream.read(1)  # zipfile compares the checksum when it reaches the end
+    return array
+
+
+def _check(headers: dict[str, Header], where: str) -> None:
+    shapes = {}
+    for split, prefix in _PREFIX.items():
+        images, labels = headers[f"{prefix}_images"], headers[f"{prefix}_labels"]
+        if images.dtype != np.uint8:
+            raise DataError(
+                f"{where}: {prefix}_images has type {images.dtype}, but images are uint8, 0 to 255. "
+                "Rescale them to that range and save them with .astype(np.uint8)."
+            )
+        if len(images.shape) not in (3, 4) or (len(images.shape) == 4 and images.shape[3] not in (1, 3)):
+            first = len(images.shape) == 4 and images.shape[1] in (1, 3)
+            raise DataError(
+                f"{where}: {prefix}_images has the shape {images.shape}, but images are (N, H, W), "
+                "(N, H, W, 1) or (N, H, W, 3)."
+                + (" Move the channels to the end: images.transpose(0, 2, 3, 1)." if first else "")
+            )
+        if 0 in images.shape:
+            raise DataError(
+                f"{where}: {prefix}_images has the shape {images.shape}: it holds no image. "
+                "Every split needs at least one."
+            )
+        if labels.dtype.kind not in "biuf":
+            raise DataError(
+                f"{where}: {prefix}_labels has type {labels.dtype}, but labels are the class numbers "
+                "0, 1, 2, ... as integers."
+            )
+        if len(labels.shape) not in (1, 2) or labels.shape[1:] not in ((), (1,)):
+            raise DataError(
+                f"{where}: {prefix}_labels has the shape {labels.shape}, but labels are (N,) or "
+                "(N, 1): one class number an image. Labels with a column for each class "
+                "(one-hot, or several diseases an image) are not supported yet."
+            )
+        if images.shape[0] != labels.shape[0]:
+            raise DataError(
+                f"{where}: {prefix}_images holds {images.shape[0]} images, but {prefix}_labels "
+                f"{labels.shape[0]} labels. Every image needs one label."
+            )
+        shapes[f"{prefix}_images"] = (*images.shape[1:3], *(images.shape[3:] or (1,)))
+    if len(set(shapes.values())) > 1:
+        found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise DataError(f"{where}: the splits' images differ in shape: {found}. All must have one (H, W, C).")
+
+
+def _listed(present: set[str]) -> str:
+    names = sorted(name.removesuffix(".npy") for name in present)
+    shown = ", ".join(name[:60] for name in names[:12]) or "nothing"
+    return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "")

@@ -1,0 +1,43 @@
+"""How good a classifier is, and how good synthetic images are: arrays in, plain numbers out."""
+
+from medaug_keras.evaluation.copying import FOUND, NOT_FOUND, copying, data_copying, duplicates
+from medaug_keras.evaluation.metrics import (
+    accuracy,
+    auc,
+    brier_score,
+    calibration_error,
+    predicted_classes,
+    scores,
+    write_medmnist_csv,
+)
+from medaug_keras.evaluation.quality import features, pixel_components, quality
+from medaug_keras.evaluation.similarity import (
+    class_consistency,
+    frechet_distance,
+    frechet_with_floor,
+    kernel_distance,
+    precision_recall,
+)
+
+__all__ = [
+    "FOUND",
+    "NOT_FOUND",
+    "accuracy",
+    "auc",
+    "brier_score",
+    "calibration_error",
+    "class_consistency",
+    "copying",
+    "data_copying",
+    "duplicates",
+    "features",
+    "frechet_distance",
+    "frechet_with_floor",
+    "kernel_distance",
+    "pixel_components",
+    "precision_recall",
+    "predicted_classes",
+    "quality",
+    "scores",
+    "write_medmnist_csv",
+]

@@ -1,0 +1,319 @@
+"""Did a generator copy its training images? Nearest neighbours, Meehan et al.'s C_T, a verdict.
+
+Shapes: n images, D numbers an image (pixels, or features). A distance is the root mean square of
+the D differences, so that between uint8 pixels it is in grey levels, 0..255. A generator may
+also have learned to mirror, so an image and its mirror image count as one: the smaller distance.
+
+Unseen real images are the yardstick, and they are often close to training images: a patient who
+is in both splits, a picture kept twice. BreastMNIST has a test image that equals a training image
+and a quarter of its test images lie within 7 grey levels of one (of 25 at the median). So no
+fixed distance tells a copy; what does is being nearer to training images than real images are.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+# Quantiles of real images at which copies are looked for, and the chance of a false alarm that
+# everything together may have. Low quantiles see exact copies; 10 % sees copies with noise in data
+# sets whose splits share patients.
+LEVELS = (0.01, 0.05, 0.10)
+FALSE_ALARM = 0.001
+_TESTS = len(LEVELS) + 1  # and one for identical images
+
+FOUND = "copies found"
+NOT_FOUND = "no copying found at this threshold"
+
+LEAST_IN_CELL = 8  # below it the normal approximation of Mann and Whitney's U is poor
+PAIRS = 16
+_ROWS = 1024  # queries at once
+_COLUMNS = 8192  # references at once: bounds the memory to some 100 MB
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The nearest reference of each of n queries."""
+
+    distance: NDArray[np.float64]  # (n,)
+    index: NDArray[np.int64]  # (n,) into the references
+    mirrored: NDArray[np.bool_]  # (n,) True where the mirrored query is nearer than the query
+
+
+def mirror(images: NDArray[Any]) -> NDArray[Any]:
+    """(n, H, W, C) -> the same, left and right exchanged."""
+    return images[:, :, ::-1]
+
+
+def squared_distances(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
+    """(m, D), (n, D) floats -> (m, n) squared Euclidean distances, not below 0."""
+    products = left @ right.T
+    products *= -2
+    products += np.einsum("id,id->i", left, left)[:, None]
+    products += np.einsum("jd,jd->j", right, right)[None, :]
+    return np.maximum(products, 0, out=products)
+
+
+def nearest(
+    queries: NDArray[Any],
+    mirrored: NDArray[Any] | None,
+    references: NDArray[Any],
+    *,
+    itself: NDArray[np.int64] | None = None,
+) -> Nearest:
+    """The nearest of the references (n, D) for each query (m, D), or for its mirror image (m, D).
+
+    itself: for queries that are among the references, their places there, which are left out.
+    Infinite distance and index -1 where no reference is left.
+    """
+    found = _nearest(queries, references, itself)
+    if mirrored is None:
+        return found
+    other = _nearest(mirrored, references, itself)
+    flip = other.distance < found.distance
+    return Nearest(
+        np.where(flip, other.distance, found.distance),
+        np.where(flip, other.index, found.index),
+        flip,
+    )
+
+
+def data_copying(
+    synthetic_distance: NDArray[Any],
+    synthetic_cells: NDArray[Any],
+    test_distance: NDArray[Any],
+    test_cells: NDArray[Any],
+) -> dict[str, Any]:
+    """C_T of Meehan, Chaudhuri & Dasgupta 2020, section 3: far below 0 is copying, above underfit.
+
+    Takes distances to the nearest training image, (m,) and (n,). In each cell, Mann and Whitney's
+    z of synthetic against test images; the mean over the cells, weighted by their test images.
+    The cells are the classes where the paper clusters: a synthetic set has another mix of classes
+    than the test set, and classes differ in how near their images are to one another. Cells with
+    fewer than LEAST_IN_CELL images of either kind are left out; None where no cell remains.
+    """
+    scores, weights, used = [], [], []
+    for cell in np.unique(test_cells).tolist():
+        mine, theirs = synthetic_distance[synthetic_cells == cell], test_distance[test_cells == cell]
+        m, n = len(mine), len(theirs)
+        if min(m, n) < LEAST_IN_CELL:
+            continue
+        ranks = stats.rankdata(np.concatenate([mine, theirs]))
+        wins = ranks[:m].sum() - m * (m + 1) / 2  # pairs in which the synthetic image is farther
+        scores.append((wins - m * n / 2) / np.sqrt(m * n * (m + n + 1) / 12))
+        weights.append(n)
+        used.append(cell)
+    return {
+        "value": float(np.average(scores, weights=weights)) if used else None,
+        "cells": used,
+        "cell_values": [float(score) for score in scores],
+    }
+
+
+def copying(
+    *,
+    synthetic: NDArray[Any],
+    synthetic_mirrored: NDArray[Any],
+    synthetic_labels: NDArray[Any],
+    train: NDArray[Any],
+    test: NDArray[Any],
+    test_mirrored: NDArray[Any],
+    test_labels: NDArray[Any],
+    sample: NDArray[np.int64],
+    sample_mirrored: NDArray[Any],
+    draws: int,
+    seed: int,
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Are synthetic images nearer to training images than unseen real images are? In one space.
+
+    All images are rows of D numbers; `sample` are places in `train`, whose mirror images are
+    `sample_mirrored`: training images that stand in for unseen ones, each compared with the others.
+
+    For each image, share = distance to train / (distance to train + distance to test): 0 for a
+    copy, and the same for blurred images as for sharp ones. The threshold at level q is the q-th
+    quantile of the test images' own shares. Synthetic images below it are counted, each training
+    image once however often it was copied, and too many is a share that neither the test images
+    (exact for exchangeable images: the count is beta-binomial) nor the sampled training images
+    (Fisher's exact test; they guard against a test split from elsewhere, which would make every
+    image of the training source look copied) explain. Images that equal a training image are
+    tested likewise, by Fisher's test against both. FALSE_ALARM holds for all by Bonferroni.
+
+    Returns values for a record, and (m,) arrays: nearest training and test images and distances.
+    """
+    rng = np.random.default_rng(seed)
+    to_train = nearest(synthetic, synthetic_mirrored, train)
+    to_test = nearest(synthetic, synthetic_mirrored, test)
+    places = np.arange(len(test))
+    test_to_train = nearest(test, test_mirrored, train)
+    test_to_test = nearest(test, test_mirrored, test, itself=places)
+    sample_to_train = nearest(train[sample], sample_mirrored, train, itself=sample)
+    sample_to_test = nearest(train[sample], sample_mirrored, test)
+
+    size = min(len(train), len(test))
+    nearer = []
+    for _ in range(draws):
+        few_train = train[rng.permutation(len(train))[:size]]
+        few_test = to_test.distance
+        if size < len(test):
+            few_test = nearest(synthetic, synthetic_mirrored, test[rng.permutation(len(test))[:size]]).distance
+        gap = few_test - nearest(synthetic, synthetic_mirrored, few_train).distance
+        nearer.append(float(np.mean((gap > 0) + 0.5 * (gap == 0))))
+
+    _, once = np.unique(to_train.index, return_index=True)
+    shares = _share(to_train, to_test)[once]
+    test_shares = _share(test_to_train, test_to_test)
+    sample_shares = _share(sample_to_train, sample_to_test)
+    levels = [_level(shares, test_shares, sample_shares, level) for level in LEVELS]
+    identical_test = int(np.sum(test_to_train.distance == 0))
+    identical_train = int(np.sum(sample_to_train.distance == 0))
+    originals = len(np.unique(to_train.index[to_train.distance == 0]))
+    identical_p = _fisher(originals, len(once), identical_test + identical_train, len(test) + len(sample))
+    p = min(1.0, _TESTS * min(identical_p, *(level["p"] for level in levels)))
+    values = {
+        "images": len(synthetic),
+        "distinct_nearest": len(once),
+        "train_distance": _quantiles(to_train.distance),
+        "test_distance": _quantiles(to_test.distance),
+        "real_distance": _quantiles(test_to_train.distance),
+        "nearer_to_train": {
+            "value": float(np.mean(nearer)),
+            "low": min(nearer),
+            "high": max(nearer),
+            "draws": draws,
+            "images_each": size,
+        },
+        "c_t": data_copying(to_train.distance, synthetic_labels, test_to_train.distance, test_labels),
+        "identical": int(np.sum(to_train.distance == 0)),
+        "identical_p": float(identical_p),
+        "identical_test": identical_test,
+        "identical_train": identical_train,
+        "test_images": len(test),
+        "train_sample": len(sample),
+        "levels": levels,
+        "p": p,
+        "verdict": FOUND if p < FALSE_ALARM else NOT_FOUND,
+    }
+    arrays = {
+        "train_distance": to_train.distance,
+        "train_index": to_train.index,
+        "train_mirrored": to_train.mirrored,
+        "test_distance": to_test.distance,
+        "test_index": to_test.index,
+        "test_mirrored": to_test.mirrored,
+        "real_distance": test_to_train.distance,
+    }
+    return values, arrays
+
+
+def closest_pairs(arrays: dict[str, NDArray[Any]], pairs: int = PAIRS) -> NDArray[np.int64]:
+    """Which synthetic images are nearest to a training image: (pairs,) places, nearest first."""
+    return np.argsort(arrays["train_distance"], kind="stable")[:pairs]
+
+
+def duplicates(synthetic: NDArray[Any], real: NDArray[Any]) -> dict[str, Any]:
+    """How many synthetic images have a near twin among themselves, beside as many real images.
+
+    Takes (n, D) and (n, D) of the same mix of classes. A twin is nearer than all but 1 % of the
+    real images have their nearest. `near` is about 0.01 for images as varied as the real ones.
+    """
+    if len(synthetic) != len(real):
+        raise ValueError(f"as many real as synthetic images: got {len(real)}, {len(synthetic)}")
+    places = np.arange(len(real))
+    among_real = nearest(real, None, real, itself=places).distance
+    among_synthetic = nearest(synthetic, None, synthetic, itself=places).distance
+    threshold = float(np.quantile(among_real, LEVELS[0], method="lower"))
+    return {
+        "images": len(synthetic),
+        "identical": int(np.sum(among_synthetic == 0)),
+        "identical_real": int(np.sum(among_real == 0)),
+        "near": float(np.mean(among_synthetic <= threshold)),
+        "near_real": float(np.mean(among_real <= threshold)),
+        "threshold": threshold,
+    }
+
+
+def _nearest(queries: NDArray[Any], references: NDArray[Any], itself: NDArray[np.int64] | None) -> Nearest:
+    """`nearest` without mirror images."""
+    best = np.full(len(queries), np.inf)
+    index = np.full(len(queries), -1, np.int64)
+    prepare = _preparation(references)
+    for left in range(0, len(references), _COLUMNS):
+        columns = prepare(references[left : left + _COLUMNS])
+        for top in range(0, len(queries), _ROWS):
+            rows = slice(top, min(top + _ROWS, len(queries)))
+            squares = squared_distances(prepare(queries[rows]), columns)
+            if itself is not None:
+                own = itself[rows] - left
+                here = np.flatnonzero((own >= 0) & (own < len(columns)))
+                squares[here, own[here]] = np.inf
+            place = np.argmin(squares, axis=1)
+            square = squares[np.arange(len(place)), place]
+            closer = square < best[rows]
+            best[rows] = np.where(closer, square, best[rows])
+            index[rows] = np.where(closer, place + left, index[rows])
+    # The expanded square loses digits where it is small, so it only finds the pair.
+    distance = np.full(len(queries), np.inf)
+    for top in range(0, len(queries), _ROWS):
+        known = top + np.flatnonzero(index[top : top + _ROWS] >= 0)
+        difference = queries[known].astype(np.float64) - references[index[known]]
+        distance[known] = np.sqrt(np.mean(difference**2, axis=1))
+    return Nearest(distance, index, np.zeros(len(queries), bool))
+
+
+def _preparation(references: NDArray[Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """How to make floats of rows, with small sums of squares so that few digits are lost."""
+    if references.dtype == np.uint8:  # -128..127: exact in the fast float32, or nearly so
+        return lambda rows: rows.astype(np.float32) - 128
+    centre = references.mean(axis=0, dtype=np.float64)
+    return lambda rows: rows.astype(np.float64) - centre
+
+
+def _share(train: Nearest, test: Nearest) -> NDArray[np.float64]:
+    """Distance to train as a share of the distances to train and to test; 1/2 where both are 0."""
+    total = train.distance + test.distance
+    # An infinite distance means that the only image of its split was compared with the others.
+    known = np.isfinite(total) & (total > 0)
+    return np.divide(train.distance, total, out=np.full(len(total), 0.5), where=known)
+
+
+def _level(shares: NDArray[Any], test: NDArray[Any], train: NDArray[Any], level: float) -> dict[str, Any]:
+    """Are too many of the shares below the `level` quantile of the test images' shares?"""
+    m, n = len(shares), len(test)
+    rank = max(1, int(level * (n + 1)))
+    threshold = np.sort(test)[rank - 1]
+    count, real = int(np.sum(shares < threshold)), int(np.sum(train < threshold))
+
+    counts = np.arange(m + 1)
+    exchangeable = stats.betabinom.pmf(counts, m, rank, n + 1 - rank)
+    chance = np.maximum(  # of this many or more
+        np.cumsum(exchangeable[::-1])[::-1], _fisher(counts, m, real, len(train))
+    )
+    enough = np.flatnonzero(_TESTS * chance < FALSE_ALARM)
+    return {
+        "level": level,
+        "threshold": float(threshold),
+        "found": count / m,
+        "expected": rank / (n + 1),
+        "train": real / len(train),
+        "count": count,
+        "needed": int(enough[0]) if len(enough) else None,  # this many copies would be flagged
+        "p": float(chance[count]),
+    }
+
+
+def _fisher(count: Any, m: int, real_count: int, n: int) -> Any:
+    """Fisher's exact test, one-sided: is `count` of m too many beside `real_count` of n?"""
+    return stats.hypergeom.sf(count - 1, m + n, count + real_count, m)
+
+
+def _quantiles(distances: NDArray[Any]) -> dict[str, float]:
+    low, middle, high = np.quantile(distances, [0.01, 0.5, 0.99])
+    return {
+        "smallest": float(distances.min()),
+        "low": float(low),
+        "median": float(middle),
+        "high": float(high),
+    }

@@ -1,0 +1,168 @@
+"""How well predicted probabilities fit the true classes; AUC and accuracy by MedMNIST's own code.
+
+Shapes: N images, K classes. `labels` is (N,) int in 0..K-1 and `probabilities` (N, K) float in
+[0, 1]; a binary task has K = 2 and MedMNIST judges it by the last column alone. `task` is
+"binary-class" or "multi-class", the words of medmnist's INFO.
+"""
+
+import functools
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+TASKS = ("binary-class", "multi-class")
+
+# Our word for a split -> the word in the name of a MedMNIST evaluation file.
+MEDMNIST_SPLITS = {"train": "train", "validation": "val", "test": "test"}
+
+
+def auc(labels: NDArray[Any], probabilities: NDArray[Any], task: str) -> float | None:
+    """Area under the ROC curve by medmnist's getAUC: one against the rest, mean over the classes.
+
+    None where it is undefined, which is when one of the K classes has no image.
+    """
+    labels, probabilities = _checked(labels, probabilities, task)
+    if np.any(np.bincount(labels, minlength=probabilities.shape[1]) == 0):
+        return None
+    return float(_medmnist_evaluator().getAUC(labels, probabilities, task))
+
+
+def accuracy(labels: NDArray[Any], probabilities: NDArray[Any], task: str) -> float:
+    """Fraction of the images whose class is predicted, by medmnist's getACC."""
+    labels, probabilities = _checked(labels, probabilities, task)
+    return float(_medmnist_evaluator().getACC(labels, probabilities, task))
+
+
+def predicted_classes(probabilities: NDArray[Any], task: str) -> NDArray[np.int64]:
+    """(N, K) -> (N,) classes as getACC decides them.
+
+    Binary: class 1 where its probability is above 0.5, strictly. Multi-class: the most probable,
+    the first of them on ties.
+    """
+    if task == "binary-class":
+        return (probabilities[:, -1] > 0.5).astype(np.int64)
+    return np.argmax(probabilities, axis=-1).astype(np.int64)
+
+
+def scores(labels: NDArray[Any], probabilities: NDArray[Any], task: str) -> dict[str, Any]:
+    """All that a record keeps about one set of predictions, as plain numbers in [0, 1].
+
+    auc, accuracy: see above. recall: one for each class, None for a class without images.
+    balanced_accuracy: mean recall, macro_f1: mean F1, both over the classes that have images
+    (so they always exist). confusion: K x K counts, a row for each true class.
+    """
+    labels, probabilities = _checked(labels, probabilities, task)
+    classes = probabilities.shape[1]
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (labels, predicted_classes(probabilities, task)), 1)
+
+    hits, actual, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    present = actual > 0
+    recall = hits[present] / actual[present]
+    f1 = 2 * hits[present] / (actual + predicted)[present]
+    recall_by_class: list[float | None] = [None] * classes
+    for index, value in zip(np.flatnonzero(present), recall, strict=True):
+        recall_by_class[index] = float(value)
+    return {
+        "auc": auc(labels, probabilities, task),
+        "accuracy": accuracy(labels, probabilities, task),
+        "balanced_accuracy": float(recall.mean()),
+        "macro_f1": float(f1.mean()),
+        "recall": recall_by_class,
+        "confusion": confusion.tolist(),
+    }
+
+
+def calibration_error(labels: NDArray[Any], probabilities: NDArray[Any], task: str, *, bins: int) -> float:
+    """Expected calibration error (Naeini et al. 2015; Guo et al. 2017), in [0, 1]; 0 is best.
+
+    The mean gap between confidence (the largest probability) and accuracy over `bins` bins of
+    equal width, each weighted by its images. Depends on `bins`: state it with the number.
+    """
+    labels, probabilities = _checked(labels, probabilities, task)
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    hit = np.argmax(probabilities, axis=1) == labels
+    edges = np.linspace(0, 1, bins + 1)
+    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)  # (low, high]
+    surplus = np.bincount(place, weights=confidence - hit, minlength=bins)
+    return float(np.abs(surplus).sum() / len(labels))
+
+
+def brier_score(labels: NDArray[Any], probabilities: NDArray[Any], task: str) -> float:
+    """Brier 1950: squared error of the probabilities, summed over the K classes; in [0, 2]."""
+    labels, probabilities = _checked(labels, probabilities, task)
+    truth = np.eye(probabilities.shape[1])[labels]
+    return float(np.mean(np.sum((probabilities.astype(np.float64) - truth) ** 2, axis=1)))
+
+
+def write_medmnist_csv(
+    folder: Path,
+    name: str,
+    split: str,
+    probabilities: NDArray[Any],
+    auc: float | None,
+    accuracy: float,
+    run: str,
+) -> Path:
+    """Write a MedMNIST standard evaluation file, which `python -m medmnist evaluate` accepts.
+
+    name: a MedMNIST flag such as "breastmnist"; split: "train", "validation" or "test"; run: what
+    tells this file from other runs. The images are in the order of the split. Returns the path.
+    """
+    if any(mark in run for mark in "@./\\"):  # medmnist reads the run between the "@" and the "."
+        raise ValueError(f"run is part of a MedMNIST file name: no '@', '.' or '/', got {run!r}")
+    shown = float("nan") if auc is None else auc
+    path = folder / (f"{name}_{MEDMNIST_SPLITS[split]}_[AUC]{shown:.3f}_[ACC]{accuracy:.3f}@{run}.csv")
+    digits = "%.9g" if probabilities.dtype == np.float32 else "%.17g"  # read back as they were
+    table = np.column_stack([np.arange(len(probabilities)), probabilities.astype(np.float64)])
+    np.savetxt(path, table, fmt=["%d"] + [digits] * probabilities.shape[1], delimiter=",")
+    return path
+
+
+def _checked(labels: NDArray[Any], probabilities: NDArray[Any], task: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """The arrays if they are what this module says they are, else ValueError saying what is not."""
+    if task not in TASKS:
+        raise ValueError(f"task is one of {', '.join(TASKS)}; got {task!r}")
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities)
+    if labels.ndim != 1 or probabilities.ndim != 2 or len(labels) != len(probabilities):
+        raise ValueError(
+            f"expected labels (N,) and probabilities (N, K), got shapes {labels.shape} and {probabilities.shape}"
+        )
+    classes = probabilities.shape[1]
+    if classes < 2 or (task == "binary-class" and classes != 2):
+        raise ValueError(f"a {task} task cannot have probabilities of {classes} classes")
+    if len(labels) < 2:
+        raise ValueError(f"at least 2 images are needed to judge a classifier, got {len(labels)}")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(f"labels must be in 0..{classes - 1}, got {labels.min()}..{labels.max()}")
+    if not np.all(np.isfinite(probabilities)):
+        raise ValueError("some probabilities are not finite: the training has diverged")
+    return labels.astype(np.int64), probabilities
+
+
+@functools.cache
+def _medmnist_evaluator() -> ModuleType:
+    """medmnist/evaluator.py without medmnist/__init__.py, which imports torchvision.
+
+    A bare package of the same name and folder stands in for it during the import, so that the
+    evaluator's own `from medmnist.info import ...` works and nothing else of medmnist is run.
+    """
+    if "medmnist" in sys.modules:
+        return importlib.import_module("medmnist.evaluator")
+    spec = importlib.util.find_spec("medmnist")
+    if spec is None or spec.submodule_search_locations is None:
+        raise ModuleNotFoundError("medmnist is not installed: pip install medmnist")
+    stand_in = ModuleType("medmnist")
+    stand_in.__path__ = list(spec.submodule_search_locations)
+    sys.modules["medmnist"] = stand_in
+    try:
+        return importlib.import_module("medmnist.evaluator")
+    finally:  # a later `import medmnist` gets the real package
+        for name in ("medmnist", "medmnist.info", "medmnist.evaluator"):
+            sys.modules.pop(name, None)

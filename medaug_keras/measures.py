@@ -1,0 +1,163 @@
+"""What every measure means, for the pages: a table of words, which imports nothing heavy."""
+
+from typing import NamedTuple
+
+HIGHER = "higher is better"
+LOWER = "lower is better"
+
+
+class Measure(NamedTuple):
+    """One line of a legend."""
+
+    label: str
+    meaning: str
+    direction: str
+    trap: str
+
+
+MEASURES: dict[str, Measure] = {
+    # Classifiers
+    "accuracy": Measure(
+        "Accuracy",
+        "Share of the test images whose class is predicted.",
+        HIGHER,
+        "With unequal classes, always naming the largest one already scores its share.",
+    ),
+    "auc": Measure(
+        "AUC",
+        "Chance that an image of a class outscores an image of another class, mean over classes.",
+        HIGHER,
+        "It judges the order of the scores only: a classifier can rank well and decide badly.",
+    ),
+    "balanced_accuracy": Measure(
+        "Balanced accuracy",
+        "Mean over the classes of the share of their images that are recognised.",
+        HIGHER,
+        "A class of few images counts as much as a large one, so it is noisier than accuracy.",
+    ),
+    "macro_f1": Measure(
+        "Macro F1",
+        "Mean over the classes of the harmonic mean of precision and recall.",
+        HIGHER,
+        "It depends on how common the classes are, so it cannot be compared across data sets.",
+    ),
+    "calibration_error": Measure(
+        "Expected calibration error",
+        "Mean gap between how sure the classifier is and how often it is right.",
+        LOWER,
+        "It depends on the number of bins, and is above 0 by chance where images are few.",
+    ),
+    "brier_score": Measure(
+        "Brier score",
+        "Squared error of the predicted probabilities, summed over the classes; 0 to 2.",
+        LOWER,
+        "It mixes accuracy with calibration: a change in it does not say which of them changed.",
+    ),
+    # Synthetic images, whole sets
+    "kid": Measure(
+        "KID-own",
+        "Distance between the distributions of synthetic and real training images; about 0 when"
+        " they agree, and then as often below as above.",
+        LOWER,
+        "Its features are our own, so it compares with no other paper's KID; copies score best.",
+    ),
+    "kid_real": Measure(
+        "KID-own of real test images",
+        "The same distance for real test images in the same mix of classes: what unseen real images get.",
+        "for comparison",
+        "It is above 0 where the test images come from elsewhere than the training images.",
+    ),
+    "fd": Measure(
+        "FD-own",
+        "Distance between Gaussians fitted to the features of synthetic and of real images.",
+        LOWER,
+        "With few images it is large even for perfect ones: read it only beside its floor.",
+    ),
+    "fd_floor": Measure(
+        "Floor of FD-own",
+        "The same distance between two sets of real images, as many and in the same mix.",
+        "for comparison",
+        "It holds for its number of images only; an FD-own near it can still hide copies.",
+    ),
+    # Synthetic images, class by class
+    "precision": Measure(
+        "Precision",
+        "Share of the synthetic images that lie where real images of their class lie.",
+        HIGHER,
+        "One real outlier makes a large region count as real; copies score 1.",
+    ),
+    "recall": Measure(
+        "Recall",
+        "Share of the real images of a class that lie where its synthetic images lie.",
+        HIGHER,
+        "Few or scattered synthetic images have wide regions: compare with the real images' value.",
+    ),
+    "density": Measure(
+        "Density",
+        "How many real images' neighbourhoods hold a synthetic image, relative to the number of"
+        " neighbours; may exceed 1.",
+        HIGHER,
+        "Blurred, typical images lie in the crowd and score above the real ones.",
+    ),
+    "coverage": Measure(
+        "Coverage",
+        "Share of the real images of a class with a synthetic image in their neighbourhood.",
+        HIGHER,
+        "It rises with the number of synthetic images: compare with the real images' value.",
+    ),
+    "class_consistency": Measure(
+        "Class consistency",
+        "How often classifiers trained on real images give a synthetic image the class that it was made for.",
+        HIGHER,
+        "Caricatures of a class can exceed the ceiling, which is the score of real test images.",
+    ),
+    "train_synthetic_test_real": Measure(
+        "Train on synthetic, test on real",
+        "Test accuracy of a classifier that has seen synthetic images only.",
+        HIGHER,
+        "Fewer images train a worse classifier: compare with as many real ones.",
+    ),
+    # Synthetic images, copying
+    "nearer_to_train": Measure(
+        "Nearer to training images",
+        "How often a synthetic image is nearer to a training image than to a test image, with as"
+        " many of each; 50 % when nothing is copied.",
+        "near 50 % is better",
+        "Each draw takes some of the training images only, so that copies of the others stay"
+        " unseen, and test images from elsewhere raise it without any copying.",
+    ),
+    "c_t": Measure(
+        "C_T",
+        "Are synthetic images nearer to training images than test images are? A z-value: far below"
+        " 0 means copying, far above 0 means poor fit.",
+        "near 0 is better",
+        "Blurred images are near to everything and push it below 0 without any copying.",
+    ),
+    "copying": Measure(
+        "Copies",
+        "Synthetic images that are closer to one training image, relative to test images, than"
+        " nearly all unseen real images are; too many of them is called copying.",
+        LOWER,
+        "A few copies among many images stay below the threshold, and so do copies that are moved,"
+        " turned or recoloured: look at the closest pairs.",
+    ),
+    "identical": Measure(
+        "Identical to a training image",
+        "Synthetic images that equal a training image, or its mirror image, in every pixel.",
+        LOWER,
+        "Real test images can do so, too, where a data set holds the same image twice.",
+    ),
+    "duplicates": Measure(
+        "Near twins",
+        "Share of the synthetic images with a twin among themselves nearer than 99 % of as many"
+        " real images have their nearest; about 1 % for images as varied as the real ones.",
+        "near 1 % is better",
+        "Smooth images are nearer to one another than noisy ones without being fewer in kind.",
+    ),
+    "closest_pairs": Measure(
+        "Closest pairs",
+        "The synthetic images nearest to a training image, beside it and the nearest test image.",
+        "for the eye",
+        "Dark and empty images are near to one another: compare with the nearest test image.",
+    ),
+}

@@ -1,0 +1,279 @@
+"""Layers, blocks and initial weights that the models share.
+
+Padding, cropping, batch norm and initial weights are PyTorch's, because the paper's models are PyTorch models:
+`Conv(3, stride 2, padding 1)` is ZeroPadding2D and a "valid" Conv2D ("same" pads the other side of an even image), a
+transposed convolution with padding p and output padding q is a "valid" one, cropped by p on top and left and by p - q on
+the other sides.
+
+Shapes: B batch, H x W x C image, K classes, Z latent_dim.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import keras
+import torch
+import torch.nn.functional as F
+from keras import layers, ops
+
+VAE_WIDTHS = (32, 64, 128, 256, 512)  # 28 -> 14 -> 7 -> 4 -> 2 -> 1
+VAE_SLOPE = 0.01
+GAN_SLOPE = 0.2
+
+
+# --- blocks of stock layers ------------------------------------------------------------------------
+
+
+def torch_init(fan_in: int) -> dict[str, Any]:
+    """PyTorch's default initial weights: kernel and bias uniform in +-1/sqrt(fan_in).
+
+    `fan_in` is kH * kW * channels in; for a transposed convolution, as in PyTorch, kH * kW * channels out.
+    """
+    limit = 1 / math.sqrt(fan_in)
+    return {
+        "kernel_initializer": keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform"),
+        "bias_initializer": keras.initializers.RandomUniform(-limit, limit),
+    }
+
+
+def batch_norm(name: str, *, affine: bool = True) -> layers.BatchNormalization:
+    """PyTorch's batch norm: its momentum 0.1 is Keras's 0.9, its epsilon 1e-5; gamma and beta unless not `affine`."""
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, center=affine, scale=affine, name=name)
+
+
+def chain(name: str, shape: tuple[int, ...], steps: Sequence[keras.Layer]) -> keras.Model:
+    """A network that applies `steps` one after the other to an input of `shape` (without the batch)."""
+    inputs = keras.Input(shape, name="input")
+    x = inputs
+    for step in steps:
+        x = step(x)
+    return keras.Model(inputs, x, name=name)
+
+
+def vae_encoder(channels: int) -> keras.Model:
+    """Figs. 20 and 23: (B, 28, 28, channels) -> (B, 1, 1, 512); 1,570,848 parameters from 4 channels."""
+    steps: list[keras.Layer] = []
+    for number, (before, after) in enumerate(pairwise((channels, *VAE_WIDTHS)), 1):
+        steps += [
+            layers.ZeroPadding2D(1, name=f"pad{number}"),
+            layers.Conv2D(after, 3, 2, name=f"conv{number}", **torch_init(9 * before)),
+            batch_norm(f"norm{number}"),
+            layers.LeakyReLU(VAE_SLOPE, name=f"leaky{number}"),
+        ]
+    return chain("encoder", (28, 28, channels), steps)
+
+
+def vae_decoder(channels: int, latent: int) -> tuple[keras.Model, keras.Model, keras.Model]:
+    """Figs. 19 and 22: (B, latent) -> (B, 28, 28, channels) in [-1, 1], as the three networks that are printed there.
+
+    1,568,160 parameters in the hidden part, 19,491 in the output part for colour. The 2048 numbers of the first part
+    are read as 2 x 2 x 512 where PyTorch reads 512 x 2 x 2: the same network with its units in another order.
+    """
+    dense = layers.Dense(2048, name="dense", **torch_init(latent))
+    entrance = chain("decoder_input", (latent,), [dense, layers.Reshape((2, 2, 512), name="reshape")])
+    steps: list[keras.Layer] = []
+    for number, after in enumerate(VAE_WIDTHS[-2::-1], 1):  # 2 -> 4 -> 8 -> 16 -> 32
+        steps += [
+            layers.Conv2DTranspose(after, 3, 2, name=f"transposed{number}", **torch_init(9 * after)),
+            layers.Cropping2D(((1, 0), (1, 0)), name=f"crop{number}"),
+            batch_norm(f"norm{number}"),
+            layers.LeakyReLU(VAE_SLOPE, name=f"leaky{number}"),
+        ]
+    hidden = chain("decoder_hidden", (2, 2, 512), steps)
+    steps = [
+        layers.Conv2DTranspose(32, 3, 2, name="transposed1", **torch_init(9 * 32)),
+        layers.Cropping2D(2, name="crop1"),  # 65 -> 61
+        batch_norm("norm1"),
+        layers.LeakyReLU(VAE_SLOPE, name="leaky1"),
+        layers.Conv2D(32, 3, 2, name="conv2", **torch_init(9 * 32)),  # 61 -> 30
+        batch_norm("norm2"),
+        layers.LeakyReLU(VAE_SLOPE, name="leaky2"),
+        layers.Conv2D(channels, 3, name="conv3", **torch_init(9 * 32)),  # 30 -> 28
+        layers.Activation("tanh", name="tanh"),
+    ]
+    output = chain("decoder_output", (32, 32, 32), steps)
+    return entrance, hidden, output
+
+
+def reparameterised(mean: Any, log_variance: Any, noise: Any) -> Any:
+    """(B, Z) each -> mean + exp(log_variance / 2) * noise: Kingma & Welling 2014, https://arxiv.org/abs/1312.6114."""
+    half = layers.Rescaling(0.5, name="half_log_variance")(log_variance)
+    deviation = layers.Activation("exponential", name="deviation")(half)
+    return layers.Add(name="latent")([mean, layers.Multiply(name="scaled_noise")([deviation, noise])])
+
+
+def conditional_batch_norm(x: Any, label: Any, *, num_classes: int, name: str) -> Any:
+    """(B, H, W, C), (B,) labels -> gamma[label] * norm(x) + beta[label]; gamma starts at 1, beta at 0.
+
+    De Vries et al. 2017, https://arxiv.org/abs/1707.00683, as in TorchFusion: plain batch norm without gamma and beta of
+    its own, and one embedding for each of them.
+    """
+    width = x.shape[-1]
+    gamma = layers.Embedding(num_classes, width, "ones", name=f"{name}_gamma")(label)
+    beta = layers.Embedding(num_classes, width, "zeros", name=f"{name}_beta")(label)
+    gamma = layers.Reshape((1, 1, width), name=f"{name}_gamma_map")(gamma)
+    beta = layers.Reshape((1, 1, width), name=f"{name}_beta_map")(beta)
+    scaled = layers.Multiply(name=f"{name}_scaled")([batch_norm(name, affine=False)(x), gamma])
+    return layers.Add(name=f"{name}_shifted")([scaled, beta])
+
+
+# --- spectral normalisation ------------------------------------------------------------------------
+
+
+def _unit(vector: Any) -> Any:
+    return vector / ops.maximum(ops.norm(vector), 1e-12)
+
+
+class _Spectral(keras.Layer):
+    """Divides a layer's weight W by its largest singular value sigma: Miyato et al. 2018, https://arxiv.org/abs/1802.05957.
+
+    W is folded to a matrix, output channels by the rest. Every call in training makes one step of the power iteration,
+    v <- W'u / |W'u|, u <- Wv / |Wv|, without gradient; sigma = u'Wv, whose gradient flows through W alone. Outside
+    training the last u and v are used. Keras's own SpectralNormalization instead overwrites the weight at every step
+    (no gradient through sigma) and folds a transposed convolution by its input channels.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        rest, out = self._folded(self._raw()).shape
+        normal = keras.initializers.RandomNormal(stddev=1.0)
+        self.u = self.add_weight(name="u", shape=(out,), initializer=normal, trainable=False)
+        self.v = self.add_weight(name="v", shape=(rest,), initializer=normal, trainable=False)
+        self.u.assign(_unit(self.u))
+        self.v.assign(_unit(self.v))
+
+    def normalised(self, training: bool | None) -> Any:
+        """W / sigma in the shape of the weight."""
+        raw = self._raw()
+        transposed = self._folded(raw)  # W': (rest, out)
+        u, v = ops.convert_to_tensor(self.u), ops.convert_to_tensor(self.v)
+        if training:
+            fixed = ops.stop_gradient(transposed)
+            v = _unit(ops.matmul(fixed, u))
+            u = _unit(ops.matmul(v, fixed))
+            self.u.assign(u)
+            self.v.assign(v)
+        return raw / ops.sum(v * ops.matmul(transposed, u))
+
+    def _raw(self) -> Any:
+        return ops.convert_to_tensor(self.kernel)
+
+    def _folded(self, weight: Any) -> Any:
+        return ops.reshape(weight, (-1, weight.shape[-1]))
+
+
+class SpectralConv2D(_Spectral, layers.Conv2D):
+    """Conv2D with "same" padding, its kernel divided by its largest singular value."""
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """(B, H, W, C) -> (B, H / stride, W / stride, filters)."""
+        return ops.conv(inputs, self.normalised(training), self.strides, self.padding) + self.bias
+
+    def fused(self, alone: bool) -> Any:
+        """The same as a Torch operation on (B, C, H, W), for H and W that the stride divides; see training.fused."""
+        side = (self.kernel_size[0] - self.strides[0]) // 2
+
+        def run(training: bool, x: torch.Tensor) -> torch.Tensor:
+            kernel = self.normalised(training).permute(3, 2, 0, 1)
+            return F.conv2d(x, kernel, self.bias.value, self.strides, side)
+
+        return run
+
+
+class SpectralConv2DTranspose(_Spectral, layers.Conv2DTranspose):
+    """Conv2DTranspose, its kernel (kH, kW, out, in) divided by its largest singular value."""
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """(B, H, W, C) -> (B, stride * H, stride * W, filters) with "same" padding."""
+        images = ops.conv_transpose(inputs, self.normalised(training), self.strides, self.padding)
+        return images + self.bias
+
+    def fused(self, alone: bool) -> Any:
+        """The same as a Torch operation on (B, C, H, W); see training.fused."""
+        side = (self.kernel_size[0] - self.strides[0]) // 2 if self.padding == "same" else 0
+
+        def run(training: bool, x: torch.Tensor) -> torch.Tensor:
+            kernel = self.normalised(training).permute(3, 2, 0, 1)
+            return F.conv_transpose2d(x, kernel, self.bias.value, self.strides, side)
+
+        return run
+
+    def _folded(self, weight: Any) -> Any:
+        return ops.reshape(ops.transpose(weight, (0, 1, 3, 2)), (-1, weight.shape[2]))
+
+
+class SpectralDense(_Spectral, layers.Dense):
+    """Dense, its kernel divided by its largest singular value."""
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """(B, in) -> (B, units)."""
+        return ops.matmul(inputs, self.normalised(training)) + self.bias
+
+    def fused(self, alone: bool) -> Any:
+        """The same as a Torch operation; see training.fused."""
+        return lambda training, x: torch.addmm(self.bias.value, x, self.normalised(training))
+
+
+class SpectralEmbedding(_Spectral, layers.Embedding):
+    """Embedding, its table (K, width) divided by its largest singular value."""
+
+    def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
+        """That of a plain embedding, which knows no `training`."""
+        return super().compute_output_spec(inputs)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """(B,) labels -> (B, width)."""
+        return ops.take(self.normalised(training), inputs, axis=0)
+
+    def fused(self, alone: bool) -> Any:
+        """The same as a Torch operation; see training.fused."""
+        return lambda training, labels: self.normalised(training)[labels]
+
+    def _raw(self) -> Any:
+        return ops.convert_to_tensor(self.embeddings)
+
+    def _folded(self, weight: Any) -> Any:
+        return ops.transpose(weight)
+
+
+# --- self-attention --------------------------------------------------------------------------------
+
+
+class SelfAttention(keras.Layer):
+    """Every position looks at every other: Zhang et al. 2019, https://arxiv.org/abs/1805.08318.
+
+    Takes [x, query, key, value], all (B, H, W, .), and gives x + gamma * sum_j softmax_j(query_i . key_j) value_j, without
+    a 1/sqrt(d); gamma is one number that starts at 0. The 1 x 1 convolutions that make query, key and value are layers of
+    the model, as in Fig. 25.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Makes gamma."""
+        self.gamma = self.add_weight(name="gamma", shape=(), initializer="zeros")
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """That of x."""
+        return input_shape[0]
+
+    def call(self, inputs: Any) -> Any:
+        """[(B, H, W, C), (B, H, W, D), (B, H, W, D), (B, H, W, C)] -> (B, H, W, C)."""
+        x, query, key, value = inputs
+        rows, columns, width = x.shape[1:]
+        flat = [ops.reshape(part, (-1, rows * columns, part.shape[-1])) for part in (query, key, value)]
+        weights = ops.softmax(ops.matmul(flat[0], ops.transpose(flat[1], (0, 2, 1))), axis=-1)  # (B, HW, HW)
+        seen = ops.reshape(ops.matmul(weights, flat[2]), (-1, rows, columns, width))
+        return x + self.gamma * seen
+
+    def fused(self, alone: bool) -> Any:
+        """The same as a Torch operation on (B, C, H, W); see training.fused."""
+
+        def run(training: bool, x: torch.Tensor, *parts: torch.Tensor) -> torch.Tensor:
+            # (B, D, H, W) in channels-last memory -> (B, HW, D) without a copy
+            query, key, value = (part.permute(0, 2, 3, 1).flatten(1, 2) for part in parts)
+            weights = torch.softmax(query @ key.transpose(1, 2), dim=-1)
+            seen = (weights @ value).unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+            return torch.addcmul(x, self.gamma.value, seen)
+
+        return run

@@ -1,0 +1,338 @@
+"""Study → tasks, in the order in which they are best done.
+
+A *task* is one piece of work; its key is a hash of what decides its result and of nothing else. A *cell* is one number
+of a table: a data set, an arm, a sampling and a replicate, and the classifier task that fills it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Literal
+
+from medaug_keras.spec import Amount, Arm, Study, dump
+
+Kind = Literal["data", "generator", "synthesis", "classifier", "quality"]
+
+# Raised when a kind's results mean something else than before: its old records are then no longer found.
+VERSIONS: dict[Kind, int] = {
+    "data": 1,
+    "generator": 1,
+    "synthesis": 1,
+    "classifier": 1,
+    "quality": 1,
+}
+
+# Settings that say how a finished thing is used or shown, not how it is made.
+_SHOWN_ONLY = {"select"}
+_USED_LATER = {"sampling_statistics"}
+# Where a data set lies and how it is called; its bytes are in the fingerprint.
+_LOCAL = {"name", "accept_unverified", "path", "title", "classes", "licence", "citation"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One piece of work. `key` covers kind, version, params and the keys of its needs; the rest is for people."""
+
+    kind: Kind
+    key: str
+    params: Mapping[str, Any]
+    needs: Mapping[str, str]
+    """Word by which the task knows it → id of the task that makes it."""
+    dataset: str
+    title: str
+    replicate: int
+    images: int
+    """Images that pass through a network, training and evaluation together: what the time depends on."""
+    local: Mapping[str, Any] = field(default_factory=dict)
+    """The data set's section of the study: where it lies on this machine and how it is called. Not in the key."""
+
+    @property
+    def id(self) -> str:
+        """Name of the task's folder."""
+        return task_id(self.kind, self.key)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One classifier run of the study."""
+
+    dataset: str
+    arm: str
+    sampling: str
+    replicate: int
+    task: str
+
+
+@dataclass(frozen=True)
+class Making:
+    """One generator (or synthesis, or quality) task as the study names it."""
+
+    dataset: str
+    name: str
+    """Of the generator, or of the arm for synthesis and quality."""
+    replicate: int
+    task: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All tasks of a study, each before those that need it, and what they are for."""
+
+    tasks: Mapping[str, Task]
+    cells: Sequence[Cell]
+    data: Mapping[str, str]
+    """Data set → id of its data task."""
+    generators: Sequence[Making]
+    synthesis: Sequence[Making]
+    quality: Sequence[Making]
+
+    def only(self, filters: Mapping[str, Iterable[str]]) -> "Plan":
+        """The part of the plan whose cells match every filter (`dataset`, `arm`, `sampling`, `replicate`)."""
+        wanted = {name: {str(value) for value in values} for name, values in filters.items()}
+        cells = [c for c in self.cells if all(str(getattr(c, n)) in v for n, v in wanted.items())]
+        pairs = {(c.dataset, c.replicate) for c in cells}
+        arms = {(c.dataset, c.arm, c.replicate) for c in cells}
+        synthesis = [m for m in self.synthesis if (m.dataset, m.name, m.replicate) in arms]
+        quality = [m for m in self.quality if (m.dataset, m.name, m.replicate) in arms]
+        keep = self._with_needs([c.task for c in cells] + [m.task for m in quality])
+        return Plan(
+            tasks={i: t for i, t in self.tasks.items() if i in keep},
+            cells=cells,
+            data={name: i for name, i in self.data.items() if i in keep},
+            generators=[m for m in self.generators if m.task in keep and (m.dataset, m.replicate) in pairs],
+            synthesis=synthesis,
+            quality=quality,
+        )
+
+    def _with_needs(self, ids: Iterable[str]) -> set[str]:
+        found: set[str] = set()
+        waiting = list(ids)
+        while waiting:
+            current = waiting.pop()
+            if current not in found:
+                found.add(current)
+                waiting.extend(self.tasks[current].needs.values())
+        return found
+
+
+@dataclass(frozen=True)
+class Source:
+    """What must be known of a data set before its images are read."""
+
+    fingerprint: str
+    """MD5 of the bytes that will be used (of the file there, or of the official one that will be downloaded)."""
+    train: int
+    validation: int
+    test: int
+
+
+def task_id(kind: str, key: str) -> str:
+    """Folder name of a task."""
+    return f"{kind}-{key[:16]}"
+
+
+def task_key(kind: Kind, params: Mapping[str, Any], needs: Mapping[str, str]) -> str:
+    """Hash (hex, SHA-256) of everything that decides a task's result."""
+    content = {"kind": kind, "version": VERSIONS[kind], "params": params, "needs": needs}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def replicate_seed(seed: int, replicate: int) -> int:
+    """The seed that all tasks of one replicate share, so that arms are paired; below 2**31."""
+    digest = hashlib.sha256(f"{seed}/replicate {replicate}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def added_images(amount: Mapping[str, Any], train: int) -> int:
+    """How many images an arm adds to `train` images: the fixed number, or the fraction rounded down.
+
+    The fraction is taken as the decimal that was written: 0.29 of 100 is 29, not 28.
+    """
+    if amount["images"] is not None:
+        return int(amount["images"])
+    return int(Fraction(str(amount["fraction"])) * train)
+
+
+def plan(study: Study, sources: Mapping[str, Source], *, data_root: str = "") -> Plan:
+    """All tasks of a study: replicate 0 of everything first, the cheapest data sets first.
+
+    `sources` has an entry for every data set of the study; `data_root` is where MedMNIST's files lie.
+    """
+    return _Planner(study, sources, data_root).plan()
+
+
+class _Planner:
+    def __init__(self, study: Study, sources: Mapping[str, Source], data_root: str) -> None:
+        self.study, self.sources, self.data_root = study, sources, data_root
+        self.tasks: dict[str, Task] = {}
+
+    def plan(self) -> Plan:
+        study = self.study
+        names = sorted(study.datasets, key=lambda name: self.sources[name].train)  # stable: ties keep the YAML's order
+        cells, generators, synthesis, quality = [], [], [], []
+        data = {name: self._data(name) for name in names}
+        for replicate in range(study.replicates):
+            for dataset in names:
+                baseline = None
+                for name, arm in study.arms.items():
+                    made = self._synthesis(dataset, name, arm, replicate)
+                    if made is not None:
+                        synthesis.append(Making(dataset, name, replicate, made))
+                        generator = self.tasks[made].needs.get("generator")
+                        if generator is not None:
+                            word = (arm.add or arm.interleave).generator  # type: ignore[union-attr]
+                            making = Making(dataset, word, replicate, generator)
+                            if making not in generators:
+                                generators.append(making)
+                    for sampling in arm.samplings or study.samplings:
+                        task = self._classifier(dataset, name, arm, sampling, replicate, made)
+                        cells.append(Cell(dataset, name, sampling, replicate, task))
+                        if (name, sampling) == (study.baseline.arm, study.baseline.sampling):
+                            baseline = task
+                if study.quality.enabled and baseline is not None:
+                    for making in [m for m in synthesis if (m.dataset, m.replicate) == (dataset, replicate)]:
+                        judged = self._quality(dataset, making.name, replicate, making.task, baseline)
+                        quality.append(Making(dataset, making.name, replicate, judged))
+        return Plan(self.tasks, cells, data, generators, synthesis, quality)
+
+    def _add(
+        self,
+        kind: Kind,
+        params: Mapping[str, Any],
+        needs: Mapping[str, str],
+        *,
+        dataset: str,
+        title: str,
+        replicate: int,
+        images: int,
+    ) -> str:
+        key = task_key(kind, params, {word: self.tasks[need].key for word, need in needs.items()})
+        name = task_id(kind, key)
+        if name not in self.tasks:  # two arms that ask for the same work share it
+            self.tasks[name] = Task(kind, key, params, needs, dataset, title, replicate, images, self._local(dataset))
+        return name
+
+    def _local(self, dataset: str) -> dict[str, Any]:
+        spec = dump(self.study.datasets[dataset])
+        return {**spec, "name": spec.get("name") or dataset, "dataset": dataset, "root": self.data_root}
+
+    def _data(self, dataset: str) -> str:
+        spec = {word: value for word, value in dump(self.study.datasets[dataset]).items() if word not in _LOCAL}
+        params = {**spec, "fingerprint": self.sources[dataset].fingerprint}
+        return self._add("data", params, {}, dataset=dataset, title=f"{dataset}: data", replicate=0, images=0)
+
+    def _generator(self, dataset: str, name: str, replicate: int) -> str:
+        settings = {k: v for k, v in dump(self.study.generators[name]).items() if k not in _USED_LATER}
+        source = self.sources[dataset]
+        return self._add(
+            "generator",
+            {"settings": settings, "seed": replicate_seed(self.study.seed, replicate)},
+            {"data": self._data(dataset)},
+            dataset=dataset,
+            title=f"{dataset}: generator {name}, replicate {replicate}",
+            replicate=replicate,
+            images=(source.train + source.validation) * settings["epochs"],
+        )
+
+    def _synthesis(self, dataset: str, name: str, arm: Arm, replicate: int) -> str | None:
+        seed = replicate_seed(self.study.seed, replicate)
+        needs = {"data": self._data(dataset)}
+        params: dict[str, Any]
+        if arm.add is not None:
+            generator = self.study.generators[arm.add.generator]
+            later = {k: v for k, v in dump(generator).items() if k in _USED_LATER}
+            amount = self._amount(arm.add.amount, dataset)
+            params = {
+                "how": "add",
+                "kind": generator.kind,
+                "amount": amount,
+                "settings": later,
+                "seed": seed,
+            }
+            needs["generator"] = self._generator(dataset, arm.add.generator, replicate)
+        elif arm.interleave is not None:
+            kind = self.study.generators[arm.interleave.generator].kind
+            params = {"how": "interleave", "kind": kind, "mode": arm.interleave.mode, "seed": seed}
+            needs["generator"] = self._generator(dataset, arm.interleave.generator, replicate)
+        elif arm.duplicate is not None:
+            params = {
+                "how": "duplicate",
+                "amount": self._amount(arm.duplicate.amount, dataset),
+                "seed": seed,
+            }
+        else:
+            return None
+        return self._add(
+            "synthesis",
+            params,
+            needs,
+            dataset=dataset,
+            title=f"{dataset}: images for arm {name}, replicate {replicate}",
+            replicate=replicate,
+            images=self._added(params, dataset),
+        )
+
+    def _amount(self, amount: Amount, dataset: str) -> dict[str, Any]:
+        values = dump(amount)
+        special = values.pop("fractions")
+        return {**values, "fraction": special.get(dataset, values["fraction"])}
+
+    def _added(self, params: Mapping[str, Any], dataset: str) -> int:
+        train = self.sources[dataset].train
+        return train if params["how"] == "interleave" else added_images(params["amount"], train)
+
+    def _classifier(
+        self,
+        dataset: str,
+        name: str,
+        arm: Arm,
+        sampling: str,
+        replicate: int,
+        synthesis: str | None,
+    ) -> str:
+        settings = {k: v for k, v in dump(self.study.classifier).items() if k not in _SHOWN_ONLY}
+        params = {
+            "settings": settings,
+            "augment": [dump(step) for step in arm.augment],
+            "sampling": "weighted" if arm.always_weighted else sampling,
+            "seed": replicate_seed(self.study.seed, replicate),
+            # The published code's two columns are separate runs of the same thing: only then does the name decide.
+            "stream": sampling if arm.always_weighted else "",
+        }
+        source = self.sources[dataset]
+        needs = {"data": self._data(dataset)}
+        train = source.train
+        if synthesis is not None:
+            needs["synthesis"] = synthesis
+            train += self._added(self.tasks[synthesis].params, dataset)
+        return self._add(
+            "classifier",
+            params,
+            needs,
+            dataset=dataset,
+            title=f"{dataset}: {name}, {sampling}, replicate {replicate}",
+            replicate=replicate,
+            images=(train + source.validation) * settings["epochs"] + 2 * source.test,
+        )
+
+    def _quality(self, dataset: str, name: str, replicate: int, synthesis: str, baseline: str) -> str:
+        settings = dump(self.study.quality)
+        settings.pop("enabled")
+        classifier = {k: v for k, v in dump(self.study.classifier).items() if k not in _SHOWN_ONLY}
+        source = self.sources[dataset]
+        return self._add(
+            "quality",
+            {
+                "settings": settings,
+                "classifier": classifier,
+                "seed": replicate_seed(self.study.seed, replicate),
+            },
+            {"data": self._data(dataset), "synthesis": synthesis, "classifier": baseline},
+            dataset=dataset,
+            title=f"{dataset}: quality of {name}'s images, replicate {replicate}",
+            replicate=replicate,
+            images=source.train + source.validation + source.test,
+        )

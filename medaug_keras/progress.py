@@ -1,0 +1,116 @@
+"""Shows how a run goes: one line for the study and one for each running task, or plain lines when not a terminal."""
+
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self, TextIO
+
+from medaug_keras.engine import Event, expected_seconds, pace_of
+from medaug_keras.plan import Plan, Task
+
+
+class Progress:
+    """Listens to the engine. Use it as a context."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        done: set[str],
+        pace: Mapping[str, float],
+        workers: int,
+        quiet: bool,
+        out: TextIO = sys.stderr,
+    ) -> None:
+        self.plan, self.workers, self.quiet, self.out = plan, workers, quiet, out
+        self.done = set(done)
+        self.given_up: set[str] = set()
+        self.pace = dict(pace)
+        self.running: dict[str, tuple[Task, float, str]] = {}
+        self.live = None
+        if out.isatty() and not quiet:
+            from rich.console import Console
+            from rich.live import Live
+
+            self.live = Live(console=Console(file=out), refresh_per_second=4, get_renderable=self._lines)
+
+    def __enter__(self) -> Self:
+        if self.live is not None:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an event and show it."""
+        name = event.task.id
+        if event.what == "start":
+            self.running[name] = (event.task, time.monotonic(), "")
+        elif event.what in ("epoch", "message"):
+            if name in self.running:
+                task, started, _ = self.running[name]
+                self.running[name] = (task, started, event.text or _epoch(event))
+            if event.what == "message":
+                self._say(f"{event.task.title}: {event.text}")
+        elif event.what == "done":
+            _, started, _ = self.running.pop(name)
+            self._learn(event.task, time.monotonic() - started)
+            self.done.add(name)
+            self._say(f"{self._count()} {event.task.title}: done in {time.monotonic() - started:.1f} s{self._left()}")
+        else:
+            self.running.pop(name, None)
+            self.given_up.add(name)
+            word = "FAILED" if event.what == "failed" else "blocked"
+            self._say(
+                f"{self._count()} {event.task.title}: {word} {event.text}".rstrip(), always=event.what == "failed"
+            )
+
+    def _say(self, line: str, *, always: bool = False) -> None:
+        if self.live is not None:
+            if always:
+                self.live.console.print(line, markup=False, highlight=False)
+        elif always or not self.quiet:
+            print(line, file=self.out, flush=True)
+
+    def _learn(self, task: Task, seconds: float) -> None:
+        """Keep the latest pace of this kind of work; half of what was believed stays."""
+        now = seconds / max(task.images, 1)
+        kind = pace_of(task)
+        self.pace[kind] = (self.pace[kind] + now) / 2 if kind in self.pace else now
+
+    def _count(self) -> str:
+        total = len(self.plan.tasks)
+        return f"[{len(self.done) + len(self.given_up):{len(str(total))}}/{total}]"
+
+    def _left(self) -> str:
+        rest = {n: t for n, t in self.plan.tasks.items() if n not in self.done and n not in self.given_up}
+        seconds = expected_seconds(rest, self.pace)
+        return "" if not rest or seconds is None else f", about {duration(seconds / self.workers)} left"
+
+    def _lines(self):  # type: ignore[no-untyped-def]  # rich's own type, imported only for a terminal
+        from rich.text import Text
+
+        lines = [f"{self._count()} tasks{self._left()}"]
+        for task, started, text in self.running.values():
+            lines.append(f"  {task.title}  {text}  {duration(time.monotonic() - started)}")
+        return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
+
+
+def _epoch(event: Event) -> str:
+    shown = [("loss", "loss"), ("val_loss", "val_loss"), ("val_accuracy", "validation accuracy")]
+    parts = [f"{text} {event.logs[name]:.4g}" for name, text in shown if name in event.logs]
+    return f"epoch {event.epoch}  " + "  ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words that fit: 42 s, 7 min, 3.5 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

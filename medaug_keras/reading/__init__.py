@@ -1,0 +1,199 @@
+"""YAML → Study: reads a file, what it extends and what the command line sets, and says every mistake at once."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from functools import partial, reduce
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from medaug_keras.reading.rules import problems
+from medaug_keras.reading.schema import schema
+from medaug_keras.reading.strict_yaml import (
+    MAX_DEPTH,
+    Keys,
+    Node,
+    Place,
+    YamlError,
+    compose_file,
+    compose_value,
+    place_of,
+    plain,
+)
+from medaug_keras.reading.words import TAGS, dotted, in_words
+from medaug_keras.spec import FolderData, MedMnistData, NpzData, Study
+
+__all__ = ["StudyError", "problems", "read", "schema"]
+
+MAX_EXTENDS = 10
+MAX_SHOWN = 50
+
+# Sections whose keys are names that the user chose: there, null in an extending file drops the entry.
+_NAMED = {("datasets",), ("generators",), ("arms",)}
+
+
+class StudyError(Exception):
+    """Not a study. `mistakes` are (place, message), sorted by place; the text lists them all."""
+
+    def __init__(self, said: str, mistakes: Iterable[tuple[Place, str]]) -> None:
+        self.mistakes = sorted(set(mistakes), key=lambda m: (m[0].line is None, m[0].said, m[0].line or 0, m[1]))
+        count = len(self.mistakes)
+        lines = [f"  {_line(place, message)}" for place, message in self.mistakes[:MAX_SHOWN]]
+        if count > MAX_SHOWN:
+            lines.append(f"  and {count - MAX_SHOWN:,} more")
+        noun = "mistake" if count == 1 else "mistakes"
+        super().__init__("\n".join([f"{said} is not a study ({count:,} {noun}):", *lines]))
+
+
+def read(
+    path: Path,
+    *,
+    overrides: Sequence[str] = (),
+    replicates: int | None = None,
+    accept_unverified: bool = False,
+) -> Study:
+    """The study that a file says.
+
+    An override `classifier.epochs=2` means what a file would that extends this one and says `classifier: {epochs: 2}`.
+    `replicates` is an override too. `accept_unverified` lets every MedMNIST data set use a file whose checksum is not
+    the official one. Relative paths of data start at the folder of the file that names them (those of an override, at
+    the working directory) and are absolute in the study.
+
+    Raises StudyError with all mistakes, each with file and line.
+    """
+    mistakes: list[tuple[Place, str]] = []
+    layers = []
+    for layer in [partial(_file, path), *(partial(_override, text) for text in overrides)]:
+        try:
+            layers.append(layer())
+        except YamlError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise StudyError(str(path), mistakes)
+    if replicates is not None:
+        place = Place(f"--replicates {replicates}")
+        layers.append(Node(place, {"replicates": Node(place, replicates)}))
+    tree = reduce(_merged, layers)
+    study = _validated(tree, str(path))
+    datasets: dict[str, Any] = dict(study.datasets)
+    for name, data in datasets.items():
+        if isinstance(data, NpzData | FolderData):
+            said = place_of(tree, ("datasets", name, "path"))
+            folder = os.path.dirname(said.said) if said.line is not None else ""
+            whole = os.path.abspath(os.path.join(folder, os.path.expanduser(data.path)))
+            datasets[name] = data.model_copy(update={"path": whole})
+        elif accept_unverified and isinstance(data, MedMnistData):
+            datasets[name] = data.model_copy(update={"accept_unverified": True})
+    return study.model_copy(update={"datasets": datasets})
+
+
+def _line(place: Place, message: str) -> str:
+    """`study.yaml:12: classifier.epochs: Input ...`; an option that is the key itself does not say it twice."""
+    key, _, rest = message.partition(": ")
+    repeats = place.line is None and place.said.startswith((f"--set {key}=", f"--{key} "))
+    return f"{place}: {rest if repeats else message}"
+
+
+def _file(path: Path, chain: tuple[str, ...] = ()) -> Node:
+    """A file merged onto those that it extends. `chain` holds the files that led here."""
+    said = str(path)
+    tree = compose_file(path, said)
+    assert isinstance(tree.value, dict)
+    entries = dict(tree.value)
+    base = entries.pop("extends", None)
+    tree = tree._replace(value=entries)
+    if base is None:
+        return tree
+    chain = (*chain, said)
+    if not isinstance(base.value, str) or not base.value.strip():
+        raise YamlError([(base.place, "extends: takes the name of one study file")])
+    said_base = os.path.normpath(os.path.join(os.path.dirname(said), base.value))
+    route = " → ".join([*chain, said_base])
+    if any(os.path.realpath(said_base) == os.path.realpath(other) for other in chain):
+        raise YamlError([(base.place, f"extends: goes round in a circle: {route}")])
+    if len(chain) > MAX_EXTENDS:
+        raise YamlError([(base.place, f"extends: more than {MAX_EXTENDS} files: {route}")])
+    if not os.path.isfile(said_base):
+        raise YamlError([(base.place, f"extends: no such file: {said_base} ({route})")])
+    return _merged(_file(Path(said_base), chain), tree)
+
+
+def _merged(base: Node, over: Node, keys: Keys = ()) -> Node:
+    """`over` onto `base`: mappings merge key by key, everything else replaces.
+
+    A section of another kind replaces too, for settings of the old kind mean nothing to the new one.
+    """
+    if not isinstance(base.value, dict) or not isinstance(over.value, dict):
+        return over
+    for tag in TAGS:
+        if tag in base.value and tag in over.value and base.value[tag].value != over.value[tag].value:
+            return over
+    entries = dict(base.value)
+    for key, child in over.value.items():
+        if key not in entries:
+            entries[key] = child
+        elif child.value is None and (keys in _NAMED or keys[-1:] == ("fractions",)):
+            del entries[key]
+        else:
+            entries[key] = _merged(entries[key], child, (*keys, key))
+    place = base.place if over.place.line is None else over.place  # what is missing is missing in the file
+    return Node(place, entries)
+
+
+def _override(text: str) -> Node:
+    """`classifier.epochs=2` as the tree of an extending file."""
+    key, equals, value = text.partition("=")
+    shown = " ".join(text.split())
+    place = Place(f"--set {shown if len(shown) <= 80 else shown[:77] + '...'}")
+    keys = key.strip().split(".")
+    if not equals or not all(keys) or len(keys) > MAX_DEPTH:
+        raise YamlError([(place, "write KEY=VALUE, as in --set classifier.epochs=2")])
+    if keys[0] == "extends":
+        raise YamlError([(place, "extends stands in a file; make one that extends yours")])
+    node = compose_value(value, place)
+    for name in reversed(keys):
+        node = Node(place, {name: node})
+    return node
+
+
+def _validated(tree: Node, said: str) -> Study:
+    data = plain(tree)
+    assert isinstance(data, dict)
+    try:
+        study = Study.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        found = [in_words(dict(single)) for single in error.errors(include_url=False)]
+        found += _problems_of_the_rest(data, [keys for keys, _ in found])
+    else:
+        found = problems(study)
+        if not found:
+            return study
+    mistakes = [(place_of(tree, keys), f"{dotted(keys)}: {message}") for keys, message in found]
+    raise StudyError(said, mistakes) from None
+
+
+def _problems_of_the_rest(data: dict[str, Any], wrong: list[Keys]) -> list[tuple[Keys, str]]:
+    """Contradictions between the sections, where the study is whole without the settings that are wrong."""
+    rest = json.loads(json.dumps(data))
+    for keys in wrong:
+        around = _at(rest, keys[:-1])
+        if isinstance(around, dict):
+            around.pop(keys[-1], None)
+    try:
+        found = problems(Study.model_validate_json(json.dumps(rest)))
+    except ValidationError:
+        return []
+    return [(keys, message) for keys, message in found if _at(rest, keys) is not None]
+
+
+def _at(data: Any, keys: Keys) -> Any:
+    for key in keys:
+        if isinstance(data, dict):
+            data = data.get(key)
+        elif isinstance(data, list) and isinstance(key, int):
+            data = data[key]
+        else:
+            return None
+    return data

@@ -1,0 +1,81 @@
+"""What the sections of a study must agree on: rules that no single section can check."""
+
+from collections.abc import Iterator
+from typing import get_args
+
+from medaug_keras.reading.strict_yaml import Keys
+from medaug_keras.reading.words import did_you_mean
+from medaug_keras.spec import Arm, Data, MedMnistData, MedMnistName, NpzData, PhantomData, Study
+
+_MEDMNIST = get_args(MedMnistName)
+_PHANTOMS = ("phantom-ultrasound", "phantom-histology")
+_TWO_CLASSES = {"breastmnist", "pneumoniamnist", "phantom-ultrasound"}
+# What an arm can do with a generator → the kinds that can do it, and what to do with another kind.
+_ADDS = (("cvae", "cgan"), "a Joint VAE knows no classes, so it cannot add images of given ones: use interleave")
+_INTERLEAVES = (("joint_vae",), "only a Joint VAE's reconstructions can be interleaved: use add")
+
+
+def problems(study: Study) -> list[tuple[Keys, str]]:
+    """Where sections contradict each other: the keys that lead to the mistake, what is wrong and how to mend it."""
+    found: list[tuple[Keys, str]] = []
+    if len(set(study.samplings)) < len(study.samplings):
+        found.append((("samplings",), "names a sampling twice; keep one"))
+    for name, data in study.datasets.items():
+        found += [(("datasets", name, *keys), message) for keys, message in _data(name, data, study)]
+    for name, arm in study.arms.items():
+        found += [(("arms", name, *keys), message) for keys, message in _arm(arm, study)]
+    return found + list(_baseline(study))
+
+
+def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
+    called = name
+    if isinstance(data, MedMnistData | PhantomData):
+        called = data.name or name
+        choices = _MEDMNIST if isinstance(data, MedMnistData) else _PHANTOMS
+        if called not in choices:
+            kind = "MedMNIST data set" if isinstance(data, MedMnistData) else "phantom"
+            yield (), f"{name} is not a {kind}: say which with name{did_you_mean(name, choices)}"
+    if isinstance(data, MedMnistData) and called == "chestmnist":
+        yield (), "chestmnist is not supported yet: its images have several labels each; leave it out"
+    classes = data.classes if isinstance(data, NpzData) else None
+    if classes is not None and len(set(classes)) < max(2, len(classes)):
+        yield ("classes",), "needs two or more different names, in the order of the labels"
+    if study.classifier.head == "sigmoid":
+        many = called in {*_MEDMNIST, *_PHANTOMS} - _TWO_CLASSES if classes is None else len(classes) > 2
+        if many:
+            yield (), f"{name} has more than two classes, and classifier.head sigmoid is for two: use softmax"
+
+
+def _arm(arm: Arm, study: Study) -> Iterator[tuple[Keys, str]]:
+    for word, use, (kinds, advice) in (("add", arm.add, _ADDS), ("interleave", arm.interleave, _INTERLEAVES)):
+        if use is None:
+            continue
+        generator = study.generators.get(use.generator)
+        if generator is None:
+            known = did_you_mean(use.generator, study.generators) or "; add it to generators"
+            yield (word, "generator"), f"there is no generator {use.generator}{known}"
+        elif generator.kind not in kinds:
+            yield (word, "generator"), f"{use.generator} is a {generator.kind}; {advice}"
+    for word, part in (("add", arm.add), ("duplicate", arm.duplicate)):
+        for dataset in part.amount.fractions if part is not None else ():
+            # MedMNIST's own names may stay when a study that extends another drops data sets.
+            if dataset not in study.datasets and dataset not in _MEDMNIST:
+                yield (
+                    (word, "amount", "fractions", dataset),
+                    f"there is no data set {dataset}{did_you_mean(dataset, study.datasets)}",
+                )
+    if arm.samplings is not None:
+        if not arm.samplings or len(set(arm.samplings)) < len(arm.samplings):
+            yield ("samplings",), "names every sampling once, and at least one; leave it out for all"
+        for sampling in set(arm.samplings) - set(study.samplings):
+            yield ("samplings",), f"{sampling} is not among the study's samplings: add it there"
+
+
+def _baseline(study: Study) -> Iterator[tuple[Keys, str]]:
+    arm = study.arms.get(study.baseline.arm)
+    if arm is None:
+        known = did_you_mean(study.baseline.arm, study.arms)
+        yield ("baseline", "arm"), f"there is no arm {study.baseline.arm} to compare with{known}"
+    elif study.baseline.sampling not in (arm.samplings or study.samplings):
+        wanted = f"{study.baseline.arm} is not trained with {study.baseline.sampling}"
+        yield ("baseline", "sampling"), f"{wanted}: choose a sampling that it is trained with"

@@ -1,0 +1,183 @@
+"""pydantic's errors in words for the one who can mend them."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from medaug_keras.reading.strict_yaml import Keys, scalar
+from medaug_keras.spec import Study
+
+TAGS = ("kind", "layer")
+"""The keys that choose among the forms of a section."""
+
+
+def dotted(keys: Keys) -> str:
+    """generators.cvae.epochs"""
+    return ".".join(_short(str(key), 60) or "''" for key in keys)
+
+
+def did_you_mean(word: object, choices: Iterable[str]) -> str:
+    """`; did you mean latent_dim?`, or what there is to choose from."""
+    choices = list(choices)
+    close = difflib.get_close_matches(str(word)[:40].lower(), choices, n=1)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; choose from {', '.join(choices)}" if choices else ""
+
+
+def in_words(error: Mapping[str, Any]) -> tuple[Keys, str]:
+    """The keys that lead to the mistake, and what was found, what is expected and how to mend it."""
+    kind, found = error["type"], error["input"]
+    keys, section, expected = _follow(error["loc"])
+    if error["loc"][-1:] == ("[key]",) and section is None:
+        return keys, f"{_NAME}; got {_shown(keys[-1])}"
+    if kind == "extra_forbidden":
+        # At the top, `extends` is a setting of the file and not of the study, so the spec does not know it.
+        known = list(section.model_fields) if section else []
+        return keys, "not a setting" + did_you_mean(keys[-1], known + ["extends"] * (len(keys) == 1))
+    if kind == "missing" and section is not None:
+        about = section.model_fields[str(keys[-1])].description
+        return keys, f"is missing; add it{f': {_line(about)}' if about else ''}"
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        word = error["ctx"]["discriminator"].strip("'")
+        choices = [choice for member in expected for choice in tags(member)]
+        if kind == "union_tag_not_found" or word not in found:
+            return (*keys, word), f"is missing; choose from {', '.join(choices)}"
+        return (*keys, word), f"got {_shown(found[word])}{did_you_mean(found[word], choices)}"
+    if kind == "literal_error":
+        choices = [str(choice) for member in expected for choice in get_args(member)]
+        return keys, f"{error['msg']}, got {_shown(found)}{_hint(kind, found, keys)}" + (
+            did_you_mean(found, choices) if isinstance(found, str) and len(choices) > 1 else ""
+        )
+    if kind == "string_pattern_mismatch":
+        return keys, f"{_NAME}; got {_shown(found)}"
+    if kind == "value_error":
+        return keys, error["msg"].removeprefix("Value error, ")
+    message = _MESSAGES.get(kind, error["msg"])
+    return keys, f"{message}, got {_shown(found)}{_hint(kind, found, keys)}"
+
+
+def tags(member: Any) -> tuple[str, ...]:
+    """The words that choose this form of a section: ("cvae",)."""
+    for word in TAGS:
+        if isinstance(member, type) and issubclass(member, BaseModel) and word in member.model_fields:
+            return get_args(member.model_fields[word].annotation)
+    return ()
+
+
+_NAME = "a name has lower-case letters, digits, - and _, begins with a letter or digit, and is at most 40 long"
+_MESSAGES = {
+    "model_type": "Input should be a mapping of settings",
+    "dict_type": "Input should be a mapping of names",
+    "model_attributes_type": "Input should be a mapping of settings",
+    "tuple_type": "Input should be a list",
+    "too_short": "needs at least one entry",
+}
+
+
+def _follow(loc: tuple[str | int, ...]) -> tuple[Keys, type[BaseModel] | None, tuple[Any, ...]]:
+    """Follows pydantic's place through the spec, dropping its words for forms of a section, which no user wrote.
+
+    Returns the keys, the section that the last key belongs to, and the types that its value may have.
+    """
+    keys: list[str | int] = []
+    section: type[BaseModel] | None = None
+    expected: tuple[Any, ...] = (Study,)
+    for item in loc:
+        here = expected[0] if expected else None
+        if len(expected) > 1 and any(item in tags(member) for member in expected):
+            expected = tuple(member for member in expected if item in tags(member))
+        elif isinstance(here, type) and issubclass(here, BaseModel) and len(expected) == 1:
+            keys.append(item)
+            section = here
+            field = here.model_fields.get(str(item))
+            expected = _alternatives(field.annotation) if field else ()
+        elif len(expected) == 1 and get_origin(here) in (dict, tuple):
+            keys.append(item)
+            section = None
+            expected = _alternatives(get_args(here)[1 if get_origin(here) is dict else 0])
+        else:
+            section = None
+    return tuple(keys), section, expected
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _alternatives(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return tuple(
+            member for part in get_args(annotation) for member in _alternatives(part) if member is not NoneType
+        )
+    return (annotation,)
+
+
+def _hint(kind: str, found: Any, keys: Keys) -> str:
+    """How to mend what YAML or a habit makes of a value."""
+    if kind in ("int_type", "float_type") and isinstance(found, str):
+        return _number_hint(found)
+    if kind == "int_type" and isinstance(found, float) and found.is_integer():
+        return f"; write {int(found)}"
+    if kind == "bool_type" and isinstance(found, str) and found.lower() in _BOOLEANS:
+        return f"; write {_BOOLEANS[found.lower()]}, without quotes"
+    if kind in ("string_type", "literal_error") and isinstance(found, bool | int | float):
+        return "; put text in quotes"
+    if kind == "tuple_type" and isinstance(found, str):
+        return f"; write [{_short(found, 40)}]"
+    if kind == "model_type" and found is None:
+        return f"; write {keys[-1]}: {{}} for one without settings (null drops one of a study that yours extends)"
+    return ""
+
+
+_BOOLEANS = dict.fromkeys(("yes", "on", "true"), "true") | dict.fromkeys(("no", "off", "false"), "false")
+
+
+def _number_hint(text: str) -> str:
+    word = text.strip().lower()
+    if len(word) > 40:
+        return ""
+    if _is_number(scalar(word)):
+        return "; write it without quotes"
+    if _is_number(scalar(word.replace("_", ""))):
+        return f"; write {scalar(word.replace('_', ''))}"
+    if word.endswith("%") and _is_number(percent := scalar(word[:-1].strip())):
+        return f"; write {percent / 100:g}"  # type: ignore[operator]
+    if re.fullmatch("0[0-9]+", word):  # octal to some readers of YAML
+        return f"; write {int(word)}"
+    if re.fullmatch("0x[0-9a-f]+|0o[0-7]+|0b[01]+", word):
+        return f"; write {int(word, 0)}"
+    try:
+        float(word)
+    except ValueError:
+        return ""
+    return "; write a finite number, at most 2**53 if it is whole"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _shown(value: Any) -> str:
+    """A value as in YAML, short."""
+    if isinstance(value, dict):
+        return "a mapping" if value else "an empty mapping"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    if isinstance(value, str):
+        return "'" + _short(value, 60) + "'"
+    return "nothing" if value is None else json.dumps(value)
+
+
+def _short(text: str, length: int) -> str:
+    text = _line(text)
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def _line(text: str) -> str:
+    """The text on one line."""
+    return " ".join(text.split())

@@ -1,0 +1,73 @@
+"""Every figure of the report: plain values in, SVG text or PNG bytes out.
+
+Metrics are fractions in [0, 1] and are shown times 100; differences of metrics likewise, in points. Same values, same
+bytes. No figure needs a file, a font or a script from elsewhere.
+"""
+
+from medaug_keras.report.figures.charts import (
+    ArmsPanel,
+    Cell,
+    LossPanel,
+    arms_by_dataset,
+    class_distribution,
+    learning_curves,
+    loss_curves,
+    progress,
+)
+from medaug_keras.report.figures.comparisons import (
+    ArmEffects,
+    Effect,
+    PaperPanel,
+    PaperRow,
+    Ranked,
+    VarianceRow,
+    critical_difference,
+    forest_plot,
+    paper_vs_ours,
+    rank_groups,
+    variance_components,
+)
+from medaug_keras.report.figures.confusion import confusion_matrix
+from medaug_keras.report.figures.diagrams import (
+    Layer,
+    cgan_diagram,
+    cvae_diagram,
+    joint_vae_diagram,
+    network_diagram,
+)
+from medaug_keras.report.figures.images import ClassRow, Pair, class_montage, montage, pairs
+from medaug_keras.report.figures.svg import Figure
+
+__all__ = [
+    "ArmEffects",
+    "ArmsPanel",
+    "Cell",
+    "ClassRow",
+    "Effect",
+    "Figure",
+    "Layer",
+    "LossPanel",
+    "Pair",
+    "PaperPanel",
+    "PaperRow",
+    "Ranked",
+    "VarianceRow",
+    "arms_by_dataset",
+    "cgan_diagram",
+    "class_distribution",
+    "class_montage",
+    "confusion_matrix",
+    "critical_difference",
+    "cvae_diagram",
+    "forest_plot",
+    "joint_vae_diagram",
+    "learning_curves",
+    "loss_curves",
+    "montage",
+    "network_diagram",
+    "pairs",
+    "paper_vs_ours",
+    "progress",
+    "rank_groups",
+    "variance_components",
+]

@@ -1,0 +1,336 @@
+"""A small drawing board for figures: text, lines, marks and scales, written as SVG that follows light and dark pages.
+
+Every panel is 360 units wide, the width of a phone, so its text is readable there without zooming; wider pages put panels
+side by side. Colours are classes with a custom property behind (`--ma-ink`) and the light colour as an attribute, for
+programs that know no custom properties. Nothing has an id, so a figure can stand in a page any number of times.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from xml.sax.saxutils import escape, quoteattr
+
+from medaug_keras.report.palette import COLOURS, ArmStyle, Shape
+
+WIDTH = 360
+GAP = 16  # between panels in a file
+SMALL, BODY = 11, 12  # font sizes
+MINUS = "−"
+FONT = "Arial, 'Liberation Sans', Helvetica, system-ui, sans-serif"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of the report.
+
+    `svg` is a whole file; `panels` are its parts for a page, where they stack on a phone. `png` is a picture,
+    to be shown `size` (width, height) CSS pixels large at most. `alt` says what is seen; `made_by` is the function.
+    """
+
+    svg: str | None
+    png: bytes | None
+    alt: str
+    made_by: str
+    panels: tuple[str, ...] = ()
+    size: tuple[int, int] = (0, 0)
+
+    @property
+    def html(self) -> str:
+        """The panels for a page; empty for a picture."""
+        if not self.panels:
+            return ""
+        columns = "repeat(auto-fill,minmax(min(100%,20rem),1fr))" if len(self.panels) > 1 else "minmax(0,1fr)"
+        style = f"display:grid;grid-template-columns:{columns};gap:1rem;align-items:start"
+        return f'<div class="ma-figure" style="{style}">{"".join(self.panels)}</div>'
+
+
+def figure(made_by: Callable[..., Figure], boards: Sequence["Board"], alt: str, *, columns: int = 2) -> Figure:
+    """The boards as one figure; in the file they stand in `columns`, row by row."""
+    if len(boards) == 1:
+        boards[0].alt = alt
+    columns = min(columns, len(boards))
+    placed, top = [], 0.0
+    for start in range(0, len(boards), columns):
+        row = boards[start : start + columns]
+        for i, board in enumerate(row):
+            placed.append(f'<g transform="translate({i * (WIDTH + GAP)} {num(top)})">{board.content}</g>')
+        top += max(board.height for board in row) + GAP
+    used = set().union(*(board.used for board in boards))
+    width, height = columns * (WIDTH + GAP) - GAP, top - GAP
+    whole = _svg("".join(placed), width, height, alt, used, f"width:100%;max-width:{num(width * 1.25)}px") + "\n"
+    return Figure(
+        svg=whole,
+        png=None,
+        alt=alt,
+        made_by=f"medaug_keras.report.figures.{made_by.__name__}",
+        panels=tuple(board.svg for board in boards),
+    )
+
+
+@dataclass
+class Board:
+    """A panel in the making. Coordinates grow to the right and down; y of text is its baseline."""
+
+    alt: str = ""
+    height: float = 0.0
+    parts: list[str] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+
+    @property
+    def content(self) -> str:
+        """Everything drawn so far."""
+        return "".join(self.parts)
+
+    @property
+    def svg(self) -> str:
+        """The panel for a page."""
+        return _svg(self.content, WIDTH, self.height, self.alt, self.used, "width:100%;max-width:30rem")
+
+    def paint(self, **colours: str | None) -> str:
+        """Attributes for fill and stroke by colour name."""
+        named = {word: name for word, name in colours.items() if name is not None}
+        self.used.update(f"{word[0]}-{name}" for word, name in named.items())
+        classes = " ".join(f"ma-{word[0]}-{name}" for word, name in named.items())
+        return f' class="{classes}"' + "".join(f' {word}="{COLOURS[name][0]}"' for word, name in named.items())
+
+    def add(self, tag: str, attributes: str, title: str = "") -> None:
+        """One element; `title` is shown when the pointer rests on it."""
+        inside = f"<title>{escape(title)}</title>" if title else ""
+        self.parts.append(f"<{tag}{attributes}>{inside}</{tag}>" if inside else f"<{tag}{attributes}/>")
+
+    def text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        *,
+        size: float = SMALL,
+        anchor: str = "start",
+        fill: str = "ink",
+        bold: bool = False,
+        italic: bool = False,
+        title: str = "",
+    ) -> None:
+        """One line of text; `anchor` is start, middle or end."""
+        look = "" if size == BODY else f' font-size="{num(size)}"'
+        look += "" if anchor == "start" else f' text-anchor="{anchor}"'
+        look += ' font-weight="600"' if bold else ""
+        look += ' font-style="italic"' if italic else ""
+        inside = f"<title>{escape(title)}</title>" if title else ""
+        self.parts.append(f'<text x="{num(x)}" y="{num(y)}"{look}{self.paint(fill=fill)}>{inside}{escape(text)}</text>')
+
+    def lines(
+        self, x: float, y: float, texts: Sequence[str], *, size: float = SMALL, step: float = 0, **look: object
+    ) -> None:
+        """Lines of text whose middle is at y."""
+        step = step or size + 2
+        for i, text in enumerate(texts):
+            self.text(x, y + (i - (len(texts) - 1) / 2) * step + size * 0.35, text, size=size, **look)  # type: ignore[arg-type]
+
+    def line(
+        self, x1: float, y1: float, x2: float, y2: float, stroke: str, *, width: float = 1, dash: str = "", title: str = ""
+    ) -> None:
+        """A straight line."""
+        look = f' stroke-width="{num(width)}"' + (f' stroke-dasharray="{dash}"' if dash else "")
+        ends = f' x1="{num(x1)}" y1="{num(y1)}" x2="{num(x2)}" y2="{num(y2)}"'
+        self.add("line", ends + self.paint(stroke=stroke) + look, title)
+
+    def rect(
+        self,
+        x: float,
+        y: float,
+        width: float,
+        height: float,
+        fill: str | None,
+        *,
+        stroke: str | None = None,
+        opacity: float = 1,
+        radius: float = 0,
+        title: str = "",
+    ) -> None:
+        """A box; without `fill` only its outline."""
+        look = f' x="{num(x)}" y="{num(y)}" width="{num(width)}" height="{num(height)}"'
+        look += f' rx="{num(radius)}"' if radius else ""
+        look += "" if opacity == 1 else f' fill-opacity="{num(opacity)}"'
+        look += ' fill="none"' if fill is None else ""
+        self.add("rect", look + self.paint(fill=fill, stroke=stroke), title)
+
+    def path(
+        self,
+        d: str,
+        *,
+        stroke: str | None = None,
+        fill: str | None = None,
+        width: float = 1,
+        dash: str = "",
+        title: str = "",
+    ) -> None:
+        """A path; without `fill` only its line."""
+        look = f' d="{d}"' + (' fill="none"' if fill is None else "") + self.paint(fill=fill, stroke=stroke)
+        look += f' stroke-width="{num(width)}" stroke-linejoin="round"' if stroke else ""
+        look += f' stroke-dasharray="{dash}"' if dash else ""
+        self.add("path", look, title)
+
+    def polyline(self, points: Iterable[tuple[float, float]], stroke: str, *, width: float = 1.5, dash: str = "") -> None:
+        """Straight lines through points."""
+        self.path("M" + "L".join(f"{num(x)} {num(y)}" for x, y in points), stroke=stroke, width=width, dash=dash)
+
+    def mark(
+        self, x: float, y: float, style: ArmStyle, *, filled: bool, radius: float = 4.5, title: str = ""
+    ) -> None:
+        """An arm's mark: hollow or filled."""
+        d = _outline(style.shape, x, y, radius)
+        self.path(d, fill=style.colour if filled else "paper", stroke=style.colour, width=1.75, title=title)
+
+    def arrow(self, points: Sequence[tuple[float, float]], *, stroke: str = "muted", dash: str = "") -> None:
+        """A line through points with a head at its end."""
+        (x1, y1), (x2, y2) = points[-2:]
+        length = math.hypot(x2 - x1, y2 - y1)
+        dx, dy = (x2 - x1) / length, (y2 - y1) / length
+        neck = (x2 - 6 * dx, y2 - 6 * dy)
+        self.polyline([*points[:-1], neck], stroke, width=1.5, dash=dash)
+        wings = [(neck[0] - 3.5 * dy, neck[1] + 3.5 * dx), (x2, y2), (neck[0] + 3.5 * dy, neck[1] - 3.5 * dx)]
+        self.path("M" + "L".join(f"{num(x)} {num(y)}" for x, y in wings) + "Z", fill=stroke)
+
+    def heading(self, text: str, note: str = "") -> float:
+        """Title on top, and a remark under it; returns the y below."""
+        y = 0.0
+        for line in wrap(text, WIDTH, 13, 2) if text else []:
+            y += 16
+            self.text(0, y - 2, line, size=13, bold=True)
+        for line in wrap(note, WIDTH, SMALL, 4) if note else []:
+            y += 14
+            self.text(0, y - 1, line, fill="muted")
+        return y + 4 if y else 0.0
+
+    def legend(self, y: float, items: Sequence[tuple[str, Callable[[float, float], None]]]) -> float:
+        """Keys from left to right, in as many lines as needed; each draws its sign at (x, y), 16 wide. Returns the y below."""
+        x = 0.0
+        for label, sign in items:
+            width = 20 + text_width(label, SMALL) + 12
+            if x > 0 and x + width - 12 > WIDTH:
+                x, y = 0.0, y + 16
+            sign(x, y + 8)
+            self.text(x + 20, y + 12, label, fill="muted")
+            x += width
+        return y + 16
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Values from `low` to `high` on pixels from `start` to `end`."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        """Pixel of a value, kept inside the ends."""
+        share = (value - self.low) / (self.high - self.low)
+        return self.start + min(max(share, 0.0), 1.0) * (self.end - self.start)
+
+    def ticks(self, count: int) -> list[float]:
+        """Round values, about `count` of them."""
+        return ticks(self.low, self.high, count)
+
+
+def ticks(low: float, high: float, count: int) -> list[float]:
+    """Values 1, 2 or 5 times a power of ten apart, from low to high, at most `count` + 1 of them."""
+    raw = (high - low) / max(count, 1)
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * (1 - 1e-9))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(i * step, 12) for i in range(first, last + 1)]
+
+
+def num(value: float) -> str:
+    """A coordinate, two decimals at most."""
+    text = f"{value:.2f}".rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+def percent(value: float, decimals: int = 2) -> str:
+    """0.8436 → 84.36."""
+    return f"{100 * value:.{decimals}f}"
+
+
+def points(value: float, decimals: int = 2) -> str:
+    """0.0123 → +1.23, with a true minus sign."""
+    text = f"{100 * value:+.{decimals}f}"
+    if float(text) == 0:
+        return text[1:]
+    return text.replace("-", MINUS)
+
+
+def count(value: int) -> str:
+    """12885 → 12,885."""
+    return f"{value:,}"
+
+
+def text_width(text: str, size: float) -> float:
+    """Width of a text in the widest of the usual sans-serif fonts, roughly; bold is covered."""
+    return size * sum(_char_width(c) for c in text)
+
+
+def _char_width(char: str) -> float:
+    if char in "iljtfI.,:;|!'()[] ":
+        return 0.36
+    if char in "mwMW@%—":
+        return 0.92
+    return 0.68 if char.isupper() else 0.59
+
+
+def wrap(text: str, width: float, size: float, lines: int) -> list[str]:
+    """The text in at most `lines` lines of that width; what does not fit ends with an ellipsis."""
+    done: list[str] = []
+    rest = " ".join(text.split())
+    while rest:
+        if text_width(rest, size) <= width:
+            return [*done, rest]
+        last = len(done) == lines - 1
+        room = width - text_width("…", size) if last else width
+        cut = len(rest)
+        while cut > 1 and text_width(rest[:cut].rstrip(), size) > room:
+            cut -= 1
+        space = rest.rfind(" ", 1, cut + 1)
+        if space > cut * 0.4:
+            cut = space
+        if last:
+            return [*done, rest[:cut].rstrip() + "…"]
+        done.append(rest[:cut].rstrip())
+        rest = rest[cut:].lstrip()
+    return done
+
+
+def _outline(shape: Shape, x: float, y: float, r: float) -> str:
+    """Path of a mark around (x, y); all shapes look about as large as a circle of radius r."""
+    if shape == "circle":
+        return f"M{num(x - r)} {num(y)}a{num(r)} {num(r)} 0 1 0 {num(2 * r)} 0a{num(r)} {num(r)} 0 1 0 {num(-2 * r)} 0Z"
+    corners, turn, size = {
+        "square": (4, 0.5, 1.25),
+        "diamond": (4, 0.0, 1.25),
+        "triangle": (3, 0.0, 1.3),
+        "down": (3, 0.5, 1.3),
+        "pentagon": (5, 0.0, 1.12),
+        "hexagon": (6, 0.5, 1.08),
+    }[shape]
+    angles = [2 * math.pi * (i + turn) / corners for i in range(corners)]
+    return "M" + "L".join(f"{num(x + size * r * math.sin(a))} {num(y - size * r * math.cos(a))}" for a in angles) + "Z"
+
+
+def _svg(content: str, width: float, height: float, alt: str, used: set[str], style: str) -> str:
+    words = {"f": "fill", "s": "stroke"}
+    rules = "".join(
+        f".ma-{name}{{{words[name[0]]}:var(--ma-{name[2:]},{COLOURS[name[2:]][0]})}}" for name in sorted(used)
+    )
+    # svg:root is the picture itself only in a file of its own; in a page it matches nothing, and the page decides.
+    names = sorted({"paper"} | {name[2:] for name in used})
+    dark = ";".join(f"--ma-{name}:{COLOURS[name][1]}" for name in names)
+    rules += f"svg:root{{background:var(--ma-paper,{COLOURS['paper'][0]})}}"
+    rules += f"@media(prefers-color-scheme:dark){{svg:root{{{dark}}}}}"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {num(width)} {num(height)}" role="img" '
+        f"aria-label={quoteattr(alt)} style=\"{style};height:auto\" font-family={quoteattr(FONT)} "
+        f'font-size="{BODY}"><style>{rules}</style>{content}</svg>'
+    )

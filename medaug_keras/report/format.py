@@ -1,0 +1,164 @@
+"""Values → text. The only place where a number of the report becomes characters.
+
+Numbers are fractions, counts and seconds until they come here; pages, CSV, JSON and LaTeX all take their text from here.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from markupsafe import Markup, escape
+
+DASH = "–"
+
+TITLES = {
+    "pathmnist": "PathMNIST",
+    "chestmnist": "ChestMNIST",
+    "dermamnist": "DermaMNIST",
+    "octmnist": "OctMNIST",
+    "pneumoniamnist": "PneumoniaMNIST",
+    "retinamnist": "RetinaMNIST",
+    "breastmnist": "BreastMNIST",
+    "bloodmnist": "BloodMNIST",
+    "tissuemnist": "TissueMNIST",
+    "organamnist": "OrganAMNIST",
+    "organcmnist": "OrganCMNIST",
+    "organsmnist": "OrganSMNIST",
+    "phantom-ultrasound": "Phantom ultrasound",
+    "phantom-histology": "Phantom histology",
+}
+"""How the paper writes the data sets, and how we call the phantoms; any other data set is called as in its study."""
+
+
+def percent(fraction: float) -> str:
+    """0.8269 → 82.69, the paper's two decimals."""
+    return f"{100 * fraction:.2f}"
+
+
+def points(fraction: float) -> str:
+    """0.0128 → +1.28; a difference of percentages, in percentage points."""
+    text = f"{100 * fraction:+.2f}"
+    return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", "\N{MINUS SIGN}")
+
+
+def count(number: int) -> str:
+    """34561 → 34,561."""
+    return f"{number:,}"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A plain number with `digits` significant digits, never in scientific notation between 0.0001 and a million."""
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else str(value)
+    if not 1e-4 <= abs(value) < 1e6:
+        return f"{value:.{digits - 1}e}".replace("-", "\N{MINUS SIGN}")
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{places}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def p_value(p: float) -> str:
+    """0.0312 → 0.031; very small ones as < 0.001, since more digits would claim more than the test can."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def seconds(value: float) -> str:
+    """75.2 → 1 min 15 s."""
+    whole = round(value)
+    if whole < 60:
+        return f"{value:.1f} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def bytes_(value: int) -> str:
+    """1536 → 1.5 kB."""
+    size, unit = float(value), "B"
+    for larger in ("kB", "MB", "GB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+
+
+FORMATS = {
+    "text": str,
+    "count": count,
+    "percent": percent,
+    "points": points,
+    "number": number,
+    "p": p_value,
+    "seconds": seconds,
+}
+"""Kind of a column → how its numbers are written."""
+
+
+def shown(value: Any, kind: str) -> str:
+    """A value of a column of this kind as text; a dash for no value."""
+    return DASH if value is None else FORMATS[kind](value)
+
+
+def together(words: Iterable[str]) -> str:
+    """["a", "b", "c"] → a, b and c."""
+    listed = list(words)
+    return listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} and {listed[-1]}" if listed else ""
+
+
+def plural(number_of: int, word: str, words: str | None = None) -> str:
+    """(1, "run") → 1 run; (2, "run") → 2 runs."""
+    return f"{count(number_of)} {word if number_of == 1 else words or word + 's'}"
+
+
+# --- text of users, kept as text -------------------------------------------------------------------
+
+_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]()<>#+\-.!|~=:^$&\"'@/]")
+
+
+def plain(text: Any) -> str:
+    """Text without control characters and without marks that turn the writing direction of what follows."""
+    return _INVISIBLE.sub(" ", str(text)).strip()
+
+
+def html(text: Any) -> Markup:
+    """Text for HTML, whatever is in it; isolated, so that right-to-left text does not turn its neighbours."""
+    return Markup("<bdi>{}</bdi>").format(plain(text))
+
+
+def markdown(text: Any) -> Markup:
+    """Text for a line of Markdown, whatever is in it: every mark of Markdown or HTML becomes a character entity."""
+    return Markup(_MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", plain(text)))
+
+
+def latex(text: Any) -> str:
+    """Text for LaTeX, whatever is in it."""
+    special = {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "±": r"$\pm$",
+        "\N{MINUS SIGN}": "$-$",
+        DASH: "--",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        **{mark: "\\" + mark for mark in "&%$#_{}"},
+    }
+    return "".join(special.get(mark, mark) for mark in plain(text))
+
+
+def csv_text(text: Any) -> str:
+    """Text for a CSV field: a spreadsheet must not take it for a formula, so those get a leading apostrophe."""
+    clean = plain(text)
+    return "'" + clean if clean.startswith(("=", "+", "-", "@")) else clean
+
+
+def json_text(value: Any) -> str:
+    """JSON for a file; the same value always gives the same text."""
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def yaml_text(text: Any) -> Markup:
+    """A quoted YAML value of one line, for the front matter of a page (JSON strings are YAML)."""
+    return Markup(json.dumps(str(escape(plain(text)))))

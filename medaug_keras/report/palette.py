@@ -1,0 +1,104 @@
+"""Colours, marks and order of the arms, decided once for every figure and table of the report.
+
+A colour is a CSS custom property `--ma-<name>` with one value for light pages and one for dark ones. The series colours
+start from Okabe & Ito's (2008) set, darkened or lightened until each has a contrast of 3 to the page and stays apart
+from the others for readers with protanopia, deuteranopia or tritanopia. An arm has a colour and a shape, so
+neither is needed alone; sampling is the filling: hollow for shuffled batches, filled for weighted ones.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Shape = Literal["circle", "square", "triangle", "diamond", "down", "pentagon", "hexagon"]
+
+# name: (on light pages, on dark pages)
+COLOURS: Mapping[str, tuple[str, str]] = {
+    "paper": ("#ffffff", "#1e2129"),
+    "panel": ("#f3f5f7", "#2a2e38"),  # fill of boxes and bands
+    "ink": ("#1f2328", "#e8eaed"),
+    "muted": ("#57606a", "#aeb6c0"),  # labels of axes, remarks
+    "rule": ("#d5dae0", "#444b57"),  # grid lines; never carries a value
+    "grey": ("#5f6872", "#b4bcc6"),
+    "blue": ("#0072b2", "#4aa8f0"),
+    "vermilion": ("#d55e00", "#ff8246"),
+    "green": ("#00855f", "#2dd4a0"),
+    "purple": ("#b0428f", "#ffa6dc"),
+    "ochre": ("#755900", "#f0cc4a"),
+    "cyan": ("#1c97c0", "#9fe8ff"),
+    "heat": ("#0b4f8a", "#7cc0ff"),  # full end of a heat map; its empty end is the page
+    "on-heat": ("#ffffff", "#0d1622"),  # text on the full end
+}
+
+_SERIES = ("grey", "blue", "vermilion", "green", "purple", "ochre", "cyan")
+_SHAPES: tuple[Shape, ...] = ("circle", "square", "triangle", "diamond", "down", "pentagon", "hexagon")
+
+# The paper's arms and the control keep their place in every study, whatever else the study has.
+ARM_ORDER = ("baseline", "gda", "cvae", "jvae", "cgan", "duplicate")
+_OTHER_NAMES = {"joint_vae": "jvae", "geometric": "gda", "duplicates": "duplicate", "none": "baseline"}
+
+SPLITS = {"train": "blue", "validation": "ochre", "test": "vermilion"}
+STATES = {  # in the order in which a bar shows them
+    "done": "green",
+    "running": "blue",
+    "pending": "rule",
+    "blocked": "ochre",
+    "failed": "vermilion",
+    "damaged": "purple",
+}
+
+
+@dataclass(frozen=True)
+class ArmStyle:
+    """How an arm looks: `colour` is a name in COLOURS."""
+
+    colour: str
+    shape: Shape
+
+
+def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
+    """Arm → its look. The paper's arms have fixed looks; others take what is left, in the order given.
+
+    Colour and shape are a pair of their own for up to 49 arms.
+    """
+    arms = list(dict.fromkeys(arms))
+    looks = [ArmStyle(_SERIES[i % 7], _SHAPES[(i + i // 7) % 7]) for i in range(49)]
+    styles = {arm: looks[ARM_ORDER.index(known)] for arm in arms if (known := _known(arm)) is not None}
+    free = [look for look in looks if look not in looks[: len(ARM_ORDER)]]
+    others = [arm for arm in arms if arm not in styles]
+    styles.update({arm: free[i % len(free)] for i, arm in enumerate(others)})
+    return styles
+
+
+def arm_order(arms: Iterable[str]) -> list[str]:
+    """The paper's arms first, in the paper's order, then the others as given."""
+    arms = list(dict.fromkeys(arms))
+    first = sorted((arm for arm in arms if _known(arm)), key=lambda arm: ARM_ORDER.index(_known(arm) or ""))
+    return first + [arm for arm in arms if not _known(arm)]
+
+
+def _known(arm: str) -> str | None:
+    name = _OTHER_NAMES.get(arm, arm)
+    return name if name in ARM_ORDER else None
+
+
+def cell_label(arm_label: str, sampling: str, *, plain: bool = False) -> str:
+    """What a cell is called: the arm's label, with "WRS + " before it when batches are drawn weighted.
+
+    `plain` says that the arm changes nothing itself: weighted, it is "WRS" alone.
+    """
+    if sampling != "weighted":
+        return arm_label
+    return "WRS" if plain else f"WRS + {arm_label}"
+
+
+def css() -> str:
+    """The custom properties as a style sheet: light by default, dark where Material's slate scheme is on."""
+    light, dark = (";".join(f"--ma-{name}:{pair[i]}" for name, pair in COLOURS.items()) for i in (0, 1))
+    return f':root{{{light}}}\n[data-md-color-scheme="slate"]{{{dark}}}\n'
+
+
+def shades(names: Sequence[str]) -> list[str]:
+    """Colours for things that are no arms (losses, components), by position: the grey of the baseline comes last."""
+    turn = ("blue", "vermilion", "green", "purple", "ochre", "cyan", "grey")
+    return [turn[i % len(turn)] for i in range(len(names))]

@@ -1,0 +1,297 @@
+"""What a study's records say, in the order in which pages show it. No number is made up or left out here.
+
+A *run* is one cell of the plan, done or not; a *group* is the runs of one data set, arm and sampling: the replicates.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from medaug_keras.plan import Making, Plan
+from medaug_keras.spec import PhantomData, Study
+from medaug_keras.stats import Estimate, estimate
+from medaug_keras.store import Outcome, Record, Store
+
+from .format import TITLES
+
+METRICS = {
+    "accuracy": "Accuracy",
+    "auc": "AUC",
+    "balanced_accuracy": "Balanced accuracy",
+    "macro_f1": "Macro F1",
+}
+SAMPLINGS = {"shuffle": "shuffled", "weighted": "weighted"}
+
+PAPER_TABLES = {
+    "table2": {
+        "baseline": ("baseline", "shuffle"),
+        "wrs": ("baseline", "weighted"),
+        "gda": ("gda", "shuffle"),
+        "wrs_gda": ("gda", "weighted"),
+    },
+    "table3": {name: (name, "shuffle") for name in ("cvae", "jvae", "cgan")},
+    "table4": {f"wrs_{name}": (name, "weighted") for name in ("cvae", "jvae", "cgan")},
+}
+"""The paper's column → our arm and sampling."""
+ARM_LABELS = {
+    "baseline": "No augmentation",
+    "gda": "Geometric",
+    "cvae": "Conditional VAE",
+    "jvae": "Joint VAE",
+    "cgan": "Conditional GAN",
+    "duplicate": "Duplicates (control)",
+}
+"""How arms are called when the study gives them no label."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One classifier run of the study, done or not."""
+
+    dataset: str
+    arm: str
+    sampling: str
+    replicate: int
+    task: str
+    outcome: Outcome
+
+    @property
+    def name(self) -> str:
+        """Name of the run's page; the parts are checked names, none of which has a dot."""
+        return f"{self.dataset}.{self.arm}.{self.sampling}.{self.replicate}"
+
+    @property
+    def page(self) -> str:
+        """Address of the run's page, from the study's folder."""
+        return f"runs/{self.name}.html"
+
+    @property
+    def done(self) -> bool:
+        return self.outcome.state == "done"
+
+    @property
+    def record(self) -> Record:
+        """The record of a run that is done."""
+        if self.outcome.record is None:
+            raise ValueError(f"{self.name} has no record: {self.outcome.reason}")
+        return self.outcome.record
+
+    def metric(self, epoch: str, split: str, metric: str) -> float | None:
+        """A metric of a done run at the "best" or "last" epoch; None where it is not defined."""
+        value = self.record.values[epoch][split][metric]
+        return None if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The replicates of one data set, arm and sampling."""
+
+    dataset: str
+    arm: str
+    sampling: str
+    runs: tuple[Run, ...]
+
+    @property
+    def name(self) -> str:
+        """Anchor of the group in the table of runs."""
+        return f"{self.dataset}.{self.arm}.{self.sampling}"
+
+    @property
+    def page(self) -> str:
+        """Where the runs of this group are: the run's own page, or its rows in the table of all runs."""
+        return self.runs[0].page if len(self.runs) == 1 else f"runs.html#{self.name}"
+
+    @property
+    def done(self) -> tuple[Run, ...]:
+        return tuple(run for run in self.runs if run.done)
+
+    @property
+    def reason(self) -> str:
+        """Why replicates are missing, in words; empty where none is."""
+        missing = [run.outcome for run in self.runs if not run.done]
+        words = []
+        for state in ("failed", "damaged", "blocked", "running", "pending"):
+            here = [outcome for outcome in missing if outcome.state == state]
+            if here:
+                count = f"{len(here)} of {len(self.runs)} " if len(self.runs) > 1 else ""
+                words.append(f"{count}{state}: {here[0].reason}")
+        return "; ".join(words)
+
+    def values(self, epoch: str, split: str, metric: str) -> list[float]:
+        """The metric of every done run in which it is defined."""
+        found = [run.metric(epoch, split, metric) for run in self.done]
+        return [value for value in found if value is not None]
+
+    def estimate(self, epoch: str, split: str, metric: str) -> Estimate:
+        """Mean, spread and number of replicates of a metric."""
+        return estimate(self.values(epoch, split, metric), planned=len(self.runs))
+
+
+class Results:
+    """A study, its plan, and how every task of it stands."""
+
+    def __init__(self, study: Study, plan: Plan, store: Store) -> None:
+        self.study, self.plan = study, plan
+        self.outcomes: Mapping[str, Outcome] = store.outcomes(plan)
+        self.epoch = "last" if study.classifier.select == "last" else "best"
+        """Which epoch's metrics the tables show."""
+
+    # --- what was asked ---
+
+    @cached_property
+    def datasets(self) -> tuple[str, ...]:
+        """In the order of the study file."""
+        return tuple(name for name in self.study.datasets if name in self.plan.data)
+
+    @cached_property
+    def arms(self) -> tuple[str, ...]:
+        used = {cell.arm for cell in self.plan.cells}
+        return tuple(name for name in self.study.arms if name in used)
+
+    @cached_property
+    def samplings(self) -> tuple[str, ...]:
+        used = {cell.sampling for cell in self.plan.cells}
+        return tuple(name for name in SAMPLINGS if name in used)
+
+    @cached_property
+    def replicates(self) -> int:
+        return len({cell.replicate for cell in self.plan.cells})
+
+    def title(self, dataset: str) -> str:
+        """A data set's name for people."""
+        own = getattr(self.study.datasets[dataset], "title", None)
+        return own or TITLES.get(dataset, dataset)
+
+    def label(self, arm: str) -> str:
+        """An arm's name for people."""
+        return self.study.arms[arm].label or ARM_LABELS.get(arm, arm)
+
+    def variant(self, arm: str, sampling: str) -> str:
+        """An arm with its sampling, for people."""
+        return f"{self.label(arm)}, {SAMPLINGS[sampling]}" if len(self.samplings) > 1 else self.label(arm)
+
+    def generative(self, arm: str) -> bool:
+        """Whether the arm adds images to the training set (a generator's, or copies)."""
+        spec = self.study.arms[arm]
+        return any(part is not None for part in (spec.add, spec.interleave, spec.duplicate))
+
+    def generator(self, arm: str) -> str | None:
+        """The study's name of the generator that makes the arm's images."""
+        spec = self.study.arms[arm]
+        source = spec.add or spec.interleave
+        return source.generator if source else None
+
+    def kind(self, arm: str) -> str:
+        """Word by which the arm's colour is found: what kind of images or changes it brings."""
+        generator = self.generator(arm)
+        return self.study.generators[generator].kind if generator else arm
+
+    # --- what there is ---
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """Every cell of the plan, sorted as the tables are."""
+        order = [self.datasets, self.arms, self.samplings]
+        cells = sorted(
+            self.plan.cells,
+            key=lambda c: (*(o.index(w) for o, w in zip(order, (c.dataset, c.arm, c.sampling), strict=True)), c.replicate),
+        )
+        return tuple(Run(c.dataset, c.arm, c.sampling, c.replicate, c.task, self.outcomes[c.task]) for c in cells)
+
+    @cached_property
+    def groups(self) -> Mapping[tuple[str, str, str], Group]:
+        """(data set, arm, sampling) → its replicates."""
+        found: dict[tuple[str, str, str], list[Run]] = {}
+        for run in self.runs:
+            found.setdefault((run.dataset, run.arm, run.sampling), []).append(run)
+        return {key: Group(*key, tuple(runs)) for key, runs in found.items()}
+
+    @property
+    def reference(self) -> tuple[str, str]:
+        """Arm and sampling that the others are compared with."""
+        return self.study.baseline.arm, self.study.baseline.sampling
+
+    def baseline(self, dataset: str) -> Group | None:
+        return self.groups.get((dataset, *self.reference))
+
+    def variants(self, dataset: str | None = None) -> list[tuple[str, str]]:
+        """All pairs of arm and sampling, of one data set or of any."""
+        found = {(arm, sampling): None for name, arm, sampling in self.groups if dataset in (None, name)}
+        return sorted(found, key=lambda pair: (self.arms.index(pair[0]), self.samplings.index(pair[1])))
+
+    @cached_property
+    def best(self) -> Mapping[str, Group]:
+        """Data set → the group with the highest mean validation metric (the study's primary one), first on ties."""
+        return {d: group for d in self.datasets if (group := self._highest(d, "validation")) is not None}
+
+    @cached_property
+    def best_on_test(self) -> Mapping[str, Group]:
+        """The same, chosen on the test set as the paper did: its score is too good by what choosing gains."""
+        return {d: group for d in self.datasets if (group := self._highest(d, "test")) is not None}
+
+    def _highest(self, dataset: str, split: str) -> Group | None:
+        metric = self.study.primary
+        groups = [group for (name, *_), group in self.groups.items() if name == dataset]
+        means = [(group.estimate(self.epoch, split, metric).mean, group) for group in groups]
+        there = [(mean, group) for mean, group in means if mean is not None]
+        return max(there, key=lambda pair: pair[0])[1] if there else None
+
+    def data(self, dataset: str) -> Outcome:
+        return self.outcomes[self.plan.data[dataset]]
+
+    def classes(self, dataset: str) -> list[str]:
+        """Names of the classes, once the data were read."""
+        record = self.data(dataset).record
+        return list(record.values["classes"]) if record else []
+
+    def makings(self, kind: str, dataset: str, name: str) -> list[tuple[Making, Outcome]]:
+        """All replicates of a generator's ("generators") or an arm's ("synthesis", "quality") task."""
+        found: Sequence[Making] = getattr(self.plan, kind)
+        return [(m, self.outcomes[m.task]) for m in found if (m.dataset, m.name) == (dataset, name)]
+
+    def marks(self, dataset: str) -> list[str]:
+        """What a reader must know of a data set wherever it appears."""
+        record = self.data(dataset).record
+        if isinstance(self.study.datasets[dataset], PhantomData):
+            return ["simulated"]
+        if record is not None and record.values["source"] in ("simulated", "unverified copy"):
+            return [str(record.values["source"])]
+        return []
+
+    @cached_property
+    def states(self) -> Mapping[str, int]:
+        """State → number of tasks of the plan, only those that occur."""
+        order = ("done", "running", "pending", "failed", "blocked", "damaged")
+        counts = {state: sum(outcome.state == state for outcome in self.outcomes.values()) for state in order}
+        return {state: count for state, count in counts.items() if count}
+
+    @cached_property
+    def finished(self) -> bool:
+        return set(self.states) <= {"done"}
+
+
+def read_json(record: Record, name: str) -> Any:
+    """A JSON file of a finished task."""
+    return json.loads((record.folder / name).read_bytes())
+
+
+def printed() -> Mapping[str, Any]:
+    """The paper's printed tables."""
+    path = Path(__file__).parent.parent / "paper.yaml"
+    content: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content
+
+
+def printed_value(paper: Mapping[str, Any], dataset: str, arm: str, sampling: str, metric: str) -> float | None:
+    """A printed test metric as a fraction; None where the paper has no such cell."""
+    short = {"accuracy": "acc", "auc": "auc"}.get(metric)
+    for table, columns in PAPER_TABLES.items():
+        for column, cell in columns.items():
+            if cell == (arm, sampling) and short and dataset in paper[table]:
+                return float(paper[table][dataset][column][short]) / 100
+    return None

@@ -1,0 +1,409 @@
+"""What a study may say. The only home of settings and their defaults.
+
+Every class is one section of the YAML file. Unknown keys are errors. A field's docstring-like description is what the
+published schema and an editor show. Nothing here imports Keras or Torch: checking a study takes a moment.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
+
+Name = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40),
+    Field(description="Lower-case letters, digits, - and _; it becomes part of file names."),
+]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+Sampling = Literal["shuffle", "weighted"]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+MedMnistName = Literal[
+    "pathmnist",
+    "chestmnist",
+    "dermamnist",
+    "octmnist",
+    "pneumoniamnist",
+    "retinamnist",
+    "breastmnist",
+    "bloodmnist",
+    "tissuemnist",
+    "organamnist",
+    "organcmnist",
+    "organsmnist",
+]
+
+
+class _Part(BaseModel):
+    """One section of a study."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False, strict=True
+    )
+
+
+# --- data sets -------------------------------------------------------------------------------------
+
+
+class MedMnistData(_Part):
+    """A 2-D MedMNIST data set at 28 x 28, downloaded when it is not there."""
+
+    kind: Literal["medmnist"] = "medmnist"
+    name: MedMnistName | None = None
+    """MedMNIST's name of the data set; left out, it is the key in `datasets`."""
+    accept_unverified: bool = False
+    """Use a local file whose MD5 is not the official one; pages then say "unverified copy"."""
+
+
+class PhantomData(_Part):
+    """Simulated images from a seed: nothing to download, and how they were made is known. Not patients."""
+
+    kind: Literal["phantom"]
+    name: Literal["phantom-ultrasound", "phantom-histology"] | None = None
+    """Which phantom; left out, it is the key in `datasets`."""
+    train: PositiveInt = 546
+    """Training images (BreastMNIST's number)."""
+    validation: PositiveInt = 78
+    test: PositiveInt = 156
+    seed: Seed = 0
+    """Of the images; the same in every replicate."""
+
+
+class NpzData(_Part):
+    """Your own images in one .npz file, with MedMNIST's array names (train_images, train_labels, val_images ...)."""
+
+    kind: Literal["npz"]
+    path: Text
+    """The file; a relative path starts at the study file's folder."""
+    title: Text | None = None
+    classes: tuple[Text, ...] | None = None
+    """Names of the classes, in the order of the labels."""
+    size: Literal[28] | None = None
+    """28 resizes images of another size; left out, another size is an error."""
+    licence: Text | None = None
+    citation: Text | None = None
+
+
+class FolderData(_Part):
+    """Your own images in folders: PATH/train/CLASS/*.png, PATH/val/..., PATH/test/... ."""
+
+    kind: Literal["folder"]
+    path: Text
+    """The folder; a relative path starts at the study file's folder."""
+    title: Text | None = None
+    colour: Literal["grey", "rgb"] | None = None
+    """Left out, the files decide; they must agree."""
+    size: Literal[28] | None = None
+    """28 resizes images of another size; left out, another size is an error."""
+    licence: Text | None = None
+    citation: Text | None = None
+
+
+Data = Annotated[MedMnistData | PhantomData | NpzData | FolderData, Field(discriminator="kind")]
+
+
+# --- the classifier --------------------------------------------------------------------------------
+
+
+class Sgd(_Part):
+    """Stochastic gradient descent, as the paper has it."""
+
+    kind: Literal["sgd"] = "sgd"
+    learning_rate: PositiveFloat = 0.001
+    momentum: Momentum = 0.9
+
+
+class Classifier(_Part):
+    """The network that is trained on every arm, and how."""
+
+    kind: Literal["cnn"] = "cnn"
+    """cnn: the network of the paper's Fig. 9."""
+    head: Literal["softmax", "sigmoid"] = "softmax"
+    """softmax: cross-entropy on one logit a class. sigmoid: one logit, for two classes only."""
+    epochs: PositiveInt = 20
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    optimizer: Sgd = Sgd()
+    select: Literal["best_validation_accuracy", "last"] = "best_validation_accuracy"
+    """Which epoch a table shows. Both are recorded, so a change makes no work. The published code reports the last."""
+
+
+# --- generators ------------------------------------------------------------------------------------
+
+
+class Adam(_Part):
+    """Adam; epsilon is PyTorch's 1e-8, not Keras's 1e-7."""
+
+    kind: Literal["adam"] = "adam"
+    learning_rate: PositiveFloat = 0.001
+    beta_1: Momentum = 0.9
+    beta_2: Momentum = 0.999
+    epsilon: PositiveFloat = 1e-8
+
+
+class _Generator(_Part):
+    epochs: PositiveInt
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    sampling: Sampling = "weighted"
+    """How the generator's own batches are drawn; the published code always draws them weighted."""
+    patience: PositiveInt | None
+    """Stop after this many epochs without a lower validation loss; null trains all epochs."""
+    keep: Literal["best", "last"]
+    """Which epoch's weights generate images: the lowest validation loss, or the last."""
+    learning_rate_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Factor on the learning rate after each epoch; 1 keeps it. The upstream VAE code uses 0.95."""
+
+
+class Cvae(_Generator):
+    """Conditional VAE."""
+
+    kind: Literal["cvae"]
+    latent_dim: PositiveInt = 150
+    epochs: PositiveInt = 200
+    patience: PositiveInt | None = 5
+    keep: Literal["best", "last"] = "best"
+    optimizer: Adam = Adam()
+    reconstruction: Literal["sum", "mean"] = "sum"
+    """Squared error summed over the batch (the published code) or its mean (upstream; its weight is 0.00025)."""
+    kl_weight: NonNegativeFloat = 0.005
+    sampling_statistics: Literal["batch", "moving"] = "batch"
+    """Batch-norm statistics when images are made: the batch's own, or the moving averages."""
+
+
+class JointVae(_Generator):
+    """Joint VAE: a continuous and a categorical latent variable."""
+
+    kind: Literal["joint_vae"]
+    latent_dim: PositiveInt = 100
+    categories: Annotated[int, Field(ge=2)] = 50
+    epochs: PositiveInt = 200
+    patience: PositiveInt | None = 5
+    keep: Literal["best", "last"] = "best"
+    optimizer: Adam = Adam()
+    reconstruction: Literal["sum", "mean"] = "sum"
+    temperature: PositiveFloat = 0.5
+    """Of the Gumbel-softmax."""
+    alpha: PositiveFloat = 30.0
+    """Weight of the reconstruction."""
+    kl_weight: NonNegativeFloat = 0.005
+    continuous_gamma: NonNegativeFloat = 30.0
+    categorical_gamma: NonNegativeFloat = 30.0
+    continuous_capacity: NonNegativeFloat = 25.0
+    """Nats, reached after `capacity_steps` training batches."""
+    categorical_capacity: NonNegativeFloat = 25.0
+    """Nats; never more than ln(categories)."""
+    capacity_steps: PositiveInt = 25_000
+    per_class: bool = False
+    """One Joint VAE for each class instead of one for all."""
+
+
+class Cgan(_Generator):
+    """Conditional GAN with spectral normalisation and a projection critic."""
+
+    kind: Literal["cgan"]
+    latent_dim: PositiveInt = 128
+    epochs: PositiveInt = 100
+    patience: None = None
+    keep: Literal["last"] = "last"
+    optimizer: Adam = Adam(learning_rate=1e-4, beta_1=0.5)
+    """Of both networks."""
+    loss: Literal["relativistic_average", "relativistic_pairwise"] = "relativistic_average"
+    class_head: bool = False
+    """Add the class head that Fig. 25 prints (and the published code does not have)."""
+    class_head_weight: NonNegativeFloat = 1.0
+    """Weight of the class head's cross-entropy; our choice, no source has one."""
+
+
+Generator = Annotated[Cvae | JointVae | Cgan, Field(discriminator="kind")]
+
+
+# --- arms ------------------------------------------------------------------------------------------
+
+
+class Sharpness(_Part):
+    """Sharpen by a fixed factor (1 changes nothing, 0 blurs)."""
+
+    layer: Literal["sharpness"]
+    factor: NonNegativeFloat = 2.0
+    """torchvision has no default; the published code has 2."""
+    probability: Probability = 0.5
+
+
+class Autocontrast(_Part):
+    """Stretch every channel of an image to the full range."""
+
+    layer: Literal["autocontrast"]
+    probability: Probability = 0.5
+
+
+class Hue(_Part):
+    """Turn the hue by a random part of a turn; grey images stay as they are."""
+
+    layer: Literal["hue"]
+    delta: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+
+
+class HorizontalFlip(_Part):
+    """Mirror left and right."""
+
+    layer: Literal["horizontal_flip"]
+    probability: Probability = 0.5
+
+
+class KerasFactor(_Part):
+    """One of Keras's own layers that takes a factor."""
+
+    layer: Literal["RandomErasing", "RandomRotation", "RandomTranslation", "RandomZoom"]
+    factor: Annotated[float, Field(gt=0, le=1)]
+
+
+class RandAugment(_Part):
+    """Keras's RandAugment."""
+
+    layer: Literal["RandAugment"]
+    num_ops: PositiveInt = 2
+    factor: Probability = 0.5
+
+
+class MixUp(_Part):
+    """Keras's MixUp: mixes pairs of images and their labels."""
+
+    layer: Literal["MixUp"]
+    alpha: PositiveFloat = 0.2
+
+
+class CutMix(_Part):
+    """Keras's CutMix: pastes a patch of another image, and mixes the labels by its area."""
+
+    layer: Literal["CutMix"]
+    factor: PositiveFloat = 1.0
+    """Both parameters of the beta distribution of the patch's area."""
+
+
+Step = Annotated[
+    Sharpness | Autocontrast | Hue | HorizontalFlip | KerasFactor | RandAugment | MixUp | CutMix,
+    Field(discriminator="layer"),
+]
+
+
+class Amount(_Part):
+    """How many images an arm adds to a training set, and of which classes."""
+
+    fraction: Annotated[float, Field(gt=0, le=10)] = 0.10
+    """Of the training images, rounded down."""
+    fractions: dict[Name, Annotated[float, Field(gt=0, le=10)]] = {}
+    """Other fractions for single data sets."""
+    images: PositiveInt | None = None
+    """A fixed number instead of a fraction."""
+    shares: Literal["deficit", "inverse_frequency", "proportional", "uniform", "water_fill"] = "deficit"
+    """How they are shared among classes; deficit is the published code's formula, N_max - N_c + 100."""
+    class_order: Literal["label", "first_appearance"] = "label"
+    """first_appearance repeats the published code: the weights are listed in the order in which the classes first
+    appear in the training labels, so they reach the wrong classes (METHODS finding F5)."""
+    draw: Literal["largest_remainder", "multinomial"] = "largest_remainder"
+    """largest_remainder gives exact shares; multinomial draws every label, as the published code does."""
+
+
+class Add(_Part):
+    """Images that a generator makes for given classes, added to the training set."""
+
+    generator: Name
+    amount: Amount = Amount()
+
+
+class Interleave(_Part):
+    """Every training image and one reconstruction of it, with its label."""
+
+    generator: Name
+    mode: Literal["sample", "mean", "train_pair"] = "sample"
+    """sample draws the latent variables; mean takes their means; train_pair repeats the published code, where images
+    pass in identical pairs through batch norm in training mode, which erases them (METHODS finding F4)."""
+
+
+class Duplicate(_Part):
+    """A control: copies of real training images, so that more steps are not taken for better data."""
+
+    amount: Amount = Amount()
+
+
+class Arm(_Part):
+    """One way to change the training set. At most one of add, interleave and duplicate; augment may join any."""
+
+    label: Text | None = None
+    """Shown in tables; it can change without making work."""
+    augment: tuple[Step, ...] = ()
+    """Applied to every training batch, in this order."""
+    add: Add | None = None
+    interleave: Interleave | None = None
+    duplicate: Duplicate | None = None
+    samplings: tuple[Sampling, ...] | None = None
+    """Only these samplings; left out, all of the study's."""
+    always_weighted: bool = False
+    """Draw weighted in the cells named shuffle too, as separate runs. The published code does this for its Table 2,
+    because the switch is overwritten before it is tested (METHODS finding F3)."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [name for name in ("add", "interleave", "duplicate") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"has {' and '.join(given)}; an arm takes one of add, interleave and duplicate")
+        return self
+
+
+# --- the study -------------------------------------------------------------------------------------
+
+
+class Reference(_Part):
+    """The cell that others are compared with."""
+
+    arm: Name = "baseline"
+    sampling: Sampling = "shuffle"
+
+
+class Quality(_Part):
+    """Measures of the synthetic images."""
+
+    enabled: bool = True
+    neighbours: PositiveInt = 5
+    """k of precision, recall, density and coverage."""
+    components: PositiveInt = 64
+    """Principal components of the pixels."""
+
+
+class Study(_Part):
+    """A study: what is asked, of which data, with which arms."""
+
+    name: Name
+    """Names the folder of its pages."""
+    title: Text
+    question: Text
+    """One sentence that the first page opens with."""
+    seed: Seed = 0
+    """All chance comes from this number, the replicate and a word for the purpose."""
+    replicates: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How many times every cell is trained, each time with other chance."""
+    primary: Literal["accuracy", "auc"] = "accuracy"
+    """The metric whose tests are confirmatory; the others are exploratory."""
+    paper: bool = False
+    """Show the values printed in the paper beside ours."""
+    samplings: Annotated[tuple[Sampling, ...], Field(min_length=1)] = ("shuffle", "weighted")
+    baseline: Reference = Reference()
+    datasets: Annotated[dict[Name, Data], Field(min_length=1)]
+    classifier: Classifier = Classifier()
+    generators: dict[Name, Generator] = {}
+    arms: Annotated[dict[Name, Arm], Field(min_length=1)]
+    quality: Quality = Quality()
+
+
+def dump(part: BaseModel) -> dict[str, Any]:
+    """The part as plain JSON values, defaults included: what tasks get and keys are made of."""
+    return part.model_dump(mode="json")

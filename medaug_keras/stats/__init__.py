@@ -1,0 +1,81 @@
+"""Intervals, paired tests and corrections: plain arrays in, small results out.
+
+All metrics and differences are fractions, not percent. Nothing here imports Keras or Torch, and
+SciPy is imported where it is used, so that importing this package is cheap.
+
+- `crossed`, `compare`: does an arm differ from the baseline, for any replicate and any image?
+- `holm`, `benjamini_hochberg`, `verdict`, `best_arms`: many comparisons at once.
+- `outlook`: what this many replicates and images could have shown.
+- `random_effects`, `friedman`, `reach`: across data sets.
+- `estimate`, `two_level_bootstrap`, `chance_to_beat`, `selection`: what replicates say.
+"""
+
+from .crossed import Components, Crossed, crossed, family_p, mean_squares, paired, standard_error
+from .datasets import (
+    Friedman,
+    MetaAnalysis,
+    Reach,
+    critical_difference,
+    friedman,
+    random_effects,
+    rank_groups,
+    reach,
+)
+from .families import Best, Verdict, benjamini_hochberg, best_arms, holm, verdict
+from .metrics import Metric, compare, pseudo_values, why_undefined
+from .planning import (
+    Outlook,
+    detectable_difference,
+    image_floor,
+    outlook,
+    power_to_detect,
+    replicates_needed,
+)
+from .replicates import (
+    Estimate,
+    Selection,
+    chance_to_beat,
+    estimate,
+    selection,
+    two_level_bootstrap,
+)
+
+__all__ = [
+    "Best",
+    "Components",
+    "Crossed",
+    "Estimate",
+    "Friedman",
+    "MetaAnalysis",
+    "Metric",
+    "Outlook",
+    "Reach",
+    "Selection",
+    "Verdict",
+    "benjamini_hochberg",
+    "best_arms",
+    "chance_to_beat",
+    "compare",
+    "critical_difference",
+    "crossed",
+    "detectable_difference",
+    "estimate",
+    "family_p",
+    "friedman",
+    "holm",
+    "image_floor",
+    "mean_squares",
+    "outlook",
+    "paired",
+    "power_to_detect",
+    "pseudo_values",
+    "random_effects",
+    "rank_groups",
+    "reach",
+    "replicates_needed",
+    "selection",
+    "standard_error",
+    "two_level_bootstrap",
+    "verdict",
+    "why_undefined",
+]

@@ -1,0 +1,112 @@
+"""Many comparisons: corrections, the word for a cell, and which arms share the first place.
+
+Corrections take `Crossed.p_family`, not `Crossed.p`. Holm within a data set is confirmatory,
+Benjamini-Hochberg over all cells is exploratory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .crossed import Array, crossed, paired
+
+Verdict = Literal["better", "worse", "not distinguishable", "not tested"]
+
+
+def holm(p: Sequence[float | None]) -> list[float | None]:
+    """Adjusted p in the order given (Holm 1979): the chance of any false claim stays below alpha.
+
+    None (not tested) stays None and is not counted.
+    """
+
+    def adjust(ordered: Array) -> Array:
+        m = len(ordered)
+        return np.maximum.accumulate(ordered * (m - np.arange(m)))
+
+    return _adjusted(p, adjust)
+
+
+def benjamini_hochberg(p: Sequence[float | None]) -> list[float | None]:
+    """Adjusted p in the order given (1995): the expected share of false claims stays below alpha.
+
+    None (not tested) stays None and is not counted.
+    """
+
+    def adjust(ordered: Array) -> Array:
+        m = len(ordered)
+        scaled = ordered * m / (np.arange(m) + 1)
+        return np.minimum.accumulate(scaled[::-1])[::-1]
+
+    return _adjusted(p, adjust)
+
+
+def _adjusted(p: Sequence[float | None], adjust: Callable[[Array], Array]) -> list[float | None]:
+    tested = [i for i, value in enumerate(p) if value is not None]
+    values = np.array([p[i] for i in tested], dtype=np.float64)
+    if not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(f"p-values must lie in [0, 1], got {list(p)}")
+    order = np.argsort(values, kind="stable")
+    adjusted: list[float | None] = [None] * len(p)
+    for position, value in zip(order, adjust(values[order]), strict=True):
+        adjusted[tested[position]] = min(float(value), 1.0)
+    return adjusted
+
+
+def verdict(effect: float | None, p: float | None, *, alpha: float = 0.05) -> Verdict:
+    """The word for a cell, from its effect and its corrected p."""
+    if p is None or effect is None:
+        return "not tested"
+    if p > alpha or effect == 0:
+        return "not distinguishable"
+    return "better" if effect > 0 else "worse"
+
+
+@dataclass(frozen=True)
+class Best:
+    """Which arms of a data set share the first place.
+
+    best: the arm with the highest mean (the first one on ties).
+    not_distinguishable: the others that the corrected test does not tell from it.
+    untested: the others that could not be compared with it (fewer than two common replicates).
+    p: corrected p against the best; None where untested.
+    """
+
+    best: str
+    not_distinguishable: tuple[str, ...]
+    untested: tuple[str, ...]
+    p: dict[str, float | None]
+
+
+def best_arms(arms: Mapping[str, Mapping[int, ArrayLike]], *, alpha: float = 0.05) -> Best:
+    """The best of {arm: {replicate: (n,) values}} and all that are not distinguishable from it.
+
+    Values are correctness or pseudo-values per image. Arms are ranked by their mean over the
+    replicates they have, and compared over the replicates they share.
+
+    Holm goes over all pairs of arms, not only those with the best: which arm that is was chosen
+    by looking, so every pair stood a chance of being among those shown.
+    """
+    if not arms or any(not runs for runs in arms.values()):
+        raise ValueError("every arm needs at least one replicate; leave out those that have none")
+    means = {name: np.mean([np.mean(np.asarray(v)) for v in runs.values()]) for name, runs in arms.items()}
+    best = max(means, key=lambda name: means[name])  # max keeps the first on ties
+    pairs = list(combinations(arms, 2))
+    p: list[float | None] = []
+    for a, b in pairs:
+        D = paired(arms[a], arms[b])
+        p.append(crossed(D).p_family if D.size else None)
+    against: dict[str, float | None] = {
+        (b if a == best else a): value for (a, b), value in zip(pairs, holm(p), strict=True) if best in (a, b)
+    }
+    return Best(
+        best=best,
+        not_distinguishable=tuple(a for a, v in against.items() if v is not None and v > alpha),
+        untested=tuple(a for a, v in against.items() if v is None),
+        p={a: against[a] for a in arms if a != best},
+    )

@@ -1,0 +1,143 @@
+"""What replicates of one cell say: means, intervals, how often an arm wins, what selection costs.
+
+The intervals here are descriptions or checks; the test of a difference is `crossed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .crossed import Array, Mask
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean of n of `planned` replicates; sd and half_width need two."""
+
+    mean: float | None
+    sd: float | None
+    half_width: float | None
+    n: int
+    planned: int
+
+
+def estimate(values: Sequence[float], *, planned: int | None = None, confidence: float = 0.95) -> Estimate:
+    """Mean of replicates (n,) with Student's t interval, mean +- half_width.
+
+    It covers the mean over training runs on these very test images; other images would move it
+    too. estimate([0.70, 0.72, 0.74]) is 0.72 +- 0.0497.
+    """
+    x = np.asarray(values, dtype=np.float64)
+    n = len(x)
+    planned = n if planned is None else planned
+    if n == 0:
+        return Estimate(None, None, None, 0, planned)
+    mean = float(x.mean())
+    if n == 1:
+        return Estimate(mean, None, None, 1, planned)
+    from scipy.special import stdtrit
+
+    sd = float(x.std(ddof=1))
+    half_width = float(stdtrit(n - 1, (1 + confidence) / 2)) * sd / np.sqrt(n)
+    return Estimate(mean, sd, float(half_width), n, planned)
+
+
+def two_level_bootstrap(
+    difference: ArrayLike, *, seed: int, draws: int = 2000, confidence: float = 0.95
+) -> tuple[float, float] | None:
+    """Percentile interval of the mean of D (S, n), replicates and images both drawn anew.
+
+    A check beside `crossed`, not a test: it counts the residual variance three times (too wide on
+    few images), and with few replicates it cannot see their whole variance (too narrow on many
+    images). For pseudo-values it resamples the metric's linear part. None for one replicate.
+    """
+    D = np.asarray(difference, dtype=np.float64)
+    S, n = D.shape
+    if S < 2:
+        return None
+    chance = np.random.default_rng(seed)
+    by_image = np.ascontiguousarray(D.T)  # (n, S)
+    replicate_counts = chance.multinomial(S, np.full(S, 1 / S), size=draws)  # (draws, S)
+    means = np.empty(draws)
+    for b in range(draws):  # one draw at a time: (draws, n) would not fit for large test sets
+        image_counts = np.bincount(chance.integers(n, size=n), minlength=n)  # (n,)
+        means[b] = (image_counts @ by_image) @ replicate_counts[b] / (S * n)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def chance_to_beat(arm: Sequence[float], baseline: Sequence[float]) -> float | None:
+    """P(a run of the arm scores above a run of the baseline); ties count half.
+
+    Over all S x S pairs of runs, not only those of the same replicate: the question is about two
+    people who train once each and share no seed, and it uses all that the runs say (the
+    Mann-Whitney estimate). On these test images; None where an arm has no run.
+    """
+    a, b = np.asarray(arm, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
+    if not len(a) or not len(b):
+        return None
+    return float(np.mean((np.sign(a[:, None] - b) + 1) / 2))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What choosing the best arm on the test set pretends. Arms by index; metrics as fractions.
+
+    by_validation, by_test: the arm with the highest mean on either (the first one on ties).
+    validation_choice, test_choice: their means on the test set.
+    optimism: test_choice - validation_choice, never negative: how far "the best arm's test score"
+        lies above the score of the arm that one could have chosen without the test set.
+    single_run_optimism: the same for a study of one replicate. In each replicate the arm with the
+        highest test score is chosen; this is how far its score there lies, on average, above its
+        mean in the other replicates. None with fewer than two replicates.
+    """
+
+    by_validation: int
+    by_test: int
+    validation_choice: float
+    test_choice: float
+    optimism: float
+    single_run_optimism: float | None
+
+
+def selection(validation: ArrayLike, test: ArrayLike) -> Selection | None:
+    """Metric per arm and replicate (A, S) on validation and test; NaN where a run failed.
+
+    An arm without any run is not a candidate; None if there is none at all.
+    """
+    v, t = np.asarray(validation, dtype=np.float64), np.asarray(test, dtype=np.float64)
+    if v.shape != t.shape or v.ndim != 2:
+        raise ValueError(f"validation {v.shape} and test {t.shape}; expected the same (arms, runs)")
+    there = np.isfinite(v) & np.isfinite(t)
+    if not there.any():
+        return None
+    v_mean, t_mean = _mean_where(v, there), _mean_where(t, there)
+    by_validation, by_test = int(np.nanargmax(v_mean)), int(np.nanargmax(t_mean))
+    excess = []
+    for s in range(t.shape[1]):
+        if not there[:, s].any():
+            continue
+        chosen = int(np.nanargmax(np.where(there[:, s], t[:, s], np.nan)))
+        others = [t[chosen, r] for r in range(t.shape[1]) if r != s and there[chosen, r]]
+        if others:
+            excess.append(t[chosen, s] - np.mean(others))
+    return Selection(
+        by_validation=by_validation,
+        by_test=by_test,
+        validation_choice=float(t_mean[by_validation]),
+        test_choice=float(t_mean[by_test]),
+        optimism=float(t_mean[by_test] - t_mean[by_validation]),
+        single_run_optimism=float(np.mean(excess)) if excess else None,
+    )
+
+
+def _mean_where(values: Array, there: Mask) -> Array:
+    """(A, S) -> (A,) means over the runs that are there, NaN for an arm without any."""
+    count = there.sum(1)
+    total = np.where(there, values, 0.0).sum(1)
+    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)

@@ -1,0 +1,259 @@
+"""Results on disk: one folder a task, under its key.
+
+A folder gets its name by one atomic rename, after everything in it was written and `record.json` last. So what has a name
+is finished, and what is not finished has no name. Nothing lists the results folder to find results: callers ask for
+the tasks of a plan.
+
+    results/<kind>-<key>/record.json + files      finished
+    results/failures/<kind>-<key>.json            the last attempt failed
+    results/unfinished/<kind>-<key>/              being made (its .lock is held while it is)
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from medaug_keras.plan import VERSIONS, Plan, Task
+
+FORMAT = 1
+
+State = Literal["done", "pending", "running", "failed", "blocked", "damaged"]
+
+
+class StoreError(Exception):
+    """A result that cannot be trusted; the message names the folder, what is wrong, and how to mend it."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a task measured. `run` (times, machine, versions, checksums) is not part of the result."""
+
+    kind: str
+    version: int
+    key: str
+    params: Mapping[str, Any]
+    needs: Mapping[str, str]
+    values: Mapping[str, Any]
+    run: Mapping[str, Any]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why the last attempt at a task failed."""
+
+    kind: str
+    key: str
+    error: str
+    """One line: the error's name and message."""
+    details: str
+    """The last lines of the traceback."""
+    run: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task stands."""
+
+    state: State
+    record: Record | None = None
+    failure: Failure | None = None
+    reason: str = ""
+    """Why there is no record, in words."""
+
+
+class Store:
+    """A results folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, task: str) -> Path:
+        """Where a finished task's files are."""
+        return self.root / task
+
+    def is_done(self, task: str) -> bool:
+        """Whether the task is finished (its record is not read)."""
+        return (self.folder(task) / "record.json").exists()
+
+    def record(self, task: str) -> Record:
+        """The record of a finished task.
+
+        Raises StoreError where the record is missing, unreadable, changed, or of another format.
+        """
+        path = self.folder(task) / "record.json"
+        mend = f"Delete the folder {self.folder(task)} to run the task again."
+        try:
+            content = json.loads(path.read_bytes())
+            found = content["format"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{path} cannot be read ({error}). {mend}") from None
+        if found != FORMAT:
+            raise StoreError(f"{path} has format {found}, but this version reads {FORMAT}. {mend}")
+        if content.pop("sha256", None) != _checksum(content):
+            raise StoreError(f"{path} was changed after it was written. {mend}")
+        kind_and_key = f"{content['kind']}-{content['key'][:16]}"
+        if kind_and_key != task:
+            raise StoreError(f"{path} is the record of {kind_and_key}. {mend}")
+        content.pop("format")
+        return Record(**content, folder=path.parent)
+
+    def verify(self, task: str) -> None:
+        """Check every file of a finished task against its checksum; raises StoreError."""
+        record = self.record(task)
+        for name, expected in record.run["files"].items():
+            path = record.folder / name
+            if not path.exists() or file_checksum(path) != expected:
+                wrong = "is missing" if not path.exists() else "was changed after it was written"
+                raise StoreError(f"{path} {wrong}. Delete the folder {record.folder} to run the task again.")
+
+    def failure(self, task: str) -> Failure | None:
+        """The last failure of a task, if its last attempt failed."""
+        path = self.root / "failures" / f"{task}.json"
+        try:
+            content = json.loads(path.read_bytes())
+            return Failure(**content)
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as error:
+            return Failure("", "", f"{path} cannot be read ({error})", "", {})
+
+    def outcomes(self, plan: Plan) -> dict[str, Outcome]:
+        """How every task of a plan stands; a task whose need failed is blocked."""
+        found: dict[str, Outcome] = {}
+        for name, task in plan.tasks.items():  # needs come first
+            if self.is_done(name):
+                try:
+                    found[name] = Outcome("done", record=self.record(name))
+                except StoreError as error:
+                    found[name] = Outcome("damaged", reason=str(error))
+                continue
+            failure = self.failure(name)
+            if failure is not None:
+                found[name] = Outcome("failed", failure=failure, reason=failure.error)
+                continue
+            bad = [n for n in task.needs.values() if found[n].state in ("failed", "blocked", "damaged")]
+            if bad:
+                found[name] = Outcome("blocked", reason=f"needs {plan.tasks[bad[0]].title}, which has no result")
+            elif self.is_claimed(name):
+                found[name] = Outcome("running", reason="being made")
+            else:
+                found[name] = Outcome("pending", reason="not run yet")
+        return found
+
+    # --- writing ---
+
+    @contextlib.contextmanager
+    def claim(self, task: str) -> Iterator[Path | None]:
+        """An empty folder to make the task in, held against every other process; None if another holds it.
+
+        The lock is the kernel's and ends with the process, however it ends. What a dead process left is removed.
+        """
+        work = self.root / "unfinished"
+        work.mkdir(parents=True, exist_ok=True)
+        with open(work / f"{task}.lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield None
+                return
+            if not _same_file(lock.fileno(), lock.name):  # its last holder removed it in between
+                yield None
+                return
+            folder = work / task
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(lock.name)
+
+    def is_claimed(self, task: str) -> bool:
+        """Whether some process is making the task now."""
+        path = self.root / "unfinished" / f"{task}.lock"
+        try:
+            with open(path) as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def commit(self, task: Task, made: Path, values: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+        """Turn the claimed folder `made` into the finished task."""
+        files = {p.relative_to(made).as_posix(): file_checksum(p) for p in sorted(made.rglob("*")) if p.is_file()}
+        content = {
+            "format": FORMAT,
+            "kind": task.kind,
+            "version": VERSIONS[task.kind],
+            "key": task.key,
+            "params": task.params,
+            "needs": task.needs,
+            "values": values,
+            "run": {**run, "files": files},
+        }
+        content["sha256"] = _checksum(content)
+        _write(made / "record.json", content)
+        target = self.folder(task.id)
+        if target.exists() and not self.is_done(task.id):
+            shutil.rmtree(target)  # a folder without a record is no result
+        os.rename(made, target)
+        _sync(self.root)
+        self.forget_failure(task.id)
+
+    def fail(self, task: Task, failure: Failure) -> None:
+        """Record a failed attempt."""
+        path = self.root / "failures" / f"{task.id}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        _write(partial, {name: getattr(failure, name) for name in Failure.__dataclass_fields__})
+        os.replace(partial, path)
+
+    def forget_failure(self, task: str) -> None:
+        """Remove the failure of an earlier attempt."""
+        with contextlib.suppress(FileNotFoundError):
+            (self.root / "failures" / f"{task}.json").unlink()
+
+
+def file_checksum(path: Path) -> str:
+    """SHA-256 of a file, hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1, sort_keys=True, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _same_file(handle: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

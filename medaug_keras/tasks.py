@@ -1,0 +1,230 @@
+"""What each kind of task does: it reads files, calls the science, and writes files.
+
+Every function gets the task, the folders of its needs (by the word under which it needs them) and an empty folder `out`.
+It returns the few values worth a record; anything large is a file in `out`. To add a kind, add a function to `MAKERS`.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from medaug_keras import augmentation, classifiers, data, evaluation, generators
+from medaug_keras.plan import Task, added_images
+from medaug_keras.store import Store
+from medaug_keras.training import subseed
+
+Tell = Callable[[str, Any], None]
+"""Called with ("epoch", (number, values)) or ("message", text)."""
+Folders = Mapping[str, Path]
+
+
+def make(task: Task, store: Store, out: Path, tell: Tell) -> dict[str, Any]:
+    """Do the work of a task in `out` and return the values of its record."""
+    folders = {word: store.folder(need) for word, need in task.needs.items()}
+    return MAKERS[task.kind](task, folders, out, tell)
+
+
+def make_data(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[str, Any]:
+    """Find, check and describe a data set. Makes examples.npz, a few images to show."""
+    dataset = _load(task.local, lambda text: tell("message", text))
+    np.savez_compressed(out / "examples.npz", **data.examples(dataset, seed=0))  # type: ignore[arg-type]
+    return dataset.summary()
+
+
+def make_generator(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[str, Any]:
+    """Train a generator. Makes sampler.keras, history.json, layers.json."""
+    dataset = _dataset(task, needs)
+    settings = dict(task.params["settings"])
+    kind = settings.pop("kind")
+    keras.backend.clear_session()
+    trained = generators.GENERATORS[kind].fit(
+        dataset.train.images,
+        dataset.train.labels,
+        dataset.validation.images,
+        dataset.validation.labels,
+        num_classes=len(dataset.classes),
+        seed=task.params["seed"],
+        report=lambda epoch, logs: tell("epoch", (epoch, logs)),
+        **settings,
+    )
+    trained.sampler.save(out / "sampler.keras")
+    _write_json(out / "history.json", trained.history)
+    _write_json(out / "layers.json", [_layers(name, network) for name, network in trained.networks.items()])
+    return {
+        "epochs": len(next(iter(trained.history.values()))),
+        "best_epoch": trained.best_epoch,
+        "losses": trained.losses,
+        "parameters": {name: _trainable(network) for name, network in trained.networks.items()},
+    }
+
+
+def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[str, Any]:
+    """Make the images that an arm adds. Makes synthetic.npz: images (n, H, W, C) uint8 and labels (n,)."""
+    dataset, params = _dataset(task, needs), task.params
+    images, labels = dataset.train.images, dataset.train.labels
+    if params["how"] == "interleave":
+        sampler = keras.models.load_model(needs["generator"] / "sampler.keras")
+        made = generators.joint_vae.reconstruct(sampler, images, labels, seed=params["seed"], mode=params["mode"])
+        made_labels = labels
+    else:
+        amount = params["amount"]
+        made_labels = augmentation.labels_to_make(
+            labels,
+            len(dataset.classes),
+            total=added_images(amount, len(labels)),
+            shares=amount["shares"],
+            class_order=amount["class_order"],
+            draw=amount["draw"],
+            seed=params["seed"],
+        )
+        if params["how"] == "duplicate":
+            made = images[augmentation.copies(labels, made_labels, seed=params["seed"])]
+        else:
+            sampler = keras.models.load_model(needs["generator"] / "sampler.keras")
+            module = generators.GENERATORS[params["kind"]]
+            made = module.sample(sampler, made_labels, seed=params["seed"], **params["settings"])
+    np.savez_compressed(out / "synthetic.npz", images=made, labels=made_labels)
+    return {
+        "images": len(made_labels),
+        "per_class": [int(n) for n in np.bincount(made_labels, minlength=len(dataset.classes))],
+        "pixel_std": float(made.std() / 127.5),  # of values in [-1, 1], as the models see them
+        "real_pixel_std": float(images.std() / 127.5),
+    }
+
+
+def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[str, Any]:
+    """Train a classifier. Makes classifier.keras, history.json, predictions.npz, layers.json, MedMNIST's own files."""
+    dataset, params = _dataset(task, needs), task.params
+    settings = dict(params["settings"])
+    images, labels = dataset.train.images, dataset.train.labels
+    if "synthesis" in needs:
+        with np.load(needs["synthesis"] / "synthetic.npz", allow_pickle=False) as added:
+            images = np.concatenate([images, added["images"]])
+            labels = np.concatenate([labels, added["labels"]])
+    model = classifiers.build(
+        settings.pop("kind"),
+        image_shape=dataset.image_shape,
+        num_classes=len(dataset.classes),
+        head=settings["head"],
+        seed=params["seed"],
+    )
+    held_out = {
+        "validation": (dataset.validation.images, dataset.validation.labels),
+        "test": (dataset.test.images, dataset.test.labels),
+    }
+    trained = classifiers.fit(
+        model,
+        (images, labels),
+        held_out,
+        task=dataset.task,
+        num_classes=len(dataset.classes),
+        sampling=params["sampling"],
+        augment=params["augment"],
+        seed=subseed(params["seed"], params["stream"]) if params["stream"] else params["seed"],
+        report=lambda epoch, logs: tell("epoch", (epoch, logs)),
+        **settings,
+    )
+    trained.model.save(out / "classifier.keras")
+    _write_json(out / "history.json", trained.history)
+    _write_json(out / "layers.json", [_layers("classifier", trained.model)])
+    np.savez_compressed(
+        out / "predictions.npz",
+        **{f"best_{split}": found for split, found in trained.best.items()},
+        **{f"last_{split}": found for split, found in trained.last.items()},
+        **{f"{split}_labels": truth for split, (_, truth) in held_out.items()},
+    )
+    measured = {
+        epoch: {split: evaluation.scores(held_out[split][1], found[split], dataset.task) for split in found}
+        for epoch, found in (("best", trained.best), ("last", trained.last))
+    }
+    if dataset.official_md5 is not None:
+        folder = out / "medmnist"
+        folder.mkdir()
+        for split, found in trained.best.items():
+            score = measured["best"][split]
+            evaluation.write_medmnist_csv(
+                folder, dataset.name, split, found, score["auc"], score["accuracy"], task.key[:16]
+            )
+    return {
+        "epochs": settings["epochs"],
+        "best_epoch": trained.best_epoch,
+        "training_images": len(labels),
+        "training_per_class": [int(n) for n in np.bincount(labels, minlength=len(dataset.classes))],
+        "parameters": _trainable(trained.model),
+        **measured,
+    }
+
+
+MAKERS: dict[str, Callable[[Task, Folders, Path, Tell], dict[str, Any]]] = {
+    "data": make_data,
+    "generator": make_generator,
+    "synthesis": make_synthesis,
+    "classifier": make_classifier,
+}
+
+
+# --- data sets -------------------------------------------------------------------------------------
+
+_last: tuple[str, data.Dataset] | None = None  # a worker mostly stays with one data set
+
+
+def _dataset(task: Task, needs: Folders) -> data.Dataset:
+    """The data set of a task, as its data task found it. Raises DataError where the bytes are others by now."""
+    global _last
+    name = task.needs["data"]
+    if _last is None or _last[0] != name:
+        dataset = _load(task.local, None)
+        found = json.loads((needs["data"] / "record.json").read_bytes())["values"]["md5"]
+        if dataset.md5 != found:
+            raise data.DataError(
+                f"{task.dataset}: the data changed while the study ran (MD5 {found}, now {dataset.md5}). "
+                "Run the study again."
+            )
+        _last = name, dataset
+    return _last[1]
+
+
+def _load(local: Mapping[str, Any], report: Callable[[str], None] | None) -> data.Dataset:
+    """The data set that a study's section describes. Raises DataError."""
+    kind, name = local["kind"], local["name"]
+    if kind == "medmnist":
+        return data.load_medmnist(
+            name, root=Path(local["root"]), accept_unverified=local["accept_unverified"], report=report
+        )
+    if kind == "phantom":
+        sizes = {split: local[split] for split in ("train", "validation", "test")}
+        return data.load_phantom(name, seed=local["seed"], **sizes)
+    shown = {word: local[word] or "" for word in ("licence", "citation")}
+    own = {"name": local["dataset"], "title": local["title"] or local["dataset"], "size": local["size"], **shown}
+    if kind == "npz":
+        return data.load_npz(Path(local["path"]), classes=local["classes"], **own)
+    return data.load_folder(Path(local["path"]), colour=local["colour"], **own)
+
+
+# --- files -----------------------------------------------------------------------------------------
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _trainable(model: keras.Model) -> int:
+    return int(sum(np.prod(weight.shape) for weight in model.trainable_weights))
+
+
+def _layers(name: str, model: keras.Model) -> dict[str, Any]:
+    """The table of a network's layers, as the live model has them."""
+    rows = [
+        {
+            "name": layer.name,
+            "type": type(layer).__name__,
+            "output_shape": list(layer.output.shape[1:]) if not isinstance(layer.output, list) else [],
+            "parameters": int(sum(np.prod(weight.shape) for weight in layer.trainable_weights)),
+        }
+        for layer in model.layers
+    ]
+    return {"network": name, "layers": rows, "trainable": _trainable(model)}

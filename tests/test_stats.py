@@ -1,0 +1,561 @@
+"""The statistics: laws first, then agreement with independent sources, then simulation."""
+
+import importlib.util
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+
+from medaug_keras import stats
+
+ROOT = Path(__file__).parents[1]
+METRICS = ("accuracy", "auc", "balanced_accuracy", "macro_f1")
+SHUFFLED = ("auc", "balanced_accuracy", "macro_f1")
+
+
+def crossed_data(seed=0, S=4, n=60, effect=0.02):
+    chance = np.random.default_rng(seed)
+    by_replicate, by_image = 0.05 * chance.normal(size=(S, 1)), 0.2 * chance.normal(size=(1, n))
+    return effect + by_replicate + by_image + 0.4 * chance.normal(size=(S, n))
+
+
+def predictions(seed=0, S=3, n=90, K=3, skill=1.0):
+    """Probabilities (S, n, K) with ties and labels (n,) in which every class occurs."""
+    chance = np.random.default_rng(seed)
+    labels = np.arange(n) % K
+    logits = chance.normal(size=(S, n, K)) + skill * np.eye(K)[labels]
+    p = np.exp(logits)
+    return np.round(p / p.sum(-1, keepdims=True), 2), labels
+
+
+def numbers(result):
+    return np.array([result.effect, result.se, result.t, result.df, result.p, result.p_family, result.low, result.high])
+
+
+# ---- the crossed analysis: laws
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_order_of_images_and_replicates_does_not_matter(seed):
+    D = crossed_data(seed)
+    chance = np.random.default_rng(seed + 1)
+    shuffled = D[chance.permutation(len(D))][:, chance.permutation(D.shape[1])]
+    np.testing.assert_allclose(numbers(stats.crossed(shuffled)), numbers(stats.crossed(D)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_swapping_arm_and_baseline_turns_only_the_sign(metric):
+    (arm, labels), (baseline, _) = predictions(1), predictions(2, skill=1.4)
+    ours, theirs = stats.compare(metric, arm, baseline, labels), stats.compare(metric, baseline, arm, labels)
+    assert ours.effect == pytest.approx(-theirs.effect)
+    assert (ours.low, ours.high) == pytest.approx((-theirs.high, -theirs.low))
+    assert (ours.se, ours.df, ours.p, ours.p_family) == pytest.approx((theirs.se, theirs.df, theirs.p, theirs.p_family))
+
+
+@given(factor=st.floats(1e-3, 1e3))
+@settings(max_examples=20, deadline=None)
+def test_a_change_of_unit_scales_effect_and_interval_and_leaves_p(factor):
+    one, other = stats.crossed(crossed_data()), stats.crossed(factor * crossed_data())
+    assert (other.effect, other.se, other.low, other.high) == pytest.approx(
+        tuple(factor * x for x in (one.effect, one.se, one.low, one.high))
+    )
+    assert (other.t, other.df, other.p, other.p_family) == pytest.approx((one.t, one.df, one.p, one.p_family))
+
+
+@given(seed=st.integers(0, 1000), S=st.integers(2, 6), n=st.integers(2, 30))
+@settings(max_examples=50, deadline=None)
+def test_p_and_interval_agree_and_the_family_p_is_never_smaller(seed, S, n):
+    result = stats.crossed(crossed_data(seed, S, n, effect=0.3))
+    assert (result.p < 0.05) == (result.low > 0 or result.high < 0)
+    assert 0 <= result.p <= result.p_family <= 1
+    assert result.se**2 >= result.mean_squares.residual / (S * n) * (1 - 1e-12)
+    assert min(result.variances.replicate, result.variances.image, result.variances.residual) >= 0
+
+
+def test_images_alike_in_every_respect_leave_the_t_test_over_replicates():
+    by_replicate = np.array([0.01, 0.05, 0.02, 0.09])
+    noise = np.array([1e-9, -1e-9] * 50)  # images and residual as good as constant
+    result = stats.crossed(by_replicate[:, None] + noise)
+    t = scipy_stats.ttest_1samp(by_replicate, 0)
+    assert (result.t, result.df, result.p) == pytest.approx((t.statistic, 3, t.pvalue), rel=1e-6)
+
+
+def test_replicates_that_agree_exactly_leave_the_t_test_over_images():
+    by_image = np.random.default_rng(0).normal(0.2, 1, size=80)
+    result = stats.crossed(np.stack([by_image] * 5))
+    t = scipy_stats.ttest_1samp(by_image, 0)
+    assert (result.t, result.df, result.p) == pytest.approx((t.statistic, 79, t.pvalue))
+    assert result.p_family == pytest.approx(t.pvalue)
+
+
+@pytest.mark.parametrize("S", [2, 3, 5, 10])
+@pytest.mark.parametrize("t", [0.5, 3.0, 30.0])
+def test_family_p_without_image_variance_is_students_t_over_replicates(S, t):
+    n, replicate = 10**6, 1.0  # residual far smaller than the variance between replicates
+    p = stats.family_p(t * np.sqrt(replicate / (S * n)), replicate, 1e-12, 1e-12, S, n)
+    assert float(p) == pytest.approx(2 * scipy_stats.t.sf(t, S - 1), rel=1e-3)
+
+
+def test_one_replicate_gives_the_difference_and_no_test_and_says_why():
+    result = stats.crossed([[0, 1, 0, 1]], planned=3)
+    assert (result.effect, result.p, result.low, result.replicates, result.planned) == (0.5, None, None, 1, 3)
+    assert result.reason.startswith("one replicate")
+
+
+def test_arms_that_agree_everywhere_differ_by_nothing():
+    result = stats.crossed(np.zeros((3, 10)))
+    assert (result.effect, result.p, result.p_family, result.low, result.high) == (0, 1, 1, 0, 0)
+    assert stats.verdict(result.effect, result.p) == "not distinguishable"
+
+
+def test_a_constant_difference_has_nothing_to_be_tested_against():
+    result = stats.crossed(np.ones((3, 10)))
+    assert result.p is None
+    assert "no variance" in result.reason
+
+
+@pytest.mark.parametrize("bad", [np.zeros(5), np.zeros((0, 0)), np.zeros((2, 3, 4))])
+def test_a_difference_of_another_shape_is_an_error(bad):
+    with pytest.raises(ValueError, match="expected \\(replicates, images\\)"):
+        stats.crossed(bad)
+
+
+def test_a_failed_replicate_passed_as_nan_is_an_error_not_a_nan():
+    with pytest.raises(ValueError, match="leave failed replicates out"):
+        stats.crossed([[0.0, np.nan], [1.0, 0.0]])
+
+
+def test_pairing_keeps_the_replicates_that_both_arms_have():
+    D = stats.paired({0: [1, 1], 2: [1, 0], 3: [0, 0]}, {3: [0, 1], 0: [0, 1], 1: [1, 1]})
+    assert D.tolist() == [[1, 0], [0, -1]]
+    assert stats.paired({0: [1]}, {1: [1]}).size == 0
+
+
+# ---- the crossed analysis: independent sources
+
+
+def test_mean_squares_are_those_of_a_balanced_two_way_anova():
+    pandas = pytest.importorskip("pandas")
+    formula, anova = (pytest.importorskip(f"statsmodels.{m}") for m in ("formula.api", "stats.anova"))
+    D = crossed_data(3, S=4, n=12)
+    s, i = np.indices(D.shape)
+    frame = pandas.DataFrame({"d": D.ravel(), "s": s.ravel(), "i": i.ravel()})
+    table = anova.anova_lm(formula.ols("d ~ C(s) + C(i)", frame).fit())
+    found = stats.crossed(D).mean_squares
+    expected = table["mean_sq"][["C(s)", "C(i)", "Residual"]].to_numpy()
+    np.testing.assert_allclose([found.replicate, found.image, found.residual], expected)
+
+
+def test_variance_components_come_back_from_planted_ones():
+    chance = np.random.default_rng(0)
+    raw = []
+    for _ in range(300):
+        D = 0.1 * chance.normal(size=(6, 1)) + 0.3 * chance.normal(size=(1, 50)) + 0.5 * chance.normal(size=(6, 50))
+        v = stats.crossed(D).raw_variances
+        raw.append([v.replicate, v.image, v.residual])
+    np.testing.assert_allclose(np.mean(raw, 0), [0.01, 0.09, 0.25], rtol=0.1)
+
+
+def delong_variance(a, b, positive):
+    """Variance of AUC(a) - AUC(b) from the kernel of DeLong et al. (1988), all pairs written out."""
+
+    def components(x):
+        wins = (x[positive][:, None] > x[~positive]) + 0.5 * (x[positive][:, None] == x[~positive])
+        return wins.mean(1), wins.mean(0)
+
+    (a10, a01), (b10, b01) = components(a), components(b)
+    return (a10 - b10).var(ddof=1) / positive.sum() + (a01 - b01).var(ddof=1) / (~positive).sum()
+
+
+@pytest.mark.parametrize("n", [60, 600])
+def test_pseudo_values_over_images_have_the_standard_error_of_delong(n):
+    (arm, labels), (baseline, _) = predictions(5, S=1, n=n, K=2), predictions(6, S=1, n=n, K=2, skill=2.0)
+    D = (stats.pseudo_values("auc", arm, labels) - stats.pseudo_values("auc", baseline, labels))[0]
+    jackknife = D.var(ddof=1) / n
+    delong = delong_variance(arm[0, :, 1], baseline[0, :, 1], labels == 1)
+    # exactly: the jackknife divides by n_k - 1 where DeLong divides by n_k, and n_k is n / 2 here
+    assert jackknife == pytest.approx(delong * (n - 1) / n * (n / 2) / (n / 2 - 1), rel=1e-9)
+    assert jackknife == pytest.approx(delong, rel=2 / n)
+
+
+def metric_of(name, p, labels):
+    metrics = pytest.importorskip("sklearn.metrics")
+    if name == "auc":
+        K = p.shape[1]
+        return np.mean([metrics.roc_auc_score(labels == k, p[:, k]) for k in ([1] if K == 2 else range(K))])
+    score = {
+        "accuracy": metrics.accuracy_score,
+        "balanced_accuracy": metrics.balanced_accuracy_score,
+        "macro_f1": lambda y, guess: metrics.f1_score(y, guess, average="macro"),
+    }[name]
+    return score(labels, p.argmax(1))
+
+
+@pytest.mark.parametrize(("metric", "K"), product(METRICS, (2, 3)))
+def test_pseudo_values_are_the_jackknife_done_the_slow_way(metric, K):
+    p, labels = predictions(7, S=2, n=40, K=K)
+    found = stats.pseudo_values(metric, p, labels)
+    for row, probabilities in zip(found, p, strict=True):
+        theta = metric_of(metric, probabilities, labels)
+        without = [metric_of(metric, np.delete(probabilities, i, 0), np.delete(labels, i)) for i in range(40)]
+        slow = 40 * theta - 39 * np.array(without)
+        np.testing.assert_allclose(row, slow + theta - slow.mean(), atol=1e-9)
+        assert row.mean() == pytest.approx(theta)
+
+
+@pytest.mark.parametrize("metric", SHUFFLED)
+def test_pseudo_values_go_with_their_images(metric):
+    p, labels = predictions(8)
+    order = np.random.default_rng(0).permutation(len(labels))
+    np.testing.assert_allclose(
+        stats.pseudo_values(metric, p[:, order], labels[order]), stats.pseudo_values(metric, p, labels)[:, order]
+    )
+
+
+@pytest.mark.parametrize("metric", SHUFFLED)
+def test_a_class_with_one_image_leaves_the_metric_undefined_and_says_which(metric):
+    p, _ = predictions(0, n=5)
+    labels = np.array([0, 0, 1, 2, 2])
+    result = stats.compare(metric, p, p, labels, planned=4)
+    assert (result.effect, result.p, result.planned) == (None, None, 4)
+    assert result.reason.endswith("class 1 has fewer")
+    assert stats.compare("accuracy", p, p, labels).p == 1
+    with pytest.raises(ValueError, match="class 1 has fewer"):
+        stats.pseudo_values(metric, p, labels)
+
+
+def test_a_misspelt_metric_is_an_error_that_lists_the_metrics():
+    p, labels = predictions()
+    with pytest.raises(ValueError, match="'acuracy' is not a metric; expected one of"):
+        stats.compare("acuracy", p, p, labels)
+
+
+# ---- corrections and verdicts
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(stats.holm, "holm"), (stats.benjamini_hochberg, "fdr_bh")])
+@given(p=st.lists(st.floats(0, 1), min_size=1, max_size=12))
+@settings(max_examples=40, deadline=None)
+def test_corrections_agree_with_statsmodels(ours, theirs, p):
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    np.testing.assert_allclose(ours(p), multitest.multipletests(p, method=theirs)[1], atol=1e-12)
+
+
+@pytest.mark.parametrize("correct", [stats.holm, stats.benjamini_hochberg])
+def test_untested_cells_keep_their_place_and_are_not_counted(correct):
+    assert correct([None, 0.01, None, 0.04]) == [None, *correct([0.01])[:0], *[correct([0.01, 0.04])[0]], None] + [
+        correct([0.01, 0.04])[1]
+    ]
+    assert correct([None, None]) == [None, None]
+    assert correct([]) == []
+    with pytest.raises(ValueError, match="must lie in"):
+        correct([0.2, 1.2])
+
+
+def test_verdicts_follow_sign_and_corrected_p():
+    assert stats.verdict(0.02, 0.01) == "better"
+    assert stats.verdict(-0.02, 0.01) == "worse"
+    assert stats.verdict(0.02, 0.06) == "not distinguishable"
+    assert stats.verdict(0.02, None) == stats.verdict(None, None) == "not tested"
+
+
+def runs(level, seed, S=5, n=400):
+    chance = np.random.default_rng(seed)
+    return {s: (chance.random(n) < level).astype(float) for s in range(S)}
+
+
+def test_the_best_arm_is_shared_by_those_it_cannot_be_told_from():
+    arms = {"poor": runs(0.5, 1), "good": runs(0.9, 2), "also good": runs(0.9, 3), "single": {0: runs(0.6, 4)[0]}}
+    found = stats.best_arms(arms)
+    assert {found.best, *found.not_distinguishable} == {"good", "also good"}
+    assert found.untested == ("single",)
+    assert found.p["poor"] < 0.05
+    assert found.p["single"] is None
+
+
+def test_the_best_arm_does_not_depend_on_the_order_of_the_arms():
+    arms = {name: runs(0.8, seed) for seed, name in enumerate("abcd")}
+    one, other = stats.best_arms(arms), stats.best_arms(dict(reversed(arms.items())))
+    assert one.best == other.best
+    assert set(one.not_distinguishable) == set(other.not_distinguishable)
+    assert one.p == other.p
+
+
+# ---- what a design can show
+
+
+def test_the_detectable_difference_is_detected_with_the_power_it_names():
+    v = stats.Components(1e-4, 2e-3, 0.08)
+    for S, n, power in product((2, 3, 5, 10), (156, 7180), (0.5, 0.8, 0.95)):
+        found = stats.detectable_difference(v, S, n, power=power)
+        assert float(stats.power_to_detect(found, v, S, n)) == pytest.approx(power, abs=2e-3)
+
+
+def test_power_at_no_difference_is_the_level_and_it_never_falls():
+    v = stats.Components(1e-4, 2e-3, 0.08)
+    power = stats.power_to_detect(np.linspace(0, 0.5, 200), v, 3, 7180)
+    assert power[0] == pytest.approx(0.05)
+    assert (np.diff(power) >= -1e-9).all()
+    assert np.isfinite(power).all()
+
+
+def test_more_replicates_detect_less_down_to_the_floor_of_the_images():
+    v = stats.Components(2e-4, 5e-3, 0.1)
+    found = [float(stats.detectable_difference(v, S, 624)) for S in range(2, 40)]
+    assert (np.diff(found) < 0).all()
+    floor = stats.image_floor(v, 624)
+    assert stats.detectable_difference(v, 10**6, 624) == pytest.approx(floor, rel=1e-3)
+    assert stats.replicates_needed(floor * 0.999, v, 624) is None
+
+
+@given(difference=st.floats(0.01, 0.3), replicate=st.floats(0, 1e-3), residual=st.floats(1e-3, 0.2))
+@settings(max_examples=40, deadline=None)
+def test_the_replicates_needed_are_the_fewest_that_do(difference, replicate, residual):
+    v = stats.Components(replicate, 1e-4, residual)
+    needed = stats.replicates_needed(difference, v, 200)
+    assert stats.detectable_difference(v, needed, 200) <= difference
+    assert needed == 2 or stats.detectable_difference(v, needed - 1, 200) > difference
+
+
+def test_the_outlook_of_a_cell_follows_from_its_variances():
+    result = stats.crossed(crossed_data(S=5, n=200))
+    found = stats.outlook(result, difference=0.1)
+    assert found.detectable == pytest.approx(float(stats.detectable_difference(result.variances, 5, 200)))
+    assert found.floor < found.with_one_more < found.detectable
+    assert found.replicates_needed == stats.replicates_needed(0.1, result.variances, 200)
+    assert stats.outlook(stats.crossed(np.zeros((1, 9)))) is None
+    assert stats.outlook(stats.crossed(np.zeros((3, 9)))).detectable == 0
+
+
+# ---- replicates
+
+
+def test_an_estimate_has_students_interval():
+    found = stats.estimate([0.70, 0.72, 0.74], planned=5)
+    assert (found.mean, found.sd, found.half_width) == pytest.approx((0.72, 0.02, 0.0497), abs=5e-5)
+    assert (found.n, found.planned) == (3, 5)
+    assert stats.estimate([0.7]) == stats.Estimate(0.7, None, None, 1, 1)
+    assert stats.estimate([], planned=2) == stats.Estimate(None, None, None, 0, 2)
+
+
+def test_the_two_level_bootstrap_has_the_spread_that_theory_gives_it():
+    S, n = 6, 300
+    D = crossed_data(4, S, n)
+    _, replicate, image, residual = stats.mean_squares(D)
+    # resampling k things shrinks their variance by (k - 1) / k; the residual enters thrice
+    rows, columns = replicate * (S - 1) / S, image * (n - 1) / n
+    both = residual * (S - 1) * (n - 1) / (S * n)
+    spread = np.sqrt((rows + columns + both) / (S * n))
+    low, high = stats.two_level_bootstrap(D, seed=1, draws=8000)
+    assert (high - low) / (2 * 1.96 * spread) == pytest.approx(1, abs=0.06)
+    assert (high + low) / 2 == pytest.approx(D.mean(), abs=0.1 * spread)
+    assert stats.two_level_bootstrap(D, seed=1) == stats.two_level_bootstrap(D, seed=1)
+    assert stats.two_level_bootstrap(D[:1], seed=1) is None
+
+
+def test_the_chance_to_beat_counts_all_pairs_and_halves_ties():
+    assert stats.chance_to_beat([0.9, 0.8], [0.8, 0.7]) == pytest.approx((1 + 1 + 0.5 + 1) / 4)
+    assert stats.chance_to_beat([0.9], [0.9, 0.9, 0.9]) == 0.5
+    assert stats.chance_to_beat([], [0.9]) is None
+
+
+@given(a=st.lists(st.sampled_from([0.1, 0.2, 0.3]), min_size=1), b=st.lists(st.sampled_from([0.1, 0.2]), min_size=1))
+@settings(max_examples=30, deadline=None)
+def test_the_chances_to_beat_each_other_add_up_to_one(a, b):
+    assert stats.chance_to_beat(a, b) + stats.chance_to_beat(b, a) == pytest.approx(1)
+
+
+def test_selection_on_the_test_set_is_never_worse_on_the_test_set():
+    validation = [[0.80, 0.82], [0.78, 0.79], [np.nan, np.nan]]
+    test = [[0.70, 0.72], [0.75, 0.71], [np.nan, np.nan]]
+    found = stats.selection(validation, test)
+    assert (found.by_validation, found.by_test) == (0, 1)
+    assert (found.validation_choice, found.test_choice) == pytest.approx((0.71, 0.73))
+    assert found.optimism == pytest.approx(0.02)
+    # replicate 0 picks arm 1 (0.75, elsewhere 0.71); replicate 1 picks arm 0 (0.72, elsewhere 0.70)
+    assert found.single_run_optimism == pytest.approx((0.04 + 0.02) / 2)
+    assert stats.selection([[0.8]], [[0.7]]).single_run_optimism is None
+    assert stats.selection([[np.nan]], [[0.7]]) is None
+
+
+def test_choosing_among_equal_arms_by_one_run_pretends_the_expected_maximum():
+    chance = np.random.default_rng(0)
+    found = [stats.selection(*chance.normal(0.8, 0.01, size=(2, 10, 3))).single_run_optimism for _ in range(2000)]
+    assert np.mean(found) == pytest.approx(0.01 * 1.5388, rel=0.03)  # expected maximum of 10 normals
+
+
+# ---- across data sets
+
+EFFECTS, ERRORS = [0.02, -0.01, 0.05, 0.03, 0.00, 0.08], [0.01, 0.012, 0.02, 0.008, 0.01, 0.03]
+
+
+def test_the_meta_analysis_agrees_with_statsmodels():
+    meta = pytest.importorskip("statsmodels.stats.meta_analysis")
+    theirs = meta.combine_effects(
+        np.array(EFFECTS), np.array(ERRORS) ** 2, method_re="iterated", use_t=True, atol=1e-14
+    )
+    ours = stats.random_effects(EFFECTS, ERRORS)
+    assert ours.effect == pytest.approx(theirs.mean_effect_re, rel=1e-5)
+    assert ours.tau**2 == pytest.approx(theirs.tau2, rel=1e-4)
+    assert ours.se == pytest.approx(theirs.sd_eff_w_re_hksj, rel=1e-4)
+    assert ours.i2 == pytest.approx(theirs.i2)
+    frame = theirs.summary_frame()
+    low, high = frame.loc["random effect wls", ["ci_low", "ci_upp"]]
+    assert (ours.low, ours.high) == pytest.approx((low, high), rel=1e-4)
+    assert ours.prediction_low < ours.low < ours.high < ours.prediction_high
+
+
+def test_agreement_by_chance_does_not_narrow_the_meta_analysis():
+    found = stats.random_effects([0.02, 0.021, 0.02, 0.019], [0.01] * 4)
+    assert (found.tau, found.i2) == (0, 0)
+    assert found.se == pytest.approx(0.01 / 2)
+
+
+def test_tau_solves_paule_and_mandels_equation():
+    found = stats.random_effects(EFFECTS, ERRORS)
+    weight = 1 / (found.tau**2 + np.array(ERRORS) ** 2)
+    assert weight @ (np.array(EFFECTS) - found.effect) ** 2 == pytest.approx(len(EFFECTS) - 1)
+
+
+@pytest.mark.parametrize(
+    ("effects", "errors", "reason"),
+    [([0.1], [0.1], "1 data set: nothing"), ([], [], "0 data sets"), ([0.0, 0.0], [0.0, 0.0], "all the weight")],
+)
+def test_a_meta_analysis_that_cannot_be_says_why(effects, errors, reason):
+    found = stats.random_effects(effects, errors, planned=8)
+    assert found.effect is None
+    assert reason in found.reason
+    assert found.planned == 8
+
+
+def test_a_data_set_without_variance_is_weighed_by_the_spread_between_data_sets():
+    found = stats.random_effects([0.0, 0.05, -0.02], [0.0, 0.001, 0.001])
+    assert found.reason is None
+    assert found.effect == pytest.approx(0.01, abs=1e-3)  # tau is far larger than the errors
+    assert found.i2 is None
+    assert stats.random_effects([0.0, 0.05], [0.1, 0.1]).prediction_low is None
+
+
+DEMSAR_Q = {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 6: 2.850, 7: 2.949, 8: 3.031, 9: 3.102, 10: 3.164}
+
+
+@pytest.mark.parametrize("k", DEMSAR_Q)
+def test_critical_differences_are_demsars(k):
+    for m in (5, 14):
+        expected = DEMSAR_Q[k] * np.sqrt(k * (k + 1) / (6 * m))
+        assert stats.critical_difference(k, m) == pytest.approx(expected, rel=6e-4)
+
+
+def test_friedmans_statistic_is_scipys_with_ties():
+    scores = np.random.default_rng(0).integers(0, 5, size=(9, 4)) / 10
+    found = stats.friedman(scores)
+    assert found.statistic == pytest.approx(scipy_stats.friedmanchisquare(*scores.T).statistic)
+    np.testing.assert_allclose(found.average_ranks, scipy_stats.rankdata(-scores, axis=1).mean(0))
+    F = 8 * found.statistic / (9 * 3 - found.statistic)
+    assert found.p == pytest.approx(scipy_stats.f.sf(F, 3, 24))
+
+
+def test_friedman_leaves_out_and_counts_incomplete_data_sets():
+    scores = np.random.default_rng(0).random((6, 3))
+    broken = np.vstack([scores, [0.5, np.nan, 0.6]])
+    ours, complete = stats.friedman(broken), stats.friedman(scores)
+    assert ours.average_ranks == complete.average_ranks
+    assert (ours.datasets, ours.planned) == (6, 7)
+    assert "1 complete" in stats.friedman(scores[:1]).reason
+
+
+def test_unanimous_ranks_do_not_give_a_p_of_zero():
+    found = stats.friedman(np.tile([0.1, 0.2, 0.3], (3, 1)))
+    assert found.p == pytest.approx(1 / 36)
+    assert stats.friedman(np.full((4, 3), 0.5)).p > 0.999
+
+
+def test_groups_are_maximal_and_hold_exactly_the_pairs_within_the_difference():
+    chance = np.random.default_rng(0)
+    for _ in range(200):
+        ranks, cd = chance.uniform(1, 8, size=7), chance.uniform(0.2, 4)
+        groups = stats.rank_groups(ranks, cd)
+        together = {frozenset((a, b)) for g in groups for a in g for b in g if a != b}
+        near = {frozenset((a, b)) for a in range(7) for b in range(a) if abs(ranks[a] - ranks[b]) < cd}
+        assert together == near
+        assert not any(set(g) < set(h) for g in groups for h in groups)
+    assert stats.rank_groups([1.0, 2.0, 3.0], 0.5) == ()
+    assert stats.rank_groups([3.0, 1.0, 2.0], 1.5) == ((1, 2), (2, 0))
+
+
+def test_a_design_too_small_for_its_critical_difference_says_so():
+    scores = np.random.default_rng(0).random((2, 10))
+    assert not stats.friedman(scores).reachable
+    assert stats.friedman(np.random.default_rng(0).random((8, 10))).reachable
+
+
+def test_an_arm_that_wins_on_all_eight_data_sets_cannot_be_significant_among_nine():
+    found = stats.reach(8, tests=9)
+    assert found.smallest_p == pytest.approx(scipy_stats.wilcoxon(np.arange(1, 9)).pvalue)
+    assert (found.corrected, found.reachable) == (pytest.approx(0.0703125), False)
+    assert found.pairs_needed == 9
+    assert stats.reach(9, tests=9).reachable
+    assert [stats.reach(S).smallest_p for S in (3, 5, 10)] == [0.25, 0.0625, 2 / 1024]
+
+
+# ---- cost, and simulation
+
+
+def test_importing_the_statistics_loads_nothing_heavy():
+    code = "import sys, medaug_keras.stats; print([m for m in ('scipy.stats', 'keras', 'torch') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    spec = importlib.util.spec_from_file_location("statistics_benchmark", ROOT / "benchmarks" / "statistics.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def near(rate, expected, repeats):
+    """Within three standard errors of a rate over this many independent studies."""
+    return abs(rate - expected) <= 3 * np.sqrt(expected * (1 - expected) / repeats)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "auc"])
+def test_the_crossed_test_is_honest_where_tests_of_one_run_are_not(benchmark, metric):
+    repeats = 200
+    row = benchmark.simulate(metric, True, 624, 5, repeats=repeats, seed=1)
+    assert near(row.crossed, 0.05, repeats)
+    assert near(row.coverage, 0.95, repeats)
+    assert row.one_run > 0.08
+    assert row.holm < 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)
+
+
+def test_a_planted_gain_of_3_points_is_found_at_the_power_announced(benchmark):
+    for S in (5, 10):
+        row = benchmark.simulate("accuracy", True, 624, S, repeats=200, seed=S)
+        assert near(row.power, row.announced, 200)
+        assert row.announced > 0.6
+
+
+def test_few_replicates_need_the_guarded_p_for_their_families(benchmark):
+    row = benchmark.simulate("accuracy", False, 7180, 3, repeats=150, seed=2)
+    assert row.holm < 0.1 < row.holm_plain + 0.04
+    assert row.images_only > 0.3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("moved", "n", "S"), product((False, True), (156, 624, 7180), (3, 5, 10)))
+def test_error_rates_at_every_size(benchmark, moved, n, S):
+    row = benchmark.simulate("accuracy", moved, n, S, repeats=500, seed=n + S)
+    assert row.crossed < 0.08
+    assert row.family < 0.06
+    assert 0.92 < row.coverage
+    assert row.holm < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 500)
