@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from itertools import product
 
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
@@ -95,8 +96,8 @@ def simulate(metric: str, moved: bool, n: int, S: int, *, repeats: int, seed: in
     for start in range(0, repeats, chunk):
         arms = VALUES[metric](chance, min(chunk, repeats - start), S, n, MOVED_SD if moved else 0.0)
         baseline = next(arms)
-        null = [_decisions(next(arms) - baseline, metric, chance, i == 0) for i in range(NULL_ARMS)]
-        gain = _decisions(next(arms) - baseline, metric, chance, False)
+        null = [_decisions(next(arms) - baseline, metric, chance, resample=i == 0) for i in range(NULL_ARMS)]
+        gain = _decisions(next(arms) - baseline, metric, chance, gained=True)
         counts.append(
             {key: np.concatenate([d[key] for d in null]) < ALPHA for key in ("p", "t", "one_run")}
             | {"family": np.concatenate([d["p_family"] for d in null]) < ALPHA}
@@ -125,7 +126,9 @@ def simulate(metric: str, moved: bool, n: int, S: int, *, repeats: int, seed: in
     )
 
 
-def _decisions(D: np.ndarray, metric: str, chance: np.random.Generator, resample: bool) -> dict[str, np.ndarray]:
+def _decisions(
+    D: np.ndarray, metric: str, chance: np.random.Generator, *, resample: bool = False, gained: bool = False
+) -> dict[str, np.ndarray]:
     """(repeats, S, n) differences -> what each method says of them, (repeats,) each."""
     _, S, n = D.shape
     effect, replicate, image, residual = mean_squares(D)
@@ -147,8 +150,9 @@ def _decisions(D: np.ndarray, metric: str, chance: np.random.Generator, resample
         "p_family": np.maximum(p, family_p(effect, replicate, image, residual, S, n)),
         "t": 2 * stdtr(S - 1, -t),
         "one_run": 2 * ndtr(-np.abs(z)),
-        "announced": _announced(replicate, image, residual, S, n),
     }
+    if gained:
+        found["announced"] = _announced(replicate, image, residual, S, n)
     if resample:
         found["images_only"] = _images_only(D, metric, chance)
     return found
@@ -206,18 +210,18 @@ HEADS = {
 }
 
 
-def table(rows: list[Row]) -> str:
-    """Markdown; rates in percent."""
-    names = [field.name for field in fields(Row)]
+NAMES = [field.name for field in fields(Row)]
+
+
+def line(row: Row) -> str:
+    """A row of the Markdown table; rates in percent."""
 
     def cell(value: object) -> str:
         if isinstance(value, bool):
             return "yes" if value else "no"
         return f"{100 * value:.1f}" if isinstance(value, float) else str(value)
 
-    lines = ["| " + " | ".join(HEADS[name] for name in names) + " |", "|---" * len(names) + "|"]
-    lines += ["| " + " | ".join(cell(getattr(r, name)) for name in names) + " |" for r in rows]
-    return "\n".join(lines)
+    return "| " + " | ".join(cell(getattr(row, name)) for name in NAMES) + " |"
 
 
 def main() -> None:
@@ -227,14 +231,10 @@ def main() -> None:
     arguments = parser.parse_args()
     start = time.perf_counter()
     sizes = (156,) if arguments.small else (156, 624, 7180)
-    rows = [
-        simulate(metric, moved, n, S, repeats=arguments.repeats, seed=n * 100 + S)
-        for metric in VALUES
-        for moved in (False, True)
-        for n in sizes
-        for S in (3, 5, 10)
-    ]
-    print(table(rows))
+    print("| " + " | ".join(HEADS[name] for name in NAMES) + " |")
+    print("|---" * len(NAMES) + "|")
+    for metric, moved, n, S in product(VALUES, (False, True), sizes, (3, 5, 10)):
+        print(line(simulate(metric, moved, n, S, repeats=arguments.repeats, seed=n * 100 + S)), flush=True)
     error = 100 * math.sqrt(ALPHA * (1 - ALPHA) / arguments.repeats)
     print(
         f"\nPercent of {arguments.repeats} simulated studies a row; a true 5 % is known to "

@@ -147,7 +147,7 @@ def _keras_step(name: str, seed: int, **settings: Any) -> Callable[[Tensor, Tens
         if name in ("MixUp", "CutMix"):
             mixed = layer({"images": images, "labels": targets}, training=True)
             return mixed["images"], mixed["labels"]
-        return layer(images, training=True), targets
+        return layer(images, training=True).clamp(0, 1), targets  # RandAugment leaves the range it is told
 
     return run
 
@@ -190,7 +190,7 @@ def class_weights(
     elif shares == "uniform":
         weights = np.ones_like(sizes)
     elif shares == "water_fill":
-        weights = _water_fill(total, sizes)
+        weights = _water_fill(max(total, 1), sizes)  # of no image the shares are those of the first
     else:
         raise ValueError(f"shares is {shares!r}, which is no rule")
     if class_order is not None:

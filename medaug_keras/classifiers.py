@@ -4,7 +4,7 @@ Shapes: B batch, N images, H x W x C image, K classes.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,12 +159,23 @@ def fit(
 
 def predict(model: keras.Model, images: np.ndarray, *, head: str) -> np.ndarray:
     """Probabilities (N, K) float32 of images (N, H, W, C) uint8."""
+    return _passed(model, images, lambda logits: _probabilities(logits, head))
+
+
+def features(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """What goes into the last dense layer, (N, 128) float32, of images (N, H, W, C) uint8."""
+    body = keras.Model(model.inputs, model.get_layer("logits").input)
+    return _passed(body, images, lambda hidden: hidden)
+
+
+def _passed(model: keras.Model, images: np.ndarray, finish: Callable[[Tensor], Tensor]) -> np.ndarray:
+    """Images (N, H, W, C) uint8 through a model, by chunks, without learning."""
     network, device = fused(model), device_of(model)
     found = []
     with torch.inference_mode():
-        for chunk in torch.from_numpy(images).split(PREDICTION_BATCH):
+        for chunk in torch.from_numpy(np.ascontiguousarray(images)).split(PREDICTION_BATCH):
             x = chunk.to(device).float().div_(255).sub_(0.5).div_(0.5)
-            found.append(_probabilities(network(x, training=False), head))
+            found.append(finish(network(x, training=False)))
     return torch.cat(found).cpu().numpy()
 
 

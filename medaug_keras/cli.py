@@ -6,21 +6,27 @@ Checking, planning and help import neither Keras nor Torch, so that they answer 
 import argparse
 import json
 import os
+import shlex
+import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from medaug_keras import data
 from medaug_keras.plan import Plan, Source, Task, plan
 from medaug_keras.reading import StudyError, read, schema
+from medaug_keras.reading.words import did_you_mean
 from medaug_keras.spec import Study, dump
-from medaug_keras.store import Store
+from medaug_keras.store import Store, disk_trouble
 
 DONE, SOME_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
-FILTERS = ("dataset", "arm", "sampling", "replicate")
+FILTERS = ("dataset", "arm", "sampling", "replicate", "task")
 
 
 class RequestError(Exception):
@@ -30,11 +36,10 @@ class RequestError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words and words[0] not in VERBS and not words[0].startswith("-"):
-        words.insert(0, "run")
-    options = _parser().parse_args(words)
     try:
-        return VERBS[options.verb](options)
+        options = _parser().parse_args(_with_verb(words))
+        with _terminable():
+            return VERBS[options.verb](options)
     except (StudyError, RequestError, data.DataError) as error:
         print(error, file=sys.stderr)
         return WRONG_REQUEST
@@ -43,6 +48,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output is gone, as after `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except OSError as error:
+        trouble = disk_trouble(error)
+        if trouble is None and not isinstance(error, PermissionError):
+            raise
+        print(f"{trouble or error}. What is finished stays; mend this, and the same command goes on.", file=sys.stderr)
+        return SOME_FAILED
+
+
+def _with_verb(words: list[str]) -> list[str]:
+    """`run` is understood where no verb is said."""
+    if not words or words[0] in VERBS or words[0] in ("-h", "--help"):
+        return words
+    first = Path(words[0])
+    if not words[0].startswith("-") and first.suffix not in (".yaml", ".yml") and not first.exists():
+        raise RequestError(
+            f"{words[0]} is neither a verb nor the .yaml file of a study{did_you_mean(words[0], VERBS)}\n"
+            "python -m medaug_keras -h shows examples."
+        )
+    return ["run", *words]
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM, as batch systems send it, is as good as Ctrl-C."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may say so
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 # --- verbs -----------------------------------------------------------------------------------------
@@ -51,18 +92,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     study, whole, chosen = _planned(options)
     store = Store(options.results)
-    _make_folder(options.results)
     os.environ["OMP_NUM_THREADS"] = "1"  # of every worker: two tasks side by side beat one on two cores
     from medaug_keras import engine
     from medaug_keras.progress import Progress, duration
 
-    done = {name for name in chosen.tasks if store.is_done(name)}
+    if options.repair:
+        _repair(chosen, store)
+    outcomes = store.outcomes(whole)
+    done = {name for name in chosen.tasks if outcomes[name].state == "done"}
+    if len(done) < len(chosen.tasks):
+        _check_results(options.results)
     pages = _Pages(options)
     started = time.monotonic()
     progress = Progress(
         chosen,
         done=done,
-        pace=engine.seconds_per_image(whole, store),
+        pace=engine.seconds_per_image(whole, outcomes),
         workers=options.workers,
         quiet=options.quiet,
     )
@@ -71,23 +116,40 @@ def _run(options: argparse.Namespace) -> int:
 
     def listen(event: engine.Event) -> None:
         progress(event)
-        if event.what in ("done", "failed"):
+        if event.what in ("done", "found", "failed"):
             pages.changed()
 
-    with progress:
-        summary = engine.run(chosen, store, workers=options.workers, listen=listen)
-    pages.finish()
+    command = shlex.join(["python", "-m", "medaug_keras", str(options.study), *_said(options)])
+    try:
+        with progress:
+            summary = engine.run(chosen, store, workers=options.workers, listen=listen, command=command)
+    finally:
+        pages.finish()
     spent = duration(time.monotonic() - started)
     if summary.interrupted:
         print(f"Interrupted after {spent}. What is finished stays; the same command goes on.", file=sys.stderr)
         return INTERRUPTED
+    for note in summary.notes:
+        print(note, file=sys.stderr)
+    if summary.stopped:
+        print(
+            f"Stopped after {spent}: {summary.stopped}\n"
+            "What is finished stays; mend this, and the same command goes on.",
+            file=sys.stderr,
+        )
+        return SOME_FAILED
     report = _render(options, study, whole, store)
     if not options.quiet:
-        _say_end(options, summary, spent, report)
-    for name, why in summary.failed.items():
-        if options.quiet:
-            print(f"{chosen.tasks[name].title}: {why}", file=sys.stderr)
+        _say_end(options, summary, spent, report, command)
     return SOME_FAILED if summary.failed or summary.blocked else DONE
+
+
+def _repair(chosen: Plan, store: Store) -> None:
+    """Check every file of what is done, and set aside what does not fit its checksums."""
+    for name in chosen.tasks:
+        wrong = store.repair(name) if store.is_done(name) else None
+        if wrong:
+            print(wrong, file=sys.stderr)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -112,8 +174,8 @@ def _plan(options: argparse.Namespace) -> int:
 
     study, whole, chosen = _planned(options)
     store = Store(options.results)
-    outcomes = store.outcomes(chosen)
-    pace = engine.seconds_per_image(whole, store)
+    outcomes = store.outcomes(whole)
+    pace = engine.seconds_per_image(whole, outcomes)
     to_do = {name: task for name, task in chosen.tasks.items() if outcomes[name].state != "done"}
     seconds = engine.expected_seconds(to_do, pace)
     if options.json:
@@ -138,7 +200,7 @@ def _plan(options: argparse.Namespace) -> int:
     print(f"{study.title}")
     kinds = list(dict.fromkeys(engine.pace_of(task) for task in chosen.tasks.values()))
     states = ("done", "pending", "running", "failed", "blocked", "damaged")
-    rows = [("", *states, "images to process")]
+    rows: list[tuple[str, ...]] = [("", *states, "images to process")]
     for kind in kinds:
         of_kind = {name: task for name, task in chosen.tasks.items() if engine.pace_of(task) == kind}
         counts = [sum(outcomes[name].state == state for name in of_kind) for state in states]
@@ -147,9 +209,9 @@ def _plan(options: argparse.Namespace) -> int:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print("  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]))
-    for name, outcome in outcomes.items():
-        if outcome.state in ("failed", "damaged"):
-            print(f"{outcome.state}: {chosen.tasks[name].title}: {outcome.reason}")
+    for name, task in chosen.tasks.items():
+        if outcomes[name].state in ("failed", "damaged"):
+            print(f"{outcomes[name].state}: {task.title}: {outcomes[name].reason}")
     if not to_do:
         print("Nothing to do.")
     elif seconds is None:
@@ -163,7 +225,7 @@ def _plan(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     from medaug_keras.explain import explain
 
-    study, whole, _ = _planned(options)
+    _, whole, _ = _planned(options)
     task = _find_task(whole, options.task)
     print(explain(task, whole, Store(options.results)))
     return DONE
@@ -215,12 +277,17 @@ def _narrowed(whole: Plan, only: Sequence[str]) -> Plan:
         name, sign, value = text.partition("=")
         if not sign or name not in FILTERS:
             raise RequestError(f"--only {text}: expected NAME=VALUE with NAME one of {', '.join(FILTERS)}")
+        if name == "task":
+            filters.setdefault(name, []).append(_find_task(whole, value).id)
+            continue
         known = dict.fromkeys(str(getattr(cell, name)) for cell in whole.cells)
         if value not in known:
             raise RequestError(f"--only {text}: the study has no {name} {value!r}; it has {', '.join(known)}")
         filters.setdefault(name, []).append(value)
+    if "task" in filters and len(filters) > 1:
+        raise RequestError("--only task= names the very tasks, so no other --only can narrow them")
     chosen = whole.only(filters) if filters else whole
-    if not chosen.cells:
+    if not chosen.tasks:
         raise RequestError(f"--only {' --only '.join(only)}: no run of the study matches all of these")
     return chosen
 
@@ -277,11 +344,13 @@ def _find_task(whole: Plan, text: str) -> Task:
     )
 
 
-def _make_folder(folder: Path) -> None:
+def _check_results(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "unfinished").mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder / "unfinished") as file:
+            file.write(b"room for a byte?")
     except OSError as error:
-        raise RequestError(f"--results {folder}: cannot make this folder ({error.strerror})") from None
+        raise RequestError(f"--results {folder}: nothing can be written here ({error.strerror})") from None
 
 
 # --- pages -----------------------------------------------------------------------------------------
@@ -309,7 +378,8 @@ class _Pages:
     """Renders the pages while the study runs, in a process of its own, never more than a tenth of the time."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.command = _report_command(options)
+        words = ["report", str(options.study), *_said(options), "--no-site"]
+        self.command = [sys.executable, "-m", "medaug_keras", *words]
         self.process: subprocess.Popen[bytes] | None = None
         self.started, self.next = 0.0, time.monotonic() + 10
 
@@ -330,24 +400,29 @@ class _Pages:
             self.process.wait()
 
 
-def _report_command(options: argparse.Namespace) -> list[str]:
-    command = [sys.executable, "-m", "medaug_keras", "report", str(options.study), "--no-site"]
+def _said(options: argparse.Namespace) -> list[str]:
+    """What was said on the command line that decides which study is meant and where things are."""
+    words = []
     for name in ("data", "results", "docs"):
-        command += [f"--{name}", str(getattr(options, name))]
+        if getattr(options, name) != _DEFAULTS[name]():
+            words += [f"--{name}", str(getattr(options, name))]
     for override in options.set:
-        command += ["--set", override]
+        words += ["--set", override]
     if options.replicates is not None:
-        command += ["--replicates", str(options.replicates)]
-    return command + (["--unverified-data"] if options.unverified_data else [])
+        words += ["--replicates", str(options.replicates)]
+    return words + (["--unverified-data"] if options.unverified_data else [])
 
 
-def _say_end(options: argparse.Namespace, summary: Any, spent: str, report: str) -> None:
+def _say_end(options: argparse.Namespace, summary: Any, spent: str, report: str, command: str) -> None:
     made, already = len(summary.done), len(summary.already)
     print(f"{made} tasks done in {spent}, {already} were done already.")
     if summary.failed or summary.blocked:
         print(
             f"{len(summary.failed)} failed and {len(summary.blocked)} could not run; the same command tries them again."
         )
+        for name, why in summary.failed.items():
+            print(f"  {why}\n    alone: {command} --only task={name}")
+        print(f"The last lines of each are in {options.results / 'failures'}.")
     print(report)
     print(f"Next: python -m medaug_keras plan {options.study}, or change the study and run it again.")
 
@@ -381,6 +456,7 @@ def _parser() -> argparse.ArgumentParser:
             description=text[0].upper() + text[1:] + ".",
             epilog=f"example:\n  python -m medaug_keras {example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
         if name != "schema":
             _study_options(added)
@@ -389,6 +465,9 @@ def _parser() -> argparse.ArgumentParser:
     run = verb("run", "run a study and make its report (the verb may be left out)", "study.yaml --replicates 1")
     run.add_argument("--only", action="append", default=[], metavar="NAME=VALUE", help=_ONLY)
     run.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    run.add_argument(
+        "--repair", action="store_true", help="check every file of what is done; set aside and remake what was changed"
+    )
     run.add_argument("--no-site", action="store_true", help="write the pages but do not build the site")
     run.add_argument("--quiet", action="store_true", help="print errors only")
     verb("check", "say what is wrong with a study", "check study.yaml")
@@ -404,23 +483,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-_ONLY = "narrow to dataset=, arm=, sampling= or replicate=; repeatable"
+_ONLY = "narrow to dataset=, arm=, sampling= or replicate=, or to the very task=; repeatable"
+_DEFAULTS: dict[str, Callable[[], Path]] = {
+    "data": lambda: _folder(os.environ.get("MEDMNIST_ROOT") or "~/.medmnist"),
+    "results": lambda: Path("results"),
+    "docs": lambda: Path("docs"),
+}
 
 
 def _study_options(parser: argparse.ArgumentParser) -> None:
-    root = os.environ.get("MEDMNIST_ROOT") or "~/.medmnist"
     parser.add_argument("study", type=Path, metavar="STUDY.yaml")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting; repeatable")
     parser.add_argument("--replicates", type=_positive, metavar="N", help="instead of the study's number")
     parser.add_argument(
         "--data",
         type=_folder,
-        default=_folder(root),
+        default=_DEFAULTS["data"](),
         metavar="DIR",
         help="MedMNIST's files (default: $MEDMNIST_ROOT or ~/.medmnist)",
     )
-    parser.add_argument("--results", type=_folder, default=Path("results"), metavar="DIR", help="default: results")
-    parser.add_argument("--docs", type=_folder, default=Path("docs"), metavar="DIR", help="default: docs")
+    parser.add_argument(
+        "--results", type=_folder, default=_DEFAULTS["results"](), metavar="DIR", help="default: results"
+    )
+    parser.add_argument("--docs", type=_folder, default=_DEFAULTS["docs"](), metavar="DIR", help="default: docs")
     parser.add_argument(
         "--unverified-data", action="store_true", help="accept MedMNIST files whose MD5 is not the official one"
     )

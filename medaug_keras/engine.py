@@ -1,25 +1,31 @@
 """Runs the tasks of a plan in worker processes of this machine.
 
-A worker imports Torch once, computes with one thread and makes one task after the other. The parent hands out tasks in the
-plan's order as soon as what they need is there, and never touches a number. A task that fails blocks what needs it and
-nothing else; a worker that dies costs its own task, which is tried once more.
+A worker imports Torch once, computes with one thread and makes one task after the other. The parent hands out tasks in
+the plan's order as soon as what they need is there, and never touches a number. A task that fails blocks what needs it
+and nothing else; a worker that dies costs its own task, which is tried once more. A disk that cannot be written to is
+no task's fault: it ends the run.
 """
 
+import contextlib
+import faulthandler
 import multiprocessing
 import os
+import platform
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, Literal
 
 from medaug_keras.plan import Plan, Task
-from medaug_keras.store import Failure, Record, Store, StoreError
+from medaug_keras.store import Failure, Outcome, Store, StoreError, disk_trouble
 
 CRASHES_ALLOWED = 1  # a task whose worker died is tried again this many times; an error never is
 BUSY_PAUSE = 1.0  # seconds until a task that another run is making is asked for again
@@ -29,7 +35,8 @@ BUSY_PAUSE = 1.0  # seconds until a task that another run is making is asked for
 class Event:
     """Something a listener may show."""
 
-    what: Literal["start", "epoch", "message", "done", "failed", "blocked"]
+    what: Literal["start", "epoch", "message", "done", "busy", "found", "failed", "blocked", "stopped"]
+    """busy: another run on this results folder is making it. found: it has. stopped: the disk refused it."""
     task: Task
     epoch: int = 0
     logs: Mapping[str, float] = field(default_factory=dict)
@@ -51,52 +58,51 @@ class Summary:
     """Task → one line of why."""
     blocked: list[str] = field(default_factory=list)
     interrupted: bool = False
+    stopped: str = ""
+    """Why the run could not go on, where it could not."""
+    notes: list[str] = field(default_factory=list)
+    """What else the user should know."""
 
 
-def run(plan: Plan, store: Store, *, workers: int, listen: Listener) -> Summary:
-    """Make every task of the plan that is not finished. SIGINT and SIGTERM end it early and leave nothing half-made."""
-    with _interruptible():
-        crew = _Crew(plan, store, workers, listen)
-        try:
-            crew.work()
-        except KeyboardInterrupt:
-            crew.summary.interrupted = True
-        finally:
-            crew.dismiss()
+def run(plan: Plan, store: Store, *, workers: int, listen: Listener, command: str = "") -> Summary:
+    """Make every task of the plan that is not finished. KeyboardInterrupt ends it early and leaves nothing half-made.
+
+    `command` runs the study; with `--only task=ID` behind it, it is kept with a failure, to run just that task again.
+    """
+    crew = _Crew(plan, store, workers, listen, command)
+    store.tidy()  # what a killed run left
+    try:
+        crew.work()
+    except KeyboardInterrupt:
+        crew.summary.interrupted = True
+    finally:
+        crew.dismiss()
+        store.tidy()
     return crew.summary
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM is as good as SIGINT."""
-
-    def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 class _Worker:
-    """One process and the pipe to it."""
+    """One process, the pipe to it, and the file that has what it prints."""
 
     def __init__(self, store: Store) -> None:
         context = multiprocessing.get_context("spawn")
+        self.log = tempfile.NamedTemporaryFile(prefix="medaug-worker-")  # noqa: SIM115 - closed in end()
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, store), daemon=True)
-        self.process.start()
-        theirs.close()
+        self.process = context.Process(target=_work, args=(theirs, store, self.log.name), daemon=True)
+        resource_tracker.ensure_running()  # it changes the mask too
+        # Ctrl-C reaches every process of a terminal; the parent decides, so a worker never listens to it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            theirs.close()
         self.task: Task | None = None
+        self.since = 0.0
 
     def give(self, task: Task) -> None:
-        self.task = task
         self.pipe.send(task)
+        self.task, self.since = task, time.time()
 
     def end(self) -> None:
         self.process.terminate()
@@ -105,11 +111,15 @@ class _Worker:
             self.process.kill()
             self.process.join()
         self.pipe.close()
+        self.log.close()
+
+    def last_words(self) -> str:
+        return "".join(Path(self.log.name).read_text(errors="replace").splitlines(keepends=True)[-20:])
 
 
 class _Crew:
-    def __init__(self, plan: Plan, store: Store, size: int, listen: Listener) -> None:
-        self.plan, self.store, self.size, self.listen = plan, store, size, listen
+    def __init__(self, plan: Plan, store: Store, size: int, listen: Listener, command: str) -> None:
+        self.plan, self.store, self.size, self.listen, self.command = plan, store, size, listen, command
         self.summary = Summary()
         self.workers: list[_Worker] = []
         self.waiting: dict[str, Task] = {}
@@ -125,22 +135,24 @@ class _Crew:
             try:
                 self.store.record(name)
             except StoreError as error:
-                self._failed(task, str(error))
+                self._give_up(task, str(error))
             else:
                 self.finished.add(name)
                 self.summary.already.append(name)
         while True:
             self._block()
-            self._hand_out()
+            if not self.summary.stopped:
+                self._recruit()
+                self._hand_out()
             busy = [worker for worker in self.workers if worker.task is not None]
-            if not busy and not self.waiting:
+            if not busy and (not self.waiting or self.summary.stopped):
                 return
-            pipes = {worker.pipe: worker for worker in busy}
-            deaths = {worker.process.sentinel: worker for worker in busy}
-            for signalled in wait([*pipes, *deaths], timeout=BUSY_PAUSE if self.waiting else None):
-                worker = pipes.get(signalled) or deaths[signalled]  # type: ignore[call-overload]
-                if worker in self.workers:
-                    self._hear(worker)
+            signs: dict[Any, _Worker] = {
+                sign: worker for worker in busy for sign in (worker.pipe, worker.process.sentinel)
+            }
+            for sign in wait(list(signs), timeout=BUSY_PAUSE if self.waiting else None):
+                if signs[sign] in self.workers:
+                    self._hear(signs[sign])
 
     def dismiss(self) -> None:
         for worker in self.workers:
@@ -156,6 +168,20 @@ class _Crew:
                 self.summary.blocked.append(name)
                 self.listen(Event("blocked", task))
 
+    def _recruit(self) -> None:
+        """As many workers as there is work for, at once: each needs seconds to import Torch."""
+        busy = sum(worker.task is not None for worker in self.workers)
+        while len(self.workers) < min(self.size, busy + len(self.waiting)):
+            try:
+                self.workers.append(_Worker(self.store))
+            except OSError as error:
+                refused = f"The machine refuses to start {'another' if self.workers else 'a'} process ({error})"
+                if not self.workers:
+                    self.summary.stopped = f"{refused}. Close other programs, or ask for fewer --workers."
+                    return
+                self.size = len(self.workers)
+                self.summary.notes.append(f"{refused}; the run had {self.size} workers.")
+
     def _hand_out(self) -> None:
         now = time.monotonic()
         ready = [
@@ -163,26 +189,26 @@ class _Crew:
             for name, task in self.waiting.items()
             if self.not_before.get(name, 0) <= now and all(need in self.finished for need in task.needs.values())
         ]
-        for task in ready:
-            idle = next((worker for worker in self.workers if worker.task is None), None)
-            if idle is None:
-                if len(self.workers) == self.size:
-                    return
-                idle = _Worker(self.store)
-                self.workers.append(idle)
+        idle = [worker for worker in self.workers if worker.task is None]
+        for task, worker in zip(ready, idle, strict=False):
+            try:
+                worker.give(task)
+            except OSError:  # it died while it had nothing to do; another takes its place
+                self._bury(worker)
+                continue
             del self.waiting[task.id]
-            idle.give(task)
             self.listen(Event("start", task))
 
     def _hear(self, worker: _Worker) -> None:
         task = worker.task
-        assert task is not None
+        if task is None:  # told to the end and died after it, both since we last looked
+            return
         try:
             if not worker.pipe.poll():
                 raise EOFError
             what, content = worker.pipe.recv()
-        except (EOFError, ConnectionResetError):
-            self._buried(worker, task)
+        except (EOFError, OSError):
+            self._died(worker, task)
             return
         if what == "epoch":
             self.listen(Event("epoch", task, epoch=content[0], logs=content[1]))
@@ -191,21 +217,24 @@ class _Crew:
             self.listen(Event("message", task, text=content))
             return
         worker.task = None
-        if what == "done":
+        if what in ("done", "found"):
             self.finished.add(task.id)
-            self.summary.done.append(task.id)
-            self.listen(Event("done", task))
+            (self.summary.done if what == "done" else self.summary.already).append(task.id)
+            self.listen(Event(what, task))
         elif what == "busy":  # another run is making it; ask again later, when it may be done
             self.waiting[task.id] = task
             self.not_before[task.id] = time.monotonic() + BUSY_PAUSE
+            self.listen(Event("busy", task))
+        elif what == "stop":
+            self._stop(task, content)
         else:
             self._failed(task, content)
 
-    def _buried(self, worker: _Worker, task: Task) -> None:
+    def _died(self, worker: _Worker, task: Task) -> None:
         worker.process.join()
         code = worker.process.exitcode
-        worker.end()
-        self.workers.remove(worker)
+        words = worker.last_words()
+        self._bury(worker)
         count = self.crashes[task.id] = self.crashes.get(task.id, 0) + 1
         if count <= CRASHES_ALLOWED:
             self.waiting = {task.id: task, **self.waiting}
@@ -214,83 +243,131 @@ class _Crew:
         error = f"WorkerDied: the process ended with {how}, {count} times" + (
             "; the machine may have run out of memory" if code == -signal.SIGKILL else ""
         )
-        self.store.fail(task, Failure(task.kind, task.key, error, "", {}))
-        self._failed(task, error)
+        self._failed(task, Failure(task.kind, task.key, error, words, _moment(worker.since)))
 
-    def _failed(self, task: Task, why: str) -> None:
+    def _bury(self, worker: _Worker) -> None:
+        worker.end()
+        self.workers.remove(worker)
+
+    def _failed(self, task: Task, failure: Failure) -> None:
+        again = f"{self.command} --only task={task.id}" if self.command else ""
+        try:
+            self.store.fail(task, replace(failure, again=again))
+        except OSError as error:
+            self._stop(task, f"the failure could not be recorded: {error}")
+        self._give_up(task, failure.error)
+
+    def _give_up(self, task: Task, why: str) -> None:
         self.summary.failed[task.id] = why
         self.listen(Event("failed", task, text=why))
+
+    def _stop(self, task: Task, why: str) -> None:
+        """Start nothing more; what is running may end."""
+        self.summary.stopped = self.summary.stopped or f"{why} ({task.title})"
+        self.listen(Event("stopped", task, text=why))
 
 
 # --- in the worker ---------------------------------------------------------------------------------
 
 
-def _work(pipe: Connection, store: Store) -> None:
+def _work(pipe: Connection, store: Store, log: str) -> None:
     """Make tasks until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     parent = multiprocessing.parent_process()
     assert parent is not None
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
-    os.environ["KERAS_BACKEND"] = "torch"
-    import torch
 
-    torch.set_num_threads(1)
+    def leave() -> None:
+        Path(log).unlink(missing_ok=True)
+        os._exit(1)
+
+    def follow() -> None:
+        parent.join()
+        leave()
+
+    threading.Thread(target=follow, daemon=True).start()
+    with open(
+        log, "ab"
+    ) as file:  # what libraries print would tear the parent's lines, and is a dead worker's last word
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    faulthandler.enable()
+    os.environ["KERAS_BACKEND"] = "torch"
+    with contextlib.suppress(Exception):  # the first task says what is wrong
+        from medaug_keras import tasks  # noqa: F401 - takes seconds, best while there is no task yet
+
+    def tell(what: str, content: Any) -> None:
+        try:
+            pipe.send((what, content))
+        except OSError:  # the parent is gone
+            leave()
+
     while True:
         try:
             task = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             sys.exit(0)
-        pipe.send(attempt(task, store, lambda what, content: pipe.send((what, content))))
+        os.truncate(log, 0)
+        tell(*attempt(task, store, tell))
 
 
-def attempt(task: Task, store: Store, tell: Callable[[str, Any], None]) -> tuple[str, str]:
-    """Make one task unless it is finished or being made elsewhere; ("done" | "busy" | "failed", why)."""
-    from medaug_keras import tasks
+def attempt(task: Task, store: Store, tell: Callable[[str, Any], None]) -> tuple[str, Any]:
+    """Make one task unless it is finished or being made elsewhere.
 
-    with store.claim(task.id) as folder:
-        if folder is None:
-            return "busy", ""
-        if store.is_done(task.id):
-            return "done", ""
-        started = time.time()
-        try:
+    Returns ("done", None), ("found", None) where it was finished, ("busy", None), ("failed", Failure), or ("stop", why)
+    where the disk cannot be written to.
+    """
+    started = time.time()
+    try:
+        with store.claim(task.id) as folder:
+            if folder is None:
+                return "busy", None
+            if store.is_done(task.id):
+                return "found", None
+            import torch
+
+            from medaug_keras import tasks
+
+            torch.set_num_threads(1)
             for need in task.needs.values():
                 store.verify(need)
             values = tasks.make(task, store, folder, tell)
             store.commit(task, folder, values, _circumstances(started))
-        except Exception as error:  # whatever went wrong is this task's record; the study goes on
-            why = f"{type(error).__name__}: {error}"
-            details = "".join(traceback.format_exception(error)[-6:])
-            store.fail(task, Failure(task.kind, task.key, why, details, _circumstances(started)))
-            return "failed", why
-    return "done", ""
+    except Exception as error:  # whatever went wrong is this task's record; the study goes on
+        trouble = disk_trouble(error)
+        if trouble is not None:
+            return "stop", trouble
+        why = f"{type(error).__name__}: {error}"
+        details = "".join(traceback.format_exception(error)[-6:])
+        return "failed", Failure(task.kind, task.key, why, details, _moment(started))
+    return "done", None
+
+
+def _moment(started: float) -> dict[str, Any]:
+    return {
+        "started": round(started, 3),
+        "seconds": round(time.time() - started, 3),
+        "host": platform.node(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
 
 
 def _circumstances(started: float) -> dict[str, Any]:
     """When, where and with what: the part of a record that is not compared."""
-    import platform
     from importlib.metadata import version
 
     import torch
 
     names = ("medaug-keras", "keras", "torch", "numpy", "scikit-learn", "medmnist")
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {
-        "started": round(started, 3),
-        "seconds": round(time.time() - started, 3),
-        "host": platform.node(),
-        "system": platform.platform(),
+    return _moment(started) | {
         "processor": _processor(),
         "device": gpu or "CPU",
         "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
         "packages": {name: version(name) for name in names},
     }
 
 
 def _processor() -> str:
-    import platform
-
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
@@ -301,24 +378,16 @@ def _processor() -> str:
 # --- how long it takes -----------------------------------------------------------------------------
 
 
-def seconds_per_image(plan: Plan, store: Store) -> dict[str, float]:
+def seconds_per_image(plan: Plan, outcomes: Mapping[str, Outcome]) -> dict[str, float]:
     """Pace of each kind of work, from the finished tasks of this plan; a kind without one is left out."""
     spent: dict[str, list[float]] = {}
     for name, task in plan.tasks.items():
-        if store.is_done(name):
-            record = _readable(store, name)
-            if record is not None:
-                entry = spent.setdefault(pace_of(task), [0.0, 0.0])
-                entry[0] += record.run["seconds"]
-                entry[1] += max(task.images, 1)
+        record = outcomes[name].record
+        if record is not None:
+            entry = spent.setdefault(pace_of(task), [0.0, 0.0])
+            entry[0] += record.run["seconds"]
+            entry[1] += max(task.images, 1)
     return {kind: seconds / images for kind, (seconds, images) in spent.items()}
-
-
-def _readable(store: Store, name: str) -> Record | None:
-    try:
-        return store.record(name)
-    except StoreError:
-        return None
 
 
 def pace_of(task: Task) -> str:

@@ -111,11 +111,11 @@ MEASURES: dict[str, Measure] = {
         HIGHER,
         "Caricatures of a class can exceed the ceiling, which is the score of real test images.",
     ),
-    "train_synthetic_test_real": Measure(
+    "usefulness": Measure(
         "Train on synthetic, test on real",
-        "Test accuracy of a classifier that has seen synthetic images only.",
+        "Accuracy on real test images of a classifier that was trained on synthetic images only.",
         HIGHER,
-        "Fewer images train a worse classifier: compare with as many real ones.",
+        "Copies of training images do as well as real ones: read it beside the measures of copying.",
     ),
     # Synthetic images, copying
     "nearer_to_train": Measure(

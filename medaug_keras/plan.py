@@ -7,7 +7,7 @@ of a table: a data set, an arm, a sampling and a replicate, and the classifier t
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -89,21 +89,26 @@ class Plan:
     quality: Sequence[Making]
 
     def only(self, filters: Mapping[str, Iterable[str]]) -> "Plan":
-        """The part of the plan whose cells match every filter (`dataset`, `arm`, `sampling`, `replicate`)."""
+        """The part of the plan whose cells match every filter (`dataset`, `arm`, `sampling`, `replicate`).
+
+        The filter `task` (ids) leaves those tasks and what they need, and narrows no further.
+        """
         wanted = {name: {str(value) for value in values} for name, values in filters.items()}
+        if "task" in wanted:
+            return self._part(self._with_needs(wanted["task"]))
         cells = [c for c in self.cells if all(str(getattr(c, n)) in v for n, v in wanted.items())]
-        pairs = {(c.dataset, c.replicate) for c in cells}
         arms = {(c.dataset, c.arm, c.replicate) for c in cells}
-        synthesis = [m for m in self.synthesis if (m.dataset, m.name, m.replicate) in arms]
-        quality = [m for m in self.quality if (m.dataset, m.name, m.replicate) in arms]
-        keep = self._with_needs([c.task for c in cells] + [m.task for m in quality])
+        quality = [m.task for m in self.quality if (m.dataset, m.name, m.replicate) in arms]
+        return replace(self._part(self._with_needs([*(c.task for c in cells), *quality])), cells=cells)
+
+    def _part(self, keep: set[str]) -> "Plan":
         return Plan(
             tasks={i: t for i, t in self.tasks.items() if i in keep},
-            cells=cells,
+            cells=[c for c in self.cells if c.task in keep],
             data={name: i for name, i in self.data.items() if i in keep},
-            generators=[m for m in self.generators if m.task in keep and (m.dataset, m.replicate) in pairs],
-            synthesis=synthesis,
-            quality=quality,
+            generators=[m for m in self.generators if m.task in keep],
+            synthesis=[m for m in self.synthesis if m.task in keep],
+            quality=[m for m in self.quality if m.task in keep],
         )
 
     def _with_needs(self, ids: Iterable[str]) -> set[str]:
@@ -168,15 +173,20 @@ class _Planner:
     def __init__(self, study: Study, sources: Mapping[str, Source], data_root: str) -> None:
         self.study, self.sources, self.data_root = study, sources, data_root
         self.tasks: dict[str, Task] = {}
+        self.data: dict[str, str] = {}
 
     def plan(self) -> Plan:
         study = self.study
         names = sorted(study.datasets, key=lambda name: self.sources[name].train)  # stable: ties keep the YAML's order
-        cells, generators, synthesis, quality = [], [], [], []
-        data = {name: self._data(name) for name in names}
+        cells: list[Cell] = []
+        synthesis: list[Making] = []
+        quality: list[Making] = []
+        generators: dict[Making, None] = {}  # a set that keeps its order
+        self.data = {name: self._data(name) for name in names}
         for replicate in range(study.replicates):
             for dataset in names:
                 baseline = None
+                begin = len(synthesis)
                 for name, arm in study.arms.items():
                     made = self._synthesis(dataset, name, arm, replicate)
                     if made is not None:
@@ -185,18 +195,17 @@ class _Planner:
                         if generator is not None:
                             word = (arm.add or arm.interleave).generator  # type: ignore[union-attr]
                             making = Making(dataset, word, replicate, generator)
-                            if making not in generators:
-                                generators.append(making)
+                            generators[making] = None
                     for sampling in arm.samplings or study.samplings:
                         task = self._classifier(dataset, name, arm, sampling, replicate, made)
                         cells.append(Cell(dataset, name, sampling, replicate, task))
                         if (name, sampling) == (study.baseline.arm, study.baseline.sampling):
                             baseline = task
                 if study.quality.enabled and baseline is not None:
-                    for making in [m for m in synthesis if (m.dataset, m.replicate) == (dataset, replicate)]:
+                    for making in synthesis[begin:]:
                         judged = self._quality(dataset, making.name, replicate, making.task, baseline)
                         quality.append(Making(dataset, making.name, replicate, judged))
-        return Plan(self.tasks, cells, data, generators, synthesis, quality)
+        return Plan(self.tasks, cells, self.data, list(generators), synthesis, quality)
 
     def _add(
         self,
@@ -230,7 +239,7 @@ class _Planner:
         return self._add(
             "generator",
             {"settings": settings, "seed": replicate_seed(self.study.seed, replicate)},
-            {"data": self._data(dataset)},
+            {"data": self.data[dataset]},
             dataset=dataset,
             title=f"{dataset}: generator {name}, replicate {replicate}",
             replicate=replicate,
@@ -239,7 +248,7 @@ class _Planner:
 
     def _synthesis(self, dataset: str, name: str, arm: Arm, replicate: int) -> str | None:
         seed = replicate_seed(self.study.seed, replicate)
-        needs = {"data": self._data(dataset)}
+        needs = {"data": self.data[dataset]}
         params: dict[str, Any]
         if arm.add is not None:
             generator = self.study.generators[arm.add.generator]
@@ -303,7 +312,7 @@ class _Planner:
             "stream": sampling if arm.always_weighted else "",
         }
         source = self.sources[dataset]
-        needs = {"data": self._data(dataset)}
+        needs = {"data": self.data[dataset]}
         train = source.train
         if synthesis is not None:
             needs["synthesis"] = synthesis
@@ -321,18 +330,23 @@ class _Planner:
     def _quality(self, dataset: str, name: str, replicate: int, synthesis: str, baseline: str) -> str:
         settings = dump(self.study.quality)
         settings.pop("enabled")
-        classifier = {k: v for k, v in dump(self.study.classifier).items() if k not in _SHOWN_ONLY}
+        made = self.tasks[synthesis]
+        params: dict[str, Any] = {
+            "settings": settings,
+            "classifier": {k: v for k, v in dump(self.study.classifier).items() if k not in _SHOWN_ONLY},
+            "synthesis": {k: v for k, v in made.params.items() if k in ("how", "kind", "settings")},
+            "seed": replicate_seed(self.study.seed, replicate),
+        }
+        needs = {"data": self.data[dataset], "synthesis": synthesis, "classifier": baseline}
+        if "generator" in made.needs:
+            needs["generator"] = made.needs["generator"]
         source = self.sources[dataset]
         return self._add(
             "quality",
-            {
-                "settings": settings,
-                "classifier": classifier,
-                "seed": replicate_seed(self.study.seed, replicate),
-            },
-            {"data": self._data(dataset), "synthesis": synthesis, "classifier": baseline},
+            params,
+            needs,
             dataset=dataset,
             title=f"{dataset}: quality of {name}'s images, replicate {replicate}",
             replicate=replicate,
-            images=source.train + source.validation + source.test,
+            images=(source.train + source.validation) * params["classifier"]["epochs"],
         )

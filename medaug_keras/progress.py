@@ -62,6 +62,14 @@ class Progress:
             self._learn(event.task, time.monotonic() - started)
             self.done.add(name)
             self._say(f"{self._count()} {event.task.title}: done in {time.monotonic() - started:.1f} s{self._left()}")
+        elif event.what == "found":
+            self.running.pop(name, None)
+            self.done.add(name)
+            self._say(f"{self._count()} {event.task.title}: done by another run")
+        elif event.what in ("busy", "stopped"):
+            self.running.pop(name, None)
+            if event.what == "stopped":
+                self._say(f"{event.task.title}: {event.text}; nothing more is started", always=True)
         else:
             self.running.pop(name, None)
             self.given_up.add(name)

@@ -150,6 +150,13 @@ class Adam(_Part):
     epsilon: PositiveFloat = 1e-8
 
 
+class GanAdam(Adam):
+    """Adam with the values that GANs are trained with; they hold where a study gives only some of them."""
+
+    learning_rate: PositiveFloat = 1e-4
+    beta_1: Momentum = 0.5
+
+
 class _Generator(_Part):
     epochs: PositiveInt
     batch_size: Annotated[int, Field(ge=2)] = 64
@@ -214,7 +221,7 @@ class Cgan(_Generator):
     epochs: PositiveInt = 100
     patience: None = None
     keep: Literal["last"] = "last"
-    optimizer: Adam = Adam(learning_rate=1e-4, beta_1=0.5)
+    optimizer: GanAdam = GanAdam()
     """Of both networks."""
     loss: Literal["relativistic_average", "relativistic_pairwise"] = "relativistic_average"
     class_head: bool = False
@@ -377,6 +384,10 @@ class Quality(_Part):
     """k of precision, recall, density and coverage."""
     components: PositiveInt = 64
     """Principal components of the pixels."""
+    draws: PositiveInt = 10
+    """Random draws of equal numbers of images, where a measure compares such."""
+    limit: Annotated[int, Field(ge=100)] = 4000
+    """Images of each kind that enter one comparison, at most; originals are searched for among all."""
 
 
 class Study(_Part):

@@ -1,28 +1,35 @@
 """Results on disk: one folder a task, under its key.
 
-A folder gets its name by one atomic rename, after everything in it was written and `record.json` last. So what has a name
-is finished, and what is not finished has no name. Nothing lists the results folder to find results: callers ask for
-the tasks of a plan.
+A folder gets its name by one atomic rename, after everything in it was written and `record.json` last. So what has a
+name is finished, and what is not finished has no name. Nothing lists the results folder to find results: callers ask
+for the tasks of a plan.
 
     results/<kind>-<key>/record.json + files      finished
     results/failures/<kind>-<key>.json            the last attempt failed
     results/unfinished/<kind>-<key>/              being made (its .lock is held while it is)
+    results/damaged/<kind>-<key>-<number>/        set aside, because something changed it after it was finished
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
 from medaug_keras.plan import VERSIONS, Plan, Task
 
 FORMAT = 1
+
+# What the disk says when nothing more can be written, whoever tries.
+_DISK_TROUBLE = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))
 
 State = Literal["done", "pending", "running", "failed", "blocked", "damaged"]
 
@@ -54,8 +61,10 @@ class Failure:
     error: str
     """One line: the error's name and message."""
     details: str
-    """The last lines of the traceback."""
+    """The last lines of the traceback, or of what a process said that died."""
     run: Mapping[str, Any]
+    again: str = ""
+    """The command that runs just this task again."""
 
 
 @dataclass(frozen=True)
@@ -89,41 +98,45 @@ class Store:
         Raises StoreError where the record is missing, unreadable, changed, or of another format.
         """
         path = self.folder(task) / "record.json"
-        mend = f"Delete the folder {self.folder(task)} to run the task again."
         try:
-            content = json.loads(path.read_bytes())
-            found = content["format"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{path} cannot be read ({error}). {mend}") from None
-        if found != FORMAT:
-            raise StoreError(f"{path} has format {found}, but this version reads {FORMAT}. {mend}")
-        if content.pop("sha256", None) != _checksum(content):
-            raise StoreError(f"{path} was changed after it was written. {mend}")
-        kind_and_key = f"{content['kind']}-{content['key'][:16]}"
-        if kind_and_key != task:
-            raise StoreError(f"{path} is the record of {kind_and_key}. {mend}")
-        content.pop("format")
-        return Record(**content, folder=path.parent)
+            content = _read(path)
+            found = content.get("format")
+            if found != FORMAT:
+                raise StoreError(f"{path} has format {found}, but this version reads {FORMAT}. {self._mend(task)}")
+            if content.pop("sha256", None) != _checksum(content):
+                raise StoreError(f"{path} was changed after it was written. {self._mend(task)}")
+            made = f"{content['kind']}-{content['key'][:16]}"
+            if made != task:
+                raise StoreError(f"{path} is the record of {made}. {self._mend(task)}")
+            content.pop("format")
+            return Record(**content, folder=path.parent)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise StoreError(f"{path} cannot be read ({error}). {self._mend(task)}") from None
 
     def verify(self, task: str) -> None:
-        """Check every file of a finished task against its checksum; raises StoreError."""
+        """Check the record and every file of a finished task against their checksums; raises StoreError."""
         record = self.record(task)
         for name, expected in record.run["files"].items():
             path = record.folder / name
-            if not path.exists() or file_checksum(path) != expected:
-                wrong = "is missing" if not path.exists() else "was changed after it was written"
-                raise StoreError(f"{path} {wrong}. Delete the folder {record.folder} to run the task again.")
+            try:
+                wrong = "" if file_checksum(path) == expected else "was changed after it was written"
+            except OSError as error:
+                wrong = f"cannot be read ({error.strerror})"
+            if wrong:
+                raise StoreError(f"{path} {wrong}. {self._mend(task)}")
+
+    def _mend(self, task: str) -> str:
+        return f"To make {self.folder(task)} anew, run the study with --repair."
 
     def failure(self, task: str) -> Failure | None:
         """The last failure of a task, if its last attempt failed."""
         path = self.root / "failures" / f"{task}.json"
         try:
-            content = json.loads(path.read_bytes())
-            return Failure(**content)
+            return Failure(**_read(path))
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError) as error:
-            return Failure("", "", f"{path} cannot be read ({error})", "", {})
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            return Failure("", "", f"failed, but {path} cannot be read ({error})", "", {})
 
     def outcomes(self, plan: Plan) -> dict[str, Outcome]:
         """How every task of a plan stands; a task whose need failed is blocked."""
@@ -136,14 +149,13 @@ class Store:
                     found[name] = Outcome("damaged", reason=str(error))
                 continue
             failure = self.failure(name)
-            if failure is not None:
-                found[name] = Outcome("failed", failure=failure, reason=failure.error)
-                continue
             bad = [n for n in task.needs.values() if found[n].state in ("failed", "blocked", "damaged")]
-            if bad:
+            if self.is_claimed(name):
+                found[name] = Outcome("running", failure=failure, reason="being made")
+            elif failure is not None:
+                found[name] = Outcome("failed", failure=failure, reason=failure.error)
+            elif bad:
                 found[name] = Outcome("blocked", reason=f"needs {plan.tasks[bad[0]].title}, which has no result")
-            elif self.is_claimed(name):
-                found[name] = Outcome("running", reason="being made")
             else:
                 found[name] = Outcome("pending", reason="not run yet")
         return found
@@ -189,9 +201,36 @@ class Store:
             return True
         return False
 
+    def tidy(self) -> None:
+        """Remove what killed processes left half-made. What another process is making now stays.
+
+        Only a courtesy: where it cannot write, everything stays as it is.
+        """
+        for lock in (self.root / "unfinished").glob("*.lock"):
+            with contextlib.suppress(OSError), self.claim(lock.stem):
+                pass
+
+    def repair(self, task: str) -> str | None:
+        """Move a damaged result into damaged/, so that it can be made anew.
+
+        Says what was wrong and where it is now; None where every checksum fits.
+        """
+        with self.claim(task) as folder:
+            if folder is None or not self.folder(task).exists():
+                return None
+            try:
+                self.verify(task)
+            except StoreError as error:
+                kept = self.root / "damaged"
+                kept.mkdir(exist_ok=True)
+                target = next(path for n in count(1) if not (path := kept / f"{task}-{n}").exists())
+                os.rename(self.folder(task), target)
+                return f"{error} It is in {target} now."
+        return None
+
     def commit(self, task: Task, made: Path, values: Mapping[str, Any], run: Mapping[str, Any]) -> None:
         """Turn the claimed folder `made` into the finished task."""
-        files = {p.relative_to(made).as_posix(): file_checksum(p) for p in sorted(made.rglob("*")) if p.is_file()}
+        files = {p.relative_to(made).as_posix(): _settled(p) for p in sorted(made.rglob("*")) if p.is_file()}
         content = {
             "format": FORMAT,
             "kind": task.kind,
@@ -204,6 +243,7 @@ class Store:
         }
         content["sha256"] = _checksum(content)
         _write(made / "record.json", content)
+        _sync(made)
         target = self.folder(task.id)
         if target.exists() and not self.is_done(task.id):
             shutil.rmtree(target)  # a folder without a record is no result
@@ -215,9 +255,12 @@ class Store:
         """Record a failed attempt."""
         path = self.root / "failures" / f"{task.id}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        _write(partial, {name: getattr(failure, name) for name in Failure.__dataclass_fields__})
-        os.replace(partial, path)
+        partial = path.with_suffix(f".{uuid.uuid4().hex}.partial")
+        try:
+            _write(partial, vars(failure))
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def forget_failure(self, task: str) -> None:
         """Remove the failure of an earlier attempt."""
@@ -225,10 +268,39 @@ class Store:
             (self.root / "failures" / f"{task}.json").unlink()
 
 
+def disk_trouble(error: BaseException) -> str | None:
+    """What the disk said, where an error comes from a full or read-only disk; None for all other errors.
+
+    Closing a file after such an error raises the next one, so those that came before are searched too; but an error
+    that was raised `from` another says by itself what is wrong.
+    """
+    current: BaseException | None = error
+    while current is not None:
+        if isinstance(current, OSError) and any(said in str(current) for said in _DISK_TROUBLE):
+            where = f"{current.filename}: " if current.filename else ""
+            return f"{where}{current.strerror or current}"
+        current = None if current.__suppress_context__ else current.__context__
+    return None
+
+
 def file_checksum(path: Path) -> str:
     """SHA-256 of a file, hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _settled(path: Path) -> str:
+    """SHA-256 of a file that is on the disk by then, so that a result does not outlive its files in a power cut."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_bytes())
+    if not isinstance(content, dict):
+        raise ValueError("not a JSON object")
+    return content
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """What each kind of task does: it reads files, calls the science, and writes files.
 
-Every function gets the task, the folders of its needs (by the word under which it needs them) and an empty folder `out`.
-It returns the few values worth a record; anything large is a file in `out`. To add a kind, add a function to `MAKERS`.
+Every function gets the task, the folders of its needs (by the word under which it needs them) and an empty folder
+`out`. It returns the few values worth a record; anything large is a file in `out`. To add a kind, add to `MAKERS`.
 """
 
 import json
@@ -31,7 +31,7 @@ def make(task: Task, store: Store, out: Path, tell: Tell) -> dict[str, Any]:
 def make_data(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[str, Any]:
     """Find, check and describe a data set. Makes examples.npz, a few images to show."""
     dataset = _load(task.local, lambda text: tell("message", text))
-    np.savez_compressed(out / "examples.npz", **data.examples(dataset, seed=0))  # type: ignore[arg-type]
+    np.savez_compressed(out / "examples.npz", allow_pickle=False, **data.examples(dataset, seed=0))
     return dataset.summary()
 
 
@@ -72,10 +72,13 @@ def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[st
         made_labels = labels
     else:
         amount = params["amount"]
+        total = added_images(amount, len(labels))
+        if total == 0:
+            raise ValueError(f"a fraction of {amount['fraction']} of {len(labels)} training images adds none; raise it")
         made_labels = augmentation.labels_to_make(
             labels,
             len(dataset.classes),
-            total=added_images(amount, len(labels)),
+            total=total,
             shares=amount["shares"],
             class_order=amount["class_order"],
             draw=amount["draw"],
@@ -87,7 +90,7 @@ def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[st
             sampler = keras.models.load_model(needs["generator"] / "sampler.keras")
             module = generators.GENERATORS[params["kind"]]
             made = module.sample(sampler, made_labels, seed=params["seed"], **params["settings"])
-    np.savez_compressed(out / "synthetic.npz", images=made, labels=made_labels)
+    np.savez_compressed(out / "synthetic.npz", allow_pickle=False, images=made, labels=made_labels)
     return {
         "images": len(made_labels),
         "per_class": [int(n) for n in np.bincount(made_labels, minlength=len(dataset.classes))],
@@ -112,10 +115,7 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[s
         head=settings["head"],
         seed=params["seed"],
     )
-    held_out = {
-        "validation": (dataset.validation.images, dataset.validation.labels),
-        "test": (dataset.test.images, dataset.test.labels),
-    }
+    held_out = _held_out(dataset)
     trained = classifiers.fit(
         model,
         (images, labels),
@@ -131,12 +131,12 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[s
     trained.model.save(out / "classifier.keras")
     _write_json(out / "history.json", trained.history)
     _write_json(out / "layers.json", [_layers("classifier", trained.model)])
-    np.savez_compressed(
-        out / "predictions.npz",
+    kept = {
         **{f"best_{split}": found for split, found in trained.best.items()},
         **{f"last_{split}": found for split, found in trained.last.items()},
         **{f"{split}_labels": truth for split, (_, truth) in held_out.items()},
-    )
+    }
+    np.savez_compressed(out / "predictions.npz", allow_pickle=False, **kept)
     measured = {
         epoch: {split: evaluation.scores(held_out[split][1], found[split], dataset.task) for split in found}
         for epoch, found in (("best", trained.best), ("last", trained.last))
@@ -159,12 +159,87 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[s
     }
 
 
+def make_quality(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[str, Any]:
+    """Judge an arm's images. Makes neighbours.npz: the closest pairs, and every image's distances."""
+    dataset, params = _dataset(task, needs), task.params
+    settings, head = dict(params["settings"]), params["classifier"]["head"]
+    with np.load(needs["synthesis"] / "synthetic.npz", allow_pickle=False) as made:
+        images, labels = made["images"], made["labels"]
+    with np.load(needs["classifier"] / "predictions.npz", allow_pickle=False) as known:
+        test_probabilities = known["best_test"]
+    model = keras.models.load_model(needs["classifier"] / "classifier.keras")
+    values, arrays = evaluation.quality(
+        train_images=dataset.train.images,
+        train_labels=dataset.train.labels,
+        test_images=dataset.test.images,
+        test_labels=dataset.test.labels,
+        synthetic_images=images,
+        synthetic_labels=labels,
+        extractors={"features": lambda some: classifiers.features(model, some)},
+        synthetic_probabilities=[classifiers.predict(model, images, head=head)],
+        test_probabilities=[test_probabilities],
+        task=dataset.task,
+        seed=subseed(params["seed"], "quality"),
+        **settings,
+    )
+    np.savez_compressed(out / "neighbours.npz", allow_pickle=False, **arrays)
+    return values | {"usefulness": _usefulness(task, dataset, needs, (images, labels), tell)}
+
+
+def _usefulness(
+    task: Task, dataset: data.Dataset, needs: Folders, made: tuple[np.ndarray, np.ndarray], tell: Tell
+) -> dict[str, Any] | None:
+    """Train on synthetic images alone, as many as there are real ones and of the same classes; test on real images.
+
+    None for copies of real images, which are not synthetic.
+    """
+    how, seed = task.params["synthesis"], task.params["seed"]
+    if how["how"] == "duplicate":
+        return None
+    if how["how"] == "add":
+        labels = dataset.train.labels
+        sampler = keras.models.load_model(needs["generator"] / "sampler.keras")
+        module = generators.GENERATORS[how["kind"]]
+        made = module.sample(sampler, labels, seed=subseed(seed, "usefulness"), **how["settings"]), labels
+    settings = dict(task.params["classifier"])
+    model = classifiers.build(
+        settings.pop("kind"),
+        image_shape=dataset.image_shape,
+        num_classes=len(dataset.classes),
+        head=settings["head"],
+        seed=seed,
+    )
+    held_out = _held_out(dataset)
+    trained = classifiers.fit(
+        model,
+        made,
+        held_out,
+        task=dataset.task,
+        num_classes=len(dataset.classes),
+        sampling="shuffle",
+        augment=[],
+        seed=seed,
+        report=lambda epoch, logs: tell("epoch", (epoch, logs)),
+        **settings,
+    )
+    score = evaluation.scores(dataset.test.labels, trained.best["test"], dataset.task)
+    return {"images": len(made[1]), "test": score}
+
+
 MAKERS: dict[str, Callable[[Task, Folders, Path, Tell], dict[str, Any]]] = {
     "data": make_data,
     "generator": make_generator,
     "synthesis": make_synthesis,
     "classifier": make_classifier,
+    "quality": make_quality,
 }
+
+
+def _held_out(dataset: data.Dataset) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    return {
+        "validation": (dataset.validation.images, dataset.validation.labels),
+        "test": (dataset.test.images, dataset.test.labels),
+    }
 
 
 # --- data sets -------------------------------------------------------------------------------------

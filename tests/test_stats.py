@@ -38,6 +38,11 @@ def numbers(result):
     return np.array([result.effect, result.se, result.t, result.df, result.p, result.p_family, result.low, result.high])
 
 
+def near(rate, expected, repeats):
+    """Within three standard errors of a rate over this many independent studies."""
+    return abs(rate - expected) <= 3 * np.sqrt(expected * (1 - expected) / repeats)
+
+
 # ---- the crossed analysis: laws
 
 
@@ -121,7 +126,7 @@ def test_a_constant_difference_has_nothing_to_be_tested_against():
     assert "no variance" in result.reason
 
 
-@pytest.mark.parametrize("bad", [np.zeros(5), np.zeros((0, 0)), np.zeros((2, 3, 4))])
+@pytest.mark.parametrize("bad", [np.zeros(5), np.zeros((2, 3, 4))])
 def test_a_difference_of_another_shape_is_an_error(bad):
     with pytest.raises(ValueError, match="expected \\(replicates, images\\)"):
         stats.crossed(bad)
@@ -135,7 +140,9 @@ def test_a_failed_replicate_passed_as_nan_is_an_error_not_a_nan():
 def test_pairing_keeps_the_replicates_that_both_arms_have():
     D = stats.paired({0: [1, 1], 2: [1, 0], 3: [0, 0]}, {3: [0, 1], 0: [0, 1], 1: [1, 1]})
     assert D.tolist() == [[1, 0], [0, -1]]
-    assert stats.paired({0: [1]}, {1: [1]}).size == 0
+    nothing = stats.crossed(stats.paired({0: [1]}, {1: [1]}), planned=2)
+    assert (nothing.effect, nothing.p, nothing.replicates, nothing.planned) == (None, None, 0, 2)
+    assert nothing.reason == "no replicate that both arms have finished"
 
 
 # ---- the crossed analysis: independent sources
@@ -198,7 +205,7 @@ def metric_of(name, p, labels):
     return score(labels, p.argmax(1))
 
 
-@pytest.mark.parametrize(("metric", "K"), product(METRICS, (2, 3)))
+@pytest.mark.parametrize(("metric", "K"), list(product(METRICS, (2, 3))))
 def test_pseudo_values_are_the_jackknife_done_the_slow_way(metric, K):
     p, labels = predictions(7, S=2, n=40, K=K)
     found = stats.pseudo_values(metric, p, labels)
@@ -231,6 +238,13 @@ def test_a_class_with_one_image_leaves_the_metric_undefined_and_says_which(metri
         stats.pseudo_values(metric, p, labels)
 
 
+def test_predictions_that_are_not_finite_are_an_error():
+    p, labels = predictions()
+    p[0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        stats.pseudo_values("auc", p, labels)
+
+
 def test_a_misspelt_metric_is_an_error_that_lists_the_metrics():
     p, labels = predictions()
     with pytest.raises(ValueError, match="'acuracy' is not a metric; expected one of"):
@@ -250,9 +264,8 @@ def test_corrections_agree_with_statsmodels(ours, theirs, p):
 
 @pytest.mark.parametrize("correct", [stats.holm, stats.benjamini_hochberg])
 def test_untested_cells_keep_their_place_and_are_not_counted(correct):
-    assert correct([None, 0.01, None, 0.04]) == [None, *correct([0.01])[:0], *[correct([0.01, 0.04])[0]], None] + [
-        correct([0.01, 0.04])[1]
-    ]
+    first, second = correct([0.01, 0.04])
+    assert correct([None, 0.01, None, 0.04]) == [None, first, None, second]
     assert correct([None, None]) == [None, None]
     assert correct([]) == []
     with pytest.raises(ValueError, match="must lie in"):
@@ -291,24 +304,43 @@ def test_the_best_arm_does_not_depend_on_the_order_of_the_arms():
 # ---- what a design can show
 
 
-def test_the_detectable_difference_is_detected_with_the_power_it_names():
+@pytest.mark.parametrize("tests", [1, 9])
+def test_the_detectable_difference_is_detected_with_the_power_it_names(tests):
     v = stats.Components(1e-4, 2e-3, 0.08)
     for S, n, power in product((2, 3, 5, 10), (156, 7180), (0.5, 0.8, 0.95)):
-        found = stats.detectable_difference(v, S, n, power=power)
-        assert float(stats.power_to_detect(found, v, S, n)) == pytest.approx(power, abs=2e-3)
+        found = stats.detectable_difference(v, S, n, power=power, tests=tests)
+        assert float(stats.power_to_detect(found, v, S, n, tests=tests)) == pytest.approx(power, abs=1e-6)
+
+
+@pytest.mark.parametrize(("S", "tests"), list(product((3, 5, 10), (1, 9))))
+def test_power_is_what_the_test_has_when_its_model_holds(S, tests):
+    v, n, chance = stats.Components(2e-4, 2e-3, 0.08), 200, np.random.default_rng(S)
+    gain = stats.detectable_difference(v, S, n, power=0.7, tests=tests)
+    found = []
+    for _ in range(300):
+        rows, columns = np.sqrt(v.replicate) * chance.normal(size=(S, 1)), np.sqrt(v.image) * chance.normal(size=n)
+        result = stats.crossed(gain + rows + columns + np.sqrt(v.residual) * chance.normal(size=(S, n)))
+        found.append((result.p if tests == 1 else result.p_family) <= 0.05 / tests)
+    assert near(np.mean(found), 0.7, 300)
+
+
+def test_without_variance_any_difference_is_seen():
+    none = stats.Components(0.0, 0.0, 0.0)
+    assert stats.power_to_detect([0.0, 0.01], none, 3, 10).tolist() == [0, 1]
+    assert stats.detectable_difference(none, 3, 10) == 0
 
 
 def test_power_at_no_difference_is_the_level_and_it_never_falls():
     v = stats.Components(1e-4, 2e-3, 0.08)
     power = stats.power_to_detect(np.linspace(0, 0.5, 200), v, 3, 7180)
-    assert power[0] == pytest.approx(0.05)
+    assert power[0] == pytest.approx(0.05, abs=0.02)
     assert (np.diff(power) >= -1e-9).all()
     assert np.isfinite(power).all()
 
 
 def test_more_replicates_detect_less_down_to_the_floor_of_the_images():
     v = stats.Components(2e-4, 5e-3, 0.1)
-    found = [float(stats.detectable_difference(v, S, 624)) for S in range(2, 40)]
+    found = [stats.detectable_difference(v, S, 624) for S in range(2, 40)]
     assert (np.diff(found) < 0).all()
     floor = stats.image_floor(v, 624)
     assert stats.detectable_difference(v, 10**6, 624) == pytest.approx(floor, rel=1e-3)
@@ -327,7 +359,7 @@ def test_the_replicates_needed_are_the_fewest_that_do(difference, replicate, res
 def test_the_outlook_of_a_cell_follows_from_its_variances():
     result = stats.crossed(crossed_data(S=5, n=200))
     found = stats.outlook(result, difference=0.1)
-    assert found.detectable == pytest.approx(float(stats.detectable_difference(result.variances, 5, 200)))
+    assert found.detectable == stats.detectable_difference(result.variances, 5, 200)
     assert found.floor < found.with_one_more < found.detectable
     assert found.replicates_needed == stats.replicates_needed(0.1, result.variances, 200)
     assert stats.outlook(stats.crossed(np.zeros((1, 9)))) is None
@@ -396,6 +428,7 @@ def test_choosing_among_equal_arms_by_one_run_pretends_the_expected_maximum():
 EFFECTS, ERRORS = [0.02, -0.01, 0.05, 0.03, 0.00, 0.08], [0.01, 0.012, 0.02, 0.008, 0.01, 0.03]
 
 
+@pytest.mark.filterwarnings("ignore:.use_t=True")
 def test_the_meta_analysis_agrees_with_statsmodels():
     meta = pytest.importorskip("statsmodels.stats.meta_analysis")
     theirs = meta.combine_effects(
@@ -523,11 +556,6 @@ def benchmark():
     return module
 
 
-def near(rate, expected, repeats):
-    """Within three standard errors of a rate over this many independent studies."""
-    return abs(rate - expected) <= 3 * np.sqrt(expected * (1 - expected) / repeats)
-
-
 @pytest.mark.parametrize("metric", ["accuracy", "auc"])
 def test_the_crossed_test_is_honest_where_tests_of_one_run_are_not(benchmark, metric):
     repeats = 200
@@ -552,10 +580,10 @@ def test_few_replicates_need_the_guarded_p_for_their_families(benchmark):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("moved", "n", "S"), product((False, True), (156, 624, 7180), (3, 5, 10)))
+@pytest.mark.parametrize(("moved", "n", "S"), list(product((False, True), (156, 624, 7180), (3, 5, 10))))
 def test_error_rates_at_every_size(benchmark, moved, n, S):
     row = benchmark.simulate("accuracy", moved, n, S, repeats=500, seed=n + S)
     assert row.crossed < 0.08
     assert row.family < 0.06
-    assert 0.92 < row.coverage
+    assert row.coverage > 0.92
     assert row.holm < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 500)

@@ -6,15 +6,15 @@ import json
 import os
 import time
 from collections.abc import Iterable
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from medaug_keras.data.dataset import DataError
 
 _SETTLED = 2.0  # seconds; some file systems count time in such steps, so a younger file may change unseen
 
 
-def md5_of_stream(file: BinaryIO) -> str:
+def md5_of_stream(file: BufferedReader) -> str:
     """MD5 of an open file's bytes, from its beginning."""
     file.seek(0)
     return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

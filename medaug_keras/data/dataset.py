@@ -142,6 +142,7 @@ def check_image_size(shape: Sequence[int], *, size: int | None, where: str) -> N
 def class_numbers(values: np.ndarray, *, classes: int | None, where: str) -> np.ndarray:
     """Labels (N,) of any numeric type → int64 in 0..classes-1 (any whole number from 0 if None)."""
     if values.dtype.kind == "f":
+        values = values.astype(np.float64)
         odd = ~(np.isfinite(values) & (values == np.floor(values)))
         if odd.any():
             raise DataError(
@@ -172,7 +173,8 @@ def check_classes(train_labels: np.ndarray, names: Sequence[str], *, where: str)
         raise DataError(
             f"{where}: there is one class only ({', '.join(names) or 'none'}); a classifier needs at least two."
         )
-    absent = [f"{k} ({names[k]})" for k in np.flatnonzero(np.bincount(train_labels, minlength=len(names)) == 0)]
+    counts = np.bincount(train_labels, minlength=len(names))
+    absent = [f"{k} ({name})" for k, name in enumerate(names) if counts[k] == 0]
     if absent:
         raise DataError(
             f"{where}: no training image of class {', '.join(absent[:5])}"

@@ -169,12 +169,12 @@ class _Transfer:
 
     def _tell(self, text: str) -> None:
         if self.report is not None:
-            self.report(f"{self.target.name}: {text}")
+            self.report(f"{self.target.name}: {_plain(text)}")
             self.told = time.monotonic()
 
     def _failure(self, why: str) -> DataError:
         return DataError(
-            f"{self.target.name} could not be downloaded from {self.url}: {why}. Run again later, or "
+            f"{self.target.name} could not be downloaded from {self.url}: {_plain(why)}. Run again later, or "
             f"fetch it by another way (a browser, another machine), put it at {self.target}, and run "
             "again. Without a network, try the built-in images: "
             "python -m medaug_keras studies/demo.yaml"
@@ -216,7 +216,7 @@ def _network_errors() -> Iterator[None]:
         yield
     except urllib.error.HTTPError as error:
         error.close()
-        text = f"the server answers {error.code} ({str(error.reason).splitlines()[0]})"
+        text = f"the server answers {error.code} ({error.reason})"
         if error.code == 416:  # our part is longer than the file: the file has changed
             raise _StaleError(text) from error
         raise (_PassingError if error.code in _TRANSIENT else _FinalError)(text) from error
@@ -249,6 +249,12 @@ def _sweep(target: Path, *, older_than: float) -> None:
         with contextlib.suppress(FileNotFoundError):  # another process was faster
             if time.time() - part.stat().st_mtime > older_than:
                 part.unlink()
+
+
+def _plain(text: str) -> str:
+    """One short line: part of it is what a server wrote, perhaps for a terminal to obey."""
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(printable.split())[:300]
 
 
 def _starts_at(content_range: str | None, start: int) -> bool:

@@ -6,12 +6,14 @@ decompressed before the sizes in the headers have been checked against a limit a
 
 import math
 import os
+import re
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +23,14 @@ from medaug_keras.data.dataset import SPLITS, DataError
 
 _PREFIX = {"train": "train", "validation": "val", "test": "test"}
 _NAMES = [f"{_PREFIX[split]}_{what}" for split in SPLITS for what in ("images", "labels")]
+
+# The text before an array's bytes, as NumPy writes it. NumPy's own reader accepts more, evaluates it as a Python
+# literal, and lets the tokenizer's errors, deep recursion and warnings through.
+_HEADER = re.compile(
+    rb"\{'descr': '([<>|=]?[?biufcmMOSUV]\d{0,9}(?:\[\w{1,9}\])?)', 'fortran_order': (?:True|False), "
+    rb"'shape': \(((?:\d{1,18}(?:, ?|(?=\))))*)\),? ?\} *\n"
+)
+_LONGEST_HEADER = 1000  # bytes
 
 # What zipfile and numpy raise on bytes that are no zip file or no array.
 _DAMAGED = (
@@ -44,7 +54,7 @@ class Header:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[BufferedReader]:
     """The file, open for reading; what keeps it from being read is a DataError."""
     if os.path.isdir(path):
         raise DataError(f"{path} is a folder, but an .npz file is expected there.")
@@ -132,20 +142,21 @@ def _read_header(archive: zipfile.ZipFile, name: str, where: str) -> Header:
         )
     with archive.open(info) as stream:
         version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-        elif version == (2, 0):
-            shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-        else:  # 3.0 exists for structured arrays with names outside ASCII
-            raise ValueError(f"{name} has array format {version[0]}.{version[1]}")
+        length = int.from_bytes(stream.read(2 if version == (1, 0) else 4), "little")
+        found = _HEADER.fullmatch(stream.read(min(length, _LONGEST_HEADER)))
+        if found is None:
+            raise ValueError(f"{name} does not begin as a plain NumPy array does")
         start = stream.tell()
+    try:
+        dtype = np.dtype(found[1].decode())
+    except TypeError as error:
+        raise ValueError(f"{name}: {error}") from error
+    shape = tuple(int(length) for length in re.findall(rb"\d+", found[2]))
     if dtype.hasobject:
         raise DataError(
             f"{where}: {name} holds Python objects. Reading those can run a stranger's code, so they "
             "are never read. Save plain arrays: images as uint8, labels as integers."
         )
-    if any(type(length) is not int or length < 0 for length in shape):
-        raise ValueError(f"{name} has the shape {shape}")
     declared, there = math.prod(shape) * dtype.itemsize, info.file_size - start
     if declared != there:
         raise ValueError(f"{name} should have {declared:,} bytes, but has {there:,}")
@@ -161,7 +172,7 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
 
 def _check(headers: dict[str, Header], where: str) -> None:
     shapes = {}
-    for split, prefix in _PREFIX.items():
+    for prefix in _PREFIX.values():
         images, labels = headers[f"{prefix}_images"], headers[f"{prefix}_labels"]
         if images.dtype != np.uint8:
             raise DataError(

@@ -4,7 +4,9 @@ import hashlib
 import io
 import math
 import os
+import struct
 import warnings
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,7 @@ Colour = Literal["grey", "rgb"]
 _FOLDERS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 _LITTER = ("thumbs.db", "desktop.ini")  # and whatever begins with a dot
+_NO_IMAGE = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error, zlib.error)  # of Pillow
 _MODES = {"L": "grey", "RGB": "rgb"}  # Pillow's name for 8-bit pixels → ours
 
 
@@ -328,7 +331,7 @@ def _opened(content: bytes, where: str) -> "Image.Image":
             raise DataError(
                 f"{where} says that it has more than {Image.MAX_IMAGE_PIXELS:,} pixels; it is not opened."
             ) from error
-        except Exception as error:  # Pillow promises no narrower class for what is no image
+        except _NO_IMAGE as error:
             raise DataError(f"{where} is not a complete PNG or JPEG image ({error}). Replace or remove it.") from error
 
 
@@ -355,7 +358,7 @@ def _pixels(content: bytes, where: str, *, size: int | None, colour: Colour | No
         kind = colour or _kind(image, where)
         try:
             image = image.convert("L" if kind == "grey" else "RGB")
-        except Exception as error:  # Pillow promises no narrower class for a damaged image
+        except _NO_IMAGE as error:
             raise DataError(f"{where} is not a complete PNG or JPEG image ({error}). Replace or remove it.") from error
     if size is not None and image.height != size:
         image = image.resize((size, size), Image.Resampling.BILINEAR)

@@ -38,8 +38,13 @@ _CITATION = "Simulated by medaug-keras (medaug_keras/data/phantoms.py); there is
 
 
 def phantom_sizes(name: str, *, train: int, validation: int, test: int) -> Sizes:
-    """Sizes of a phantom: those asked for."""
+    """Sizes of a phantom: those asked for. Raises DataError where a split is too small."""
     _, channels, shares = _phantom(name)
+    for split, count in zip(SPLITS, (train, validation, test), strict=True):
+        if count < len(shares):
+            raise DataError(
+                f"{name}: {split} has {count} images, but {len(shares)} classes. Ask for at least {len(shares)}."
+            )
     return Sizes((IMAGE_SIZE, IMAGE_SIZE, channels), tuple(shares), train, validation, test)
 
 
@@ -57,12 +62,9 @@ def load_phantom(name: str, *, train: int, validation: int, test: int, seed: int
     integer >= 0. Raises DataError.
     """
     draw, _, shares = _phantom(name)
+    phantom_sizes(name, train=train, validation=validation, test=test)  # refuses splits that are too small
     splits = {}
     for i, (split, count) in enumerate(zip(SPLITS, (train, validation, test), strict=True)):
-        if count < len(shares):
-            raise DataError(
-                f"{name}: {split} has {count} images, but {len(shares)} classes. Ask for at least {len(shares)}."
-            )
         rng = np.random.default_rng([seed, i])
         labels = np.repeat(np.arange(len(shares)), _whole(list(shares.values()), count))
         labels = rng.permutation(labels).astype(np.int64)

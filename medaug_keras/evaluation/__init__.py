@@ -1,6 +1,6 @@
 """How good a classifier is, and how good synthetic images are: arrays in, plain numbers out."""
 
-from medaug_keras.evaluation.copying import FOUND, NOT_FOUND, copying, data_copying, duplicates
+from medaug_keras.evaluation.copying import FOUND, NOT_FOUND, data_copying, duplicates, look_for_copies
 from medaug_keras.evaluation.metrics import (
     accuracy,
     auc,
@@ -10,7 +10,7 @@ from medaug_keras.evaluation.metrics import (
     scores,
     write_medmnist_csv,
 )
-from medaug_keras.evaluation.quality import features, pixel_components, quality
+from medaug_keras.evaluation.quality import pixel_components, quality
 from medaug_keras.evaluation.similarity import (
     class_consistency,
     frechet_distance,
@@ -27,13 +27,12 @@ __all__ = [
     "brier_score",
     "calibration_error",
     "class_consistency",
-    "copying",
     "data_copying",
     "duplicates",
-    "features",
     "frechet_distance",
     "frechet_with_floor",
     "kernel_distance",
+    "look_for_copies",
     "pixel_components",
     "precision_recall",
     "predicted_classes",

@@ -48,15 +48,6 @@ def mirror(images: NDArray[Any]) -> NDArray[Any]:
     return images[:, :, ::-1]
 
 
-def squared_distances(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
-    """(m, D), (n, D) floats -> (m, n) squared Euclidean distances, not below 0."""
-    products = left @ right.T
-    products *= -2
-    products += np.einsum("id,id->i", left, left)[:, None]
-    products += np.einsum("jd,jd->j", right, right)[None, :]
-    return np.maximum(products, 0, out=products)
-
-
 def nearest(
     queries: NDArray[Any],
     mirrored: NDArray[Any] | None,
@@ -113,7 +104,7 @@ def data_copying(
     }
 
 
-def copying(
+def look_for_copies(
     *,
     synthetic: NDArray[Any],
     synthetic_mirrored: NDArray[Any],
@@ -242,9 +233,12 @@ def _nearest(queries: NDArray[Any], references: NDArray[Any], itself: NDArray[np
     prepare = _preparation(references)
     for left in range(0, len(references), _COLUMNS):
         columns = prepare(references[left : left + _COLUMNS])
+        lengths = np.einsum("jd,jd->j", columns, columns)
         for top in range(0, len(queries), _ROWS):
             rows = slice(top, min(top + _ROWS, len(queries)))
-            squares = squared_distances(prepare(queries[rows]), columns)
+            # |y|^2 - 2 x.y: the squared distance less |x|^2, which does not move the minimum
+            squares = (-2 * prepare(queries[rows])) @ columns.T
+            squares += lengths
             if itself is not None:
                 own = itself[rows] - left
                 here = np.flatnonzero((own >= 0) & (own < len(columns)))

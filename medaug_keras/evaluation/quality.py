@@ -1,7 +1,7 @@
 """How good a set of synthetic images is: every measure, in the space of pixels and of features.
 
 Features come without downloads: the first principal components of the training pixels, and any
-function of images that the caller names, such as `features` of the study's own classifiers. The
+function of images that the caller names, such as the penultimate layer of a classifier. The
 distances are therefore our own and compare with no other paper's KID or FID.
 
 Shapes: n images (n, H, W, C) uint8 with labels (n,) int in 0..K-1; D features an image.
@@ -18,8 +18,8 @@ from medaug_keras.evaluation.copying import (
     FOUND,
     NOT_FOUND,
     closest_pairs,
-    copying,
     duplicates,
+    look_for_copies,
     mirror,
 )
 from medaug_keras.evaluation.similarity import (
@@ -38,20 +38,6 @@ from medaug_keras.evaluation.similarity import (
 Extractor = Callable[[NDArray[np.uint8]], NDArray[Any]]  # (n, H, W, C) -> (n, D)
 
 _ROWS = 1024
-
-
-def features(model: Any, images: NDArray[Any], *, batch_size: int) -> NDArray[np.float32]:
-    """Penultimate layer of a Keras classifier: what goes into its last Dense layer, (n, D).
-
-    images: as the model takes them. Works for functional and sequential models.
-    """
-    import keras
-
-    dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
-    if not dense:
-        raise ValueError(f"{model.name} has no Dense layer, so no penultimate features")
-    body = keras.Model(model.inputs, dense[-1].input)
-    return np.asarray(body.predict(images, batch_size=batch_size, verbose=0))
 
 
 def pixel_components(train_images: NDArray[np.uint8], *, components: int, limit: int, seed: int) -> Extractor:
@@ -145,7 +131,7 @@ def quality(
         )
         space = _distances(rows, labels, neighbours, draws, limit, seed)
         look = _rows if name == "pixels" else extract  # copies are looked for in all the pixels
-        space["copying"], found = copying(
+        space["copying"], found = look_for_copies(
             synthetic=look(synthetic),
             synthetic_mirrored=look(mirror(synthetic)),
             synthetic_labels=labels["synthetic"],

@@ -91,6 +91,8 @@ def read(
 
 def _line(place: Place, message: str) -> str:
     """`study.yaml:12: classifier.epochs: Input ...`; an option that is the key itself does not say it twice."""
+    message = " ".join(message.split())
+    message = message if len(message) <= 400 else message[:397] + "..."
     key, _, rest = message.partition(": ")
     repeats = place.line is None and place.said.startswith((f"--set {key}=", f"--{key} "))
     return f"{place}: {rest if repeats else message}"

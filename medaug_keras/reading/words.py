@@ -24,8 +24,9 @@ def dotted(keys: Keys) -> str:
 def did_you_mean(word: object, choices: Iterable[str]) -> str:
     """`; did you mean latent_dim?`, or what there is to choose from."""
     choices = list(choices)
-    close = difflib.get_close_matches(str(word)[:40].lower(), choices, n=1)
-    if close:
+    word = str(word)[:40].lower()
+    close = difflib.get_close_matches(word, choices, n=1) or [choice for choice in choices if word in choice]
+    if close and word:
         return f"; did you mean {close[0]}?"
     return f"; choose from {', '.join(choices)}" if choices else ""
 
@@ -33,9 +34,10 @@ def did_you_mean(word: object, choices: Iterable[str]) -> str:
 def in_words(error: Mapping[str, Any]) -> tuple[Keys, str]:
     """The keys that lead to the mistake, and what was found, what is expected and how to mend it."""
     kind, found = error["type"], error["input"]
-    keys, section, expected = _follow(error["loc"])
-    if error["loc"][-1:] == ("[key]",) and section is None:
+    if error["loc"][-1:] == ("[key]",) and kind != "extra_forbidden":  # pydantic's word for the key itself
+        keys, *_ = _follow(error["loc"][:-1])
         return keys, f"{_NAME}; got {_shown(keys[-1])}"
+    keys, section, expected = _follow(error["loc"])
     if kind == "extra_forbidden":
         # At the top, `extends` is a setting of the file and not of the study, so the spec does not know it.
         known = list(section.model_fields) if section else []
@@ -77,6 +79,7 @@ _MESSAGES = {
     "model_attributes_type": "Input should be a mapping of settings",
     "tuple_type": "Input should be a list",
     "too_short": "needs at least one entry",
+    "none_required": "Input should be null",
 }
 
 
@@ -101,8 +104,6 @@ def _follow(loc: tuple[str | int, ...]) -> tuple[Keys, type[BaseModel] | None, t
             keys.append(item)
             section = None
             expected = _alternatives(get_args(here)[1 if get_origin(here) is dict else 0])
-        else:
-            section = None
     return tuple(keys), section, expected
 
 
@@ -152,7 +153,7 @@ def _number_hint(text: str) -> str:
     if re.fullmatch("0x[0-9a-f]+|0o[0-7]+|0b[01]+", word):
         return f"; write {int(word, 0)}"
     try:
-        float(word)
+        float(word.replace(".inf", "inf").replace(".nan", "nan"))
     except ValueError:
         return ""
     return "; write a finite number, at most 2**53 if it is whole"

@@ -1,8 +1,8 @@
 """Colours, marks and order of the arms, decided once for every figure and table of the report.
 
 A colour is a CSS custom property `--ma-<name>` with one value for light pages and one for dark ones. The series colours
-start from Okabe & Ito's (2008) set, darkened or lightened until each has a contrast of 3 to the page and stays apart
-from the others for readers with protanopia, deuteranopia or tritanopia. An arm has a colour and a shape, so
+start from Okabe & Ito's (2008) set, moved until each has a contrast of 3 to the page and any two are at least 20 CIELAB
+units apart, also for readers with protanopia, deuteranopia or tritanopia (tests check it). An arm has a colour and a shape, so
 neither is needed alone; sampling is the filling: hollow for shuffled batches, filled for weighted ones.
 """
 
@@ -19,13 +19,13 @@ COLOURS: Mapping[str, tuple[str, str]] = {
     "ink": ("#1f2328", "#e8eaed"),
     "muted": ("#57606a", "#aeb6c0"),  # labels of axes, remarks
     "rule": ("#d5dae0", "#444b57"),  # grid lines; never carries a value
-    "grey": ("#5f6872", "#b4bcc6"),
-    "blue": ("#0072b2", "#4aa8f0"),
-    "vermilion": ("#d55e00", "#ff8246"),
-    "green": ("#00855f", "#2dd4a0"),
-    "purple": ("#b0428f", "#ffa6dc"),
-    "ochre": ("#755900", "#f0cc4a"),
-    "cyan": ("#1c97c0", "#9fe8ff"),
+    "grey": ("#635a68", "#d5dcc4"),
+    "blue": ("#0950cd", "#2b89ea"),
+    "vermilion": ("#c15d15", "#dd6325"),
+    "green": ("#107941", "#2be77f"),
+    "purple": ("#90469e", "#ea85ba"),
+    "ochre": ("#5a3700", "#ead03f"),
+    "cyan": ("#1293e2", "#a7daff"),
     "heat": ("#0b4f8a", "#7cc0ff"),  # full end of a heat map; its empty end is the page
     "on-heat": ("#ffffff", "#0d1622"),  # text on the full end
 }

@@ -18,6 +18,7 @@ from medaug_keras.stats import Estimate, estimate
 from medaug_keras.store import Outcome, Record, Store
 
 from .format import TITLES
+from .palette import cell_label
 
 METRICS = {
     "accuracy": "Accuracy",
@@ -173,7 +174,8 @@ class Results:
 
     def variant(self, arm: str, sampling: str) -> str:
         """An arm with its sampling, for people."""
-        return f"{self.label(arm)}, {SAMPLINGS[sampling]}" if len(self.samplings) > 1 else self.label(arm)
+        spec = self.study.arms[arm]
+        return cell_label(self.label(arm), sampling, plain=not spec.augment and not self.generative(arm))
 
     def generative(self, arm: str) -> bool:
         """Whether the arm adds images to the training set (a generator's, or copies)."""
@@ -185,11 +187,6 @@ class Results:
         spec = self.study.arms[arm]
         source = spec.add or spec.interleave
         return source.generator if source else None
-
-    def kind(self, arm: str) -> str:
-        """Word by which the arm's colour is found: what kind of images or changes it brings."""
-        generator = self.generator(arm)
-        return self.study.generators[generator].kind if generator else arm
 
     # --- what there is ---
 

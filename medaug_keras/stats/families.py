@@ -97,10 +97,7 @@ def best_arms(arms: Mapping[str, Mapping[int, ArrayLike]], *, alpha: float = 0.0
     means = {name: np.mean([np.mean(np.asarray(v)) for v in runs.values()]) for name, runs in arms.items()}
     best = max(means, key=lambda name: means[name])  # max keeps the first on ties
     pairs = list(combinations(arms, 2))
-    p: list[float | None] = []
-    for a, b in pairs:
-        D = paired(arms[a], arms[b])
-        p.append(crossed(D).p_family if D.size else None)
+    p = [crossed(paired(arms[a], arms[b])).p_family for a, b in pairs]
     against: dict[str, float | None] = {
         (b if a == best else a): value for (a, b), value in zip(pairs, holm(p), strict=True) if best in (a, b)
     }

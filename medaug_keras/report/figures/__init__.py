@@ -7,11 +7,8 @@ bytes. No figure needs a file, a font or a script from elsewhere.
 from medaug_keras.report.figures.charts import (
     ArmsPanel,
     Cell,
-    LossPanel,
     arms_by_dataset,
     class_distribution,
-    learning_curves,
-    loss_curves,
     progress,
 )
 from medaug_keras.report.figures.comparisons import (
@@ -28,6 +25,7 @@ from medaug_keras.report.figures.comparisons import (
     variance_components,
 )
 from medaug_keras.report.figures.confusion import confusion_matrix
+from medaug_keras.report.figures.curves import LossPanel, learning_curves, loss_curves
 from medaug_keras.report.figures.diagrams import (
     Layer,
     cgan_diagram,

@@ -1,10 +1,10 @@
-"""What was measured: arms by data set, classes, curves of training, and how far a study is."""
+"""What was measured: arms by data set, classes, and how far a study is."""
 
-from collections.abc import Callable, Mapping, Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medaug_keras.report.figures.svg import (
-    BODY,
     SMALL,
     WIDTH,
     Board,
@@ -14,11 +14,12 @@ from medaug_keras.report.figures.svg import (
     figure,
     num,
     percent,
+    points,
     text_width,
-    ticks,
+    tick_decimals,
     wrap,
 )
-from medaug_keras.report.palette import SPLITS, STATES, ArmStyle, arm_styles, shades
+from medaug_keras.report.palette import SPLITS, STATES, ArmStyle, arm_styles
 
 
 @dataclass(frozen=True)
@@ -48,19 +49,9 @@ class ArmsPanel:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class LossPanel:
-    """The losses of one generator, each a value per epoch; `chosen` is the epoch (from 1) whose weights were kept."""
-
-    title: str
-    losses: Mapping[str, Sequence[float]]
-    chosen: int | None = None
-    reason: str = "not run"
-
-
 # --- arms by data set ------------------------------------------------------------------------------
 
-_LABELS, _PLOT_END, _MEANS = 116, 246, 288  # where labels end, the plot ends, and means end
+_LABELS, _PLOT_END, _MEANS = 116, 242, 288  # where labels end, the plot ends, and means end
 
 
 def arms_by_dataset(panels: Sequence[ArmsPanel], *, metric: str = "Accuracy", arms: Sequence[str] = ()) -> Figure:
@@ -86,7 +77,8 @@ def _arms_panel(panel: ArmsPanel, metric: str, styles: Mapping[str, ArmStyle]) -
         y += height
     low, high = plot_range([(c.mean, c.low, c.high) for c in panel.cells], least=0.02, ends=(0, 1))
     scale = Scale(low, high, _LABELS + 24, _PLOT_END)
-    axis(board, scale, top, y + 2, lambda v: percent(v, 0 if high - low >= 0.03 else 1), 3)
+    if any(cell.mean is not None for cell in panel.cells):
+        axis(board, scale, top, y + 2)
     board.text(_MEANS, y + 16, "mean", anchor="end", fill="muted")
     board.text(WIDTH, y + 16, "95 % interval", anchor="end", fill="muted")
     board.text(_LABELS, y + 16, metric, anchor="end", fill="muted")
@@ -98,7 +90,8 @@ def _arms_panel(panel: ArmsPanel, metric: str, styles: Mapping[str, ArmStyle]) -
         board.lines(_LABELS, middle, label, anchor="end", bold=cell.baseline, title=cell.label)
         style, filled = styles[cell.arm], cell.sampling == "weighted"
         if cell.mean is None:
-            board.lines(scale.start, middle, wrap(cell.reason, WIDTH - scale.start, SMALL, 2), fill="muted", italic=True)
+            reason = wrap(cell.reason, WIDTH - _PLOT_END - 8, SMALL, 2)
+            board.lines(WIDTH, middle, reason, anchor="end", fill="muted", italic=True, title=_cell_title(cell))
             continue
         title = _cell_title(cell)
         if cell.low is not None and cell.high is not None:
@@ -141,7 +134,8 @@ def plot_range(
     means = [mean for mean, _, _ in values if mean is not None] + ([0.0] if zero else [])
     if not means:
         return ends or (-least, least)
-    reach = max(3 * (max(means) - min(means)), 2.5 * least)
+    halves = [(high - low) / 2 for _, low, high in values if low is not None and high is not None]
+    reach = max(0.5 * (max(means) - min(means)), 2.5 * statistics.median_low(halves or [0.0]), 1.5 * least)
     lowest = max(min([*means, *(low for _, low, _ in values if low is not None)]), min(means) - reach)
     highest = min(max([*means, *(high for _, _, high in values if high is not None)]), max(means) + reach)
     pad = max(0.06 * (highest - lowest), (least - (highest - lowest)) / 2)
@@ -149,12 +143,15 @@ def plot_range(
     return (max(lowest, ends[0]), min(highest, ends[1])) if ends else (lowest, highest)
 
 
-def axis(board: Board, scale: Scale, top: float, bottom: float, text: Callable[[float], str], about: int) -> None:
-    """Grid lines from top to bottom and their values below; the first and last stay inside the plot."""
-    for value in scale.ticks(about):
+def axis(board: Board, scale: Scale, top: float, bottom: float, *, signed: bool = False, about: int = 2) -> None:
+    """Grid lines from top to bottom with their values, times 100, below; `signed` values are differences."""
+    values = scale.ticks(about)
+    decimals = tick_decimals(values)
+    for value in values:
         x = scale(value)
         board.line(x, top, x, bottom, "rule")
-        board.text(x, bottom + 14, text(value), anchor="middle", fill="muted")
+        text = points(value, decimals) if signed else percent(value, decimals)
+        board.text(x, bottom + 14, text, anchor="middle", fill="muted")
 
 
 def interval(board: Board, scale: Scale, low: float, high: float, y: float, colour: str, *, width: float = 2) -> None:
@@ -162,9 +159,13 @@ def interval(board: Board, scale: Scale, low: float, high: float, y: float, colo
     x1, x2 = scale(low), scale(high)
     board.line(x1, y, x2, y, colour, width=width)
     if low < scale.low:
-        board.path(f"M{num(x1 + 5)} {num(y - 4)}L{num(x1)} {num(y)}L{num(x1 + 5)} {num(y + 4)}", stroke=colour, width=width)
+        board.path(
+            f"M{num(x1 + 5)} {num(y - 4)}L{num(x1)} {num(y)}L{num(x1 + 5)} {num(y + 4)}", stroke=colour, width=width
+        )
     if high > scale.high:
-        board.path(f"M{num(x2 - 5)} {num(y - 4)}L{num(x2)} {num(y)}L{num(x2 - 5)} {num(y + 4)}", stroke=colour, width=width)
+        board.path(
+            f"M{num(x2 - 5)} {num(y - 4)}L{num(x2)} {num(y)}L{num(x2 - 5)} {num(y + 4)}", stroke=colour, width=width
+        )
 
 
 # --- classes ---------------------------------------------------------------------------------------
@@ -175,8 +176,8 @@ def class_distribution(classes: Sequence[str], counts: Mapping[str, Sequence[int
     board = Board()
     y = board.heading(title)
     colours = {split: SPLITS.get(split, "grey") for split in counts}
-    items = [(f"{split} ({count(sum(n))})", _swatch(board, colours[split])) for split, n in counts.items()]
-    y = board.legend(y, items) + 8
+    items = [(f"{split} ({count(sum(n))})", board.swatch(colours[split])) for split, n in counts.items()]
+    y = top = board.legend(y, items) + 8
     totals = {split: max(sum(n), 1) for split, n in counts.items()}
     largest = max((n / totals[split] for split, ns in counts.items() for n in ns), default=0) or 1
     label_width = min(max([text_width(name, SMALL) for name in classes] + [40]) + 2, 128)
@@ -192,7 +193,7 @@ def class_distribution(classes: Sequence[str], counts: Mapping[str, Sequence[int
             board.rect(scale.start, middle - 5, max(scale(share) - scale.start, 0.75), 10, colours[split], title=said)
             board.text(scale(share) + 5, middle + 4, f"{count(numbers[i])} · {percent(share, 0)} %", fill="muted")
         y += height
-    board.line(scale.start - 0.5, board_top(y, classes, counts), scale.start - 0.5, y - 9, "muted")
+    board.line(scale.start - 0.5, top, scale.start - 0.5, y - 9, "muted")
     board.height = y - 5
     listed = "; ".join(
         f"{name}: " + ", ".join(f"{count(numbers[i])} {split}" for split, numbers in counts.items())
@@ -201,97 +202,40 @@ def class_distribution(classes: Sequence[str], counts: Mapping[str, Sequence[int
     return figure(class_distribution, [board], f"{title or 'Class distribution'}. Images of each class. {listed}.")
 
 
-def _swatch(board: Board, colour: str) -> Callable[[float, float], None]:
-    return lambda x, y: board.rect(x, y - 5, 14, 10, colour)
+# --- progress --------------------------------------------------------------------------------------
 
 
-# --- curves ----------------------------------------------------------------------------------------
-
-
-def learning_curves(history: Mapping[str, Sequence[float]], *, best_epoch: int | None, title: str = "") -> Figure:
-    """Figs. 30, 32, ... 44. Accuracy and AUC an epoch, training and validation; the chosen epoch (from 1) is marked."""
-    boards = []
-    for name, word in (("accuracy", "Accuracy"), ("auc", "AUC")):
-        lines = {
-            "training": list(history.get(name) or ()),
-            "validation": list(history.get(f"val_{name}") or ()),
-        }
-        heading = f"{title}: {word}" if title else word
-        boards.append(_curves(heading, lines, best_epoch, percent, "no values", ("blue", "vermilion"), ends=(0, 1)))
-    alt = "Values in percent for each epoch. " + " ".join(board.alt for board in boards)
-    return figure(learning_curves, boards, alt)
-
-
-def loss_curves(panels: Sequence[LossPanel]) -> Figure:
-    """Fig. 27. Losses an epoch, one panel a generator; a logarithmic axis where they lie far apart."""
-    boards = []
-    for panel in panels:
-        lines = {name: list(values) for name, values in panel.losses.items()}
-        boards.append(_curves(panel.title, lines, panel.chosen, short, panel.reason, shades(list(lines))))
-    return figure(loss_curves, boards, "Losses for each epoch. " + " ".join(board.alt for board in boards), columns=3)
-
-
-_DASHES = ("", "6 3", "2 3", "9 3 2 3", "4 2", "1 2", "7 2 1 2 1 2")
-
-
-def _curves(
-    title: str,
-    lines: Mapping[str, Sequence[float | None]],
-    chosen: int | None,
-    text: Callable[[float], str],
-    reason: str,
-    colours: Sequence[str],
-    ends: tuple[float, float] | None = None,
-) -> Board:
+def progress(counts: Mapping[str, int], *, what: str = "runs") -> Figure:
+    """How many runs are done, running, pending, blocked, failed or damaged: one bar, and the numbers below."""
+    states = [state for state in STATES if counts.get(state)]
+    unknown = set(counts) - set(STATES)
+    if unknown:
+        raise ValueError(f"not a state: {', '.join(sorted(unknown))}; a state is one of {', '.join(STATES)}")
     board = Board()
-    y = board.heading(title)
-    values = [v for line in lines.values() for v in line if v is not None]
-    if not values:
-        board.rect(0, y + 4, WIDTH, 60, "panel", radius=4)
-        board.text(WIDTH / 2, y + 38, reason, anchor="middle", fill="muted", italic=True)
-        board.height = y + 68
-        board.alt = f"{title}: {reason}."
-        return board
-    items = [(name, _line_sign(board, colours[i], _DASHES[i % 7])) for i, name in enumerate(lines)]
-    top = board.legend(y, items) + 18
-    bottom = top + 150
-    epochs = max(len(line) for line in lines.values())
-    logarithmic = ends is None and min(values) > 0 and max(values) > 30 * min(values)
-    bend: Callable[[float], float] = math.log10 if logarithmic else float
-    low, high = bend(min(values)), bend(max(values))
-    pad = max(0.05 * (high - low), 0.005 if ends else 1e-9 + 0.05 * abs(high))
-    low, high = low - pad, high + pad
-    if ends:
-        low, high = max(low, ends[0]), min(high, ends[1])
-    marks = [10**v for v in range(math.ceil(low), math.floor(high) + 1)] if logarithmic else ticks(low, high, 4)
-    if logarithmic and len(marks) < 3:
-        marks = [m * 10**p for p in range(math.floor(low), math.ceil(high) + 1) for m in (1, 2, 5)]
-        marks = [m for m in marks if low <= math.log10(m) <= high]
-    decimals = 0 if not ends or high - low >= 0.03 else 1
-    names = [text(m) if not ends else percent(m, decimals) for m in marks]
-    left = max(text_width(name, SMALL) for name in names) + 6
-    across = Scale(1, max(epochs, 2), left + 6, WIDTH - 8)
-    up = Scale(low, high, bottom, top)
-    for mark, name in zip(marks, names, strict=True):
-        board.line(left, up(bend(mark)), WIDTH, up(bend(mark)), "rule")
-        board.text(left - 4, up(bend(mark)) + 4, name, anchor="end", fill="muted")
-    for epoch in sorted({1, *(int(t) for t in ticks(1, max(epochs, 2), 4) if t == int(t) and t > 1)}):
-        if epoch <= epochs:
-            board.text(across(epoch), bottom + 15, str(epoch), anchor="middle", fill="muted")
-    board.text(WIDTH, bottom + 30, "epoch", anchor="end", fill="muted")
-    if chosen is not None:
-        x = across(chosen)
-        board.line(x, top - 4, x, bottom, "ink", dash="3 3")
-        said = f"kept: epoch {chosen}"
-        half = text_width(said, SMALL) / 2
-        board.text(min(max(x, left + half), WIDTH - half), top - 7, said, anchor="middle")
-    for i, (name, line) in enumerate(lines.items()):
-        points = [(across(e), up(bend(v))) for e, v in enumerate(line, 1) if v is not None]
-        if len(points) > 1:
-            board.polyline(points, colours[i], width=2, dash=_DASHES[i % 7])
-        elif points:
-            board.mark(*points[0], ArmStyle(colours[i], "circle"), filled=i % 2 == 0, radius=3.5)
-    _hover(board, lines, across, top, bottom, text)
-    board.height = bottom + 34
-    board.alt = _curves_alt(title, lines, chosen, text, logarithmic)
-    return board
+    total = sum(counts.values())
+    board.text(0, 13, f"{count(counts.get('done', 0))} of {count(total)} {what} done", size=13, bold=True)
+    board.rect(0, 22, WIDTH, 16, "panel", radius=3)
+    x = 0.0
+    for i, state in enumerate(states):
+        # Every state is seen, however rare: at least 3 wide, and the widest gives the room.
+        width = _bar_widths([counts[s] for s in states])[i]
+        board.rect(
+            x,
+            22,
+            max(width - (1 if i + 1 < len(states) else 0), 1),
+            16,
+            STATES[state],
+            title=f"{counts[state]} {state}",
+        )
+        x += width
+    keys = [(f"{count(counts[state])} {state}", board.swatch(STATES[state])) for state in states]
+    board.height = board.legend(46, keys) + 2 if keys else 40
+    listed = ", ".join(f"{count(counts[state])} {state}" for state in states) or "nothing planned"
+    return figure(progress, [board], f"Of {count(total)} {what}: {listed}.")
+
+
+def _bar_widths(numbers: Sequence[int], least: float = 4) -> list[float]:
+    total = sum(numbers)
+    widths = [max(n / total * WIDTH, least) for n in numbers]
+    widths[widths.index(max(widths))] -= sum(widths) - WIDTH
+    return widths

@@ -1,8 +1,8 @@
-"""A small drawing board for figures: text, lines, marks and scales, written as SVG that follows light and dark pages.
+"""A small drawing board: text, lines, marks and scales, written as SVG that follows light and dark pages.
 
-Every panel is 360 units wide, the width of a phone, so its text is readable there without zooming; wider pages put panels
-side by side. Colours are classes with a custom property behind (`--ma-ink`) and the light colour as an attribute, for
-programs that know no custom properties. Nothing has an id, so a figure can stand in a page any number of times.
+Every panel is 360 units wide, the width of a phone, so its text is readable there without zooming; wider pages put
+panels side by side. Colours are classes with a custom property behind (`--ma-ink`) and the light colour as an
+attribute, for programs that know no custom properties. Nothing has an id, so a figure can stand in a page many times.
 """
 
 import math
@@ -39,8 +39,8 @@ class Figure:
         """The panels for a page; empty for a picture."""
         if not self.panels:
             return ""
-        columns = "repeat(auto-fill,minmax(min(100%,20rem),1fr))" if len(self.panels) > 1 else "minmax(0,1fr)"
-        style = f"display:grid;grid-template-columns:{columns};gap:1rem;align-items:start"
+        columns = "repeat(auto-fill,minmax(min(100%,330px),1fr))" if len(self.panels) > 1 else "minmax(0,1fr)"
+        style = f"display:grid;grid-template-columns:{columns};gap:16px;align-items:start"
         return f'<div class="ma-figure" style="{style}">{"".join(self.panels)}</div>'
 
 
@@ -84,7 +84,7 @@ class Board:
     @property
     def svg(self) -> str:
         """The panel for a page."""
-        return _svg(self.content, WIDTH, self.height, self.alt, self.used, "width:100%;max-width:30rem")
+        return _svg(self.content, WIDTH, self.height, self.alt, self.used, "width:100%;max-width:480px")
 
     def paint(self, **colours: str | None) -> str:
         """Attributes for fill and stroke by colour name."""
@@ -128,7 +128,16 @@ class Board:
             self.text(x, y + (i - (len(texts) - 1) / 2) * step + size * 0.35, text, size=size, **look)  # type: ignore[arg-type]
 
     def line(
-        self, x1: float, y1: float, x2: float, y2: float, stroke: str, *, width: float = 1, dash: str = "", title: str = ""
+        self,
+        x1: float,
+        y1: float,
+        x2: float,
+        y2: float,
+        stroke: str,
+        *,
+        width: float = 1,
+        dash: str = "",
+        title: str = "",
     ) -> None:
         """A straight line."""
         look = f' stroke-width="{num(width)}"' + (f' stroke-dasharray="{dash}"' if dash else "")
@@ -171,13 +180,13 @@ class Board:
         look += f' stroke-dasharray="{dash}"' if dash else ""
         self.add("path", look, title)
 
-    def polyline(self, points: Iterable[tuple[float, float]], stroke: str, *, width: float = 1.5, dash: str = "") -> None:
+    def polyline(
+        self, points: Iterable[tuple[float, float]], stroke: str, *, width: float = 1.5, dash: str = ""
+    ) -> None:
         """Straight lines through points."""
         self.path("M" + "L".join(f"{num(x)} {num(y)}" for x, y in points), stroke=stroke, width=width, dash=dash)
 
-    def mark(
-        self, x: float, y: float, style: ArmStyle, *, filled: bool, radius: float = 4.5, title: str = ""
-    ) -> None:
+    def mark(self, x: float, y: float, style: ArmStyle, *, filled: bool, radius: float = 4.5, title: str = "") -> None:
         """An arm's mark: hollow or filled."""
         d = _outline(style.shape, x, y, radius)
         self.path(d, fill=style.colour if filled else "paper", stroke=style.colour, width=1.75, title=title)
@@ -204,7 +213,7 @@ class Board:
         return y + 4 if y else 0.0
 
     def legend(self, y: float, items: Sequence[tuple[str, Callable[[float, float], None]]]) -> float:
-        """Keys from left to right, in as many lines as needed; each draws its sign at (x, y), 16 wide. Returns the y below."""
+        """Keys in as many lines as needed, each with its sign drawn at (x, y), 16 wide; returns the y below."""
         x = 0.0
         for label, sign in items:
             width = 20 + text_width(label, SMALL) + 12
@@ -214,6 +223,11 @@ class Board:
             self.text(x + 20, y + 12, label, fill="muted")
             x += width
         return y + 16
+
+    def swatch(self, colour: str) -> Callable[[float, float], None]:
+        """A sign for `legend`: a small box."""
+        outline = "muted" if colour == "rule" else None
+        return lambda x, y: self.rect(x + 0.5, y - 5, 14, 10, colour, stroke=outline)
 
 
 @dataclass(frozen=True)
@@ -231,17 +245,25 @@ class Scale:
         return self.start + min(max(share, 0.0), 1.0) * (self.end - self.start)
 
     def ticks(self, count: int) -> list[float]:
-        """Round values, about `count` of them."""
+        """Round values, `count` of them or a few more."""
         return ticks(self.low, self.high, count)
 
 
 def ticks(low: float, high: float, count: int) -> list[float]:
-    """Values 1, 2 or 5 times a power of ten apart, from low to high, at most `count` + 1 of them."""
-    raw = (high - low) / max(count, 1)
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * (1 - 1e-9))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(i * step, 12) for i in range(first, last + 1)]
+    """Values 1, 2 or 5 times a power of ten apart, from low to high: the fewest that are at least `count`."""
+    power = 10.0 ** math.ceil(math.log10(high - low))
+    while True:
+        for factor in (1, 0.5, 0.2):
+            step = factor * power
+            first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+            if last - first + 1 >= count:
+                return [round(i * step, 12) for i in range(first, last + 1)]
+        power /= 10
+
+
+def tick_decimals(values: Sequence[float]) -> int:
+    """Decimals that percentages of these values need."""
+    return next((d for d in range(4) if all(abs(round(100 * v, d) - 100 * v) < 1e-6 for v in values)), 4)
 
 
 def num(value: float) -> str:
@@ -331,6 +353,6 @@ def _svg(content: str, width: float, height: float, alt: str, used: set[str], st
     rules += f"@media(prefers-color-scheme:dark){{svg:root{{{dark}}}}}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {num(width)} {num(height)}" role="img" '
-        f"aria-label={quoteattr(alt)} style=\"{style};height:auto\" font-family={quoteattr(FONT)} "
+        f'aria-label={quoteattr(alt)} style="{style};height:auto" font-family={quoteattr(FONT)} '
         f'font-size="{BODY}"><style>{rules}</style>{content}</svg>'
     )

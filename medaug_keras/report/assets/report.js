@@ -1,0 +1,95 @@
+// Tables of study pages: sort by a column, filter rows, copy. Without this script they are plain tables.
+"use strict";
+
+(() => {
+  const number = (cell) => {
+    const text = cell.dataset.value ?? cell.textContent.trim();
+    return text === "" ? null : isNaN(text) ? text.toLowerCase() : Number(text);
+  };
+
+  // Missing values stay last in either direction; equal ones keep their order.
+  const compare = (a, b, sign) => {
+    if (a === null || b === null) return (a === null) - (b === null);
+    if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
+    return a < b ? -sign : a > b ? sign : 0;
+  };
+
+  const makeSortable = (table) => {
+    const headings = [...table.tHead.rows].at(-1).cells;
+    [...headings].forEach((heading, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "ma-sort";
+      button.append(...heading.childNodes);
+      heading.append(button);
+      button.addEventListener("click", () => {
+        const descending = heading.getAttribute("aria-sort") === "ascending";
+        for (const other of headings) other.removeAttribute("aria-sort");
+        heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
+        const body = table.tBodies[0];
+        const rows = [...body.rows].map((row) => [number(row.cells[column]), row]);
+        rows.sort((a, b) => compare(a[0], b[0], descending ? -1 : 1));
+        body.append(...rows.map(([, row]) => row));
+      });
+    });
+  };
+
+  const makeFilterable = (box, table) => {
+    const text = box.querySelector("[data-filter-text]");
+    const choices = [...box.querySelectorAll("[data-filter]")];
+    const output = box.querySelector(".ma-rows");
+    if (!text) return;
+    const apply = () => {
+      const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let left = 0;
+      for (const row of table.tBodies[0].rows) {
+        const all = row.textContent.toLowerCase();
+        const fits =
+          choices.every((c) => !c.value || row.getAttribute(`data-${c.dataset.filter}`) === c.value) &&
+          words.every((word) => all.includes(word));
+        row.hidden = !fits;
+        left += fits;
+      }
+      const total = table.tBodies[0].rows.length;
+      output.textContent = left === total ? `${total} rows` : `${left} of ${total} rows`;
+    };
+    text.addEventListener("input", apply);
+    choices.forEach((choice) => choice.addEventListener("change", apply));
+    box.querySelector(".ma-tools").hidden = false;
+  };
+
+  // What is copied is what is seen: shown rows in their order, columns set apart by tabs.
+  const makeCopyable = (box, table) => {
+    const button = box.querySelector(".ma-copy");
+    if (!button || !navigator.clipboard) return;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      const rows = [[...table.tHead.rows].at(-1), ...[...table.tBodies[0].rows].filter((row) => !row.hidden)];
+      const line = (row) => [...row.cells].map((cell) => cell.innerText.replace(/\s+/g, " ").trim()).join("\t");
+      await navigator.clipboard.writeText(rows.map(line).join("\n") + "\n");
+      button.textContent = "Copied";
+      setTimeout(() => (button.textContent = "Copy"), 1500);
+    });
+  };
+
+  // A number that stands for several runs leads to the first of its rows; the others are marked with it.
+  const markNamedRows = () => {
+    const first = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    document.querySelectorAll(".ma-named").forEach((row) => row.classList.remove("ma-named"));
+    if (!first || first.tagName !== "TR") return;
+    const same = ["data-data-set", "data-arm", "data-sampling"];
+    for (const row of first.parentElement.rows) {
+      const fits = same.every((name) => row.getAttribute(name) === first.getAttribute(name));
+      row.classList.toggle("ma-named", fits);
+    }
+  };
+
+  for (const box of document.querySelectorAll(".ma-table")) {
+    const table = box.querySelector("table");
+    makeSortable(table);
+    makeFilterable(box, table);
+    makeCopyable(box, table);
+  }
+  markNamedRows();
+  addEventListener("hashchange", markNamedRows);
+})();

@@ -1,0 +1,123 @@
+"""Tables → CSV, JSON and LaTeX files. They hold what the page shows, the numbers unrounded."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .format import csv_text, json_text, latex, plain, shown
+from .tables import Column, Entry, Table
+
+_SCALED = ("percent", "points")
+
+
+def table_csv(table: Table) -> str:
+    """The table as CSV. Percentages and points are in percent; sd, n and the paper's value have columns of their own."""
+    header = [key for column in table.columns for key in _keys(column)]
+    rows = [
+        [text for column, entry in zip(table.columns, row.entries, strict=True) for text in _fields(column, entry)]
+        for row in table.rows
+    ]
+    return write_csv(header, rows)
+
+
+def write_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """CSV text; None is an empty field and text that a spreadsheet would run is defused."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([csv_text(v) if isinstance(v, str) else "" if v is None else v for v in row] for row in rows)
+    return file.getvalue()
+
+
+def records_csv(header: Sequence[str], records: Iterable[Mapping[str, Any]]) -> str:
+    """Records with these keys as CSV."""
+    return write_csv(header, ([record[key] for key in header] for record in records))
+
+
+def _keys(column: Column) -> list[str]:
+    return [column.key, *(f"{column.key}_{part}" for part in column.parts)]
+
+
+def number(value: Any, kind: str) -> Any:
+    """A value as files have it: percentages and points in percent, with the rounding of binary fractions removed."""
+    return float(f"{100 * value:.12g}") if kind in _SCALED and isinstance(value, float) else value
+
+
+def _fields(column: Column, entry: Entry) -> list[Any]:
+    return [number(entry.value, column.kind), *(number(getattr(entry, part), column.kind) for part in column.parts)]
+
+
+def table_json(table: Table) -> str:
+    """The table as JSON, with the reason for every missing value."""
+    columns = [
+        {"key": c.key, "title": plain(c.title), "group": plain(c.group), "kind": c.kind, "parts": list(c.parts)}
+        for c in table.columns
+    ]
+    rows = [
+        {column.key: _object(column, entry) for column, entry in zip(table.columns, row.entries, strict=True)}
+        for row in table.rows
+    ]
+    return json_text(
+        {
+            "name": table.name,
+            "caption": plain(table.caption),
+            "made_by": table.made_by,
+            "notes": [plain(note) for note in table.notes],
+            "columns": columns,
+            "rows": rows,
+        }
+    )
+
+
+def _object(column: Column, entry: Entry) -> dict[str, Any]:
+    found: dict[str, Any] = {"value": _clean(number(entry.value, column.kind))}
+    found.update({part: _clean(number(getattr(entry, part), column.kind)) for part in column.parts})
+    if entry.best:
+        found["best"] = True
+    if entry.missing:
+        found["missing"] = plain(entry.missing)
+    if entry.href:
+        found["page"] = entry.href
+    if entry.tags:
+        found["tags"] = list(entry.tags)
+    return found
+
+
+def _clean(value: Any) -> Any:
+    return plain(value) if isinstance(value, str) else value
+
+
+def table_latex(table: Table) -> str:
+    """The table as LaTeX for the booktabs package, as the page shows it."""
+    letters = "".join("l" if column.kind == "text" else "r" for column in table.columns)
+    lines = [f"% {latex(table.caption)}", rf"\begin{{tabular}}{{{letters}}}", r"\toprule"]
+    if any(title for title, _ in table.groups):
+        titles, rules, at = [], [], 1
+        for title, width in table.groups:
+            titles.append(rf"\multicolumn{{{width}}}{{c}}{{{latex(title)}}}")
+            if title:
+                rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
+            at += width
+        lines += [" & ".join(titles) + r" \\", " ".join(rules)]
+    lines += [" & ".join(latex(column.title) for column in table.columns) + r" \\", r"\midrule"]
+    for row in table.rows:
+        cells = (_latex_cell(c, e) for c, e in zip(table.columns, row.entries, strict=True))
+        lines.append(" & ".join(cells) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}", ""]
+    return "\n".join(lines)
+
+
+def _latex_cell(column: Column, entry: Entry) -> str:
+    text = latex(shown(entry.value, column.kind))
+    if entry.best:
+        text = rf"\textbf{{{text}}}"
+    if "sd" in column.parts and entry.sd is not None:
+        text += rf" $\pm$ {latex(shown(entry.sd, column.kind))}"
+    if "paper" in column.parts and entry.paper is not None:
+        text += f" ({latex(_paper(column, entry))})"
+    return text
+
+
+def _paper(column: Column, entry: Entry) -> str:
+    return entry.paper if isinstance(entry.paper, str) else shown(entry.paper, column.kind)

@@ -1,0 +1,333 @@
+"""What differs: effects and their summary, average ranks, where variance comes from, and the paper's values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from medaug_keras.report.figures.charts import axis, interval, plot_range
+from medaug_keras.report.figures.svg import (
+    SMALL,
+    WIDTH,
+    Board,
+    Figure,
+    Scale,
+    figure,
+    num,
+    percent,
+    points,
+    wrap,
+)
+from medaug_keras.report.palette import ArmStyle, arm_styles
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A difference to the baseline (fractions of 1) with its 95 % interval; None where there is none, and why."""
+
+    label: str
+    effect: float | None = None
+    low: float | None = None
+    high: float | None = None
+    reason: str = "not run"
+
+
+@dataclass(frozen=True)
+class ArmEffects:
+    """One arm's differences by data set, and what the meta-analysis makes of them."""
+
+    arm: str
+    sampling: str
+    label: str
+    rows: Sequence[Effect]
+    summary: Effect | None = None
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """An arm's average rank over data sets; 1 is best."""
+
+    arm: str
+    sampling: str
+    label: str
+    rank: float
+
+
+@dataclass(frozen=True)
+class VarianceRow:
+    """Variances of the single differences (metric squared) between replicates, between images, and the rest."""
+
+    label: str
+    replicate: float | None = None
+    image: float | None = None
+    residual: float | None = None
+    reason: str = "not run"
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """One cell: the paper's printed value and our replicates, as fractions."""
+
+    arm: str
+    sampling: str
+    label: str
+    paper: float | None
+    ours: Sequence[float] = ()
+    reason: str = "not run"
+
+
+@dataclass(frozen=True)
+class PaperPanel:
+    """One data set of `paper_vs_ours`."""
+
+    title: str
+    rows: Sequence[PaperRow]
+
+
+# --- forest plot -----------------------------------------------------------------------------------
+
+_LABELS, _VALUES = 104, 278  # where labels end, and printed differences
+
+
+def forest_plot(arm_effects: Sequence[ArmEffects], *, metric: str = "Accuracy", arms: Sequence[str] = ()) -> Figure:
+    """Differences to the baseline by data set, and their random-effects mean as a diamond; one panel an arm.
+
+    All panels have the same axis. Intervals that leave it end in an arrow; the numbers beside them are whole.
+    """
+    styles = arm_styles([*arms, *(item.arm for item in arm_effects)])
+    every = [e for item in arm_effects for e in [*item.rows, *([item.summary] if item.summary else [])]]
+    low, high = plot_range([(e.effect, e.low, e.high) for e in every], least=0.02, zero=True)
+    scale = Scale(low, high, _LABELS + 20, _VALUES - 38)
+    boards = [_forest_panel(item, metric, styles[item.arm], scale) for item in arm_effects]
+    alt = f"Difference in {metric} to the baseline in points, with 95 % intervals. " + " ".join(b.alt for b in boards)
+    return figure(forest_plot, boards, alt)
+
+
+def _forest_panel(item: ArmEffects, metric: str, style: ArmStyle, scale: Scale) -> Board:
+    board = Board()
+    top = board.heading(item.label) + 2
+    rows = [*item.rows, *([item.summary] if item.summary else [])]
+    labels = [wrap(row.label, _LABELS - 2, SMALL, 2) for row in rows]
+    heights = [20 if len(label) == 1 else 30 for label in labels]
+    bottom = top + 6 + sum(heights) + (6 if item.summary else 0)
+    axis(board, scale, top, bottom, signed=True, about=3)
+    board.line(scale(0), top, scale(0), bottom, "ink")
+    board.text(_LABELS, bottom + 14, f"{metric}, points", anchor="end", fill="muted")
+    board.text(WIDTH, bottom + 14, "95 % interval", anchor="end", fill="muted")
+    y = top + 6
+    for row, label, height in zip(rows, labels, heights, strict=True):
+        last = row is item.summary
+        if last:
+            board.line(0, y + 2, WIDTH, y + 2, "rule")
+            y += 6
+        middle = y + height / 2
+        board.lines(_LABELS, middle, label, anchor="end", bold=last, title=row.label)
+        if row.effect is None:
+            reason = wrap(row.reason, WIDTH - _VALUES + 28, SMALL, 2)
+            board.lines(WIDTH, middle, reason, anchor="end", fill="muted", italic=True, title=_effect_words(row))
+        else:
+            _effect(board, row, scale, middle, style, filled=item.sampling == "weighted", diamond=last)
+        y += height
+    board.height = bottom + 20
+    board.alt = f"{item.label}: " + "; ".join(_effect_words(row) for row in rows) + "."
+    return board
+
+
+def _effect(board: Board, row: Effect, scale: Scale, y: float, style: ArmStyle, *, filled: bool, diamond: bool) -> None:
+    assert row.effect is not None
+    said = _effect_words(row)
+    x, spread = scale(row.effect), "no interval"
+    if row.low is not None and row.high is not None:
+        spread = f"{points(row.low, 1)} to {points(row.high, 1)}"
+        if not diamond:
+            interval(board, scale, row.low, row.high, y, style.colour)
+    if diamond and row.low is not None and row.high is not None:
+        x1, x2 = scale(row.low), scale(row.high)
+        d = f"M{num(x1)} {num(y)}L{num(x)} {num(y - 6)}L{num(x2)} {num(y)}L{num(x)} {num(y + 6)}Z"
+        board.path(d, fill=style.colour, stroke=style.colour, title=said)
+    else:
+        board.mark(x, y, style, filled=filled, title=said)
+    board.text(_VALUES, y + 4, points(row.effect, 1), anchor="end", bold=diamond)
+    board.text(WIDTH, y + 4, spread, anchor="end", fill="muted")
+
+
+def _effect_words(row: Effect) -> str:
+    if row.effect is None:
+        return f"{row.label}: {row.reason}"
+    if row.low is None or row.high is None:
+        return f"{row.label}: {points(row.effect)}, no interval"
+    return f"{row.label}: {points(row.effect)}, 95 % interval {points(row.low)} to {points(row.high)}"
+
+
+# --- average ranks ---------------------------------------------------------------------------------
+
+
+def rank_groups(ranks: Sequence[float], difference: float) -> list[tuple[int, int]]:
+    """Groups of sorted ranks whose ends differ by less than `difference`: (first, last) indices, largest groups only.
+
+    No group lies inside another, and none has a single member. Demšar 2006, JMLR 7:1-30.
+    """
+    groups: list[tuple[int, int]] = []
+    for first in range(len(ranks)):
+        last = max(i for i in range(first, len(ranks)) if ranks[i] - ranks[first] < difference or i == first)
+        if last > first and (not groups or last > groups[-1][1]):
+            groups.append((first, last))
+    return groups
+
+
+def critical_difference(
+    ranked: Sequence[Ranked], *, difference: float | None, datasets: int, note: str = "", arms: Sequence[str] = ()
+) -> Figure:
+    """Average ranks over data sets, best on top; a bar joins arms that differ by less than the critical difference.
+
+    Demšar's diagram turned by 90 degrees, so that long names and many bars do not overlap. `difference` None: no test.
+    """
+    styles = arm_styles([*arms, *(item.arm for item in ranked)])
+    ranked = sorted(ranked, key=lambda item: item.rank)
+    groups = rank_groups([item.rank for item in ranked], difference) if difference is not None else []
+    board = Board()
+    over = "one data set" if datasets == 1 else f"{datasets} data sets"
+    top = board.heading(f"Average ranks over {over}", note)
+    labels_end, bars_end = 116, WIDTH
+    bars_start = bars_end - 9 * len(groups)
+    scale = Scale(1, max(len(ranked), 2), labels_end + 14, bars_start - 44)
+    y = top + 4
+    if difference is not None:
+        said = f"critical difference {difference:.2f}"
+        x2 = scale(min(1 + difference, scale.high))
+        board.polyline(
+            [(scale(1), y + 14), (scale(1), y + 22), (scale(1), y + 18), (x2, y + 18), (x2, y + 14), (x2, y + 22)],
+            "ink",
+        )
+        board.text(scale(1), y + 9, said + (" (longer than the axis)" if 1 + difference > scale.high else ""))
+        y += 28
+    first = y
+    bottom = y + 20 * len(ranked) + 4
+    for value in range(1, len(ranked) + 1, 1 if len(ranked) < 7 else 2 if len(ranked) < 13 else 5):
+        board.line(scale(value), first, scale(value), bottom, "rule")
+        board.text(scale(value), bottom + 14, str(value), anchor="middle", fill="muted")
+    board.text(labels_end, bottom + 14, "rank (1 is best)", anchor="end", fill="muted")
+    for i, item in enumerate(ranked):
+        middle = first + 20 * i + 12
+        board.text(labels_end, middle + 4, wrap(item.label, labels_end, SMALL, 1)[0], anchor="end", title=item.label)
+        board.line(labels_end + 6, middle, scale(item.rank), middle, "rule")
+        said = f"{item.label}: average rank {item.rank:.2f}"
+        board.mark(scale(item.rank), middle, styles[item.arm], filled=item.sampling == "weighted", title=said)
+        board.text(bars_start - 6, middle + 4, f"{item.rank:.2f}", anchor="end")
+    for i, (a, b) in enumerate(groups):
+        x = bars_start + 9 * i + 4
+        said = "not distinguishable: " + ", ".join(item.label for item in ranked[a : b + 1])
+        board.line(x, first + 20 * a + 5, x, first + 20 * b + 19, "ink", width=4, title=said)
+    board.height = bottom + 20
+    ranks = "; ".join(f"{item.label} {item.rank:.2f}" for item in ranked)
+    if difference is None:
+        tail = "No test was made."
+    else:
+        named = [", ".join(item.label for item in ranked[a : b + 1]) for a, b in groups]
+        tail = f"Critical difference {difference:.2f}. Not distinguishable: " + (" | ".join(named) or "no pair") + "."
+    return figure(
+        critical_difference,
+        [board],
+        f"Average ranks over {over}, 1 is best: {ranks}. {tail} {note}".strip(),
+    )
+
+
+# --- variance --------------------------------------------------------------------------------------
+
+_COMPONENTS = (("replicate", "vermilion"), ("image", "blue"), ("residual", "grey"))
+_COMPONENT_WORDS = {"replicate": "between replicates", "image": "between images", "residual": "residual"}
+
+
+def variance_components(rows: Sequence[VarianceRow]) -> Figure:
+    """Shares of the variance of one image's difference: between replicates, between images, and residual."""
+    board = Board()
+    y = board.legend(0, [(_COMPONENT_WORDS[word], board.swatch(colour)) for word, colour in _COMPONENTS])
+    board.text(0, y + 12, "share of the variance, and standard deviation (SD) in points", fill="muted")
+    y += 24
+    listed = []
+    for row in rows:
+        parts = {word: getattr(row, word) for word, _ in _COMPONENTS}
+        for line in wrap(row.label, WIDTH, SMALL, 2):
+            board.text(0, y + 10, line, title=row.label)
+            y += 14
+        if any(value is None for value in parts.values()):
+            board.text(8, y + 12, row.reason, fill="muted", italic=True)
+            listed.append(f"{row.label}: {row.reason}")
+            y += 26
+            continue
+        total = sum(parts.values()) or 1.0
+        x = 0.0
+        for word, colour in _COMPONENTS:
+            share = parts[word] / total
+            spread = f"{percent(share, 1)} %, SD {percent(parts[word] ** 0.5, 1)} points"
+            said = f"{row.label}, {_COMPONENT_WORDS[word]}: {spread}"
+            if share > 0:
+                board.rect(x, y, share * WIDTH - (1 if x + share * WIDTH < WIDTH - 1 else 0), 14, colour, title=said)
+            x += share * WIDTH
+        shares = " · ".join(
+            f"{percent(parts[w] / total, 1)} % (SD {percent(parts[w] ** 0.5, 1)})" for w, _ in _COMPONENTS
+        )
+        board.text(0, y + 27, shares, fill="muted")
+        listed.append(
+            f"{row.label}: "
+            + ", ".join(f"{percent(parts[w] / total, 1)} % {_COMPONENT_WORDS[w]}" for w, _ in _COMPONENTS)
+        )
+        y += 42
+    board.height = y
+    return figure(variance_components, [board], "Shares of variance. " + "; ".join(listed) + ".")
+
+
+# --- the paper -------------------------------------------------------------------------------------
+
+
+def paper_vs_ours(panels: Sequence[PaperPanel], *, metric: str = "Accuracy", arms: Sequence[str] = ()) -> Figure:
+    """The paper's printed value (a cross) beside ours: the replicates' range as a line, their mean as a mark."""
+    styles = arm_styles([*arms, *(row.arm for panel in panels for row in panel.rows)])
+    boards = [_paper_panel(panel, metric, styles) for panel in panels]
+    alt = f"Test {metric} in percent, the paper's value and ours. " + " ".join(board.alt for board in boards)
+    return figure(paper_vs_ours, boards, alt)
+
+
+def _paper_panel(panel: PaperPanel, metric: str, styles: Mapping[str, ArmStyle]) -> Board:
+    board = Board(alt=f"{panel.title}: " + "; ".join(_paper_words(row) for row in panel.rows) + ".")
+    top = board.heading(panel.title) + 2
+    labels_end = 116
+    found = [
+        (v, None, None) for row in panel.rows for v in [*row.ours, *([row.paper] if row.paper is not None else [])]
+    ]
+    scale = Scale(*plot_range(found, least=0.02, ends=(0, 1)), labels_end + 12, 268)
+    rows, y = [], top + 6
+    for row in panel.rows:
+        label = wrap(row.label, labels_end - 2, SMALL, 2)
+        height = 20 if len(label) == 1 else 30
+        rows.append((row, label, y + height / 2))
+        y += height
+    axis(board, scale, top, y + 2)
+    board.text(labels_end, y + 16, metric, anchor="end", fill="muted")
+    board.text(WIDTH - 48, y + 16, "× paper", anchor="end", fill="muted")
+    board.text(WIDTH, y + 16, "ours", anchor="end", fill="muted")
+    for row, label, middle in rows:
+        style, said = styles[row.arm], _paper_words(row)
+        board.lines(labels_end, middle, label, anchor="end", title=row.label)
+        if row.ours:
+            mean = sum(row.ours) / len(row.ours)
+            board.line(scale(min(row.ours)), middle, scale(max(row.ours)), middle, style.colour, width=2)
+            board.mark(scale(mean), middle, style, filled=row.sampling == "weighted", title=said)
+            board.text(WIDTH, middle + 4, percent(mean), anchor="end")
+        else:
+            reason = wrap(row.reason, 46, SMALL, 1)[0]
+            board.text(WIDTH, middle + 4, reason, anchor="end", fill="muted", italic=True, title=said)
+        if row.paper is not None:
+            x = scale(row.paper)
+            for a, b in ((-4, 4), (4, -4)):
+                board.line(x - 4, middle + a, x + 4, middle + b, "ink", width=2, title=said)
+        board.text(WIDTH - 48, middle + 4, "–" if row.paper is None else percent(row.paper), anchor="end")
+    board.height = y + 22
+    return board
+
+
+def _paper_words(row: PaperRow) -> str:
+    paper = "no value in the paper" if row.paper is None else f"paper {percent(row.paper)}"
+    if not row.ours:
+        return f"{row.label}: {paper}, ours {row.reason}"
+    mean = percent(sum(row.ours) / len(row.ours))
+    spread = f"{percent(min(row.ours))} to {percent(max(row.ours))} in {len(row.ours)} replicates"
+    return f"{row.label}: {paper}, ours {mean}" + (f" ({spread})" if len(row.ours) > 1 else " (one replicate)")

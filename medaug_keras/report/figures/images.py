@@ -1,0 +1,134 @@
+"""Pictures of images: montages as PNG, each image enlarged by a whole factor so that pixels stay sharp."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from medaug_keras.report.figures.svg import Figure, count
+
+Images = npt.NDArray[np.uint8]
+
+_INK = (118, 124, 133, 255)  # on a transparent ground: contrast 4 on white, 3.9 on dark pages
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """Real and synthetic images of one class, each (n, H, W, C) uint8; n may be 0."""
+
+    name: str
+    real: Images
+    synthetic: Images
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A real and a synthetic image, (H, W, C) uint8, and a few words about them."""
+
+    real: Images
+    synthetic: Images
+    caption: str = ""
+
+
+def montage(images: Images, *, columns: int = 20, scale: int = 2, what: str) -> Figure:
+    """Figs. 1-8. Images (N, H, W, C) uint8, C 1 or 3, row by row; every pixel is `scale` x `scale` in the picture.
+
+    `what` says in words what the images are, such as "training images of PathMNIST".
+    """
+    images = _checked(images)
+    N, H, W, C = images.shape
+    rows = -(-N // columns)
+    grid = np.zeros((rows * columns, H, W, C), np.uint8)
+    grid[:N] = images
+    opaque = np.repeat(np.arange(rows * columns) < N, H * W).reshape(-1, H, W, 1)
+    pixels = np.concatenate([grid, np.where(opaque, 255, 0).astype(np.uint8)], axis=-1) if len(grid) > N else grid
+    sheet = pixels.reshape(rows, columns, H, W, -1).transpose(0, 2, 1, 3, 4).reshape(rows * H, columns * W, -1)
+    sheet = sheet.repeat(scale, axis=0).repeat(scale, axis=1)
+    alt = f"Montage of {count(N)} {what}, {H} by {W} pixels each, in {rows} rows of {columns}."
+    return _picture(montage, Image.fromarray(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet), alt, 1)
+
+
+def class_montage(rows: Sequence[ClassRow], *, columns: int = 5, what: str) -> Figure:
+    """Fig. 28. A row for each class: its name, then up to `columns` real images left, as many synthetic ones right."""
+    H, W = next((row.real if len(row.real) else row.synthetic).shape[1:3] for row in rows)
+    half, middle, line, factor = columns * (3 * W + 3) - 3, 60, 57, 3
+    sheet = _Sheet(2 * half + middle, 60 + len(rows) * (line + factor * H + 15) - 15, 39)
+    sheet.text(0, 0, "real")
+    sheet.text(half + middle, 0, "synthetic")
+    y = 60
+    for row in rows:
+        sheet.text(0, y, row.name, room=2 * half + middle)
+        y += line
+        for left, images in ((0, row.real), (half + middle, row.synthetic)):
+            for i, image in enumerate(_checked(images)[:columns]):
+                sheet.image(left + i * (factor * W + 3), y, image, factor)
+            if not len(images):
+                sheet.text(left, y + 20, "none")
+        y += factor * H + 15
+    listed = ", ".join(
+        f"{row.name} ({min(len(row.real), columns)} real, {min(len(row.synthetic), columns)} synthetic)" for row in rows
+    )
+    alt = f"{what}: real images left, synthetic right, a row for each class: {listed}."
+    return _picture(class_montage, sheet.picture, alt, 0.5)
+
+
+def pairs(pairs: Sequence[Pair], *, what: str) -> Figure:
+    """The closest pairs, four in a row: real image left, synthetic right, a caption below."""
+    H, W = pairs[0].real.shape[:2]
+    factor, columns = 4, min(4, len(pairs))
+    width, height = 2 * factor * W + 4, factor * H + 60
+    sheet = _Sheet(columns * (width + 40) - 40, -(-len(pairs) // columns) * height, 33)
+    for i, pair in enumerate(pairs):
+        x, y = (i % columns) * (width + 40), (i // columns) * height
+        for left, image in ((x, pair.real), (x + factor * W + 4, pair.synthetic)):
+            sheet.image(left, y, _checked(image[None])[0], factor)
+        sheet.text(x, y + factor * H + 4, pair.caption, room=width + 36)
+    said = "; ".join(pair.caption for pair in pairs if pair.caption)
+    alt = f"{what}: {len(pairs)} pairs, real left, synthetic right. {said}".strip()
+    return _picture(_PAIRS, sheet.picture, alt, 0.5)
+
+
+_PAIRS: Callable[..., Figure] = pairs  # the function, where its argument has the same name
+
+
+class _Sheet:
+    """A transparent picture of `width` x `height` pixels to put images and text on.
+
+    It is made for three picture pixels a CSS pixel on a phone, where 1,080 picture pixels span the screen.
+    """
+
+    def __init__(self, width: int, height: int, font_size: int) -> None:
+        self.picture = Image.new("RGBA", (width, height))
+        self.draw = ImageDraw.Draw(self.picture)
+        self.font: Any = ImageFont.load_default(font_size)  # Pillow's own, so the same everywhere
+
+    def image(self, x: int, y: int, image: Images, factor: int) -> None:
+        """One image (H, W, C), every pixel `factor` x `factor`."""
+        large = image.repeat(factor, axis=0).repeat(factor, axis=1)
+        self.picture.paste(Image.fromarray(large.squeeze(-1) if large.shape[-1] == 1 else large), (x, y))
+
+    def text(self, x: int, y: int, text: str, *, room: int | None = None) -> None:
+        """A line of text with its top at y; what does not fit into `room` ends with three dots."""
+        whole = text
+        while room is not None and whole and self.draw.textlength(text, font=self.font) > room:
+            whole = whole[:-1]
+            text = whole.rstrip() + "..."
+        self.draw.text((x, y), text, fill=_INK, font=self.font)
+
+
+def _checked(images: Images) -> Images:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise ValueError(f"images are (N, H, W, 1 or 3) uint8, got {images.shape} {images.dtype}")
+    return images
+
+
+def _picture(made_by: Callable[..., Figure], picture: Image.Image, alt: str, shown: float) -> Figure:
+    """`shown`: CSS pixels for one picture pixel where there is room."""
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=9)
+    size = (round(picture.width * shown), round(picture.height * shown))
+    return Figure(None, file.getvalue(), alt, f"medaug_keras.report.figures.{made_by.__name__}", size=size)

@@ -1,0 +1,576 @@
+"""A study's results → the files of its pages. Templates lay out what is gathered here."""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from medaug_keras.plan import task_id
+from medaug_keras.spec import dump
+from medaug_keras.store import Record
+
+from . import figures, format, paper, tables
+from .export import json_text, records_csv, table_csv, table_json, table_latex
+from .figures import Figure
+from .results import METRICS, Group, Results, Run, printed, printed_value, read_json
+from .tables import Table
+
+PAGES = {
+    "index": "Findings",
+    "data-sets": "Data sets",
+    "models": "Models",
+    "generators": "Generators",
+    "results": "Results",
+    "best-models": "Best models",
+    "against-the-paper": "Against the paper",
+    "runs": "Runs",
+    "cite": "How to cite",
+    "paper-index": "Index of the paper",
+}
+"""Name of a page → its title, in the order of the study's navigation."""
+
+SOURCES = {
+    "simulated": "simulated images, made from a seed; they show no patient",
+    "unverified copy": "unverified copy: the MD5 of the file is not the official one",
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure on a page: its address there, its words, and its file."""
+
+    name: str
+    figure: Figure
+    caption: str
+    number: str = ""
+    """What the paper calls it, for example Fig. 29."""
+    file: str = ""
+    """From the page; empty where the figure is on the page only."""
+
+
+class Pages:
+    """All files of a study's report, as bytes by path from the study's folder."""
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+        self.paper: Mapping[str, Any] | None = printed() if results.study.paper else None
+        self.files: dict[str, bytes] = {}
+        self.templates = environment_of_templates()
+        self.pages = {n: t for n, t in PAGES.items() if n != "against-the-paper" or self.paper}
+
+    def all(self) -> dict[str, bytes]:
+        """Make every page and every file that it links to."""
+        for name, make in {
+            "index": self._findings,
+            "data-sets": self._data_sets,
+            "models": self._models,
+            "generators": self._generators,
+            "results": self._results,
+            "best-models": self._best_models,
+            "against-the-paper": self._against_the_paper,
+            "runs": self._runs,
+            "cite": self._cite,
+            "paper-index": self._paper_index,
+        }.items():
+            if name in self.pages:
+                self._page(name, self.pages[name], make())
+        for run in self.results.runs:
+            self._page(f"runs/{run.name}", f"Run {run.name}", self._run(run), template="run", root="../", current="runs")
+        records = tables.run_records(self.results)
+        self._file("data/runs.csv", records_csv(tables.RUNS_CSV, records))
+        self._file("data/runs.json", json_text(records))
+        self._file("data/study.yaml", yaml.safe_dump(dump(self.results.study), sort_keys=False, allow_unicode=True))
+        self._file("data/study.json", json_text(self._summary()))
+        return self.files
+
+    # --- writing ---
+
+    def _file(self, path: str, content: str | bytes) -> None:
+        self.files[path] = content.encode() if isinstance(content, str) else content
+
+    def _page(
+        self,
+        name: str,
+        title: str,
+        content: Mapping[str, Any],
+        *,
+        template: str = "",
+        root: str = "",
+        current: str = "",
+    ) -> None:
+        shared = {
+            "study": self.results.study,
+            "results": self.results,
+            "title": title,
+            "root": root,
+            "current": current or name,
+            "pages": self.pages,
+            "marks": self._marks(content.get("datasets", self.results.datasets)),
+            "paper": self.paper is not None,
+        }
+        text = self.templates.get_template(f"{template or name}.md.j2").render({**shared, **content})
+        self._file(f"{name}.md", text)
+
+    def _table(self, table: Table) -> Table:
+        self._file(f"data/{table.name}.csv", table_csv(table))
+        self._file(f"data/{table.name}.json", table_json(table))
+        self._file(f"data/{table.name}.tex", table_latex(table))
+        return table
+
+    def _figure(self, name: str, figure: Figure, caption: str, number: str = "", file: str = "") -> Shown:
+        """A figure with its file; `file` names it where the address (fig-29) says too little."""
+        path = f"figures/{file or name}.{'png' if figure.png else 'svg'}"
+        content = figure.png or figure.svg
+        if content is not None:
+            self._file(path, content)
+        return Shown(name, figure, caption, number, path)
+
+    def _marks(self, datasets: Sequence[str]) -> list[tuple[str, str]]:
+        """(data set, what a reader must know of it)."""
+        return [(self.results.title(d), SOURCES[mark]) for d in datasets for mark in self.results.marks(d)]
+
+    # --- the pages ---
+
+    def _findings(self) -> dict[str, Any]:
+        results = self.results
+        metric = results.study.primary
+        panels = [
+            figures.ArmsPanel(results.title(d), [self._cell(g) for (name, *_), g in results.groups.items() if name == d])
+            for d in results.datasets
+        ]
+        dots = figures.arms_by_dataset(panels, metric=METRICS[metric], arms=results.arms)
+        return {
+            "answer": answer(results),
+            "dots": self._figure(
+                "arms",
+                dots,
+                f"Test {METRICS[metric].lower() if metric != 'auc' else 'AUC'} of every arm: mean over replicates "
+                "with its 95 % interval (Student's t; training runs vary, the test images stay). The line is the baseline.",
+            ),
+            "progress": figures.progress(results.states, what="tasks"),
+            "troubles": self._troubles(),
+            "circumstances": circumstances(results),
+        }
+
+    def _cell(self, group: Group) -> figures.Cell:
+        found = group.estimate(self.results.epoch, "test", self.results.study.primary)
+        half = found.half_width
+        return figures.Cell(
+            group.arm,
+            group.sampling,
+            self.results.variant(group.arm, group.sampling),
+            mean=found.mean,
+            low=None if found.mean is None or half is None else found.mean - half,
+            high=None if found.mean is None or half is None else found.mean + half,
+            n=found.n,
+            reason=group.reason or "not defined",
+            baseline=(group.arm, group.sampling) == self.results.reference,
+        )
+
+    def _troubles(self) -> list[dict[str, str]]:
+        """Tasks that failed or cannot be read, with what is known of why."""
+        found = []
+        for task, outcome in self.results.outcomes.items():
+            if outcome.state in ("failed", "damaged"):
+                details = outcome.failure.details if outcome.failure else ""
+                title = self.results.plan.tasks[task].title
+                found.append(
+                    {"title": title, "state": outcome.state, "reason": outcome.reason, "details": _last_lines(details)}
+                )
+        return found
+
+    def _data_sets(self) -> dict[str, Any]:
+        results = self.results
+        shown = []
+        for name in results.datasets:
+            outcome = results.data(name)
+            entry: dict[str, Any] = {
+                "name": name,
+                "title": results.title(name),
+                "reason": outcome.reason,
+                "marks": results.marks(name),
+                "record": outcome.record,
+                "figures": [],
+                "missing": [
+                    (f"fig-{number}", f"Fig. {number}", content)
+                    for number, content in (
+                        (paper.montage_figure(name), "montage of training images"),
+                        (paper.distribution_figure(name), "class distribution"),
+                    )
+                    if number
+                ],
+            }
+            if outcome.record is not None:
+                entry["figures"] = self._data_figures(name, outcome.record)
+            shown.append(entry)
+        return {"sizes": self._table(tables.dataset_sizes(results, self.paper)), "sections": shown}
+
+    def _data_figures(self, name: str, record: Record) -> list[Shown]:
+        results, title = self.results, self.results.title(name)
+        with np.load(record.folder / "examples.npz", allow_pickle=False) as examples:
+            images = examples["montage"]
+        montage, distribution = paper.montage_figure(name), paper.distribution_figure(name)
+        made = figures.montage(images, columns=20, what=f"training images of {title}")
+        counts = {split: record.values["splits"][split]["per_class"] for split in tables.SPLITS}
+        bars = figures.class_distribution(results.classes(name), counts)
+        return [
+            self._figure(
+                f"fig-{montage}" if montage else f"montage-{name}",
+                made,
+                f"{len(images)} training images of {title}, drawn at random.",
+                f"Fig. {montage}" if montage else "",
+                f"montage-{name}",
+            ),
+            self._figure(
+                f"fig-{distribution}" if distribution else f"classes-{name}",
+                bars,
+                f"Images of {title} by class.",
+                f"Fig. {distribution}" if distribution else "",
+                f"classes-{name}",
+            ),
+        ]
+
+    def _models(self) -> dict[str, Any]:
+        results = self.results
+        return {"classifier": self._layers_of_classifier(), "epoch": results.epoch, "networks": []}
+
+    def _layers_of_classifier(self) -> dict[str, Any] | None:
+        done = [run for run in self.results.runs if run.done]
+        if not done:
+            return None
+        run = next((run for run in done if run.dataset == "pathmnist"), done[0])
+        network = read_json(run.record, "layers.json")[0]
+        return {
+            "dataset": self.results.title(run.dataset),
+            "table": self._table(self._layer_table(network, "layers-classifier", 9)),
+            "diagram": self._diagram(network, "fig-9", "Fig. 9", "Classifier"),
+            "total": network["trainable"],
+            "printed": paper.PRINTED_TOTALS[9],
+        }
+
+    def _diagram(self, network: Mapping[str, Any], name: str, number: str, title: str) -> Shown:
+        layers = [figures.Layer(**layer) for layer in network["layers"]]
+        drawn = figures.network_diagram(layers, title=title)
+        return self._figure(name, drawn, f"Layers of the {title.lower()} as the live model has them.", number)
+
+    def _layer_table(self, network: Mapping[str, Any], name: str, number: int) -> Table:
+        """Figs. 9, 19, 20, 22, 23, 25 and 26. The layers of a network from the live model, printed counts beside."""
+        layers = network["layers"]
+        said = paper.beside(number, [layer["parameters"] for layer in layers])
+        rows = tuple(
+            tables.Row(
+                (
+                    tables.Entry(layer["name"]),
+                    tables.Entry(layer["type"]),
+                    tables.Entry(" × ".join(str(size) for size in layer["output_shape"])),
+                    tables.Entry(layer["parameters"], paper=printed),
+                )
+            )
+            for layer, printed in zip(layers, said, strict=True)
+        )
+        columns = (
+            tables.Column("name", "Layer"),
+            tables.Column("type", "Type"),
+            tables.Column("output_shape", "Output (height × width × channels)"),
+            tables.Column("parameters", "Trainable parameters", "count", "", ("paper",)),
+        )
+        return Table(name, f"Layers of the {network['network']}.", columns, rows, "pages.Pages._layer_table")
+
+    def _generators(self) -> dict[str, Any]:
+        return {}
+
+    def _results(self) -> dict[str, Any]:
+        made = [
+            tables.geometric(self.results, self.paper),
+            tables.generative(self.results, self.paper),
+            tables.generative_weighted(self.results, self.paper),
+            tables.best_models(self.results, self.paper),
+        ]
+        titles = ("Without added images", "With added images, shuffled", "With added images, weighted", "Best models")
+        return {
+            "sections": [(self._table(table), title) for table, title in zip(made, titles, strict=True)],
+            "all_arms": self._table(tables.all_arms(self.results)),
+        }
+
+    def _best_models(self) -> dict[str, Any]:
+        results = self.results
+        shown = []
+        for name in results.datasets:
+            group = results.best.get(name)
+            numbers = (paper.confusion_figure(name), paper.curves_figure(name))
+            entry: dict[str, Any] = {
+                "name": name,
+                "title": results.title(name),
+                "reason": "" if group else "no run of this data set is done yet",
+                "missing": [f"fig-{number}" for number in numbers if number],
+                "figures": [],
+            }
+            if group is not None:
+                run = _typical(group, results)
+                label = results.variant(group.arm, group.sampling)
+                entry |= {
+                    "label": label,
+                    "page": group.page,
+                    "run": run,
+                    "others": len(group.done) - 1,
+                    "figures": self._best_figures(name, label, run, numbers),
+                }
+            shown.append(entry)
+        return {"sections": shown}
+
+    def _best_figures(
+        self, name: str, label: str, run: Run, numbers: tuple[int | None, int | None]
+    ) -> list[Shown]:
+        results, title = self.results, self.results.title(name)
+        confusion, curves = numbers
+        matrix = run.record.values[results.epoch]["test"]["confusion"]
+        return [
+            self._figure(
+                f"fig-{confusion}" if confusion else f"confusion-{name}",
+                figures.confusion_matrix(matrix, results.classes(name)),
+                f"Confusion matrix on the test images of {title}: {label}, replicate {run.replicate}.",
+                f"Fig. {confusion}" if confusion else "",
+                f"confusion-{name}",
+            ),
+            self._figure(
+                f"fig-{curves}" if curves else f"curves-{name}",
+                figures.learning_curves(
+                    read_json(run.record, "history.json"), best_epoch=run.record.values["best_epoch"]
+                ),
+                f"Accuracy and AUC per epoch on {title}: {label}, replicate {run.replicate}.",
+                f"Fig. {curves}" if curves else "",
+                f"curves-{name}",
+            ),
+        ]
+
+    def _against_the_paper(self) -> dict[str, Any]:
+        assert self.paper is not None
+        results, metric = self.results, self.results.study.primary
+        table = self._table(tables.against_the_paper(results, self.paper))
+        panels = [figures.PaperPanel(results.title(d), self._paper_rows(d)) for d in results.datasets if d in paper.DATASETS]
+        known = set(results.datasets)
+        notes = [
+            entry
+            for entry in paper.INCONSISTENCIES
+            if not entry.datasets or known & set(entry.datasets)
+        ]
+        within = [row.entries[-1].value for row in table.rows]
+        return {
+            "table": table,
+            "figure": self._figure(
+                "paper-and-ours",
+                figures.paper_vs_ours(panels, metric=METRICS[metric], arms=results.arms),
+                f"Test {METRICS[metric].lower() if metric != 'auc' else 'AUC'}: every replicate of ours, and the printed value.",
+            )
+            if panels
+            else None,
+            "inside": within.count("yes"),
+            "compared": within.count("yes") + within.count("no"),
+            "cells": len(within),
+            "notes": notes,
+        }
+
+    def _paper_rows(self, dataset: str) -> list[figures.PaperRow]:
+        results, metric = self.results, self.results.study.primary
+        rows = []
+        for (name, arm, sampling), group in results.groups.items():
+            if name == dataset and self.paper is not None:
+                said = printed_value(self.paper, dataset, arm, sampling, metric)
+                ours = group.values(results.epoch, "test", metric)
+                label = results.variant(arm, sampling)
+                rows.append(figures.PaperRow(arm, sampling, label, said, ours, group.reason or "not defined"))
+        return rows
+
+    def _runs(self) -> dict[str, Any]:
+        return {"table": self._table(tables.runs(self.results))}
+
+    def _run(self, run: Run) -> dict[str, Any]:
+        results = self.results
+        task = results.plan.tasks[run.task]
+        command = (
+            f"python -m medaug_keras STUDY.yaml --only dataset={run.dataset} --only arm={run.arm} "
+            f"--only sampling={run.sampling} --only replicate={run.replicate}"
+        )
+        content: dict[str, Any] = {
+            "datasets": [run.dataset],
+            "run": run,
+            "dataset_title": results.title(run.dataset),
+            "label": results.variant(run.arm, run.sampling),
+            "state": tables.STATES[run.outcome.state],
+            "task": task,
+            "needs": [(word, results.plan.tasks[need].title, need) for word, need in task.needs.items()],
+            "settings": yaml.safe_dump(dict(task.params), sort_keys=False),
+            "command": command,
+            "neighbours": [r for r in results.groups[run.dataset, run.arm, run.sampling].runs if r is not run],
+            "details": _last_lines(run.outcome.failure.details) if run.outcome.failure else "",
+            "figures": [],
+            "scores": [],
+            "files": [],
+            "environment": [],
+        }
+        if run.done:
+            record = run.record
+            matrix = record.values[results.epoch]["test"]["confusion"]
+            curves = figures.learning_curves(read_json(record, "history.json"), best_epoch=record.values["best_epoch"])
+            content |= {
+                "figures": [
+                    Shown("curves", curves, "Accuracy and AUC per epoch; the marked epoch is the kept one."),
+                    Shown("confusion", figures.confusion_matrix(matrix, results.classes(run.dataset)), "Test images."),
+                ],
+                "scores": _scores(record),
+                "files": sorted(record.run.get("files", {}).items()),
+                "environment": environment(record),
+            }
+        return content
+
+    def _cite(self) -> dict[str, Any]:
+        return {}
+
+    def _paper_index(self) -> dict[str, Any]:
+        the_tables, the_figures = paper.index(self.results)
+        return {"the_tables": the_tables, "the_figures": the_figures}
+
+    def _summary(self) -> dict[str, Any]:
+        """What the page of all studies says about this one."""
+        study = self.results.study
+        return {
+            "name": study.name,
+            "title": format.plain(study.title),
+            "question": format.plain(study.question),
+            "datasets": [format.plain(self.results.title(name)) for name in self.results.datasets],
+            "simulated": any("simulated" in self.results.marks(name) for name in self.results.datasets),
+            "states": dict(self.results.states),
+            "runs": len(self.results.runs),
+        }
+
+
+def environment_of_templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("medaug_keras.report"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters |= {
+        "md": format.markdown,
+        "text": format.html,
+        "yaml": format.yaml_text,
+        "count": format.count,
+        "percent": format.percent,
+        "points": format.points,
+        "seconds": format.seconds,
+        "bytes": format.bytes_,
+        "together": format.together,
+        "raw": Markup,
+        "plain": format.plain,
+        "attribute": table_attribute,
+    }
+    templates.globals |= {"shown": format.shown, "plural": format.plural, "DASH": format.DASH}
+    return templates
+
+
+def table_attribute(value: Any) -> str:
+    """A value as the page's script sorts by it: numbers unrounded."""
+    return "" if value is None else repr(value) if isinstance(value, int | float) else format.plain(value)
+
+
+def answer(results: Results) -> list[str]:
+    """The study's answer in at most two sentences, from the records and never saying more than they do."""
+    metric = METRICS[results.study.primary].lower() if results.study.primary != "auc" else "AUC"
+    done = [run for run in results.runs if run.done]
+    if not done:
+        return ["No run is done yet, so there is no answer."]
+    sentences = []
+    for dataset, group in results.best.items():
+        base = results.baseline(dataset)
+        ours = group.estimate(results.epoch, "test", results.study.primary)
+        if ours.mean is None or base is None:
+            continue
+        said = f"{results.title(dataset)}: {results.variant(group.arm, group.sampling)} has a test {metric} of {format.percent(ours.mean)} %"
+        sentences.append(said)
+    return sentences
+
+
+def _typical(group: Group, results: Results) -> Run:
+    """The done run whose test metric is nearest to the group's mean, the first on ties: neither best nor worst."""
+    metric = results.study.primary
+    mean = group.estimate(results.epoch, "test", metric).mean or 0.0
+    return min(group.done, key=lambda run: abs((run.metric(results.epoch, "test", metric) or 0.0) - mean))
+
+
+def _scores(record: Record) -> list[tuple[str, list[tuple[str, float | None]]]]:
+    """Rows of a run's table of metrics: (what, [(column, value)])."""
+    found = []
+    for epoch, title in (("best", "best validation accuracy"), ("last", "last epoch")):
+        for split in ("test", "validation"):
+            values = record.values[epoch][split]
+            found.append((f"{split}, {title}", [(METRICS[m], values[m]) for m in METRICS]))
+    return found
+
+
+def environment(record: Record) -> list[tuple[str, str]]:
+    """When, where and with what a task was made, as the engine noted it."""
+    run = record.run
+    found = []
+    if "started" in run:
+        found.append(("Started", moment(run["started"])))
+    if "seconds" in run:
+        found.append(("Took", format.seconds(run["seconds"])))
+    for key, title in (("device", "Device"), ("processor", "Processor"), ("threads", "Threads"), ("system", "System")):
+        if run.get(key):
+            found.append((title, str(run[key])))
+    found.append(("Host", str(run.get("host", ""))))
+    versions = {"Python": run.get("python", ""), **run.get("packages", {})}
+    found.append(("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
+    return found
+
+
+def moment(seconds: float) -> str:
+    """Seconds since 1970 → 2026-11-22 20:51 UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def circumstances(results: Results) -> list[tuple[str, str]]:
+    """What ran, on what, when and with which versions: over all finished tasks of the study."""
+    records = [outcome.record for outcome in results.outcomes.values() if outcome.record is not None]
+    study = results.study
+    found = [
+        ("Data sets", format.together(results.title(name) for name in results.datasets)),
+        ("Arms", format.together(results.label(arm) for arm in results.arms)),
+        ("Replicates", format.count(results.replicates)),
+        (
+            "Epoch shown",
+            "the last" if results.epoch == "last" else "the one with the best validation accuracy (first on ties)",
+        ),
+        ("Compared with", results.variant(*results.reference) if results.reference[0] in study.arms else "–"),
+    ]
+    if not records:
+        return found
+    started = [r.run["started"] for r in records if "started" in r.run]
+    ended = [r.run["started"] + r.run.get("seconds", 0) for r in records if "started" in r.run]
+    if started:
+        found.append(("Run", f"{moment(min(started))} to {moment(max(ended))}"))
+    total = sum(r.run.get("seconds", 0) for r in records)
+    found.append(("Time in tasks", format.seconds(total)))
+    for key, title in (("device", "Device"), ("processor", "Processor")):
+        words = sorted({str(r.run[key]) for r in records if r.run.get(key)})
+        if words:
+            found.append((title, "; ".join(words)))
+    versions: dict[str, set[str]] = {}
+    for record in records:
+        for name, version in {"Python": record.run.get("python", ""), **record.run.get("packages", {})}.items():
+            versions.setdefault(name, set()).add(version)
+    found.append(("Versions", ", ".join(f"{name} {' and '.join(sorted(v))}" for name, v in versions.items())))
+    return found
+
+
+def _last_lines(text: str, lines: int = 12) -> str:
+    return "\n".join(text.rstrip().splitlines()[-lines:])

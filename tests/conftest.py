@@ -1,0 +1,21 @@
+"""One thread in every test process, and where the real images are."""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["KERAS_BACKEND"] = "torch"
+
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def medmnist_root() -> Path:
+    """The folder of real MedMNIST files: $MEDMNIST_ROOT, or shared/medmnist beside the project."""
+    root = Path(os.environ.get("MEDMNIST_ROOT", PROJECT.parent / "shared" / "medmnist"))
+    if not (root / "breastmnist.npz").exists():
+        pytest.skip(f"no breastmnist.npz in {root}; set MEDMNIST_ROOT to the folder that has it")
+    return root

@@ -1,0 +1,292 @@
+"""A results folder full of made-up records, written through the real plan and store. Nothing here was measured."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medaug_keras.plan import Plan, Source, Task, plan
+from medaug_keras.spec import Study
+from medaug_keras.store import Failure, Store
+
+SIZES = {  # training, validation and test images, classes, channels
+    "pathmnist": (89996, 10004, 7180, 9, 3),
+    "dermamnist": (7007, 1003, 2005, 7, 3),
+    "octmnist": (97477, 10832, 1000, 4, 1),
+    "pneumoniamnist": (4708, 524, 624, 2, 1),
+    "breastmnist": (546, 78, 156, 2, 1),
+    "organamnist": (34561, 6491, 17778, 11, 1),
+    "organcmnist": (12975, 2392, 8216, 11, 1),
+    "organsmnist": (13932, 2452, 8827, 11, 1),
+    "phantom-ultrasound": (546, 78, 156, 2, 1),
+    "phantom-histology": (600, 100, 200, 4, 3),
+}
+NAMES = ["malignant", "normal, benign", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "x", "y"]
+ARMS: dict[str, Any] = {
+    "baseline": {},
+    "gda": {"augment": [{"layer": "horizontal_flip"}]},
+    "cvae": {"add": {"generator": "cvae"}},
+    "jvae": {"interleave": {"generator": "jvae"}},
+    "cgan": {"add": {"generator": "cgan"}},
+    "duplicate": {"duplicate": {}},
+}
+GENERATORS = {"cvae": {"kind": "cvae"}, "jvae": {"kind": "joint_vae"}, "cgan": {"kind": "cgan"}}
+EFFECTS = {"baseline": 0.0, "gda": -0.02, "cvae": 0.012, "jvae": -0.01, "cgan": 0.02, "duplicate": 0.003}
+RUN = {
+    "started": 1_700_000_000.0,
+    "seconds": 12.5,
+    "host": "fake-host",
+    "system": "Linux-fake",
+    "processor": "Fake CPU",
+    "device": "CPU",
+    "threads": 1,
+    "python": "3.11.0",
+    "packages": {"medaug-keras": "0.1.0", "keras": "3.15.0", "torch": "2.13.0", "numpy": "2.4.0"},
+}
+
+
+def fake_study(
+    *,
+    datasets: tuple[str, ...] = ("breastmnist", "phantom-histology"),
+    arms: Mapping[str, Any] | None = None,
+    replicates: int = 3,
+    **more: Any,
+) -> Study:
+    """A study of the given data sets with the paper's arms, or others."""
+    arms = {name: ARMS[name] for name in ("baseline", "gda", "cvae", "jvae", "cgan")} if arms is None else dict(arms)
+    used = {(a.get("add") or a.get("interleave") or {}).get("generator") for a in arms.values()}
+    content = {
+        "name": "fake",
+        "title": "Made-up records",
+        "question": "Does this page show what its records say?",
+        "replicates": replicates,
+        "datasets": {name: {"kind": "phantom" if name.startswith("phantom") else "medmnist"} for name in datasets},
+        "generators": {name: spec for name, spec in GENERATORS.items() if name in used},
+        "arms": arms,
+        **more,
+    }
+    return Study.model_validate_json(json.dumps(content))
+
+
+def fake_plan(study: Study) -> Plan:
+    """The study's plan, with the true numbers of images of each data set (any other has BreastMNIST's)."""
+    sources = {}
+    for name in study.datasets:
+        train, validation, test, *_ = SIZES.get(name, SIZES["breastmnist"])
+        sources[name] = Source(
+            fingerprint=f"{abs(hash_text(name)):032x}", train=train, validation=validation, test=test
+        )
+    return plan(study, sources)
+
+
+def hash_text(text: str) -> int:
+    """The same number for the same text in every process, unlike hash()."""
+    return int.from_bytes(text.encode().ljust(4, b"."), "big") % 2**31
+
+
+def fake_results(
+    study: Study,
+    root: Path,
+    *,
+    leave_out: Callable[[Task], bool] = lambda task: False,
+    fails: Callable[[Task], bool] = lambda task: False,
+    score: Callable[[str, str, str, int], float] | None = None,
+    small: bool = True,
+) -> tuple[Plan, Store]:
+    """Records for every task of the study but those left out, those that fail, and what needs them.
+
+    `score(dataset, arm, sampling, replicate)` gives the share of the test images to get right. `small` keeps the
+    arrays of images per split below 400, whatever the data set's size.
+    """
+    whole, store = fake_plan(study), Store(root)
+    root.mkdir(parents=True, exist_ok=True)
+    cells = {cell.task: cell for cell in whole.cells}
+    names = {m.task: m.name for m in (*whole.generators, *whole.synthesis, *whole.quality)}
+    gone: set[str] = set()
+    for task in whole.tasks.values():
+        if leave_out(task) or any(need in gone for need in task.needs.values()):
+            gone.add(task.id)
+            continue
+        if fails(task):
+            gone.add(task.id)
+            details = 'Traceback (most recent call last):\n  File "x.py", line 1\nValueError: a made-up failure\n'
+            store.fail(task, Failure(task.kind, task.key, "ValueError: a made-up failure <b>&", details, RUN))
+            continue
+        with store.claim(task.id) as out:
+            assert out is not None
+            make = {"data": _data, "generator": _generator, "synthesis": _synthesis, "quality": _quality}.get(task.kind)
+            rng = np.random.default_rng(int(task.key[:12], 16))
+            if make is not None:
+                values = make(study, task, names.get(task.id, ""), out, rng)
+            else:
+                cell = cells[task.id]
+                values = _classifier(cell, task, out, rng, score or _score, small)
+            store.commit(task, out, values, RUN)
+    return whole, store
+
+
+def _score(dataset: str, arm: str, sampling: str, replicate: int) -> float:
+    noise = np.random.default_rng([hash_text(dataset + arm + sampling) % 10_000, replicate]).normal(0, 0.01)
+    return float(np.clip(0.82 + EFFECTS.get(arm, 0.0) + (0.01 if sampling == "weighted" else 0) + noise, 0, 1))
+
+
+def _shape(dataset: str) -> tuple[int, int, int, int, int]:
+    return SIZES.get(dataset, SIZES["breastmnist"])
+
+
+def _shares(n: int, classes: int) -> list[int]:
+    weights = np.arange(1, classes + 1) / np.arange(1, classes + 1).sum()
+    counts = np.floor(n * weights).astype(int)
+    counts[-1] += n - counts.sum()
+    return [int(c) for c in counts]
+
+
+def _data(study: Study, task: Task, name: str, out: Path, rng: np.random.Generator) -> dict[str, Any]:
+    *sizes, classes, channels = _shape(task.dataset)
+    images = rng.integers(0, 256, (200, 28, 28, channels), dtype=np.uint8)
+    images = (images // 4 + np.linspace(0, 180, 28, dtype=np.uint8)[:, None, None]).astype(np.uint8)
+    np.savez(
+        out / "examples.npz",
+        montage=images,
+        montage_labels=rng.integers(0, classes, 200),
+        by_class=np.stack([images[:10]] * classes),
+        by_class_count=np.full(classes, 10),
+    )
+    simulated = task.dataset.startswith("phantom")
+    own = getattr(study.datasets[task.dataset], "classes", None)
+    return {
+        "name": task.dataset,
+        "source": "simulated" if simulated else "unverified copy" if task.dataset == "breastmnist" else "official",
+        "md5": "0" * 32,
+        "official_md5": None if simulated else "1" * 32,
+        "image_shape": [28, 28, channels],
+        "classes": list(own or NAMES[:classes]),
+        "task": "binary-class" if classes == 2 else "multi-class",
+        "splits": {
+            split: {"images": n, "per_class": _shares(n, classes)}
+            for split, n in zip(("train", "validation", "test"), sizes, strict=True)
+        },
+        "licence": "CC BY 4.0",
+        "homepage": "https://medmnist.com",
+        "citation": "yang2023medmnist",
+    }
+
+
+LOSSES = {
+    "cvae": ("loss", "reconstruction", "kl", "val_loss"),
+    "joint_vae": ("loss", "reconstruction", "kl", "val_loss"),
+    "cgan": ("generator_loss", "discriminator_loss"),
+}
+NETWORKS = {"cvae": ("encoder", "decoder"), "joint_vae": ("encoder", "decoder"), "cgan": ("generator", "discriminator")}
+
+
+def _layers(network: str) -> dict[str, Any]:
+    rows = [
+        {"name": "images", "type": "InputLayer", "output_shape": [28, 28, 1], "parameters": 0},
+        {"name": "conv_1", "type": "Conv2D", "output_shape": [14, 14, 32], "parameters": 896},
+        {"name": "norm_1", "type": "BatchNormalization", "output_shape": [14, 14, 32], "parameters": 64},
+        {"name": "logits", "type": "Dense", "output_shape": [2], "parameters": 1161},
+    ]
+    return {"network": network, "layers": rows, "trainable": 2121}
+
+
+def _write(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _generator(study: Study, task: Task, name: str, out: Path, rng: np.random.Generator) -> dict[str, Any]:
+    kind = task.params["settings"]["kind"]
+    history = {loss: [float(x) for x in 40 * np.exp(-np.arange(25) / 8) + rng.random(25)] for loss in LOSSES[kind]}
+    _write(out / "history.json", history)
+    _write(out / "layers.json", [_layers(network) for network in NETWORKS[kind]])
+    (out / "sampler.keras").write_bytes(b"not a model")
+    return {
+        "epochs": 25,
+        "best_epoch": 20,
+        "losses": {loss: values[19] for loss, values in history.items()},
+        "parameters": {network: 2121 for network in NETWORKS[kind]},
+    }
+
+
+def _synthesis(study: Study, task: Task, name: str, out: Path, rng: np.random.Generator) -> dict[str, Any]:
+    *_, classes, channels = _shape(task.dataset)
+    labels = np.repeat(np.arange(classes), 10)
+    np.savez(
+        out / "synthetic.npz",
+        images=rng.integers(60, 200, (len(labels), 28, 28, channels), dtype=np.uint8),
+        labels=labels,
+    )
+    return {"images": task.images, "per_class": _shares(task.images, classes), "pixel_std": 0.4, "real_pixel_std": 0.41}
+
+
+def _quality(study: Study, task: Task, name: str, out: Path, rng: np.random.Generator) -> dict[str, Any]:
+    return {}
+
+
+def _probabilities(labels: np.ndarray, right: float, classes: int, rng: np.random.Generator) -> np.ndarray:
+    """Probabilities of which the share `right`, rounded to whole images, is largest at the label."""
+    n = len(labels)
+    hit = np.arange(n) < round(right * n)
+    guess = np.where(rng.permutation(hit), labels, (labels + rng.integers(1, classes, n)) % classes)
+    scores = rng.random((n, classes)) * 0.5
+    scores[np.arange(n), guess] += 0.6
+    return (scores / scores.sum(1, keepdims=True)).astype(np.float32)
+
+
+def _metrics(probabilities: np.ndarray, labels: np.ndarray, classes: int, auc: float) -> dict[str, Any]:
+    guess = probabilities.argmax(1)
+    confusion = np.bincount(labels * classes + guess, minlength=classes * classes).reshape(classes, classes)
+    recall = np.diag(confusion) / np.maximum(confusion.sum(1), 1)
+    f1 = 2 * np.diag(confusion) / np.maximum(confusion.sum(0) + confusion.sum(1), 1)
+    return {
+        "auc": auc,
+        "accuracy": float((guess == labels).mean()),
+        "balanced_accuracy": float(recall.mean()),
+        "macro_f1": float(f1.mean()),
+        "recall": [float(r) for r in recall],
+        "confusion": confusion.tolist(),
+    }
+
+
+def _classifier(
+    cell: Any,
+    task: Task,
+    out: Path,
+    rng: np.random.Generator,
+    score: Callable[[str, str, str, int], float],
+    small: bool,
+) -> dict[str, Any]:
+    train, validation, test, classes, _ = _shape(task.dataset)
+    right = score(cell.dataset, cell.arm, cell.sampling, cell.replicate)
+    arrays, values = {}, {}
+    for split, size in (("test", test), ("validation", validation)):
+        shares = _shares(min(size, 400) if small else size, classes)
+        labels = np.repeat(np.arange(classes), shares)
+        arrays[f"{split}_labels"] = labels
+        # Images have their own difficulty, the same in every run of the data set.
+        for epoch in ("best", "last"):
+            arrays[f"{epoch}_{split}"] = _probabilities(labels, right, classes, rng)
+    for epoch in ("best", "last"):
+        values[epoch] = {
+            split: _metrics(arrays[f"{epoch}_{split}"], arrays[f"{split}_labels"], classes, min(1.0, right + 0.05))
+            for split in ("test", "validation")
+        }
+    np.savez(out / "predictions.npz", **arrays)
+    epochs = task.params["settings"]["epochs"]
+    rising = 0.5 + 0.4 * (1 - np.exp(-np.arange(epochs) / 5))
+    names = ("accuracy", "auc", "val_accuracy", "val_auc")
+    history = {name: [float(x) for x in np.clip(rising + rng.normal(0, 0.01, epochs), 0, 1)] for name in names}
+    history["loss"] = history["val_loss"] = [float(1 - x) for x in rising]
+    _write(out / "history.json", history)
+    _write(out / "layers.json", [_layers("classifier")])
+    (out / "classifier.keras").write_bytes(b"not a model")
+    return {
+        **values,
+        "best_epoch": 1 + int(np.argmax(history["val_accuracy"])),
+        "epochs": epochs,
+        "training_images": train,
+        "training_per_class": _shares(train, classes),
+        "parameters": 2121,
+    }

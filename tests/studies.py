@@ -1,0 +1,161 @@
+"""Tiny studies of phantoms, their plans, results made up without training, and the command line in a process."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from medaug_keras.plan import Plan, Source, Task, plan
+from medaug_keras.spec import Study
+from medaug_keras.store import Store
+
+PROJECT = Path(__file__).parent.parent
+PHANTOM = {"kind": "phantom", "name": "phantom-ultrasound", "train": 48, "validation": 16, "test": 16}
+
+
+def tiny(**changes: Any) -> dict[str, Any]:
+    """Three tasks: the data, and two classifiers of one epoch."""
+    study = {
+        "name": "tiny",
+        "title": "A tiny study",
+        "question": "Does it run?",
+        "samplings": ["shuffle"],
+        "datasets": {"grey": PHANTOM},
+        "classifier": {"epochs": 1, "batch_size": 16},
+        "arms": {"baseline": {}, "flip": {"augment": [{"layer": "horizontal_flip"}]}},
+    }
+    return study | changes
+
+
+def whole(**changes: Any) -> dict[str, Any]:
+    """Every kind of task and arm, on two data sets, in two replicates."""
+    study = {
+        "name": "whole",
+        "title": "Every kind of task",
+        "question": "Is it planned well?",
+        "replicates": 2,
+        "datasets": {"large": {**PHANTOM, "train": 100}, "small": PHANTOM},
+        "generators": {
+            "cvae": {"kind": "cvae", "epochs": 3},
+            "jvae": {"kind": "joint_vae", "epochs": 3},
+            "cgan": {"kind": "cgan", "epochs": 3},
+        },
+        "arms": {
+            "baseline": {"label": "None"},
+            "gda": {"augment": [{"layer": "horizontal_flip"}]},
+            "cvae": {"add": {"generator": "cvae"}},
+            "jvae": {"interleave": {"generator": "jvae"}},
+            "cgan": {"add": {"generator": "cgan"}},
+            "duplicate": {"duplicate": {}},
+        },
+    }
+    return study | changes
+
+
+def changed(study: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A copy of a study with one setting changed, named by its dotted path."""
+    first, _, rest = path.partition(".")
+    return study | {first: changed(study.get(first, {}), rest, value) if rest else value}
+
+
+def planned(study: dict[str, Any], **options: Any) -> Plan:
+    """The plan of a study, each data set with other bytes."""
+    checked = Study.model_validate_json(Study.__pydantic_serializer__.to_json(study))
+    sources = {
+        name: Source(fingerprint=name, train=part.train, validation=part.validation, test=part.test)  # type: ignore[union-attr]
+        for name, part in checked.datasets.items()
+    }
+    return plan(checked, sources, **options)
+
+
+def written(folder: Path, study: dict[str, Any]) -> Path:
+    """The study as a file."""
+    path = folder / f"{study['name']}.yaml"
+    path.write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def make_up(store: Store, task: Task, *, seconds: float = 1.0, files: Mapping[str, bytes] | None = None) -> None:
+    """Finish a task without doing it."""
+    with store.claim(task.id) as folder:
+        assert folder is not None
+        for name, content in (files or {"made.bin": task.id.encode()}).items():
+            (folder / name).write_bytes(content)
+        store.commit(task, folder, {"number": len(task.id)}, {"started": 0.0, "seconds": seconds})
+
+
+def cli(*words: object, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end."""
+    return subprocess.run(
+        command(*words), cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300, **options
+    )
+
+
+def start(*words: object, cwd: Path, **options: Any) -> subprocess.Popen[str]:
+    """Start the command line; what it says can be read from stderr line by line."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.Popen(command(*words), cwd=cwd, env=environment(), text=True, **streams)
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "medaug_keras", *map(str, words)]
+
+
+def environment() -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if name != "MEDMNIST_ROOT"}
+    return inherited | {"PYTHONPATH": str(PROJECT), "COLUMNS": "120"}
+
+
+def results(folder: Path) -> dict[str, dict[str, Any]]:
+    """What every finished task measured, with the checksums of its files: all that must not depend on luck.
+
+    Keras's own archives are left out: they keep the time at which they were written.
+    """
+    store = Store(folder)
+    found = {}
+    for path in sorted(folder.glob("*-*/record.json")):
+        store.verify(path.parent.name)
+        record = store.record(path.parent.name)
+        files = {name: sum_ for name, sum_ in record.run["files"].items() if not name.endswith(".keras")}
+        found[path.parent.name] = {
+            "key": record.key,
+            "params": record.params,
+            "needs": record.needs,
+            "values": record.values,
+            "files": files,
+        }
+    return found
+
+
+def children(process: int) -> list[int]:
+    """Processes that a process has started, at any depth, and that still run."""
+    parents = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] != "Z":
+            parents[int(status.parent.name)] = int(fields[1])
+    found, new = [], [process]
+    while new:
+        new = [child for child, parent in parents.items() if parent in new]
+        found += new
+    return found
+
+
+def alive(processes: Iterable[int]) -> list[int]:
+    """Those of the processes that still run."""
+    running = []
+    for process in processes:
+        try:
+            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state != "Z":
+            running.append(process)
+    return running

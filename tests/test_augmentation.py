@@ -1,0 +1,241 @@
+import colorsys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageFilter, ImageOps
+
+from medaug_keras.augmentation import (
+    augmentation,
+    autocontrast,
+    class_counts,
+    copies,
+    first_appearance,
+    labels_to_make,
+    sharpen,
+    shift_hue,
+)
+
+SHARES = ["deficit", "inverse_frequency", "proportional", "uniform", "water_fill"]
+GEOMETRIC = [
+    {"layer": "sharpness", "factor": 2.0, "probability": 0.5},
+    {"layer": "autocontrast", "probability": 0.5},
+    {"layer": "hue", "delta": 0.05},
+    {"layer": "horizontal_flip", "probability": 0.5},
+]
+
+
+def noise(*shape, seed=0):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def as_uint8(images):
+    return (images * 255).round().to(torch.uint8).numpy()
+
+
+# --- transformations, against references that are not ours ---
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sharpening_equals_pillows_enhancement_within_its_rounding(channels):
+    images = noise(6, 28, 28, channels)
+    grid = torch.from_numpy(as_uint8(images)).float() / 255
+    found = sharpen(grid, 2.0) * 255
+    for image, ours in zip(as_uint8(images), found, strict=True):
+        pillow = Image.fromarray(image.squeeze())
+        smooth = pillow.filter(ImageFilter.SMOOTH)
+        expected = 2 * np.asarray(pillow, float) - np.asarray(smooth, float)
+        expected = expected.clip(0, 255).reshape(28, 28, channels)
+        assert np.abs(ours.numpy() - expected).max() <= 0.51  # Pillow rounds the smoothed copy to whole numbers
+
+
+def test_sharpening_by_one_changes_nothing_and_leaves_the_border_alone():
+    images = noise(4, 28, 28, 3)
+    torch.testing.assert_close(sharpen(images, 1.0), images)
+    sharp = sharpen(images, 2.0)
+    for edge in (np.s_[:, 0], np.s_[:, -1], np.s_[:, :, 0], np.s_[:, :, -1]):
+        torch.testing.assert_close(sharp[edge], images[edge])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_autocontrast_equals_pillows_within_its_rounding(channels):
+    images = torch.from_numpy(as_uint8(noise(6, 28, 28, channels) * 0.6 + 0.2)).float() / 255
+    found = autocontrast(images) * 255
+    for image, ours in zip(as_uint8(images), found, strict=True):
+        expected = np.asarray(ImageOps.autocontrast(Image.fromarray(image.squeeze())), float)
+        assert np.abs(ours.numpy() - expected.reshape(28, 28, channels)).max() <= 1.0  # Pillow truncates
+
+
+def test_autocontrast_leaves_a_constant_channel_alone_and_fills_the_range_of_others():
+    images = noise(2, 28, 28, 3) * 0.5
+    images[0, :, :, 1] = 0.3
+    found = autocontrast(images)
+    assert torch.all(found[0, :, :, 1] == images[0, :, :, 1])
+    assert found[1].amin(dim=(0, 1)).max() == 0
+    assert found[1].amax(dim=(0, 1)).min() == 1
+
+
+def test_hue_equals_the_standard_librarys_conversion():
+    images, turns = noise(3, 28, 28, 3), torch.tensor([0.05, -0.03, 0.4])
+    found = shift_hue(images, turns).numpy()
+    for image, turn, ours in zip(images.numpy(), turns.tolist(), found, strict=True):
+        for y, x in [(0, 0), (5, 7), (13, 27), (27, 1), (20, 20)]:
+            hue, saturation, value = colorsys.rgb_to_hsv(*image[y, x].tolist())
+            np.testing.assert_allclose(ours[y, x], colorsys.hsv_to_rgb((hue + turn) % 1, saturation, value), atol=2e-6)
+
+
+def test_hue_leaves_grey_pixels_and_a_full_turn_leaves_everything():
+    grey = noise(2, 28, 28, 1).expand(-1, -1, -1, 3)
+    torch.testing.assert_close(shift_hue(grey, torch.tensor([0.3, 0.1])), grey)
+    colour = noise(2, 28, 28, 3)
+    torch.testing.assert_close(shift_hue(colour, torch.ones(2)), colour, atol=1e-5, rtol=0)
+
+
+# --- laws of the pipeline ---
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_pipeline_keeps_shape_range_and_targets(channels):
+    images, targets = noise(32, 28, 28, channels), torch.eye(4)[torch.arange(32) % 4]
+    changed, same = augmentation(GEOMETRIC, seed=0)(images, targets)
+    assert changed.shape == images.shape
+    assert 0 <= changed.min() <= changed.max() <= 1
+    assert torch.equal(same, targets)
+
+
+def test_every_image_draws_for_itself():
+    images = noise(1, 28, 28, 3).expand(64, -1, -1, -1)
+    changed, _ = augmentation(GEOMETRIC, seed=0)(images, torch.eye(2)[torch.zeros(64, dtype=int)])
+    assert len(np.unique(changed.reshape(64, -1).numpy(), axis=0)) == 64  # hue alone differs in each
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
+def test_a_step_changes_its_share_of_the_images(probability):
+    images, targets = noise(2000, 4, 4, 1), torch.zeros(2000, 2)
+    step = {"layer": "horizontal_flip", "probability": probability}
+    changed, _ = augmentation([step], seed=1)(images, targets)
+    flipped = (changed == images.flip(2)).all(dim=(1, 2, 3)).float().mean()
+    assert abs(flipped - probability) <= (0 if probability in (0, 1) else 0.045)  # four standard deviations
+
+
+def test_the_same_seed_gives_the_same_images_and_another_seed_others():
+    images, targets = noise(16, 28, 28, 3), torch.zeros(16, 2)
+    first, again, other = (augmentation(GEOMETRIC, seed=s)(images, targets)[0] for s in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+KERAS_STEPS = [
+    {"layer": "RandAugment", "num_ops": 2, "factor": 0.5},
+    {"layer": "RandomErasing", "factor": 0.5},
+    {"layer": "RandomRotation", "factor": 0.1},
+    {"layer": "RandomTranslation", "factor": 0.1},
+    {"layer": "RandomZoom", "factor": 0.1},
+    {"layer": "MixUp", "alpha": 0.2},
+    {"layer": "CutMix", "factor": 1.0},
+]
+
+
+@pytest.mark.parametrize("step", KERAS_STEPS, ids=lambda step: step["layer"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_keras_step_changes_images_and_keeps_shape_range_and_sums_of_targets(step, channels):
+    images, targets = noise(16, 28, 28, channels), torch.eye(2)[torch.arange(16) % 2]
+    changed, mixed = augmentation([step], seed=3)(images, targets)
+    again, _ = augmentation([step], seed=3)(images, targets)
+    assert changed.shape == images.shape
+    assert -1e-5 <= changed.min() <= changed.max() <= 1 + 1e-5
+    assert not torch.equal(changed, images)
+    assert torch.equal(changed, again)
+    torch.testing.assert_close(mixed.sum(dim=1), torch.ones(16))
+
+
+@pytest.mark.parametrize("name", ["MixUp", "CutMix"])
+def test_mixing_steps_mix_the_labels_by_the_share_of_each_image(name):
+    """Class 0 is black and class 1 white, so the mean brightness of an image is its share of class 1."""
+    labels = torch.arange(32) % 2
+    images = labels[:, None, None, None].float().expand(-1, 28, 28, 1).contiguous()
+    settings = {"alpha": 1.0} if name == "MixUp" else {"factor": 1.0}
+    changed, mixed = augmentation([{"layer": name, **settings}], seed=0)(images, torch.eye(2)[labels])
+    torch.testing.assert_close(changed.mean(dim=(1, 2, 3)), mixed[:, 1], atol=0.02, rtol=0)
+
+
+# --- amounts ---
+
+
+@given(
+    sizes=st.lists(st.integers(1, 50_000), min_size=2, max_size=12),
+    total=st.integers(0, 20_000),
+    shares=st.sampled_from(SHARES),
+)
+def test_counts_sum_to_the_total_and_none_is_negative(sizes, total, shares):
+    counts = class_counts(total, np.array(sizes), shares=shares)
+    assert counts.sum() == total
+    assert counts.min() >= 0
+
+
+PUBLISHED = {
+    "path": ([9366, 9509, 10360, 10401, 8006, 12182, 7886, 9401, 12885], 3599),
+    "derma": ([228, 359, 769, 80, 779, 4693, 99], 700),
+    "oct": ([33484, 10213, 7754, 46026], 3899),
+    "pneumonia": ([1214, 3494], 470),
+    "breast": ([147, 399], 54),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "shares", "expected"),
+    [
+        ("path", "deficit", [485, 466, 352, 346, 667, 107, 683, 480, 13]),
+        ("derma", "deficit", [120, 117, 106, 124, 106, 3, 124]),
+        ("oct", "deficit", [566, 1609, 1719, 5]),
+        ("pneumonia", "deficit", [451, 19]),
+        ("breast", "deficit", [42, 12]),
+        ("breast", "inverse_frequency", [39, 15]),
+        ("pneumonia", "inverse_frequency", [349, 121]),
+        ("derma", "inverse_frequency", [94, 60, 28, 269, 28, 4, 217]),
+        ("oct", "proportional", [1339, 409, 310, 1841]),
+        ("breast", "proportional", [15, 39]),
+    ],
+)
+def test_the_counts_are_those_worked_out_by_hand(name, shares, expected):
+    sizes, total = PUBLISHED[name]
+    found = class_counts(total, np.array(sizes), shares=shares)
+    # The table was rounded class by class, so a class may differ by one.
+    assert np.abs(found - expected).max() <= 1
+
+
+def test_weights_in_order_of_first_appearance_reach_the_wrong_classes():
+    sizes, total = PUBLISHED["derma"]
+    found = class_counts(total, np.array(sizes), shares="deficit", class_order=np.array([0, 5, 4, 2, 1, 6, 3]))
+    assert np.abs(found - [120, 3, 106, 106, 117, 124, 124]).max() <= 1
+
+
+def test_water_fill_raises_the_rarest_classes_to_one_level():
+    np.testing.assert_array_equal(class_counts(60, np.array([10, 50, 100]), shares="water_fill"), [50, 10, 0])
+    np.testing.assert_array_equal(class_counts(20, np.array([10, 50, 100]), shares="water_fill"), [20, 0, 0])
+    np.testing.assert_array_equal(class_counts(290, np.array([10, 50, 100]), shares="water_fill"), [140, 100, 50])
+
+
+def test_first_appearance_lists_the_classes_as_they_come():
+    np.testing.assert_array_equal(first_appearance(np.array([2, 2, 0, 1, 0])), [2, 0, 1])
+
+
+def test_drawn_labels_have_the_weights_as_expectation_and_exact_ones_the_counts():
+    labels = np.repeat([0, 1], [147, 399])
+    settings = {"total": 5400, "shares": "deficit", "class_order": "label"}
+    exact = labels_to_make(labels, 2, **settings, draw="largest_remainder", seed=0)
+    drawn = labels_to_make(labels, 2, **settings, draw="multinomial", seed=0)
+    np.testing.assert_array_equal(np.bincount(exact), class_counts(5400, np.array([147, 399]), shares="deficit"))
+    assert len(drawn) == 5400
+    assert abs((drawn == 0).mean() - (exact == 0).mean()) < 0.023  # four standard deviations
+
+
+def test_copies_are_of_the_class_asked_for_and_no_image_comes_twice_before_all_came_once():
+    labels = np.array([0] * 5 + [1] * 20)
+    wanted = np.array([0] * 12 + [1] * 7)
+    chosen = copies(labels, wanted, seed=0)
+    np.testing.assert_array_equal(labels[chosen], wanted)
+    assert sorted(np.bincount(chosen[:12], minlength=5)[:5]) == [2, 2, 2, 3, 3]
+    assert len(set(chosen[12:])) == 7

@@ -1,0 +1,505 @@
+"""Figures: laws that all of them keep, then what single ones show."""
+
+import importlib
+import io
+import itertools
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from medaug_keras.report import figures, palette
+from medaug_keras.report.figures import svg
+
+LONG = "colorectal adenocarcinoma epithelium"
+CLASSES = ("adipose", LONG, "cancer-associated stroma")
+ARMS = ("baseline", "gda", "cvae", "jvae", "cgan", "my-arm")
+
+
+def cells():
+    return [
+        figures.Cell("baseline", "shuffle", "No augmentation", 0.8436, 0.83, 0.8572, 5, baseline=True),
+        figures.Cell("cgan", "weighted", "WRS + Cond. GAN", 0.8591, 0.2, 1.0, 3),
+        figures.Cell("gda", "shuffle", "Geometric", 0.8811, n=1),
+        figures.Cell("cvae", "weighted", "WRS + Cond. VAE", reason="2 of 2 runs failed: out of memory"),
+        figures.Cell(
+            "my-arm", "shuffle", "A diffusion model whose images a teacher network has filtered", 0.85, 0.84, 0.86, 5
+        ),
+    ]
+
+
+def arms():
+    empty = [figures.Cell("baseline", "shuffle", "No augmentation"), figures.Cell("gda", "weighted", "WRS + Geometric")]
+    return figures.arms_by_dataset(
+        [figures.ArmsPanel("PathMNIST", cells(), "n = 5"), figures.ArmsPanel("BreastMNIST", empty)], arms=ARMS
+    )
+
+
+def classes():
+    counts = {"train": [9366, 12885, 10401], "validation": [1041, 0, 1156], "test": [1338, 1233, 421]}
+    return figures.class_distribution(CLASSES, counts, title="PathMNIST")
+
+
+def curves():
+    history = {
+        "accuracy": [0.5, 0.625, 0.75],
+        "val_accuracy": [0.5, 0.6125, 0.6],
+        "auc": [0.9, 0.95, 0.99],
+        "val_auc": [None] * 3,
+    }
+    return figures.learning_curves(history, best_epoch=2, title="BreastMNIST")
+
+
+def losses():
+    panels = [
+        figures.LossPanel("Cond. VAE", {"loss": [4321.0, 22.5, 0.5], "KL divergence": [300.0, 310.0, 314.0]}, 2),
+        figures.LossPanel("Cond. GAN", {"generator": [-1.0], "critic": [0.0]}, 1),
+        figures.LossPanel("Joint VAE", {}, reason="failed: out of memory"),
+    ]
+    return figures.loss_curves(panels)
+
+
+def confusion():
+    return figures.confusion_matrix([[90, 10, 0], [3, 1234, 1], [0, 0, 0]], CLASSES, title="PathMNIST")
+
+
+def large_confusion():
+    return figures.confusion_matrix((np.eye(11, dtype=int) * 3285 + 101).tolist(), [f"{LONG} {i}" for i in range(11)])
+
+
+def forest():
+    rows = [
+        figures.Effect("PathMNIST", 0.0123, -0.004, 0.0286),
+        figures.Effect("PneumoniaMNIST", -0.2, -0.9, 0.5),
+        figures.Effect("BreastMNIST", 0.01),
+        figures.Effect("OctMNIST", reason="not run"),
+    ]
+    return figures.forest_plot(
+        [
+            figures.ArmEffects(
+                "cgan", "weighted", "WRS + Cond. GAN", rows, figures.Effect("All data sets", 0.01, -0.01, 0.03)
+            ),
+            figures.ArmEffects(
+                "gda", "shuffle", "Geometric", rows[2:], figures.Effect("All data sets", reason="one replicate")
+            ),
+        ]
+    )
+
+
+def ranks(difference=1.5):
+    given = [
+        ("baseline", "shuffle", 3.25),
+        ("gda", "shuffle", 1.5),
+        ("cvae", "weighted", 2.25),
+        ("cgan", "weighted", 3.0),
+    ]
+    ranked = [figures.Ranked(arm, sampling, f"{sampling} {arm}", rank) for arm, sampling, rank in given]
+    return figures.critical_difference(ranked, difference=difference, datasets=8, note="Friedman p = 0.042.")
+
+
+def variance():
+    rows = [
+        figures.VarianceRow("PathMNIST", 0.0001, 0.0003, 0.0004),
+        figures.VarianceRow("OctMNIST", reason="one replicate"),
+    ]
+    return figures.variance_components(rows)
+
+
+def paper():
+    rows = [
+        figures.PaperRow("baseline", "shuffle", "No augmentation", 0.8436, [0.84, 0.86]),
+        figures.PaperRow("cgan", "weighted", "WRS + Cond. GAN", 0.7954, [0.81]),
+        figures.PaperRow("duplicate", "shuffle", "Duplicates (control)", None, [0.8]),
+        figures.PaperRow("jvae", "shuffle", "Joint VAE", 0.8508, reason="2 of 2 runs failed"),
+    ]
+    return figures.paper_vs_ours([figures.PaperPanel("PathMNIST", rows)])
+
+
+def network():
+    layers = [
+        figures.Layer("input", "InputLayer", (None, 28, 28, 3), 0),
+        figures.Layer("conv", "Conv2D", (None, 26, 26, 16), 448),
+        figures.Layer("bn", "BatchNormalization", (None, 26, 26, 16), 32),
+        figures.Layer("flatten", "Flatten", (None, 10816), 0),
+        figures.Layer("dense", "Dense", (None, 9), 97353),
+    ]
+    return figures.network_diagram(layers, title="Classifier")
+
+
+DRAWN = {
+    "arms_by_dataset": (arms, ["84.36", "83.00", "85.72", "88.11", "1 replicate", "out of memory", "not run"]),
+    "class_distribution": (classes, ["12,885", "1,233", LONG]),
+    "learning_curves": (curves, ["61.25", "epoch 2", "95.00"]),
+    "loss_curves": (losses, ["4,321", "310", "22.5", "out of memory"]),
+    "confusion_matrix": (confusion, ["90 of 100", "1,324 of 1,338", "no images"]),
+    "large_confusion": (large_confusion, ["3,386 of 4,396"]),
+    "forest_plot": (forest, ["+1.23", "−0.40", "+2.86", "−20.00", "not run", "one replicate"]),
+    "critical_difference": (ranks, ["1.50", "3.25", "Friedman p = 0.042"]),
+    "no_critical_difference": (lambda: ranks(None), ["No test"]),
+    "variance_components": (variance, ["12.5 %", "37.5 %", "50.0 %", "one replicate"]),
+    "paper_vs_ours": (
+        paper,
+        ["84.36", "85.00", "84.00 to 86.00", "79.54", "no value in the paper", "2 of 2 runs failed"],
+    ),
+    "progress": (lambda: figures.progress({"done": 312, "failed": 6, "pending": 82}), ["312", "6 failed", "400"]),
+    "no_progress": (lambda: figures.progress({}), ["nothing planned"]),
+    "cvae_diagram": (
+        lambda: figures.cvae_diagram(image_shape=(28, 28, 3), classes=9, latent_dim=150),
+        ["150", "28 × 28 × 3"],
+    ),
+    "joint_vae_diagram": (
+        lambda: figures.joint_vae_diagram(image_shape=(28, 28, 1), latent_dim=100, categories=50),
+        ["100", "50"],
+    ),
+    "cgan_diagram": (lambda: figures.cgan_diagram(image_shape=(28, 28, 3), classes=9, latent_dim=128), ["128", "9"]),
+    "network_diagram": (network, ["97,833", "26 × 26 × 16", "480"]),
+}
+
+every_drawing = pytest.mark.parametrize("name", DRAWN)
+
+
+def parse(text):
+    return ET.fromstring(text)
+
+
+def texts(text):
+    """Every text element: (x, y, size, anchor, bold, words), titles left out, shifted by the groups around it."""
+
+    def walk(element, dx, dy):
+        shift = re.match(r"translate\(([-\d.]+) ([-\d.]+)\)", element.get("transform", ""))
+        if shift:
+            dx, dy = dx + float(shift[1]), dy + float(shift[2])
+        if element.tag.endswith("}text"):
+            words = (element.text or "") + "".join(child.tail or "" for child in element)
+            size = float(element.get("font-size", svg.BODY))
+            yield (
+                dx + float(element.get("x")),
+                dy + float(element.get("y")),
+                size,
+                element.get("text-anchor", "start"),
+                words,
+            )
+        for child in element:
+            yield from walk(child, dx, dy)
+
+    return list(walk(parse(text), 0.0, 0.0))
+
+
+def box(x, y, size, anchor, words, share=1.0):
+    width = share * svg.text_width(words, size)
+    left = x - {"start": 0, "middle": width / 2, "end": width}[anchor]
+    return left, y - 0.75 * size, left + width, y + 0.22 * size
+
+
+# --- laws ------------------------------------------------------------------------------------------
+
+
+@every_drawing
+def test_the_same_values_give_the_same_bytes(name):
+    make, _ = DRAWN[name]
+    assert make() == make()
+
+
+@every_drawing
+def test_every_drawing_is_xml_with_a_name_for_those_who_cannot_see_it(name):
+    figure = DRAWN[name][0]()
+    assert figure.svg.endswith("</svg>\n")
+    assert figure.panels
+    for text in (figure.svg, *figure.panels):
+        root = parse(text)
+        assert root.get("role") == "img"
+        assert root.get("aria-label")
+        assert "\n\n" not in text  # a blank line would end raw HTML in Markdown
+    assert parse(figure.svg).get("aria-label") == figure.alt
+
+
+@every_drawing
+def test_the_text_alternative_says_the_numbers(name):
+    make, said = DRAWN[name]
+    for words in said:
+        assert words in make().alt
+
+
+@every_drawing
+def test_a_drawing_asks_for_nothing_from_elsewhere(name):
+    text = DRAWN[name][0]().svg.replace('xmlns="http://www.w3.org/2000/svg"', "")
+    assert not re.search(r"https?:|href|url\(|@import|<script|<foreignObject|\bid=", text)
+
+
+@every_drawing
+def test_no_number_in_a_drawing_is_broken(name):
+    assert not re.search(r"\b(nan|inf|None)\b", re.sub(r"<title>.*?</title>", "", DRAWN[name][0]().svg))
+
+
+@every_drawing
+def test_all_text_lies_inside_the_drawing(name):
+    figure = DRAWN[name][0]()
+    for text in (figure.svg, *figure.panels):
+        _, _, width, height = map(float, parse(text).get("viewBox").split())
+        for x, y, size, anchor, words in texts(text):
+            left, top, right, bottom = box(x, y, size, anchor, words)
+            assert left >= -2, words
+            assert right <= width + 2, words
+            assert top >= -1, words
+            assert bottom <= height + 1, words
+
+
+@every_drawing
+def test_no_two_texts_overlap(name):
+    for text in DRAWN[name][0]().panels:
+        boxes = [(box(*entry, share=0.9), entry[-1]) for entry in texts(text)]
+        for (a, one), (b, other) in itertools.combinations(boxes, 2):
+            across = min(a[2], b[2]) - max(a[0], b[0])
+            down = min(a[3], b[3]) - max(a[1], b[1])
+            assert across <= 0.5 or down <= 1, (one, other)
+
+
+@every_drawing
+def test_text_is_readable_on_a_phone(name):
+    for text in DRAWN[name][0]().panels:
+        assert float(parse(text).get("viewBox").split()[2]) == 360  # a phone's width, so sizes are CSS pixels there
+        assert min(size for _, _, size, _, _ in texts(text)) >= 10
+
+
+@every_drawing
+def test_every_colour_has_its_light_value_and_a_custom_property(name):
+    text = DRAWN[name][0]().svg
+    for word, colour, value in re.findall(r'class="ma-([fs])-([a-z-]+)" (?:fill|stroke)="(#\w+)"', text):
+        assert value == palette.COLOURS[colour][0]
+        assert f".ma-{word}-{colour}{{" in text
+        assert f"var(--ma-{colour}," in text
+        assert f"--ma-{colour}:{palette.COLOURS[colour][1]}" in text
+
+
+@every_drawing
+def test_the_function_that_made_it_is_found_under_its_name(name):
+    module, _, function = DRAWN[name][0]().made_by.rpartition(".")
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_every_public_function_is_drawn_here():
+    pictures = {"montage", "class_montage", "pairs"}
+    functions = {name for name in figures.__all__ if name[0].islower()} - pictures - {"rank_groups"}
+    assert functions <= set(DRAWN)
+
+
+# --- single figures --------------------------------------------------------------------------------
+
+
+def test_an_interval_outside_the_plot_ends_in_an_arrow_and_its_numbers_stay_whole():
+    panel = arms().panels[0]
+    assert "20.0 to 100.0" in panel
+    low, high = figures.charts.plot_range([(0.84, 0.83, 0.85), (0.86, 0.2, 1.0)], least=0.02, ends=(0, 1))
+    assert 0.5 < low < 0.83
+    assert 0.86 < high <= 1
+
+
+def test_a_cell_without_a_value_has_a_row_that_says_why():
+    panel = arms().panels[1]
+    assert [words for *_, words in texts(panel)].count("not run") == 2
+    assert "WRS + Geometric" in panel
+
+
+def test_one_replicate_has_no_interval():
+    assert "one run" in arms().panels[0]
+    assert "Geometric: 88.11, 1 replicate." not in arms().panels[0]  # the sentence goes on
+    assert "Geometric: 88.11, 1 replicate;" in arms().alt
+
+
+def test_names_cannot_break_a_drawing():
+    figure = figures.arms_by_dataset(
+        [figures.ArmsPanel('<b> & "c"', [figures.Cell("a", "shuffle", "</svg>&", 0.5, n=1)])]
+    )
+    assert '<b> & "c"' in parse(figure.svg).get("aria-label")
+
+
+def test_a_confusion_matrix_of_another_size_is_an_error():
+    with pytest.raises(ValueError, match="2 x 2 numbers"):
+        figures.confusion_matrix([[1, 2]], ["a", "b"])
+
+
+def test_an_unknown_state_is_an_error():
+    with pytest.raises(ValueError, match="not a state: finished"):
+        figures.progress({"finished": 3})
+
+
+def test_the_parts_of_a_progress_bar_fill_it_and_rare_ones_are_seen():
+    widths = figures.charts._bar_widths([10_000, 1, 1])
+    assert sum(widths) == pytest.approx(360)
+    assert min(widths) >= 3
+
+
+def test_groups_of_ranks_are_the_largest_ones():
+    assert figures.rank_groups([1.5, 2.25, 3.0, 3.25], 1.5) == [(0, 1), (1, 3)]  # 1.5 and 3.0 differ by exactly 1.5
+    assert figures.rank_groups([1, 2, 3], 0.5) == []
+    assert figures.rank_groups([1, 2, 3], 9) == [(0, 2)]
+    assert figures.rank_groups([1, 2, 3, 10, 11], 2.5) == [(0, 2), (3, 4)]
+    assert figures.rank_groups([], 1) == []
+
+
+@given(st.lists(st.floats(1, 12), min_size=1, max_size=12), st.floats(0.1, 12))
+def test_two_arms_share_a_bar_exactly_when_they_differ_by_less(numbers, difference):
+    numbers = sorted(numbers)
+    groups = figures.rank_groups(numbers, difference)
+    for i, j in itertools.combinations(range(len(numbers)), 2):
+        assert any(a <= i and j <= b for a, b in groups) == (numbers[j] - numbers[i] < difference)
+    assert not any(a <= c and d <= b for (a, b), (c, d) in itertools.permutations(groups, 2))
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.integers(2, 5))
+def test_ticks_are_inside_evenly_spaced_and_neither_few_nor_many(low, width, count):
+    values = svg.ticks(low, low + width, count)
+    assert count <= len(values) <= 3 * count
+    assert all(low - 1e-6 * width <= v <= low + width * (1 + 1e-6) for v in values)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=80), st.integers(20, 200))
+def test_wrapped_text_fits_and_loses_nothing_without_an_ellipsis(text, width):
+    lines = svg.wrap(text, width, 11, 2)
+    assert len(lines) <= 2
+    assert all(svg.text_width(line, 11) <= width for line in lines)
+    if not any(line.endswith("…") for line in lines):
+        assert "".join("".join(lines).split()) == "".join(text.split())
+
+
+# --- colours ---------------------------------------------------------------------------------------
+
+_SIGHT = {  # linear-RGB matrices of Machado, Oliveira & Fernandes 2009, severity 1
+    "usual": np.eye(3),
+    "protanopia": np.array([[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]]),
+    "deuteranopia": np.array([[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]]),
+    "tritanopia": np.array([[1.2555, -0.0767, -0.1788], [-0.0784, 0.9308, 0.1476], [0.0047, 0.6914, 0.3039]]),
+}
+
+
+def linear(colour):
+    c = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(one, other):
+    low, high = sorted(float(linear(c) @ [0.2126, 0.7152, 0.0722]) for c in (one, other))
+    return (high + 0.05) / (low + 0.05)
+
+
+def lab(rgb):
+    m = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    x = m @ np.clip(rgb, 0, 1) / [0.9505, 1, 1.089]
+    f = np.where(x > 0.008856, np.cbrt(x), 7.787 * x + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_marks_have_a_contrast_of_3_and_text_of_4_and_a_half(scheme):
+    colours = {name: pair[scheme] for name, pair in palette.COLOURS.items()}
+    for ground in ("paper", "panel"):
+        assert min(contrast(colours[name], colours[ground]) for name in ("ink", "muted")) >= 4.5
+        assert min(contrast(colours[name], colours[ground]) for name in palette._SERIES) >= 3
+    assert contrast(colours["on-heat"], colours["heat"]) >= 4.5
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("sight", _SIGHT)
+def test_the_colours_of_the_arms_differ_for_every_kind_of_sight(sight, scheme):
+    seen = [lab(_SIGHT[sight] @ linear(palette.COLOURS[name][scheme])) for name in palette._SERIES]
+    assert min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2)) >= 20
+
+
+def test_an_arm_looks_the_same_whatever_other_arms_there_are():
+    few, many = palette.arm_styles(["cgan"]), palette.arm_styles(["x", "cgan", "baseline", "y"])
+    assert few["cgan"] == many["cgan"]
+    assert len(set(palette.arm_styles([f"arm-{i}" for i in range(40)]).values())) == 40
+
+
+def test_arms_stand_in_the_papers_order_then_in_the_studys():
+    assert palette.arm_order(["zeta", "cgan", "alpha", "baseline"]) == ["baseline", "cgan", "zeta", "alpha"]
+
+
+def test_weighted_cells_are_named_after_their_sampling():
+    assert palette.cell_label("Cond. GAN", "weighted") == "WRS + Cond. GAN"
+    assert palette.cell_label("No augmentation", "weighted", plain=True) == "WRS"
+    assert palette.cell_label("Cond. GAN", "shuffle") == "Cond. GAN"
+
+
+def test_the_style_sheet_has_every_colour_twice():
+    for name, (light, dark) in palette.COLOURS.items():
+        assert f"--ma-{name}:{light}" in palette.css()
+        assert f"--ma-{name}:{dark}" in palette.css()
+
+
+# --- pictures --------------------------------------------------------------------------------------
+
+
+def pixels(figure):
+    return np.asarray(Image.open(io.BytesIO(figure.png)))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_montage_has_every_pixel_at_its_place_enlarged(channels, random_images):
+    images = random_images(6, channels)
+    shown = pixels(figures.montage(images, columns=3, scale=2, what="images"))
+    assert shown.shape[:2] == (2 * 28 * 2, 3 * 28 * 2)
+    shown = shown.reshape(*shown.shape[:2], channels)
+    second_row_first = shown[56:112, 0:56]
+    np.testing.assert_array_equal(second_row_first, images[3].repeat(2, axis=0).repeat(2, axis=1))
+
+
+def test_places_without_an_image_are_transparent(random_images):
+    shown = pixels(figures.montage(random_images(4, 3), columns=3, scale=1, what="images"))
+    assert shown.shape == (56, 84, 4)
+    assert (shown[28:, 28:, 3] == 0).all()
+    assert (shown[:28, :, 3] == 255).all()
+
+
+def test_real_images_stand_left_and_synthetic_ones_right(random_images):
+    black, white = np.zeros((2, 28, 28, 3), np.uint8), np.full((9, 28, 28, 3), 255, np.uint8)
+    row, empty = figures.ClassRow(LONG, black, white), figures.ClassRow("debris", black, white[:0])
+    figure = figures.class_montage([row, empty], columns=5, what="PathMNIST, Cond. GAN")
+    shown = pixels(figure)
+    half = shown.shape[1] // 2
+    solid = shown[..., 3] == 255
+    grey = (shown[..., :3] == [118, 124, 133]).all(axis=-1)
+    assert (shown[:, :half, :3][(solid & ~grey)[:, :half]] == 0).all()
+    assert (shown[:, half:, :3] == 255).all(axis=-1).sum() == 5 * 84 * 84
+    assert "debris (2 real, 0 synthetic)" in figure.alt
+    assert LONG in figure.alt
+
+
+def test_pairs_show_both_images_and_say_their_captions(random_images):
+    images = random_images(10, 1)
+    figure = figures.pairs([figures.Pair(images[i], images[i + 1], f"distance 0.{i}") for i in range(5)], what="Pairs")
+    shown = pixels(figure)
+    np.testing.assert_array_equal(shown[: 4 * 28 : 4, : 4 * 28 : 4, 0], images[0, ..., 0])
+    np.testing.assert_array_equal(shown[: 4 * 28 : 4, 116 : 116 + 4 * 28 : 4, 0], images[1, ..., 0])
+    assert "distance 0.4" in figure.alt
+
+
+def test_pictures_are_the_same_bytes_each_time_and_have_a_size(random_images):
+    make = {
+        "montage": lambda: figures.montage(random_images(4, 3), what="images"),
+        "pairs": lambda: figures.pairs([figures.Pair(*random_images(2, 3))], what="Pairs"),
+        "class_montage": lambda: figures.class_montage(
+            [figures.ClassRow("a", random_images(2, 1), random_images(2, 1))], what="x"
+        ),
+    }
+    for name, function in make.items():
+        figure = function()
+        assert figure == function()
+        assert figure.svg is None
+        assert figure.html == ""
+        assert min(figure.size) > 0
+        assert figure.made_by.endswith(f".{name}")
+
+
+def test_images_of_another_kind_are_an_error():
+    with pytest.raises(ValueError, match="uint8"):
+        figures.montage(np.zeros((2, 28, 28, 1)), what="images")
+
+
+@pytest.fixture
+def random_images():
+    return lambda n, channels: np.random.default_rng(n).integers(0, 256, (n, 28, 28, channels), dtype=np.uint8)

@@ -1,0 +1,560 @@
+"""Laws of the generators: sizes, losses, chance, and that they paint what they are asked for."""
+
+import dataclasses
+import itertools
+import math
+import subprocess
+import sys
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from medaug_keras.generators import GENERATORS, cgan, cvae, joint_vae
+from medaug_keras.generators.loop import Trained, gaussian_kl, train
+from medaug_keras.training import DivergedError, fused
+
+ADAM = {"kind": "adam", "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
+COMMON = {"num_classes": 2, "seed": 0, "batch_size": 32, "sampling": "weighted", "learning_rate_decay": 1.0}
+VAE = {**COMMON, "patience": 5, "keep": "best", "optimizer": ADAM, "reconstruction": "sum", "kl_weight": 0.005}
+SETTINGS = {
+    "cvae": {**VAE, "latent_dim": 8, "epochs": 6},
+    "joint_vae": {
+        **VAE,
+        "latent_dim": 8,
+        "epochs": 6,
+        "categories": 4,
+        "temperature": 0.5,
+        "alpha": 30.0,
+        "continuous_gamma": 30.0,
+        "categorical_gamma": 30.0,
+        "continuous_capacity": 25.0,
+        "categorical_capacity": 25.0,
+        "capacity_steps": 25_000,
+        "per_class": False,
+    },
+    "cgan": {
+        **COMMON,
+        "latent_dim": 8,
+        "epochs": 12,
+        "patience": None,
+        "keep": "last",
+        "optimizer": {**ADAM, "beta_1": 0.5},
+        "loss": "relativistic_average",
+        "class_head": False,
+        "class_head_weight": 1.0,
+    },
+}
+
+
+def two_tones(count: int, channels: int = 1, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Dark images of class 0 and bright ones of class 1, with a soft disc somewhere in each."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    rows, columns = np.mgrid[:28, :28]
+    centres = rng.uniform(8, 20, (count, 2, 1, 1))
+    discs = np.exp(-((rows - centres[:, 0]) ** 2 + (columns - centres[:, 1]) ** 2) / 20)
+    tones = np.where(labels, 180, 50)[:, None, None] + 30 * discs + rng.normal(0, 8, (count, 28, 28))
+    return np.repeat(np.clip(tones, 0, 255).astype(np.uint8)[..., None], channels, axis=-1), labels
+
+
+def fit(name: str, count: int = 128, **changes: object) -> Trained:
+    settings = {**SETTINGS[name], **changes}
+    report = settings.pop("report", lambda epoch, logs: None)
+    channels = settings.pop("channels", 1)
+    held = two_tones(16, channels, seed=1)
+    return GENERATORS[name].fit(*two_tones(count, channels), *held, report=report, **settings)
+
+
+def make(name: str, sampler: keras.Model, labels: np.ndarray, seed: int = 3) -> np.ndarray:
+    """Images by any of the generators; a Joint VAE rebuilds real ones."""
+    if name == "joint_vae":
+        images, labels = two_tones(len(labels), seed=2)
+        return joint_vae.reconstruct(sampler, images, labels, seed=seed, mode="sample")
+    if name == "cvae":
+        return cvae.sample(sampler, labels, seed=seed, sampling_statistics="batch")
+    return cgan.sample(sampler, labels, seed=seed)
+
+
+LABELS = np.arange(80) % 2
+
+
+@pytest.fixture(scope="module", params=list(GENERATORS))
+def trained(request, tmp_path_factory) -> tuple[str, Trained]:
+    return request.param, fit(request.param)
+
+
+# --- sizes -----------------------------------------------------------------------------------------
+
+
+def count(model: keras.Model) -> int:
+    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+
+
+@pytest.mark.parametrize(
+    ("channels", "classes", "encoder", "output", "whole"),
+    [
+        (3, 9, 1_570_848, 19_491, 3_647_931),
+        (3, 7, 1_570_848, 19_491, 3_642_267),
+        (1, 4, 1_570_272, 18_913, 3_632_607),
+        (1, 2, 1_570_272, 18_913, 3_626_943),
+        (1, 11, 1_570_272, 18_913, 3_652_431),
+    ],
+)
+def test_the_cvae_has_the_printed_numbers_of_parameters(channels, classes, encoder, output, whole):
+    parts = cvae.build(image_shape=(28, 28, channels), num_classes=classes, latent_dim=150)
+    assert [count(parts[name]) for name in ("encoder", "decoder hidden", "decoder output", "whole")] == [
+        encoder,
+        1_568_160,
+        output,
+        whole,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("channels", "categories", "encoder", "whole"),
+    [(3, 50, 1_570_560, 3_595_709), (1, 50, 1_569_984, 3_594_555), (3, 10, 1_570_560, 3_493_269)],
+)
+def test_the_joint_vae_has_the_printed_numbers_of_parameters(channels, categories, encoder, whole):
+    parts = joint_vae.build(
+        image_shape=(28, 28, channels), latent_dim=100, categories=categories, temperature=0.5, name="sampler"
+    )
+    assert [count(parts[name]) for name in ("encoder", "decoder hidden", "whole")] == [encoder, 1_568_160, whole]
+
+
+@pytest.mark.parametrize(
+    ("channels", "classes", "latent_dim", "parameters"),
+    [
+        (3, 9, 100, 1_076_547),
+        (3, 9, 128, 1_191_235),
+        (3, 7, 128, 1_189_443),
+        (1, 4, 128, 1_184_705),
+        (1, 2, 128, 1_182_913),
+        (1, 11, 128, 1_190_977),
+    ],
+)
+def test_the_generator_has_the_printed_number_of_parameters(channels, classes, latent_dim, parameters):
+    for spectral in (True, False):
+        model = cgan.build_generator(channels=channels, num_classes=classes, latent_dim=latent_dim, spectral=spectral)
+        assert count(model) == parameters
+
+
+@pytest.mark.parametrize(
+    ("channels", "classes", "class_head", "parameters"),
+    [
+        (3, 9, False, 735_553 + 1),  # Fig. 25 does not count the attention's scale
+        (3, 9, True, 772_426 + 1),
+        (3, 7, False, 727_362),
+        (1, 4, False, 714_498),
+        (1, 2, False, 706_306),
+        (1, 11, False, 743_170),
+    ],
+)
+def test_the_discriminator_has_the_printed_number_of_parameters(channels, classes, class_head, parameters):
+    model = cgan.build_discriminator(channels=channels, num_classes=classes, class_head=class_head)
+    assert count(model) == parameters
+
+
+def rows(model: keras.Model, kind: type) -> list[tuple[tuple[int, ...], int]]:
+    """Output shape and parameters of each layer of a kind, as a figure prints them."""
+    return [
+        (layer.output.shape[1:], count(layer))
+        for layer in model.layers
+        if isinstance(layer, kind) and not isinstance(layer, keras.layers.InputLayer)
+    ]
+
+
+def test_the_layers_have_the_printed_shapes_and_sizes():
+    parts = cvae.build(image_shape=(28, 28, 3), num_classes=9, latent_dim=100)
+    convolutions = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
+    assert rows(parts["encoder"], convolutions) == [
+        ((14, 14, 32), 1_184),
+        ((7, 7, 64), 18_496),
+        ((4, 4, 128), 73_856),
+        ((2, 2, 256), 295_168),
+        ((1, 1, 512), 1_180_160),
+    ]
+    assert parts["decoder input"].input_shape == (None, 109)  # Fig. 19
+    hidden = parts["decoder hidden"]
+    assert [size for _, size in rows(hidden, convolutions)] == [1_179_904, 295_040, 73_792, 18_464]
+    assert [shape for shape, _ in rows(hidden, keras.layers.LeakyReLU)] == [
+        (4, 4, 256),
+        (8, 8, 128),
+        (16, 16, 64),
+        (32, 32, 32),
+    ]
+    output = parts["decoder output"]
+    assert [size for _, size in rows(output, convolutions)] == [9_248, 9_248, 867]
+    assert [shape for shape, _ in rows(output, keras.layers.LeakyReLU)] == [(61, 61, 32), (30, 30, 32)]
+    assert output.output_shape == (None, 28, 28, 3)
+
+    generator = cgan.build_generator(channels=3, num_classes=9, latent_dim=100, spectral=True)
+    assert rows(generator, convolutions) == [
+        ((4, 4, 256), 409_856),
+        ((8, 8, 128), 524_416),
+        ((16, 16, 64), 131_136),
+        ((32, 32, 3), 3_075),
+    ]
+    assert [size for _, size in rows(generator, keras.layers.Embedding)] == [2_304, 2_304, 1_152, 1_152, 576, 576]
+    discriminator = cgan.build_discriminator(channels=3, num_classes=9, class_head=True)
+    assert rows(discriminator, keras.layers.Conv2D) == [
+        ((32, 32, 32), 896),
+        ((16, 16, 64), 32_832),
+        ((16, 16, 8), 512),
+        ((16, 16, 8), 512),
+        ((16, 16, 64), 4_096),
+        ((8, 8, 128), 131_200),
+        ((4, 4, 256), 524_544),
+    ]
+    assert rows(discriminator, keras.layers.Dense) == [((1,), 4_097), ((9,), 36_873)]
+    assert rows(discriminator, keras.layers.Embedding) == [((4096,), 36_864)]
+
+
+# --- losses ----------------------------------------------------------------------------------------
+
+
+def test_gaussian_kl_is_zero_at_the_prior_and_pytorchs_elsewhere():
+    zeros = torch.zeros(3, 5)
+    assert torch.equal(gaussian_kl(zeros, zeros), torch.zeros(3))
+    mean, log_variance = torch.randn(3, 5), torch.randn(3, 5)
+    normal = torch.distributions.Normal
+    expected = torch.distributions.kl_divergence(normal(mean, (log_variance / 2).exp()), normal(0.0, 1.0)).sum(1)
+    assert torch.allclose(gaussian_kl(mean, log_variance), expected, atol=1e-5)
+
+
+def test_categorical_kl_is_zero_for_equal_logits_and_ln_q_for_certainty():
+    assert torch.allclose(joint_vae.categorical_kl(torch.full((2, 50), 3.0)), torch.zeros(2), atol=1e-4)
+    certain = torch.zeros(1, 50)
+    certain[0, 7] = 100
+    assert joint_vae.categorical_kl(certain).item() == pytest.approx(math.log(50), abs=1e-4)
+
+
+def test_capacity_grows_in_a_straight_line_and_stops():
+    grown = [joint_vae.capacity(step, steps=100, maximum=25.0) for step in (0, 50, 100, 1000)]
+    assert grown == [0, 12.5, 25, 25]
+
+
+@pytest.mark.parametrize("loss", ["relativistic_average", "relativistic_pairwise"])
+def test_both_gan_losses_are_ln_2_at_zero_logits(loss):
+    zeros = torch.zeros(4, 1)
+    assert cgan.discriminator_loss(zeros, zeros, loss).item() == pytest.approx(math.log(2))
+    assert cgan.generator_loss(zeros, zeros, loss).item() == pytest.approx(math.log(2))
+
+
+def test_gan_losses_are_the_published_cross_entropies():
+    real, fake = torch.randn(6, 1), torch.randn(6, 1)
+
+    def entropy(logit: torch.Tensor, target: float) -> torch.Tensor:
+        return F.binary_cross_entropy_with_logits(logit, torch.full_like(logit, target))
+
+    expected = {
+        ("relativistic_average", "discriminator"): (entropy(real - fake.mean(), 1) + entropy(fake - real.mean(), 0))
+        / 2,
+        ("relativistic_average", "generator"): (entropy(real - fake.mean(), 0) + entropy(fake - real.mean(), 1)) / 2,
+        ("relativistic_pairwise", "discriminator"): entropy(real - fake, 1),
+        ("relativistic_pairwise", "generator"): entropy(fake - real, 1),
+    }
+    for (loss, network), value in expected.items():
+        ours = {"discriminator": cgan.discriminator_loss, "generator": cgan.generator_loss}[network]
+        assert torch.allclose(ours(real, fake, loss), value, atol=1e-6)
+
+
+# --- the networks against plain PyTorch --------------------------------------------------------------
+
+
+def kernel(layer: keras.Layer) -> torch.Tensor:
+    return torch.tensor(layer.kernel.numpy().transpose(3, 2, 0, 1))
+
+
+def test_the_discriminator_is_plain_pytorchs():
+    model = cgan.build_discriminator(channels=3, num_classes=5, class_head=True)
+    model.get_layer("attention").gamma.assign(0.7)
+    images, labels = torch.rand(4, 32, 32, 3) * 2 - 1, torch.tensor([4, 0, 2, 2])
+    for _ in range(3):
+        model([images, labels], training=True)
+
+    def conv(name: str, x: torch.Tensor, stride: int) -> torch.Tensor:
+        layer = model.get_layer(name)
+        weight = kernel(layer)
+        u, v = torch.tensor(layer.u.numpy()), torch.tensor(layer.v.numpy())
+        folded = weight.permute(0, 2, 3, 1).flatten(1)
+        return F.leaky_relu(F.conv2d(x, weight / (u @ folded @ v), layer.bias.value, stride, 1), 0.2)
+
+    with torch.no_grad():
+        x = conv("conv2", conv("conv1", images.permute(0, 3, 1, 2), 1), 2)
+        query, key, value = (F.conv2d(x, kernel(model.get_layer(n))).flatten(2) for n in ("query", "key", "value"))
+        weights = torch.einsum("bdi,bdj->bij", query, key).softmax(-1)
+        x = x + 0.7 * torch.einsum("bij,bdj->bdi", weights, value).view_as(x)
+        features = conv("conv4", conv("conv3", x, 2), 2).permute(0, 2, 3, 1).flatten(1)
+        score, projection = (model.get_layer(name).normalised(False) for name in ("score", "projection"))
+        logit = (features @ score).squeeze(1) + (projection[labels] * features).sum(1)
+        head = model.get_layer("class_head")
+        classes = features @ head.kernel.value + head.bias.value
+        for ours in (model([images, labels], training=False), fused(model)(images, labels, training=False)):
+            assert torch.allclose(ours[0].squeeze(1), logit, atol=1e-4)
+            assert torch.allclose(ours[1], classes, atol=1e-4)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_generator_trains_as_the_keras_model_that_is_shown(training):
+    model = cgan.build_generator(channels=3, num_classes=5, latent_dim=16, spectral=True)
+    noise, labels = torch.randn(6, 16), torch.tensor([4, 0, 2, 2, 1, 3])
+    for _ in range(50):
+        model([noise, labels], training=True)
+    expected = model([noise, labels], training=training)
+    assert torch.allclose(fused(model)(noise, labels, training=training), expected, atol=1e-4)
+
+
+def test_the_cvae_takes_the_gradient_of_its_published_loss():
+    torch.manual_seed(0)
+    model = cvae.build(image_shape=(28, 28, 1), num_classes=2, latent_dim=4)["whole"]
+    images, labels, noise = torch.rand(4, 28, 28, 1) * 2 - 1, torch.tensor([0, 1, 1, 0]), torch.randn(4, 4)
+    gradients = []
+    call = fused(model)
+    for rebuilt, mean, log_variance in (
+        call(images, labels, noise, training=True),
+        model([images, labels, noise], training=True),
+    ):
+        kl = -0.5 * torch.mean(torch.sum(1 + log_variance - mean**2 - torch.exp(log_variance), dim=1))
+        loss = F.mse_loss(rebuilt, images, reduction="sum") + 0.005 * kl
+        gradients.append(torch.autograd.grad(loss, [weight.value for weight in model.trainable_weights]))
+    for ours, expected in zip(*gradients, strict=True):
+        assert torch.allclose(ours, expected, rtol=1e-3, atol=1e-3)
+
+
+# --- what is trained -------------------------------------------------------------------------------
+
+
+def test_a_generator_paints_the_class_it_is_asked_for(trained):
+    name, result = trained
+    real, labels = two_tones(200, seed=5)
+    brightness = real.mean((1, 2, 3))
+    threshold = (brightness[labels == 0].mean() + brightness[labels == 1].mean()) / 2  # never saw a synthetic image
+    painted = make(name, result.sampler, LABELS).mean((1, 2, 3)) > threshold
+    assert (painted == LABELS).mean() >= 0.95
+
+
+def test_images_are_bytes_of_the_size_asked_for(trained):
+    name, result = trained
+    made = make(name, result.sampler, LABELS)
+    assert made.shape == (80, 28, 28, 1)
+    assert made.dtype == np.uint8
+
+
+def test_the_same_seed_gives_the_same_images_and_another_gives_others(trained):
+    name, result = trained
+    first = make(name, result.sampler, LABELS)
+    assert np.array_equal(first, make(name, result.sampler, LABELS))
+    assert not np.array_equal(first, make(name, result.sampler, LABELS, seed=4))
+
+
+def test_a_saved_sampler_needs_no_code_of_ours_and_gives_the_same_images(trained, tmp_path):
+    name, result = trained
+    result.sampler.save(tmp_path / "sampler.keras")
+    again = keras.models.load_model(tmp_path / "sampler.keras")
+    assert np.array_equal(make(name, again, LABELS), make(name, result.sampler, LABELS))
+
+    rng = np.random.default_rng(0)
+    inputs = [rng.normal(size=(5, *given.shape[1:])).astype("float32") for given in result.sampler.inputs]
+    inputs = [rng.integers(0, 2, 5) if x.ndim == 1 else x for x in inputs]
+    np.savez(tmp_path / "inputs.npz", *inputs)
+    stranger = """
+        import sys, keras, numpy as np
+        inputs = np.load("inputs.npz")
+        images = keras.models.load_model("sampler.keras").predict([inputs[n] for n in inputs.files], verbose=0)
+        assert not any(name.startswith("medaug_keras") for name in sys.modules)
+        np.save("images.npy", images)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(stranger)], cwd=tmp_path, check=True)
+    images = np.load(tmp_path / "images.npy")
+    assert images.shape == (5, 28, 28, 1)
+    assert np.allclose(images, result.sampler.predict(inputs, verbose=0), atol=1e-3)
+
+
+def test_every_network_of_the_figures_is_there_to_be_shown(trained):
+    name, result = trained
+    vae = ["encoder", "decoder input", "decoder hidden", "decoder output", "whole"]
+    assert list(result.networks) == (["generator", "discriminator"] if name == "cgan" else vae)
+
+
+def test_losses_are_those_of_the_kept_epoch(trained):
+    _, result = trained
+    assert {len(values) for values in result.history.values()} == {len(result.history[next(iter(result.history))])}
+    assert result.losses == {name: values[result.best_epoch - 1] for name, values in result.history.items()}
+
+
+@pytest.mark.parametrize("name", list(GENERATORS))
+def test_chance_comes_from_the_seed_alone(name):
+    def run(seed: int) -> tuple[list[np.ndarray], dict[str, list[float]]]:
+        result = fit(name, count=33, epochs=2, seed=seed)  # 33: the last batch would be one image
+        return [weight.numpy() for weight in result.sampler.weights], result.history
+
+    weights, history = run(0)
+    np.random.default_rng(9), torch.manual_seed(9), keras.utils.set_random_seed(9)
+    again, history_again = run(0)
+    assert history == history_again
+    assert all(np.array_equal(a, b) for a, b in zip(weights, again, strict=True))
+    assert run(1)[1] != history
+
+
+@pytest.mark.parametrize("name", list(GENERATORS))
+def test_a_generator_reports_every_epoch_and_takes_colour(name):
+    seen = []
+    result = fit(name, count=20, epochs=2, channels=3, report=lambda epoch, logs: seen.append((epoch, logs)))
+    assert [epoch for epoch, _ in seen] == [1, 2]
+    assert [logs for _, logs in seen] == [
+        {loss: values[epoch] for loss, values in result.history.items()} for epoch in range(2)
+    ]
+    assert result.sampler.output_shape == (None, 28, 28, 3)
+
+
+@pytest.mark.parametrize("name", list(GENERATORS))
+def test_one_image_cannot_train_a_generator(name):
+    with pytest.raises(ValueError, match="at least 2 training images, found 1"):
+        fit(name, count=1, epochs=1, sampling="shuffle")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("cvae", {"reconstruction": "mean", "kl_weight": 0.00025, "learning_rate_decay": 0.95, "patience": None}),
+        ("joint_vae", {"reconstruction": "mean", "alpha": 10.0, "sampling": "shuffle", "keep": "last"}),
+        ("cgan", {"loss": "relativistic_pairwise"}),
+        ("cgan", {"class_head": True}),
+    ],
+)
+def test_the_other_settings_learn_too(name, changes):
+    history = fit(name, count=64, epochs=4, **changes).history
+    loss = history["loss" if name != "cgan" else "discriminator_loss"]
+    assert loss[-1] < loss[0]
+
+
+# --- the loop --------------------------------------------------------------------------------------
+
+
+def loop(losses: list[float], **changes: object) -> tuple[tuple, keras.Model]:
+    """The loop over epochs with given validation losses; the weight is the number of the epoch."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    epochs = itertools.count(1)
+
+    def train_epoch() -> dict[str, float]:
+        model.set_weights([np.full((1, 1), next(epochs))])
+        return {"loss": 0.0}
+
+    remaining = iter(losses)
+    settings = {"epochs": len(losses), "patience": 2, "keep": "best", "learning_rate_decay": 1.0, **changes}
+    result = train(
+        model,
+        train_epoch=train_epoch,
+        validate=lambda: {"val_loss": next(remaining)},
+        optimizers=[],
+        report=lambda epoch, logs: None,
+        **settings,
+    )
+    return result, model
+
+
+@pytest.mark.parametrize(
+    ("changes", "epochs", "weight"),
+    [({}, 4, 2), ({"keep": "last"}, 4, 4), ({"patience": None}, 6, 6), ({"patience": None, "keep": "last"}, 6, 6)],
+)
+def test_training_stops_after_patience_epochs_and_the_kept_weights_come_back(changes, epochs, weight):
+    (history, best, kept), model = loop([3.0, 2.0, 2.0, 2.5, 1.5, 1.0], **changes)
+    assert len(history["val_loss"]) == epochs
+    assert best == (2 if epochs == 4 else 6)
+    assert model.get_weights()[0].item() == weight
+    assert kept["val_loss"] == history["val_loss"][weight - 1]
+
+
+def test_a_loss_that_is_no_number_stops_training():
+    with pytest.raises(DivergedError, match="val_loss is nan after epoch 2"):
+        loop([1.0, math.nan, 1.0])
+
+
+def test_the_learning_rate_decays_by_its_factor_each_epoch():
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1.0)
+    loop([3.0, 2.0], optimizers=[optimizer], learning_rate_decay=0.5)
+    assert optimizer.param_groups[0]["lr"] == 0.25
+
+
+# --- one kind at a time ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def rebuilder() -> Trained:
+    return fit("joint_vae")
+
+
+def test_moving_statistics_make_the_same_image_whatever_else_is_asked_for():
+    sampler = cvae.build(image_shape=(28, 28, 1), num_classes=2, latent_dim=4)["sampler"]
+    alone = cvae.sample(sampler, np.array([1]), seed=0, sampling_statistics="moving")
+    assert alone.shape == (1, 28, 28, 1)
+    batch = cvae.sample(sampler, np.array([1]), seed=0, sampling_statistics="batch")
+    assert batch.shape == (1, 28, 28, 1)
+
+
+def test_sampling_with_batch_statistics_leaves_the_sampler_as_it_was():
+    sampler = cvae.build(image_shape=(28, 28, 1), num_classes=2, latent_dim=4)["sampler"]
+    before = [weight.numpy().copy() for weight in sampler.weights]
+    cvae.sample(sampler, np.arange(300) % 2, seed=0, sampling_statistics="batch")
+    assert all(np.array_equal(a, b.numpy()) for a, b in zip(before, sampler.weights, strict=True))
+
+
+def test_the_mean_reconstruction_draws_nothing(rebuilder):
+    images, labels = two_tones(6)
+    first, second = (
+        joint_vae.reconstruct(rebuilder.sampler, images, labels, seed=seed, mode="mean") for seed in (0, 1)
+    )
+    assert np.array_equal(first, second)
+
+
+def test_reconstructing_pairs_in_training_mode_forgets_the_image(rebuilder):
+    images, labels = two_tones(8)
+    forgotten = joint_vae.reconstruct(rebuilder.sampler, images, labels, seed=0, mode="train_pair")
+    swapped = joint_vae.reconstruct(rebuilder.sampler, images[::-1].copy(), labels, seed=0, mode="train_pair")
+    assert np.abs(forgotten.astype(int) - swapped).max() <= 1  # the same noise, other images: nothing changes
+    kept = joint_vae.reconstruct(rebuilder.sampler, images, labels, seed=0, mode="mean")
+    other = joint_vae.reconstruct(rebuilder.sampler, images[::-1].copy(), labels, seed=0, mode="mean")
+    assert np.abs(kept.astype(int) - other).max() > 30
+
+
+def test_one_joint_vae_a_class_is_chosen_by_the_label():
+    epochs = []
+    result = fit("joint_vae", count=64, epochs=2, per_class=True, report=lambda epoch, logs: epochs.append(epoch))
+    assert epochs == [1, 2, 3, 4]
+    assert dataclasses.asdict(result)["best_epoch"] <= 2
+    images, labels = two_tones(6)
+    made = joint_vae.reconstruct(result.sampler, images, labels, seed=0, mode="mean")
+    noise, gumbel = np.zeros((6, 8), "float32"), np.zeros((6, 4), "float32")
+    whole = result.sampler.predict([images.astype("float32"), noise, gumbel, labels], verbose=0)
+    assert np.abs(whole - made).max() <= 0.51  # rounding to bytes
+    other = joint_vae.reconstruct(result.sampler, images, 1 - labels, seed=0, mode="mean")
+    assert not np.array_equal(made, other)
+
+
+def test_one_joint_vae_a_class_needs_images_of_every_class():
+    with pytest.raises(ValueError, match=r"every class, found \[64, 64, 0\] and \[8, 8, 0\]"):
+        fit("joint_vae", num_classes=3, per_class=True)
+
+
+def test_upscaling_is_bilinear_without_antialiasing_there_and_back():
+    images = torch.rand(2, 28, 28, 3)
+    larger = cgan.upscaled(images)
+    assert larger.shape == (2, 32, 32, 3)
+    back = keras.layers.Resizing(28, 28, interpolation="bilinear", antialias=False)(larger)
+    expected = F.interpolate(larger.permute(0, 3, 1, 2), (28, 28), mode="bilinear", align_corners=False)
+    assert torch.allclose(back, expected.permute(0, 2, 3, 1), atol=1e-6)
+
+
+def test_the_gan_sampler_is_the_generator_with_its_kernels_folded():
+    model = cgan.build_generator(channels=1, num_classes=3, latent_dim=8, spectral=True)
+    noise, labels = torch.randn(64, 8), torch.arange(64) % 3
+    for _ in range(20):
+        model([noise, labels], training=True)
+    large = model([noise, labels], training=False)
+    small = F.interpolate(large.permute(0, 3, 1, 2), (28, 28), mode="bilinear", align_corners=False)
+    expected = small.permute(0, 2, 3, 1) * 127.5 + 127.5
+    assert torch.allclose(cgan.build_sampler(model)([noise, labels], training=False), expected, atol=1e-3)

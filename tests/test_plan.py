@@ -1,0 +1,256 @@
+"""Laws of the plan: what is new work, what is shared, and in which order."""
+
+import random
+from typing import Any
+
+import pytest
+
+from medaug_keras.plan import Plan, added_images, replicate_seed, task_key
+from studies import PHANTOM, changed, planned, tiny, whole
+
+PAPER = {  # training images and added ones, Section 2.6 and its table
+    "pathmnist": (89996, 0.04, 3599),
+    "dermamnist": (7007, 0.10, 700),
+    "octmnist": (97477, 0.04, 3899),
+    "pneumoniamnist": (4708, 0.10, 470),
+    "breastmnist": (546, 0.10, 54),
+    "organamnist": (34581, 0.05, 1729),
+    "organcmnist": (13000, 0.10, 1300),
+    "organsmnist": (13940, 0.10, 1394),
+}
+
+
+def new_kinds(before: Plan, after: Plan) -> set[str]:
+    """The kinds of the tasks that a changed study adds."""
+    return {task.kind for name, task in after.tasks.items() if name not in before.tasks}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "kinds"),
+    [
+        ("name", "another", set()),
+        ("title", "Another title", set()),
+        ("question", "Another question?", set()),
+        ("paper", True, set()),
+        ("primary", "auc", set()),
+        ("classifier.select", "last", set()),
+        ("arms.baseline.label", "Nothing added", set()),
+        ("arms.cvae.label", "A VAE", set()),
+        ("arms.more", {}, set()),  # does what baseline does
+        ("generators.unused", {"kind": "cvae"}, set()),
+        ("quality.enabled", False, set()),
+        ("quality.neighbours", 3, {"quality"}),
+        ("classifier.epochs", 5, {"classifier", "quality"}),
+        ("classifier.head", "sigmoid", {"classifier", "quality"}),
+        ("arms.gda.augment", [{"layer": "hue"}], {"classifier"}),
+        ("arms.duplicate.duplicate", {"amount": {"fraction": 0.5}}, {"synthesis", "classifier", "quality"}),
+        ("arms.cvae.add", {"generator": "cvae", "amount": {"images": 7}}, {"synthesis", "classifier", "quality"}),
+        ("arms.jvae.interleave", {"generator": "jvae", "mode": "mean"}, {"synthesis", "classifier", "quality"}),
+        ("generators.cvae.sampling_statistics", "moving", {"synthesis", "classifier", "quality"}),
+        ("generators.cvae.epochs", 4, {"generator", "synthesis", "classifier", "quality"}),
+        ("seed", 1, {"generator", "synthesis", "classifier", "quality"}),
+        ("datasets.small.test", 20, {"data", "generator", "synthesis", "classifier", "quality"}),
+    ],
+)
+def test_a_changed_setting_makes_new_work_only_for_what_it_decides(path: str, value: Any, kinds: set[str]):
+    assert new_kinds(planned(whole()), planned(changed(whole(), path, value))) == kinds
+
+
+def test_renaming_an_arm_a_generator_and_the_study_makes_no_new_work():
+    study = whole()
+    arms = {f"new-{name}": arm for name, arm in study["arms"].items()}
+    generators = {f"new-{name}": generator for name, generator in study["generators"].items()}
+    for arm in arms.values():
+        for use in arm.values():
+            if isinstance(use, dict) and "generator" in use:
+                arm |= {word: part | {"generator": f"new-{part['generator']}"} for word, part in arm.items()}
+                break
+    renamed = study | {
+        "name": "renamed",
+        "arms": arms,
+        "generators": generators,
+        "baseline": {"arm": "new-baseline"},
+    }
+    assert planned(renamed).tasks.keys() == planned(study).tasks.keys()
+
+
+def test_renaming_a_data_set_makes_no_new_work():
+    from medaug_keras.plan import Source, plan
+    from medaug_keras.spec import Study
+
+    def ids(name: str) -> set[str]:
+        study = Study.model_validate_json(Study.__pydantic_serializer__.to_json(tiny(datasets={name: PHANTOM})))
+        return set(plan(study, {name: Source("same bytes", 48, 16, 16)}).tasks)
+
+    assert ids("one") == ids("another")
+
+
+@pytest.mark.parametrize(
+    "larger",
+    [
+        whole(replicates=3),
+        changed(whole(), "arms.extra", {"augment": [{"layer": "hue"}]}),
+        changed(whole(), "datasets.third", {**PHANTOM, "seed": 5}),
+    ],
+    ids=["replicate", "arm", "data set"],
+)
+def test_adding_something_keeps_every_key(larger: dict[str, Any]):
+    assert planned(whole()).tasks.keys() < planned(larger).tasks.keys()
+
+
+def test_two_studies_share_what_they_have_in_common():
+    one = planned(whole(arms={"baseline": {}, "a": {"add": {"generator": "cvae"}}}))
+    other = planned(whole(name="other", arms={"baseline": {}, "b": {"add": {"generator": "cvae"}}, "gda": {}}))
+    assert one.tasks.keys() == other.tasks.keys()
+
+
+def test_keys_do_not_depend_on_the_data_folder():
+    assert planned(whole(), data_root="/here").tasks.keys() == planned(whole(), data_root="/there").tasks.keys()
+
+
+def test_keys_do_not_depend_on_the_order_of_parameters():
+    params = {"a": 1, "b": {"c": [1, 2], "d": None}}
+    assert task_key("data", params, {}) == task_key("data", {"b": {"d": None, "c": [1, 2]}, "a": 1}, {})
+    assert task_key("data", params, {}) != task_key("data", params | {"b": {"c": [2, 1], "d": None}}, {})
+
+
+def test_other_bytes_of_the_data_change_every_key_of_its_tasks():
+    from medaug_keras.plan import Source, plan
+    from medaug_keras.spec import Study
+
+    study = Study.model_validate_json(Study.__pydantic_serializer__.to_json(tiny()))
+    one, other = (plan(study, {"grey": Source(md5, 48, 16, 16)}) for md5 in ("one", "other"))
+    assert not one.tasks.keys() & other.tasks.keys()
+
+
+def test_arms_of_a_replicate_share_their_seed_and_replicates_do_not():
+    tasks = planned(whole()).tasks.values()
+    seeds = [{t.params["seed"] for t in tasks if t.replicate == r and t.kind != "data"} for r in (0, 1)]
+    assert seeds == [{replicate_seed(0, 0)}, {replicate_seed(0, 1)}]
+    assert seeds[0] != seeds[1]
+
+
+def test_seeds_fit_into_31_bits_and_differ():
+    seeds = [replicate_seed(seed, replicate) for seed in range(30) for replicate in range(30)]
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_replicate_0_of_everything_comes_first_and_the_cheapest_data_set_first_in_each():
+    tasks = [task for task in planned(whole()).tasks.values() if task.kind != "data"]
+    places = [(task.replicate, ["small", "large"].index(task.dataset)) for task in tasks]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("study", [tiny(), whole(), whole(replicates=1)])
+def test_needs_come_before_their_users(study: dict[str, Any]):
+    made: set[str] = set()
+    for name, task in planned(study).tasks.items():
+        assert name == task.id
+        assert set(task.needs.values()) <= made
+        made.add(name)
+
+
+def test_every_pair_of_arm_and_sampling_is_a_cell_in_every_data_set_and_replicate():
+    cells = planned(whole()).cells
+    assert len({(c.dataset, c.arm, c.sampling, c.replicate) for c in cells}) == len(cells) == 2 * 6 * 2 * 2
+
+
+def test_an_arm_with_its_own_samplings_has_only_those():
+    cells = planned(changed(whole(), "arms.gda.samplings", ["weighted"])).cells
+    assert {cell.sampling for cell in cells if cell.arm == "gda"} == {"weighted"}
+
+
+def test_always_weighted_draws_weighted_in_both_columns_as_separate_runs():
+    plan = planned(changed(whole(), "arms.gda.always_weighted", True))
+    runs = {
+        c.sampling: plan.tasks[c.task] for c in plan.cells if (c.arm, c.dataset, c.replicate) == ("gda", "small", 0)
+    }
+    assert {task.params["sampling"] for task in runs.values()} == {"weighted"}
+    assert runs["shuffle"].key != runs["weighted"].key
+    assert runs["shuffle"].params["seed"] == runs["weighted"].params["seed"]
+
+
+def test_only_what_adds_images_needs_synthesis_and_copies_need_no_generator():
+    plan = planned(whole())
+    for cell in plan.cells:
+        assert ("synthesis" in plan.tasks[cell.task].needs) == (cell.arm not in ("baseline", "gda"))
+    assert {m.name for m in plan.synthesis if "generator" not in plan.tasks[m.task].needs} == {"duplicate"}
+
+
+def test_interleaving_doubles_the_training_set_and_adding_grows_it():
+    plan = planned(whole(replicates=1, samplings=["shuffle"], classifier={"epochs": 1}))
+    images = {c.arm: plan.tasks[c.task].images for c in plan.cells if c.dataset == "small"}
+    assert images["jvae"] - images["baseline"] == PHANTOM["train"]
+    assert images["cvae"] - images["baseline"] == images["duplicate"] - images["baseline"] == 4
+    assert images["baseline"] == images["gda"]
+
+
+def test_samplings_of_an_arm_share_generator_and_images():
+    plan = planned(whole(replicates=1))
+    kinds = [task.kind for task in plan.tasks.values() if task.dataset == "small"]
+    assert {kind: kinds.count(kind) for kind in kinds} == {
+        "data": 1,
+        "generator": 3,
+        "synthesis": 4,
+        "classifier": 12,
+        "quality": 4,
+    }
+
+
+def test_quality_judges_every_arm_with_synthesis_by_the_baseline_of_its_replicate():
+    plan = planned(whole())
+    cells = {cell.task: cell for cell in plan.cells}
+    assert len(plan.quality) == 2 * 2 * 4
+    for making in plan.quality:
+        judge = cells[plan.tasks[making.task].needs["classifier"]]
+        assert (judge.arm, judge.sampling) == ("baseline", "shuffle")
+        assert (judge.dataset, judge.replicate) == (making.dataset, making.replicate)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_only_narrows_and_keeps_needs(seed: int):
+    plan, draw = planned(whole()), random.Random(seed)
+    choices = {"dataset": ["large", "small"], "arm": list(whole()["arms"]), "sampling": ["shuffle", "weighted"]}
+    choices["replicate"] = ["0", "1"]
+    names = draw.sample(list(choices), draw.randint(1, 4))
+    filters = {name: draw.sample(choices[name], draw.randint(1, len(choices[name]))) for name in names}
+    part = plan.only(filters)
+    assert part.cells == [c for c in plan.cells if all(str(getattr(c, name)) in filters[name] for name in filters)]
+    assert list(part.tasks) == [name for name in plan.tasks if name in part.tasks]
+    assert all(need in part.tasks for task in part.tasks.values() for need in task.needs.values())
+    for makings in (part.cells, part.generators, part.synthesis, part.quality):
+        assert all(making.task in part.tasks for making in makings)
+    assert set(part.data.values()) == {name for name, task in part.tasks.items() if task.kind == "data"}
+
+
+def test_only_one_task_leaves_it_and_what_it_needs():
+    plan = planned(whole())
+    for name, task in plan.tasks.items():
+        part = plan.only({"task": [name]})
+        assert list(part.tasks)[-1] == name
+        assert all(need in part.tasks for need in task.needs.values())
+        assert {t.kind for t in part.tasks.values()} <= {"data", "generator", "synthesis", "classifier", task.kind}
+
+
+@pytest.mark.parametrize("dataset", PAPER)
+def test_added_images_are_the_papers(dataset: str):
+    train, fraction, expected = PAPER[dataset]
+    assert added_images({"images": None, "fraction": fraction}, train) == expected
+
+
+@pytest.mark.parametrize(("hundredths", "train"), [(h, t) for h in (1, 7, 29, 57, 58, 99) for t in (100, 4700)])
+def test_a_fraction_is_the_decimal_that_was_written(hundredths: int, train: int):
+    assert added_images({"images": None, "fraction": hundredths / 100}, train) == hundredths * train // 100
+
+
+def test_a_fixed_number_of_images_is_taken_as_it_is():
+    assert added_images({"images": 12, "fraction": 0.1}, 5) == 12
+
+
+def test_fractions_of_single_data_sets_reach_only_those():
+    plan = planned(
+        changed(whole(), "arms.duplicate.duplicate", {"amount": {"fraction": 0.5, "fractions": {"large": 0.25}}})
+    )
+    images = {m.dataset: plan.tasks[m.task].images for m in plan.synthesis if m.name == "duplicate"}
+    assert images == {"large": 25, "small": 24}

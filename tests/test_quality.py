@@ -1,0 +1,517 @@
+"""Quality of synthetic images: against torchmetrics, prdc, scipy, closed forms, planted copies."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import prdc
+import pytest
+import torch
+from scipy import linalg, stats
+from scipy.spatial.distance import cdist
+
+from medaug_keras import evaluation
+from medaug_keras.evaluation import copying
+from medaug_keras.evaluation.quality import _class_measures
+from medaug_keras.evaluation.similarity import draw, flat, scaled
+from medaug_keras.measures import MEASURES
+
+# torchmetrics imports torchvision for metrics of its own that are not used here.
+with mock.patch.dict(sys.modules):
+    for name in ("torchvision", "torchvision.models", "torchvision.transforms"):
+        sys.modules[name] = mock.MagicMock()
+    from torchmetrics.image.fid import _compute_fid
+    from torchmetrics.image.kid import poly_mmd
+
+MEDMNIST = Path(os.environ.get("MEDMNIST_ROOT", Path(__file__).parents[2] / "shared" / "medmnist"))
+
+
+def normal(n, size, seed, shift=0.0):
+    return np.random.default_rng(seed).normal(size=(n, size)) + shift
+
+
+# --- Kernel and Fréchet distance
+
+
+@pytest.mark.parametrize("size", [3, 40])
+def test_kernel_distance_agrees_with_torchmetrics(size):
+    real, synthetic = normal(60, size, 0), normal(60, size, 1, shift=0.4)
+    expected = float(poly_mmd(torch.tensor(real), torch.tensor(synthetic)))
+    assert evaluation.kernel_distance(real, synthetic)["value"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_kernel_distance_is_its_definition_for_unequal_numbers_and_in_blocks(monkeypatch):
+    real, synthetic = normal(31, 4, 0), normal(17, 4, 1)
+    kernel = lambda x, y: (x @ y.T / 4 + 1) ** 3  # noqa: E731
+    within = [kernel(x, x)[~np.eye(len(x), dtype=bool)].mean() for x in (real, synthetic)]
+    expected = sum(within) - 2 * kernel(real, synthetic).mean()
+    monkeypatch.setattr("medaug_keras.evaluation.similarity._ROWS", 7)
+    assert evaluation.kernel_distance(real, synthetic)["value"] == pytest.approx(expected)
+
+
+def test_kernel_distance_interval_is_the_jackknife_by_leaving_images_out_one_by_one():
+    real, synthetic = normal(12, 3, 0), normal(9, 3, 1, shift=0.5)
+    found = evaluation.kernel_distance(real, synthetic)
+    variance = 0.0
+    for side in (0, 1):
+        n = len((real, synthetic)[side])
+        left_out = []
+        for i in range(n):
+            pair = [real, synthetic]
+            pair[side] = np.delete(pair[side], i, axis=0)
+            left_out.append(evaluation.kernel_distance(*pair)["value"])
+        variance += (n - 1) * np.var(left_out)
+    half = stats.t.ppf(0.975, 8) * np.sqrt(variance)
+    assert (found["high"] - found["low"]) / 2 == pytest.approx(half)
+    assert (found["high"] + found["low"]) / 2 == pytest.approx(found["value"])
+
+
+@pytest.mark.parametrize(("real_images", "images"), [(150, 54), (300, 300)])
+def test_kernel_distance_interval_covers_the_true_distance_in_95_of_100_samples(real_images, images):
+    # (x.y / D + 1)^3 compares the moments of order 1, 2 and 3. For N(0, I) against N(d, I) with
+    # s = |d|^2 their squared differences are s, s^2 and s^3 + 6 s^2 + (3 D + 6) s.
+    size, shift = 16, 0.2
+    s = size * shift**2
+    truth = 3 * s / size + 3 * s**2 / size**2 + (s**3 + 6 * s**2 + (3 * size + 6) * s) / size**3
+    rng, held = np.random.default_rng(0), []
+    for _ in range(400):
+        real, synthetic = rng.normal(size=(real_images, size)), rng.normal(size=(images, size))
+        found = evaluation.kernel_distance(real, synthetic + shift)
+        held.append(found["low"] <= truth <= found["high"])
+    assert 0.92 <= np.mean(held) <= 0.98
+
+
+def test_kernel_distance_of_one_distribution_is_0_on_average():
+    values = [evaluation.kernel_distance(normal(40, 8, s), normal(25, 8, 999 + s))["value"] for s in range(300)]
+    assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(len(values))
+
+
+@pytest.mark.parametrize("images", [30, 500])
+def test_frechet_distance_agrees_with_torchmetrics(images):
+    mix = np.random.default_rng(7).normal(size=(20, 20))
+    real, synthetic = normal(images, 20, 0) @ mix, normal(images + 9, 20, 1, shift=0.3)
+    moments = [torch.tensor(part) for x in (real, synthetic) for part in (x.mean(0), np.cov(x.T))]
+    assert evaluation.frechet_distance(real, synthetic) == pytest.approx(float(_compute_fid(*moments)), rel=1e-6)
+
+
+def test_frechet_distance_has_its_closed_form_for_one_feature():
+    x, y = normal(50, 1, 0), 3 * normal(70, 1, 1) + 2
+    expected = (x.mean() - y.mean()) ** 2 + (x.std(ddof=1) - y.std(ddof=1)) ** 2
+    assert evaluation.frechet_distance(x, y) == pytest.approx(expected)
+
+
+def test_frechet_distance_of_images_like_the_real_ones_is_its_floor_and_of_others_is_not():
+    real, labels = normal(800, 16, 0), np.arange(800) % 2
+    mine = np.arange(200) % 2
+
+    def measure(synthetic):
+        return evaluation.frechet_with_floor(real, labels, synthetic, mine, draws=5, limit=1000, seed=0)
+
+    like, unlike = measure(normal(200, 16, 1)), measure(normal(200, 16, 1, shift=0.5))
+    assert like["images"] == 200
+    assert like["floor"] > 0.3  # far from 0: why a floor is shown at all
+    assert like["value"] == pytest.approx(like["floor"], rel=0.2)
+    assert unlike["floor"] == like["floor"]
+    assert unlike["low"] > 3 * unlike["floor_high"]
+
+
+def test_another_mix_of_classes_alone_does_not_make_synthetic_images_look_worse():
+    labels = (np.arange(2000) % 10 == 0).astype(int)  # 10 % of class 1, which lies elsewhere
+    real = normal(2000, 4, 0) + 3 * labels[:, None]
+    mine = (np.arange(100) % 10 != 0).astype(int)  # 90 % of class 1
+    synthetic = normal(100, 4, 1) + 3 * mine[:, None]
+    found = evaluation.frechet_with_floor(real, labels, synthetic, mine, draws=5, limit=1000, seed=0)
+    assert found["value"] < 2 * found["floor_high"]
+    assert evaluation.frechet_distance(real, synthetic) > 10 * found["value"]
+
+
+def test_scaled_keeps_proportions_and_exceeds_neither_stock_nor_limit():
+    wanted, stock = np.array([42, 0, 12]), np.array([147, 5, 399])
+    assert scaled(wanted, stock, 5000, largest=np.inf).tolist() == [147, 0, 42]
+    assert scaled(wanted, stock, 27, largest=np.inf).tolist() == [21, 0, 6]
+    assert scaled(wanted, stock, 5000, largest=1.0).tolist() == [42, 0, 12]
+    assert scaled(wanted, np.array([0, 5, 9]), 5000, largest=1.0).tolist() == [0, 0, 0]
+    labels = np.repeat([0, 1, 2], stock)
+    chosen = flat(draw(labels, np.array([147, 0, 42]), np.random.default_rng(0)))
+    assert np.bincount(labels[chosen]).tolist() == [147, 0, 42]
+    assert len(set(chosen)) == 189
+
+
+# --- Precision, recall, density, coverage
+
+
+@pytest.mark.parametrize(("real_images", "images", "k"), [(60, 40, 5), (9, 30, 3), (25, 7, 5)])
+def test_precision_recall_density_coverage_agree_with_prdc(real_images, images, k, capsys):
+    real, synthetic = normal(real_images, 4, 0), normal(images, 4, 1, shift=0.3)
+    expected = prdc.compute_prdc(real, synthetic, nearest_k=k)
+    capsys.readouterr()
+    assert evaluation.precision_recall(real, synthetic, neighbours=k) == pytest.approx(expected)
+
+
+def test_precision_recall_needs_more_images_than_neighbours():
+    with pytest.raises(ValueError, match="5 neighbours need more than 5 images"):
+        evaluation.precision_recall(normal(5, 2, 0), normal(9, 2, 1), neighbours=5)
+
+
+def test_a_class_with_too_few_images_has_no_precision_but_a_reason():
+    rows = {kind: normal(40, 2, 0) for kind in ("train", "test", "synthetic")}
+    labels = {
+        "train": np.repeat([0, 1], [36, 4]),
+        "test": np.repeat([0, 1], [38, 2]),
+        "synthetic": np.repeat([0, 1], [37, 3]),
+    }
+    rng = np.random.default_rng(0)
+    enough, few = (_class_measures(rows, labels, c, 5, 100, rng) for c in (0, 1))
+    assert enough["images"] == 37
+    assert enough["reason"] is None
+    assert enough["real"]["precision"] > 0.5
+    assert few["precision"] is None
+    assert few["real"] is None
+    assert few["reason"] == ("4 train images, more than 5 are needed; 3 synthetic images, more than 5 are needed")
+
+
+# --- Class consistency
+
+
+def test_class_consistency_weights_its_ceiling_by_the_synthetic_classes():
+    test_labels = np.array([0, 0, 0, 0, 1, 1])
+    test = np.eye(2)[[0, 0, 0, 1, 1, 0]]  # recalls 3/4 and 1/2
+    mine = np.array([0, 1, 1, 1])
+    right, wrong = np.eye(2)[mine], np.eye(2)[1 - mine]
+    found = evaluation.class_consistency(mine, [right, wrong], test_labels, [test, test], "binary-class")
+    assert (found["value"], found["low"], found["high"]) == (0.5, 0.0, 1.0)
+    assert found["ceiling"] == pytest.approx(0.25 * 0.75 + 0.75 * 0.5)
+    assert found["by_class"] == [0.5, 0.5]
+    assert found["ceiling_by_class"] == [0.75, 0.5]
+
+
+def test_class_consistency_has_no_ceiling_where_a_class_has_no_test_image():
+    labels = np.array([0, 1, 2])
+    p = np.eye(3)[labels]
+    found = evaluation.class_consistency(labels, [p], labels[:2], [p[:2]], "multi-class")
+    assert found["value"] == 1
+    assert found["ceiling"] is None
+    assert found["ceiling_by_class"] == [1, 1, None]
+
+
+# --- Features
+
+
+def test_pixel_components_are_the_singular_vectors_of_the_centred_pixels():
+    images = np.random.default_rng(0).integers(0, 256, (60, 5, 4, 3), dtype=np.uint8)
+    project = evaluation.pixel_components(images, components=6, limit=1000, seed=0)
+    pixels = images.reshape(60, -1).astype(float)
+    centred = pixels - pixels.mean(0)
+    left, size, _ = linalg.svd(centred, full_matrices=False)
+    found = project(images)
+    assert found.shape == (60, 6)
+    np.testing.assert_allclose(np.abs(found), np.abs(left * size)[:, :6], rtol=1e-3, atol=0.05)
+    few = evaluation.pixel_components(images[:4], components=6, limit=1000, seed=0)
+    assert few(images).shape == (60, 3)
+
+
+# --- Copying
+
+
+@pytest.mark.parametrize("kind", ["pixels", "features"])
+def test_nearest_is_the_smallest_distance_over_images_and_mirror_images(kind, monkeypatch):
+    monkeypatch.setattr(copying, "_ROWS", 5)
+    monkeypatch.setattr(copying, "_COLUMNS", 7)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (23, 4, 3, 2), dtype=np.uint8)
+    images[3] = images[20, :, ::-1]  # a mirrored copy
+    rows = lambda x: x.reshape(len(x), -1)  # noqa: E731
+    flipped = rows(copying.mirror(images))
+    mine = rows(images)
+    if kind == "features":
+        mine, flipped = mine / 7 + 1000, flipped / 7 + 1000
+    found = copying.nearest(mine[:12], flipped[:12], mine, itself=np.arange(12))
+    both = np.stack([cdist(part[:12].astype(float), mine.astype(float)) for part in (mine, flipped)])
+    both[:, np.arange(12), np.arange(12)] = np.inf
+    np.testing.assert_allclose(found.distance, both.min((0, 2)) / np.sqrt(24))
+    np.testing.assert_array_equal(found.index, both.min(0).argmin(1))
+    np.testing.assert_array_equal(found.mirrored, both[1].min(1) < both[0].min(1))
+    assert found.distance[3] == 0
+    assert found.index[3] == 20
+    assert found.mirrored[3]
+
+
+def test_an_image_compared_with_itself_alone_has_no_nearest():
+    found = copying.nearest(np.ones((1, 3)), None, np.ones((1, 3)), itself=np.array([0]))
+    assert (found.distance[0], found.index[0]) == (np.inf, -1)
+
+
+def test_c_t_is_mann_and_whitneys_z_pooled_over_the_classes():
+    rng = np.random.default_rng(0)
+    mine, theirs = rng.normal(1, 1, 50), rng.normal(size=70)
+    a, b = np.arange(50) % 2, np.arange(70) % 2
+    found = evaluation.data_copying(mine, a, theirs, b)
+    z = []
+    for cell in (0, 1):
+        x, y = mine[a == cell], theirs[b == cell]
+        p = stats.mannwhitneyu(x, y, alternative="greater", method="asymptotic", use_continuity=False).pvalue
+        z.append(stats.norm.isf(p))
+    assert found["cell_values"] == pytest.approx(z)
+    assert found["value"] == pytest.approx(np.mean(z))  # as many test images in both
+    assert found["value"] > 3  # farther from the training images: a poor fit, no copying
+    assert evaluation.data_copying(mine - 3, a, theirs, b)["value"] < -3
+
+
+def test_c_t_leaves_out_classes_with_few_images():
+    mine, cells = np.arange(30.0), np.repeat([0, 1], [27, 3])
+    found = evaluation.data_copying(mine, cells, mine, cells)
+    assert found["cells"] == [0]
+    nothing = evaluation.data_copying(mine[:3], cells[:3], mine, cells)
+    assert nothing == {"value": None, "cells": [], "cell_values": []}
+
+
+def test_near_twins_are_rare_among_varied_images_and_all_there_is_in_a_collapsed_set():
+    rng = np.random.default_rng(0)
+    real, varied = rng.integers(0, 256, (2, 300, 12), dtype=np.uint8)
+    collapsed = varied[rng.integers(0, 3, 300)]
+    assert evaluation.duplicates(varied, real)["near"] < 0.05
+    found = evaluation.duplicates(collapsed, real)
+    assert (found["identical"], found["near"]) == (300, 1.0)
+    assert found["near_real"] == pytest.approx(0.01, abs=0.004)
+
+
+def real_images(name):
+    path = MEDMNIST / f"{name}.npz"
+    if not path.exists():
+        pytest.skip(f"no {name}.npz in {MEDMNIST}")
+    with np.load(path, allow_pickle=False) as file:
+        return {
+            split: (file[f"{split}_images"][..., None], file[f"{split}_labels"][:, 0].astype(int))
+            for split in ("train", "val", "test")
+        }
+
+
+def copies_of(train, test, synthetic, seed=0):
+    """look_for_copies() in pixels; each set is (images, labels)."""
+    rows = lambda x: x.reshape(len(x), -1)  # noqa: E731
+    sample = np.sort(np.random.default_rng(seed).permutation(len(train[0]))[:1000])
+    return evaluation.look_for_copies(
+        synthetic=rows(synthetic[0]),
+        synthetic_mirrored=rows(copying.mirror(synthetic[0])),
+        synthetic_labels=synthetic[1],
+        train=rows(train[0]),
+        test=rows(test[0]),
+        test_mirrored=rows(copying.mirror(test[0])),
+        test_labels=test[1],
+        sample=sample,
+        sample_mirrored=rows(copying.mirror(train[0][sample])),
+        draws=3,
+        seed=seed,
+    )
+
+
+def two_grey_levels(images, rng):
+    return np.clip(np.rint(images + rng.normal(0, 2, images.shape)), 0, 255).astype(np.uint8)
+
+
+SETS = {"breastmnist": 54, "pneumoniamnist": 470}  # as many synthetic images as the paper made
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("noise", ["exact", "2 grey levels"])
+@pytest.mark.parametrize("turn", ["as it is", "mirrored"])
+@pytest.mark.parametrize("name", SETS)
+def test_a_generator_that_returns_training_images_is_found(name, turn, noise, seed):
+    data, rng = real_images(name), np.random.default_rng(seed)
+    images, labels = data["train"]
+    chosen = rng.permutation(len(images))[: SETS[name]]
+    copies = images[chosen] if turn == "as it is" else copying.mirror(images[chosen])
+    if noise != "exact":
+        copies = two_grey_levels(copies, rng)
+    values, arrays = copies_of(data["train"], data["test"], (copies, labels[chosen]), seed)
+    assert values["verdict"] == evaluation.FOUND
+    assert values["c_t"]["value"] < -3
+    assert values["nearer_to_train"]["value"] > 0.55
+    own = arrays["train_index"] == chosen
+    assert own.mean() > 0.9  # near-duplicates among the training images take the rest
+    assert np.median(arrays["train_mirrored"][own]) == (turn == "mirrored")
+    if noise == "exact":
+        assert values["identical"] == len(copies)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", SETS)
+def test_a_generator_that_returns_unseen_real_images_is_not_accused(name, seed):
+    data, rng = real_images(name), np.random.default_rng(seed)
+    images, labels = data["train"]
+    order = rng.permutation(len(images))
+    known, unseen = np.array_split(order, 2)
+    generators = {
+        "the other half": ((images[known], labels[known]), (images[unseen], labels[unseen])),
+        "validation images": (data["train"], data["val"]),
+    }
+    for train, synthetic in generators.values():
+        values, _ = copies_of(train, data["test"], synthetic, seed)
+        assert values["verdict"] == evaluation.NOT_FOUND
+    values, _ = copies_of(data["train"], data["val"], data["test"], seed)
+    assert values["verdict"] == evaluation.NOT_FOUND
+
+
+def test_blurred_unseen_images_are_not_taken_for_copies_though_they_are_near_to_everything():
+    data = real_images("pneumoniamnist")
+    images, labels = data["train"]
+    known, rest = images[:2000], images[2000:]
+    averages = rest[: len(rest) // 8 * 8].reshape(-1, 8, 28, 28, 1).mean(axis=1).astype(np.uint8)
+    values, _ = copies_of((known, labels[:2000]), data["test"], (averages, np.ones(len(averages), int)))
+    assert values["c_t"]["value"] < -3  # which is why the verdict does not rest on C_T
+    assert values["verdict"] == evaluation.NOT_FOUND
+
+
+def test_one_training_image_returned_again_and_again_counts_once():
+    rng = np.random.default_rng(0)
+    train, test = rng.integers(0, 256, (2, 200, 6, 6, 1), dtype=np.uint8)
+    zeros = np.zeros(200, int)
+    again = np.repeat(two_grey_levels(train[:1], rng), 200, axis=0)
+    values, _ = copies_of((train, zeros), (test, zeros), (again, zeros))
+    assert values["distinct_nearest"] == 1
+    assert values["levels"][0]["count"] == 1
+
+
+def test_unseen_images_are_accused_no_more_often_than_is_announced_at_each_level():
+    rng = np.random.default_rng(0)
+    found = np.zeros(len(copying.LEVELS))
+    repeats = 400
+    for _ in range(repeats):
+        shares, test, train = rng.random(60), rng.random(80), rng.random(100)
+        for place, level in enumerate(copying.LEVELS):
+            found[place] += copying._level(shares, test, train, level)["p"] < 0.05
+    assert np.all(found / repeats < 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats))
+
+
+def test_needed_is_the_smallest_number_of_copies_that_is_called_copying():
+    rng = np.random.default_rng(0)
+    test, train = 0.3 + 0.2 * rng.random((2, 150))
+    needed = copying._level(np.full(50, 0.9), test, train, 0.05)["needed"]
+    for count, accused in ((needed - 1, False), (needed, True)):
+        shares = np.repeat([0.1, 0.9], [count, 50 - count])
+        p = copying._level(shares, test, train, 0.05)["p"]
+        assert (p * copying._TESTS < copying.FALSE_ALARM) == accused
+
+
+# --- All of it
+
+
+def everything(data, synthetic, **changes):
+    k = 2
+    arguments = {
+        "train_images": data["train"][0],
+        "train_labels": data["train"][1],
+        "test_images": data["test"][0],
+        "test_labels": data["test"][1],
+        "synthetic_images": synthetic[0],
+        "synthetic_labels": synthetic[1],
+        "extractors": {"classifier": lambda x: x.reshape(len(x), -1)[:, 300:420] / 255},
+        "synthetic_probabilities": [np.eye(k)[synthetic[1]]],
+        "test_probabilities": [np.eye(k)[data["test"][1]]],
+        "task": "binary-class",
+        "components": 64,
+        "neighbours": 5,
+        "draws": 3,
+        "limit": 4000,
+        "seed": 0,
+    }
+    return evaluation.quality(**{**arguments, **changes})
+
+
+def test_quality_of_unseen_real_images_is_at_its_ceilings_and_json_and_repeatable():
+    data = real_images("breastmnist")
+    values, arrays = everything(data, data["val"])
+    assert json.loads(json.dumps(values, allow_nan=False)) == values
+    again, arrays_again = everything(data, data["val"])
+    assert values == again
+    assert all(np.array_equal(arrays[key], arrays_again[key]) for key in arrays)
+
+    assert values["verdict"] == evaluation.NOT_FOUND
+    assert values["class_consistency"]["value"] == values["class_consistency"]["ceiling"] == 1
+    assert list(values["spaces"]) == ["pixels", "classifier"]
+    for space in values["spaces"].values():
+        assert space["kid"]["low"] < 0 < space["kid"]["high"]
+        assert space["fd"]["value"] < 1.5 * space["fd"]["floor"]
+        for one in space["classes"]:
+            assert one["precision"] > 0.7
+            assert abs(one["coverage"] - one["real"]["coverage"]) < 0.2
+
+
+def test_quality_sees_noise_for_what_it_is():
+    data = real_images("breastmnist")
+    noise = np.random.default_rng(0).integers(0, 256, (54, 28, 28, 1), dtype=np.uint8)
+    values, _ = everything(data, (noise, np.repeat([0, 1], [42, 12])))
+    assert values["verdict"] == evaluation.NOT_FOUND
+    pixels = values["spaces"]["pixels"]
+    assert pixels["kid"]["low"] > 0
+    assert pixels["classes"][0]["coverage"] < 0.1
+    assert pixels["copying"]["c_t"]["value"] > 3
+
+
+def test_quality_shows_the_closest_pairs_with_the_images_they_are_made_of():
+    data, rng = real_images("breastmnist"), np.random.default_rng(0)
+    copies = two_grey_levels(copying.mirror(data["train"][0][100:104]), rng)
+    noise = rng.integers(0, 256, (50, 28, 28, 1), dtype=np.uint8)
+    synthetic = np.concatenate([noise, copies])
+    _, arrays = everything(data, (synthetic, np.arange(54) % 2))
+    assert set(arrays["pixels_synthetic_index"][:4]) == {50, 51, 52, 53}
+    np.testing.assert_array_equal(arrays["pixels_train_index"][:4], arrays["pixels_synthetic_index"][:4] + 50)
+    assert arrays["pixels_train_mirrored"][:4].all()
+    for key, images in (("synthetic", synthetic), ("train", data["train"][0])):
+        np.testing.assert_array_equal(arrays[f"pixels_{key}"], images[arrays[f"pixels_{key}_index"]])
+    assert arrays["pixels_test"].shape == (16, 28, 28, 1)
+    assert np.all(np.diff(arrays["pixels_train_distance"]) >= 0)
+    assert arrays["pixels_distances"].shape == (54, 2)
+
+
+def test_quality_of_a_few_images_of_one_class_has_reasons_in_place_of_numbers():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (12, 5, 5, 3), dtype=np.uint8)
+    labels = np.arange(12) % 2
+    data = {"train": (images, labels), "test": (images[::-1], labels)}
+    values, _ = everything(
+        data,
+        (images[:4] // 2, np.zeros(4, int)),
+        extractors={},
+    )
+    pixels = values["spaces"]["pixels"]
+    for measure in (pixels["kid"], pixels["fd"], values["duplicates"]):
+        assert "at least 10 are needed" in measure["reason"]
+    assert pixels["classes"][1]["reason"] == "0 synthetic images, more than 5 are needed"
+    assert pixels["copying"]["c_t"]["value"] is None
+    json.dumps(values, allow_nan=False)
+
+
+def test_quality_refuses_a_second_space_called_pixels():
+    data = {split: (np.zeros((4, 2, 2, 1), np.uint8), np.arange(4) % 2) for split in ("train", "test")}
+    with pytest.raises(ValueError, match='space "pixels" is made here'):
+        everything(data, data["train"], extractors={"pixels": lambda x: x})
+
+
+# --- Words
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_every_measure_has_its_meaning_direction_and_trap(name):
+    measure = MEASURES[name]
+    assert all(measure)
+    for sentence in (measure.meaning, measure.trap):
+        assert sentence[0].isupper()
+        assert sentence.endswith(".")
+    assert "priva" not in " ".join(measure).lower()
+
+
+def test_every_value_of_a_quality_record_has_its_line_among_the_measures():
+    data = real_images("breastmnist")
+    values, _ = everything(data, data["val"], extractors={})
+    space = values["spaces"]["pixels"]
+    shown = {*values, *space, *space["classes"][0], *space["copying"]}
+    named = {
+        "kid", "kid_real", "fd", "precision", "recall", "density", "coverage", "c_t", "identical",
+        "nearer_to_train", "class_consistency", "duplicates", "copying",
+    }  # fmt: skip
+    assert named <= shown
+    assert named <= set(MEASURES)
