@@ -2,4 +2,6 @@
 
 import os
 
+__version__ = "0.1.0"
+
 os.environ.setdefault("KERAS_BACKEND", "torch")  # before anybody imports Keras

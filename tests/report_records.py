@@ -206,7 +206,7 @@ def _generator(study: Study, task: Task, name: str, out: Path, rng: np.random.Ge
         "epochs": 25,
         "best_epoch": 20,
         "losses": {loss: values[19] for loss, values in history.items()},
-        "parameters": {network: 2121 for network in NETWORKS[kind]},
+        "parameters": dict.fromkeys(NETWORKS[kind], 2121),
     }
 
 

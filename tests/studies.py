@@ -1,5 +1,6 @@
 """Tiny studies of phantoms, their plans, results made up without training, and the command line in a process."""
 
+import json
 import os
 import subprocess
 import sys
@@ -62,12 +63,12 @@ def changed(study: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     return study | {first: changed(study.get(first, {}), rest, value) if rest else value}
 
 
-def planned(study: dict[str, Any], **options: Any) -> Plan:
-    """The plan of a study, each data set with other bytes."""
-    checked = Study.model_validate_json(Study.__pydantic_serializer__.to_json(study))
+def planned(study: dict[str, Any], fingerprints: Mapping[str, str] | None = None, **options: Any) -> Plan:
+    """The plan of a study, each data set with other bytes unless `fingerprints` says them."""
+    checked = Study.model_validate_json(json.dumps(study))
     sources = {
-        name: Source(fingerprint=name, train=part.train, validation=part.validation, test=part.test)  # type: ignore[union-attr]
-        for name, part in checked.datasets.items()
+        name: Source((fingerprints or {}).get(name, name), part["train"], part["validation"], part["test"])
+        for name, part in study["datasets"].items()
     }
     return plan(checked, sources, **options)
 

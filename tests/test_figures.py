@@ -145,6 +145,9 @@ DRAWN = {
         paper,
         ["84.36", "85.00", "84.00 to 86.00", "79.54", "no value in the paper", "2 of 2 runs failed"],
     ),
+    "no_data_sets": (lambda: figures.arms_by_dataset([]), ["Nothing to show"]),
+    "no_arms": (lambda: figures.forest_plot([]), ["Nothing to show"]),
+    "no_ranks": (lambda: figures.critical_difference([], difference=1.0, datasets=2), ["no pair"]),
     "progress": (lambda: figures.progress({"done": 312, "failed": 6, "pending": 82}), ["312", "6 failed", "400"]),
     "no_progress": (lambda: figures.progress({}), ["nothing planned"]),
     "cvae_diagram": (
@@ -167,26 +170,20 @@ def parse(text):
 
 
 def texts(text):
-    """Every text element: (x, y, size, anchor, bold, words), titles left out, shifted by the groups around it."""
+    """Every text element: (x, y, size, anchor, words), titles left out, shifted by the groups around it."""
 
-    def walk(element, dx, dy):
+    def walk(element, dx, dy, size, anchor):
         shift = re.match(r"translate\(([-\d.]+) ([-\d.]+)\)", element.get("transform", ""))
         if shift:
             dx, dy = dx + float(shift[1]), dy + float(shift[2])
+        size, anchor = float(element.get("font-size", size)), element.get("text-anchor", anchor)
         if element.tag.endswith("}text"):
             words = (element.text or "") + "".join(child.tail or "" for child in element)
-            size = float(element.get("font-size", svg.BODY))
-            yield (
-                dx + float(element.get("x")),
-                dy + float(element.get("y")),
-                size,
-                element.get("text-anchor", "start"),
-                words,
-            )
+            yield dx + float(element.get("x")), dy + float(element.get("y")), size, anchor, words
         for child in element:
-            yield from walk(child, dx, dy)
+            yield from walk(child, dx, dy, size, anchor)
 
-    return list(walk(parse(text), 0.0, 0.0))
+    return list(walk(parse(text), 0.0, 0.0, svg.BODY, "start"))
 
 
 def box(x, y, size, anchor, words, share=1.0):
@@ -239,7 +236,8 @@ def test_no_number_in_a_drawing_is_broken(name):
 def test_all_text_lies_inside_the_drawing(name):
     figure = DRAWN[name][0]()
     for text in (figure.svg, *figure.panels):
-        _, _, width, height = map(float, parse(text).get("viewBox").split())
+        start, _, width, height = map(float, parse(text).get("viewBox").split())
+        width, height = width + start, height + start
         for x, y, size, anchor, words in texts(text):
             left, top, right, bottom = box(x, y, size, anchor, words)
             assert left >= -2, words
@@ -399,7 +397,16 @@ def test_marks_have_a_contrast_of_3_and_text_of_4_and_a_half(scheme):
     for ground in ("paper", "panel"):
         assert min(contrast(colours[name], colours[ground]) for name in ("ink", "muted")) >= 4.5
         assert min(contrast(colours[name], colours[ground]) for name in palette._SERIES) >= 3
-    assert contrast(colours["on-heat"], colours["heat"]) >= 4.5
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_numbers_are_readable_on_every_shade_of_a_confusion_matrix(scheme):
+    colours = {name: pair[scheme] for name, pair in palette.COLOURS.items()}
+    for images in range(101):
+        opacity = figures.confusion._opacity(images, 100)
+        parts = [(int(colours["heat"][i : i + 2], 16), int(colours["paper"][i : i + 2], 16)) for i in (1, 3, 5)]
+        shade = "#" + "".join(f"{round(opacity * heat + (1 - opacity) * paper):02x}" for heat, paper in parts)
+        assert contrast(colours["ink"], shade) >= 4.5, images
 
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])

@@ -313,11 +313,8 @@ def test_the_cvae_takes_the_gradient_of_its_published_loss():
     model = cvae.build(image_shape=(28, 28, 1), num_classes=2, latent_dim=4)["whole"]
     images, labels, noise = torch.rand(4, 28, 28, 1) * 2 - 1, torch.tensor([0, 1, 1, 0]), torch.randn(4, 4)
     gradients = []
-    call = fused(model)
-    for rebuilt, mean, log_variance in (
-        call(images, labels, noise, training=True),
-        model([images, labels, noise], training=True),
-    ):
+    for call in (fused(model), lambda *inputs, training: model(list(inputs), training=training)):
+        rebuilt, mean, log_variance = call(images, labels, noise, training=True)
         kl = -0.5 * torch.mean(torch.sum(1 + log_variance - mean**2 - torch.exp(log_variance), dim=1))
         loss = F.mse_loss(rebuilt, images, reduction="sum") + 0.005 * kl
         gradients.append(torch.autograd.grad(loss, [weight.value for weight in model.trainable_weights]))
@@ -445,14 +442,13 @@ def loop(losses: list[float], **changes: object) -> tuple[tuple, keras.Model]:
         return {"loss": 0.0}
 
     remaining = iter(losses)
-    settings = {"epochs": len(losses), "patience": 2, "keep": "best", "learning_rate_decay": 1.0, **changes}
+    settings = {"epochs": len(losses), "patience": 2, "keep": "best", "learning_rate_decay": 1.0, "optimizers": []}
     result = train(
         model,
         train_epoch=train_epoch,
         validate=lambda: {"val_loss": next(remaining)},
-        optimizers=[],
         report=lambda epoch, logs: None,
-        **settings,
+        **settings | changes,
     )
     return result, model
 

@@ -108,6 +108,9 @@ def train(
     if copies:
         for weight, copy in zip(model.weights, copies, strict=True):
             weight.assign(copy)
+    for weight in model.weights:
+        # back from the memory order of `fused`, so that the model rounds exactly as its saved file will
+        weight.value.data = weight.value.data.contiguous()
     kept = best_epoch - 1 if copies else -1
     return history, best_epoch, {name: values[kept] for name, values in history.items()}
 

@@ -52,10 +52,9 @@ def in_words(error: Mapping[str, Any]) -> tuple[Keys, str]:
             return (*keys, word), f"is missing; choose from {', '.join(choices)}"
         return (*keys, word), f"got {_shown(found[word])}{did_you_mean(found[word], choices)}"
     if kind == "literal_error":
-        choices = [str(choice) for member in expected for choice in get_args(member)]
-        return keys, f"{error['msg']}, got {_shown(found)}{_hint(kind, found, keys)}" + (
-            did_you_mean(found, choices) if isinstance(found, str) and len(choices) > 1 else ""
-        )
+        choices = [choice for member in expected for choice in get_args(member)]
+        close = difflib.get_close_matches(str(found)[:40].lower(), map(str, choices), n=1)
+        return keys, f"{error['msg']}, got {_shown(found)}" + (f"; did you mean {close[0]}?" if close else "")
     if kind == "string_pattern_mismatch":
         return keys, f"{_NAME}; got {_shown(found)}"
     if kind == "value_error":
@@ -126,7 +125,7 @@ def _hint(kind: str, found: Any, keys: Keys) -> str:
         return f"; write {int(found)}"
     if kind == "bool_type" and isinstance(found, str) and found.lower() in _BOOLEANS:
         return f"; write {_BOOLEANS[found.lower()]}, without quotes"
-    if kind in ("string_type", "literal_error") and isinstance(found, bool | int | float):
+    if kind == "string_type" and isinstance(found, bool | int | float):
         return "; put text in quotes"
     if kind == "tuple_type" and isinstance(found, str):
         return f"; write [{_short(found, 40)}]"

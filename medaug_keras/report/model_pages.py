@@ -24,8 +24,6 @@ NETWORKS: dict[str, dict[int, tuple[str, ...]]] = {
     "cgan": {25: ("discriminator",), 26: ("generator",)},
 }
 """Kind of a generator → figure of the paper → networks of ours that it shows."""
-LINEAR_INPUT = {19: 109 * 2048 + 2048, 22: 110 * 2048 + 2048}
-"""Parameters of the dense layer that the figure prints above its table, without counting them."""
 PER_CLASS = 5
 """Images of a class in a montage, real and synthetic each."""
 
@@ -83,8 +81,7 @@ def _network(book: "Pages", networks: Sequence[Mapping[str, Any]], number: int, 
         ),
         "total": sum(network["trainable"] for network in networks),
         "parts": [(network["network"], network["trainable"]) for network in networks],
-        "printed": paper.PRINTED_TOTALS[number] + LINEAR_INPUT.get(number, 0),
-        "input": LINEAR_INPUT.get(number),
+        "printed": paper.PRINTED_TOTALS[number],
     }
 
 
@@ -155,9 +152,7 @@ def generators(book: "Pages") -> dict[str, Any]:
     for dataset in results.datasets if names else ():
         curves = _curves(book, dataset, [name for name in names if name])
         montages = [_montage(book, dataset, arm) for arm in arms]
-        sections.append(
-            {"name": dataset, "title": results.title(dataset), "curves": curves, "montages": montages}
-        )
+        sections.append({"name": dataset, "title": results.title(dataset), "curves": curves, "montages": montages})
     return {
         "sections": sections,
         "made": book.table(class_counts(results)),
@@ -186,18 +181,15 @@ def _first_done(results: Results, kind: str, dataset: str, name: str) -> tuple[i
 
 
 def _curves(book: "Pages", dataset: str, names: Sequence[str]) -> "Shown":
-    results, panels, replicates = book.results, [], []
-    for name in names:
-        replicate, record, reason = _first_done(results, "generators", dataset, name)
-        title = KINDS[results.study.generators[name].kind]
-        if list(results.study.generators) and sum(results.study.generators[n].kind == results.study.generators[name].kind for n in names) > 1:
-            title = f"{title} ({name})"
+    results, panels = book.results, []
+    kinds = [results.study.generators[name].kind for name in names]
+    for name, kind in zip(names, kinds, strict=True):
+        _, record, reason = _first_done(results, "generators", dataset, name)
+        title = KINDS[kind] if kinds.count(kind) == 1 else f"{KINDS[kind]} ({name})"
         if record is None:
             panels.append(figures.LossPanel(title, {}, reason=reason))
         else:
-            history = read_json(record, "history.json")
-            panels.append(figures.LossPanel(title, history, record.values["best_epoch"]))
-            replicates.append(replicate)
+            panels.append(figures.LossPanel(title, read_json(record, "history.json"), record.values["best_epoch"]))
     title = results.title(dataset)
     return book.figure(
         f"losses-{dataset}",
@@ -252,9 +244,7 @@ def class_counts(results: Results) -> Table:
         for arm in results.arms:
             for making, outcome in results.makings("synthesis", dataset, arm):
                 head = (
-                    Entry(
-                        results.title(dataset), href=f"data-sets.html#{dataset}", tags=tuple(results.marks(dataset))
-                    ),
+                    Entry(results.title(dataset), href=f"data-sets.html#{dataset}", tags=tuple(results.marks(dataset))),
                     Entry(results.label(arm)),
                     Entry(making.replicate),
                 )

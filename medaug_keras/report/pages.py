@@ -1,9 +1,7 @@
 """A study's results → the files of its pages. Templates lay out what is gathered here."""
 
-import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,13 +9,17 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from medaug_keras.plan import task_id
 from medaug_keras.spec import dump
 from medaug_keras.store import Record
 
-from . import figures, format, paper, tables
+from . import citations, figures, format, paper, tables
+from .circumstances import circumstances, environment
+from .evidence_pages import significance
 from .export import json_text, records_csv, table_csv, table_json, table_latex
 from .figures import Figure
+from .findings import answer, metric_name
+from .inference import Inference
+from .model_pages import generators, models
 from .results import METRICS, Group, Results, Run, printed, printed_value, read_json
 from .tables import Table
 
@@ -28,6 +30,7 @@ PAGES = {
     "generators": "Generators",
     "results": "Results",
     "best-models": "Best models",
+    "significance": "Significance",
     "against-the-paper": "Against the paper",
     "runs": "Runs",
     "cite": "How to cite",
@@ -60,6 +63,7 @@ class Pages:
     def __init__(self, results: Results) -> None:
         self.results = results
         self.paper: Mapping[str, Any] | None = printed() if results.study.paper else None
+        self.inference = Inference(results)
         self.files: dict[str, bytes] = {}
         self.templates = environment_of_templates()
         self.pages = {n: t for n, t in PAGES.items() if n != "against-the-paper" or self.paper}
@@ -69,10 +73,11 @@ class Pages:
         for name, make in {
             "index": self._findings,
             "data-sets": self._data_sets,
-            "models": self._models,
-            "generators": self._generators,
+            "models": lambda: models(self),
+            "generators": lambda: generators(self),
             "results": self._results,
             "best-models": self._best_models,
+            "significance": lambda: significance(self),
             "against-the-paper": self._against_the_paper,
             "runs": self._runs,
             "cite": self._cite,
@@ -81,7 +86,9 @@ class Pages:
             if name in self.pages:
                 self._page(name, self.pages[name], make())
         for run in self.results.runs:
-            self._page(f"runs/{run.name}", f"Run {run.name}", self._run(run), template="run", root="../", current="runs")
+            self._page(
+                f"runs/{run.name}", f"Run {run.name}", self._run(run), template="run", root="../", current="runs"
+            )
         records = tables.run_records(self.results)
         self._file("data/runs.csv", records_csv(tables.RUNS_CSV, records))
         self._file("data/runs.json", json_text(records))
@@ -117,13 +124,13 @@ class Pages:
         text = self.templates.get_template(f"{template or name}.md.j2").render({**shared, **content})
         self._file(f"{name}.md", text)
 
-    def _table(self, table: Table) -> Table:
+    def table(self, table: Table) -> Table:
         self._file(f"data/{table.name}.csv", table_csv(table))
         self._file(f"data/{table.name}.json", table_json(table))
         self._file(f"data/{table.name}.tex", table_latex(table))
         return table
 
-    def _figure(self, name: str, figure: Figure, caption: str, number: str = "", file: str = "") -> Shown:
+    def figure(self, name: str, figure: Figure, caption: str, number: str = "", file: str = "") -> Shown:
         """A figure with its file; `file` names it where the address (fig-29) says too little."""
         path = f"figures/{file or name}.{'png' if figure.png else 'svg'}"
         content = figure.png or figure.svg
@@ -141,16 +148,18 @@ class Pages:
         results = self.results
         metric = results.study.primary
         panels = [
-            figures.ArmsPanel(results.title(d), [self._cell(g) for (name, *_), g in results.groups.items() if name == d])
+            figures.ArmsPanel(
+                results.title(d), [self._cell(g) for (name, *_), g in results.groups.items() if name == d]
+            )
             for d in results.datasets
         ]
         dots = figures.arms_by_dataset(panels, metric=METRICS[metric], arms=results.arms)
         return {
-            "answer": answer(results),
-            "dots": self._figure(
+            "answer": answer(results, self.inference),
+            "dots": self.figure(
                 "arms",
                 dots,
-                f"Test {METRICS[metric].lower() if metric != 'auc' else 'AUC'} of every arm: mean over replicates "
+                f"Test {metric_name(metric)} of every arm: mean over replicates "
                 "with its 95 % interval (Student's t; training runs vary, the test images stay). The line is the baseline.",
             ),
             "progress": figures.progress(results.states, what="tasks"),
@@ -209,7 +218,7 @@ class Pages:
             if outcome.record is not None:
                 entry["figures"] = self._data_figures(name, outcome.record)
             shown.append(entry)
-        return {"sizes": self._table(tables.dataset_sizes(results, self.paper)), "sections": shown}
+        return {"sizes": self.table(tables.dataset_sizes(results, self.paper)), "sections": shown}
 
     def _data_figures(self, name: str, record: Record) -> list[Shown]:
         results, title = self.results, self.results.title(name)
@@ -220,14 +229,14 @@ class Pages:
         counts = {split: record.values["splits"][split]["per_class"] for split in tables.SPLITS}
         bars = figures.class_distribution(results.classes(name), counts)
         return [
-            self._figure(
+            self.figure(
                 f"fig-{montage}" if montage else f"montage-{name}",
                 made,
                 f"{len(images)} training images of {title}, drawn at random.",
                 f"Fig. {montage}" if montage else "",
                 f"montage-{name}",
             ),
-            self._figure(
+            self.figure(
                 f"fig-{distribution}" if distribution else f"classes-{name}",
                 bars,
                 f"Images of {title} by class.",
@@ -236,66 +245,17 @@ class Pages:
             ),
         ]
 
-    def _models(self) -> dict[str, Any]:
-        results = self.results
-        return {"classifier": self._layers_of_classifier(), "epoch": results.epoch, "networks": []}
-
-    def _layers_of_classifier(self) -> dict[str, Any] | None:
-        done = [run for run in self.results.runs if run.done]
-        if not done:
-            return None
-        run = next((run for run in done if run.dataset == "pathmnist"), done[0])
-        network = read_json(run.record, "layers.json")[0]
-        return {
-            "dataset": self.results.title(run.dataset),
-            "table": self._table(self._layer_table(network, "layers-classifier", 9)),
-            "diagram": self._diagram(network, "fig-9", "Fig. 9", "Classifier"),
-            "total": network["trainable"],
-            "printed": paper.PRINTED_TOTALS[9],
-        }
-
-    def _diagram(self, network: Mapping[str, Any], name: str, number: str, title: str) -> Shown:
-        layers = [figures.Layer(**layer) for layer in network["layers"]]
-        drawn = figures.network_diagram(layers, title=title)
-        return self._figure(name, drawn, f"Layers of the {title.lower()} as the live model has them.", number)
-
-    def _layer_table(self, network: Mapping[str, Any], name: str, number: int) -> Table:
-        """Figs. 9, 19, 20, 22, 23, 25 and 26. The layers of a network from the live model, printed counts beside."""
-        layers = network["layers"]
-        said = paper.beside(number, [layer["parameters"] for layer in layers])
-        rows = tuple(
-            tables.Row(
-                (
-                    tables.Entry(layer["name"]),
-                    tables.Entry(layer["type"]),
-                    tables.Entry(" × ".join(str(size) for size in layer["output_shape"])),
-                    tables.Entry(layer["parameters"], paper=printed),
-                )
-            )
-            for layer, printed in zip(layers, said, strict=True)
-        )
-        columns = (
-            tables.Column("name", "Layer"),
-            tables.Column("type", "Type"),
-            tables.Column("output_shape", "Output (height × width × channels)"),
-            tables.Column("parameters", "Trainable parameters", "count", "", ("paper",)),
-        )
-        return Table(name, f"Layers of the {network['network']}.", columns, rows, "pages.Pages._layer_table")
-
-    def _generators(self) -> dict[str, Any]:
-        return {}
-
     def _results(self) -> dict[str, Any]:
         made = [
-            tables.geometric(self.results, self.paper),
-            tables.generative(self.results, self.paper),
-            tables.generative_weighted(self.results, self.paper),
+            tables.geometric(self.results, self.inference, self.paper),
+            tables.generative(self.results, self.inference, self.paper),
+            tables.generative_weighted(self.results, self.inference, self.paper),
             tables.best_models(self.results, self.paper),
         ]
         titles = ("Without added images", "With added images, shuffled", "With added images, weighted", "Best models")
         return {
-            "sections": [(self._table(table), title) for table, title in zip(made, titles, strict=True)],
-            "all_arms": self._table(tables.all_arms(self.results)),
+            "sections": [(self.table(table), title) for table, title in zip(made, titles, strict=True)],
+            "all_arms": self.table(tables.all_arms(self.results)),
         }
 
     def _best_models(self) -> dict[str, Any]:
@@ -324,21 +284,19 @@ class Pages:
             shown.append(entry)
         return {"sections": shown}
 
-    def _best_figures(
-        self, name: str, label: str, run: Run, numbers: tuple[int | None, int | None]
-    ) -> list[Shown]:
+    def _best_figures(self, name: str, label: str, run: Run, numbers: tuple[int | None, int | None]) -> list[Shown]:
         results, title = self.results, self.results.title(name)
         confusion, curves = numbers
         matrix = run.record.values[results.epoch]["test"]["confusion"]
         return [
-            self._figure(
+            self.figure(
                 f"fig-{confusion}" if confusion else f"confusion-{name}",
                 figures.confusion_matrix(matrix, results.classes(name)),
                 f"Confusion matrix on the test images of {title}: {label}, replicate {run.replicate}.",
                 f"Fig. {confusion}" if confusion else "",
                 f"confusion-{name}",
             ),
-            self._figure(
+            self.figure(
                 f"fig-{curves}" if curves else f"curves-{name}",
                 figures.learning_curves(
                     read_json(run.record, "history.json"), best_epoch=run.record.values["best_epoch"]
@@ -352,21 +310,19 @@ class Pages:
     def _against_the_paper(self) -> dict[str, Any]:
         assert self.paper is not None
         results, metric = self.results, self.results.study.primary
-        table = self._table(tables.against_the_paper(results, self.paper))
-        panels = [figures.PaperPanel(results.title(d), self._paper_rows(d)) for d in results.datasets if d in paper.DATASETS]
-        known = set(results.datasets)
-        notes = [
-            entry
-            for entry in paper.INCONSISTENCIES
-            if not entry.datasets or known & set(entry.datasets)
+        table = self.table(tables.against_the_paper(results, self.paper))
+        panels = [
+            figures.PaperPanel(results.title(d), self._paper_rows(d)) for d in results.datasets if d in paper.DATASETS
         ]
+        known = set(results.datasets)
+        notes = [entry for entry in paper.INCONSISTENCIES if not entry.datasets or known & set(entry.datasets)]
         within = [row.entries[-1].value for row in table.rows]
         return {
             "table": table,
-            "figure": self._figure(
+            "figure": self.figure(
                 "paper-and-ours",
                 figures.paper_vs_ours(panels, metric=METRICS[metric], arms=results.arms),
-                f"Test {METRICS[metric].lower() if metric != 'auc' else 'AUC'}: every replicate of ours, and the printed value.",
+                f"Test {metric_name(metric)}: every replicate of ours, and the printed value.",
             )
             if panels
             else None,
@@ -388,7 +344,7 @@ class Pages:
         return rows
 
     def _runs(self) -> dict[str, Any]:
-        return {"table": self._table(tables.runs(self.results))}
+        return {"table": self.table(tables.runs(self.results))}
 
     def _run(self, run: Run) -> dict[str, Any]:
         results = self.results
@@ -430,7 +386,26 @@ class Pages:
         return content
 
     def _cite(self) -> dict[str, Any]:
-        return {}
+        entries: dict[str, list[str]] = {}
+        for name in self.results.datasets:
+            record = self.results.data(name).record
+            for entry in (record.values.get("citation") or "").split("\n\n") if record else ():
+                if entry.strip():
+                    entries.setdefault(entry.strip(), []).append(self.results.title(name))
+        kinds = {spec.kind for spec in self.results.study.generators.values()}
+        records = [outcome.record for outcome in self.results.outcomes.values() if outcome.record is not None]
+        return {
+            "data": list(entries.items()),
+            "licences": [
+                (self.results.title(n), record.values.get("licence") or "not stated")
+                for n in self.results.datasets
+                if (record := self.results.data(n).record) is not None
+            ],
+            "methods": citations.methods(kinds, statistics=self.results.replicates > 1),
+            "software": citations.software(
+                {r.run["packages"]["medaug-keras"] for r in records if "medaug-keras" in r.run.get("packages", {})}
+            ),
+        }
 
     def _paper_index(self) -> dict[str, Any]:
         the_tables, the_figures = paper.index(self.results)
@@ -482,23 +457,6 @@ def table_attribute(value: Any) -> str:
     return "" if value is None else repr(value) if isinstance(value, int | float) else format.plain(value)
 
 
-def answer(results: Results) -> list[str]:
-    """The study's answer in at most two sentences, from the records and never saying more than they do."""
-    metric = METRICS[results.study.primary].lower() if results.study.primary != "auc" else "AUC"
-    done = [run for run in results.runs if run.done]
-    if not done:
-        return ["No run is done yet, so there is no answer."]
-    sentences = []
-    for dataset, group in results.best.items():
-        base = results.baseline(dataset)
-        ours = group.estimate(results.epoch, "test", results.study.primary)
-        if ours.mean is None or base is None:
-            continue
-        said = f"{results.title(dataset)}: {results.variant(group.arm, group.sampling)} has a test {metric} of {format.percent(ours.mean)} %"
-        sentences.append(said)
-    return sentences
-
-
 def _typical(group: Group, results: Results) -> Run:
     """The done run whose test metric is nearest to the group's mean, the first on ties: neither best nor worst."""
     metric = results.study.primary
@@ -513,62 +471,6 @@ def _scores(record: Record) -> list[tuple[str, list[tuple[str, float | None]]]]:
         for split in ("test", "validation"):
             values = record.values[epoch][split]
             found.append((f"{split}, {title}", [(METRICS[m], values[m]) for m in METRICS]))
-    return found
-
-
-def environment(record: Record) -> list[tuple[str, str]]:
-    """When, where and with what a task was made, as the engine noted it."""
-    run = record.run
-    found = []
-    if "started" in run:
-        found.append(("Started", moment(run["started"])))
-    if "seconds" in run:
-        found.append(("Took", format.seconds(run["seconds"])))
-    for key, title in (("device", "Device"), ("processor", "Processor"), ("threads", "Threads"), ("system", "System")):
-        if run.get(key):
-            found.append((title, str(run[key])))
-    found.append(("Host", str(run.get("host", ""))))
-    versions = {"Python": run.get("python", ""), **run.get("packages", {})}
-    found.append(("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
-    return found
-
-
-def moment(seconds: float) -> str:
-    """Seconds since 1970 → 2026-11-22 20:51 UTC."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def circumstances(results: Results) -> list[tuple[str, str]]:
-    """What ran, on what, when and with which versions: over all finished tasks of the study."""
-    records = [outcome.record for outcome in results.outcomes.values() if outcome.record is not None]
-    study = results.study
-    found = [
-        ("Data sets", format.together(results.title(name) for name in results.datasets)),
-        ("Arms", format.together(results.label(arm) for arm in results.arms)),
-        ("Replicates", format.count(results.replicates)),
-        (
-            "Epoch shown",
-            "the last" if results.epoch == "last" else "the one with the best validation accuracy (first on ties)",
-        ),
-        ("Compared with", results.variant(*results.reference) if results.reference[0] in study.arms else "–"),
-    ]
-    if not records:
-        return found
-    started = [r.run["started"] for r in records if "started" in r.run]
-    ended = [r.run["started"] + r.run.get("seconds", 0) for r in records if "started" in r.run]
-    if started:
-        found.append(("Run", f"{moment(min(started))} to {moment(max(ended))}"))
-    total = sum(r.run.get("seconds", 0) for r in records)
-    found.append(("Time in tasks", format.seconds(total)))
-    for key, title in (("device", "Device"), ("processor", "Processor")):
-        words = sorted({str(r.run[key]) for r in records if r.run.get(key)})
-        if words:
-            found.append((title, "; ".join(words)))
-    versions: dict[str, set[str]] = {}
-    for record in records:
-        for name, version in {"Python": record.run.get("python", ""), **record.run.get("packages", {})}.items():
-            versions.setdefault(name, set()).add(version)
-    found.append(("Versions", ", ".join(f"{name} {' and '.join(sorted(v))}" for name, v in versions.items())))
     return found
 
 

@@ -2,8 +2,8 @@
 
 A colour is a CSS custom property `--ma-<name>` with one value for light pages and one for dark ones. The series colours
 start from Okabe & Ito's (2008) set, moved until each has a contrast of 3 to the page and any two are at least 20 CIELAB
-units apart, also for readers with protanopia, deuteranopia or tritanopia (tests check it). An arm has a colour and a shape, so
-neither is needed alone; sampling is the filling: hollow for shuffled batches, filled for weighted ones.
+units apart, also for readers with protanopia, deuteranopia or tritanopia (tests check it). An arm has a colour and a
+shape, so neither is needed alone; sampling is the filling: hollow for shuffled batches, filled for weighted ones.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,8 +26,10 @@ COLOURS: Mapping[str, tuple[str, str]] = {
     "purple": ("#90469e", "#ea85ba"),
     "ochre": ("#5a3700", "#ead03f"),
     "cyan": ("#1293e2", "#a7daff"),
-    "heat": ("#0b4f8a", "#7cc0ff"),  # full end of a heat map; its empty end is the page
-    "on-heat": ("#ffffff", "#0d1622"),  # text on the full end
+    "heat": (
+        "#62a8e5",
+        "#27629c",
+    ),  # full end of a heat map; its empty end is the page, and ink is readable on all of it
 }
 
 _SERIES = ("grey", "blue", "vermilion", "green", "purple", "ochre", "cyan")

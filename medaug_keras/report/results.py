@@ -196,7 +196,10 @@ class Results:
         order = [self.datasets, self.arms, self.samplings]
         cells = sorted(
             self.plan.cells,
-            key=lambda c: (*(o.index(w) for o, w in zip(order, (c.dataset, c.arm, c.sampling), strict=True)), c.replicate),
+            key=lambda c: (
+                *(o.index(w) for o, w in zip(order, (c.dataset, c.arm, c.sampling), strict=True)),
+                c.replicate,
+            ),
         )
         return tuple(Run(c.dataset, c.arm, c.sampling, c.replicate, c.task, self.outcomes[c.task]) for c in cells)
 

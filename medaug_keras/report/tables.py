@@ -111,7 +111,7 @@ def dataset_sizes(results: Results, paper: Mapping[str, Any] | None) -> Table:
     for name in results.datasets:
         outcome = results.data(name)
         printed = paper["table1"].get(name) if paper else None
-        first = _dataset(results, name)
+        first = dataset_entry(results, name)
         if outcome.record is None:
             missing = Entry(missing=outcome.reason)
             sizes = tuple(Entry(missing=outcome.reason, paper=_size(printed, split)) for split in SPLITS)
@@ -173,9 +173,7 @@ def generative_weighted(results: Results, paper: Mapping[str, Any] | None) -> Ta
     return _generative(results, paper, "table-4", "weighted", "tables.generative_weighted")
 
 
-def _generative(
-    results: Results, paper: Mapping[str, Any] | None, name: str, sampling: str, made_by: str
-) -> Table:
+def _generative(results: Results, paper: Mapping[str, Any] | None, name: str, sampling: str, made_by: str) -> Table:
     pairs = [(arm, s) for arm, s in results.variants() if results.generative(arm) and s == sampling]
     how = "on shuffled batches" if sampling == "shuffle" else "with weighted random sampling"
     caption = f"Test AUC and accuracy (%) with added images, trained {how}."
@@ -241,7 +239,7 @@ def _grid(
                 zip(found, _row(results, found.values(), metric, paper, dataset, list(named)), strict=True)
             )
         cells = [entries[metric][pair] for pair in named for metric in ("auc", "accuracy")]
-        rows.append(Row((_dataset(results, dataset), *cells), {"data set": results.title(dataset)}))
+        rows.append(Row((dataset_entry(results, dataset), *cells), {"data set": results.title(dataset)}))
     notes = [f"Mean ± standard deviation over n replicates, {_epoch(results)}. Bold: highest mean of a row."]
     if paper:
         notes.append("Small print: the value printed in the paper, from one run.")
@@ -289,7 +287,8 @@ def measured(group: Group | None, epoch: str, metric: str, paper: float | None =
     return Entry(found.mean, found.sd, found.n, found.planned, paper, missing=group.reason, href=group.page)
 
 
-def _dataset(results: Results, dataset: str) -> Entry:
+def dataset_entry(results: Results, dataset: str) -> Entry:
+    """A data set's name with what must be known of it."""
     return Entry(results.title(dataset), href=f"data-sets.html#{dataset}", tags=tuple(results.marks(dataset)))
 
 
@@ -307,18 +306,25 @@ def best_models(results: Results, paper: Mapping[str, Any] | None) -> Table:
     part: tuple[Part, ...] = ("paper",) if paper and metric == "accuracy" else ()
     spread: tuple[Part, ...] = ("sd", "n")
     columns = [Column("dataset", "Data set")]
-    for choice, title in (("validation", "Chosen on validation data"), ("test", "Chosen on test data, as in the paper")):
+    for choice, title in (
+        ("validation", "Chosen on validation data"),
+        ("test", "Chosen on test data, as in the paper"),
+    ):
         beside = part if choice == "test" else ()
         columns.append(Column(f"{choice}.model", "Model", "text", title, beside))
         columns.append(Column(f"{choice}.{metric}", f"Test {short}", "percent", title, spread))
         columns.append(Column(f"{choice}.gain", f"Over {results.variant(*base)}", "points", title, beside))
         if both:
-            columns.append(Column(f"{choice}.gain_weighted", f"Over {results.variant(*weighted)}", "points", title, beside))
-    columns.append(Column("optimism", "Optimism", "points", help="Score chosen on test minus score chosen on validation"))
+            columns.append(
+                Column(f"{choice}.gain_weighted", f"Over {results.variant(*weighted)}", "points", title, beside)
+            )
+    columns.append(
+        Column("optimism", "Optimism", "points", help="Score chosen on test minus score chosen on validation")
+    )
     rows = []
     for dataset in results.datasets:
         said = (paper or {}).get("table5", {}).get(dataset, {}) if part else {}
-        entries = [_dataset(results, dataset)]
+        entries = [dataset_entry(results, dataset)]
         for choice, chosen in (("validation", results.best), ("test", results.best_on_test)):
             beside = said if choice == "test" else {}
             group = chosen.get(dataset)
@@ -333,8 +339,8 @@ def best_models(results: Results, paper: Mapping[str, Any] | None) -> Table:
                     )
                 )
             entries.append(measured(group, results.epoch, metric) if group else Entry(missing="no run is done"))
-            for pair, word in ((base, "gain_over_baseline"), (weighted, "gain_over_wrs")) if both else (
-                (base, "gain_over_baseline"),
+            for pair, word in (
+                ((base, "gain_over_baseline"), (weighted, "gain_over_wrs")) if both else ((base, "gain_over_baseline"),)
             ):
                 entries.append(_gain(results, dataset, group, pair, beside.get(word)))
         entries.append(_optimism(results, dataset))
@@ -343,7 +349,9 @@ def best_models(results: Results, paper: Mapping[str, Any] | None) -> Table:
         "Gains are differences of means in points, without a test. Optimism is what choosing the best arm on the test "
         "set, as the paper did, adds to its score compared with choosing it on validation data.",
     ]
-    return Table("table-5", "Best model of each data set.", tuple(columns), tuple(rows), "tables.best_models", tuple(notes))
+    return Table(
+        "table-5", "Best model of each data set.", tuple(columns), tuple(rows), "tables.best_models", tuple(notes)
+    )
 
 
 def _gain(results: Results, dataset: str, group: Group | None, pair: tuple[str, str], said: str | None) -> Entry:
@@ -390,7 +398,7 @@ def all_arms(results: Results) -> Table:
         rows.append(
             Row(
                 (
-                    _dataset(results, dataset),
+                    dataset_entry(results, dataset),
                     Entry(results.label(arm)),
                     Entry(SAMPLINGS[sampling]),
                     *(measured(group, results.epoch, metric) for metric in METRICS),
@@ -552,7 +560,7 @@ def against_the_paper(results: Results, paper: Mapping[str, Any]) -> Table:
                         "metric": METRICS[metric],
                     }
                     head = (
-                        _dataset(results, dataset),
+                        dataset_entry(results, dataset),
                         Entry(f"Table {number}", href=f"results.html#table-{number}"),
                         Entry(label),
                         Entry(SAMPLINGS[sampling]),

@@ -76,7 +76,7 @@ def crossed(difference: ArrayLike, *, planned: int | None = None, confidence: fl
     for, where some failed. D is correctness by the arm minus correctness by the baseline, or the
     same of pseudo-values (`pseudo_values`).
 
-    At a nominal 5 % it rejects true nulls in 4 to 6 % of simulated studies, with two exceptions
+    At a nominal 5 % it rejects true nulls in 3 to 6 % of simulated studies, with two exceptions
     (benchmarks/statistics.py). Where neither runs nor images add much variance, as on 156 images,
     the floor makes it cautious: 2 to 3 %. With S = 3, many images, and both adding variance: 7 %,
     because two degrees of freedom say little about the runs. Far out in its tail, where corrections

@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-from medaug_keras.report.figures.svg import SMALL, WIDTH, Board, Figure, count, figure, percent, text_width, wrap
-
-_DARK = 0.62  # of the full colour: from here on text is drawn in the colour meant for it
+from medaug_keras.report.figures.svg import SMALL, WIDTH, Board, Figure, count, figure, num, percent, text_width, wrap
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str], *, title: str = "") -> Figure:
@@ -25,12 +23,11 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str], *,
     for j in range(K):
         board.text(left + (j + 0.5) * side, top + 27, str(j), anchor="middle", title=classes[j])
     board.text(0, top + 27, "true", fill="muted")
-    for i, row in enumerate(counts):
-        board.text(left - 8, y + height / 2 + 4, str(i), anchor="end", title=classes[i])
-        for j, images in enumerate(row):
-            said = f"{classes[i]} taken for {classes[j]}: " if i != j else f"{classes[i]}: "
-            _cell(board, left + j * side, y, side, height, images, sum(row), said)
-        y += height
+    for i in range(K):
+        board.text(left - 8, y + (i + 0.5) * height + 4, str(i), anchor="end", title=classes[i])
+    _boxes(board, left, y, side, height, counts, classes)
+    _numbers(board, left, y, side, height, counts)
+    y += K * height
     y = _key(board, y + 12, counts, classes)
     board.height = y
     right = sum(counts[i][i] for i in range(K))
@@ -41,21 +38,49 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str], *,
     return figure(confusion_matrix, [board], alt)
 
 
-def _cell(board: Board, x: float, y: float, side: float, height: float, images: int, total: int, said: str) -> None:
-    """One cell: colour for its share of the row, percentage above, images below; a lone 0 where there are none."""
-    share = images / total if total else 0.0
-    title = f"{said}{count(images)} of {count(total)}, {percent(share, 1)} %" if images else ""
-    opacity = round(0.06 + 0.94 * share, 2)
-    board.rect(x + 0.5, y + 0.5, side - 1, height - 1, "heat", opacity=opacity, title=title)
-    middle, across = y + height / 2, x + side / 2
-    if not images:
-        board.text(across, middle + 4, "0", anchor="middle", fill="muted")
-        return
-    fill = "on-heat" if opacity >= _DARK else "ink"
+def _opacity(images: int, total: int) -> float:
+    return round(0.06 + 0.94 * images / total, 2) if total else 0.06
+
+
+def _boxes(
+    board: Board,
+    left: float,
+    top: float,
+    side: float,
+    height: float,
+    counts: Sequence[Sequence[int]],
+    classes: Sequence[str],
+) -> None:
+    """A box for each cell, coloured by its share of the row; the pointer on it shows the whole sentence."""
+    board.open(board.paint(fill="heat"))
+    for i, row in enumerate(counts):
+        for j, images in enumerate(row):
+            what = classes[i] if i == j else f"{classes[i]} taken for {classes[j]}"
+            title = f"{what}: {count(images)} of {count(sum(row))}, {percent(images / sum(row), 1)} %" if images else ""
+            place = f' x="{num(left + j * side + 0.5)}" y="{num(top + i * height + 0.5)}"'
+            size = f' width="{num(side - 1)}" height="{num(height - 1)}"'
+            board.add("rect", f'{place}{size} fill-opacity="{num(_opacity(images, sum(row)))}"', title)
+    board.close()
+
+
+def _numbers(
+    board: Board, left: float, top: float, side: float, height: float, counts: Sequence[Sequence[int]]
+) -> None:
+    """Percentage above, images below; a lone 0 where there are none. The pointer goes through to the boxes."""
     wide = side >= 40
-    size = 13 if wide else SMALL
-    board.text(across, middle - 2, percent(share, 1 if wide else 0), size=size, anchor="middle", fill=fill)
-    board.text(across, middle + size - 0.5, str(images), size=SMALL if wide else 10, anchor="middle", fill=fill)
+    large, small = (13, SMALL) if wide else (SMALL, 10)
+    board.open(f' text-anchor="middle" pointer-events="none" font-size="{large}"{board.paint(fill="ink")}')
+    for i, row in enumerate(counts):
+        for j, images in enumerate(row):
+            x, middle = num(left + (j + 0.5) * side), top + (i + 0.5) * height
+            if not images:
+                board.parts.append(f'<text x="{x}" y="{num(middle + 4)}" opacity="0.75">0</text>')
+                continue
+            share = percent(images / sum(row), 1 if wide else 0)
+            board.parts.append(f'<text x="{x}" y="{num(middle - 2)}">{share}</text>')
+            lower = num(middle + large - 0.5)
+            board.parts.append(f'<text x="{x}" y="{lower}" font-size="{small}">{images}</text>')
+    board.close()
 
 
 def _key(board: Board, y: float, counts: Sequence[Sequence[int]], classes: Sequence[str]) -> float:

@@ -109,7 +109,7 @@ def cgan_diagram(*, image_shape: Sequence[int], classes: int, latent_dim: int) -
     board.arrow([(212, top + 276), (212, top + 312)])
     board.arrow([(232, top + 20), (244, top + 20), (244, top + 214), (212, top + 214), (212, top + 236)])
     board.arrow([(64, top + 332), (24, top + 332), (24, top + 116)], stroke="vermilion", dash="5 3")
-    board.lines(30, top + 214, ["learns", "to fool"], fill="vermilion", size=SMALL)
+    board.lines(30, top + 214, ["learns", "to fool"])
     y = _remark(
         board,
         top + 366,
@@ -143,12 +143,12 @@ def _compare(board: Board, left: float, top: float, bottom: float) -> None:
     """The reconstruction loss: a dashed line at the left edge from the image to what was made of it."""
     path = [(left, top), (6, top), (6, bottom), (left, bottom)]
     board.polyline(path, "vermilion", dash="5 3")
-    board.lines(14, bottom - 54, ["compare", "x with x̂"], fill="vermilion")
+    board.lines(14, bottom - 54, ["compare", "x with x̂"])
 
 
 def _divergence(board: Board, right: float, y: float, texts: Sequence[str]) -> None:
     """A loss on the latent variable, named left of it."""
-    board.lines(14, y, texts, fill="vermilion")
+    board.lines(14, y, texts)
     board.line(62, y, right, y, "vermilion", dash="5 3", width=1.5)
 
 

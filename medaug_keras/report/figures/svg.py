@@ -46,6 +46,10 @@ class Figure:
 
 def figure(made_by: Callable[..., Figure], boards: Sequence["Board"], alt: str, *, columns: int = 2) -> Figure:
     """The boards as one figure; in the file they stand in `columns`, row by row."""
+    if not boards:
+        empty = Board(height=24)
+        empty.text(0, 16, "nothing to show", fill="muted", italic=True)
+        boards, alt = [empty], alt.strip() + " Nothing to show."
     if len(boards) == 1:
         boards[0].alt = alt
     columns = min(columns, len(boards))
@@ -57,7 +61,8 @@ def figure(made_by: Callable[..., Figure], boards: Sequence["Board"], alt: str, 
         top += max(board.height for board in row) + GAP
     used = set().union(*(board.used for board in boards))
     width, height = columns * (WIDTH + GAP) - GAP, top - GAP
-    whole = _svg("".join(placed), width, height, alt, used, f"width:100%;max-width:{num(width * 1.25)}px") + "\n"
+    style = f"width:100%;max-width:{num(width * 1.25)}px"
+    whole = _svg("".join(placed), width, height, alt, used, style, margin=8) + "\n"
     return Figure(
         svg=whole,
         png=None,
@@ -97,6 +102,14 @@ class Board:
         """One element; `title` is shown when the pointer rests on it."""
         inside = f"<title>{escape(title)}</title>" if title else ""
         self.parts.append(f"<{tag}{attributes}>{inside}</{tag}>" if inside else f"<{tag}{attributes}/>")
+
+    def open(self, attributes: str) -> None:
+        """A group begins; what is drawn until `close` has its attributes."""
+        self.parts.append(f"<g{attributes}>")
+
+    def close(self) -> None:
+        """The group ends."""
+        self.parts.append("</g>")
 
     def text(
         self,
@@ -341,7 +354,7 @@ def _outline(shape: Shape, x: float, y: float, r: float) -> str:
     return "M" + "L".join(f"{num(x + size * r * math.sin(a))} {num(y - size * r * math.cos(a))}" for a in angles) + "Z"
 
 
-def _svg(content: str, width: float, height: float, alt: str, used: set[str], style: str) -> str:
+def _svg(content: str, width: float, height: float, alt: str, used: set[str], style: str, margin: float = 0) -> str:
     words = {"f": "fill", "s": "stroke"}
     rules = "".join(
         f".ma-{name}{{{words[name[0]]}:var(--ma-{name[2:]},{COLOURS[name[2:]][0]})}}" for name in sorted(used)
@@ -351,8 +364,9 @@ def _svg(content: str, width: float, height: float, alt: str, used: set[str], st
     dark = ";".join(f"--ma-{name}:{COLOURS[name][1]}" for name in names)
     rules += f"svg:root{{background:var(--ma-paper,{COLOURS['paper'][0]})}}"
     rules += f"@media(prefers-color-scheme:dark){{svg:root{{{dark}}}}}"
+    view = f"{num(-margin)} {num(-margin)} {num(width + 2 * margin)} {num(height + 2 * margin)}"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {num(width)} {num(height)}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{view}" role="img" '
         f'aria-label={quoteattr(alt)} style="{style};height:auto" font-family={quoteattr(FONT)} '
         f'font-size="{BODY}"><style>{rules}</style>{content}</svg>'
     )

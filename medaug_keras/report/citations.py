@@ -1,0 +1,69 @@
+"""BibTeX of the methods that a study uses and of this software. Data sets bring their own with their records."""
+
+from collections.abc import Collection
+
+_PAPER = """@misc{leroux2022exploring,
+  title = {Exploring the Impact of Deep Learning Data Augmentation on Medical Imagery Classification},
+  author = {Le Roux, Quentin},
+  year = {2022}
+}"""
+
+_GENERATORS = {
+    "cvae": """@inproceedings{sohn2015cvae,
+  title = {Learning Structured Output Representation using Deep Conditional Generative Models},
+  author = {Sohn, Kihyuk and Lee, Honglak and Yan, Xinchen},
+  booktitle = {Advances in Neural Information Processing Systems}, volume = {28}, year = {2015}
+}""",
+    "joint_vae": """@inproceedings{dupont2018jointvae,
+  title = {Learning Disentangled Joint Continuous and Discrete Representations},
+  author = {Dupont, Emilien},
+  booktitle = {Advances in Neural Information Processing Systems}, volume = {31}, year = {2018}
+}""",
+    "cgan": """@misc{mirza2014cgan,
+  title = {Conditional Generative Adversarial Nets},
+  author = {Mirza, Mehdi and Osindero, Simon},
+  year = {2014}, eprint = {1411.1784}, archivePrefix = {arXiv}
+}
+
+@inproceedings{miyato2018projection,
+  title = {{cGANs} with Projection Discriminator},
+  author = {Miyato, Takeru and Koyama, Masanori},
+  booktitle = {International Conference on Learning Representations}, year = {2018}
+}
+
+@inproceedings{jolicoeur2019relativistic,
+  title = {The relativistic discriminator: a key element missing from standard {GAN}},
+  author = {Jolicoeur-Martineau, Alexia},
+  booktitle = {International Conference on Learning Representations}, year = {2019}
+}""",
+}
+_STATISTICS = """@article{obuchowski1995,
+  title = {Hypothesis testing of diagnostic accuracy for multiple readers and multiple tests: an {ANOVA} approach with
+           dependent observations},
+  author = {Obuchowski, Nancy A. and Rockette, Howard E.},
+  journal = {Communications in Statistics - Simulation and Computation}, volume = {24}, number = {2},
+  pages = {285--308}, year = {1995}
+}
+
+@article{holm1979,
+  title = {A simple sequentially rejective multiple test procedure},
+  author = {Holm, Sture},
+  journal = {Scandinavian Journal of Statistics}, volume = {6}, number = {2}, pages = {65--70}, year = {1979}
+}"""
+
+
+def methods(generators: Collection[str], *, statistics: bool) -> list[tuple[str, str]]:
+    """(what, BibTeX) of the study's generators by kind, of the tests where any were made, and of the paper."""
+    found = [("The paper whose study this repeats or extends", _PAPER)]
+    titles = {"cvae": "Conditional VAE", "joint_vae": "Joint VAE", "cgan": "Conditional GAN"}
+    found += [(titles[kind], entry) for kind, entry in _GENERATORS.items() if kind in generators]
+    if statistics:
+        found.append(("Crossed replicates × images analysis, and the correction for many tests", _STATISTICS))
+    return found
+
+
+def software(versions: Collection[str]) -> str:
+    """This software, in the versions that made the study's records."""
+    version = f",\n  version = {{{', '.join(sorted(versions))}}}" if versions else ""
+    title = "medaug-keras: does this data augmentation help, by how much, and how sure can I be?"
+    return f"@software{{medaug_keras,\n  title = {{{title}}}{version}\n}}"

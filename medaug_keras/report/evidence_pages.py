@@ -1,0 +1,93 @@
+"""Significance: which differences the study can claim, and what it could have found."""
+
+from typing import TYPE_CHECKING, Any
+
+from . import evidence_tables, figures
+from .findings import claims
+from .format import points
+from .results import METRICS
+
+if TYPE_CHECKING:
+    from .pages import Pages
+
+
+def significance(book: "Pages") -> dict[str, Any]:
+    """Forest plot, critical-difference diagram, tests, variance components, and what can be claimed."""
+    results, inference = book.results, book.inference
+    metric = METRICS[results.study.primary]
+    forest = []
+    for one in inference.across:
+        rows = []
+        for dataset in results.datasets:
+            c = inference.tests.get((dataset, one.arm, one.sampling))
+            if c is None:
+                rows.append(figures.Effect(results.title(dataset), reason="not part of this study"))
+            else:
+                r = c.result
+                rows.append(
+                    figures.Effect(
+                        results.title(dataset), r.effect, r.low, r.high, reason=r.reason or c.group.reason or "not run"
+                    )
+                )
+        m = one.meta
+        whole = figures.Effect("All data sets", m.effect, m.low, m.high) if m.effect is not None else None
+        forest.append(
+            figures.ArmEffects(one.arm, one.sampling, results.variant(one.arm, one.sampling), rows, whole)
+        )
+    variants, ranks = inference.ranks
+    content: dict[str, Any] = {
+        "claims": claims(results, inference),
+        "forest": None,
+        "ranks": None,
+        "ranks_reason": ranks.reason or "",
+        "friedman": ranks,
+        "reach": inference.reach,
+        "tests": book.table(evidence_tables.tests(results, inference)),
+        "exploratory": book.table(evidence_tables.exploratory(results, inference)),
+        "controls": book.table(evidence_tables.controls(results, inference)),
+        "across": book.table(evidence_tables.across(results, inference)),
+        "planning": book.table(evidence_tables.planning(results, inference)),
+        "variances": None,
+        "metric": metric,
+        "points": points,
+    }
+    if forest:
+        content["forest"] = book.figure(
+            "forest",
+            figures.forest_plot(forest, metric=metric, arms=results.arms),
+            f"Difference to {results.variant(*results.reference)} in test {metric}, points, with the 95 % interval of the "
+            "single comparison; the diamond is the random-effects mean over data sets.",
+        )
+    if ranks.average_ranks is not None:
+        ranked = [
+            figures.Ranked(arm, sampling, results.variant(arm, sampling), rank)
+            for (arm, sampling), rank in zip(variants, ranks.average_ranks, strict=True)
+        ]
+        note = "" if ranks.reachable else "no two arms could differ by that much"
+        content["ranks"] = book.figure(
+            "ranks",
+            figures.critical_difference(
+                ranked, difference=ranks.critical_difference, datasets=ranks.datasets, note=note, arms=results.arms
+            ),
+            "Average rank of every arm over the data sets, 1 is best; a bar joins arms that this picture does not tell "
+            "apart. It is a picture beside the tests above, not one of them.",
+        )
+    parts = [(dataset, inference.variances(dataset)) for dataset in results.datasets]
+    if any(components for _, components in parts):
+        rows_ = [
+            figures.VarianceRow(
+                results.title(dataset),
+                components.replicate if components else None,
+                components.image if components else None,
+                components.residual if components else None,
+                "" if components else "needs two replicates",
+            )
+            for dataset, components in parts
+        ]
+        content["variances"] = book.figure(
+            "variances",
+            figures.variance_components(rows_),
+            "Where the differences to the baseline vary: between training runs, between test images, and the rest; mean "
+            "over the arms of a data set.",
+        )
+    return content
