@@ -178,7 +178,8 @@ def class_weights(
     `uniform`: equal. `water_fill`: the rarest classes are filled up to a common level.
 
     `class_order` (K,) gives class c the weight of class class_order[c]: the published code lists its weights in the
-    order in which the classes first appear, and hands them to the classes 0 .. K - 1 (METHODS finding F5).
+    order in which the classes first appear, and hands them to the classes 0 .. K - 1
+    (finding F5 in docs/explanation/methods.md).
     """
     sizes = class_sizes.astype(np.float64)
     if shares == "deficit":

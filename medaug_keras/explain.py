@@ -1,6 +1,7 @@
 """Why a task would run: what differs between it and the nearest result that is there."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from medaug_keras.plan import VERSIONS, Plan, Task
@@ -9,13 +10,17 @@ from medaug_keras.store import Record, Store, StoreError
 
 def explain(task: Task, plan: Plan, store: Store) -> str:
     """A few lines for a person."""
-    outcome = store.outcomes(plan)[task.id]
+    outcome = store.outcomes(plan.only({"task": [task.id]}))[task.id]
     head = f"{task.title} ({task.id})"
     if outcome.state == "done":
         return f"{head}\n  would not run: it is done, in {store.folder(task.id)}."
     if outcome.state == "damaged":
         return f"{head}\n  has a result that cannot be used: {outcome.reason}"
+    if outcome.state == "running":
+        return f"{head}\n  is being made by a run that goes on now."
     lines = [head, "  would run: there is no result under its key."]
+    if outcome.state == "blocked":
+        lines[1] = f"  cannot run before what it {outcome.reason}."
     if outcome.failure is not None:
         lines.append(f"  The last attempt failed: {outcome.failure.error}")
     lines += [f"  {line}" for line in _why(task, plan, store)]
@@ -23,44 +28,46 @@ def explain(task: Task, plan: Plan, store: Store) -> str:
 
 
 def _why(task: Task, plan: Plan, store: Store) -> list[str]:
-    nearest = _nearest(task, plan, store)
+    """The nearest result needs the same kinds of things, and its differences are said in the fewest lines."""
+
+    @cache
+    def read(name: str) -> Record | None:
+        try:
+            return store.record(name)
+        except StoreError:  # deleted or damaged since
+            return None
+
+    nearest: tuple[tuple[bool, int], str, list[str]] | None = None
+    for folder in sorted(store.root.glob(f"{task.kind}-*")):
+        record = read(folder.name)
+        if record is not None:
+            lines = _compared(task, record, plan, read)
+            rank = (record.needs.keys() != task.needs.keys(), len(lines))
+            if nearest is None or rank < nearest[0]:
+                nearest = rank, folder.name, lines
     if nearest is None:
-        return [f"No {task.kind} task of {task.dataset} was run before."]
-    record, differences = nearest
-    lines = [f"The nearest result is {record.folder.name}. What differs:"]
-    section = _section(task, plan)
-    for name, (old, new) in differences.items():
-        place = name.replace("settings", section, 1) if name.startswith("settings") else name
-        lines.append(f"- {place}: {_shown(old)} there, {_shown(new)} now")
-    for word, need in task.needs.items():
-        if record.needs.get(word) != need:
-            lines.append(
-                f"- it needs {plan.tasks[need].title} ({need}); that result used {record.needs.get(word, '-')}"
-            )
-            if not store.is_done(need):
-                lines += [f"  {line}" for line in _why(plan.tasks[need], plan, store)]
+        return [f"No {task.kind} task was run before in {store.root}."]
+    return [f"The nearest result is {nearest[1]}. What differs:", *nearest[2]]
+
+
+def _compared(task: Task, record: Record, plan: Plan, read: Callable[[str], Record | None]) -> list[str]:
+    """One line for each difference; the differences of a need are below the line of the need."""
+    lines = []
     if record.version != VERSIONS[task.kind]:
         lines.append(
             f"- this version makes {task.kind} tasks another way ({record.version} there, {VERSIONS[task.kind]} now)"
         )
-    return lines
-
-
-def _nearest(task: Task, plan: Plan, store: Store) -> tuple[Record, dict[str, tuple[Any, Any]]] | None:
-    """The record of the same kind that differs in the fewest parameters and needs; of this data set, where one is."""
-    best: tuple[tuple[bool, int, str], Record, dict[str, tuple[Any, Any]]] | None = None
-    data = task.needs.get("data")
-    for folder in sorted(store.root.glob(f"{task.kind}-*")):
-        try:
-            record = store.record(folder.name)
-        except StoreError:
+    for name, (old, new) in _differences(record.params, task.params).items():
+        lines.append(f"- {_place(name, task, plan)}: {_shown(old)} there, {_shown(new)} now")
+    for word, need in task.needs.items():
+        used = record.needs.get(word)
+        if used == need:
             continue
-        differences = _differences(record.params, task.params)
-        others = sum(record.needs.get(word) != need for word, need in task.needs.items())
-        rank = (record.needs.get("data") != data, len(differences) + others, folder.name)
-        if best is None or rank < best[0]:
-            best = rank, record, differences
-    return None if best is None else best[1:]
+        lines.append(f"- it needs {plan.tasks[need].title} ({need}); that result used {used or 'none'}")
+        before = read(used) if used else None
+        if before is not None:
+            lines += [f"  {line}" for line in _compared(plan.tasks[need], before, plan, read)]
+    return lines
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -69,10 +76,25 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tu
     return {n: (before.get(n), after.get(n)) for n in names if before.get(n) != after.get(n)}
 
 
+def _place(name: str, task: Task, plan: Plan) -> str:
+    """Where the study says what the task knows by this name."""
+    if name == "seed" and task.kind != "data":
+        return "the replicate, or the study's seed"
+    if name == "fingerprint":
+        return f"the bytes of {task.dataset} (MD5)"
+    section, _, rest = name.partition(".")
+    if section == "settings":
+        return f"{_section(task, plan)}.{rest}"
+    if task.kind == "data":
+        return f"datasets.{task.dataset}.{name}"
+    return name
+
+
 def _section(task: Task, plan: Plan) -> str:
-    """Where the study keeps the settings of this kind of task."""
-    if task.kind == "generator":
-        return "generators." + next(making.name for making in plan.generators if making.task == task.id)
+    """Where the study keeps the settings of this task."""
+    if task.kind in ("generator", "synthesis"):
+        generator = task.id if task.kind == "generator" else task.needs["generator"]
+        return "generators." + next(making.name for making in plan.generators if making.task == generator)
     return task.kind
 
 

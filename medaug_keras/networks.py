@@ -2,8 +2,8 @@
 
 Padding, cropping, batch norm and initial weights are PyTorch's, because the paper's models are PyTorch models:
 `Conv(3, stride 2, padding 1)` is ZeroPadding2D and a "valid" Conv2D ("same" pads the other side of an even image), a
-transposed convolution with padding p and output padding q is a "valid" one, cropped by p on top and left and by p - q on
-the other sides.
+transposed convolution with padding p and output padding q is a "valid" one, cropped by p on top and left and by p - q
+on the other sides.
 
 Shapes: B batch, H x W x C image, K classes, Z latent_dim.
 """
@@ -107,8 +107,8 @@ def reparameterised(mean: Any, log_variance: Any, noise: Any) -> Any:
 def conditional_batch_norm(x: Any, label: Any, *, num_classes: int, name: str) -> Any:
     """(B, H, W, C), (B,) labels -> gamma[label] * norm(x) + beta[label]; gamma starts at 1, beta at 0.
 
-    De Vries et al. 2017, https://arxiv.org/abs/1707.00683, as in TorchFusion: plain batch norm without gamma and beta of
-    its own, and one embedding for each of them.
+    De Vries et al. 2017, https://arxiv.org/abs/1707.00683, as in TorchFusion: plain batch norm without gamma and beta
+    of its own, and one embedding for each of them.
     """
     width = x.shape[-1]
     gamma = layers.Embedding(num_classes, width, "ones", name=f"{name}_gamma")(label)
@@ -244,9 +244,9 @@ class SpectralEmbedding(_Spectral, layers.Embedding):
 class SelfAttention(keras.Layer):
     """Every position looks at every other: Zhang et al. 2019, https://arxiv.org/abs/1805.08318.
 
-    Takes [x, query, key, value], all (B, H, W, .), and gives x + gamma * sum_j softmax_j(query_i . key_j) value_j, without
-    a 1/sqrt(d); gamma is one number that starts at 0. The 1 x 1 convolutions that make query, key and value are layers of
-    the model, as in Fig. 25.
+    Takes [x, query, key, value], all (B, H, W, .), and gives x + gamma * sum_j softmax_j(query_i . key_j) value_j,
+    without a 1/sqrt(d); gamma is one number that starts at 0. The 1 x 1 convolutions that make query, key and value are
+    layers of the model, as in Fig. 25.
     """
 
     def build(self, input_shape: Any) -> None:

@@ -315,7 +315,8 @@ class Amount(_Part):
     """How they are shared among classes; deficit is the published code's formula, N_max - N_c + 100."""
     class_order: Literal["label", "first_appearance"] = "label"
     """first_appearance repeats the published code: the weights are listed in the order in which the classes first
-    appear in the training labels, so they reach the wrong classes (METHODS finding F5)."""
+    appear in the training labels, so they reach the wrong classes
+    (finding F5 in docs/explanation/methods.md)."""
     draw: Literal["largest_remainder", "multinomial"] = "largest_remainder"
     """largest_remainder gives exact shares; multinomial draws every label, as the published code does."""
 
@@ -333,7 +334,8 @@ class Interleave(_Part):
     generator: Name
     mode: Literal["sample", "mean", "train_pair"] = "sample"
     """sample draws the latent variables; mean takes their means; train_pair repeats the published code, where images
-    pass in identical pairs through batch norm in training mode, which erases them (METHODS finding F4)."""
+    pass in identical pairs through batch norm in training mode, which erases them
+    (finding F4 in docs/explanation/methods.md)."""
 
 
 class Duplicate(_Part):
@@ -356,7 +358,8 @@ class Arm(_Part):
     """Only these samplings; left out, all of the study's."""
     always_weighted: bool = False
     """Draw weighted in the cells named shuffle too, as separate runs. The published code does this for its Table 2,
-    because the switch is overwritten before it is tested (METHODS finding F3)."""
+    because the switch is overwritten before it is tested
+    (finding F3 in docs/explanation/methods.md)."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -53,7 +53,7 @@ def parameters(model: keras.Model) -> list[Tensor]:
 def epoch_order(labels: np.ndarray, sampling: str, rng: np.random.Generator) -> np.ndarray:
     """Indices (N,) of one epoch.
 
-    `shuffle`: every image once. `weighted`: N draws with replacement, every class equally likely (METHODS: the
+    `shuffle`: every image once. `weighted`: N draws with replacement, every class equally likely (the
     weights are 1 / size of the image's class, as PyTorch's WeightedRandomSampler is used).
     """
     if sampling == "shuffle":
@@ -86,8 +86,8 @@ def fused(model: keras.Model) -> Callable[..., Any]:
     channels-last memory. Gradients reach the model's own weights; with `training=True` the moving statistics move, by
     PyTorch's rule (unbiased variance), which is what the paper's code did.
 
-    A layer of our own brings its operation as a method `fused`; models inside the model are followed. As a convolution's
-    kernel is used in another order than Keras has it, its memory is laid out once in the order of its use.
+    A layer of our own brings its operation as a method `fused`; models inside the model are followed. As a
+    convolution's kernel is used in another order than Keras has it, its memory is laid out once in the order of its use.
 
     Raises TypeError for a layer that has no entry in `FUSED`.
     """
@@ -164,7 +164,7 @@ def _activation(function: Any, alone: bool) -> Callable[[Tensor], Tensor]:
 def _relaid(kernel: Any) -> Any:
     """The kernel's variable, its memory in the order in which `permute(3, 2, 0, 1)` is channels last.
 
-    Its shape and values stay. For a VAE's largest kernels it makes forward and backward 25 % faster than with a copy a step.
+    Its shape and values stay. For a VAE's largest kernels it makes forward and backward 25 % faster than a copy a step.
     """
     parameter = kernel.value
     used = parameter.data.permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)

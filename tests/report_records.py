@@ -222,7 +222,51 @@ def _synthesis(study: Study, task: Task, name: str, out: Path, rng: np.random.Ge
 
 
 def _quality(study: Study, task: Task, name: str, out: Path, rng: np.random.Generator) -> dict[str, Any]:
-    return {}
+    *_, classes, channels = _shape(task.dataset)
+    images = {kind: rng.integers(0, 256, (16, 28, 28, channels), dtype=np.uint8) for kind in ("train", "synthetic")}
+    arrays: dict[str, np.ndarray] = {}
+    for space in ("pixels", "features"):
+        arrays[f"{space}_train"] = arrays[f"{space}_test"] = images["train"]
+        arrays[f"{space}_synthetic"] = images["synthetic"]
+        arrays[f"{space}_train_mirrored"] = np.arange(16) % 2 == 0
+        arrays[f"{space}_train_distance"] = np.sort(rng.uniform(5, 30, 16))
+    np.savez(out / "neighbours.npz", **arrays)
+    copied = name == "duplicate"
+    values = {"accuracy": 0.7, "auc": 0.75, "balanced_accuracy": 0.7, "macro_f1": 0.7}
+    return {
+        "images": 54,
+        "verdict": "copies found" if copied else "no copying found at this threshold",
+        "class_consistency": {"value": 0.8, "ceiling": 0.85, "by_class": [0.8] * classes},
+        "duplicates": {"images": 54, "near": 0.012, "near_real": 0.01, "identical": 0, "reason": None},
+        "spaces": {space: _space(classes, copied, rng) for space in ("pixels", "features")},
+        "usefulness": None if copied else {"images": 546, "test": values},
+    }
+
+
+def _space(classes: int, copied: bool, rng: np.random.Generator) -> dict[str, Any]:
+    four = dict.fromkeys(("precision", "recall", "density", "coverage"), 0.6)
+    quantiles = {"smallest": 1.0, "low": 2.0, "median": 12.5, "high": 30.0}
+    return {
+        "features": 64,
+        "kid": {"value": 0.02 + float(rng.normal(0, 0.001)), "low": 0.01, "high": 0.03, "reason": None},
+        "kid_real": {"value": 0.001, "low": 0.0, "high": 0.002, "reason": None},
+        "fd": {"value": 20.0, "floor": 14.0, "reason": None},
+        # The first class has too few images to be judged.
+        "classes": [
+            {"class": 0, "reason": "3 synthetic images, more than 5 are needed", "real": None} | dict.fromkeys(four),
+            *({"class": k, "reason": None, "real": four, **four} for k in range(1, classes)),
+        ],
+        "copying": {
+            "verdict": "copies found" if copied else "no copying found at this threshold",
+            "p": 1e-9 if copied else 0.7,
+            "identical": 54 if copied else 0,
+            "identical_test": 1,
+            "nearer_to_train": {"value": 0.5},
+            "c_t": {"value": None if classes == 2 else -0.3, "cells": 2},
+            "train_distance": quantiles,
+            "test_distance": quantiles,
+        },
+    }
 
 
 def _probabilities(labels: np.ndarray, right: float, classes: int, rng: np.random.Generator) -> np.ndarray:

@@ -583,7 +583,8 @@ def test_few_replicates_need_the_guarded_p_for_their_families(benchmark):
 @pytest.mark.parametrize(("moved", "n", "S"), list(product((False, True), (156, 624, 7180), (3, 5, 10))))
 def test_error_rates_at_every_size(benchmark, moved, n, S):
     row = benchmark.simulate("accuracy", moved, n, S, repeats=500, seed=n + S)
-    assert row.crossed < 0.08
-    assert row.family < 0.06
-    assert row.coverage > 0.92
-    assert row.holm < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 500)
+    noise = 3 * np.sqrt(0.05 * 0.95 / 500)
+    assert row.crossed < 0.07 + noise
+    assert row.family < 0.05 + noise
+    assert row.coverage > 0.93 - noise
+    assert row.holm < 0.05 + noise

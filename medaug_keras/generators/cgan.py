@@ -1,8 +1,8 @@
 """Conditional GAN: Mirza & Osindero 2014, https://arxiv.org/abs/1411.1784; layers of the paper's Figs. 25 and 26.
 
 The networks are TorchFusion's (https://github.com/johnolafenwa/TorchFusion): class-conditional batch norm in the
-generator, a projection discriminator (Miyato & Koyama 2018, https://arxiv.org/abs/1802.05637), spectral normalisation in both,
-self-attention in the discriminator. Losses: relativistic GAN, Jolicoeur-Martineau 2019, https://arxiv.org/abs/1807.00734.
+generator, a projection discriminator (Miyato & Koyama 2018, https://arxiv.org/abs/1802.05637) with self-attention,
+spectral normalisation in both. Losses: relativistic GAN, Jolicoeur-Martineau 2019, https://arxiv.org/abs/1807.00734.
 They work on 32 x 32 images; bilinear resizing without antialiasing leads there and back.
 
 Shapes: B batch, N images, H x W x C image, K classes, Z latent_dim.
@@ -75,12 +75,11 @@ def build_discriminator(*, channels: int, num_classes: int, class_head: bool) ->
 
 def build_sampler(trained: keras.Model) -> keras.Model:
     """[noise (B, Z), labels (B,)] -> (B, 28, 28, C) in 0..255: the generator, W / sigma folded into plain kernels."""
-    noise, label = trained.inputs
     embedding = next(layer for layer in trained.layers if isinstance(layer, layers.Embedding))
     plain = build_generator(
         channels=trained.output_shape[-1],
         num_classes=embedding.input_dim,
-        latent_dim=noise.shape[-1],
+        latent_dim=trained.inputs[0].shape[-1],
         spectral=False,
     )
     for source, target in zip(trained.layers, plain.layers, strict=True):

@@ -5,12 +5,13 @@ https://arxiv.org/abs/1611.01144). Loss, from PyTorch-VAE with the published cod
 
     alpha * squared error + kl_weight * (continuous_gamma * |C_c - KL_c| + categorical_gamma * |C_d - KL_d|)
 
-with capacities C that grow with the training batches. The temperature stays as it is: PyTorch-VAE's annealing rule starts at
-its minimum. The model knows no classes; with `per_class` there is one model for each.
+with capacities C that grow with the training batches. The temperature stays as it is: PyTorch-VAE's annealing rule
+starts at its minimum. The model knows no classes; with `per_class` there is one model for each.
 
 Shapes: B batch, N images, H x W x C image, K classes, Z latent_dim, Q categories.
 """
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -32,8 +33,9 @@ def build(
 ) -> dict[str, keras.Model]:
     """The networks; `name` becomes the sampler's.
 
-    `whole`: [images in [-1, 1], noise (B, Z), Gumbel noise (B, Q)] -> [reconstructions, mean (B, Z), log variance (B, Z),
-    logits (B, Q)]; `sampler`: the same inputs, images in 0..255 -> reconstructions in 0..255; and those of Figs. 22 and 23.
+    `whole`: [images in [-1, 1], noise (B, Z), Gumbel noise (B, Q)] -> [reconstructions, mean (B, Z), log variance
+    (B, Z), logits (B, Q)]; `sampler`: the same inputs, images in 0..255 -> reconstructions in 0..255; and those of
+    Figs. 22 and 23.
     """
     channels = image_shape[-1]
     encoder = networks.vae_encoder(channels)
@@ -126,7 +128,9 @@ def fit(
     Raises ValueError where `per_class` meets a class with fewer than two training images or no validation image.
     """
 
-    def train_one(name: str, chosen: np.ndarray, held: np.ndarray, seed: int, report: Report) -> Trained:
+    def train_one(
+        name: str, chosen: np.ndarray | slice, held: np.ndarray | slice, seed: int, report: Report
+    ) -> Trained:
         keras.utils.set_random_seed(subseed(seed, "weights"))
         parts = build(
             image_shape=images.shape[1:],
@@ -176,8 +180,7 @@ def fit(
         return Trained(sampler, history, best_epoch, kept, parts)
 
     if not per_class:
-        everything = np.ones(len(labels), bool), np.ones(len(validation_labels), bool)
-        return train_one("joint_vae_sampler", *everything, seed, report)
+        return train_one("joint_vae_sampler", slice(None), slice(None), seed, report)
     sizes = np.bincount(labels, minlength=num_classes)
     held_sizes = np.bincount(validation_labels, minlength=num_classes)
     if sizes.min() < 2 or held_sizes.min() < 1:
@@ -185,24 +188,33 @@ def fit(
             "per_class needs at least 2 training images and 1 validation image of every class, found "
             f"{sizes.tolist()} and {held_sizes.tolist()}"
         )
-    trained: list[Trained] = []
-    for k in range(num_classes):
-        before = sum(len(one.history["loss"]) for one in trained)
-        trained.append(
-            train_one(
-                f"class_{k}",
-                labels == k,
-                validation_labels == k,
-                subseed(seed, f"class {k}"),
-                lambda epoch, logs, before=before: report(before + epoch, logs),
-            )
-        )
-    return _joined(trained, sizes)
+    epochs_run = itertools.count(1)
+
+    def report_any(_: int, logs: dict[str, float]) -> None:
+        report(next(epochs_run), logs)
+
+    trained = [
+        train_one(f"class_{k}", labels == k, validation_labels == k, subseed(seed, f"class {k}"), report_any)
+        for k in range(num_classes)
+    ]
+    running = range(max(len(one.history["loss"]) for one in trained))
+    history = {
+        name: [
+            _mean({k: one.history[name][i] for k, one in enumerate(trained) if i < len(one.history[name])}, sizes)
+            for i in running
+        ]
+        for name in trained[0].history
+    }
+    return Trained(
+        joined([one.sampler for one in trained]),
+        history,
+        max(one.best_epoch for one in trained),
+        {name: _mean({k: one.losses[name] for k, one in enumerate(trained)}, sizes) for name in history},
+        trained[0].networks,
+    )
 
 
-def reconstruct(
-    sampler: keras.Model, images: np.ndarray, labels: np.ndarray, *, seed: int, mode: str
-) -> np.ndarray:
+def reconstruct(sampler: keras.Model, images: np.ndarray, labels: np.ndarray, *, seed: int, mode: str) -> np.ndarray:
     """A new version of each uint8 image (n, 28, 28, C); `labels` (n,) choose the part of a `per_class` sampler.
 
     `mode`: "sample" draws both latent variables; "mean" takes the mean and the softmax of the logits; "train_pair"
@@ -239,27 +251,19 @@ def _parts(sampler: keras.Model, labels: np.ndarray) -> list[tuple[keras.Model, 
     return [(sampler.get_layer(f"class_{k}"), np.flatnonzero(labels == k)) for k in np.unique(labels)]
 
 
-def _joined(trained: list[Trained], sizes: np.ndarray) -> Trained:
-    """One `Trained` from one a class, by training images `sizes` (K,)."""
-    inputs = [keras.Input(given.shape[1:], name=given.name) for given in trained[0].sampler.inputs]
+def joined(samplers: list[keras.Model]) -> keras.Model:
+    """The samplers of the classes 0 .. K - 1 as one, which takes the labels (B,) as a fourth input."""
+    inputs = [keras.Input(given.shape[1:], name=given.name) for given in samplers[0].inputs]
     label = keras.Input((), dtype="int32", name="label")
     masked = []
-    for k, one in enumerate(trained):
-        own = layers.Embedding(len(trained), 1, trainable=False, name=f"is_class_{k}")
+    for k, sampler in enumerate(samplers):
+        own = layers.Embedding(len(samplers), 1, trainable=False, name=f"is_class_{k}")
         mask = layers.Reshape((1, 1, 1), name=f"mask_{k}")(own(label))
-        own.set_weights([np.eye(len(trained), dtype=np.float32)[:, k : k + 1]])
-        masked.append(layers.Multiply(name=f"masked_{k}")([one.sampler(inputs), mask]))
-    sampler = keras.Model([*inputs, label], layers.Add(name="chosen")(masked), name="joint_vae_sampler")
+        own.set_weights([np.eye(len(samplers), dtype=np.float32)[:, k : k + 1]])
+        masked.append(layers.Multiply(name=f"masked_{k}")([sampler(inputs), mask]))
+    return keras.Model([*inputs, label], layers.Add(name="chosen")(masked), name="joint_vae_sampler")
 
-    def mean(values: dict[int, float]) -> float:
-        return float(np.average(list(values.values()), weights=sizes[list(values)]))
 
-    history = {
-        name: [
-            mean({k: one.history[name][epoch] for k, one in enumerate(trained) if epoch < len(one.history[name])})
-            for epoch in range(max(len(one.history[name]) for one in trained))
-        ]
-        for name in trained[0].history
-    }
-    losses = {name: mean({k: one.losses[name] for k, one in enumerate(trained)}) for name in history}
-    return Trained(sampler, history, max(one.best_epoch for one in trained), losses, trained[0].networks)
+def _mean(values: dict[int, float], sizes: np.ndarray) -> float:
+    """Of the classes that have a value, weighted by their training images `sizes` (K,)."""
+    return float(np.average(list(values.values()), weights=sizes[list(values)]))

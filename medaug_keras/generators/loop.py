@@ -79,8 +79,8 @@ def train(
 ) -> tuple[dict[str, list[float]], int, dict[str, float]]:
     """Run the epochs, leave the kept weights in `model`; returns history, best epoch and losses at the kept epoch.
 
-    `validate` gives a `val_loss`, whose strict minimum is the best epoch; training ends `patience` epochs after it. With
-    `keep` "best" the weights of that epoch come back. They are copies: the published code kept a reference, which
+    `validate` gives a `val_loss`, whose strict minimum is the best epoch; training ends `patience` epochs after it.
+    With `keep` "best" the weights of that epoch come back. They are copies: the published code kept a reference, which
     later epochs overwrote. Without `validate` the last epoch is kept.
 
     Raises DivergedError when a loss is no longer a number.
@@ -155,7 +155,7 @@ def train_vae(
     learning_rate_decay: float,
     reconstruction: str,
 ) -> tuple[dict[str, list[float]], int, dict[str, float]]:
-    """Train a VAE whose `losses(images in [-1, 1], labels, generator of the noise, training)` are given; see `train`."""
+    """Train a VAE with `losses(images in [-1, 1], labels, generator of the noise, training)`; returns as `train`."""
     device = device_of(model)
     descent = adam(parameters(model), **optimizer)
     order = np.random.default_rng(subseed(seed, "order"))
@@ -206,9 +206,7 @@ def train_vae(
 # --- images in and out -----------------------------------------------------------------------------
 
 
-def on_device(
-    images: np.ndarray, labels: np.ndarray, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
+def on_device(images: np.ndarray, labels: np.ndarray, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """uint8 images as they come and labels, as tensors on the device."""
     return torch.from_numpy(images).to(device), torch.from_numpy(labels.astype(np.int64)).to(device)
 

@@ -1,8 +1,13 @@
-"""Significance: which differences the study can claim, and what it could have found."""
+"""Significance: which differences the study can claim. Synthetic images: are they any good, and are they copies?"""
 
 from typing import TYPE_CHECKING, Any
 
-from . import evidence_tables, figures
+import numpy as np
+
+from medaug_keras.plan import Making
+from medaug_keras.store import Record
+
+from . import evidence_tables, figures, quality_tables
 from .findings import claims
 from .format import points
 from .results import METRICS
@@ -31,9 +36,7 @@ def significance(book: "Pages") -> dict[str, Any]:
                 )
         m = one.meta
         whole = figures.Effect("All data sets", m.effect, m.low, m.high) if m.effect is not None else None
-        forest.append(
-            figures.ArmEffects(one.arm, one.sampling, results.variant(one.arm, one.sampling), rows, whole)
-        )
+        forest.append(figures.ArmEffects(one.arm, one.sampling, results.variant(one.arm, one.sampling), rows, whole))
     variants, ranks = inference.ranks
     content: dict[str, Any] = {
         "claims": claims(results, inference),
@@ -91,3 +94,44 @@ def significance(book: "Pages") -> dict[str, Any]:
             "over the arms of a data set.",
         )
     return content
+
+
+def synthetic_images(book: "Pages") -> dict[str, Any]:
+    """Measures of the synthetic images, and the pairs of a synthetic and a training image that are closest."""
+    results = book.results
+    pairs = []
+    for dataset in results.datasets:
+        for arm in results.arms:
+            made = results.makings("quality", dataset, arm)
+            done = next(((m, o.record) for m, o in made if o.record is not None), None)
+            if made and done is None:
+                pairs.append({"label": f"{results.title(dataset)}, {results.label(arm)}", "reason": made[0][1].reason})
+            elif done is not None and results.generator(arm):
+                pairs.append(_pairs(book, dataset, arm, *done))
+    return {
+        "similarity": book.table(quality_tables.similarity(results)),
+        "usefulness": book.table(quality_tables.usefulness(results)),
+        "classes": book.table(quality_tables.classes(results)),
+        "copying": book.table(quality_tables.copying(results)),
+        "legend": book.table(quality_tables.legend()),
+        "pairs": pairs,
+        "judged": bool(results.plan.quality),
+    }
+
+
+def _pairs(book: "Pages", dataset: str, arm: str, making: Making, record: Record) -> dict[str, Any]:
+    results = book.results
+    label = f"{results.title(dataset)}, {results.label(arm)}"
+    with np.load(record.folder / "neighbours.npz", allow_pickle=False) as file:
+        real, mirrored = file["pixels_train"], file["pixels_train_mirrored"]
+        synthetic, distance = file["pixels_synthetic"], file["pixels_train_distance"]
+    shown = [
+        figures.Pair(image[:, ::-1] if flip else image, fake, f"{far:.1f}")
+        for image, flip, fake, far in zip(real, mirrored, synthetic, distance, strict=True)
+    ]
+    drawn = figures.pairs(shown, what=f"training images of {results.title(dataset)} and images of {results.label(arm)}")
+    caption = (
+        f"{label}, replicate {making.replicate}: the synthetic images that are closest to a training image, with the "
+        "distance in grey levels (root mean square)."
+    )
+    return {"label": label, "reason": "", "figure": book.figure(f"pairs-{dataset}-{arm}", drawn, caption)}

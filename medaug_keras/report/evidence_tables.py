@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from .inference import Cell, Comparison, Inference
 from .results import METRICS, SAMPLINGS, Results
-from .tables import Column, Entry, Row, Table, dataset_entry
+from .table import Column, Entry, Row, Table, dataset_entry
 
 _EFFECT = (
     Column("effect", "Effect", "points", "Difference (points)"),

@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .format import csv_text, json_text, latex, plain, shown
-from .tables import Column, Entry, Table
+from .format import csv_text, json_text, latex, plain, shown, spread
+from .table import Column, Entry, Table
 
 _SCALED = ("percent", "points")
 
@@ -75,6 +75,8 @@ def _object(column: Column, entry: Entry) -> dict[str, Any]:
     found.update({part: _clean(number(getattr(entry, part), column.kind)) for part in column.parts})
     if entry.best:
         found["best"] = True
+    if entry.tied:
+        found["not distinguishable from the best"] = True
     if entry.missing:
         found["missing"] = plain(entry.missing)
     if entry.href:
@@ -113,7 +115,9 @@ def _latex_cell(column: Column, entry: Entry) -> str:
     if entry.best:
         text = rf"\textbf{{{text}}}"
     if "sd" in column.parts and entry.sd is not None:
-        text += rf" $\pm$ {latex(shown(entry.sd, column.kind))}"
+        text += rf" $\pm$ {latex(spread(entry.sd, column.kind))}"
+    if entry.tied:
+        text += r" $\approx$"
     if "paper" in column.parts and entry.paper is not None:
         text += f" ({latex(_paper(column, entry))})"
     return text

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from .format import count, p_value, percent, plural, points, together
+from .format import count, p_value, plural, points, together
 from .inference import ALPHA, Comparison, Inference
 from .results import METRICS, Results
 
@@ -39,7 +39,9 @@ def answer(results: Results, inference: Inference) -> list[str]:
 
 def _words(results: Results, tested: Sequence[Comparison], all_tests: int, name: str, base: str) -> str:
     better, worse = ([c for c in tested if c.word == word] for word in ("better", "worse"))
-    of = f"{len(tested)} comparisons" if len(tested) == all_tests else f"{len(tested)} of {all_tests} comparisons tested"
+    of = (
+        f"{len(tested)} comparisons" if len(tested) == all_tests else f"{len(tested)} of {all_tests} comparisons tested"
+    )
     if len(tested) == all_tests == 1:
         of = "one comparison"
     if not better and not worse:
@@ -68,8 +70,8 @@ def _could(tested: Sequence[Comparison]) -> str:
     smallest = [o.detectable for c in tested if (o := c.outlook) is not None]
     if not smallest:
         return "What difference could have been found is not known."
-    low, high = percent(min(smallest)), percent(max(smallest))
-    size = f"{low} points" if low == high else f"{low} to {high} points, depending on data set and arm"
+    low, high = (f"{100 * edge:.1f}" for edge in (min(smallest), max(smallest)))
+    size = f"{low} points" if low == high else f"{low} to {high} points, depending on data set and arm,"
     return (
         f"A single comparison could have found a true difference of {size} with 80 % power; smaller ones may exist, and "
         "“not distinguishable” does not mean equal."
@@ -158,10 +160,15 @@ def claims(results: Results, inference: Inference) -> list[tuple[str, str]]:
             found.append(("can", f"More than copies of real images do, in test {name}: {named}."))
         else:
             found.append(
-                ("cannot", f"No generator's images are shown to raise test {name} more than as many copies of real images.")
+                (
+                    "cannot",
+                    f"No generator's images are shown to raise test {name} more than as many copies of real images.",
+                )
             )
     found.append(("cannot", "Differences on the other metrics are exploratory: they suggest what to test next."))
     if any("simulated" in results.marks(d) for d in results.datasets):
-        found.append(("cannot", "Simulated images show that methods run and can be told apart, nothing about patients."))
+        found.append(
+            ("cannot", "Simulated images show that methods run and can be told apart, nothing about patients.")
+        )
     found.append(("cannot", "Nothing here supports clinical use."))
     return found

@@ -100,6 +100,11 @@ def shown(value: Any, kind: str) -> str:
     return DASH if value is None else FORMATS[kind](value)
 
 
+def spread(value: float, kind: str) -> str:
+    """A standard deviation beside a value of a column of this kind; of plain numbers two digits say enough."""
+    return number(value, 2) if kind == "number" else FORMATS[kind](value)
+
+
 def together(words: Iterable[str]) -> str:
     """["a", "b", "c"] → a, b and c."""
     listed = list(words)

@@ -11,7 +11,7 @@ from medaug_keras.store import Record
 from . import figures, paper
 from .figures import Figure
 from .results import Results, Run, read_json
-from .tables import Column, Entry, Row, Table
+from .table import Column, Entry, Row, Table
 
 if TYPE_CHECKING:
     from .pages import Pages, Shown

@@ -12,16 +12,16 @@ from markupsafe import Markup
 from medaug_keras.spec import dump
 from medaug_keras.store import Record
 
-from . import citations, figures, format, paper, tables
+from . import citations, figures, format, paper, run_tables, tables
 from .circumstances import circumstances, environment
-from .evidence_pages import significance
+from .evidence_pages import significance, synthetic_images
 from .export import json_text, records_csv, table_csv, table_json, table_latex
 from .figures import Figure
 from .findings import answer, metric_name
 from .inference import Inference
 from .model_pages import generators, models
 from .results import METRICS, Group, Results, Run, printed, printed_value, read_json
-from .tables import Table
+from .table import STATES, Table
 
 PAGES = {
     "index": "Findings",
@@ -31,10 +31,11 @@ PAGES = {
     "results": "Results",
     "best-models": "Best models",
     "significance": "Significance",
+    "synthetic-images": "Synthetic images",
     "against-the-paper": "Against the paper",
     "runs": "Runs",
     "cite": "How to cite",
-    "paper-index": "Index of the paper",
+    "paper-index": "Paper index",
 }
 """Name of a page → its title, in the order of the study's navigation."""
 
@@ -78,6 +79,7 @@ class Pages:
             "results": self._results,
             "best-models": self._best_models,
             "significance": lambda: significance(self),
+            "synthetic-images": lambda: synthetic_images(self),
             "against-the-paper": self._against_the_paper,
             "runs": self._runs,
             "cite": self._cite,
@@ -89,8 +91,8 @@ class Pages:
             self._page(
                 f"runs/{run.name}", f"Run {run.name}", self._run(run), template="run", root="../", current="runs"
             )
-        records = tables.run_records(self.results)
-        self._file("data/runs.csv", records_csv(tables.RUNS_CSV, records))
+        records = run_tables.run_records(self.results)
+        self._file("data/runs.csv", records_csv(run_tables.RUNS_CSV, records))
         self._file("data/runs.json", json_text(records))
         self._file("data/study.yaml", yaml.safe_dump(dump(self.results.study), sort_keys=False, allow_unicode=True))
         self._file("data/study.json", json_text(self._summary()))
@@ -255,7 +257,7 @@ class Pages:
         titles = ("Without added images", "With added images, shuffled", "With added images, weighted", "Best models")
         return {
             "sections": [(self.table(table), title) for table, title in zip(made, titles, strict=True)],
-            "all_arms": self.table(tables.all_arms(self.results)),
+            "all_arms": self.table(run_tables.all_arms(self.results)),
         }
 
     def _best_models(self) -> dict[str, Any]:
@@ -310,7 +312,7 @@ class Pages:
     def _against_the_paper(self) -> dict[str, Any]:
         assert self.paper is not None
         results, metric = self.results, self.results.study.primary
-        table = self.table(tables.against_the_paper(results, self.paper))
+        table = self.table(run_tables.against_the_paper(results, self.paper))
         panels = [
             figures.PaperPanel(results.title(d), self._paper_rows(d)) for d in results.datasets if d in paper.DATASETS
         ]
@@ -344,7 +346,7 @@ class Pages:
         return rows
 
     def _runs(self) -> dict[str, Any]:
-        return {"table": self.table(tables.runs(self.results))}
+        return {"table": self.table(run_tables.runs(self.results))}
 
     def _run(self, run: Run) -> dict[str, Any]:
         results = self.results
@@ -358,7 +360,7 @@ class Pages:
             "run": run,
             "dataset_title": results.title(run.dataset),
             "label": results.variant(run.arm, run.sampling),
-            "state": tables.STATES[run.outcome.state],
+            "state": STATES[run.outcome.state],
             "task": task,
             "needs": [(word, results.plan.tasks[need].title, need) for word, need in task.needs.items()],
             "settings": yaml.safe_dump(dict(task.params), sort_keys=False),
@@ -448,7 +450,7 @@ def environment_of_templates() -> Environment:
         "plain": format.plain,
         "attribute": table_attribute,
     }
-    templates.globals |= {"shown": format.shown, "plural": format.plural, "DASH": format.DASH}
+    templates.globals |= {"shown": format.shown, "spread": format.spread, "plural": format.plural, "DASH": format.DASH}
     return templates
 
 

@@ -78,9 +78,9 @@ def crossed(difference: ArrayLike, *, planned: int | None = None, confidence: fl
 
     At a nominal 5 % it rejects true nulls in 3 to 6 % of simulated studies, with two exceptions
     (benchmarks/statistics.py). Where neither runs nor images add much variance, as on 156 images,
-    the floor makes it cautious: 2 to 3 %. With S = 3, many images, and both adding variance: 7 %,
-    because two degrees of freedom say little about the runs. Far out in its tail, where corrections
-    for many arms look, it rejects too often: see `family_p`.
+    the floor makes it cautious: 2 to 3 %. With S = 3, many images, and both adding variance: 7 to
+    8 % (its interval covers 93 %), because two degrees of freedom say little about the runs. Far
+    out in its tail, where corrections for many arms look, it rejects too often: see `family_p`.
     """
     D = np.asarray(difference, dtype=np.float64)
     if D.ndim != 2:
@@ -191,9 +191,9 @@ def family_p(effect: ArrayLike, replicate: ArrayLike, image: ArrayLike, residual
     With few replicates MS_replicate is now and then tiny by chance; Satterthwaite's df are then
     large, and the test forgets that it does not know the run-to-run variance. At 5 % this
     averages out. At 0.05 / 9 and S = 3 it rejects true nulls up to five times too often, so that
-    Holm over nine arms has a family-wise error of 16 % (S = 5: 8 %). Here p is averaged over all that
-    the run-to-run variance may be given S - 1 degrees of freedom (a generalised p-value: Tsui &
-    Weerahandi 1989; the Behrens-Fisher solution of this design):
+    Holm over nine arms has a family-wise error of 15 to 18 % on many images (S = 5: up to 8 %).
+    Here p is averaged over all that the run-to-run variance may be, given S - 1 degrees of freedom
+    (a generalised p-value: Tsui & Weerahandi 1989; the Behrens-Fisher solution of this design):
 
         p = E_chi [ 2 T_{n-1}( -|effect| / SE(chi) ) ],   chi ~ chi^2_{S-1},
         SE(chi)^2 = max( (S-1) MS_replicate / chi + MS_image - MS_residual, MS_residual ) / (S n).

@@ -1,0 +1,220 @@
+"""Tables of our own: all metrics, all runs, and every printed value beside ours."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .format import percent
+from .results import METRICS, PAPER_TABLES, SAMPLINGS, Results, Run, printed_value
+from .table import STATES, Column, Entry, Row, Table, dataset_entry, epoch_words, measured
+
+
+def all_arms(results: Results) -> Table:
+    """Every data set, arm and sampling with all metrics: the long table behind Tables 2 to 5."""
+    columns = [Column("dataset", "Data set"), Column("arm", "Arm"), Column("sampling", "Sampling")]
+    columns += [Column(metric, title, "percent", "Test (%)", ("sd", "n")) for metric, title in METRICS.items()]
+    columns.append(Column("validation", "Accuracy", "percent", "Validation (%)", ("sd",)))
+    columns.append(Column("training_images", "Training images", "count"))
+    rows = []
+    for (dataset, arm, sampling), group in results.groups.items():
+        factors = _factors(results, dataset, arm, sampling)
+        images = group.done[0].record.values["training_images"] if group.done else None
+        rows.append(
+            Row(
+                (
+                    dataset_entry(results, dataset),
+                    Entry(results.label(arm)),
+                    Entry(SAMPLINGS[sampling]),
+                    *(measured(group, results.epoch, metric) for metric in METRICS),
+                    measured(group, results.epoch, "accuracy", split="validation"),
+                    Entry(images, missing="" if images else group.reason),
+                ),
+                factors,
+            )
+        )
+    return Table(
+        "all-arms",
+        "All metrics of every arm.",
+        tuple(columns),
+        tuple(rows),
+        "run_tables.all_arms",
+        (f"Mean ± standard deviation over n replicates, {epoch_words(results)}.",),
+        ("data set", "arm", "sampling"),
+    )
+
+
+def _factors(results: Results, dataset: str, arm: str, sampling: str) -> dict[str, str]:
+    return {"data set": results.title(dataset), "arm": results.label(arm), "sampling": SAMPLINGS[sampling]}
+
+
+def runs(results: Results) -> Table:
+    """Every run of the study, done or not."""
+    columns = (
+        Column("run", "Run"),
+        Column("arm", "Arm"),
+        Column("sampling", "Sampling"),
+        Column("replicate", "Replicate", "count"),
+        Column("status", "Status", reasons=True),
+        Column("test_accuracy", "Accuracy", "percent", "Test (%)"),
+        Column("test_auc", "AUC", "percent", "Test (%)"),
+        Column("val_accuracy", "Accuracy", "percent", "Validation (%)"),
+        Column("best_epoch", "Best epoch", "count"),
+        Column("seconds", "Time", "seconds"),
+    )
+    rows = []
+    seen: set[str] = set()
+    for run in results.runs:
+        name = f"{run.dataset}.{run.arm}.{run.sampling}"
+        anchor = "" if name in seen else name
+        seen.add(name)
+        head = (
+            Entry(results.title(run.dataset), href=run.page, tags=tuple(results.marks(run.dataset))),
+            Entry(results.label(run.arm)),
+            Entry(SAMPLINGS[run.sampling]),
+            Entry(run.replicate),
+            Entry(STATES[run.outcome.state], missing="" if run.done else run.outcome.reason),
+        )
+        rows.append(
+            Row(
+                (*head, *_run_numbers(results, run)),
+                {**_factors(results, run.dataset, run.arm, run.sampling), "status": STATES[run.outcome.state]},
+                anchor,
+            )
+        )
+    return Table(
+        "runs",
+        "All runs.",
+        columns,
+        tuple(rows),
+        "run_tables.runs",
+        (f"Metrics {epoch_words(results)}.",),
+        ("data set", "arm", "sampling", "status"),
+    )
+
+
+def _run_numbers(results: Results, run: Run) -> list[Entry]:
+    if not run.done:
+        return [Entry(missing=run.outcome.reason)] * 5
+    metrics = (("test", "accuracy"), ("test", "auc"), ("validation", "accuracy"))
+    found = [run.metric(results.epoch, split, metric) for split, metric in metrics]
+    return [
+        *(Entry(value, missing="" if value is not None else "not defined on this split") for value in found),
+        Entry(run.record.values["best_epoch"]),
+        Entry(seconds(run)),
+    ]
+
+
+def seconds(run: Run) -> float | None:
+    """How long a done run took, by the clock of its machine."""
+    value = run.record.run.get("seconds")
+    return None if value is None else float(value)
+
+
+RUNS_CSV = (
+    "dataset",
+    "arm",
+    "sampling",
+    "replicate",
+    "status",
+    "test_auc",
+    "test_accuracy",
+    "val_auc",
+    "val_accuracy",
+    "best_epoch",
+    "last_test_auc",
+    "last_test_accuracy",
+    "seconds",
+    "key",
+)
+
+
+def run_records(results: Results) -> list[dict[str, Any]]:
+    """Every run with the columns of data/runs.csv; metrics as fractions, None where there is no value."""
+    found = []
+    for run in results.runs:
+        row: dict[str, Any] = dict.fromkeys(RUNS_CSV)
+        row.update(dataset=run.dataset, arm=run.arm, sampling=run.sampling, replicate=run.replicate)
+        row.update(status=run.outcome.state, key=results.plan.tasks[run.task].key)
+        if run.done:
+            row.update(
+                test_auc=run.metric("best", "test", "auc"),
+                test_accuracy=run.metric("best", "test", "accuracy"),
+                val_auc=run.metric("best", "validation", "auc"),
+                val_accuracy=run.metric("best", "validation", "accuracy"),
+                best_epoch=run.record.values["best_epoch"],
+                last_test_auc=run.metric("last", "test", "auc"),
+                last_test_accuracy=run.metric("last", "test", "accuracy"),
+                seconds=seconds(run),
+            )
+        found.append(row)
+    return found
+
+
+def against_the_paper(results: Results, paper: Mapping[str, Any]) -> Table:
+    """Every printed test metric of the paper's Tables 2 to 4 beside ours."""
+    columns = (
+        Column("dataset", "Data set"),
+        Column("table", "Table"),
+        Column("arm", "Arm"),
+        Column("sampling", "Sampling"),
+        Column("metric", "Metric"),
+        Column("printed", "Printed", "percent"),
+        Column("ours", "Ours", "percent", "", ("sd", "n")),
+        Column("low", "Lowest", "percent", "Our replicates"),
+        Column("high", "Highest", "percent", "Our replicates"),
+        Column("difference", "Ours − printed", "points"),
+        Column("within", "Within our range?"),
+    )
+    rows = []
+    for dataset in results.datasets:
+        for number, (table, cells) in enumerate(PAPER_TABLES.items(), 2):
+            if dataset not in paper[table]:
+                continue
+            for arm, sampling in cells.values():
+                for metric in ("auc", "accuracy"):
+                    said = printed_value(paper, dataset, arm, sampling, metric)
+                    group = results.groups.get((dataset, arm, sampling))
+                    label = results.label(arm) if group else arm
+                    ours = measured(group, results.epoch, metric)
+                    values = group.values(results.epoch, "test", metric) if group else []
+                    factors = {
+                        "data set": results.title(dataset),
+                        "arm": label,
+                        "sampling": SAMPLINGS[sampling],
+                        "metric": METRICS[metric],
+                    }
+                    head = (
+                        dataset_entry(results, dataset),
+                        Entry(f"Table {number}", href=f"results.html#table-{number}"),
+                        Entry(label),
+                        Entry(SAMPLINGS[sampling]),
+                        Entry(METRICS[metric]),
+                        Entry(said),
+                        ours,
+                    )
+                    rows.append(Row((*head, *_beside(said, values, ours)), factors))
+    return Table(
+        "against-the-paper",
+        "Every printed test AUC and accuracy beside ours.",
+        columns,
+        tuple(rows),
+        "run_tables.against_the_paper",
+        (
+            f"Ours is the mean ± standard deviation over n replicates, {epoch_words(results)}. A printed value comes from one "
+            "run: that it lies outside the range of a few replicates of ours does not show that it is wrong, nor that "
+            "it lies inside that it is right.",
+        ),
+        ("data set", "arm", "sampling", "metric"),
+        empty="This study has no data set of the paper.",
+    )
+
+
+def _beside(said: float | None, values: list[float], ours: Entry) -> list[Entry]:
+    if not values or said is None or not isinstance(ours.value, float):
+        return [Entry(missing=ours.missing)] * 4
+    low, high = min(values), max(values)
+    if len(values) == 1:
+        word = Entry(missing="one replicate has no range")
+    else:
+        # Printed values are rounded to two decimals of a percent; so is the range they are held against.
+        word = Entry("yes" if percent(low) <= percent(said) <= percent(high) or low <= said <= high else "no")
+    return [Entry(low), Entry(high), Entry(ours.value - said), word]

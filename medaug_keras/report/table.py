@@ -1,0 +1,117 @@
+"""What a table is: columns, rows, and cells that know what stands beside their number and why one is missing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from medaug_keras.stats import Estimate
+
+from .results import METRICS, Group, Results
+
+Kind = Literal["text", "count", "percent", "points", "number", "p", "seconds"]
+Part = Literal["sd", "n", "paper"]
+
+STATES = {
+    "done": "done",
+    "running": "being made",
+    "pending": "not run yet",
+    "failed": "failed",
+    "blocked": "blocked",
+    "damaged": "damaged",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `parts` says what stands beside the number and becomes columns of its own in CSV."""
+
+    key: str
+    title: str
+    kind: Kind = "text"
+    group: str = ""
+    parts: tuple[Part, ...] = ()
+    help: str = ""
+    reasons: bool = False
+    """Whether the reason of a cell is written out under its text; otherwise it shows on hover."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell: a number or text, what stands beside it, and where it leads."""
+
+    value: float | int | str | None = None
+    sd: float | None = None
+    n: int | None = None
+    planned: int | None = None
+    paper: float | str | None = None
+    best: bool = False
+    """The highest of its row."""
+    tied: bool = False
+    """A corrected test does not tell it from the highest of its row."""
+    missing: str = ""
+    """Why there is no value, or why there are fewer replicates than planned."""
+    href: str = ""
+    tags: tuple[str, ...] = ()
+    """Words set beside the value: simulated, unverified copy, a state."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row; `factors` are what the page filters by."""
+
+    entries: tuple[Entry, ...]
+    factors: Mapping[str, str] = field(default_factory=dict)
+    anchor: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a page. `name` is its address and the name of its files."""
+
+    name: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    made_by: str
+    notes: tuple[str, ...] = ()
+    factors: tuple[str, ...] = ()
+    empty: str = "Nothing to show yet."
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Titles above neighbouring columns, with how many columns each spans."""
+        found: list[tuple[str, int]] = []
+        for column in self.columns:
+            if found and found[-1][0] == column.group:
+                found[-1] = (column.group, found[-1][1] + 1)
+            else:
+                found.append((column.group, 1))
+        return found
+
+    @property
+    def options(self) -> dict[str, list[str]]:
+        """Factor → its values, in the order in which they appear."""
+        return {name: list(dict.fromkeys(row.factors[name] for row in self.rows)) for name in self.factors}
+
+
+def measured(group: Group | None, epoch: str, metric: str, paper: float | None = None, split: str = "test") -> Entry:
+    """A group's mean with its spread; a dash with the reason where there is none."""
+    if group is None:
+        return Entry(paper=paper, missing="not part of this study")
+    found: Estimate = group.estimate(epoch, split, metric)
+    if found.mean is None:
+        reason = group.reason or f"{METRICS[metric]} is not defined on this test set"
+        return Entry(paper=paper, missing=reason, href=group.page, planned=found.planned)
+    return Entry(found.mean, found.sd, found.n, found.planned, paper, missing=group.reason, href=group.page)
+
+
+def dataset_entry(results: Results, dataset: str) -> Entry:
+    """A data set's name with what must be known of it."""
+    return Entry(results.title(dataset), href=f"data-sets.html#{dataset}", tags=tuple(results.marks(dataset)))
+
+
+def epoch_words(results: Results) -> str:
+    """Which epoch's metrics a table shows, after a comma."""
+    if results.epoch == "last":
+        return "of the last epoch"
+    return "of the epoch with the best validation accuracy"

@@ -1,0 +1,462 @@
+"""Real runs of tiny studies: killed, stopped, doubled, on a full disk. What is finished is whole and always the same."""
+
+import contextlib
+import errno
+import json
+import os
+import random
+import re
+import resource
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from multiprocessing import active_children
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medaug_keras import engine
+from medaug_keras.plan import Plan, Task
+from medaug_keras.store import Failure, Store
+from studies import PHANTOM, PROJECT, alive, children, cli, make_up, planned, results, start, tiny, written
+
+STUDY = tiny(
+    samplings=["shuffle", "weighted"],
+    classifier={"epochs": 2, "batch_size": 16},
+    generators={"cvae": {"kind": "cvae", "epochs": 2, "latent_dim": 4, "batch_size": 16}},
+    arms={
+        "baseline": {},
+        "flip": {"augment": [{"layer": "horizontal_flip"}]},
+        "cvae": {"add": {"generator": "cvae"}},
+        "copies": {"duplicate": {"amount": {"fraction": 0.5}}},
+    },
+    quality={"enabled": False},
+)
+TASKS = 1 + 1 + 2 + 4 * 2
+RUN = ("tiny.yaml", "--no-site")
+
+
+def said_done(text: str) -> list[str]:
+    """The tasks that a run says it has made."""
+    return re.findall(r"^\[ *\d+/\d+\] (.*): done in ", text, re.MULTILINE)
+
+
+def until(process: subprocess.Popen[str], done: int) -> str:
+    """Read what a run says until it has made so many tasks."""
+    text = ""
+    assert process.stderr is not None
+    while len(said_done(text)) < done:
+        line = process.stderr.readline()
+        assert line, f"the run ended:\n{text}"
+        text += line
+    return text
+
+
+def half_made(folder: Path) -> list[str]:
+    return [path.name for path in (folder / "unfinished").iterdir()]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The results of a run with one worker that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    written(folder, STUDY)
+    run = cli(*RUN, "--workers", 1, cwd=folder)
+    assert run.returncode == 0, run.stderr
+    assert len(said_done(run.stderr)) == TASKS
+    assert half_made(folder / "results") == []
+    found = results(folder / "results")
+    assert len(found) == TASKS
+    return found
+
+
+# --- the parent is killed --------------------------------------------------------------------------
+
+
+def test_a_run_goes_on_after_every_way_to_end_it_and_its_results_are_those_of_an_undisturbed_run(
+    undisturbed: dict[str, Any], tmp_path: Path
+):
+    written(tmp_path, STUDY)
+    folder, finished = tmp_path / "results", 0
+    for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        before = {path: path.stat().st_mtime_ns for path in folder.glob("*-*/*")}
+        process = start(*RUN, "--workers", 1, cwd=tmp_path)
+        text = until(process, 2)
+        assert f"{TASKS} tasks, {finished} done already" in text
+        workers = children(process.pid)
+        process.send_signal(signal_number)
+        rest = process.communicate(timeout=60)[1]
+        deadline = time.monotonic() + 10
+        while alive(workers) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert alive(workers) == [], "a worker outlived its run"
+        if signal_number != signal.SIGKILL:
+            assert process.returncode == 130
+            assert rest.splitlines()[-1].startswith("Interrupted after")
+            assert "the same command goes on" in rest
+            assert half_made(folder) == []
+        assert "Traceback" not in rest
+        assert not list(folder.glob("failures/*"))
+        finished = len(results(folder))  # verifies every checksum
+        assert {path: path.stat().st_mtime_ns for path in before} == before
+    run = cli(*RUN, "--workers", 2, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert len(said_done(run.stderr)) == TASKS - finished
+    assert half_made(folder) == []
+    assert results(folder) == undisturbed
+
+
+def killed_at_random(folder: Path, study: str, kills: int, draw: random.Random, log: Callable[[str], None]) -> None:
+    """Run a study to its end through so many kills of the run or of a worker, at random moments."""
+    command = (study, "--no-site", "--workers", 2, "--results", folder / "results", "--docs", folder / "docs")
+    for number in range(kills):
+        process = start(*command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(draw.uniform(1, 25))
+        workers = children(process.pid)
+        victim = draw.choice([process.pid, *workers])
+        what = "the run" if victim == process.pid else "a process of it"
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+        if victim != process.pid:
+            time.sleep(draw.uniform(0, 3))
+            process.kill()
+        process.wait()
+        time.sleep(1)
+        log(f"kill {number + 1}: {what}; {len(results(folder / 'results'))} tasks are done")
+    end = cli(*command, cwd=PROJECT)
+    assert end.returncode == 0, end.stderr
+
+
+@pytest.mark.slow
+def test_the_demo_study_survives_20_random_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    seed = int(os.environ.get("KILL_SEED", random.randrange(10**6)))
+
+    def log(line: str) -> None:
+        with capsys.disabled():
+            print(line, flush=True)
+
+    log(f"\nKILL_SEED={seed}")
+    demo = "studies/demo.yaml"
+    calm = ("--no-site", "--results", tmp_path / "calm" / "results", "--docs", tmp_path / "calm" / "docs")
+    run = subprocess.run(
+        [*map(str, ("python", "-m", "medaug_keras", demo, *calm))], cwd=PROJECT, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    killed_at_random(tmp_path / "killed", demo, 20, random.Random(seed), log)
+    assert results(tmp_path / "killed" / "results") == results(tmp_path / "calm" / "results")
+
+
+# --- a worker is killed ----------------------------------------------------------------------------
+
+
+def test_a_dead_worker_costs_its_own_task_which_is_tried_once_more(tmp_path: Path):
+    plan, store = planned(tiny()), Store(tmp_path / "results")
+    once, always = (name for name, task in plan.tasks.items() if task.kind == "classifier")
+    events: list[tuple[str, str]] = []
+
+    def kill(event: engine.Event) -> None:
+        events.append((event.what, event.task.id))
+        first = events.count((event.what, event.task.id)) == 1
+        if (event.what == "epoch" and event.task.id == once and first) or (
+            event.what == "start" and event.task.id == always
+        ):
+            for child in active_children():
+                child.kill()
+
+    summary = engine.run(plan, store, workers=1, listen=kill, command="python -m medaug_keras tiny.yaml")
+    assert events.count(("start", once)) == 2
+    assert events.count(("start", always)) == 2
+    assert set(summary.done) == set(plan.tasks) - {always}
+    assert list(summary.failed) == [always]
+    failure = store.failure(always)
+    assert failure is not None
+    assert failure.error == (
+        "WorkerDied: the process ended with signal 9, 2 times; the machine may have run out of memory"
+    )
+    assert failure.again == f"python -m medaug_keras tiny.yaml --only task={always}"
+    assert failure.run["host"]
+    assert half_made(store.root) == []
+    assert active_children() == []
+
+
+def test_a_worker_that_dies_while_idle_is_replaced(tmp_path: Path):
+    """It gets its next task after its death: nobody waits for it, and no task counts as crashed."""
+    plan, store = planned(tiny()), Store(tmp_path / "results")
+    killed: list[int] = []
+
+    def kill(event: engine.Event) -> None:
+        if event.what == "done" and not killed:
+            for child in active_children():
+                child.kill()
+                child.join()
+                killed.append(child.pid or 0)
+
+    summary = engine.run(plan, store, workers=1, listen=kill)
+    assert killed
+    assert sorted(summary.done) == sorted(plan.tasks)
+
+
+# --- tasks that fail -------------------------------------------------------------------------------
+
+
+def test_one_failure_blocks_what_needs_it_and_nothing_else(tmp_path: Path):
+    (tmp_path / "mine.npz").write_bytes(b"PK\x03\x04 this was an archive once")
+    bad = {"kind": "cvae", "epochs": 2, "latent_dim": 4, "batch_size": 16, "optimizer": {"learning_rate": 1e30}}
+    written(
+        tmp_path,
+        tiny(
+            datasets={"grey": PHANTOM, "mine": {"kind": "npz", "path": "mine.npz"}},
+            generators={"cvae": bad},
+            arms={"baseline": {}, "cvae": {"add": {"generator": "cvae"}}},
+        ),
+    )
+    run = cli(*RUN, "--workers", 1, cwd=tmp_path)
+    assert run.returncode == 1, run.stderr
+    assert "Traceback" not in run.stderr + run.stdout
+    plan = json.loads(cli("plan", "tiny.yaml", "--json", cwd=tmp_path).stdout)["plan"]
+    assert {task["title"]: task["state"] for task in plan} == {
+        "grey: data": "done",
+        "mine: data": "failed",
+        "grey: generator cvae, replicate 0": "failed",
+        "mine: generator cvae, replicate 0": "blocked",
+        "grey: images for arm cvae, replicate 0": "blocked",
+        "mine: images for arm cvae, replicate 0": "blocked",
+        "grey: baseline, shuffle, replicate 0": "done",
+        "mine: baseline, shuffle, replicate 0": "blocked",
+        "grey: cvae, shuffle, replicate 0": "blocked",
+        "mine: cvae, shuffle, replicate 0": "blocked",
+        "grey: quality of cvae's images, replicate 0": "blocked",
+        "mine: quality of cvae's images, replicate 0": "blocked",
+    }
+    store = Store(tmp_path / "results")
+    failed = {task["title"]: store.failure(task["task"]) for task in plan if task["state"] == "failed"}
+    diverged, unreadable = failed["grey: generator cvae, replicate 0"], failed["mine: data"]
+    assert diverged is not None
+    assert diverged.error.startswith("DivergedError: ")
+    assert "loop.py" in diverged.details
+    assert "DivergedError: " in diverged.details.splitlines()[-1]
+    assert unreadable is not None
+    assert unreadable.error.startswith("DataError: ")
+    assert "mine.npz" in unreadable.error
+    assert f"alone: {diverged.again}" in run.stdout
+
+    words = shlex.split(diverged.again)
+    assert words[:4] == ["python", "-m", "medaug_keras", "tiny.yaml"]
+    alone = json.loads(cli("plan", *words[3:], "--json", cwd=tmp_path).stdout)["plan"]
+    assert [task["title"] for task in alone] == ["grey: data", "grey: generator cvae, replicate 0"]
+
+
+@pytest.fixture
+def half_done(tmp_path: Path) -> tuple[Plan, Store, Task]:
+    """A tiny study whose data task is finished, and a classifier that needs it."""
+    plan, store = planned(tiny()), Store(tmp_path / "results")
+    data, task, _ = plan.tasks.values()
+    make_up(store, data)
+    return plan, store, task
+
+
+def made_by(monkeypatch: pytest.MonkeyPatch, make: Callable[..., Any]) -> None:
+    from medaug_keras import tasks
+
+    monkeypatch.setattr(tasks, "make", make)
+
+
+def test_a_failure_says_what_where_and_the_last_lines(half_done, monkeypatch: pytest.MonkeyPatch):
+    def deep_inside(*words: Any) -> None:
+        raise RuntimeError("the image is upside down")
+
+    _, store, task = half_done
+    made_by(monkeypatch, deep_inside)
+    what, failure = engine.attempt(task, store, lambda *words: None)
+    assert what == "failed"
+    assert failure.error == "RuntimeError: the image is upside down"
+    assert "in deep_inside" in failure.details
+    assert failure.details.splitlines()[-1] == "RuntimeError: the image is upside down"
+    assert failure.run["host"]
+    assert half_made(store.root) == []
+
+
+def test_running_out_of_memory_is_a_failure_of_that_task(half_done, monkeypatch: pytest.MonkeyPatch):
+    def greedy(*words: Any) -> None:
+        bytearray(2**62)
+
+    _, store, task = half_done
+    made_by(monkeypatch, greedy)
+    what, failure = engine.attempt(task, store, lambda *words: None)
+    assert (what, failure.error.split(":")[0]) == ("failed", "MemoryError")
+
+
+def test_a_full_disk_is_no_failure_of_a_task(half_done, monkeypatch: pytest.MonkeyPatch):
+    def fill(task: Task, store: Store, out: Path, tell: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out / "x.npz"))
+
+    _, store, task = half_done
+    made_by(monkeypatch, fill)
+    what, why = engine.attempt(task, store, lambda *words: None)
+    assert what == "stop"
+    assert why.endswith("x.npz: No space left on device")
+    assert store.failure(task.id) is None
+
+
+def test_what_a_task_needs_is_checked_before_it_is_used(half_done, monkeypatch: pytest.MonkeyPatch):
+    _, store, task = half_done
+    made_by(monkeypatch, lambda *words: pytest.fail("made from damaged files"))
+    (store.folder(task.needs["data"]) / "made.bin").write_bytes(b"other")
+    what, failure = engine.attempt(task, store, lambda *words: None)
+    assert what == "failed"
+    assert "made.bin was changed after it was written" in failure.error
+    assert "--repair" in failure.error
+
+
+def test_what_another_run_makes_or_has_made_is_not_made_again(half_done, monkeypatch: pytest.MonkeyPatch):
+    _, store, task = half_done
+    made_by(monkeypatch, lambda *words: pytest.fail("made twice"))
+    with store.claim(task.id):
+        assert engine.attempt(task, store, lambda *words: None) == ("busy", None)
+    make_up(store, task)
+    assert engine.attempt(task, store, lambda *words: None) == ("found", None)
+
+
+def test_a_damaged_result_counts_as_failed_and_repair_makes_it_anew(tmp_path: Path):
+    written(tmp_path, tiny(arms={"baseline": {}}))
+    store, task = Store(tmp_path / "results"), list(planned_here(tmp_path))[0]
+    make_up(store, task)
+    (store.folder(task.id) / "record.json").write_text("{}")
+    run = cli(*RUN, cwd=tmp_path)
+    assert run.returncode == 1
+    assert f"{task.id}/record.json has format None" in run.stderr
+    assert "--repair" in run.stderr
+    run = cli(*RUN, "--repair", "--workers", 1, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert f"It is in results/damaged/{task.id}-1 now" in run.stderr
+    assert len(said_done(run.stderr)) == 2
+
+
+def planned_here(folder: Path) -> list[Task]:
+    """The tasks of tiny.yaml in a folder, as the command line plans them."""
+    from medaug_keras import cli as program
+
+    options = program._parser().parse_args(["plan", str(folder / "tiny.yaml")])
+    return list(program._planned(options)[1].tasks.values())
+
+
+# --- two runs at once ------------------------------------------------------------------------------
+
+
+def test_two_runs_at_once_share_the_work_and_do_nothing_twice(undisturbed: dict[str, Any], tmp_path: Path):
+    written(tmp_path, STUDY)
+    runs = [start(*RUN, "--workers", 1, "--docs", f"docs{number}", cwd=tmp_path) for number in range(2)]
+    texts = [run.communicate(timeout=300)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], texts
+    done = [said_done(text) for text in texts]
+    assert len(done[0]) + len(done[1]) == TASKS
+    assert not set(done[0]) & set(done[1])
+    assert half_made(tmp_path / "results") == []
+    assert results(tmp_path / "results") == undisturbed
+
+
+# --- a machine that refuses ------------------------------------------------------------------------
+
+
+def test_a_disk_that_fills_ends_the_run_with_one_clear_message(tmp_path: Path):
+    """A limit on the size of files stands for the full disk."""
+    written(tmp_path, tiny())
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # noqa: E731
+    run = cli(*RUN, "--workers", 1, cwd=tmp_path, preexec_fn=limit)
+    assert run.returncode == 1, run.stderr
+    assert "Stopped after" in run.stderr
+    assert "File too large" in run.stderr
+    assert "the same command goes on" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert half_made(tmp_path / "results") == []
+    assert not list((tmp_path / "results").glob("failures/*"))
+    assert all(name.startswith("data-") for name in results(tmp_path / "results"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
+def test_a_small_disk_and_a_read_only_one_end_the_run_with_one_clear_message(tmp_path: Path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("this system lets nobody mount")
+    try:
+        written(tmp_path, tiny())
+        run = cli(*RUN, "--workers", 1, cwd=tmp_path)
+        assert run.returncode == 1, run.stderr
+        assert "No space left on device" in run.stderr
+        assert "Traceback" not in run.stderr
+        assert half_made(folder) == []
+        done = results(folder)
+        subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+        run = cli(*RUN, "--workers", 1, cwd=tmp_path)
+        assert run.returncode == 2
+        assert run.stderr == "--results results: nothing can be written here (Read-only file system)\n"
+        assert results(folder) == done
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_machine_that_refuses_every_process_ends_the_run_with_a_message(tmp_path: Path, monkeypatch):
+    def refuse(*words: Any) -> None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(engine, "_Worker", refuse)
+    plan = planned(tiny())
+    summary = engine.run(plan, Store(tmp_path / "results"), workers=2, listen=lambda event: None)
+    assert summary.stopped.startswith("The machine refuses to start a process ([Errno 11]")
+    assert not summary.done
+    assert not summary.failed
+
+
+def test_a_machine_that_refuses_some_processes_works_with_the_others(tmp_path: Path, monkeypatch):
+    class Few:
+        task = None
+        made = 0
+
+        def __init__(self, store: Store) -> None:
+            Few.made += 1
+            if Few.made > 2:
+                raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(engine, "_Worker", Few)
+    plan = planned(tiny(replicates=5))
+    crew = engine._Crew(plan, Store(tmp_path / "results"), 8, lambda event: None, "")
+    crew.waiting = dict(plan.tasks)
+    crew._recruit()
+    crew._recruit()
+    assert len(crew.workers) == crew.size == 2
+    assert len(crew.summary.notes) == 1
+    assert "the run had 2 workers" in crew.summary.notes[0]
+
+
+# --- how long it takes -----------------------------------------------------------------------------
+
+
+def test_the_expected_time_is_the_pace_of_what_was_done(tmp_path: Path):
+    plan, store = planned(tiny(replicates=2)), Store(tmp_path / "results")
+    tasks = list(plan.tasks.values())
+    assert engine.seconds_per_image(plan, store.outcomes(plan)) == {}
+    make_up(store, tasks[0], seconds=3)
+    make_up(store, tasks[1], seconds=tasks[1].images / 10)
+    pace = engine.seconds_per_image(plan, store.outcomes(plan))
+    assert pace == {"data": 3, "classifier cnn": pytest.approx(0.1)}
+    rest = {task.id: task for task in tasks[2:]}
+    assert engine.expected_seconds(rest, pace) == pytest.approx(sum(task.images for task in rest.values()) / 10)
+    assert engine.expected_seconds(rest, {"data": 1.0}) is None
+
+
+def test_a_failure_that_cannot_be_recorded_ends_the_run(tmp_path: Path, monkeypatch):
+    plan, store = planned(tiny()), Store(tmp_path / "results")
+    crew = engine._Crew(plan, store, 1, lambda event: None, "")
+
+    def refuse(*words: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(store, "fail", refuse)
+    task = next(iter(plan.tasks.values()))
+    crew._failed(task, Failure(task.kind, task.key, "ValueError: no", "", {}))
+    assert crew.summary.failed == {task.id: "ValueError: no"}
+    assert "Read-only file system" in crew.summary.stopped

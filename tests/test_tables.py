@@ -1,0 +1,307 @@
+"""Table functions on made-up records with known answers."""
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+
+import pytest
+from report_records import ARMS, fake_results, fake_study
+
+from medaug_keras.plan import Task
+from medaug_keras.report import export, findings, format, paper, run_tables, tables
+from medaug_keras.report.inference import Inference
+from medaug_keras.report.results import Results, printed
+from medaug_keras.report.table import Column, Entry, Row, Table
+from medaug_keras.store import Store
+
+TWO_ARMS = {name: ARMS[name] for name in ("baseline", "gda")}
+
+
+def classifier(task: Task, arm: str, sampling: str, replicate: int) -> bool:
+    return task.kind == "classifier" and f"{arm}, {sampling}, replicate {replicate}" in task.title
+
+
+def results_of(
+    root: Path, *, replicates: int = 3, arms=TWO_ARMS, datasets=("breastmnist",), study=None, **how
+) -> Results:
+    study = study or fake_study(datasets=datasets, arms=arms, replicates=replicates, paper=True)
+    plan, store = fake_results(study, root, **how)
+    return Results(study, plan, store)
+
+
+def cell(table: Table, row: int, key: str) -> Entry:
+    place = [column.key for column in table.columns].index(key)
+    return table.rows[row].entries[place]
+
+
+def test_a_mean_and_its_spread_are_those_of_the_records(tmp_path):
+    right = {0: 120 / 156, 1: 123 / 156, 2: 129 / 156}
+    results = results_of(tmp_path, score=lambda d, a, s, r: right[r])
+    table = tables.geometric(results, Inference(results), printed())
+    entry = cell(table, 0, "baseline.shuffle.accuracy")
+    assert entry.value == pytest.approx(124 / 156)
+    assert entry.sd == pytest.approx(math.sqrt((4**2 + 1**2 + 5**2) / 2) / 156)
+    assert (entry.n, entry.planned) == (3, 3)
+    assert entry.paper == pytest.approx(0.8269)
+
+
+def test_the_highest_mean_of_a_row_is_bold_and_equal_ones_both_are(tmp_path):
+    scores = {
+        ("baseline", "shuffle"): 120,
+        ("baseline", "weighted"): 130,
+        ("gda", "shuffle"): 130,
+        ("gda", "weighted"): 110,
+    }
+    results = results_of(tmp_path, score=lambda d, a, s, r: scores[a, s] / 156)
+    table = tables.geometric(results, Inference(results), None)
+    bold = {key: cell(table, 0, f"{'.'.join(key)}.accuracy").best for key in scores}
+    assert bold == {key: score == 130 for key, score in scores.items()}
+
+
+def test_a_single_replicate_has_no_spread_and_no_test(tmp_path):
+    results = results_of(tmp_path, replicates=1)
+    inference = Inference(results)
+    entry = cell(tables.geometric(results, inference, None), 0, "gda.shuffle.accuracy")
+    assert (entry.sd, entry.n, entry.tied) == (None, 1, False)
+    assert entry.href == "runs/breastmnist.gda.shuffle.0.html"
+    assert {c.word for c in inference.tests.values()} == {"not tested"}
+
+
+def test_a_failed_replicate_is_counted_and_said(tmp_path):
+    results = results_of(tmp_path, fails=lambda task: classifier(task, "gda", "shuffle", 1))
+    entry = cell(tables.geometric(results, Inference(results), None), 0, "gda.shuffle.accuracy")
+    assert (entry.n, entry.planned) == (2, 3)
+    assert entry.missing == "1 of 3 failed: ValueError: a made-up failure <b>&"
+
+
+def test_a_cell_without_runs_is_a_dash_with_its_reason_and_the_row_stays(tmp_path):
+    results = results_of(tmp_path, leave_out=lambda task: task.kind == "classifier" and ": gda" in task.title)
+    table = tables.geometric(results, Inference(results), printed())
+    entry = cell(table, 0, "gda.weighted.auc")
+    assert entry.value is None
+    assert entry.missing == "3 of 3 pending: not run yet"
+    assert entry.paper == pytest.approx(0.8302)
+    assert format.shown(entry.value, "percent") == format.DASH
+
+
+def test_what_needs_a_failed_task_is_blocked_and_says_what_it_needs(tmp_path):
+    arms = {name: ARMS[name] for name in ("baseline", "cvae")}
+    results = results_of(tmp_path, arms=arms, replicates=1, fails=lambda task: task.kind == "generator")
+    table = run_tables.runs(results)
+    states = {row.factors["arm"]: row.factors["status"] for row in table.rows}
+    assert states == {"No augmentation": "done", "Conditional VAE": "blocked"}
+    blocked = next(row for row in table.rows if row.factors["status"] == "blocked")
+    assert "which has no result" in blocked.entries[4].missing
+
+
+def test_sizes_that_differ_from_the_paper_stand_beside_it(tmp_path):
+    results = results_of(tmp_path, datasets=("organcmnist",), replicates=1)
+    table = tables.dataset_sizes(results, printed())
+    assert (cell(table, 0, "train").value, cell(table, 0, "train").paper) == (12975, 13000)
+    assert (cell(table, 0, "validation").value, cell(table, 0, "validation").paper) == (2392, 2392)
+    assert "2.2.4" in table.notes[0]
+
+
+def test_sizes_of_data_not_read_yet_are_dashes(tmp_path):
+    results = results_of(tmp_path, leave_out=lambda task: True)
+    assert cell(tables.dataset_sizes(results, None), 0, "train") == Entry(missing="not run yet")
+
+
+def test_the_best_model_is_chosen_on_validation_data_and_gains_are_over_the_baseline(tmp_path):
+    scores = {
+        ("baseline", "shuffle"): 0.5,
+        ("baseline", "weighted"): 0.6,
+        ("gda", "shuffle"): 0.7,
+        ("gda", "weighted"): 0.55,
+    }
+    results = results_of(tmp_path, score=lambda d, a, s, r: scores[a, s])
+    table = tables.best_models(results, printed())
+    assert cell(table, 0, "validation.model").value == "Geometric"
+    assert cell(table, 0, "validation.gain").value == pytest.approx(round(0.7 * 156) / 156 - 78 / 156)
+    assert cell(table, 0, "test.gain").paper == "+3.21"
+    assert cell(table, 0, "optimism").value == 0
+
+
+def test_gains_follow_the_primary_metric(tmp_path):
+    study = fake_study(datasets=("breastmnist",), arms=TWO_ARMS, replicates=2, primary="auc")
+    results = results_of(tmp_path, study=study)
+    table = tables.best_models(results, None)
+    auc = results.best["breastmnist"].estimate("best", "test", "auc").mean
+    assert cell(table, 0, "validation.auc").value == auc
+
+
+@pytest.mark.parametrize(("said", "word"), [(0.8462, "yes"), (0.8526, "no"), (0.80, "no")])
+def test_a_printed_value_is_within_our_range_or_not(said, word):
+    values = [130 / 156, 132 / 156]  # 83.33 to 84.62 as printed
+    entries = run_tables._beside(said, values, Entry(131 / 156))
+    assert entries[-1].value == word
+    assert entries[2].value == pytest.approx(131 / 156 - said)
+
+
+def test_one_replicate_has_no_range_to_hold_a_printed_value_against():
+    entries = run_tables._beside(0.8, [0.8], Entry(0.8))
+    assert entries[-1] == Entry(missing="one replicate has no range")
+
+
+def test_every_printed_value_of_a_data_set_has_its_row(tmp_path):
+    results = results_of(tmp_path, replicates=1)
+    table = run_tables.against_the_paper(results, printed())
+    assert len(table.rows) == 20  # ten arms, AUC and accuracy
+    assert [row.entries[6].missing for row in table.rows].count("not part of this study") == 12
+
+
+def test_the_selection_decides_which_epoch_is_shown(tmp_path):
+    last = fake_study(datasets=("breastmnist",), arms=TWO_ARMS, classifier={"select": "last"}, replicates=1)
+    results = results_of(tmp_path, study=last)
+    record = results.runs[0].record
+    entry = cell(run_tables.all_arms(results), 0, "balanced_accuracy")
+    assert entry.value == record.values["last"]["test"]["balanced_accuracy"]
+
+
+def test_runs_csv_has_the_columns_that_scripts_rely_on(tmp_path):
+    results = results_of(tmp_path, replicates=1, fails=lambda task: classifier(task, "gda", "weighted", 0))
+    text = export.records_csv(run_tables.RUNS_CSV, run_tables.run_records(results))
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert ",".join(rows[0]) == (
+        "dataset,arm,sampling,replicate,status,test_auc,test_accuracy,val_auc,val_accuracy,best_epoch,"
+        "last_test_auc,last_test_accuracy,seconds,key"
+    )
+    assert len(rows) == 4
+    failed = next(row for row in rows if row["status"] == "failed")
+    assert (failed["arm"], failed["test_auc"], failed["seconds"]) == ("gda", "", "")
+    done = rows[0]
+    assert float(done["test_accuracy"]) == results.runs[0].record.values["best"]["test"]["accuracy"]
+
+
+def test_every_run_and_every_arm_of_the_plan_has_a_row(tmp_path):
+    results = results_of(tmp_path, leave_out=lambda task: task.replicate == 2)
+    assert len(run_tables.runs(results).rows) == len(results.plan.cells) == 12
+    assert len(run_tables.all_arms(results).rows) == 4
+
+
+def some_table(**values) -> Table:
+    columns = (Column("name", "Name"), Column("score", "Score", "percent", "Test", ("sd", "n", "paper")))
+    return Table(
+        "some", "Some table.", columns, (Row((Entry(values.pop("name", "x")), Entry(**values))),), "tests.some"
+    )
+
+
+def test_csv_has_what_the_table_shows_unrounded():
+    text = export.table_csv(some_table(value=0.123456, sd=0.01, n=3, paper=0.12))
+    assert list(csv.reader(io.StringIO(text))) == [
+        ["name", "score", "score_sd", "score_n", "score_paper"],
+        ["x", "12.3456", "1.0", "3", "12.0"],
+    ]
+
+
+def test_latex_is_what_the_page_shows_for_booktabs():
+    text = export.table_latex(some_table(name="a_b & 50%", value=0.5, sd=0.01, n=3, paper=0.4, best=True))
+    assert r"a\_b \& 50\% & \textbf{50.00} $\pm$ 1.00 (40.00) \\" in text
+    assert r" & \multicolumn{1}{c}{Test} \\" in text
+    assert r"\toprule" in text
+
+
+def test_json_says_why_a_value_is_missing():
+    content = json.loads(export.table_json(some_table(missing="not run yet")))
+    assert content["rows"][0]["score"] == {
+        "value": None,
+        "sd": None,
+        "n": None,
+        "paper": None,
+        "missing": "not run yet",
+    }
+
+
+@pytest.mark.parametrize("formula", ["=1+1", "+cmd|x", "-2+3", "@SUM(A1)", "\t=1+1", "\u200b=1"])
+def test_a_spreadsheet_takes_no_text_for_a_formula(formula):
+    text = export.table_csv(some_table(name=formula))
+    assert next(csv.reader(io.StringIO(text.splitlines()[1])))[0].startswith("'")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        ("percent", 0.8269, "82.69"),
+        ("points", 0.0128, "+1.28"),
+        ("points", -0.00001, "0.00"),
+        ("points", -0.05, "−5.00"),
+        ("count", 34561, "34,561"),
+        ("p", 0.0004, "< 0.001"),
+        ("p", 0.0312, "0.031"),
+        ("seconds", 75.2, "1 min 15 s"),
+        ("number", 0.00012345, "0.000123"),
+        ("percent", None, "–"),
+    ],
+)
+def test_a_number_is_written_in_one_way(kind, value, text):
+    assert format.shown(value, kind) == text
+
+
+def test_printed_counts_stand_beside_the_layers_they_belong_to():
+    ours = [
+        0,
+        160,
+        32,
+        0,
+        2_320,
+        32,
+        0,
+        0,
+        9_280,
+        128,
+        0,
+        36_928,
+        128,
+        0,
+        36_928,
+        128,
+        0,
+        0,
+        131_200,
+        0,
+        16_512,
+        0,
+        258,
+    ]
+    beside = paper.beside(9, ours)
+    assert [said for said in beside if said is not None] == list(paper.PRINTED_LAYERS[9])
+    assert (beside[1], beside[-1]) == (448, 1_161)
+    assert all(said is None for said, count in zip(beside, ours, strict=True) if count == 0)
+
+
+def test_printed_layers_sum_to_the_printed_totals():
+    printed_sums = {9: 235_225, 20: 1_570_848, 23: 1_570_560, 25: 772_426, 26: 1_076_547}
+    assert {number: paper.PRINTED_TOTALS[number] for number in printed_sums} == printed_sums
+    assert paper.PRINTED_TOTALS[19] - (109 * 2048 + 2048) == 1_568_160 + 19_491
+
+
+def test_the_index_has_five_tables_and_forty_four_figures(tmp_path):
+    results = results_of(tmp_path, leave_out=lambda task: True)
+    the_tables, the_figures = paper.index(results)
+    assert [place.name for place in the_tables] == [f"Table {n}" for n in range(1, 6)]
+    assert [place.name for place in the_figures] == [f"Fig. {n}" for n in range(1, 45)]
+    assert sum("not part of this study" in place.note for place in the_figures) == 7 * 4 + 2
+
+
+def test_a_planted_gain_is_called_better_and_none_is_not(tmp_path):
+    """Records in which an arm is right on 30 images more, the same ones in every replicate."""
+    arms = {name: ARMS[name] for name in ("baseline", "gda")}
+    study = fake_study(datasets=("breastmnist",), arms=arms, replicates=5, samplings=["shuffle"])
+    results = results_of(tmp_path / "gain", study=study, score=lambda d, a, s, r: 0.6 if a == "baseline" else 0.95)
+    (comparison,) = Inference(results).tests.values()
+    assert comparison.word == "better"
+    results = results_of(tmp_path / "none", study=study, score=lambda d, a, s, r: 0.8)
+    (comparison,) = Inference(results).tests.values()
+    assert comparison.word == "not distinguishable"
+
+
+def test_a_store_of_nothing_gives_every_table(tmp_path):
+    study = fake_study(arms=ARMS, paper=True)
+    plan, _ = fake_results(study, tmp_path, leave_out=lambda task: True)
+    results = Results(study, plan, Store(tmp_path))
+    inference = Inference(results)
+    assert len(tables.geometric(results, inference, printed()).rows) == 2
+    assert all(e.value is None for e in tables.generative(results, inference, printed()).rows[0].entries[1:])
+    assert "No run is done yet" in findings.answer(results, inference)[0]
