@@ -485,7 +485,7 @@ def _parser() -> argparse.ArgumentParser:
 
 _ONLY = "narrow to dataset=, arm=, sampling= or replicate=, or to the very task=; repeatable"
 _DEFAULTS: dict[str, Callable[[], Path]] = {
-    "data": lambda: _folder(os.environ.get("MEDMNIST_ROOT") or "~/.medmnist"),
+    "data": lambda: Path(os.environ.get("MEDMNIST_ROOT") or "~/.medmnist").expanduser(),
     "results": lambda: Path("results"),
     "docs": lambda: Path("docs"),
 }
@@ -513,7 +513,10 @@ def _study_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _folder(text: str) -> Path:
-    return Path(text).expanduser()
+    folder = Path(text).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a file, not a folder")
+    return folder
 
 
 def _positive(text: str) -> int:

@@ -145,8 +145,8 @@ def _shares(n: int, classes: int) -> list[int]:
 
 def _data(study: Study, task: Task, name: str, out: Path, rng: np.random.Generator) -> dict[str, Any]:
     *sizes, classes, channels = _shape(task.dataset)
-    images = rng.integers(0, 256, (200, 28, 28, channels), dtype=np.uint8)
-    images = (images // 4 + np.linspace(0, 180, 28, dtype=np.uint8)[:, None, None]).astype(np.uint8)
+    images = np.zeros((200, 28, 28, channels), np.uint8) + np.linspace(0, 180, 28, dtype=np.uint8)[:, None, None]
+    images += rng.integers(0, 70, (200, 1, 1, 1), dtype=np.uint8)
     np.savez(
         out / "examples.npz",
         montage=images,
@@ -215,7 +215,8 @@ def _synthesis(study: Study, task: Task, name: str, out: Path, rng: np.random.Ge
     labels = np.repeat(np.arange(classes), 10)
     np.savez(
         out / "synthetic.npz",
-        images=rng.integers(60, 200, (len(labels), 28, 28, channels), dtype=np.uint8),
+        images=np.zeros((len(labels), 28, 28, channels), np.uint8)
+        + (60 + 10 * labels[:, None, None, None]).astype(np.uint8),
         labels=labels,
     )
     return {"images": task.images, "per_class": _shares(task.images, classes), "pixel_std": 0.4, "real_pixel_std": 0.41}
@@ -223,7 +224,8 @@ def _synthesis(study: Study, task: Task, name: str, out: Path, rng: np.random.Ge
 
 def _quality(study: Study, task: Task, name: str, out: Path, rng: np.random.Generator) -> dict[str, Any]:
     *_, classes, channels = _shape(task.dataset)
-    images = {kind: rng.integers(0, 256, (16, 28, 28, channels), dtype=np.uint8) for kind in ("train", "synthetic")}
+    grey = rng.integers(0, 256, (16, 1, 1, 1), dtype=np.uint8)
+    images = {kind: np.zeros((16, 28, 28, channels), np.uint8) + grey for kind in ("train", "synthetic")}
     arrays: dict[str, np.ndarray] = {}
     for space in ("pixels", "features"):
         arrays[f"{space}_train"] = arrays[f"{space}_test"] = images["train"]

@@ -1,4 +1,4 @@
-"""The documentation is checked like code: what it shows runs, what it lists is all there is, what it links to exists."""
+"""The documentation is checked like code: what it shows runs, what it lists is all there is, links lead somewhere."""
 
 import argparse
 import ast

@@ -1,4 +1,4 @@
-"""Real runs of tiny studies: killed, stopped, doubled, on a full disk. What is finished is whole and always the same."""
+"""Real runs of tiny studies: killed, doubled, on a full disk. What is finished is whole, and the same every time."""
 
 import contextlib
 import errno
@@ -11,7 +11,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
@@ -59,12 +59,20 @@ def half_made(folder: Path) -> list[str]:
     return [path.name for path in (folder / "unfinished").iterdir()]
 
 
+def planned_here(folder: Path) -> list[Task]:
+    """The tasks of tiny.yaml in a folder, as the command line plans them."""
+    from medaug_keras import cli as program
+
+    options = program._parser().parse_args(["plan", str(folder / "tiny.yaml")])
+    return list(program._planned(options)[1].tasks.values())
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The results of a run with one worker that nobody disturbed."""
+    """The results of a run with two workers that nobody disturbed."""
     folder = tmp_path_factory.mktemp("undisturbed")
     written(folder, STUDY)
-    run = cli(*RUN, "--workers", 1, cwd=folder)
+    run = cli(*RUN, "--workers", 2, cwd=folder)
     assert run.returncode == 0, run.stderr
     assert len(said_done(run.stderr)) == TASKS
     assert half_made(folder / "results") == []
@@ -79,14 +87,18 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_a_run_goes_on_after_every_way_to_end_it_and_its_results_are_those_of_an_undisturbed_run(
     undisturbed: dict[str, Any], tmp_path: Path
 ):
+    """Ended three times, then finished by two runs at once, each with one worker."""
     written(tmp_path, STUDY)
     folder, finished = tmp_path / "results", 0
-    for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+    for signal_number, done in ((signal.SIGINT, 2), (signal.SIGTERM, 0), (signal.SIGKILL, 2)):
         before = {path: path.stat().st_mtime_ns for path in folder.glob("*-*/*")}
         process = start(*RUN, "--workers", 1, cwd=tmp_path)
-        text = until(process, 2)
-        assert f"{TASKS} tasks, {finished} done already" in text
+        assert process.stderr is not None
+        assert process.stderr.readline().endswith(f"{TASKS} tasks, {finished} done already\n")
+        until(process, done)
+        time.sleep(0.3)  # in the middle of a task, or of a worker's start
         workers = children(process.pid)
+        assert workers
         process.send_signal(signal_number)
         rest = process.communicate(timeout=60)[1]
         deadline = time.monotonic() + 10
@@ -102,9 +114,14 @@ def test_a_run_goes_on_after_every_way_to_end_it_and_its_results_are_those_of_an
         assert not list(folder.glob("failures/*"))
         finished = len(results(folder))  # verifies every checksum
         assert {path: path.stat().st_mtime_ns for path in before} == before
-    run = cli(*RUN, "--workers", 2, cwd=tmp_path)
-    assert run.returncode == 0, run.stderr
-    assert len(said_done(run.stderr)) == TASKS - finished
+
+    assert 4 <= finished < TASKS
+    runs = [start(*RUN, "--workers", 1, "--docs", f"docs{number}", cwd=tmp_path) for number in range(2)]
+    texts = [run.communicate(timeout=300)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], texts
+    made = [said_done(text) for text in texts]
+    assert len(made[0]) + len(made[1]) == TASKS - finished, "two runs at once make nothing twice"
+    assert not set(made[0]) & set(made[1])
     assert half_made(folder) == []
     assert results(folder) == undisturbed
 
@@ -153,23 +170,26 @@ def test_the_demo_study_survives_20_random_kills(tmp_path: Path, capsys: pytest.
 
 
 def test_a_dead_worker_costs_its_own_task_which_is_tried_once_more(tmp_path: Path):
+    """Killed while it is idle, in the middle of a task, and whenever it gets one task."""
     plan, store = planned(tiny()), Store(tmp_path / "results")
-    once, always = (name for name, task in plan.tasks.items() if task.kind == "classifier")
+    data, once, always = plan.tasks
     events: list[tuple[str, str]] = []
 
     def kill(event: engine.Event) -> None:
         events.append((event.what, event.task.id))
         first = events.count((event.what, event.task.id)) == 1
-        if (event.what == "epoch" and event.task.id == once and first) or (
-            event.what == "start" and event.task.id == always
+        if ((event.what, event.task.id) in (("done", data), ("epoch", once)) and first) or (
+            (event.what, event.task.id) == ("start", always)
         ):
             for child in active_children():
                 child.kill()
+                child.join()
 
     summary = engine.run(plan, store, workers=1, listen=kill, command="python -m medaug_keras tiny.yaml")
+    assert events.count(("start", data)) == 1, "a worker that dies while idle costs nothing"
     assert events.count(("start", once)) == 2
     assert events.count(("start", always)) == 2
-    assert set(summary.done) == set(plan.tasks) - {always}
+    assert summary.done == [data, once]
     assert list(summary.failed) == [always]
     failure = store.failure(always)
     assert failure is not None
@@ -180,23 +200,6 @@ def test_a_dead_worker_costs_its_own_task_which_is_tried_once_more(tmp_path: Pat
     assert failure.run["host"]
     assert half_made(store.root) == []
     assert active_children() == []
-
-
-def test_a_worker_that_dies_while_idle_is_replaced(tmp_path: Path):
-    """It gets its next task after its death: nobody waits for it, and no task counts as crashed."""
-    plan, store = planned(tiny()), Store(tmp_path / "results")
-    killed: list[int] = []
-
-    def kill(event: engine.Event) -> None:
-        if event.what == "done" and not killed:
-            for child in active_children():
-                child.kill()
-                child.join()
-                killed.append(child.pid or 0)
-
-    summary = engine.run(plan, store, workers=1, listen=kill)
-    assert killed
-    assert sorted(summary.done) == sorted(plan.tasks)
 
 
 # --- tasks that fail -------------------------------------------------------------------------------
@@ -322,7 +325,7 @@ def test_what_another_run_makes_or_has_made_is_not_made_again(half_done, monkeyp
 
 def test_a_damaged_result_counts_as_failed_and_repair_makes_it_anew(tmp_path: Path):
     written(tmp_path, tiny(arms={"baseline": {}}))
-    store, task = Store(tmp_path / "results"), list(planned_here(tmp_path))[0]
+    store, task = Store(tmp_path / "results"), planned_here(tmp_path)[0]
     make_up(store, task)
     (store.folder(task.id) / "record.json").write_text("{}")
     run = cli(*RUN, cwd=tmp_path)
@@ -333,29 +336,6 @@ def test_a_damaged_result_counts_as_failed_and_repair_makes_it_anew(tmp_path: Pa
     assert run.returncode == 0, run.stderr
     assert f"It is in results/damaged/{task.id}-1 now" in run.stderr
     assert len(said_done(run.stderr)) == 2
-
-
-def planned_here(folder: Path) -> list[Task]:
-    """The tasks of tiny.yaml in a folder, as the command line plans them."""
-    from medaug_keras import cli as program
-
-    options = program._parser().parse_args(["plan", str(folder / "tiny.yaml")])
-    return list(program._planned(options)[1].tasks.values())
-
-
-# --- two runs at once ------------------------------------------------------------------------------
-
-
-def test_two_runs_at_once_share_the_work_and_do_nothing_twice(undisturbed: dict[str, Any], tmp_path: Path):
-    written(tmp_path, STUDY)
-    runs = [start(*RUN, "--workers", 1, "--docs", f"docs{number}", cwd=tmp_path) for number in range(2)]
-    texts = [run.communicate(timeout=300)[1] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], texts
-    done = [said_done(text) for text in texts]
-    assert len(done[0]) + len(done[1]) == TASKS
-    assert not set(done[0]) & set(done[1])
-    assert half_made(tmp_path / "results") == []
-    assert results(tmp_path / "results") == undisturbed
 
 
 # --- a machine that refuses ------------------------------------------------------------------------
@@ -376,27 +356,38 @@ def test_a_disk_that_fills_ends_the_run_with_one_clear_message(tmp_path: Path):
     assert all(name.startswith("data-") for name in results(tmp_path / "results"))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
-def test_a_small_disk_and_a_read_only_one_end_the_run_with_one_clear_message(tmp_path: Path):
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A results folder on a file system of its own with room for 200 kB."""
     folder = tmp_path / "results"
     folder.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", folder], capture_output=True).returncode:
-        pytest.skip("this system lets nobody mount")
-    try:
-        written(tmp_path, tiny())
-        run = cli(*RUN, "--workers", 1, cwd=tmp_path)
-        assert run.returncode == 1, run.stderr
-        assert "No space left on device" in run.stderr
-        assert "Traceback" not in run.stderr
-        assert half_made(folder) == []
-        done = results(folder)
-        subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
-        run = cli(*RUN, "--workers", 1, cwd=tmp_path)
-        assert run.returncode == 2
-        assert run.stderr == "--results results: nothing can be written here (Read-only file system)\n"
-        assert results(folder) == done
-    finally:
-        subprocess.run(["umount", folder], check=True)
+        pytest.skip("only root can mount a file system")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.slow
+def test_a_small_disk_ends_the_run_with_one_clear_message(small_disk: Path, tmp_path: Path):
+    written(tmp_path, tiny())
+    run = cli(*RUN, "--workers", 1, cwd=tmp_path)
+    assert run.returncode == 1, run.stderr
+    assert "No space left on device" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert half_made(small_disk) == []
+    assert all(name.startswith("data-") for name in results(small_disk))
+
+
+def test_a_read_only_results_folder_is_said_before_any_work(small_disk: Path, tmp_path: Path):
+    written(tmp_path, tiny(arms={"baseline": {}}))
+    tasks = planned_here(tmp_path)
+    make_up(Store(small_disk), tasks[0])
+    remount = ["mount", "-o", "remount,ro", str(small_disk)]
+    subprocess.run(remount, check=True)
+    run = cli(*RUN, cwd=tmp_path)
+    assert run.returncode == 2
+    assert run.stderr == "--results results: nothing can be written here (Read-only file system)\n"
+    assert cli("plan", "tiny.yaml", cwd=tmp_path).returncode == 0
 
 
 def test_a_machine_that_refuses_every_process_ends_the_run_with_a_message(tmp_path: Path, monkeypatch):

@@ -1,0 +1,82 @@
+"""What a run says while it goes on."""
+
+import io
+
+import pytest
+
+from medaug_keras.engine import Event
+from medaug_keras.progress import Progress, duration
+from studies import planned, tiny
+
+PLAN = planned(tiny())
+DATA, ONE, OTHER = PLAN.tasks.values()
+
+
+def lines(
+    *events: Event, quiet: bool = False, done: set[str] | None = None, pace: dict[str, float] | None = None
+) -> list[str]:
+    out = io.StringIO()
+    with Progress(PLAN, done=done or set(), pace=pace or {}, workers=1, quiet=quiet, out=out) as progress:
+        for event in events:
+            progress(event)
+    return out.getvalue().splitlines()
+
+
+def test_a_finished_task_is_one_plain_line_that_counts():
+    said = lines(Event("start", DATA), Event("done", DATA))
+    assert said == ["[1/3] grey: data: done in 0.0 s"]
+
+
+def test_what_was_done_before_is_counted():
+    said = lines(Event("start", OTHER), Event("done", OTHER), done={DATA.id, ONE.id})
+    assert said == ["[3/3] grey: flip, shuffle, replicate 0: done in 0.0 s"]
+
+
+def test_epochs_are_no_lines_of_their_own_and_messages_are():
+    said = lines(Event("start", DATA), Event("epoch", DATA, 1, {"loss": 0.5}), Event("message", DATA, text="12 %"))
+    assert said == ["grey: data: 12 %"]
+
+
+def test_failed_blocked_and_found_are_told_apart():
+    said = lines(
+        Event("start", DATA),
+        Event("found", DATA),
+        Event("start", ONE),
+        Event("failed", ONE, text="ValueError: [no]"),
+        Event("blocked", OTHER),
+    )
+    assert said == [
+        "[1/3] grey: data: done by another run",
+        "[2/3] grey: baseline, shuffle, replicate 0: FAILED ValueError: [no]",
+        "[3/3] grey: flip, shuffle, replicate 0: blocked",
+    ]
+
+
+def test_quiet_says_failures_only():
+    events = [Event("start", DATA), Event("message", DATA, text="12 %"), Event("done", DATA)]
+    events += [Event("start", ONE), Event("failed", ONE, text="ValueError"), Event("blocked", OTHER)]
+    assert lines(*events, quiet=True) == ["[2/3] grey: baseline, shuffle, replicate 0: FAILED ValueError"]
+
+
+def test_time_left_follows_from_the_pace_and_is_not_guessed():
+    assert "left" not in lines(Event("start", DATA), Event("done", DATA))[0]
+    said = lines(Event("start", DATA), Event("done", DATA), pace={"classifier cnn": 1.0, "data": 1.0})
+    assert said == [f"[1/3] grey: data: done in 0.0 s, about {duration(ONE.images + OTHER.images)} left"]
+
+
+def test_a_task_that_another_run_makes_is_not_shown_as_running():
+    out = io.StringIO()
+    progress = Progress(PLAN, done=set(), pace={}, workers=1, quiet=False, out=out)
+    progress(Event("start", DATA))
+    assert progress.running.keys() == {DATA.id}
+    progress(Event("busy", DATA))
+    assert not progress.running
+    assert out.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (99, "99 s"), (100, "2 min"), (3600, "60 min"), (5999, "100 min"), (36000, "10.0 h")],
+)
+def test_durations_are_short(seconds: float, words: str):
+    assert duration(seconds) == words

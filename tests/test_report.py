@@ -1,0 +1,288 @@
+"""The files of a report: the same bytes twice, users' text as text, small pages word for word."""
+
+import csv
+import html.parser
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from report_records import ARMS, fake_plan, fake_results, fake_study
+
+from medaug_keras import report
+from medaug_keras.report.format import plain
+from medaug_keras.report.pages import PAGES
+from medaug_keras.report.results import Results
+from medaug_keras.spec import Study
+from medaug_keras.store import Store
+
+GOLDEN = Path(__file__).parent / "golden"
+HERE = Path(__file__).parent.parent
+
+HOSTILE = {
+    "script": "<script>alert('label')</script>",
+    "image": "<img src=x onerror=alert(1)>",
+    "markdown": "**bold** _x_ [a](javascript:alert(1)) `code` # no heading ![i](http://example.org/x.png)",
+    "table": "| a | b |\n| - | - |\n| 1 | 2 |",
+    "template": "{{ 7 * 7 }} {% raw %} {# note #}",
+    "attributes": "{: onclick=alert(1) #other } {#other}",
+    "formula": '=HYPERLINK("http://example.org","x")',
+    "path": "../../etc/passwd",
+    "direction": "abc \u202e fed \u2066 אבג \u200f",
+    "latex": r"\input{secret} $x_1$ 50% & ~^",
+    "entity": "&amp; &lt;b&gt; ]]> --> <!--",
+    "quotes": '" \' onmouseover=alert(1) x="',
+    "long": "x" * 490,
+    "heading": "# heading\n\n## other",
+}
+
+
+def small(**more) -> Study:
+    arms = {name: ARMS[name] for name in ("baseline", "gda")}
+    return fake_study(**{"datasets": ("phantom-histology",), "arms": arms, "replicates": 2, **more})
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_rendering_twice_gives_the_same_bytes_and_leaves_files_alone(tmp_path):
+    study = fake_study(arms=ARMS, replicates=2, paper=True, datasets=("breastmnist",))
+    plan, store = fake_results(study, tmp_path / "results", fails=lambda task: "cgan, replicate 1" in task.title)
+    folder = report.render(study, plan, store, tmp_path / "docs")
+    before = contents(folder)
+    times = {name: (folder / name).stat().st_mtime_ns for name in before}
+    assert report.render(study, plan, store, tmp_path / "docs") == folder
+    assert contents(folder) == before
+    assert {name: (folder / name).stat().st_mtime_ns for name in before} == times
+    elsewhere = report.render(study, plan, store, tmp_path / "other")
+    assert contents(elsewhere) == before
+
+
+def test_a_page_that_is_gone_leaves_no_file_and_nothing_is_left_beside(tmp_path):
+    study = small()
+    plan, store = fake_results(study, tmp_path / "results")
+    folder = report.render(study, plan, store, tmp_path / "docs")
+    assert len(list((folder / "runs").iterdir())) == 8
+    fewer = study.model_copy(update={"replicates": 1})
+    report.render(fewer, fake_plan(fewer), store, tmp_path / "docs")
+    assert len(list((folder / "runs").iterdir())) == 4
+    assert sorted(p.name for p in (tmp_path / "docs" / "studies").iterdir()) == ["assets", "fake", "index.md"]
+
+
+def test_every_page_exists_before_the_first_run_and_says_why_it_is_empty(tmp_path):
+    study = fake_study(arms=ARMS, paper=True)
+    folder = report.render(study, fake_plan(study), Store(tmp_path / "results"), tmp_path / "docs")
+    for page in PAGES:
+        assert (folder / f"{page}.md").exists(), page
+    assert "No run is done yet" in (folder / "index.md").read_text("utf-8")
+    assert len(list((folder / "runs").iterdir())) == 2 * 6 * 2 * 3
+
+
+def test_what_must_be_known_of_the_data_stands_on_every_page(tmp_path):
+    study = fake_study(datasets=("breastmnist", "phantom-histology"), replicates=1, paper=True)
+    plan, store = fake_results(study, tmp_path / "results")
+    folder = report.render(study, plan, store, tmp_path / "docs")
+    for path in folder.rglob("*.md"):
+        text = path.read_text("utf-8")
+        shown = [dataset for dataset in study.datasets if path.parent == folder or path.name.startswith(dataset)]
+        assert ("unverified copy" in text) == ("breastmnist" in shown), path
+        assert ("simulated images" in text) == ("phantom-histology" in shown), path
+        assert "not for clinical use" in text, path
+
+
+def test_the_csv_of_runs_is_the_table_of_runs(tmp_path):
+    study = small()
+    plan, store = fake_results(
+        study, tmp_path / "results", fails=lambda task: "gda, weighted, replicate 1" in task.title
+    )
+    folder = report.render(study, plan, store, tmp_path / "docs")
+    rows = list(csv.DictReader((folder / "data" / "runs.csv").open(encoding="utf-8")))
+    assert len(rows) == len(plan.cells)
+    assert {row["key"] for row in rows} == {plan.tasks[cell.task].key for cell in plan.cells}
+    assert json.loads((folder / "data" / "runs.json").read_bytes())[0]["key"] == rows[0]["key"]
+    text = (folder / "runs.md").read_text("utf-8")
+    for row in rows:
+        if row["test_accuracy"]:
+            assert f'data-value="{float(row["test_accuracy"])!r}"' in text
+
+
+def test_the_study_beside_the_pages_is_the_study(tmp_path):
+    study = fake_study(arms=ARMS, paper=True)
+    folder = report.render(study, fake_plan(study), Store(tmp_path / "results"), tmp_path / "docs")
+    content = yaml.safe_load((folder / "data" / "study.yaml").read_text("utf-8"))
+    assert Study.model_validate_json(json.dumps(content)) == study
+
+
+def test_a_failed_run_shows_the_end_of_its_error(tmp_path):
+    study = small()
+    plan, store = fake_results(
+        study, tmp_path / "results", fails=lambda task: "baseline, shuffle, replicate 0" in task.title
+    )
+    folder = report.render(study, plan, store, tmp_path / "docs")
+    for page in ("index.md", "runs/phantom-histology.baseline.shuffle.0.md"):
+        assert "ValueError: a made-up failure" in (folder / page).read_text("utf-8")
+
+
+@pytest.mark.parametrize("page", ["best-models", "cite", "generators", "index"])
+def test_a_small_page_reads_as_it_was_read_before(page, tmp_path):
+    study = small()
+    plan, store = fake_results(study, tmp_path / "results", leave_out=lambda task: task.kind != "data")
+    folder = report.render(study, plan, store, tmp_path / "docs")
+    _same_as_golden(f"{page}.md", (folder / f"{page}.md").read_text("utf-8"))
+
+
+def test_the_page_of_studies_reads_as_it_was_read_before(tmp_path):
+    for name in ("first", "second"):
+        study = small(name=name)
+        report.render(study, fake_plan(study), Store(tmp_path / "results"), tmp_path / "docs")
+    _same_as_golden("studies.md", (tmp_path / "docs" / "studies" / "index.md").read_text("utf-8"))
+
+
+def _same_as_golden(name: str, text: str) -> None:
+    """Compare with tests/golden/NAME; UPDATE_GOLDEN=1 writes it, to be read before it is accepted."""
+    text = re.sub(r"<svg.*?</svg>", "<svg/>", text)  # figures have tests of their own
+    text = re.sub(r'aria-label="[^"]*"', 'aria-label=""', text)
+    path = GOLDEN / name
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text("utf-8")
+
+
+class _Page(html.parser.HTMLParser):
+    """Text, tags and attributes of a page's article."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text, self.tags, self.inside = "", [], False
+
+    def handle_starttag(self, tag, attrs):
+        self.inside = self.inside or tag == "article"
+        if self.inside:
+            self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if tag == "article":
+            self.inside = False
+
+    def handle_data(self, data):
+        if self.inside:
+            self.text += data
+
+
+def hostile_study() -> Study:
+    arms = {"baseline": {}} | {name: {"label": text} for name, text in HOSTILE.items()}
+    study = fake_study(
+        arms=arms,
+        replicates=1,
+        samplings=["shuffle"],
+        title=HOSTILE["script"],
+        question=HOSTILE["markdown"],
+        datasets=("breastmnist",),
+    )
+    content = json.loads(study.model_dump_json())
+    content["datasets"] = {
+        "own": {
+            "kind": "npz",
+            "path": "x.npz",
+            "title": HOSTILE["image"],
+            "classes": [HOSTILE["template"], HOSTILE["direction"]],
+            "licence": HOSTILE["quotes"],
+            "citation": HOSTILE["script"],
+        }
+    }
+    return Study.model_validate_json(json.dumps(content))
+
+
+def test_text_of_users_is_text_on_every_page_and_in_every_file(tmp_path):
+    study = hostile_study()
+    docs = tmp_path / "docs"
+    shutil.copytree(HERE / "docs", docs, ignore=shutil.ignore_patterns("studies"))
+    plan, store = fake_results(study, tmp_path / "results", leave_out=lambda task: "heading" in task.title)
+    folder = report.render(study, plan, store, docs)
+    report.build_site(docs, tmp_path / "site")
+    assert {p.suffix for p in folder.rglob("*") if p.is_file()} == {
+        ".md",
+        ".svg",
+        ".png",
+        ".csv",
+        ".json",
+        ".tex",
+        ".yaml",
+    }
+    for path in sorted((tmp_path / "site" / "studies").rglob("*.html")):
+        page = _Page()
+        page.feed(path.read_text("utf-8"))
+        scripts = [attrs for tag, attrs in page.tags if tag == "script"]
+        assert all(attrs["src"].endswith("assets/report.js") for attrs in scripts), path
+        assert not [attrs for _, attrs in page.tags if any(name.startswith("on") for name in attrs)], path
+        sources = {attrs["src"] for tag, attrs in page.tags if tag == "img"}
+        assert all(source.startswith("figures/") for source in sources), path
+        links = {attrs.get("href") or "" for tag, attrs in page.tags if tag == "a"}
+        assert not [link for link in links if link.startswith(("javascript:", "http://example"))], path
+    runs = _Page()
+    runs.feed((tmp_path / "site" / "studies" / "fake" / "runs.html").read_text("utf-8"))
+    for name, text in HOSTILE.items():
+        assert plain(text) in runs.text, name
+    table = (folder / "data" / "all-arms.tex").read_text("utf-8")
+    assert r"\input" not in table
+    for path in (folder / "data").glob("*.csv"):
+        for row in csv.reader(path.open(encoding="utf-8")):
+            assert not [cell for cell in row if cell.startswith(("=", "@"))], path
+
+
+def test_invisible_marks_that_turn_text_are_gone():
+    assert plain(HOSTILE["direction"]) == "abc   fed   אבג"
+
+
+def test_mkdocs_builds_the_pages_in_strict_mode_without_a_warning(tmp_path, caplog):
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    docs = tmp_path / "docs"
+    shutil.copytree(HERE / "docs", docs, ignore=shutil.ignore_patterns("studies"))
+    study = small()
+    plan, store = fake_results(study, tmp_path / "results")
+    for studies in (False, True):
+        if studies:
+            report.render(study, plan, store, docs)
+        config = load_config(str(HERE / "mkdocs.yml"), docs_dir=str(docs), site_dir=str(tmp_path / "site"), strict=True)
+        build(config)
+        assert (tmp_path / "site" / "studies" / "index.html").exists()
+    assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+
+
+def test_building_the_site_twice_gives_the_same_bytes(tmp_path):
+    docs = tmp_path / "docs"
+    shutil.copytree(HERE / "docs", docs, ignore=shutil.ignore_patterns("studies"))
+    study = small(replicates=1)
+    plan, store = fake_results(study, tmp_path / "results")
+    report.render(study, plan, store, docs)
+    for name in ("one", "two"):
+        report.build_site(docs, tmp_path / name)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_eight_data_sets_ten_arms_and_five_replicates_stay_within_the_limits(tmp_path):
+    import time
+
+    names = ("pathmnist", "dermamnist", "octmnist", "pneumoniamnist", "breastmnist")
+    study = fake_study(datasets=(*names, "organamnist", "organcmnist", "organsmnist"), replicates=5, paper=True)
+    plan, store = fake_results(study, tmp_path / "results", small=False)
+    docs = tmp_path / "docs"
+    shutil.copytree(HERE / "docs", docs, ignore=shutil.ignore_patterns("studies"))
+    started = time.monotonic()
+    report.render(study, plan, store, docs)
+    rendered = time.monotonic()
+    report.build_site(docs, tmp_path / "site")
+    built = time.monotonic()
+    size = sum(path.stat().st_size for path in (tmp_path / "site").rglob("*") if path.is_file())
+    print(f"render {rendered - started:.1f} s, build {built - rendered:.1f} s, site {size / 1e6:.1f} MB")
+    assert len(Results(study, plan, store).runs) == 400
+    assert built - started < 60
+    assert size < 60e6

@@ -1,0 +1,295 @@
+"""The site in a browser, opened as files and served: what a visitor sees and can do."""
+
+import csv
+import http.server
+import shutil
+import threading
+from functools import partial
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urlparse
+
+import pytest
+from report_records import ARMS, fake_results, fake_study
+
+from medaug_keras import report
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="the browser tests need the package playwright")
+
+HERE = Path(__file__).parent
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+SIZES = {"desktop": {"width": 1280, "height": 850}, "phone": {"width": 390, "height": 844}}
+FEW = [("desktop", "light"), ("phone", "dark")]
+ALL = [("desktop", "dark"), ("phone", "light")]
+STUDY = "studies/fake"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not Path(CHROMIUM).exists():
+        pytest.skip("no chromium on this machine (Debian: apt install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """A site with one study: two data sets, six arms, two replicates, a failure, a run that is missing."""
+    root = tmp_path_factory.mktemp("site")
+    shutil.copytree(HERE.parent / "docs", root / "docs", ignore=shutil.ignore_patterns("studies"))
+    study = fake_study(arms=ARMS, replicates=2, paper=True)
+    plan, store = fake_results(
+        study,
+        root / "results",
+        leave_out=lambda task: "histology: gda, weighted, replicate 1" in task.title,
+        fails=lambda task: "histology: generator cgan, replicate 1" in task.title,
+    )
+    report.render(study, plan, store, root / "docs")
+    report.build_site(root / "docs", root / "site")
+    return root / "site"
+
+
+def addresses(site: Path) -> list[str]:
+    """Every page but 404.html, which only a server shows; of the many runs one of each state."""
+    pages = [p.relative_to(site).as_posix() for p in sorted(site.rglob("*.html")) if p.name != "404.html"]
+    runs = [page for page in pages if "/runs/" in page]
+    kept = {page for page in runs if page.endswith(("histology.cgan.shuffle.1.html", "histology.gda.weighted.1.html"))}
+    return [page for page in pages if page not in runs or page in {*kept, runs[0], runs[-1]}]
+
+
+class Visitor:
+    """A page of the browser that notes what must not happen."""
+
+    def __init__(self, browser, root: str, size: str = "desktop", scheme: str = "light") -> None:
+        self.context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)
+        self.page = self.context.new_page()
+        self.root, self.width, self.wrong = root, SIZES[size]["width"], []
+        self.page.on("console", lambda m: self.wrong.append(m.text) if m.type in ("error", "warning") else None)
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.wrong.append("a dialog"), dialog.dismiss()))
+        self.page.on("requestfailed", lambda request: self.wrong.append(f"failed: {request.url}"))
+        self.page.on("request", self._request)
+
+    def _request(self, request) -> None:
+        if not request.url.startswith((self.root, "data:", "blob:", "about:")):
+            self.wrong.append(f"elsewhere: {request.url}")
+
+    def go(self, address: str):
+        self.page.goto(f"{self.root}/{address}")
+        return self.page
+
+    def __enter__(self) -> "Visitor":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.context.close()
+
+
+def matrix():
+    return [pytest.param(*pair, id="-".join(pair)) for pair in FEW] + [
+        pytest.param(*pair, id="-".join(pair), marks=pytest.mark.slow) for pair in ALL
+    ]
+
+
+@pytest.mark.parametrize(("size", "scheme"), matrix())
+def test_every_page_opens_from_disk_without_an_error_and_fits_the_screen(browser, site, size, scheme):
+    with Visitor(browser, site.as_uri(), size, scheme) as visitor:
+        for address in addresses(site):
+            page = visitor.go(address)
+            assert page.evaluate("document.documentElement.scrollWidth") <= visitor.width, address
+            shown = "dark" if scheme == "dark" else "light"
+            background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+            assert (background != "rgb(255, 255, 255)") == (shown == "dark"), address
+            images = page.evaluate(
+                "[...document.images].map(i => [i.getAttribute('src'), i.alt, i.complete && i.naturalWidth])"
+            )
+            assert all(alt and width for _, alt, width in images), (address, images)
+            pictures = page.evaluate(
+                "[...document.querySelectorAll('.ma-figure svg')].map(s => s.getAttribute('aria-label'))"
+            )
+            assert all(pictures), address
+            assert visitor.wrong == [], address
+
+
+def test_every_link_and_anchor_leads_somewhere(browser, site):
+    anchors: dict[str, set[str]] = {}
+    links: dict[str, list[str]] = {}
+    every = [p.relative_to(site).as_posix() for p in sorted(site.rglob("*.html")) if p.name != "404.html"]
+    with Visitor(browser, site.as_uri()) as visitor:
+        visitor.context.set_default_timeout(60_000)
+        visitor.page.route("**/*.js", lambda route: route.abort())  # links are there without scripts
+        for address in every:
+            page = visitor.go(address)
+            anchors[address] = set(page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)"))
+            links[address] = page.evaluate("[...document.querySelectorAll('a[href]')].map(a => a.href)")
+    for address, found in links.items():
+        for link in found:
+            if urlparse(link).scheme in ("http", "https"):
+                continue  # a link that a reader may follow; no page loads it
+            target, anchor = urldefrag(link)
+            path = Path(unquote(urlparse(target).path))
+            assert path.exists(), f"{address} leads to {link}"
+            if anchor:
+                ids = anchors[path.relative_to(site).as_posix()]
+                assert unquote(anchor) in ids, f"{address} leads to {link}"
+
+
+def rows(page, table: str) -> list[list[str]]:
+    """Values of the rows that are shown, in their order."""
+    return page.evaluate(
+        """name => [...document.querySelectorAll(`#${name}-table tbody tr`)].filter(r => !r.hidden)
+           .map(r => [...r.cells].map(c => c.dataset.value))""",
+        table,
+    )
+
+
+def test_sorting_orders_a_column_both_ways_and_keeps_every_row(browser, site):
+    with Visitor(browser, site.as_uri()) as visitor:
+        page = visitor.go(f"{STUDY}/runs.html")
+        before = rows(page, "runs")
+        heading = page.locator("#runs-table thead tr:last-child th").nth(5)
+        for direction, sign in (("ascending", 1), ("descending", -1)):
+            heading.get_by_role("button").press("Enter")
+            assert heading.get_attribute("aria-sort") == direction
+            after = rows(page, "runs")
+            assert sorted(after) == sorted(before)
+            values = [row[5] for row in after]
+            known = [sign * float(value) for value in values if value]
+            assert known == sorted(known)
+            assert values[len(known) :] == [""] * (len(values) - len(known))  # missing ones stay last
+
+
+def test_filters_show_the_rows_that_fit_and_count_them(browser, site):
+    with Visitor(browser, site.as_uri()) as visitor:
+        page = visitor.go(f"{STUDY}/runs.html")
+        everything = rows(page, "runs")
+        arms = page.locator("#runs-table select[data-filter=arm]")
+        parts = []
+        for arm in arms.locator("option").all_inner_texts()[1:]:
+            arms.select_option(arm)
+            some = rows(page, "runs")
+            assert page.locator("#runs-table .ma-rows").inner_text() == f"{len(some)} of {len(everything)} rows"
+            parts += some
+        assert sorted(parts) == sorted(everything)
+        arms.select_option("")
+        page.locator("#runs-table input[type=search]").fill("geometric weighted histology")
+        assert [row[:3] for row in rows(page, "runs")] == [["Phantom histology", "Geometric", "weighted"]] * 2
+
+
+def test_the_csv_of_every_table_holds_what_the_table_shows(browser, site):
+    with Visitor(browser, site.as_uri()) as visitor:
+        for address in addresses(site):
+            if not address.startswith(f"{STUDY}/") or "/runs/" in address:
+                continue
+            page = visitor.go(address)
+            for name in page.evaluate("[...document.querySelectorAll('.ma-table')].map(t => t.dataset.name)"):
+                content = list(csv.DictReader((site / STUDY / "data" / f"{name}.csv").open(encoding="utf-8")))
+                shown = rows(page, name)
+                assert len(content) == len(shown), name
+                for row, cells in zip(content, shown, strict=True):
+                    numbers = [value for value in row.values() if value]
+                    for cell in cells:
+                        assert cell == "" or _is_in(cell, numbers), (name, cell, numbers)
+
+
+def _is_in(cell: str, numbers: list[str]) -> bool:
+    """Whether a cell's value is among a CSV row's, where percentages are in percent."""
+    if cell in numbers:
+        return True
+    try:
+        value = float(cell)
+        return any(abs(float(n) - scale * value) < 1e-9 for n in numbers if _number(n) for scale in (1, 100))
+    except ValueError:
+        return "'" + cell in numbers
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def test_a_number_leads_to_its_runs(browser, site):
+    with Visitor(browser, site.as_uri()) as visitor:
+        page = visitor.go(f"{STUDY}/results.html")
+        page.locator("#table-2-table tbody tr").first.locator("td a").first.click()
+        assert page.url.endswith(f"{STUDY}/runs.html#breastmnist.baseline.shuffle")
+        named = page.locator("tr.ma-named")
+        assert named.count() == 2
+        named.nth(1).locator("a").first.click()
+        assert page.url.endswith(f"{STUDY}/runs/breastmnist.baseline.shuffle.1.html")
+        assert "BreastMNIST: No augmentation, replicate 1" in page.locator("h1").inner_text()
+        assert "--only dataset=breastmnist --only arm=baseline" in page.locator("pre").all_inner_texts()[0]
+
+
+def test_tables_scroll_in_their_own_region_and_keep_the_first_column_in_view(browser, site):
+    with Visitor(browser, site.as_uri(), "phone") as visitor:
+        page = visitor.go(f"{STUDY}/results.html")
+        region = page.locator("#table-2-table .ma-scroll")
+        assert region.get_attribute("tabindex") == "0"
+        region.evaluate("r => { r.scrollLeft = 200 }")
+        left, start = page.evaluate(
+            """() => { const r = document.querySelector('#table-2-table .ma-scroll');
+               return [r.querySelector('tbody th').getBoundingClientRect().left, r.getBoundingClientRect().left] }"""
+        )
+        assert left == pytest.approx(start, abs=1)
+
+
+def test_tables_are_whole_without_scripts(browser, site):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{site.as_uri()}/{STUDY}/runs.html")
+    assert page.locator("#runs-table tbody tr").count() == 48
+    assert not page.locator(".ma-tools").first.is_visible()
+    context.close()
+
+
+@pytest.mark.parametrize("served", [False, True], ids=["from disk", "served"])
+def test_search_finds_a_page(browser, site, served):
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(site))
+    handler.log_message = lambda *arguments: None
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        root = f"http://127.0.0.1:{server.server_port}" if served else site.as_uri()
+        with Visitor(browser, root) as visitor:
+            page = visitor.go("index.html")
+            page.locator(".md-search__input").click()
+            page.locator(".md-search__input").press_sequentially("conditional vae")
+            result = page.locator(".md-search-result__link").first
+            result.wait_for(timeout=10_000)
+            assert "studies/fake" in (result.get_attribute("href") or "")
+            assert visitor.wrong == []
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(("size", "scheme"), matrix())
+def test_axe_finds_no_serious_barrier(browser, site, size, scheme):
+    axe = (HERE / "vendor" / "axe-core" / "axe.min.js").read_text("utf-8")
+    pages = [page for page in addresses(site) if page.startswith("studies/")]
+    found = {}
+    with Visitor(browser, site.as_uri(), size, scheme) as visitor:
+        for address in pages:
+            page = visitor.go(address)
+            page.add_script_tag(content=axe)
+            result = page.evaluate(
+                """async () => (await axe.run({include: [['main']]}, {resultTypes: ['violations']})).violations
+                   .filter(v => ['serious', 'critical'].includes(v.impact))
+                   .map(v => [v.id, v.nodes.slice(0, 3).map(n => n.html.slice(0, 200))])"""
+            )
+            if result:
+                found[address] = result
+    assert found == {}
