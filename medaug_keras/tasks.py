@@ -31,6 +31,7 @@ def make(task: Task, store: Store, out: Path, tell: Tell) -> dict[str, Any]:
 def make_data(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[str, Any]:
     """Find, check and describe a data set. Makes examples.npz, a few images to show."""
     dataset = _load(task.local, lambda text: tell("message", text))
+    _same_bytes(task, dataset, task.params["fingerprint"])
     np.savez_compressed(out / "examples.npz", allow_pickle=False, **data.examples(dataset, seed=0))
     return dataset.summary()
 
@@ -253,14 +254,18 @@ def _dataset(task: Task, needs: Folders) -> data.Dataset:
     name = task.needs["data"]
     if _last is None or _last[0] != name:
         dataset = _load(task.local, None)
-        found = json.loads((needs["data"] / "record.json").read_bytes())["values"]["md5"]
-        if dataset.md5 != found:
-            raise data.DataError(
-                f"{task.dataset}: the data changed while the study ran (MD5 {found}, now {dataset.md5}). "
-                "Run the study again."
-            )
+        _same_bytes(task, dataset, json.loads((needs["data"] / "record.json").read_bytes())["values"]["md5"])
         _last = name, dataset
     return _last[1]
+
+
+def _same_bytes(task: Task, dataset: data.Dataset, md5: str) -> None:
+    """Raise DataError where a data set is not the one that was planned."""
+    if dataset.md5 != md5:
+        raise data.DataError(
+            f"{task.dataset}: the data changed while the study ran (MD5 {md5} before, now {dataset.md5}). "
+            "Run the study again."
+        )
 
 
 def _load(local: Mapping[str, Any], report: Callable[[str], None] | None) -> data.Dataset:

@@ -328,6 +328,12 @@ def _dot(layer: Any, alone: bool) -> Callable[..., Tensor]:
     return lambda training, x, y: (x * y).sum(dim=1, keepdim=True)
 
 
+def _resizing(layer: Any, alone: bool) -> Callable[..., Tensor]:
+    if layer.interpolation != "bilinear" or layer.antialias or layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio:
+        raise TypeError(f"{layer.name}: only plain bilinear resizing has a fused operation")
+    return lambda training, x: F.interpolate(x, (layer.height, layer.width), mode="bilinear", align_corners=False)
+
+
 def _embedding(layer: Any, alone: bool) -> Callable[..., Tensor]:
     return lambda training, labels: F.embedding(labels, layer.embeddings.value)
 
@@ -361,6 +367,7 @@ FUSED: dict[type, Callable[[Any, bool], Callable[..., Tensor]]] = {
     keras.layers.ReLU: _relu,
     keras.layers.Rescaling: _rescaling,
     keras.layers.Reshape: _reshape,
+    keras.layers.Resizing: _resizing,
     keras.layers.ZeroPadding2D: _zero_padding,
 }
 

@@ -9,10 +9,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 from report_records import ARMS, fake_plan, fake_results, fake_study
 
-from medaug_keras import report
+from medaug_keras import reading, report
 from medaug_keras.report.format import plain
 from medaug_keras.report.pages import PAGES
 from medaug_keras.report.results import Results
@@ -113,8 +112,7 @@ def test_the_csv_of_runs_is_the_table_of_runs(tmp_path):
 def test_the_study_beside_the_pages_is_the_study(tmp_path):
     study = fake_study(arms=ARMS, paper=True)
     folder = report.render(study, fake_plan(study), Store(tmp_path / "results"), tmp_path / "docs")
-    content = yaml.safe_load((folder / "data" / "study.yaml").read_text("utf-8"))
-    assert Study.model_validate_json(json.dumps(content)) == study
+    assert reading.read(folder / "data" / "study.yaml") == study
 
 
 def test_a_failed_run_shows_the_end_of_its_error(tmp_path):

@@ -26,7 +26,7 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 SIZES = {"desktop": {"width": 1280, "height": 850}, "phone": {"width": 390, "height": 844}}
-FEW = [("desktop", "light"), ("phone", "dark")]
+FEW = [("desktop", "light"), ("phone", "dark")]  # each size and each scheme once; all four are slow
 ALL = [("desktop", "dark"), ("phone", "light")]
 STUDY = "studies/fake"
 
@@ -103,7 +103,10 @@ def matrix():
 @pytest.mark.parametrize(("size", "scheme"), matrix())
 def test_every_page_opens_from_disk_without_an_error_and_fits_the_screen(browser, site, size, scheme):
     with Visitor(browser, site.as_uri(), size, scheme) as visitor:
-        for address in addresses(site):
+        pages = addresses(site)
+        if (size, scheme) == ("phone", "dark"):  # pages written by hand look alike: one of them will do
+            pages = [page for page in pages if page == "index.html" or page.startswith("studies/")]
+        for address in pages:
             page = visitor.go(address)
             assert page.evaluate("document.documentElement.scrollWidth") <= visitor.width, address
             shown = "dark" if scheme == "dark" else "light"
@@ -155,12 +158,12 @@ def rows(page, table: str) -> list[list[str]]:
 def test_sorting_orders_a_column_both_ways_and_keeps_every_row(browser, site):
     with Visitor(browser, site.as_uri()) as visitor:
         page = visitor.go(f"{STUDY}/runs.html")
-        before = rows(page, "runs")
-        heading = page.locator("#runs-table thead tr:last-child th").nth(5)
+        before = rows(page, "all-runs")
+        heading = page.locator("#all-runs-table thead tr:last-child th").nth(5)
         for direction, sign in (("ascending", 1), ("descending", -1)):
             heading.get_by_role("button").press("Enter")
             assert heading.get_attribute("aria-sort") == direction
-            after = rows(page, "runs")
+            after = rows(page, "all-runs")
             assert sorted(after) == sorted(before)
             values = [row[5] for row in after]
             known = [sign * float(value) for value in values if value]
@@ -171,18 +174,18 @@ def test_sorting_orders_a_column_both_ways_and_keeps_every_row(browser, site):
 def test_filters_show_the_rows_that_fit_and_count_them(browser, site):
     with Visitor(browser, site.as_uri()) as visitor:
         page = visitor.go(f"{STUDY}/runs.html")
-        everything = rows(page, "runs")
-        arms = page.locator("#runs-table select[data-filter=arm]")
+        everything = rows(page, "all-runs")
+        arms = page.locator("#all-runs-table select[data-filter=arm]")
         parts = []
         for arm in arms.locator("option").all_inner_texts()[1:]:
             arms.select_option(arm)
-            some = rows(page, "runs")
-            assert page.locator("#runs-table .ma-rows").inner_text() == f"{len(some)} of {len(everything)} rows"
+            some = rows(page, "all-runs")
+            assert page.locator("#all-runs-table .ma-rows").inner_text() == f"{len(some)} of {len(everything)} rows"
             parts += some
         assert sorted(parts) == sorted(everything)
         arms.select_option("")
-        page.locator("#runs-table input[type=search]").fill("geometric weighted histology")
-        assert [row[:3] for row in rows(page, "runs")] == [["Phantom histology", "Geometric", "weighted"]] * 2
+        page.locator("#all-runs-table input[type=search]").fill("geometric weighted histology")
+        assert [row[:3] for row in rows(page, "all-runs")] == [["Phantom histology", "Geometric", "weighted"]] * 2
 
 
 def test_the_csv_of_every_table_holds_what_the_table_shows(browser, site):
@@ -250,7 +253,7 @@ def test_tables_are_whole_without_scripts(browser, site):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{site.as_uri()}/{STUDY}/runs.html")
-    assert page.locator("#runs-table tbody tr").count() == 48
+    assert page.locator("#all-runs-table tbody tr").count() == 48
     assert not page.locator(".ma-tools").first.is_visible()
     context.close()
 
@@ -279,10 +282,10 @@ def test_search_finds_a_page(browser, site, served):
 @pytest.mark.parametrize(("size", "scheme"), matrix())
 def test_axe_finds_no_serious_barrier(browser, site, size, scheme):
     axe = (HERE / "vendor" / "axe-core" / "axe.min.js").read_text("utf-8")
-    pages = [page for page in addresses(site) if page.startswith("studies/")]
+    kinds = ("index", "data-sets", "models", "results", "significance", "runs", "runs/breastmnist.baseline.shuffle.0")
     found = {}
     with Visitor(browser, site.as_uri(), size, scheme) as visitor:
-        for address in pages:
+        for address in ["studies/index.html", *(f"{STUDY}/{kind}.html" for kind in kinds)]:
             page = visitor.go(address)
             page.add_script_tag(content=axe)
             result = page.evaluate(

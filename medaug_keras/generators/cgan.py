@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from keras import layers
 
 from medaug_keras import networks
-from medaug_keras.generators.loop import Trained, adam, call_sampler, in_range, on_device, train, training_batches
+from medaug_keras.generators.loop import Trained, adam, in_range, on_device, painter, train, training_batches
 from medaug_keras.training import Report, device_of, fused, generator, parameters, subseed
 
 SIDE = 32
@@ -207,6 +207,6 @@ def sample(sampler: keras.Model, labels: np.ndarray, *, seed: int) -> np.ndarray
     rng = np.random.default_rng(subseed(seed, "noise"))
     noise = rng.standard_normal((len(labels), sampler.inputs[0].shape[-1]), dtype=np.float32)
     stops = range(TOGETHER, len(labels), TOGETHER)
-    return np.concatenate(
-        [call_sampler(sampler, *pair) for pair in zip(np.split(noise, stops), np.split(labels, stops), strict=True)]
-    )
+    paint = painter(sampler)
+    pairs = zip(np.split(noise, stops), np.split(labels.astype(np.int64), stops), strict=True)
+    return np.concatenate([paint(*pair) for pair in pairs])

@@ -15,7 +15,7 @@ import torch
 from keras import layers
 
 from medaug_keras import networks
-from medaug_keras.generators.loop import Losses, Trained, call_sampler, gaussian_kl, squared_error, train_vae
+from medaug_keras.generators.loop import Losses, Trained, gaussian_kl, painter, squared_error, train_vae
 from medaug_keras.training import Report, fused, subseed
 
 FEWEST = 256  # images that share batch statistics when images are made
@@ -134,8 +134,9 @@ def sample(sampler: keras.Model, labels: np.ndarray, *, seed: int, sampling_stat
     filled = labels if sampling_statistics == "moving" else np.resize(labels, max(len(labels), FEWEST))
     noise = rng.standard_normal((len(filled), sampler.inputs[0].shape[-1]), dtype=np.float32)
     mixed = rng.permutation(len(filled))
+    paint = painter(sampler, training=sampling_statistics == "batch")
     made = [
-        call_sampler(sampler, noise[chunk], filled[chunk], training=sampling_statistics == "batch")
+        paint(noise[chunk], filled[chunk].astype(np.int64))
         for chunk in np.array_split(mixed, max(1, len(filled) // FEWEST))
     ]
     return np.concatenate(made)[np.argsort(mixed)][: len(labels)]

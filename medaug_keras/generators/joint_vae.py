@@ -22,7 +22,7 @@ import torch
 from keras import layers
 
 from medaug_keras import networks
-from medaug_keras.generators.loop import Losses, Trained, call_sampler, gaussian_kl, squared_error, train_vae
+from medaug_keras.generators.loop import Losses, Trained, gaussian_kl, painter, squared_error, train_vae
 from medaug_keras.training import Report, fused, subseed
 
 TOGETHER = 256  # images rebuilt at once
@@ -225,6 +225,7 @@ def reconstruct(sampler: keras.Model, images: np.ndarray, labels: np.ndarray, *,
     made = np.empty_like(images)
     for part, chosen in _parts(sampler, labels):
         latent_dim, categories = (given.shape[-1] for given in part.inputs[1:])
+        paint = painter(part, training=mode == "train_pair")
         copies, together = (2, 1) if mode == "train_pair" else (1, TOGETHER)
         noise = rng.standard_normal((len(chosen), copies, latent_dim), dtype=np.float32)
         shift = gumbel(rng.random((len(chosen), copies, categories), dtype=np.float32), np.log)
@@ -233,13 +234,7 @@ def reconstruct(sampler: keras.Model, images: np.ndarray, labels: np.ndarray, *,
         for start in range(0, len(chosen), together):
             rows = slice(start, start + together)
             batch = np.repeat(images[chosen[rows]], copies, axis=0).astype(np.float32)
-            rebuilt = call_sampler(
-                part,
-                batch,
-                noise[rows].reshape(-1, latent_dim),
-                shift[rows].reshape(-1, categories),
-                training=mode == "train_pair",
-            )
+            rebuilt = paint(batch, noise[rows].reshape(-1, latent_dim), shift[rows].reshape(-1, categories))
             made[chosen[rows]] = rebuilt[::copies]
     return made
 

@@ -15,6 +15,7 @@ from medaug_keras.training import (
     batches,
     device_of,
     epoch_order,
+    fused,
     generator,
     parameters,
     subseed,
@@ -216,10 +217,20 @@ def in_range(images: torch.Tensor) -> torch.Tensor:
     return images.float() / 127.5 - 1
 
 
-def call_sampler(sampler: keras.Model, *inputs: np.ndarray, training: bool = False) -> np.ndarray:
-    """The sampler's images as uint8. With `training`, batch norm uses the batch; the sampler itself never changes."""
-    with torch.no_grad():
-        images, _ = sampler.stateless_call(
-            sampler.trainable_variables, sampler.non_trainable_variables, list(inputs), training=training
-        )
-    return np.rint(np.clip(keras.ops.convert_to_numpy(images), 0, 255)).astype(np.uint8)
+def painter(sampler: keras.Model, *, training: bool = False) -> Callable[..., np.ndarray]:
+    """The function (the sampler's inputs as arrays) -> its images as uint8, by fused operations.
+
+    With `training`, batch norm uses the batch; the sampler itself does not change.
+    """
+    call, device = fused(sampler), device_of(sampler)
+    statistics = [(weight.value, weight.value.clone()) for weight in sampler.non_trainable_variables]
+
+    @torch.no_grad()
+    def paint(*inputs: np.ndarray) -> np.ndarray:
+        images = call(*(torch.from_numpy(given).to(device) for given in inputs), training=training)
+        if training:
+            for moved, before in statistics:
+                moved.copy_(before)
+        return images.clamp(0, 255).round().to(torch.uint8).cpu().numpy()
+
+    return paint

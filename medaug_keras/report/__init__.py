@@ -1,7 +1,7 @@
 """The report: records → Markdown pages with tables and figures → a site of plain files.
 
-`render` writes a study's pages under docs/studies/; `build_site` turns all pages into a site that opens by double-click.
-Neither imports Keras or Torch.
+`render` writes a study's pages under docs/studies/; `build_site` turns all pages into a site that opens by
+double-click. Neither imports Keras or Torch.
 """
 
 from .site import build_site, render

@@ -9,7 +9,6 @@ from medaug_keras.store import Record
 
 from . import evidence_tables, figures, quality_tables
 from .findings import claims
-from .format import points
 from .results import METRICS
 
 if TYPE_CHECKING:
@@ -44,21 +43,19 @@ def significance(book: "Pages") -> dict[str, Any]:
         "ranks": None,
         "ranks_reason": ranks.reason or "",
         "friedman": ranks,
-        "reach": inference.reach,
         "tests": book.table(evidence_tables.tests(results, inference)),
         "exploratory": book.table(evidence_tables.exploratory(results, inference)),
         "controls": book.table(evidence_tables.controls(results, inference)),
         "across": book.table(evidence_tables.across(results, inference)),
         "planning": book.table(evidence_tables.planning(results, inference)),
         "variances": None,
-        "metric": metric,
-        "points": points,
     }
     if forest:
         content["forest"] = book.figure(
             "forest",
             figures.forest_plot(forest, metric=metric, arms=results.arms),
-            f"Difference to {results.variant(*results.reference)} in test {metric}, points, with the 95 % interval of the "
+            f"Difference to {results.variant(*results.reference)} in test {metric}, points, with the 95 % "
+            "interval of the "
             "single comparison; the diamond is the random-effects mean over data sets.",
         )
     if ranks.average_ranks is not None:
@@ -90,7 +87,8 @@ def significance(book: "Pages") -> dict[str, Any]:
         content["variances"] = book.figure(
             "variances",
             figures.variance_components(rows_),
-            "Where the differences to the baseline vary: between training runs, between test images, and the rest; mean "
+            "Where the differences to the baseline vary: between training runs, between test images, and the "
+            "rest; mean "
             "over the arms of a data set.",
         )
     return content

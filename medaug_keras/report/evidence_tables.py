@@ -72,8 +72,10 @@ def tests(results: Results, inference: Inference) -> Table:
         tuple(rows),
         "evidence_tables.tests",
         (
-            "Crossed replicates × images analysis (as in multi-reader multi-case studies). The verdict follows the p that "
-            "Holm's method corrects over the arms of a data set, at 5 %; the interval is that of the single comparison. "
+            "Crossed replicates × images analysis (as in multi-reader multi-case studies). The verdict "
+            "follows the p that "
+            "Holm's method corrects over the arms of a data set, at 5 %; the interval is that of the single "
+            "comparison. "
             "The bootstrap over replicates and images is a check, not a test. n: replicates that both arms have.",
         ),
         ("data set", "arm", "sampling", "verdict"),

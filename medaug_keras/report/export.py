@@ -12,7 +12,8 @@ _SCALED = ("percent", "points")
 
 
 def table_csv(table: Table) -> str:
-    """The table as CSV. Percentages and points are in percent; sd, n and the paper's value have columns of their own."""
+    """The table as CSV. Percentages and points are in percent; sd, n and the paper's value have columns of "
+    "their own."""
     header = [key for column in table.columns for key in _keys(column)]
     rows = [
         [text for column, entry in zip(table.columns, row.entries, strict=True) for text in _fields(column, entry)]

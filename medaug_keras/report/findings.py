@@ -73,7 +73,8 @@ def _could(tested: Sequence[Comparison]) -> str:
     low, high = (f"{100 * edge:.1f}" for edge in (min(smallest), max(smallest)))
     size = f"{low} points" if low == high else f"{low} to {high} points, depending on data set and arm,"
     return (
-        f"A single comparison could have found a true difference of {size} with 80 % power; smaller ones may exist, and "
+        f"A single comparison could have found a true difference of {size} with 80 % power; smaller ones may "
+        "exist, and "
         "“not distinguishable” does not mean equal."
     )
 
@@ -110,7 +111,8 @@ def claims(results: Results, inference: Inference) -> list[tuple[str, str]]:
             found.append(
                 (
                     "can",
-                    f"On {results.title(c.group.dataset)}, {results.variant(c.group.arm, c.group.sampling)} is {word} than "
+                    f"On {results.title(c.group.dataset)}, {results.variant(c.group.arm, c.group.sampling)} "
+                    f"is {word} than "
                     f"“{base}” in test {name}: {points(r.effect or 0.0)} points, 95 % interval "
                     f"{points(r.low or 0.0)} to {points(r.high or 0.0)}, corrected p {p_value(c.holm or 0.0)}, "
                     f"n = {r.replicates} replicates.",
@@ -121,7 +123,8 @@ def claims(results: Results, inference: Inference) -> list[tuple[str, str]]:
         found.append(
             (
                 "cannot",
-                f"For {plural(len(rest), 'comparison')} of {len(tests)} neither a gain nor a loss in test {name} is shown, "
+                f"For {plural(len(rest), 'comparison')} of {len(tests)} neither a gain nor a loss in test "
+                f"{name} is shown, "
                 "and no equality either.",
             )
         )
@@ -135,7 +138,8 @@ def claims(results: Results, inference: Inference) -> list[tuple[str, str]]:
             found.append(
                 (
                     "can",
-                    f"Over {plural(one.meta.datasets, 'data set')}, {results.variant(one.arm, one.sampling)} {word} test "
+                    f"Over {plural(one.meta.datasets, 'data set')}, {results.variant(one.arm, one.sampling)} "
+                    f"{word} test "
                     f"{name} by {points(abs(one.meta.effect))} points on average (random effects, corrected p "
                     f"{p_value(one.holm)}).",
                 )

@@ -1,12 +1,12 @@
 """Values → text. The only place where a number of the report becomes characters.
 
-Numbers are fractions, counts and seconds until they come here; pages, CSV, JSON and LaTeX all take their text from here.
+Numbers are fractions, counts and seconds until they come here; pages and LaTeX all take their text from here.
 """
 
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -83,7 +83,7 @@ def bytes_(value: int) -> str:
     return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
 
 
-FORMATS = {
+FORMATS: Mapping[str, Callable[[Any], str]] = {
     "text": str,
     "count": count,
     "percent": percent,

@@ -186,8 +186,9 @@ class Inference:
             return None
         every = [self.compare(group, other, metric) for group in groups]
         corrected = holm([comparison.result.p_family for comparison in every])
-        means = [group.estimate(results.epoch, "test", metric).mean for group in groups]
-        best = max(range(len(groups)), key=lambda i: -1.0 if means[i] is None else means[i])
+        found = [group.estimate(results.epoch, "test", metric).mean for group in groups]
+        means = [-1.0 if mean is None else mean for mean in found]  # below any metric
+        best = means.index(max(means))
         return replace(every[best], holm=corrected[best])
 
     # --- across data sets ---

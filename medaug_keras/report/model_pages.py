@@ -55,8 +55,7 @@ def layer_table(networks: Sequence[Mapping[str, Any]], number: int) -> Table:
 
 def models(book: "Pages") -> dict[str, Any]:
     """The networks of the study, each from a live model, and the diagrams of the generators."""
-    results = book.results
-    return {"classifier": _classifier(book), "kinds": [_kind(book, kind) for kind in KINDS], "epoch": results.epoch}
+    return {"classifier": _classifier(book), "kinds": [_kind(book, kind) for kind in KINDS]}
 
 
 def _classifier(book: "Pages") -> dict[str, Any] | None:
@@ -119,7 +118,8 @@ def _kind(book: "Pages", kind: str) -> dict[str, Any]:
 
 
 def _diagram(results: Results, kind: str, specs: Mapping[str, Any]) -> Figure:
-    """The diagram with the settings of the study's first generator of the kind, or the defaults, on its first data set."""
+    """The diagram with the settings of the study's first generator of the kind, or the defaults, on its "
+    "first data set."""
     shape, classes = (28, 28, 3), 9
     for dataset in results.datasets:
         if (record := results.data(dataset).record) is not None:

@@ -115,18 +115,17 @@ class Pages:
     ) -> None:
         shared = {
             "study": self.results.study,
-            "results": self.results,
             "title": title,
             "root": root,
             "current": current or name,
             "pages": self.pages,
             "marks": self._marks(content.get("datasets", self.results.datasets)),
-            "paper": self.paper is not None,
         }
         text = self.templates.get_template(f"{template or name}.md.j2").render({**shared, **content})
         self._file(f"{name}.md", text)
 
     def table(self, table: Table) -> Table:
+        """The same table, with its files written."""
         self._file(f"data/{table.name}.csv", table_csv(table))
         self._file(f"data/{table.name}.json", table_json(table))
         self._file(f"data/{table.name}.tex", table_latex(table))
@@ -162,7 +161,8 @@ class Pages:
                 "arms",
                 dots,
                 f"Test {metric_name(metric)} of every arm: mean over replicates "
-                "with its 95 % interval (Student's t; training runs vary, the test images stay). The line is the baseline.",
+                "with its 95 % interval (Student's t; training runs vary, the test images stay). The line is "
+                "the baseline.",
             ),
             "progress": figures.progress(results.states, what="tasks"),
             "troubles": self._troubles(),
@@ -352,8 +352,8 @@ class Pages:
         results = self.results
         task = results.plan.tasks[run.task]
         command = (
-            f"python -m medaug_keras STUDY.yaml --only dataset={run.dataset} --only arm={run.arm} "
-            f"--only sampling={run.sampling} --only replicate={run.replicate}"
+            f"python -m medaug_keras docs/studies/{results.study.name}/data/study.yaml --only dataset={run.dataset} "
+            f"--only arm={run.arm} --only sampling={run.sampling} --only replicate={run.replicate} --results again"
         )
         content: dict[str, Any] = {
             "datasets": [run.dataset],
@@ -428,6 +428,7 @@ class Pages:
 
 
 def environment_of_templates() -> Environment:
+    """Jinja with our filters: a misspelt name is an error, and what is not marked as safe is escaped for HTML."""
     templates = Environment(
         loader=PackageLoader("medaug_keras.report"),
         undefined=StrictUndefined,

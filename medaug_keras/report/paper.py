@@ -165,11 +165,13 @@ INCONSISTENCIES = (
     ),
     Inconsistency("The “improved” columns hold for accuracy; by AUC six of them would read otherwise."),
     Inconsistency(
-        "“Weighted sampling improves 7 of 8 data sets” holds for accuracy (5 of 8 by AUC); three of the gains are 0.39, "
+        "“Weighted sampling improves 7 of 8 data sets” holds for accuracy (5 of 8 by AUC); three of the "
+        "gains are 0.39, "
         "0.07 and 0.02 points. The best arm is chosen on the test set throughout."
     ),
     Inconsistency(
-        "Table 2, OrganSMNIST: the baseline AUC of 97.46 is more than a point above every other AUC of that data set; it "
+        "Table 2, OrganSMNIST: the baseline AUC of 97.46 is more than a point above every other AUC of that "
+        "data set; it "
         "may be a misprint of 96.46.",
         ("organsmnist",),
     ),
@@ -185,7 +187,8 @@ INCONSISTENCIES = (
         "without it the total is 735,553."
     ),
     Inconsistency(
-        "The text has a binary cross-entropy for two classes; the published checkpoints have two logits (softmax), which "
+        "The text has a binary cross-entropy for two classes; the published checkpoints have two logits "
+        "(softmax), which "
         "is the same function of their difference.",
         ("pneumoniamnist", "breastmnist"),
     ),
@@ -194,7 +197,8 @@ INCONSISTENCIES = (
         "copy of the best weights is overwritten). Checked on the checkpoints of two data sets."
     ),
     Inconsistency(
-        "The columns of Table 2 without weighted sampling come from runs with it: the published code overwrites the switch "
+        "The columns of Table 2 without weighted sampling come from runs with it: the published code "
+        "overwrites the switch "
         "before testing it. Tables 3 and 4 honour the switch, so Table 2 cannot be compared with Table 3. Checked on "
         "BreastMNIST's checkpoints; for the others read from the code."
     ),
@@ -203,7 +207,8 @@ INCONSISTENCIES = (
         "mode, which removes what they show: half of that arm's training set has no information about its label."
     ),
     Inconsistency(
-        "Added images are “inversely proportional to the scarcity of a class”: the published formula favours rare classes, "
+        "Added images are “inversely proportional to the scarcity of a class”: the published formula favours "
+        "rare classes, "
         "and its weights are listed in the order in which classes first appear, so they reach other classes."
     ),
     Inconsistency(
@@ -214,7 +219,8 @@ INCONSISTENCIES = (
         ("organamnist", "organcmnist", "organsmnist"),
     ),
     Inconsistency(
-        "Arms with generated images take 4 to 10 % more training steps an epoch, the Joint VAE's 100 % more; every cell is "
+        "Arms with generated images take 4 to 10 % more training steps an epoch, the Joint VAE's 100 % more; "
+        "every cell is "
         "one run without a fixed seed."
     ),
 )

@@ -67,7 +67,8 @@ def similarity(results: Results) -> Table:
         columns,
         made,
         "quality_tables.similarity",
-        "Lower is better; read a distance only beside that of real images. Mean ± standard deviation over n replicates.",
+        "Lower is better; read a distance only beside that of real images. Mean ± standard deviation over n "
+        "replicates.",
     )
 
 
@@ -132,19 +133,8 @@ def classes(results: Results) -> Table:
         known = results.classes(dataset)
         for space, title in SPACES.items():
             for number, label in enumerate(known):
-
-                def measure(name: str, values: Values, space: str = space, number: int = number) -> float | None:
-                    found = values["spaces"].get(space, {}).get("classes", [])
-                    return found[number][name] if number < len(found) else None
-
-                def real(name: str, values: Values, space: str = space, number: int = number) -> float | None:
-                    found = values["spaces"].get(space, {}).get("classes", [])
-                    beside = found[number]["real"] if number < len(found) else None
-                    return beside[name] if beside else None
-
                 entries = [
-                    *(_mean(outcomes, lambda v, n=name: measure(n, v)) for name in names),
-                    *(_mean(outcomes, lambda v, n=name: real(n, v)) for name in names),
+                    _mean(outcomes, _of_class(space, number, name, real)) for real in (False, True) for name in names
                 ]
                 head = (*_head(results, dataset, arm), Entry(label), Entry(title))
                 rows.append(Row((*head, *entries), {**_factors(results, dataset, arm), "in": title}))
@@ -158,6 +148,19 @@ def classes(results: Results) -> Table:
         ("data set", "arm", "in"),
         empty="This study judges no images.",
     )
+
+
+def _of_class(space: str, number: int, name: str, real: bool) -> Callable[[Values], float | None]:
+    """A measure of one class, of its synthetic images or of its real test images."""
+
+    def read(values: Values) -> float | None:
+        found = values["spaces"].get(space, {}).get("classes", [])
+        if number >= len(found):
+            return None
+        images = found[number]["real"] if real else found[number]
+        return images[name] if images else None
+
+    return read
 
 
 def copying(results: Results) -> Table:
@@ -210,8 +213,10 @@ def copying(results: Results) -> Table:
         tuple(rows),
         "quality_tables.copying",
         (
-            "Real test images are the yardstick: copying is called when more synthetic images lie close to a training image "
-            "than those explain, at a false-alarm chance of 0.1 %. “No copying found” is the strongest statement possible; "
+            "Real test images are the yardstick: copying is called when more synthetic images lie close to a "
+            "training image "
+            "than those explain, at a false-alarm chance of 0.1 %. “No copying found” is the strongest "
+            "statement possible; "
             "it does not say that images are private.",
         ),
         ("data set", "arm", "in"),

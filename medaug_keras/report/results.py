@@ -73,6 +73,7 @@ class Run:
 
     @property
     def done(self) -> bool:
+        """Whether there is a record."""
         return self.outcome.state == "done"
 
     @property
@@ -109,6 +110,7 @@ class Group:
 
     @property
     def done(self) -> tuple[Run, ...]:
+        """The replicates that have a record."""
         return tuple(run for run in self.runs if run.done)
 
     @property
@@ -151,16 +153,19 @@ class Results:
 
     @cached_property
     def arms(self) -> tuple[str, ...]:
+        """In the order of the study file."""
         used = {cell.arm for cell in self.plan.cells}
         return tuple(name for name in self.study.arms if name in used)
 
     @cached_property
     def samplings(self) -> tuple[str, ...]:
+        """Shuffled before weighted."""
         used = {cell.sampling for cell in self.plan.cells}
         return tuple(name for name in SAMPLINGS if name in used)
 
     @cached_property
     def replicates(self) -> int:
+        """How many the plan has."""
         return len({cell.replicate for cell in self.plan.cells})
 
     def title(self, dataset: str) -> str:
@@ -217,6 +222,7 @@ class Results:
         return self.study.baseline.arm, self.study.baseline.sampling
 
     def baseline(self, dataset: str) -> Group | None:
+        """The group that the others of the data set are compared with."""
         return self.groups.get((dataset, *self.reference))
 
     def variants(self, dataset: str | None = None) -> list[tuple[str, str]]:
@@ -242,6 +248,7 @@ class Results:
         return max(there, key=lambda pair: pair[0])[1] if there else None
 
     def data(self, dataset: str) -> Outcome:
+        """How the data set's own task stands."""
         return self.outcomes[self.plan.data[dataset]]
 
     def classes(self, dataset: str) -> list[str]:
@@ -269,10 +276,6 @@ class Results:
         order = ("done", "running", "pending", "failed", "blocked", "damaged")
         counts = {state: sum(outcome.state == state for outcome in self.outcomes.values()) for state in order}
         return {state: count for state, count in counts.items() if count}
-
-    @cached_property
-    def finished(self) -> bool:
-        return set(self.states) <= {"done"}
 
 
 def read_json(record: Record, name: str) -> Any:

@@ -81,7 +81,7 @@ def runs(results: Results) -> Table:
             )
         )
     return Table(
-        "runs",
+        "all-runs",  # data/runs.csv is the file that scripts rely on, with names instead of titles
         "All runs.",
         columns,
         tuple(rows),
@@ -199,7 +199,8 @@ def against_the_paper(results: Results, paper: Mapping[str, Any]) -> Table:
         tuple(rows),
         "run_tables.against_the_paper",
         (
-            f"Ours is the mean ± standard deviation over n replicates, {epoch_words(results)}. A printed value comes from one "
+            f"Ours is the mean ± standard deviation over n replicates, {epoch_words(results)}. A printed "
+            "value comes from one "
             "run: that it lies outside the range of a few replicates of ours does not show that it is wrong, nor that "
             "it lies inside that it is right.",
         ),

@@ -128,7 +128,8 @@ def _generative(
         rows.append(Row((*row.entries, *extra), row.factors))
     notes = [
         *table.notes,
-        "Last columns: the arm with the highest mean of this table against the arm named, tested and corrected for having "
+        "Last columns: the arm with the highest mean of this table against the arm named, tested and "
+        "corrected for having "
         "been chosen (Holm, 5 %).",
     ]
     if paper:
@@ -218,15 +219,15 @@ def best_models(results: Results, paper: Mapping[str, Any] | None) -> Table:
         said = (paper or {}).get("table5", {}).get(dataset, {}) if part else {}
         entries = [dataset_entry(results, dataset)]
         for choice, chosen in (("validation", results.best), ("test", results.best_on_test)):
-            beside = said if choice == "test" else {}
+            printed = said if choice == "test" else {}
             group = chosen.get(dataset)
             if group is None:
-                entries.append(Entry(missing="no run is done", paper=beside.get("model")))
+                entries.append(Entry(missing="no run is done", paper=printed.get("model")))
             else:
                 entries.append(
                     Entry(
                         results.variant(group.arm, group.sampling),
-                        paper=beside.get("model"),
+                        paper=printed.get("model"),
                         href=f"best-models.html#best-{dataset}",
                     )
                 )
@@ -234,7 +235,7 @@ def best_models(results: Results, paper: Mapping[str, Any] | None) -> Table:
             for pair, word in (
                 ((base, "gain_over_baseline"), (weighted, "gain_over_wrs")) if both else ((base, "gain_over_baseline"),)
             ):
-                entries.append(_gain(results, dataset, group, pair, beside.get(word)))
+                entries.append(_gain(results, dataset, group, pair, printed.get(word)))
         entries.append(_optimism(results, dataset))
         rows.append(Row(tuple(entries), {"data set": results.title(dataset)}))
     notes = [
