@@ -86,8 +86,8 @@ def fused(model: keras.Model) -> Callable[..., Any]:
     channels-last memory. Gradients reach the model's own weights; with `training=True` the moving statistics move, by
     PyTorch's rule (unbiased variance), which is what the paper's code did.
 
-    A layer of our own brings its operation as a method `fused`; models inside the model are followed. As a
-    convolution's kernel is used in another order than Keras has it, its memory is laid out once in the order of its use.
+    A layer of our own brings its operation as a method `fused`; models inside the model are followed. A convolution's
+    kernel is used in another order than Keras has it, so its memory is laid out, once, in the order of its use.
 
     Raises TypeError for a layer that has no entry in `FUSED`.
     """

@@ -76,12 +76,16 @@ class Visitor:
         self.page.on("console", lambda m: self.wrong.append(m.text) if m.type in ("error", "warning") else None)
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("dialog", lambda dialog: (self.wrong.append("a dialog"), dialog.dismiss()))
-        self.page.on("requestfailed", lambda request: self.wrong.append(f"failed: {request.url}"))
+        self.page.on("requestfailed", self._failed)
         self.page.on("request", self._request)
 
     def _request(self, request) -> None:
         if not request.url.startswith((self.root, "data:", "blob:", "about:")):
             self.wrong.append(f"elsewhere: {request.url}")
+
+    def _failed(self, request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # the page was left before its icon was there
+            self.wrong.append(f"failed: {request.url}")
 
     def go(self, address: str):
         self.page.goto(f"{self.root}/{address}")

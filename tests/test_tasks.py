@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-from studies import planned, whole
 
 from medaug_keras import data, engine
 from medaug_keras.store import Store
+from studies import planned, whole
 
 SMALL = {"kind": "phantom", "name": "phantom-histology", "train": 70, "validation": 20, "test": 30}
 

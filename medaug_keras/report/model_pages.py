@@ -150,9 +150,14 @@ def generators(book: "Pages") -> dict[str, Any]:
     names = list(dict.fromkeys(results.generator(arm) for arm in arms))
     sections = []
     for dataset in results.datasets if names else ():
-        curves = _curves(book, dataset, [name for name in names if name])
-        montages = [_montage(book, dataset, arm) for arm in arms]
-        sections.append({"name": dataset, "title": results.title(dataset), "curves": curves, "montages": montages})
+        section: dict[str, Any] = {"name": dataset, "title": results.title(dataset), "reason": ""}
+        standing = [o for name in names if name for _, o in results.makings("generators", dataset, name)]
+        if any(outcome.record is not None for outcome in standing):
+            section["curves"] = _curves(book, dataset, [name for name in names if name])
+            section["montages"] = [_montage(book, dataset, arm) for arm in arms]
+        else:
+            section["reason"] = standing[0].reason if standing else "not part of this study"
+        sections.append(section)
     return {
         "sections": sections,
         "made": book.table(class_counts(results)),

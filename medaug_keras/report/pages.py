@@ -148,11 +148,12 @@ class Pages:
     def _findings(self) -> dict[str, Any]:
         results = self.results
         metric = results.study.primary
+        begun = [d for d in results.datasets if any(run.done for run in results.runs if run.dataset == d)]
         panels = [
             figures.ArmsPanel(
                 results.title(d), [self._cell(g) for (name, *_), g in results.groups.items() if name == d]
             )
-            for d in results.datasets
+            for d in begun or results.datasets
         ]
         dots = figures.arms_by_dataset(panels, metric=METRICS[metric], arms=results.arms)
         return {
@@ -164,6 +165,7 @@ class Pages:
                 "with its 95 % interval (Student's t; training runs vary, the test images stay). The line is "
                 "the baseline.",
             ),
+            "waiting": [results.title(d) for d in results.datasets if begun and d not in begun],
             "progress": figures.progress(results.states, what="tasks"),
             "troubles": self._troubles(),
             "circumstances": circumstances(results),
@@ -180,7 +182,7 @@ class Pages:
             low=None if found.mean is None or half is None else found.mean - half,
             high=None if found.mean is None or half is None else found.mean + half,
             n=found.n,
-            reason=group.reason or "not defined",
+            reason=STATES[group.runs[0].outcome.state] if not group.done else "not defined",
             baseline=(group.arm, group.sampling) == self.results.reference,
         )
 
