@@ -2,13 +2,14 @@
 
     python -m benchmarks.training [--images N] [--repeats N] [--threads N]
 
-Every way trains the same network (Fig. 9, one channel, two classes) for one epoch of noise of the same size, batch 64, SGD
-with momentum. The ways take turns, and the medians of their ratios are printed, because machines are shared and noisy.
+Every way trains the same network (Fig. 9, one channel, two classes) for one epoch of noise of the same size, batch 64,
+SGD with momentum. The ways take turns, and the medians of their ratios are printed: machines are shared and noisy.
 
 - plain: a PyTorch loop over tensors in memory, channels last: the reference.
 - ours: `medaug_keras.classifiers.fit`, with its validation and training metrics.
 - ours + geometric, ours + weighted: with the paper's four steps, or weighted sampling.
-- loader: a PyTorch loop with a DataLoader that turns one Pillow image after the other into a tensor, as the paper's code does.
+- loader: a PyTorch loop with a DataLoader that turns one Pillow image after the other into a tensor, as the paper's
+  code does.
 - loader + geometric: the same with Pillow's versions of the geometric steps.
 - stock Keras: `model.fit` on float arrays in memory.
 """

@@ -360,7 +360,11 @@ def _render(options: argparse.Namespace, study: Study, whole: Plan, store: Store
     """Write the pages, build the site unless told not to, and say where they are."""
     from medaug_keras import report
 
-    pages = report.render(study, whole, store, options.docs)
+    beside = None
+    if study.beside is not None:
+        other = read(Path(study.beside), replicates=options.replicates, accept_unverified=options.unverified_data)
+        beside = other, plan(other, _sources(other, options), data_root=str(options.data.resolve()))
+    pages = report.render(study, whole, store, options.docs, beside=beside)
     if options.no_site:
         return f"Pages: {pages}"
     site = options.docs.resolve().parent / "site"

@@ -1,10 +1,11 @@
 """Why a task would run: what differs between it and the nearest result that is there."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from medaug_keras.plan import VERSIONS, Plan, Task
+from medaug_keras.spec import differences
 from medaug_keras.store import Record, Store, StoreError
 
 
@@ -57,7 +58,7 @@ def _compared(task: Task, record: Record, plan: Plan, read: Callable[[str], Reco
         lines.append(
             f"- this version makes {task.kind} tasks another way ({record.version} there, {VERSIONS[task.kind]} now)"
         )
-    for name, (old, new) in _differences(record.params, task.params).items():
+    for name, (old, new) in differences(record.params, task.params).items():
         lines.append(f"- {_place(name, task, plan)}: {_shown(old)} there, {_shown(new)} now")
     for word, need in task.needs.items():
         used = record.needs.get(word)
@@ -68,12 +69,6 @@ def _compared(task: Task, record: Record, plan: Plan, read: Callable[[str], Reco
         if before is not None:
             lines += [f"  {line}" for line in _compared(plan.tasks[need], before, plan, read)]
     return lines
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    before, after = dict(_leaves(old)), dict(_leaves(new))
-    names = [*after, *(name for name in before if name not in after)]
-    return {n: (before.get(n), after.get(n)) for n in names if before.get(n) != after.get(n)}
 
 
 def _place(name: str, task: Task, plan: Plan) -> str:
@@ -96,15 +91,6 @@ def _section(task: Task, plan: Plan) -> str:
         generator = task.id if task.kind == "generator" else task.needs["generator"]
         return "generators." + next(making.name for making in plan.generators if making.task == generator)
     return task.kind
-
-
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted path and value of everything that is not a mapping."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _leaves(inner, f"{path}.{name}" if path else name)
-    else:
-        yield path, value
 
 
 def _shown(value: Any) -> str:

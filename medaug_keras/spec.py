@@ -4,6 +4,7 @@ Every class is one section of the YAML file. Unknown keys are errors. A field's 
 published schema and an editor show. Nothing here imports Keras or Torch: checking a study takes a moment.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -409,6 +410,9 @@ class Study(_Part):
     """The metric whose tests are confirmatory; the others are exploratory."""
     paper: bool = False
     """Show the values printed in the paper beside ours."""
+    beside: Text | None = None
+    """Another study file, relative to this one: its results, as far as they are in the same results folder, are shown
+    beside this study's, with the settings in which the two differ."""
     samplings: Annotated[tuple[Sampling, ...], Field(min_length=1)] = ("shuffle", "weighted")
     baseline: Reference = Reference()
     datasets: Annotated[dict[Name, Data], Field(min_length=1)]
@@ -421,3 +425,19 @@ class Study(_Part):
 def dump(part: BaseModel) -> dict[str, Any]:
     """The part as plain JSON values, defaults included: what tasks get and keys are made of."""
     return part.model_dump(mode="json")
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Settings that differ between two parts as `dump` gives them: dotted path → (old, new), None where absent."""
+    before, after = dict(_leaves(old)), dict(_leaves(new))
+    names = [*after, *(name for name in before if name not in after)]
+    return {n: (before.get(n), after.get(n)) for n in names if before.get(n) != after.get(n)}
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted path and value of everything that is not a mapping."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _leaves(inner, f"{path}.{name}" if path else name)
+    else:
+        yield path, value

@@ -393,7 +393,7 @@ def test_saved_samplers_need_no_code_of_ours(tmp_path):
             assert images.shape == (5, 28, 28, 1) and np.array_equal(images, expected), path
         assert not any(name.startswith("medaug_keras") for name in sys.modules)
     """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(stranger)], cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(stranger)], cwd=tmp_path, check=True, timeout=300)
 
 
 def test_every_network_of_the_figures_is_there_to_be_shown(trained):

@@ -123,6 +123,7 @@ def test_as_published_differs_from_the_paper_in_the_named_settings_only() -> Non
         "name",
         "title",
         "question",
+        "beside",
         *(f"datasets.{name}" for name in dropped),
         "classifier.select",
         "generators.cvae.keep",

@@ -80,13 +80,18 @@ def read(
     datasets: dict[str, Any] = dict(study.datasets)
     for name, data in datasets.items():
         if isinstance(data, NpzData | FolderData):
-            said = place_of(tree, ("datasets", name, "path"))
-            folder = os.path.dirname(said.said) if said.line is not None else ""
-            whole = os.path.abspath(os.path.join(folder, os.path.expanduser(data.path)))
+            whole = _whole_path(data.path, place_of(tree, ("datasets", name, "path")))
             datasets[name] = data.model_copy(update={"path": whole})
         elif accept_unverified and isinstance(data, MedMnistData):
             datasets[name] = data.model_copy(update={"accept_unverified": True})
-    return study.model_copy(update={"datasets": datasets})
+    beside = study.beside and _whole_path(study.beside, place_of(tree, ("beside",)))
+    return study.model_copy(update={"datasets": datasets, "beside": beside})
+
+
+def _whole_path(path: str, place: Place) -> str:
+    """A path that starts at the folder of the file that says it, or at the working directory for an option."""
+    folder = os.path.dirname(place.said) if place.line is not None else ""
+    return os.path.abspath(os.path.join(folder, os.path.expanduser(path)))
 
 
 def _line(place: Place, message: str) -> str:

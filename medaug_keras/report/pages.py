@@ -61,8 +61,8 @@ class Shown:
 class Pages:
     """All files of a study's report, as bytes by path from the study's folder."""
 
-    def __init__(self, results: Results) -> None:
-        self.results = results
+    def __init__(self, results: Results, *, beside: Results | None = None) -> None:
+        self.results, self.beside = results, beside
         self.paper: Mapping[str, Any] | None = printed() if results.study.paper else None
         self.inference = Inference(results)
         self.files: dict[str, bytes] = {}
@@ -94,7 +94,8 @@ class Pages:
         records = run_tables.run_records(self.results)
         self._file("data/runs.csv", records_csv(run_tables.RUNS_CSV, records))
         self._file("data/runs.json", json_text(records))
-        self._file("data/study.yaml", yaml.safe_dump(dump(self.results.study), sort_keys=False, allow_unicode=True))
+        alone = dump(self.results.study.model_copy(update={"beside": None}))  # that path is this machine's
+        self._file("data/study.yaml", yaml.safe_dump(alone, sort_keys=False, allow_unicode=True))
         self._file("data/study.json", json_text(self._summary()))
         return self.files
 
@@ -314,7 +315,8 @@ class Pages:
     def _against_the_paper(self) -> dict[str, Any]:
         assert self.paper is not None
         results, metric = self.results, self.results.study.primary
-        table = self.table(run_tables.against_the_paper(results, self.paper))
+        table = self.table(run_tables.against_the_paper(results, self.paper, self.beside))
+        differing = run_tables.differing_settings(results, self.beside) if self.beside else None
         panels = [
             figures.PaperPanel(results.title(d), self._paper_rows(d)) for d in results.datasets if d in paper.DATASETS
         ]
@@ -333,6 +335,8 @@ class Pages:
             "inside": within.count("yes"),
             "compared": within.count("yes") + within.count("no"),
             "cells": len(within),
+            "beside": self.beside and self.beside.study.title,
+            "differing": differing and self.table(differing),
             "notes": notes,
         }
 

@@ -1,7 +1,10 @@
 """Tables of our own: all metrics, all runs, and every printed value beside ours."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+
+from medaug_keras.spec import differences, dump
 
 from .format import percent
 from .results import METRICS, PAPER_TABLES, SAMPLINGS, Results, Run, printed_value
@@ -149,8 +152,8 @@ def run_records(results: Results) -> list[dict[str, Any]]:
     return found
 
 
-def against_the_paper(results: Results, paper: Mapping[str, Any]) -> Table:
-    """Every printed test metric of the paper's Tables 2 to 4 beside ours."""
+def against_the_paper(results: Results, paper: Mapping[str, Any], other: Results | None = None) -> Table:
+    """Every printed test metric of the paper's Tables 2 to 4 beside ours, and beside another study's."""
     columns = (
         Column("dataset", "Data set"),
         Column("table", "Table"),
@@ -158,7 +161,8 @@ def against_the_paper(results: Results, paper: Mapping[str, Any]) -> Table:
         Column("sampling", "Sampling"),
         Column("metric", "Metric"),
         Column("printed", "Printed", "percent"),
-        Column("ours", "Ours", "percent", "", ("sd", "n")),
+        *([Column("beside", other.study.title, "percent", "", ("sd", "n"))] if other else []),
+        Column("ours", "This study" if other else "Ours", "percent", "", ("sd", "n")),
         Column("low", "Lowest", "percent", "Our replicates"),
         Column("high", "Highest", "percent", "Our replicates"),
         Column("difference", "Ours − printed", "points"),
@@ -189,6 +193,7 @@ def against_the_paper(results: Results, paper: Mapping[str, Any]) -> Table:
                         Entry(SAMPLINGS[sampling]),
                         Entry(METRICS[metric]),
                         Entry(said),
+                        *([_elsewhere(other, dataset, arm, sampling, metric)] if other else []),
                         ours,
                     )
                     rows.append(Row((*head, *_beside(said, values, ours)), factors))
@@ -207,6 +212,40 @@ def against_the_paper(results: Results, paper: Mapping[str, Any]) -> Table:
         ("data set", "arm", "sampling", "metric"),
         empty="This study has no data set of the paper.",
     )
+
+
+def _elsewhere(other: Results, dataset: str, arm: str, sampling: str, metric: str) -> Entry:
+    """The number of another study, whose pages may not be there to link to."""
+    return replace(measured(other.groups.get((dataset, arm, sampling)), other.epoch, metric), href="")
+
+
+def differing_settings(results: Results, other: Results) -> Table:
+    """The settings in which this study differs from the one shown beside it."""
+    here, there = (dump(r.study) for r in (results, other))
+    for study in (here, there):  # what is only shown, and data sets that one of them leaves out
+        for word in ("name", "title", "question", "beside", "datasets"):
+            del study[word]
+    for section in ("arms", "generators"):  # an arm that only one has is one line, not one for each setting
+        for name in here[section].keys() ^ there[section].keys():
+            for study in (here, there):
+                study[section][name] = "there" if name in study[section] else None
+    rows = [
+        Row((Entry(name), Entry(_said(old)), Entry(_said(new))))
+        for name, (old, new) in differences(there, here).items()
+        if not name.endswith(".label")
+    ]
+    return Table(
+        "differing-settings",
+        f"Settings in which this study differs from “{other.study.title}”.",
+        (Column("setting", "Setting"), Column("beside", other.study.title), Column("here", "This study")),
+        tuple(rows),
+        "run_tables.differing_settings",
+        empty="The two studies differ in their data sets only.",
+    )
+
+
+def _said(value: Any) -> str:
+    return "not there" if value is None else str(value)
 
 
 def _beside(said: float | None, values: list[float], ours: Entry) -> list[Entry]:

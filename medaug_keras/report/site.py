@@ -16,13 +16,16 @@ from .results import Results
 ASSETS = Path(__file__).parent / "assets"
 
 
-def render(study: Study, plan: Plan, store: Store, docs: Path) -> Path:
+def render(study: Study, plan: Plan, store: Store, docs: Path, *, beside: tuple[Study, Plan] | None = None) -> Path:
     """Write the pages of a study to docs/studies/NAME and list it in docs/studies/index.md; returns its folder.
+
+    `beside` is another study and its plan, whose numbers stand beside this one's where both have them.
 
     The same records give the same bytes. The folder is made beside its place and then moved there, so a server that
     watches `docs` never sees half of it; files that did not change keep their time.
     """
-    files = Pages(Results(study, plan, store)).all()
+    other = None if beside is None else Results(*beside, store)
+    files = Pages(Results(study, plan, store), beside=other).all()
     studies = docs / "studies"
     target = studies / study.name
     _swap_in(files, target)
