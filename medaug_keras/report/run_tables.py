@@ -161,7 +161,7 @@ def against_the_paper(results: Results, paper: Mapping[str, Any], other: Results
         Column("sampling", "Sampling"),
         Column("metric", "Metric"),
         Column("printed", "Printed", "percent"),
-        *([Column("beside", other.study.title, "percent", "", ("sd", "n"))] if other else []),
+        *([Column("beside", f"Study {other.study.name}", "percent", "", ("sd", "n"))] if other else []),
         Column("ours", "This study" if other else "Ours", "percent", "", ("sd", "n")),
         Column("low", "Lowest", "percent", "Our replicates"),
         Column("high", "Highest", "percent", "Our replicates"),
@@ -237,7 +237,7 @@ def differing_settings(results: Results, other: Results) -> Table:
     return Table(
         "differing-settings",
         f"Settings in which this study differs from “{other.study.title}”.",
-        (Column("setting", "Setting"), Column("beside", other.study.title), Column("here", "This study")),
+        (Column("setting", "Setting"), Column("beside", f"Study {other.study.name}"), Column("here", "This study")),
         tuple(rows),
         "run_tables.differing_settings",
         empty="The two studies differ in their data sets only.",
