@@ -70,7 +70,7 @@ def _could(tested: Sequence[Comparison]) -> str:
     smallest = [o.detectable for c in tested if (o := c.outlook) is not None]
     if not smallest:
         return "What difference could have been found is not known."
-    low, high = (f"{100 * edge:.1f}" for edge in (min(smallest), max(smallest)))
+    low, high = (f"{100 * edge:.1f}" if edge < 1 else "more than 100" for edge in (min(smallest), max(smallest)))
     size = f"{low} points" if low == high else f"{low} to {high} points, depending on data set and arm,"
     return (
         f"A single comparison could have found a true difference of {size} with 80 % power; smaller ones may "

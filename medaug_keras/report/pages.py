@@ -180,8 +180,9 @@ class Pages:
             group.sampling,
             self.results.variant(group.arm, group.sampling),
             mean=found.mean,
-            low=None if found.mean is None or half is None else found.mean - half,
-            high=None if found.mean is None or half is None else found.mean + half,
+            # A metric cannot leave [0, 1], though Student's t with few replicates can.
+            low=None if found.mean is None or half is None else max(0.0, found.mean - half),
+            high=None if found.mean is None or half is None else min(1.0, found.mean + half),
             n=found.n,
             reason=STATES[group.runs[0].outcome.state] if not group.done else "not defined",
             baseline=(group.arm, group.sampling) == self.results.reference,
