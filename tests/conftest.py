@@ -5,9 +5,13 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["KERAS_BACKEND"] = "torch"
 
+import signal
 from pathlib import Path
 
 import pytest
+
+# A run started in the background ignores Ctrl-C, and so would the runs that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROJECT = Path(__file__).parent.parent
 

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from medaug_keras import engine
+from medaug_keras.data import phantom_fingerprint
 from medaug_keras.plan import Plan, Task
 from medaug_keras.store import Failure, Store
 from studies import PHANTOM, PROJECT, alive, children, cli, make_up, planned, results, start, tiny, written
@@ -171,7 +172,9 @@ def test_the_demo_study_survives_20_random_kills(tmp_path: Path, capsys: pytest.
 
 def test_a_dead_worker_costs_its_own_task_which_is_tried_once_more(tmp_path: Path):
     """Killed while it is idle, in the middle of a task, and whenever it gets one task."""
-    plan, store = planned(tiny()), Store(tmp_path / "results")
+    sizes = {split: PHANTOM[split] for split in ("train", "validation", "test")}
+    bytes_of_grey = phantom_fingerprint("phantom-ultrasound", seed=0, **sizes)
+    plan, store = planned(tiny(), {"grey": bytes_of_grey}), Store(tmp_path / "results")
     data, once, always = plan.tasks
     events: list[tuple[str, str]] = []
 

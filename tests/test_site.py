@@ -233,6 +233,7 @@ def test_a_number_leads_to_its_runs(browser, site):
         page.locator("#table-2-table tbody tr").first.locator("td a").first.click()
         assert page.url.endswith(f"{STUDY}/runs.html#breastmnist.baseline.shuffle")
         named = page.locator("tr.ma-named")
+        named.first.wait_for()
         assert named.count() == 2
         named.nth(1).locator("a").first.click()
         assert page.url.endswith(f"{STUDY}/runs/breastmnist.baseline.shuffle.1.html")
