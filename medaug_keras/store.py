@@ -138,12 +138,17 @@ class Store:
         except (OSError, ValueError, TypeError, RecursionError) as error:
             return Failure("", "", f"failed, but {path} cannot be read ({error})", "", {})
 
-    def outcomes(self, plan: Plan) -> dict[str, Outcome]:
-        """How every task of a plan stands; a task whose need failed is blocked."""
+    def outcomes(self, plan: Plan, *, check_files: bool = False) -> dict[str, Outcome]:
+        """How every task of a plan stands; a task whose need failed is blocked.
+
+        `check_files` also holds every file of a finished task against its checksum.
+        """
         found: dict[str, Outcome] = {}
         for name, task in plan.tasks.items():  # needs come first
             if self.is_done(name):
                 try:
+                    if check_files:
+                        self.verify(name)
                     found[name] = Outcome("done", record=self.record(name))
                 except StoreError as error:
                     found[name] = Outcome("damaged", reason=str(error))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -232,11 +233,17 @@ def test_a_record_under_the_name_of_another_task_is_not_used(store: Store, plan:
         (lambda path: path.unlink(), "cannot be read"),
     ],
 )
-def test_a_damaged_file_is_found_by_its_checksum(damage: Callable[[Path], Any], message: str, store: Store, task: Task):
+def test_a_damaged_file_is_found_by_its_checksum(
+    damage: Callable[[Path], Any], message: str, store: Store, plan: Plan, task: Task
+):
     make_up(store, task)
     damage(store.folder(task.id) / "made.bin")
     with pytest.raises(StoreError, match=rf"made\.bin {message}"):
         store.verify(task.id)
+    alone = replace(plan, tasks={task.id: task})
+    assert store.outcomes(alone)[task.id].state == "done"
+    checked = store.outcomes(alone, check_files=True)[task.id]
+    assert (checked.state, checked.record) == ("damaged", None)
 
 
 def test_repair_sets_aside_what_is_damaged_and_nothing_else(store: Store, plan: Plan):

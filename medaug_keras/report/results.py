@@ -140,7 +140,8 @@ class Results:
 
     def __init__(self, study: Study, plan: Plan, store: Store) -> None:
         self.study, self.plan = study, plan
-        self.outcomes: Mapping[str, Outcome] = store.outcomes(plan)
+        # What was changed or lost since it was made must not reach a table.
+        self.outcomes: Mapping[str, Outcome] = store.outcomes(plan, check_files=True)
         self.epoch = "last" if study.classifier.select == "last" else "best"
         """Which epoch's metrics the tables show."""
 
