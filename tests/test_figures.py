@@ -510,3 +510,12 @@ def test_images_of_another_kind_are_an_error():
 @pytest.fixture
 def random_images():
     return lambda n, channels: np.random.default_rng(n).integers(0, 256, (n, 28, 28, channels), dtype=np.uint8)
+
+
+def test_a_component_that_is_almost_nothing_still_has_a_bar_that_can_be_drawn():
+    """Once a share below a third of a percent gave a width below 0, which browsers refuse."""
+    for tiny in (1e-12, 1e-7, 1e-5):
+        drawn = figures.variance_components([figures.VarianceRow("a", tiny, tiny, 0.01)])
+        widths = re.findall(r'<rect[^>]* width="([^"]+)"', drawn.svg)
+        assert len(widths) > 3
+        assert all(float(width) > 0 for width in widths)

@@ -260,7 +260,8 @@ def variance_components(rows: Sequence[VarianceRow]) -> Figure:
             spread = f"{percent(share, 1)} %, SD {percent(parts[word] ** 0.5, 1)} points"
             said = f"{row.label}, {_COMPONENT_WORDS[word]}: {spread}"
             if share > 0:
-                board.rect(x, y, share * WIDTH - (1 if x + share * WIDTH < WIDTH - 1 else 0), 14, colour, title=said)
+                gap = 1 if x + share * WIDTH < WIDTH - 1 else 0
+                board.rect(x, y, max(share * WIDTH - gap, 0.25), 14, colour, title=said)
             x += share * WIDTH
         shares = " · ".join(
             f"{percent(parts[w] / total, 1)} % (SD {percent(parts[w] ** 0.5, 1)})" for w, _ in _COMPONENTS
