@@ -113,8 +113,8 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise StoreError(f"{path} cannot be read ({error}). {self._mend(task)}") from None
 
-    def verify(self, task: str) -> None:
-        """Check the record and every file of a finished task against their checksums; raises StoreError."""
+    def verify(self, task: str) -> Record:
+        """The record of a finished task, once it and every file fit their checksums; raises StoreError."""
         record = self.record(task)
         for name, expected in record.run["files"].items():
             path = record.folder / name
@@ -124,6 +124,7 @@ class Store:
                 wrong = f"cannot be read ({error.strerror})"
             if wrong:
                 raise StoreError(f"{path} {wrong}. {self._mend(task)}")
+        return record
 
     def _mend(self, task: str) -> str:
         return f"To make {self.folder(task)} anew, run the study with --repair."
@@ -147,9 +148,7 @@ class Store:
         for name, task in plan.tasks.items():  # needs come first
             if self.is_done(name):
                 try:
-                    if check_files:
-                        self.verify(name)
-                    found[name] = Outcome("done", record=self.record(name))
+                    found[name] = Outcome("done", record=self.verify(name) if check_files else self.record(name))
                 except StoreError as error:
                     found[name] = Outcome("damaged", reason=str(error))
                 continue

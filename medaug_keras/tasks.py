@@ -5,7 +5,7 @@ Every function gets the task, the folders of its needs (by the word under which 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,32 +103,23 @@ def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[st
 def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[str, Any]:
     """Train a classifier. Makes classifier.keras, history.json, predictions.npz, layers.json, MedMNIST's own files."""
     dataset, params = _dataset(task, needs), task.params
-    settings = dict(params["settings"])
+    settings = params["settings"]
     images, labels = dataset.train.images, dataset.train.labels
     if "synthesis" in needs:
         with np.load(needs["synthesis"] / "synthetic.npz", allow_pickle=False) as added:
             images = np.concatenate([images, added["images"]])
             labels = np.concatenate([labels, added["labels"]])
-    model = classifiers.build(
-        settings.pop("kind"),
-        image_shape=dataset.image_shape,
-        num_classes=len(dataset.classes),
-        head=settings["head"],
-        seed=params["seed"],
-    )
-    held_out = _held_out(dataset)
-    trained = classifiers.fit(
-        model,
+    trained = _trained(
+        dataset,
         (images, labels),
-        held_out,
-        task=dataset.task,
-        num_classes=len(dataset.classes),
+        settings,
         sampling=params["sampling"],
         augment=params["augment"],
-        seed=subseed(params["seed"], params["stream"]) if params["stream"] else params["seed"],
-        report=lambda epoch, logs: tell("epoch", (epoch, logs)),
-        **settings,
+        seed=params["seed"],
+        stream=params["stream"],
+        tell=tell,
     )
+    held_out = _held_out(dataset)
     trained.model.save(out / "classifier.keras")
     _write_json(out / "history.json", trained.history)
     _write_json(out / "layers.json", [_layers("classifier", trained.model)])
@@ -202,26 +193,8 @@ def _usefulness(
         sampler = keras.models.load_model(needs["generator"] / "sampler.keras")
         module = generators.GENERATORS[how["kind"]]
         made = module.sample(sampler, labels, seed=subseed(seed, "usefulness"), **how["settings"]), labels
-    settings = dict(task.params["classifier"])
-    model = classifiers.build(
-        settings.pop("kind"),
-        image_shape=dataset.image_shape,
-        num_classes=len(dataset.classes),
-        head=settings["head"],
-        seed=seed,
-    )
-    held_out = _held_out(dataset)
-    trained = classifiers.fit(
-        model,
-        made,
-        held_out,
-        task=dataset.task,
-        num_classes=len(dataset.classes),
-        sampling="shuffle",
-        augment=[],
-        seed=seed,
-        report=lambda epoch, logs: tell("epoch", (epoch, logs)),
-        **settings,
+    trained = _trained(
+        dataset, made, task.params["classifier"], sampling="shuffle", augment=[], seed=seed, stream="", tell=tell
     )
     score = evaluation.scores(dataset.test.labels, trained.best["test"], dataset.task)
     return {"images": len(made[1]), "test": score}
@@ -234,6 +207,43 @@ MAKERS: dict[str, Callable[[Task, Folders, Path, Tell], dict[str, Any]]] = {
     "classifier": make_classifier,
     "quality": make_quality,
 }
+
+
+def _trained(
+    dataset: data.Dataset,
+    train: tuple[np.ndarray, np.ndarray],
+    settings: Mapping[str, Any],
+    *,
+    sampling: str,
+    augment: Sequence[Mapping[str, Any]],
+    seed: int,
+    stream: str,
+    tell: Tell,
+) -> classifiers.Trained:
+    """A classifier with a study's settings, trained on these images and labels.
+
+    `stream`, where it is not empty, gives the order and the augmentation chance of their own; weights stay the seed's.
+    """
+    others = dict(settings)
+    model = classifiers.build(
+        others.pop("kind"),
+        image_shape=dataset.image_shape,
+        num_classes=len(dataset.classes),
+        head=others["head"],
+        seed=seed,
+    )
+    return classifiers.fit(
+        model,
+        train,
+        _held_out(dataset),
+        task=dataset.task,
+        num_classes=len(dataset.classes),
+        sampling=sampling,
+        augment=augment,
+        seed=subseed(seed, stream) if stream else seed,
+        report=lambda epoch, logs: tell("epoch", (epoch, logs)),
+        **others,
+    )
 
 
 def _held_out(dataset: data.Dataset) -> dict[str, tuple[np.ndarray, np.ndarray]]:
