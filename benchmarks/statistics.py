@@ -1,17 +1,20 @@
 """Are the tests of `medaug_keras.stats` honest? Error rates by simulation, as a Markdown table.
 
-    python -m benchmarks.statistics [--repeats N] [--small]
+    python -m benchmarks.statistics [--repeats N] [--small] [--detectable]
 
 Probit model. Each test image has a difficulty that all arms share; an arm may move single images
 up or down without moving their average; each training run has a level of its own, with a standard
 deviation of 1 point of the metric; what is left is noise per run and image. There are a baseline, nine
 arms that truly do nothing on average, and one arm that gains 3 points.
+
+With --detectable another table: how often a gain is found that is as large as the smallest detectable
+difference which studies of that design announce.
 """
 
 import argparse
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import product
 
@@ -20,6 +23,7 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from medaug_keras.stats import (
     Components,
+    detectable_difference,
     family_p,
     mean_squares,
     power_to_detect,
@@ -33,6 +37,7 @@ RUN_SD = 0.01
 DIFFICULTY_SD = 1.5  # of the images, where a run's noise on an image has 1
 MOVED_SD = 0.5  # of an arm's own changes to single images
 NULL_ARMS = 9
+GAINS = (0.0,) * NULL_ARMS + (GAIN,)
 POSITIVES = 0.27  # share of the smaller class, where the metric is AUC
 ALPHA = 0.05
 BOOTSTRAP_DRAWS = 400
@@ -58,26 +63,40 @@ class Row:
     holm_plain: float  # the same on p
 
 
-def accuracy_values(chance: np.random.Generator, repeats: int, S: int, n: int, moved_sd: float) -> Iterator[np.ndarray]:
-    """Correctness (repeats, S, n) of the baseline, the null arms, the arm with the gain."""
+def accuracy_values(
+    chance: np.random.Generator,
+    repeats: int,
+    S: int,
+    n: int,
+    moved_sd: float,
+    gains: Sequence[float] = GAINS,
+) -> Iterator[np.ndarray]:
+    """Correctness (repeats, S, n) of the baseline, then of an arm for each gain."""
     image_sd = math.sqrt(1 + DIFFICULTY_SD**2 + moved_sd**2)
     slope = math.exp(-(ndtri(LEVEL) ** 2) / 2) / math.sqrt(2 * math.pi)
     run_sd = RUN_SD / slope * image_sd
     difficulty = _normal(chance, repeats, 1, n) * DIFFICULTY_SD
-    for level in [LEVEL] * (1 + NULL_ARMS) + [LEVEL + GAIN]:
+    for level in (LEVEL, *(LEVEL + gain for gain in gains)):
         latent = difficulty + _normal(chance, repeats, 1, n) * moved_sd
         latent = latent + _normal(chance, repeats, S, 1) * run_sd + _normal(chance, repeats, S, n)
         yield (latent > -ndtri(level) * math.hypot(image_sd, run_sd)).astype(np.float64)
 
 
-def auc_values(chance: np.random.Generator, repeats: int, S: int, n: int, moved_sd: float) -> Iterator[np.ndarray]:
-    """Pseudo-values of AUC (repeats, S, n); a run's level moves the positives' scores."""
+def auc_values(
+    chance: np.random.Generator,
+    repeats: int,
+    S: int,
+    n: int,
+    moved_sd: float,
+    gains: Sequence[float] = GAINS,
+) -> Iterator[np.ndarray]:
+    """The same as pseudo-values of AUC (repeats, S, n); a run's level moves the positives' scores."""
     image_sd = math.sqrt(2 * (1 + DIFFICULTY_SD**2 + moved_sd**2))  # of a positive less a negative
     slope = math.exp(-(ndtri(LEVEL) ** 2) / 2) / math.sqrt(2 * math.pi)
     run_sd = RUN_SD / slope * image_sd
     labels = (np.arange(n) < round(POSITIVES * n)).astype(np.int64)
     difficulty = _normal(chance, repeats, 1, n) * DIFFICULTY_SD
-    for level in [LEVEL] * (1 + NULL_ARMS) + [LEVEL + GAIN]:
+    for level in (LEVEL, *(LEVEL + gain for gain in gains)):
         lift = ndtri(level) * math.hypot(image_sd, run_sd) + _normal(chance, repeats, S, 1) * run_sd
         scores = difficulty + _normal(chance, repeats, 1, n) * moved_sd + labels * lift
         scores = ndtr(scores + _normal(chance, repeats, S, n)).reshape(-1, n)
@@ -159,10 +178,61 @@ def _decisions(
 
 
 def _announced(R: np.ndarray, image: np.ndarray, E: np.ndarray, S: int, n: int) -> np.ndarray:
-    variances = [
-        Components(max((r - e) / n, 0.0), max((i - e) / S, 0.0), e) for r, i, e in zip(R, image, E, strict=True)
-    ]
-    return np.array([power_to_detect(GAIN, v, S, n, alpha=ALPHA) for v in variances])
+    return np.array([power_to_detect(GAIN, v, S, n, alpha=ALPHA) for v in _variances(R, image, E, S, n)])
+
+
+def _variances(R: np.ndarray, image: np.ndarray, E: np.ndarray, S: int, n: int) -> list[Components]:
+    return [Components(max((r - e) / n, 0.0), max((i - e) / S, 0.0), e) for r, i, e in zip(R, image, E, strict=True)]
+
+
+@dataclass(frozen=True)
+class Detectable:
+    """One design: the smallest difference that is announced as found with 80 % power, and how often it is found."""
+
+    metric: str
+    moved: bool
+    images: int
+    replicates: int
+    alone: float  # announced for one comparison, median over studies
+    found_alone: float | None  # share of studies in which a true gain of that size has p < 5 %; None beyond 100 %
+    corrected: float  # announced for the verdict among nine arms
+    found_corrected: float | None
+
+
+def detectable(metric: str, moved: bool, n: int, S: int, *, repeats: int, seed: int, asked: int = 200) -> Detectable:
+    """What `asked` studies of a design announce, and what `repeats` studies with such a gain find."""
+    chance = np.random.default_rng(seed)
+    announced: dict[int, list[float]] = {1: [], NULL_ARMS: []}
+    for D in _differences(metric, moved, n, S, 0.0, chance, asked):
+        _, R, image, E = mean_squares(D)
+        for v in _variances(R, image, E, S, n):
+            for tests, found in announced.items():
+                found.append(detectable_difference(v, S, n, alpha=ALPHA, tests=tests))
+    sizes = {tests: float(np.median(found)) for tests, found in announced.items()}
+    rates: dict[int, float | None] = {}
+    for tests, size in sizes.items():
+        if LEVEL + size > 0.999:
+            rates[tests] = None
+            continue
+        p = []
+        for D in _differences(metric, moved, n, S, size, chance, repeats):
+            effect, R, image, E = mean_squares(D)
+            se, df = standard_error(R, image, E, S, n)
+            plain = 2 * stdtr(df, -np.abs(effect) / se)
+            p.append(plain if tests == 1 else np.maximum(plain, family_p(effect, R, image, E, S, n)))
+        rates[tests] = float((np.concatenate(p) <= ALPHA / tests).mean())
+    return Detectable(metric, moved, n, S, sizes[1], rates[1], sizes[NULL_ARMS], rates[NULL_ARMS])
+
+
+def _differences(
+    metric: str, moved: bool, n: int, S: int, gain: float, chance: np.random.Generator, repeats: int
+) -> Iterator[np.ndarray]:
+    """D (some, S, n) of an arm that gains this much, until there are enough studies."""
+    chunk = max(1, min(repeats, 1_000_000 // (S * n)))
+    for start in range(0, repeats, chunk):
+        some = min(chunk, repeats - start)
+        baseline, arm = VALUES[metric](chance, some, S, n, MOVED_SD if moved else 0.0, (gain,))
+        yield arm - baseline
 
 
 def _images_only(D: np.ndarray, metric: str, chance: np.random.Generator) -> np.ndarray:
@@ -207,34 +277,38 @@ HEADS = {
     "announced": "announced",
     "holm": "Holm",
     "holm_plain": "Holm, plain p",
+    "alone": "detectable alone",
+    "found_alone": "found",
+    "corrected": "detectable, nine arms",
+    "found_corrected": "found",
 }
 
 
-NAMES = [field.name for field in fields(Row)]
-
-
-def line(row: Row) -> str:
-    """A row of the Markdown table; rates in percent."""
+def line(row: Row | Detectable) -> str:
+    """A row of the Markdown table; rates in percent, differences in points."""
 
     def cell(value: object) -> str:
         if isinstance(value, bool):
             return "yes" if value else "no"
-        return f"{100 * value:.1f}" if isinstance(value, float) else str(value)
+        return f"{100 * value:.1f}" if isinstance(value, float) else "–" if value is None else str(value)
 
-    return "| " + " | ".join(cell(getattr(row, name)) for name in NAMES) + " |"
+    return "| " + " | ".join(cell(value) for value in vars(row).values()) + " |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=1000, help="simulated studies per design")
     parser.add_argument("--small", action="store_true", help="one image count, in seconds")
+    parser.add_argument("--detectable", action="store_true", help="plant what is announced as detectable instead")
     arguments = parser.parse_args()
     start = time.perf_counter()
     sizes = (156,) if arguments.small else (156, 624, 7180)
-    print("| " + " | ".join(HEADS[name] for name in NAMES) + " |")
-    print("|---" * len(NAMES) + "|")
+    make, kind = (detectable, Detectable) if arguments.detectable else (simulate, Row)
+    heads = [HEADS[field.name] for field in fields(kind)]
+    print("| " + " | ".join(heads) + " |")
+    print("|---" * len(heads) + "|")
     for metric, moved, n, S in product(VALUES, (False, True), sizes, (3, 5, 10)):
-        print(line(simulate(metric, moved, n, S, repeats=arguments.repeats, seed=n * 100 + S)), flush=True)
+        print(line(make(metric, moved, n, S, repeats=arguments.repeats, seed=n * 100 + S)), flush=True)
     error = 100 * math.sqrt(ALPHA * (1 - ALPHA) / arguments.repeats)
     print(
         f"\nPercent of {arguments.repeats} simulated studies a row; a true 5 % is known to "

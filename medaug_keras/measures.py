@@ -41,18 +41,6 @@ MEASURES: dict[str, Measure] = {
         HIGHER,
         "It depends on how common the classes are, so it cannot be compared across data sets.",
     ),
-    "calibration_error": Measure(
-        "Expected calibration error",
-        "Mean gap between how sure the classifier is and how often it is right.",
-        LOWER,
-        "It depends on the number of bins, and is above 0 by chance where images are few.",
-    ),
-    "brier_score": Measure(
-        "Brier score",
-        "Squared error of the predicted probabilities, summed over the classes; 0 to 2.",
-        LOWER,
-        "It mixes accuracy with calibration: a change in it does not say which of them changed.",
-    ),
     # Synthetic images, whole sets
     "kid": Measure(
         "KID-own",

@@ -93,12 +93,13 @@ def fake_results(
     leave_out: Callable[[Task], bool] = lambda task: False,
     fails: Callable[[Task], bool] = lambda task: False,
     score: Callable[[str, str, str, int], float] | None = None,
+    hits: Callable[[str, str, str, int], np.ndarray] | None = None,
     small: bool = True,
 ) -> tuple[Plan, Store]:
     """Records for every task of the study but those left out, those that fail, and what needs them.
 
-    `score(dataset, arm, sampling, replicate)` gives the share of the test images to get right. `small` keeps the
-    arrays of images per split below 400, whatever the data set's size.
+    `score(dataset, arm, sampling, replicate)` gives the share of the test images to get right; `hits` of the same says
+    which (bool, one a test image). `small` keeps the arrays of images per split below 400, whatever the data set has.
     """
     whole, store = fake_plan(study), Store(root)
     root.mkdir(parents=True, exist_ok=True)
@@ -122,7 +123,7 @@ def fake_results(
                 values = make(study, task, names.get(task.id, ""), out, rng)
             else:
                 cell = cells[task.id]
-                values = _classifier(cell, task, out, rng, score or _score, small)
+                values = _classifier(cell, task, out, rng, score or _score, hits, small)
             store.commit(task, out, values, RUN)
     return whole, store
 
@@ -230,8 +231,9 @@ def _quality(study: Study, task: Task, name: str, out: Path, rng: np.random.Gene
     for space in ("pixels", "features"):
         arrays[f"{space}_train"] = arrays[f"{space}_test"] = images["train"]
         arrays[f"{space}_synthetic"] = images["synthetic"]
-        arrays[f"{space}_train_mirrored"] = np.arange(16) % 2 == 0
-        arrays[f"{space}_train_distance"] = np.sort(rng.uniform(5, 30, 16))
+        for kind in ("train", "test"):
+            arrays[f"{space}_{kind}_mirrored"] = np.arange(16) % 2 == 0
+            arrays[f"{space}_{kind}_distance"] = np.sort(rng.uniform(5, 30, 16))
     np.savez(out / "neighbours.npz", **arrays)
     copied = name == "duplicate"
     values = {"accuracy": 0.7, "auc": 0.75, "balanced_accuracy": 0.7, "macro_f1": 0.7}
@@ -271,11 +273,10 @@ def _space(classes: int, copied: bool, rng: np.random.Generator) -> dict[str, An
     }
 
 
-def _probabilities(labels: np.ndarray, right: float, classes: int, rng: np.random.Generator) -> np.ndarray:
-    """Probabilities of which the share `right`, rounded to whole images, is largest at the label."""
+def _probabilities(labels: np.ndarray, hit: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
+    """Probabilities that are largest at the label where `hit`, elsewhere at another class."""
     n = len(labels)
-    hit = np.arange(n) < round(right * n)
-    guess = np.where(rng.permutation(hit), labels, (labels + rng.integers(1, classes, n)) % classes)
+    guess = np.where(hit, labels, (labels + rng.integers(1, classes, n)) % classes)
     scores = rng.random((n, classes)) * 0.5
     scores[np.arange(n), guess] += 0.6
     return (scores / scores.sum(1, keepdims=True)).astype(np.float32)
@@ -302,6 +303,7 @@ def _classifier(
     out: Path,
     rng: np.random.Generator,
     score: Callable[[str, str, str, int], float],
+    hits: Callable[[str, str, str, int], np.ndarray] | None,
     small: bool,
 ) -> dict[str, Any]:
     train, validation, test, classes, _ = _shape(task.dataset)
@@ -311,9 +313,11 @@ def _classifier(
         shares = _shares(min(size, 400) if small else size, classes)
         labels = np.repeat(np.arange(classes), shares)
         arrays[f"{split}_labels"] = labels
-        # Images have their own difficulty, the same in every run of the data set.
         for epoch in ("best", "last"):
-            arrays[f"{epoch}_{split}"] = _probabilities(labels, right, classes, rng)
+            hit = rng.permutation(np.arange(len(labels)) < round(right * len(labels)))
+            if hits is not None and split == "test":
+                hit = hits(cell.dataset, cell.arm, cell.sampling, cell.replicate)
+            arrays[f"{epoch}_{split}"] = _probabilities(labels, hit, classes, rng)
     for epoch in ("best", "last"):
         values[epoch] = {
             split: _metrics(arrays[f"{epoch}_{split}"], arrays[f"{split}_labels"], classes, min(1.0, right + 0.05))

@@ -1,4 +1,4 @@
-"""Classifier metrics: against closed forms, scikit-learn, torchmetrics and medmnist itself."""
+"""Classifier metrics: against closed forms, scikit-learn and medmnist itself."""
 
 import json
 import os
@@ -6,22 +6,14 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
 from medaug_keras import evaluation
-
-# torchmetrics imports torchvision for metrics of its own that are not used here.
-with mock.patch.dict(sys.modules):
-    for name in ("torchvision", "torchvision.models", "torchvision.transforms"):
-        sys.modules[name] = mock.MagicMock()
-    from torchmetrics.functional.classification import multiclass_calibration_error
 
 MEDMNIST = Path(os.environ.get("MEDMNIST_ROOT", Path(__file__).parents[2] / "shared" / "medmnist"))
 
@@ -114,36 +106,6 @@ def test_a_class_without_images_makes_auc_undefined_and_leaves_the_rest_defined(
 def test_arrays_that_cannot_be_scored_are_refused_saying_why(labels, probabilities, task, message):
     with pytest.raises(ValueError, match=message):
         evaluation.scores(np.array(labels), np.array(probabilities), task)
-
-
-@pytest.mark.parametrize("task", ["binary-class", "multi-class"])
-@pytest.mark.parametrize("bins", [5, 15])
-def test_calibration_error_agrees_with_torchmetrics(task, bins):
-    labels, probabilities = draw(task, 400, seed=3)
-    classes = probabilities.shape[1]
-    expected = multiclass_calibration_error(
-        torch.tensor(probabilities), torch.tensor(labels), num_classes=classes, n_bins=bins
-    )
-    found = evaluation.calibration_error(labels, probabilities, task, bins=bins)
-    assert found == pytest.approx(float(expected), abs=1e-6)
-
-
-def test_calibration_error_and_brier_score_have_their_closed_forms():
-    labels = np.array([0, 0, 0, 1])
-    sure = np.tile([0.75, 0.25], (4, 1))  # right three times in four: calibrated
-    assert evaluation.calibration_error(labels, sure, "binary-class", bins=10) == 0
-    assert evaluation.brier_score(labels, sure, "binary-class") == pytest.approx((3 * 2 * 0.25**2 + 2 * 0.75**2) / 4)
-    truth = np.eye(2)[labels]
-    assert evaluation.brier_score(labels, truth, "binary-class") == 0
-    assert evaluation.brier_score(labels, 1 - truth, "binary-class") == 2
-    assert evaluation.calibration_error(labels, 1 - truth, "binary-class", bins=10) == 1
-
-
-def test_brier_score_of_two_classes_is_twice_that_of_sklearn():
-    labels, probabilities = draw("binary-class", 100, seed=5)
-    assert evaluation.brier_score(labels, probabilities, "binary-class") == pytest.approx(
-        2 * sklearn_metrics.brier_score_loss(labels, probabilities[:, 1]), abs=1e-6
-    )
 
 
 # Runs medmnist's command line; only its data set classes are replaced, for they need torchvision.

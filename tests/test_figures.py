@@ -476,19 +476,20 @@ def test_real_images_stand_left_and_synthetic_ones_right(random_images):
     assert LONG in figure.alt
 
 
-def test_pairs_show_both_images_and_say_their_captions(random_images):
+def test_pairs_show_their_three_images_and_say_their_captions(random_images):
     images = random_images(10, 1)
-    figure = figures.pairs([figures.Pair(images[i], images[i + 1], f"distance 0.{i}") for i in range(5)], what="Pairs")
+    figure = figures.pairs([figures.Pair(*images[i : i + 3], f"distance 0.{i}") for i in range(5)], what="Pairs")
     shown = pixels(figure)
-    np.testing.assert_array_equal(shown[: 4 * 28 : 4, : 4 * 28 : 4, 0], images[0, ..., 0])
-    np.testing.assert_array_equal(shown[: 4 * 28 : 4, 116 : 116 + 4 * 28 : 4, 0], images[1, ..., 0])
+    for place in range(3):
+        left = 116 * place
+        np.testing.assert_array_equal(shown[: 4 * 28 : 4, left : left + 4 * 28 : 4, 0], images[place, ..., 0])
     assert "distance 0.4" in figure.alt
 
 
 def test_pictures_are_the_same_bytes_each_time_and_have_a_size(random_images):
     make = {
         "montage": lambda: figures.montage(random_images(4, 3), what="images"),
-        "pairs": lambda: figures.pairs([figures.Pair(*random_images(2, 3))], what="Pairs"),
+        "pairs": lambda: figures.pairs([figures.Pair(*random_images(3, 3))], what="Pairs"),
         "class_montage": lambda: figures.class_montage(
             [figures.ClassRow("a", random_images(2, 1), random_images(2, 1))], what="x"
         ),

@@ -7,13 +7,15 @@ import os
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from report_records import ARMS, fake_plan, fake_results, fake_study
 
 from medaug_keras import reading, report
+from medaug_keras.report import unchanged
 from medaug_keras.report.format import plain
-from medaug_keras.report.pages import PAGES
+from medaug_keras.report.pages import PAGES, Pages
 from medaug_keras.report.results import Results
 from medaug_keras.spec import Study
 from medaug_keras.store import Store
@@ -59,6 +61,127 @@ def test_rendering_twice_gives_the_same_bytes_and_leaves_files_alone(tmp_path):
     assert {name: (folder / name).stat().st_mtime_ns for name in before} == times
     elsewhere = report.render(study, plan, store, tmp_path / "other")
     assert contents(elsewhere) == before
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """A rendered study, and how often its pages are made from then on."""
+    study = small(replicates=1)
+    plan, store = fake_results(study, tmp_path / "results")
+    folder = report.render(study, plan, store, tmp_path / "docs")
+    times = []
+    whole = Pages.all
+    monkeypatch.setattr(Pages, "all", lambda self: times.append(1) or whole(self))
+
+    def again(**changed) -> int:
+        how = {"study": study, "plan": plan, "store": store, "docs": tmp_path / "docs", **changed}
+        before = len(times)
+        report.render(how.pop("study"), how.pop("plan"), how.pop("store"), how.pop("docs"), **how)
+        return len(times) - before
+
+    return SimpleNamespace(study=study, plan=plan, store=store, folder=folder, again=again, monkeypatch=monkeypatch)
+
+
+def test_pages_that_are_what_would_be_made_are_not_made_again(made):
+    before = contents(made.folder)
+    assert [made.again(), made.again()] == [0, 0]
+    assert contents(made.folder) == before
+    assert made.again(anew=True) == 1
+    assert contents(made.folder) == before
+
+
+def damage(made):
+    (made.store.folder(made.plan.cells[0].task) / "predictions.npz").write_bytes(b"other")
+
+
+def lose(made):
+    shutil.rmtree(made.store.folder(made.plan.cells[0].task))
+
+
+def remake(made):
+    """The same task with another value in its record, checksum and all."""
+    task = made.plan.tasks[made.plan.cells[0].task]
+    record = made.store.record(task.id)
+    values = {**record.values, "best_epoch": 1 + record.values["best_epoch"] % 2}
+    with made.store.claim(task.id) as out:
+        for name in record.run["files"]:
+            shutil.copy(record.folder / name, out / name)
+        shutil.rmtree(record.folder)
+        made.store.commit(task, out, values, {k: v for k, v in record.run.items() if k != "files"})
+
+
+CHANGES = {
+    "a result that was damaged": damage,
+    "a result that is gone": lose,
+    "a result that was made anew": remake,
+    "a page that was edited": lambda made: (made.folder / "index.md").write_text("other"),
+    "a page that is gone": lambda made: (made.folder / "runs.md").unlink(),
+    "a file that is not ours": lambda made: (made.folder / "mine.md").write_text("mine"),
+    "a note that is gone": lambda made: (made.folder / unchanged.NOTE).unlink(),
+    "another version of the program": lambda made: made.monkeypatch.setattr(unchanged, "of_program", lambda: "other"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_makes_the_pages_again_and_they_are_those_of_a_fresh_folder(change, made, tmp_path):
+    CHANGES[change](made)
+    assert made.again() == 1
+    assert made.again() == 0
+    fresh = report.render(made.study, made.plan, made.store, tmp_path / "fresh")
+    assert contents(made.folder) == contents(fresh)
+
+
+def test_another_study_of_the_same_name_makes_the_pages_again(made):
+    other = made.study.model_copy(update={"title": "Another title"})
+    assert made.again(study=other) == 1
+    assert made.again(study=other) == 0
+    assert made.again(study=other, beside=(made.study, made.plan)) == 1
+    more = small(replicates=2)
+    assert made.again(study=more, plan=fake_plan(more)) == 1
+
+
+def test_a_change_in_any_file_of_the_program_is_another_program(tmp_path, monkeypatch):
+    shutil.copytree(unchanged.PACKAGE, tmp_path / "package", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(unchanged, "PACKAGE", tmp_path / "package")
+    before = unchanged.of_program.__wrapped__()
+    assert unchanged.of_program.__wrapped__() == before
+    template = tmp_path / "package" / "report" / "templates" / "index.md.j2"
+    template.write_text(template.read_text("utf-8") + " ", encoding="utf-8")
+    assert unchanged.of_program.__wrapped__() != before
+
+
+def test_a_site_is_built_again_only_when_its_pages_or_its_own_files_changed(tmp_path, monkeypatch):
+    docs, site = tmp_path / "docs", tmp_path / "site"
+    docs.mkdir()
+    (docs / "index.md").write_text("# Home")
+    built = []
+
+    def build(config):
+        built.append(1)
+        site.mkdir(exist_ok=True)
+        (site / "index.html").write_text((docs / "index.md").read_text())
+
+    monkeypatch.setattr("mkdocs.commands.build.build", build)
+
+    def times(**how) -> int:
+        before = len(built)
+        report.build_site(docs, site, **how)
+        return len(built) - before
+
+    assert [times(), times()] == [1, 0]
+    (docs / "index.md").write_text("# Other")
+    assert [times(), times()] == [1, 0]
+    (docs / ".hidden").write_text("MkDocs passes over it")
+    assert times() == 0
+    (site / "index.html").write_text("edited")
+    assert [times(), times()] == [1, 0]
+    (site / "index.html").unlink()
+    assert [times(), times()] == [1, 0]
+    shutil.rmtree(site)
+    assert [times(), times()] == [1, 0]
+    assert times(anew=True) == 1
+    monkeypatch.setattr(unchanged, "of_program", lambda: "other")
+    assert [times(), times()] == [1, 0]
 
 
 def test_a_page_that_is_gone_leaves_no_file_and_nothing_is_left_beside(tmp_path):

@@ -108,6 +108,14 @@ def test_family_p_without_image_variance_is_students_t_over_replicates(S, t):
     assert float(p) == pytest.approx(2 * scipy_stats.t.sf(t, S - 1), rel=1e-3)
 
 
+@pytest.mark.parametrize("S", range(2, 31))
+def test_family_p_of_no_difference_is_one_and_not_a_rounding_error_more(S):
+    p = stats.family_p(0.0, 0.05, 0.2, 0.15, S, 156)
+    assert p <= 1
+    assert float(p) == pytest.approx(1)
+    assert stats.holm([float(p), 0.5]) == [1, 1]
+
+
 def test_one_replicate_gives_the_difference_and_no_test_and_says_why():
     result = stats.crossed([[0, 1, 0, 1]], planned=3)
     assert (result.effect, result.p, result.low, result.replicates, result.planned) == (0.5, None, None, 1, 3)
@@ -192,6 +200,18 @@ def test_pseudo_values_over_images_have_the_standard_error_of_delong(n):
     assert jackknife == pytest.approx(delong, rel=2 / n)
 
 
+def test_delongs_variance_is_that_of_a_public_implementation():
+    """The numbers are what github.com/yandexdataschool/roc_comparison (compare_auc_delong_xu.py, 8f60117) prints."""
+    i = np.arange(60)
+    labels = (i % 10 < 3).astype(int)  # 18 and 42, with ties among the scores
+    one, other = np.round((i * 37 % 61) / 61 + 0.25 * labels, 1), np.round((i * 23 % 61) / 61 + 0.4 * labels, 1)
+    theirs = 0.0059215169556731655 + 0.0035949565011189665 - 2 * 0.00031182301285464505
+    assert delong_variance(one, other, labels == 1) == pytest.approx(theirs, rel=1e-12)
+    ours = [stats.pseudo_values("auc", np.stack([1 - x, x], -1)[None], labels)[0] for x in (one, other)]
+    assert [y.mean() for y in ours] == pytest.approx([0.6402116402116401, 0.7976190476190476])
+    assert (ours[0] - ours[1]).var(ddof=1) / 60 == pytest.approx(theirs, rel=1 / 18)  # n_k - 1 for n_k, at the worst
+
+
 def metric_of(name, p, labels):
     metrics = pytest.importorskip("sklearn.metrics")
     if name == "auc":
@@ -262,10 +282,23 @@ def test_corrections_agree_with_statsmodels(ours, theirs, p):
     np.testing.assert_allclose(ours(p), multitest.multipletests(p, method=theirs)[1], atol=1e-12)
 
 
+def test_holm_counts_what_was_declared_and_benjamini_hochberg_what_was_tested():
+    assert stats.holm([None, 0.01, None, 0.04]) == [None, 0.01 * 4, None, pytest.approx(0.04 * 3)]
+    assert stats.benjamini_hochberg([None, 0.01, None, 0.04]) == [None, 0.02, None, 0.04]
+
+
+@given(p=st.lists(st.floats(0, 1), min_size=2, max_size=12), left=st.data())
+@settings(max_examples=40, deadline=None)
+def test_a_claim_does_not_weaken_when_missing_arms_arrive(p, left):
+    missing = left.draw(st.sets(st.integers(0, len(p) - 1)))
+    before = stats.holm([None if i in missing else value for i, value in enumerate(p)])
+    after = stats.holm(p)
+    assert all(b is None or b >= a - 1e-12 for a, b in zip(after, before, strict=True))
+
+
 @pytest.mark.parametrize("correct", [stats.holm, stats.benjamini_hochberg])
-def test_untested_cells_keep_their_place_and_are_not_counted(correct):
-    first, second = correct([0.01, 0.04])
-    assert correct([None, 0.01, None, 0.04]) == [None, first, None, second]
+def test_untested_cells_keep_their_place(correct):
+    assert [value is None for value in correct([None, 0.01, None, 0.04])] == [True, False, True, False]
     assert correct([None, None]) == [None, None]
     assert correct([]) == []
     with pytest.raises(ValueError, match="must lie in"):
@@ -373,6 +406,7 @@ def test_an_estimate_has_students_interval():
     found = stats.estimate([0.70, 0.72, 0.74], planned=5)
     assert (found.mean, found.sd, found.half_width) == pytest.approx((0.72, 0.02, 0.0497), abs=5e-5)
     assert (found.n, found.planned) == (3, 5)
+    assert stats.estimate([-0.0131] * 6 + [-0.0131 - 1e-17]).sd == 0  # rounding is no spread
     assert stats.estimate([0.7]) == stats.Estimate(0.7, None, None, 1, 1)
     assert stats.estimate([], planned=2) == stats.Estimate(None, None, None, 0, 2)
 
@@ -412,14 +446,14 @@ def test_selection_on_the_test_set_is_never_worse_on_the_test_set():
     assert (found.validation_choice, found.test_choice) == pytest.approx((0.71, 0.73))
     assert found.optimism == pytest.approx(0.02)
     # replicate 0 picks arm 1 (0.75, elsewhere 0.71); replicate 1 picks arm 0 (0.72, elsewhere 0.70)
-    assert found.single_run_optimism == pytest.approx((0.04 + 0.02) / 2)
-    assert stats.selection([[0.8]], [[0.7]]).single_run_optimism is None
+    assert (found.single_run.mean, found.single_run.n) == (pytest.approx((0.04 + 0.02) / 2), 2)
+    assert stats.selection([[0.8]], [[0.7]]).single_run.mean is None
     assert stats.selection([[np.nan]], [[0.7]]) is None
 
 
 def test_choosing_among_equal_arms_by_one_run_pretends_the_expected_maximum():
     chance = np.random.default_rng(0)
-    found = [stats.selection(*chance.normal(0.8, 0.01, size=(2, 10, 3))).single_run_optimism for _ in range(2000)]
+    found = [stats.selection(*chance.normal(0.8, 0.01, size=(2, 10, 3))).single_run.mean for _ in range(2000)]
     assert np.mean(found) == pytest.approx(0.01 * 1.5388, rel=0.03)  # expected maximum of 10 normals
 
 
@@ -501,7 +535,7 @@ def test_friedman_leaves_out_and_counts_incomplete_data_sets():
     ours, complete = stats.friedman(broken), stats.friedman(scores)
     assert ours.average_ranks == complete.average_ranks
     assert (ours.datasets, ours.planned) == (6, 7)
-    assert "1 complete" in stats.friedman(scores[:1]).reason
+    assert "here are 1 and 3" in stats.friedman(scores[:1]).reason
 
 
 def test_unanimous_ranks_do_not_give_a_p_of_zero():

@@ -1,6 +1,7 @@
 """Table functions on made-up records with known answers."""
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -10,7 +11,16 @@ import pytest
 from report_records import ARMS, fake_results, fake_study
 
 from medaug_keras.plan import Task
-from medaug_keras.report import export, findings, format, paper, run_tables, tables
+from medaug_keras.report import (
+    evidence_tables,
+    export,
+    findings,
+    format,
+    paper,
+    quality_tables,
+    run_tables,
+    tables,
+)
 from medaug_keras.report.inference import Inference
 from medaug_keras.report.results import Results, printed
 from medaug_keras.report.table import Column, Entry, Row, Table
@@ -69,6 +79,43 @@ def test_a_single_replicate_has_no_spread_and_no_test(tmp_path):
     assert {c.word for c in inference.tests.values()} == {"not tested"}
 
 
+def test_a_failed_replicate_is_in_every_denominator(tmp_path):
+    """Of five planned replicates of an arm one failed: no table forgets it."""
+    arms = {name: ARMS[name] for name in ("baseline", "cvae", "duplicate")}
+    study = fake_study(datasets=("breastmnist", "phantom-histology"), arms=arms, replicates=5, samplings=["shuffle"])
+    results = results_of(
+        tmp_path, study=study, fails=lambda task: task.title == "breastmnist: generator cvae, replicate 4"
+    )
+    inference = Inference(results)
+    for table in (
+        evidence_tables.tests(results, inference),
+        evidence_tables.controls(results, inference),
+    ):
+        (row,) = [r for r in table.rows if r.factors["data set"] == "BreastMNIST" and "VAE" in r.factors["arm"]]
+        shown = {column.key: entry.value for column, entry in zip(table.columns, row.entries, strict=True)}
+        assert (shown["replicates"], shown["planned"]) == (4, 5), table.name
+    counted = {
+        "table-3": cell(tables.generative(results, inference, None), 0, "cvae.shuffle.accuracy"),
+        "all-arms": run_tables.all_arms(results).rows[1].entries[3],
+        "claims": cell(evidence_tables.claims(results, inference, None), 0, "effect"),
+        "usefulness": cell(quality_tables.usefulness(results), 0, "consistency"),
+        "similarity": cell(quality_tables.similarity(results), 0, "features.kid"),
+    }
+    assert {name: (entry.n, entry.planned) for name, entry in counted.items()} == dict.fromkeys(counted, (4, 5))
+    assert inference.tests["breastmnist", "cvae", "shuffle"].family == 2
+    assert "1 of 30 runs" in " ".join(findings.answer(results, inference))
+
+
+def test_an_arm_that_could_not_be_tested_stays_in_the_family_that_is_corrected(tmp_path):
+    arms = {name: ARMS[name] for name in ("baseline", "gda", "duplicate")}
+    study = fake_study(datasets=("breastmnist",), arms=arms, replicates=3, samplings=["shuffle"])
+    gone = results_of(tmp_path, study=study, leave_out=lambda task: ": duplicate" in task.title)
+    tests = Inference(gone).tests
+    tested, untested = tests["breastmnist", "gda", "shuffle"], tests["breastmnist", "duplicate", "shuffle"]
+    assert untested.word == "not tested"
+    assert tested.holm == pytest.approx(min(1, 2 * tested.result.p_family))
+
+
 def test_a_failed_replicate_is_counted_and_said(tmp_path):
     results = results_of(tmp_path, fails=lambda task: classifier(task, "gda", "shuffle", 1))
     entry = cell(tables.geometric(results, Inference(results), None), 0, "gda.shuffle.accuracy")
@@ -117,17 +164,45 @@ def test_the_best_model_is_chosen_on_validation_data_and_gains_are_over_the_base
         ("gda", "weighted"): 0.55,
     }
     results = results_of(tmp_path, score=lambda d, a, s, r: scores[a, s])
-    table = tables.best_models(results, printed())
+    inference = Inference(results)
+    table = tables.best_models(results, inference, printed())
     assert cell(table, 0, "validation.model").value == "Geometric"
-    assert cell(table, 0, "validation.gain").value == pytest.approx(round(0.7 * 156) / 156 - 78 / 156)
+    gain = cell(table, 0, "validation.gain")
+    assert gain.value == pytest.approx(round(0.7 * 156) / 156 - 78 / 156)
+    test = inference.tests["breastmnist", "gda", "shuffle"]
+    assert (gain.verdict, gain.p) == (test.word, test.holm) == ("better", pytest.approx(test.holm))
     assert cell(table, 0, "test.gain").paper == "+3.21"
     assert cell(table, 0, "optimism").value == 0
+
+
+def test_the_best_model_over_itself_gains_nothing_and_is_not_tested(tmp_path):
+    results = results_of(tmp_path, score=lambda d, a, s, r: 0.8 if (a, s) == ("baseline", "weighted") else 0.5)
+    table = tables.best_models(results, Inference(results), printed())
+    own, other = cell(table, 0, "validation.gain_weighted"), cell(table, 0, "validation.gain")
+    assert (own.value, own.verdict, own.p, own.missing) == (0, None, None, "this is the arm itself")
+    assert (other.verdict, other.p < 0.05) == ("better", True)
+
+
+def test_the_optimism_of_a_single_run_is_what_choosing_by_it_pretends(tmp_path):
+    right = {("baseline", "shuffle"): (120, 126), ("gda", "shuffle"): (124, 118)}  # each wins once
+    arms = {name: ARMS[name] for name in ("baseline", "gda")}
+    study = fake_study(datasets=("breastmnist",), arms=arms, replicates=2, samplings=["shuffle"])
+    results = results_of(tmp_path, study=study, score=lambda d, a, s, r: right[a, s][r] / 156)
+    entry = cell(tables.best_models(results, Inference(results), None), 0, "optimism_single")
+    assert entry.value == pytest.approx(((124 - 118) + (126 - 120)) / 2 / 156)
+    assert (entry.n, entry.planned) == (2, 2)
+
+
+def test_one_run_of_each_arm_has_no_optimism_to_measure(tmp_path):
+    results = results_of(tmp_path, replicates=1)
+    entry = cell(tables.best_models(results, Inference(results), None), 0, "optimism_single")
+    assert (entry.value, entry.missing) == (None, "needs two replicates of an arm")
 
 
 def test_gains_follow_the_primary_metric(tmp_path):
     study = fake_study(datasets=("breastmnist",), arms=TWO_ARMS, replicates=2, primary="auc")
     results = results_of(tmp_path, study=study)
-    table = tables.best_models(results, None)
+    table = tables.best_models(results, Inference(results), None)
     auc = results.best["breastmnist"].estimate("best", "test", "auc").mean
     assert cell(table, 0, "validation.auc").value == auc
 
@@ -295,6 +370,125 @@ def test_a_planted_gain_is_called_better_and_none_is_not(tmp_path):
     results = results_of(tmp_path / "none", study=study, score=lambda d, a, s, r: 0.8)
     (comparison,) = Inference(results).tests.values()
     assert comparison.word == "not distinguishable"
+
+
+def claims_of(tmp_path, **how) -> tuple[dict[str, dict[str, Entry]], list[tuple[str, str]], Inference]:
+    """The table of claims as data set and arm → its cells; the list of claims; what both were made from."""
+    results = results_of(tmp_path, **how)
+    inference = Inference(results)
+    table = evidence_tables.claims(results, inference, printed())
+    keys = [column.key for column in table.columns]
+    cells = {
+        f"{row.factors['data set']} {row.factors['arm']}": dict(zip(keys, row.entries, strict=True))
+        for row in table.rows
+    }
+    return cells, findings.claims(results, inference), inference
+
+
+def test_what_can_be_said_of_an_arm_follows_its_corrected_test_and_stands_beside_the_paper(tmp_path):
+    levels = {"baseline": 0.6, "gda": 0.95, "cvae": 0.2, "jvae": 0.6}
+    arms = {name: ARMS[name] for name in levels}
+    study = fake_study(datasets=("breastmnist",), arms=arms, replicates=5, samplings=["shuffle"])
+    cells, sentences, _ = claims_of(tmp_path, study=study, score=lambda d, a, s, r: levels[a])
+    assert [(c["verdict"].value, c["verdict"].p <= 0.05) for c in cells.values()] == [
+        ("better", True),
+        ("worse", True),
+        ("not distinguishable", False),
+    ]
+    gda, cvae, jvae = cells.values()
+    assert gda["can"].value == "Here it raises test accuracy."
+    assert cvae["can"].value == "Here it lowers test accuracy."
+    assert "points would have been found in 4 of 5 such studies" in jvae["can"].value
+    assert jvae["cannot"].value.startswith("That it helps, harms or changes nothing: ")
+    assert gda["paper"].value == pytest.approx(0.7821 - 0.8269)
+    assert "the paper's −4.48: it lies outside" in gda["cannot"].value
+    assert (gda["effect"].n, gda["effect"].planned) == (5, 5)
+    assert gda["effect"].low < gda["effect"].value < gda["effect"].high
+    claimed = [text for kind, text in sentences if kind == "can"]
+    assert len(claimed) == 2
+    assert all("breastmnist" in text.lower() for text in claimed)
+
+
+def test_an_interval_that_leaves_out_0_alone_is_no_claim(tmp_path):
+    inference = claims_of(tmp_path, replicates=3)[2]
+    c = next(iter(inference.tests.values()))
+    r = dataclasses.replace(c.result, effect=0.02, low=0.001, high=0.04, p=0.03, p_family=0.04)
+    alone = dataclasses.replace(c, result=r, holm=0.12, family=3)
+    assert alone.word == "not distinguishable"
+    text = findings.cannot_be_said(alone, None, 0.03, generated=False)
+    assert text.startswith("That it helps: alone, its interval of +0.10 to +4.00 leaves out 0, but among 3 comparisons")
+
+
+@pytest.mark.parametrize("replicates", [1, 2])
+def test_few_replicates_claim_nothing_and_say_why(replicates, tmp_path):
+    cells, sentences, inference = claims_of(tmp_path, replicates=replicates, score=lambda d, a, s, r: 0.8)
+    words = {c["verdict"].value for c in cells.values()}
+    assert words == {"not tested" if replicates == 1 else "not distinguishable"}
+    assert [text for kind, text in sentences if kind == "can"] == []
+    if replicates == 1:
+        assert {c["can"].value for c in cells.values()} == {"Nothing."}
+        assert all("one replicate" in c["cannot"].value for c in cells.values())
+        assert findings.answer(inference.results, inference)[0].startswith("Point values only: every arm was trained")
+    else:
+        widths = [c["effect"].high - c["effect"].low for c in cells.values()]
+        assert min(widths) > 0.1  # two replicates know next to nothing
+
+
+def test_a_study_that_is_not_finished_says_so_among_its_claims(tmp_path):
+    _, sentences, _ = claims_of(tmp_path, leave_out=lambda task: classifier(task, "gda", "weighted", 2))
+    assert any("not finished: 1 of 12 runs" in text for kind, text in sentences if kind == "cannot")
+
+
+def test_claims_on_two_data_sets_say_that_each_is_corrected_by_itself(tmp_path):
+    datasets = ("breastmnist", "phantom-histology")
+    score = lambda d, a, s, r: 0.95 if a == "gda" and d == "breastmnist" else 0.6  # noqa: E731
+    for names, expected in ((datasets, True), (datasets[:1], False)):
+        _, sentences, inference = claims_of(tmp_path / str(expected), datasets=names, replicates=5, score=score)
+        assert any("for each data set by itself" in text for _, text in sentences) == expected
+        assert ("all arms of a data set" in findings.answer(inference.results, inference)[0]) == expected
+
+
+def test_images_are_held_against_as_many_copies_and_not_against_fewer(tmp_path):
+    arms = {name: ARMS[name] for name in ("baseline", "cvae", "jvae", "duplicate")}
+    results = results_of(tmp_path, arms=arms)
+    controls = Inference(results).controls
+    assert {cell[1] for cell, c in controls.items() if c.result.effect is not None} == {"cvae"}
+    assert controls["breastmnist", "jvae", "shuffle"].result.reason.startswith("no control arm adds as many copies")
+    assert controls["breastmnist", "cvae", "shuffle"].family == 2  # samplings
+
+
+def test_a_data_set_that_nothing_was_run_on_is_one_row_of_dashes(tmp_path):
+    datasets = ("breastmnist", "phantom-histology")
+    arms = {name: ARMS[name] for name in ("baseline", "cvae", "duplicate")}
+    results = results_of(tmp_path, datasets=datasets, arms=arms, leave_out=lambda task: task.dataset != "breastmnist")
+    inference = Inference(results)
+    for table in (
+        evidence_tables.claims(results, inference, None),
+        evidence_tables.tests(results, inference),
+        evidence_tables.controls(results, inference),
+        evidence_tables.planning(results, inference),
+        evidence_tables.exploratory(results, inference),
+        quality_tables.usefulness(results),
+        quality_tables.similarity(results),
+        quality_tables.classes(results),
+        quality_tables.copying(results),
+    ):
+        rows = [row for row in table.rows if row.factors["data set"] == "Phantom histology"]
+        assert len(rows) == 1, table.name
+        numbers = [e for c, e in zip(table.columns, rows[0].entries, strict=True) if c.kind not in ("text", "sentence")]
+        assert {(e.value, e.missing) for e in numbers} == {(None, "nothing of this data set was run yet")}
+        assert len([row for row in table.rows if row.factors["data set"] == "BreastMNIST"]) > 1, table.name
+
+
+def test_a_distance_has_an_interval_over_replicates_or_over_images(tmp_path):
+    arms = {name: ARMS[name] for name in ("baseline", "cvae")}
+    one = results_of(tmp_path / "one", arms=arms, replicates=1)
+    entry = cell(quality_tables.similarity(one), 0, "features.kid")
+    assert (entry.low, entry.high, entry.n) == (0.01, 0.03, 1)
+    three = results_of(tmp_path / "three", arms=arms, replicates=3)
+    entry = cell(quality_tables.similarity(three), 0, "features.kid")
+    half = 4.3027 * entry.sd / math.sqrt(3)  # Student's t, 2 degrees of freedom
+    assert (entry.low, entry.high) == pytest.approx((entry.value - half, entry.value + half), rel=1e-4)
 
 
 def test_a_store_of_nothing_gives_every_table(tmp_path):

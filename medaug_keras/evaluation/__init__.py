@@ -4,8 +4,6 @@ from medaug_keras.evaluation.copying import FOUND, NOT_FOUND, data_copying, dupl
 from medaug_keras.evaluation.metrics import (
     accuracy,
     auc,
-    brier_score,
-    calibration_error,
     predicted_classes,
     scores,
     write_medmnist_csv,
@@ -24,8 +22,6 @@ __all__ = [
     "NOT_FOUND",
     "accuracy",
     "auc",
-    "brier_score",
-    "calibration_error",
     "class_consistency",
     "data_copying",
     "duplicates",

@@ -79,28 +79,6 @@ def scores(labels: NDArray[Any], probabilities: NDArray[Any], task: str) -> dict
     }
 
 
-def calibration_error(labels: NDArray[Any], probabilities: NDArray[Any], task: str, *, bins: int) -> float:
-    """Expected calibration error (Naeini et al. 2015; Guo et al. 2017), in [0, 1]; 0 is best.
-
-    The mean gap between confidence (the largest probability) and accuracy over `bins` bins of
-    equal width, each weighted by its images. Depends on `bins`: state it with the number.
-    """
-    labels, probabilities = _checked(labels, probabilities, task)
-    confidence = probabilities.max(axis=1).astype(np.float64)
-    hit = np.argmax(probabilities, axis=1) == labels
-    edges = np.linspace(0, 1, bins + 1)
-    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)  # (low, high]
-    surplus = np.bincount(place, weights=confidence - hit, minlength=bins)
-    return float(np.abs(surplus).sum() / len(labels))
-
-
-def brier_score(labels: NDArray[Any], probabilities: NDArray[Any], task: str) -> float:
-    """Brier 1950: squared error of the probabilities, summed over the K classes; in [0, 2]."""
-    labels, probabilities = _checked(labels, probabilities, task)
-    truth = np.eye(probabilities.shape[1])[labels]
-    return float(np.mean(np.sum((probabilities.astype(np.float64) - truth) ** 2, axis=1)))
-
-
 def write_medmnist_csv(
     folder: Path,
     name: str,

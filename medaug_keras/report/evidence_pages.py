@@ -9,7 +9,9 @@ from medaug_keras.store import Record
 
 from . import evidence_tables, figures, quality_tables
 from .findings import claims
+from .inference import Comparison
 from .results import METRICS
+from .table import STATES
 
 if TYPE_CHECKING:
     from .pages import Pages
@@ -20,25 +22,23 @@ def significance(book: "Pages") -> dict[str, Any]:
     results, inference = book.results, book.inference
     metric = METRICS[results.study.primary]
     forest = []
+    begun = [dataset for dataset in results.datasets if dataset in results.begun]
     for one in inference.across:
         rows = []
-        for dataset in results.datasets:
+        for dataset in begun or results.datasets:
             c = inference.tests.get((dataset, one.arm, one.sampling))
-            if c is None:
-                rows.append(figures.Effect(results.title(dataset), reason="not part of this study"))
-            else:
-                r = c.result
-                rows.append(
-                    figures.Effect(
-                        results.title(dataset), r.effect, r.low, r.high, reason=r.reason or c.group.reason or "not run"
-                    )
-                )
+            why = "not part of this study" if c is None else _short(c)
+            r = c.result if c is not None else None
+            ends = (r.effect, r.low, r.high) if r is not None else (None, None, None)
+            rows.append(figures.Effect(results.title(dataset), *ends, reason=why))
         m = one.meta
         whole = figures.Effect("All data sets", m.effect, m.low, m.high) if m.effect is not None else None
         forest.append(figures.ArmEffects(one.arm, one.sampling, results.variant(one.arm, one.sampling), rows, whole))
     variants, ranks = inference.ranks
     content: dict[str, Any] = {
         "claims": claims(results, inference),
+        "claims_table": book.table(evidence_tables.claims(results, inference, book.paper)),
+        "waiting": [results.title(d) for d in results.datasets if begun and d not in results.begun],
         "forest": None,
         "ranks": None,
         "ranks_reason": ranks.reason or "",
@@ -72,7 +72,7 @@ def significance(book: "Pages") -> dict[str, Any]:
             "Average rank of every arm over the data sets, 1 is best; a bar joins arms that this picture does not tell "
             "apart. It is a picture beside the tests above, not one of them.",
         )
-    parts = [(dataset, inference.variances(dataset)) for dataset in results.datasets]
+    parts = [(dataset, inference.variances(dataset)) for dataset in begun]
     if any(components for _, components in parts):
         rows_ = [
             figures.VarianceRow(
@@ -94,11 +94,19 @@ def significance(book: "Pages") -> dict[str, Any]:
     return content
 
 
+def _short(c: Comparison) -> str:
+    """Why a comparison has no effect, in the few words that a figure has room for."""
+    states = {run.outcome.state for group in (c.group, c.base) for run in group.runs if not run.done}
+    return next((STATES[state] for state in ("failed", "damaged", "blocked") if state in states), "not run yet")
+
+
 def synthetic_images(book: "Pages") -> dict[str, Any]:
     """Measures of the synthetic images, and the pairs of a synthetic and a training image that are closest."""
     results = book.results
-    pairs = []
+    pairs: list[dict[str, Any]] = []
     for dataset in results.datasets:
+        if all(o.state == "pending" for arm in results.arms for _, o in results.makings("quality", dataset, arm)):
+            continue  # the tables say so
         for arm in results.arms:
             made = results.makings("quality", dataset, arm)
             done = next(((m, o.record) for m, o in made if o.record is not None), None)
@@ -121,15 +129,21 @@ def _pairs(book: "Pages", dataset: str, arm: str, making: Making, record: Record
     results = book.results
     label = f"{results.title(dataset)}, {results.label(arm)}"
     with np.load(record.folder / "neighbours.npz", allow_pickle=False) as file:
-        real, mirrored = file["pixels_train"], file["pixels_train_mirrored"]
-        synthetic, distance = file["pixels_synthetic"], file["pixels_train_distance"]
+        near = {kind: (file[f"pixels_{kind}"], file[f"pixels_{kind}_mirrored"]) for kind in ("train", "test")}
+        synthetic = file["pixels_synthetic"]
+        distances = np.stack([file["pixels_train_distance"], file["pixels_test_distance"]], axis=-1)
+    train, test = (
+        [image[:, ::-1] if flip else image for image, flip in zip(*near[kind], strict=True)]
+        for kind in ("train", "test")
+    )
     shown = [
-        figures.Pair(image[:, ::-1] if flip else image, fake, f"{far:.1f}")
-        for image, flip, fake, far in zip(real, mirrored, synthetic, distance, strict=True)
+        figures.Pair(a, image, b, f"{to_train:.1f} and {to_test:.1f}")
+        for a, image, b, (to_train, to_test) in zip(train, synthetic, test, distances, strict=True)
     ]
-    drawn = figures.pairs(shown, what=f"training images of {results.title(dataset)} and images of {results.label(arm)}")
+    drawn = figures.pairs(shown, what=f"images of {results.title(dataset)} and of {results.label(arm)}")
     caption = (
-        f"{label}, replicate {making.replicate}: the synthetic images that are closest to a training image, with the "
-        "distance in grey levels (root mean square)."
+        f"{label}, replicate {making.replicate}: the synthetic images (middle) that are closest to a training image "
+        "(left), and the test image that is nearest to each (right), with both distances in grey levels (root mean "
+        "square)."
     )
     return {"label": label, "reason": "", "figure": book.figure(f"pairs-{dataset}-{arm}", drawn, caption)}

@@ -1,10 +1,12 @@
 """Tests → tables: effects with intervals and corrected p, and what the design could have shown."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from .findings import can_be_said, cannot_be_said
 from .inference import Cell, Comparison, Inference
-from .results import METRICS, SAMPLINGS, Results
-from .table import Column, Entry, Row, Table, dataset_entry
+from .results import METRICS, SAMPLINGS, Results, printed_value
+from .table import Column, Entry, Row, Table, dataset_entry, not_begun
 
 _EFFECT = (
     Column("effect", "Effect", "points", "Difference (points)"),
@@ -28,7 +30,101 @@ def _effect(c: Comparison) -> tuple[Entry, ...]:
     return Entry(r.effect, missing=why, href=c.group.page), Entry(r.low, missing=why), Entry(r.high, missing=why)
 
 
+_DETECTABLE = "Detectable with 80 % power"
 _HEAD = (Column("dataset", "Data set"), Column("arm", "Arm"), Column("sampling", "Sampling"))
+_REPLICATES = (
+    Column("replicates", "compared", "count", "Replicates", help="Replicates that both arms have"),
+    Column("planned", "planned", "count", "Replicates"),
+)
+
+
+def _replicates(c: Comparison) -> tuple[Entry, Entry]:
+    return Entry(c.result.replicates), Entry(len(c.group.runs))
+
+
+def _rows(
+    results: Results,
+    found: Mapping[Cell, Comparison],
+    columns: Sequence[Column],
+    factors: Sequence[str],
+    row: Callable[[Cell, Comparison], Row],
+) -> tuple[Row, ...]:
+    """A row for every comparison, and one for a data set of which nothing was run yet."""
+    rows = []
+    for dataset in results.datasets:
+        here = {cell: c for cell, c in found.items() if cell[0] == dataset}
+        if here and dataset not in results.begun:
+            rows.append(not_begun(results, dataset, columns, factors))
+        else:
+            rows += [row(cell, c) for cell, c in here.items()]
+    return tuple(rows)
+
+
+def claims(results: Results, inference: Inference, paper: Mapping[str, Any] | None) -> Table:
+    """What can and cannot be said of every arm, beside what the paper printed."""
+    metric = results.study.primary
+    columns = [Column("dataset", "Data set"), Column("arm", "Arm")]
+    if paper:
+        columns.append(Column("paper", "The paper", "points", help="Difference of its printed values, one run each"))
+    columns += [
+        Column("verdict", "Verdict", parts=("p",)),
+        Column("effect", "Difference (points)", "points", parts=("low", "high", "n")),
+        Column("can", "What can be said", "sentence"),
+        Column("cannot", "What cannot be said", "sentence"),
+    ]
+    factors = ("data set", "arm", "verdict")
+
+    def row(cell: Cell, c: Comparison) -> Row:
+        dataset, arm, sampling = cell
+        label, r = results.variant(arm, sampling), c.result
+        why = r.reason or ""
+        first: list[Entry] = [dataset_entry(results, dataset), Entry(label)]
+        said = None
+        if paper:
+            said = _printed_difference(results, paper, cell)
+            best = paper["table5"].get(dataset, {}).get("arm") == _paper_name(arm, sampling) and metric == "accuracy"
+            tags = ("its best model",) if best else ()
+            first.append(Entry(said, missing="" if said is not None else "the paper has no such cell", tags=tags))
+        entries = (
+            *first,
+            Entry(c.word, p=c.holm, href=c.group.page),
+            Entry(r.effect, low=r.low, high=r.high, n=r.replicates, planned=len(c.group.runs), missing=why),
+            Entry(can_be_said(c, inference.controls.get(cell))),
+            Entry(cannot_be_said(c, inference.controls.get(cell), said, generated=bool(results.generator(arm)))),
+        )
+        return Row(entries, {"data set": results.title(dataset), "arm": label, "verdict": c.word})
+
+    notes = [
+        f"Test {METRICS[metric]} against {results.variant(*results.reference)}. The verdict follows p, which is "
+        "corrected over all arms of the data set (Holm, 5 %); the 95 % interval is that of the comparison alone; n "
+        "counts the replicates that both arms have.",
+    ]
+    if paper:
+        notes.append("The paper: difference of its printed values. It trained every cell once and tested nothing.")
+    return Table(
+        "claims",
+        "What can and cannot be said of every arm.",
+        tuple(columns),
+        _rows(results, inference.tests, columns, factors, row),
+        "evidence_tables.claims",
+        tuple(notes),
+        factors,
+        empty="The study has no arm beside its baseline.",
+    )
+
+
+def _paper_name(arm: str, sampling: str) -> str:
+    """What paper.yaml calls an arm."""
+    if sampling == "shuffle":
+        return arm
+    return "wrs" if arm == "baseline" else f"wrs_{arm}"
+
+
+def _printed_difference(results: Results, paper: Mapping[str, Any], cell: Cell) -> float | None:
+    dataset, arm, sampling = cell
+    metric = results.study.primary
+    values = [printed_value(paper, dataset, *pair, metric) for pair in ((arm, sampling), results.reference)]
+    return None if values[0] is None or values[1] is None else values[0] - values[1]
 
 
 def tests(results: Results, inference: Inference) -> Table:
@@ -38,18 +134,19 @@ def tests(results: Results, inference: Inference) -> Table:
         Column("verdict", "Verdict"),
         *_EFFECT,
         Column("p", "p", "p"),
-        Column("holm", "p, Holm", "p", help="Corrected over the arms of the data set"),
-        Column("fdr", "p, BH", "p", help="Corrected over all cells by Benjamini and Hochberg, exploratory"),
-        Column("detectable", "Detectable", "percent", help="Smallest true difference found with 80 % power"),
+        Column("holm", "p, Holm", "p", help="Corrected over all arms of the data set, tested or not"),
+        Column("fdr", "p, BH", "p", help="Corrected over all tested cells by Benjamini and Hochberg, exploratory"),
+        Column("detectable", "verdict", "percent", _DETECTABLE, help="By the verdict, corrected"),
+        Column("detectable_alone", "alone", "percent", _DETECTABLE, help="By the p of this comparison alone"),
         Column("chance", "P(beats)", "percent", help="Chance that a run of the arm scores above a run of the baseline"),
         Column("boot_low", "low", "points", "Bootstrap check"),
         Column("boot_high", "high", "points", "Bootstrap check"),
-        Column("replicates", "n", "count"),
+        *_REPLICATES,
     )
-    rows = []
-    for cell, c in inference.tests.items():
+    factors = ("data set", "arm", "sampling", "verdict")
+
+    def row(cell: Cell, c: Comparison) -> Row:
         why = c.result.reason or ""
-        future = c.outlook
         low, high = c.bootstrap or (None, None)
         entries = (
             *_head(results, cell),
@@ -58,27 +155,29 @@ def tests(results: Results, inference: Inference) -> Table:
             Entry(c.result.p, missing=why),
             Entry(c.holm, missing=why),
             Entry(c.fdr, missing=why),
-            Entry(None if future is None else future.detectable, missing=why or "not known"),
+            Entry(c.detectable, missing=why or "not known"),
+            Entry(None if c.outlook is None else c.outlook.detectable, missing=why or "not known"),
             Entry(c.chance, missing=why),
             Entry(low, missing=why),
             Entry(high, missing=why),
-            Entry(c.result.replicates),
+            *_replicates(c),
         )
-        rows.append(Row(entries, {**_factors(results, cell), "verdict": c.word}))
+        return Row(entries, {**_factors(results, cell), "verdict": c.word})
+
     return Table(
         "tests",
         f"Test {METRICS[results.study.primary]} of every arm against {results.variant(*results.reference)}.",
         columns,
-        tuple(rows),
+        _rows(results, inference.tests, columns, factors, row),
         "evidence_tables.tests",
         (
-            "Crossed replicates × images analysis (as in multi-reader multi-case studies). The verdict "
-            "follows the p that "
-            "Holm's method corrects over the arms of a data set, at 5 %; the interval is that of the single "
-            "comparison. "
-            "The bootstrap over replicates and images is a check, not a test. n: replicates that both arms have.",
+            "Crossed replicates × images analysis (as in multi-reader multi-case studies). The verdict follows the p "
+            "that Holm's method corrects over the arms of a data set, at 5 %; the interval is that of the single "
+            "comparison. Detectable: the smallest true difference, in points, that is found in 80 % of such studies, "
+            "by the verdict and by the single comparison's p; with few replicates both are rough. The bootstrap over "
+            "replicates and images is a check, not a test.",
         ),
-        ("data set", "arm", "sampling", "verdict"),
+        factors,
         empty="The study has no arm beside its baseline.",
     )
 
@@ -86,18 +185,18 @@ def tests(results: Results, inference: Inference) -> Table:
 def exploratory(results: Results, inference: Inference) -> Table:
     """The same on the other metrics: exploratory."""
     columns = (*_HEAD, Column("metric", "Metric"), *_EFFECT, Column("p", "p", "p"), Column("fdr", "p, BH", "p"))
-    rows = []
+    factors = ("data set", "arm", "sampling", "metric")
+    rows: list[Row] = []
     for metric, found in inference.exploratory.items():
-        for cell, c in found.items():
+
+        def row(cell: Cell, c: Comparison, title: str = METRICS[metric]) -> Row:
             why = c.result.reason or ""
-            entries = (
-                *_head(results, cell),
-                Entry(METRICS[metric]),
-                *_effect(c),
-                Entry(c.result.p, missing=why),
-                Entry(c.fdr, missing=why),
-            )
-            rows.append(Row(entries, {**_factors(results, cell), "metric": METRICS[metric]}))
+            tail = (*_effect(c), Entry(c.result.p, missing=why), Entry(c.fdr, missing=why))
+            return Row((*_head(results, cell), Entry(title), *tail), {**_factors(results, cell), "metric": title})
+
+        rows += _rows(results, {k: c for k, c in found.items() if k[0] in results.begun}, columns, factors, row)
+    waiting = {cell[0] for cell in inference.tests} - results.begun
+    rows += [not_begun(results, dataset, columns, factors) for dataset in results.datasets if dataset in waiting]
     return Table(
         "exploratory",
         "The other metrics: exploratory.",
@@ -105,7 +204,7 @@ def exploratory(results: Results, inference: Inference) -> Table:
         tuple(rows),
         "evidence_tables.exploratory",
         ("For AUC, balanced accuracy and F1 the analysis takes jackknife pseudo-values over the test images.",),
-        ("data set", "arm", "sampling", "metric"),
+        factors,
         empty="The study has no arm beside its baseline.",
     )
 
@@ -131,10 +230,11 @@ def _simple(
         *_EFFECT,
         Column("p", "p", "p"),
         Column("holm", "p, Holm", "p"),
-        Column("replicates", "n", "count"),
+        *_REPLICATES,
     )
-    rows = []
-    for cell, c in found.items():
+    factors = ("data set", "arm", "sampling")
+
+    def row(cell: Cell, c: Comparison) -> Row:
         why = c.result.reason or ""
         entries = (
             *_head(results, cell),
@@ -142,10 +242,12 @@ def _simple(
             *_effect(c),
             Entry(c.result.p, missing=why),
             Entry(c.holm, missing=why),
-            Entry(c.result.replicates),
+            *_replicates(c),
         )
-        rows.append(Row(entries, {**_factors(results, cell), "verdict": c.word}))
-    return Table(name, caption, columns, tuple(rows), made_by, (), ("data set", "arm", "sampling"), empty)
+        return Row(entries, {**_factors(results, cell), "verdict": c.word})
+
+    rows = _rows(results, found, columns, factors, row)
+    return Table(name, caption, columns, rows, made_by, (), factors, empty)
 
 
 def across(results: Results, inference: Inference) -> Table:
@@ -158,7 +260,8 @@ def across(results: Results, inference: Inference) -> Table:
         Column("tau", "Between data sets, SD", "percent"),
         Column("prediction_low", "low", "points", "On one more data set"),
         Column("prediction_high", "high", "points", "On one more data set"),
-        Column("datasets", "Data sets", "count"),
+        Column("datasets", "tested", "count", "Data sets"),
+        Column("planned", "planned", "count", "Data sets"),
     )
     rows = []
     for one in inference.across:
@@ -177,6 +280,7 @@ def across(results: Results, inference: Inference) -> Table:
                     Entry(m.prediction_low, missing=few),
                     Entry(m.prediction_high, missing=few),
                     Entry(m.datasets),
+                    Entry(m.planned),
                 )
             )
         )
@@ -200,8 +304,9 @@ def planning(results: Results, inference: Inference) -> Table:
         Column("floor", "any number", "percent", "Detectable difference (points)"),
         Column("needed", "Replicates to see 1 point", "count"),
     )
-    rows = []
-    for cell, c in inference.tests.items():
+    factors = ("data set", "arm", "sampling")
+
+    def row(cell: Cell, c: Comparison) -> Row:
         future = c.outlook
         if future is None:
             rest = [Entry(missing=c.result.reason or "not known")] * 4
@@ -213,14 +318,18 @@ def planning(results: Results, inference: Inference) -> Table:
                 Entry(future.floor),
                 Entry(future.replicates_needed, missing=never if future.replicates_needed is None else ""),
             ]
-        rows.append(Row((*_head(results, cell), *rest), _factors(results, cell)))
+        return Row((*_head(results, cell), *rest), _factors(results, cell))
+
     return Table(
         "planning",
         "What this many replicates could have shown.",
         columns,
-        tuple(rows),
+        _rows(results, inference.tests, columns, factors, row),
         "evidence_tables.planning",
-        ("At 80 % power and 5 %, for a single comparison; corrected for many it is more.",),
-        ("data set", "arm", "sampling"),
+        (
+            "At 80 % power and 5 %, by the p of the single comparison; the verdict, corrected for all arms, needs more "
+            "(see the tests). A dash for the number of replicates: no number will do with this few test images.",
+        ),
+        factors,
         empty="The study has no arm beside its baseline.",
     )

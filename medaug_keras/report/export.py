@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .format import csv_text, json_text, latex, plain, shown, spread
-from .table import Column, Entry, Table
+from .format import csv_text, json_text, latex, p_text, plain, shown, spread
+from .table import Column, Entry, Part, Table
 
 _SCALED = ("percent", "points")
 
@@ -46,7 +46,12 @@ def number(value: Any, kind: str) -> Any:
 
 
 def _fields(column: Column, entry: Entry) -> list[Any]:
-    return [number(entry.value, column.kind), *(number(getattr(entry, part), column.kind) for part in column.parts)]
+    return [number(entry.value, column.kind), *(_part(column, entry, part) for part in column.parts)]
+
+
+def _part(column: Column, entry: Entry, part: Part) -> Any:
+    value = getattr(entry, part)
+    return value if part == "p" else number(value, column.kind)
 
 
 def table_json(table: Table) -> str:
@@ -73,7 +78,7 @@ def table_json(table: Table) -> str:
 
 def _object(column: Column, entry: Entry) -> dict[str, Any]:
     found: dict[str, Any] = {"value": _clean(number(entry.value, column.kind))}
-    found.update({part: _clean(number(getattr(entry, part), column.kind)) for part in column.parts})
+    found.update({part: _clean(_part(column, entry, part)) for part in column.parts})
     if entry.best:
         found["best"] = True
     if entry.tied:
@@ -93,7 +98,7 @@ def _clean(value: Any) -> Any:
 
 def table_latex(table: Table) -> str:
     """The table as LaTeX for the booktabs package, as the page shows it."""
-    letters = "".join("l" if column.kind == "text" else "r" for column in table.columns)
+    letters = "".join("l" if column.kind in ("text", "sentence") else "r" for column in table.columns)
     lines = [f"% {latex(table.caption)}", rf"\begin{{tabular}}{{{letters}}}", r"\toprule"]
     if any(title for title, _ in table.groups):
         titles, rules, at = [], [], 1
@@ -119,6 +124,12 @@ def _latex_cell(column: Column, entry: Entry) -> str:
         text += rf" $\pm$ {latex(spread(entry.sd, column.kind))}"
     if entry.tied:
         text += r" $\approx$"
+    if "low" in column.parts and entry.low is not None:
+        text += f" [{latex(shown(entry.low, column.kind))}, {latex(shown(entry.high, column.kind))}]"
+    if "verdict" in column.parts and entry.verdict:
+        text += f", {latex(entry.verdict)}"
+    if "p" in column.parts and entry.p is not None:
+        text += f", {latex(p_text(entry.p))}"
     if "paper" in column.parts and entry.paper is not None:
         text += f" ({latex(_paper(column, entry))})"
     return text

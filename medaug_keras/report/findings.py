@@ -1,8 +1,9 @@
 """What a study may say: sentences made from its tests, never more than they allow."""
 
+from collections import Counter
 from collections.abc import Sequence
 
-from .format import count, p_value, plural, points, together
+from .format import count, p_text, p_value, plural, points, together
 from .inference import ALPHA, Comparison, Inference
 from .results import METRICS, Results
 
@@ -44,8 +45,12 @@ def _words(results: Results, tested: Sequence[Comparison], all_tests: int, name:
     )
     if len(tested) == all_tests == 1:
         of = "one comparison"
+    elif len(results.datasets) > 1:
+        of += ", corrected for all arms of a data set"
+    else:
+        of += ", corrected for their number"
     if not better and not worse:
-        return f"No arm's test {name} could be told from that of “{base}” ({of}, corrected for their number)."
+        return f"No arm's test {name} could be told from that of “{base}” ({of})."
     parts = [
         f"{word} than “{base}”: {together(_named(results, c) for c in found[:4])}{_more(found)}"
         for word, found in (("better", better), ("worse", worse))
@@ -54,7 +59,7 @@ def _words(results: Results, tested: Sequence[Comparison], all_tests: int, name:
     rest = len(tested) - len(better) - len(worse)
     said = f"In test {name}, {'; '.join(parts)}"
     tail = f"; {plural(rest, 'other')} not distinguishable" if rest else ""
-    return f"{said}{tail} ({of}, corrected for their number)."
+    return f"{said}{tail} ({of})."
 
 
 def _more(found: Sequence[Comparison]) -> str:
@@ -67,15 +72,14 @@ def _named(results: Results, c: Comparison) -> str:
 
 
 def _could(tested: Sequence[Comparison]) -> str:
-    smallest = [o.detectable for c in tested if (o := c.outlook) is not None]
+    smallest = [c.detectable for c in tested if c.detectable is not None]
     if not smallest:
         return "What difference could have been found is not known."
     low, high = (f"{100 * edge:.1f}" if edge < 1 else "more than 100" for edge in (min(smallest), max(smallest)))
     size = f"{low} points" if low == high else f"{low} to {high} points, depending on data set and arm,"
     return (
-        f"A single comparison could have found a true difference of {size} with 80 % power; smaller ones may "
-        "exist, and "
-        "“not distinguishable” does not mean equal."
+        f"These corrected tests find a true difference of {size} with 80 % power; smaller ones may exist, and “not "
+        "distinguishable” does not mean equal."
     )
 
 
@@ -99,76 +103,55 @@ def _unfinished(results: Results) -> list[str]:
     return [f"The study is not complete: {count(len(left))} of {plural(len(results.runs), 'run')} have no result."]
 
 
+def can_be_said(c: Comparison, control: Comparison | None) -> str:
+    """What a comparison allows to say of its arm; `control` is the arm against copies of real images."""
+    name = metric_name(c.metric)
+    if c.word == "not tested":
+        return "Nothing."
+    if c.word in ("better", "worse"):
+        more = " More so than as many copies of real images." if control and control.word == c.word == "better" else ""
+        return f"Here it {'raises' if c.word == 'better' else 'lowers'} test {name}.{more}"
+    size = c.detectable
+    if not size:
+        return "Both were right on the same images in every replicate."
+    if size >= 1:
+        return "Nothing: with so few replicates no difference would have been found."
+    return f"A true difference of {100 * size:.1f} points would have been found in 4 of 5 such studies."
+
+
+def cannot_be_said(c: Comparison, control: Comparison | None, printed: float | None, *, generated: bool) -> str:
+    """What a comparison does not allow to say; `printed` is the paper's difference, `generated` a generator's arm."""
+    r = c.result
+    if c.word == "not tested":
+        return f"Whether it helps or harms: {r.reason}."
+    low, high = r.low or 0.0, r.high or 0.0
+    inside = printed is not None and low <= printed <= high
+    if c.word == "not distinguishable":
+        span = f"{points(low)} to {points(high)}"
+        if low > 0 or high < 0:
+            return (
+                f"That it {'helps' if low > 0 else 'harms'}: alone, its interval of {span} leaves out 0, but among "
+                f"{plural(c.family, 'comparison')} one such can come by chance."
+            )
+        paper = "" if printed is None else f"; the paper's {points(printed)} {'does' if inside else 'does not'}"
+        return f"That it helps, harms or changes nothing: {span} points fit these runs{paper}."
+    found = ["That it does so on other data sets or with another classifier."]
+    if generated and c.word == "better" and (control is None or control.word != "better"):
+        found.append("That its images do more than as many copies of real ones.")
+    if printed is not None and not inside:
+        found.append(f"That the difference is the paper's {points(printed)}: it lies outside the interval.")
+    return " ".join(found)
+
+
 def claims(results: Results, inference: Inference) -> list[tuple[str, str]]:
     """("can" | "cannot", sentence): what this study can and cannot claim, in order of weight."""
-    name, base = metric_name(results.study.primary), results.variant(*results.reference)
     tests = list(inference.tests.values())
     tested = [c for c in tests if c.word != "not tested"]
-    found: list[tuple[str, str]] = []
-    for word in ("better", "worse"):
-        for c in (c for c in tested if c.word == word):
-            r = c.result
-            found.append(
-                (
-                    "can",
-                    f"On {results.title(c.group.dataset)}, {results.variant(c.group.arm, c.group.sampling)} "
-                    f"is {word} than "
-                    f"“{base}” in test {name}: {points(r.effect or 0.0)} points, 95 % interval "
-                    f"{points(r.low or 0.0)} to {points(r.high or 0.0)}, corrected p {p_value(c.holm or 0.0)}, "
-                    f"n = {r.replicates} replicates.",
-                )
-            )
-    rest = [c for c in tested if c.word == "not distinguishable"]
-    if rest:
-        found.append(
-            (
-                "cannot",
-                f"For {plural(len(rest), 'comparison')} of {len(tests)} neither a gain nor a loss in test "
-                f"{name} is shown, "
-                "and no equality either.",
-            )
-        )
-    untested = [c for c in tests if c.word == "not tested"]
-    if untested:
-        reasons = sorted({c.result.reason or "" for c in untested})
-        found.append(("cannot", f"{plural(len(untested), 'comparison')} not tested: {'; '.join(reasons)}."))
-    for one in inference.across:
-        if one.meta.effect is not None and one.holm is not None and one.holm <= ALPHA:
-            word = "raises" if one.meta.effect > 0 else "lowers"
-            found.append(
-                (
-                    "can",
-                    f"Over {plural(one.meta.datasets, 'data set')}, {results.variant(one.arm, one.sampling)} "
-                    f"{word} test "
-                    f"{name} by {points(abs(one.meta.effect))} points on average (random effects, corrected p "
-                    f"{p_value(one.holm)}).",
-                )
-            )
-    if len(results.datasets) > 1 and not any(kind == "can" and text.startswith("Over") for kind, text in found):
-        found.append(("cannot", f"No arm is shown to change test {name} on average over the data sets."))
-    chance = inference.reach
-    if not chance.reachable and len(results.datasets) > 1:
-        found.append(
-            (
-                "cannot",
-                f"Counting wins cannot show anything here: an arm that wins on all {chance.pairs} data sets would have "
-                f"p = {p_value(chance.smallest_p)}, times {chance.tests} arms {p_value(chance.corrected)}; it takes "
-                f"{chance.pairs_needed} data sets.",
-            )
-        )
-    control = list(inference.controls.values())
-    if control:
-        over = [c for c in control if c.word == "better"]
-        if over:
-            named = together(_named(results, c) for c in over)
-            found.append(("can", f"More than copies of real images do, in test {name}: {named}."))
-        else:
-            found.append(
-                (
-                    "cannot",
-                    f"No generator's images are shown to raise test {name} more than as many copies of real images.",
-                )
-            )
+    differ = [c for word in ("better", "worse") for c in tested if c.word == word]
+    found = [("can", _difference(results, c)) for c in differ]
+    found += [("cannot", text) for text in _not_shown(results, tests, tested, differ)]
+    found += _over_data_sets(results, inference)
+    found += _over_copies(results, inference)
     found.append(("cannot", "Differences on the other metrics are exploratory: they suggest what to test next."))
     if any("simulated" in results.marks(d) for d in results.datasets):
         found.append(
@@ -176,3 +159,90 @@ def claims(results: Results, inference: Inference) -> list[tuple[str, str]]:
         )
     found.append(("cannot", "Nothing here supports clinical use."))
     return found
+
+
+def _difference(results: Results, c: Comparison) -> str:
+    r = c.result
+    return (
+        f"On {results.title(c.group.dataset)}, {results.variant(c.group.arm, c.group.sampling)} is {c.word} than "
+        f"“{results.variant(*results.reference)}” in test {metric_name(c.metric)}: {points(r.effect or 0.0)} points, "
+        f"corrected {p_text(c.holm or 0.0)}, 95 % interval of this comparison alone {points(r.low or 0.0)} to "
+        f"{points(r.high or 0.0)}, {plural(r.replicates, 'replicate')}."
+    )
+
+
+def _not_shown(
+    results: Results, tests: Sequence[Comparison], tested: Sequence[Comparison], differ: Sequence[Comparison]
+) -> list[str]:
+    name, found = metric_name(results.study.primary), []
+    if differ and len({c.group.dataset for c in tested}) > 1:
+        found.append(
+            "The correction holds the chance of any false claim at 5 % for each data set by itself, not for all of "
+            "them together."
+        )
+    if len(tested) > len(differ):
+        found.append(
+            f"For {plural(len(tested) - len(differ), 'comparison')} of {len(tests)} neither a gain nor a loss in test "
+            f"{name} is shown, and no equality either."
+        )
+    if len(tests) > len(tested):
+        reasons = Counter(c.result.reason or "" for c in tests if c.word == "not tested")
+        why = "; ".join(f"{count(n)}: {reason}" if len(reasons) > 1 else reason for reason, n in reasons.most_common())
+        found.append(f"{plural(len(tests) - len(tested), 'comparison')} not tested: {why}.")
+    left = sum(not run.done for run in results.runs)
+    if tested and left:
+        found.append(
+            f"The study is not finished: {count(left)} of {plural(len(results.runs), 'run')} have no result. Who looks "
+            "at tests again and again while runs arrive finds differences by chance more often than the tests say."
+        )
+    return found
+
+
+def _over_data_sets(results: Results, inference: Inference) -> list[tuple[str, str]]:
+    if len(results.datasets) < 2:
+        return []
+    name, found = metric_name(results.study.primary), []
+    for one in inference.across:
+        if one.meta.effect is not None and one.holm is not None and one.holm <= ALPHA:
+            found.append(
+                (
+                    "can",
+                    f"Over {one.meta.datasets} of {plural(len(results.datasets), 'data set')}, "
+                    f"{results.variant(one.arm, one.sampling)} {'raises' if one.meta.effect > 0 else 'lowers'} test "
+                    f"{name} by {100 * abs(one.meta.effect):.2f} points on average (random effects, corrected "
+                    f"{p_text(one.holm)}).",
+                )
+            )
+    if not found:
+        most = max((one.meta.datasets for one in inference.across), default=0)
+        found.append(
+            (
+                "cannot",
+                f"No arm is shown to change test {name} on average over data sets; an arm was tested on "
+                f"{'at most ' if most else ''}{most} of {len(results.datasets)}.",
+            )
+        )
+    chance = inference.reach
+    if not chance.reachable:
+        found.append(
+            (
+                "cannot",
+                f"Counting wins cannot show anything here: an arm that wins on all {chance.pairs} data sets would have "
+                f"{p_text(chance.smallest_p)}, times {chance.tests} arms {p_value(chance.corrected)}; it takes "
+                f"{chance.pairs_needed} data sets.",
+            )
+        )
+    return found
+
+
+def _over_copies(results: Results, inference: Inference) -> list[tuple[str, str]]:
+    if not inference.controls:
+        return []
+    name = metric_name(results.study.primary)
+    over = [c for c in inference.controls.values() if c.word == "better"]
+    if over:
+        named = together(_named(results, c) for c in over)
+        return [("can", f"More than as many copies of real images do, in test {name}: {named}.")]
+    return [
+        ("cannot", f"No generator's images are shown to raise test {name} more than as many copies of real images.")
+    ]

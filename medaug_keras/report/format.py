@@ -63,6 +63,12 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def p_text(p: float) -> str:
+    """0.0312 → p = 0.031, and p < 0.001."""
+    text = p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
 def seconds(value: float) -> str:
     """75.2 → 1 min 15 s."""
     whole = round(value)
@@ -85,6 +91,7 @@ def bytes_(value: int) -> str:
 
 FORMATS: Mapping[str, Callable[[Any], str]] = {
     "text": str,
+    "sentence": str,
     "count": count,
     "percent": percent,
     "points": points,

@@ -24,6 +24,7 @@ from medaug_keras.stats import (
     best_arms,
     chance_to_beat,
     crossed,
+    detectable_difference,
     friedman,
     holm,
     outlook,
@@ -39,6 +40,7 @@ from medaug_keras.stats import (
 from .results import METRICS, Group, Results
 
 ALPHA = 0.05
+NO_CONTROL = "no control arm adds as many copies as this arm adds images"
 _BOOTSTRAP_DRAWS = 1000
 
 Cell = tuple[str, str, str]
@@ -57,16 +59,26 @@ class Comparison:
     chance: float | None = None
     holm: float | None = None
     fdr: float | None = None
+    family: int = 1
+    """Over how many comparisons Holm corrected, tested or not."""
 
     @property
     def word(self) -> Verdict:
         """better, worse, not distinguishable, or not tested: by the p that Holm corrected."""
         return verdict(self.result.effect, self.holm, alpha=ALPHA)
 
-    @property
+    @cached_property
     def outlook(self) -> Outlook | None:
-        """What this comparison could have shown."""
+        """What this comparison could have shown by its own p, uncorrected."""
         return outlook(self.result)
+
+    @cached_property
+    def detectable(self) -> float | None:
+        """Smallest true difference that the word would have shown with 80 % power."""
+        r = self.result
+        if r.variances is None or r.p is None:
+            return None
+        return detectable_difference(r.variances, r.replicates, r.images, alpha=ALPHA, tests=self.family)
 
 
 @dataclass(frozen=True)
@@ -147,25 +159,30 @@ class Inference:
                 for cell, group in results.groups.items()
                 if base is not None and cell[0] == dataset and cell[1:] != results.reference
             ]
-            corrected = holm([comparison.result.p_family for _, comparison in here])
-            found.update({cell: replace(c, holm=p) for (cell, c), p in zip(here, corrected, strict=True)})
+            corrected = _corrected([comparison for _, comparison in here])
+            found.update({cell: c for (cell, _), c in zip(here, corrected, strict=True)})
         rates = benjamini_hochberg([comparison.result.p_family for comparison in found.values()])
         return {cell: replace(c, fdr=p) for (cell, c), p in zip(found.items(), rates, strict=True)}
 
     @cached_property
     def controls(self) -> Mapping[Cell, Comparison]:
-        """Every arm that adds new images against the control that adds copies, with the same sampling."""
-        results = self.results
-        copies = next((name for name in results.arms if results.study.arms[name].duplicate is not None), None)
+        """Every arm that adds new images against the control that adds as many copies, with the same sampling."""
+        results, primary = self.results, self.results.study.primary
         found: dict[Cell, Comparison] = {}
-        for dataset in results.datasets if copies else ():
-            here = [
-                (cell, self.compare(group, results.groups[dataset, str(copies), cell[2]], results.study.primary))
-                for cell, group in results.groups.items()
-                if cell[0] == dataset and results.generator(cell[1]) and (dataset, copies, cell[2]) in results.groups
-            ]
-            corrected = holm([comparison.result.p_family for _, comparison in here])
-            found.update({cell: replace(c, holm=p) for (cell, c), p in zip(here, corrected, strict=True)})
+        if not any(results.study.arms[name].duplicate for name in results.arms):
+            return found
+        for dataset in results.datasets:
+            here: dict[Cell, Comparison] = {}
+            for cell, group in results.groups.items():
+                if cell[0] != dataset or not results.generator(cell[1]):
+                    continue
+                copies = results.groups.get((dataset, results.control(cell[1]) or "", cell[2]))
+                if copies is None:
+                    nothing = Crossed(None, 0, len(group.runs), 0, reason=NO_CONTROL)
+                    found[cell] = Comparison(group, group, primary, nothing)
+                else:
+                    found[cell] = here[cell] = self.compare(group, copies, primary)
+            found.update(zip(here, _corrected(list(here.values())), strict=True))
         return found
 
     def leaders(self, dataset: str, pairs: Sequence[tuple[str, str]], metric: str) -> frozenset[tuple[str, str]]:
@@ -177,19 +194,30 @@ class Inference:
         names = {f"{arm} {s}": (arm, s) for arm, s in pairs}
         return frozenset(names[name] for name in best.not_distinguishable)
 
+    def against(
+        self, dataset: str, base: tuple[str, str], pairs: Sequence[tuple[str, str]] | None = None
+    ) -> dict[tuple[str, str], Comparison]:
+        """Arms of a data set (`pairs`, or all) against another of them on the primary metric, corrected for all (Holm).
+
+        Empty where the data set has no such arm.
+        """
+        results = self.results
+        other = results.groups.get((dataset, *base))
+        if other is None:
+            return {}
+        if base == results.reference and pairs is None:
+            return {cell[1:]: c for cell, c in self.tests.items() if cell[0] == dataset}
+        chosen = [pair for pair in (pairs or results.variants(dataset)) if pair != base]
+        groups = {pair: results.groups[dataset, *pair] for pair in chosen if (dataset, *pair) in results.groups}
+        every = {pair: self.compare(group, other, results.study.primary) for pair, group in groups.items()}
+        return dict(zip(every, _corrected(list(every.values())), strict=True))
+
     def best_over(self, dataset: str, pairs: Sequence[tuple[str, str]], base: tuple[str, str]) -> Comparison | None:
         """The arm of `pairs` with the highest mean primary metric against `base`, corrected for the choice (Holm)."""
-        results, metric = self.results, self.results.study.primary
-        other = results.groups.get((dataset, *base))
-        groups = [g for pair in pairs if (g := results.groups.get((dataset, *pair))) is not None and g.done]
-        if other is None or not other.done or not groups:
-            return None
-        every = [self.compare(group, other, metric) for group in groups]
-        corrected = holm([comparison.result.p_family for comparison in every])
-        found = [group.estimate(results.epoch, "test", metric).mean for group in groups]
-        means = [-1.0 if mean is None else mean for mean in found]  # below any metric
-        best = means.index(max(means))
-        return replace(every[best], holm=corrected[best])
+        every = self.against(dataset, base, pairs)
+        found = [(c.group.estimate(self.results.epoch, "test", c.metric).mean, c) for c in every.values()]
+        there = [(mean, c) for mean, c in found if mean is not None]
+        return max(there, key=lambda pair: pair[0])[1] if there else None
 
     # --- across data sets ---
 
@@ -236,6 +264,12 @@ class Inference:
         return Components(
             *(float(np.mean([getattr(v, part) for v in found])) for part in ("replicate", "image", "residual"))
         )
+
+
+def _corrected(family: Sequence[Comparison]) -> list[Comparison]:
+    """Comparisons that belong together, each with its p by Holm."""
+    p = holm([comparison.result.p_family for comparison in family])
+    return [replace(c, holm=value, family=len(family)) for c, value in zip(family, p, strict=True)]
 
 
 def _metric(name: str) -> Metric:

@@ -149,7 +149,7 @@ class Pages:
     def _findings(self) -> dict[str, Any]:
         results = self.results
         metric = results.study.primary
-        begun = [d for d in results.datasets if any(run.done for run in results.runs if run.dataset == d)]
+        begun = [d for d in results.datasets if d in results.begun]
         panels = [
             figures.ArmsPanel(
                 results.title(d), [self._cell(g) for (name, *_), g in results.groups.items() if name == d]
@@ -256,7 +256,7 @@ class Pages:
             tables.geometric(self.results, self.inference, self.paper),
             tables.generative(self.results, self.inference, self.paper),
             tables.generative_weighted(self.results, self.inference, self.paper),
-            tables.best_models(self.results, self.paper),
+            tables.best_models(self.results, self.inference, self.paper),
         ]
         titles = ("Without added images", "With added images, shuffled", "With added images, weighted", "Best models")
         return {
@@ -458,7 +458,13 @@ def environment_of_templates() -> Environment:
         "plain": format.plain,
         "attribute": table_attribute,
     }
-    templates.globals |= {"shown": format.shown, "spread": format.spread, "plural": format.plural, "DASH": format.DASH}
+    templates.globals |= {
+        "shown": format.shown,
+        "spread": format.spread,
+        "p_text": format.p_text,
+        "plural": format.plural,
+        "DASH": format.DASH,
+    }
     return templates
 
 

@@ -1,39 +1,60 @@
 """Records of quality tasks → tables. What every measure means stands in `medaug_keras.measures`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from medaug_keras.measures import MEASURES
+from medaug_keras.plan import Making
 from medaug_keras.stats import estimate
 from medaug_keras.store import Outcome
 
 from .results import Results
-from .table import Column, Entry, Part, Row, Table, dataset_entry
+from .table import Column, Entry, Part, Row, Table, dataset_entry, not_begun
 
 SPACES = {"features": "classifier features", "pixels": "pixels"}
 Values = Mapping[str, Any]
 _SPREAD: tuple[Part, ...] = ("sd", "n")
+_WITH_INTERVAL: tuple[Part, ...] = ("sd", "low", "high", "n")
 
 
 def _mean(outcomes: Sequence[Outcome], value: Callable[[Values], float | None]) -> Entry:
     """Mean over replicates of a number of their records, or the reason why there is none."""
-    there = [outcome.record.values for outcome in outcomes if outcome.record is not None]
+    there = any(outcome.record is not None for outcome in outcomes)
     missing = next((outcome.reason for outcome in outcomes if outcome.record is None), "not run yet")
-    found = [number for values in there if (number := value(values)) is not None]
-    result = estimate(found, planned=len(outcomes))
+    result = estimate(_numbers(outcomes, value), planned=len(outcomes))
     if result.mean is None:
         return Entry(missing="not defined on so few images" if there else missing)
     fewer = result.n < result.planned
     return Entry(result.mean, result.sd, result.n, result.planned, missing=missing if fewer else "")
 
 
-def _rows(results: Results) -> list[tuple[str, str, list[Outcome]]]:
-    return [
-        (dataset, arm, [outcome for _, outcome in made])
-        for dataset in results.datasets
-        for arm in results.arms
-        if (made := results.makings("quality", dataset, arm))
-    ]
+def _numbers(outcomes: Sequence[Outcome], value: Callable[[Values], float | None]) -> list[float]:
+    """A number of every record that has it."""
+    there = [outcome.record.values for outcome in outcomes if outcome.record is not None]
+    return [number for values in there if (number := value(values)) is not None]
+
+
+def _judged(results: Results, dataset: str) -> dict[str, list[tuple[Making, Outcome]]]:
+    """Arm → the replicates of its quality task, of the arms that have any."""
+    return {arm: made for arm in results.arms if (made := results.makings("quality", dataset, arm))}
+
+
+def _rows(
+    results: Results,
+    columns: Sequence[Column],
+    factors: Sequence[str],
+    rows: Callable[[str, str, list[tuple[Making, Outcome]]], Iterable[Row]],
+) -> tuple[Row, ...]:
+    """The rows of every data set and arm, and one for a data set of which nothing was judged yet."""
+    found: list[Row] = []
+    for dataset in results.datasets:
+        judged = _judged(results, dataset)
+        if judged and all(outcome.state == "pending" for made in judged.values() for _, outcome in made):
+            found.append(not_begun(results, dataset, columns, factors))
+        else:
+            found += [row for arm, made in judged.items() for row in rows(dataset, arm, made)]
+    return tuple(found)
 
 
 _HEAD = (Column("dataset", "Data set"), Column("arm", "Arm"))
@@ -50,30 +71,55 @@ def _factors(results: Results, dataset: str, arm: str) -> dict[str, str]:
 def similarity(results: Results) -> Table:
     """How near the distributions of synthetic and real images are: KID-own and FD-own, each beside its floor."""
     columns = list(_HEAD)
-    made: list[Callable[[Values], float | None]] = []
     for space, title in SPACES.items():
-        for key, name, read in (
-            ("kid", "KID-own", lambda s: s["kid"]["value"]),
-            ("kid_real", "of real test images", lambda s: s["kid_real"]["value"]),
-            ("fd", "FD-own", lambda s: s["fd"]["value"]),
-            ("fd_floor", "its floor", lambda s: s["fd"]["floor"]),
+        for key, name, parts in (
+            ("kid", "KID-own", _WITH_INTERVAL),
+            ("kid_real", "of real test images", _WITH_INTERVAL),
+            ("fd", "FD-own", _SPREAD),
+            ("fd_floor", "its floor", _SPREAD),
         ):
-            columns.append(Column(f"{space}.{key}", name, "number", f"In {title}", _SPREAD, MEASURES[key].meaning))
-            made.append(_in_space(space, read))
-    return _table(
-        results,
+            columns.append(Column(f"{space}.{key}", name, "number", f"In {title}", parts, MEASURES[key].meaning))
+    factors = ("data set", "arm")
+
+    def rows(dataset: str, arm: str, made: list[tuple[Making, Outcome]]) -> Iterable[Row]:
+        outcomes = [outcome for _, outcome in made]
+        entries = []
+        for space in SPACES:
+            entries += [_distance(outcomes, space, key) for key in ("kid", "kid_real")]
+            entries += [_mean(outcomes, _in_space(space, "fd", key)) for key in ("value", "floor")]
+        yield Row((*_head(results, dataset, arm), *entries), _factors(results, dataset, arm))
+
+    return Table(
         "similarity",
         "Distance between synthetic and real images.",
-        columns,
-        made,
+        tuple(columns),
+        _rows(results, columns, factors, rows),
         "quality_tables.similarity",
-        "Lower is better; read a distance only beside that of real images. Mean ± standard deviation over n "
-        "replicates.",
+        (
+            "Lower is better; read a distance only beside that of real images. Mean ± standard deviation over n "
+            "replicates. The 95 % interval below it is Student's t over replicates, or for one replicate the jackknife "
+            "over its images.",
+        ),
+        factors,
+        empty="This study judges no images.",
     )
 
 
-def _in_space(space: str, read: Callable[[Values], float | None]) -> Callable[[Values], float | None]:
-    return lambda values: read(values["spaces"][space]) if space in values["spaces"] else None
+def _in_space(space: str, measure: str, key: str) -> Callable[[Values], float | None]:
+    return lambda values: values["spaces"][space][measure][key] if space in values["spaces"] else None
+
+
+def _distance(outcomes: Sequence[Outcome], space: str, measure: str) -> Entry:
+    """A kernel distance with its interval: over replicates or, of a single one, over images."""
+    value = _in_space(space, measure, "value")
+    entry, found = _mean(outcomes, value), _numbers(outcomes, value)
+    if len(found) == 1:
+        low, high = (_numbers(outcomes, _in_space(space, measure, end)) for end in ("low", "high"))
+        return replace(entry, low=low[0], high=high[0]) if low and high else entry
+    whole = estimate(found)
+    if whole.mean is None or whole.half_width is None:
+        return entry
+    return replace(entry, low=whole.mean - whole.half_width, high=whole.mean + whole.half_width)
 
 
 def usefulness(results: Results) -> Table:
@@ -94,8 +140,10 @@ def usefulness(results: Results) -> Table:
         Column("near", "Near twins", "percent", "", _SPREAD, MEASURES["duplicates"].meaning),
         Column("near_real", "of real images", "percent", "", _SPREAD),
     ]
-    rows = []
-    for dataset, arm, outcomes in _rows(results):
+    factors = ("data set", "arm")
+
+    def rows(dataset: str, arm: str, made: list[tuple[Making, Outcome]]) -> Iterable[Row]:
+        outcomes = [outcome for _, outcome in made]
         base = results.baseline(dataset)
         real = base.estimate("best", "test", "accuracy") if base else None
         entries = (
@@ -108,15 +156,16 @@ def usefulness(results: Results) -> Table:
             _mean(outcomes, lambda v: v["duplicates"]["near"]),
             _mean(outcomes, lambda v: v["duplicates"]["near_real"]),
         )
-        rows.append(Row((*_head(results, dataset, arm), *entries), _factors(results, dataset, arm)))
+        yield Row((*_head(results, dataset, arm), *entries), _factors(results, dataset, arm))
+
     return Table(
         "usefulness",
         "Class consistency and usefulness of synthetic images.",
         tuple(columns),
-        tuple(rows),
+        _rows(results, columns, factors, rows),
         "quality_tables.usefulness",
         ("Mean ± standard deviation over n replicates.",),
-        ("data set", "arm"),
+        factors,
         empty="This study judges no images.",
     )
 
@@ -128,24 +177,26 @@ def classes(results: Results) -> Table:
     for name in names:
         columns.append(Column(name, MEASURES[name].label, "number", "Synthetic images", (), MEASURES[name].meaning))
     columns += [Column(f"real_{name}", MEASURES[name].label, "number", "Real test images") for name in names]
-    rows = []
-    for dataset, arm, outcomes in _rows(results):
-        known = results.classes(dataset)
+    factors = ("data set", "arm", "in")
+
+    def rows(dataset: str, arm: str, made: list[tuple[Making, Outcome]]) -> Iterable[Row]:
+        outcomes = [outcome for _, outcome in made]
         for space, title in SPACES.items():
-            for number, label in enumerate(known):
+            for number, label in enumerate(results.classes(dataset)):
                 entries = [
                     _mean(outcomes, _of_class(space, number, name, real)) for real in (False, True) for name in names
                 ]
                 head = (*_head(results, dataset, arm), Entry(label), Entry(title))
-                rows.append(Row((*head, *entries), {**_factors(results, dataset, arm), "in": title}))
+                yield Row((*head, *entries), {**_factors(results, dataset, arm), "in": title})
+
     return Table(
         "quality-classes",
         "Class by class: do synthetic images lie where real ones lie, and the other way round?",
         tuple(columns),
-        tuple(rows),
+        _rows(results, columns, factors, rows),
         "quality_tables.classes",
         ("Means over replicates.",),
-        ("data set", "arm", "in"),
+        factors,
         empty="This study judges no images.",
     )
 
@@ -178,39 +229,39 @@ def copying(results: Results) -> Table:
         Column("train", "to training", "number", "Median distance of synthetic images"),
         Column("test", "to test", "number", "Median distance of synthetic images"),
     )
-    rows = []
-    for dataset in results.datasets:
-        for arm in results.arms:
-            for making, outcome in results.makings("quality", dataset, arm):
-                head = (*_head(results, dataset, arm), Entry(making.replicate))
-                factors = _factors(results, dataset, arm)
-                if outcome.record is None:
-                    rest = [Entry(missing=outcome.reason)] * 9
-                    rows.append(Row((*head, *rest), {**factors, "in": "not run"}))
+    factors = ("data set", "arm", "in")
+
+    def rows(dataset: str, arm: str, made: list[tuple[Making, Outcome]]) -> Iterable[Row]:
+        for making, outcome in made:
+            head = (*_head(results, dataset, arm), Entry(making.replicate))
+            shown = _factors(results, dataset, arm)
+            if outcome.record is None:
+                yield Row((*head, *[Entry(missing=outcome.reason)] * 9), {**shown, "in": "not run"})
+                continue
+            for space, title in SPACES.items():
+                found = outcome.record.values["spaces"].get(space)
+                if found is None:
                     continue
-                for space, title in SPACES.items():
-                    found = outcome.record.values["spaces"].get(space)
-                    if found is None:
-                        continue
-                    c = found["copying"]
-                    few = "not defined on so few images"
-                    entries = (
-                        Entry(title),
-                        Entry(c["verdict"]),
-                        Entry(c["p"]),
-                        Entry(c["identical"]),
-                        Entry(c["identical_test"]),
-                        Entry(c["nearer_to_train"]["value"]),
-                        Entry(c["c_t"]["value"], missing=few if c["c_t"]["value"] is None else ""),
-                        Entry(c["train_distance"]["median"]),
-                        Entry(c["test_distance"]["median"]),
-                    )
-                    rows.append(Row((*head, *entries), {**factors, "in": title}))
+                c = found["copying"]
+                few = "not defined on so few images"
+                entries = (
+                    Entry(title),
+                    Entry(c["verdict"]),
+                    Entry(c["p"]),
+                    Entry(c["identical"]),
+                    Entry(c["identical_test"]),
+                    Entry(c["nearer_to_train"]["value"]),
+                    Entry(c["c_t"]["value"], missing=few if c["c_t"]["value"] is None else ""),
+                    Entry(c["train_distance"]["median"]),
+                    Entry(c["test_distance"]["median"]),
+                )
+                yield Row((*head, *entries), {**shown, "in": title})
+
     return Table(
         "copying",
         "Nearest training image against nearest test image.",
         columns,
-        tuple(rows),
+        _rows(results, columns, factors, rows),
         "quality_tables.copying",
         (
             "Real test images are the yardstick: copying is called when more synthetic images lie close to a "
@@ -219,7 +270,7 @@ def copying(results: Results) -> Table:
             "statement possible; "
             "it does not say that images are private.",
         ),
-        ("data set", "arm", "in"),
+        factors,
         empty="This study judges no images.",
     )
 
@@ -234,20 +285,3 @@ def legend() -> Table:
     )
     rows = tuple(Row((Entry(m.label), Entry(m.meaning), Entry(m.direction), Entry(m.trap))) for m in MEASURES.values())
     return Table("measures", "What the measures mean.", columns, rows, "quality_tables.legend")
-
-
-def _table(
-    results: Results,
-    name: str,
-    caption: str,
-    columns: Sequence[Column],
-    made: Sequence[Callable[[Values], float | None]],
-    made_by: str,
-    note: str,
-) -> Table:
-    rows = tuple(
-        Row((*_head(results, dataset, arm), *(_mean(outcomes, read) for read in made)), _factors(results, dataset, arm))
-        for dataset, arm, outcomes in _rows(results)
-    )
-    empty = "This study judges no images."
-    return Table(name, caption, tuple(columns), rows, made_by, (note,), ("data set", "arm"), empty)

@@ -194,6 +194,16 @@ class Results:
         source = spec.add or spec.interleave
         return source.generator if source else None
 
+    def control(self, arm: str) -> str | None:
+        """The arm that adds copies of real images, as many and in the same shares as this one adds generated ones."""
+        spec = self.study.arms[arm]
+        for name in self.arms:
+            other = self.study.arms[name]
+            alike = other.duplicate and spec.add and other.duplicate.amount == spec.add.amount
+            if alike and other.augment == spec.augment:
+                return name
+        return None
+
     # --- what there is ---
 
     @cached_property
@@ -230,6 +240,11 @@ class Results:
         """All pairs of arm and sampling, of one data set or of any."""
         found = {(arm, sampling): None for name, arm, sampling in self.groups if dataset in (None, name)}
         return sorted(found, key=lambda pair: (self.arms.index(pair[0]), self.samplings.index(pair[1])))
+
+    @cached_property
+    def begun(self) -> frozenset[str]:
+        """Data sets of which a run has a result, or is known to have none."""
+        return frozenset(run.dataset for run in self.runs if run.outcome.state not in ("pending", "running"))
 
     @cached_property
     def best(self) -> Mapping[str, Group]:

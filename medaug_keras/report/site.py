@@ -1,5 +1,6 @@
 """Pages on disk: a study's folder is swapped in whole, and MkDocs makes the site."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -9,45 +10,71 @@ from medaug_keras.plan import Plan
 from medaug_keras.spec import Study
 from medaug_keras.store import Store
 
-from . import palette
+from . import palette, unchanged
 from .pages import Pages, environment_of_templates
 from .results import Results
 
 ASSETS = Path(__file__).parent / "assets"
 
 
-def render(study: Study, plan: Plan, store: Store, docs: Path, *, beside: tuple[Study, Plan] | None = None) -> Path:
+def render(
+    study: Study,
+    plan: Plan,
+    store: Store,
+    docs: Path,
+    *,
+    beside: tuple[Study, Plan] | None = None,
+    anew: bool = False,
+) -> Path:
     """Write the pages of a study to docs/studies/NAME and list it in docs/studies/index.md; returns its folder.
 
-    `beside` is another study and its plan, whose numbers stand beside this one's where both have them.
+    `beside` is another study and its plan, whose numbers stand beside this one's where both have them. Every result is
+    held against its checksums. Pages that are there and are what would be made are not made again, unless `anew`.
 
     The same records give the same bytes. The folder is made beside its place and then moved there, so a server that
     watches `docs` never sees half of it; files that did not change keep their time.
     """
+    results = Results(study, plan, store)
     other = None if beside is None else Results(*beside, store)
-    files = Pages(Results(study, plan, store), beside=other).all()
     studies = docs / "studies"
     target = studies / study.name
-    _swap_in(files, target)
+    made_from = unchanged.digest(
+        [unchanged.of_program(), *(unchanged.of_results(r) for r in (results, other) if r is not None)]
+    )
+    if anew or not unchanged.is_unchanged(target, made_from):
+        files = Pages(results, beside=other).all()
+        made = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files, key=Path)}
+        _swap_in({**files, unchanged.NOTE: unchanged.note(made_from, made).encode()}, target)
     write_if_changed(studies / "assets" / "report.css", palette.css() + (ASSETS / "report.css").read_text("utf-8"))
     write_if_changed(studies / "assets" / "report.js", (ASSETS / "report.js").read_text("utf-8"))
     write_if_changed(studies / "index.md", studies_page(studies))
     return target
 
 
-def build_site(docs: Path, site: Path) -> None:
-    """Build the site of `docs` with MkDocs, as mkdocs.yml says. Raises MkDocs's own errors."""
+def build_site(docs: Path, site: Path, *, anew: bool = False) -> None:
+    """Build the site of `docs` with MkDocs, as mkdocs.yml says. Raises MkDocs's own errors.
+
+    A site that is there and is what would be built of the same `docs` is not built again, unless `anew`, which is the
+    way where an mkdocs.yml of one's own takes in files from elsewhere.
+    """
+    configuration = _configuration()
+    made_from = unchanged.digest(
+        [unchanged.of_program(), configuration.read_text("utf-8"), json.dumps(unchanged.checksums(docs))]
+    )
+    if not anew and unchanged.is_unchanged(site, made_from):
+        return
     os.environ.setdefault("NO_MKDOCS_2_WARNING", "true")  # the theme's announcement; it is no warning about our pages
     os.environ.setdefault("SOURCE_DATE_EPOCH", "0")  # or the sitemap says when it was built
     from mkdocs.commands.build import build
     from mkdocs.config import load_config
 
-    config = load_config(str(_configuration()), docs_dir=str(docs.resolve()), site_dir=str(site.resolve()))
+    config = load_config(str(configuration), docs_dir=str(docs.resolve()), site_dir=str(site.resolve()))
     config.plugins.on_startup(command="build", dirty=False)
     try:
         build(config)
     finally:
         config.plugins.on_shutdown()
+    write_if_changed(site / unchanged.NOTE, unchanged.note(made_from, unchanged.checksums(site)))
 
 
 def _configuration() -> Path:
@@ -73,6 +100,14 @@ def write_if_changed(path: Path, text: str) -> None:
     os.replace(partial, path)
 
 
+def _take_over(before: Path, path: Path) -> None:
+    """The same file under another name, with its time; a copy where the file system has no hard links."""
+    try:
+        os.link(before, path)
+    except OSError:
+        shutil.copy2(before, path)
+
+
 def _swap_in(files: dict[str, bytes], target: Path) -> None:
     fresh = target.with_name(f".{target.name}.{os.getpid()}.fresh")  # MkDocs passes over names with a dot
     old = target.with_name(f".{target.name}.{os.getpid()}.old")
@@ -81,10 +116,11 @@ def _swap_in(files: dict[str, bytes], target: Path) -> None:
     for name, content in files.items():
         path = fresh / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
         before = target / name
         if before.is_file() and before.read_bytes() == content:
-            shutil.copystat(before, path)
+            _take_over(before, path)
+        else:
+            path.write_bytes(content)
     if target.exists():
         os.rename(target, old)
     os.rename(fresh, target)

@@ -1,6 +1,6 @@
 """What a table is: columns, rows, and cells that know what stands beside their number and why one is missing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -8,8 +8,8 @@ from medaug_keras.stats import Estimate
 
 from .results import METRICS, Group, Results
 
-Kind = Literal["text", "count", "percent", "points", "number", "p", "seconds"]
-Part = Literal["sd", "n", "paper"]
+Kind = Literal["text", "sentence", "count", "percent", "points", "number", "p", "seconds"]
+Part = Literal["sd", "n", "paper", "verdict", "p", "low", "high"]
 
 STATES = {
     "done": "done",
@@ -44,6 +44,13 @@ class Entry:
     n: int | None = None
     planned: int | None = None
     paper: float | str | None = None
+    verdict: str | None = None
+    """What a corrected test says of the number: better, worse, not distinguishable, not tested."""
+    p: float | None = None
+    """The corrected p behind a verdict."""
+    low: float | None = None
+    high: float | None = None
+    """Ends of a 95 % interval."""
     best: bool = False
     """The highest of its row."""
     tied: bool = False
@@ -89,9 +96,17 @@ class Table:
         return found
 
     @property
+    def starts(self) -> frozenset[int]:
+        """Places of the columns that begin a group, other than the first."""
+        return frozenset(i for i in range(1, len(self.columns)) if self.columns[i].group != self.columns[i - 1].group)
+
+    @property
     def options(self) -> dict[str, list[str]]:
         """Factor → its values, in the order in which they appear."""
-        return {name: list(dict.fromkeys(row.factors[name] for row in self.rows)) for name in self.factors}
+        return {
+            name: list(dict.fromkeys(value for row in self.rows if (value := row.factors[name])))
+            for name in self.factors
+        }
 
 
 def measured(group: Group | None, epoch: str, metric: str, paper: float | None = None, split: str = "test") -> Entry:
@@ -103,6 +118,15 @@ def measured(group: Group | None, epoch: str, metric: str, paper: float | None =
         reason = group.reason or f"{METRICS[metric]} is not defined on this test set"
         return Entry(paper=paper, missing=reason, href=group.page, planned=found.planned)
     return Entry(found.mean, found.sd, found.n, found.planned, paper, missing=group.reason, href=group.page)
+
+
+def not_begun(results: Results, dataset: str, columns: Sequence[Column], factors: Iterable[str]) -> Row:
+    """One row in place of many, for a data set of which nothing was run yet: every number a dash."""
+    why = "nothing of this data set was run yet"
+    words = {"arm": "every arm", "verdict": "not tested"}
+    rest = (Entry(words.get(column.key), missing=why) for column in columns[1:])
+    shown = {"data set": results.title(dataset), **{name: "" for name in factors if name != "data set"}}
+    return Row((dataset_entry(results, dataset), *rest), shown)
 
 
 def dataset_entry(results: Results, dataset: str) -> Entry:

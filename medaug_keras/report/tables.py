@@ -109,7 +109,7 @@ def _generative(
     judged = [pair for pair in pairs if results.generator(pair[0])]  # copies of real images are a control
     if not judged or not against:
         return table
-    part: tuple[Part, ...] = ("paper",) if paper else ()
+    part: tuple[Part, ...] = ("p", "paper") if paper else ("p",)
     group = f"Best by {METRICS[results.study.primary].lower()}, over"
     columns = [Column(f"over.{arm}", results.label(arm), "text", group, part) for arm, _ in against]
     words = {"shuffle": ("no_gda", "gda"), "weighted": ("wrs_no_gda", "wrs_gda")}[sampling]
@@ -124,16 +124,15 @@ def _generative(
                 extra.append(Entry(missing="no result of one of the two", paper=said))
             else:
                 why = found.result.reason or ""
-                extra.append(Entry(found.word, paper=said, missing=why, href=found.group.page))
+                extra.append(Entry(found.word, p=found.holm, paper=said, missing=why, href=found.group.page))
         rows.append(Row((*row.entries, *extra), row.factors))
     notes = [
         *table.notes,
-        "Last columns: the arm with the highest mean of this table against the arm named, tested and "
-        "corrected for having "
-        "been chosen (Holm, 5 %).",
+        "Last columns: the generator's arm with the highest mean of this table against the arm named; the verdict "
+        "follows p, which is corrected for having been chosen (Holm, 5 %).",
     ]
     if paper:
-        notes.append("Beside it, whether the paper says that it improved, which it did not test.")
+        notes.append("Below it, whether the paper says that it improved (id.: the same), which it did not test.")
     return replace(table, columns=(*table.columns, *columns), rows=tuple(rows), notes=tuple(notes))
 
 
@@ -191,29 +190,25 @@ def _row(
     ]
 
 
-def best_models(results: Results, paper: Mapping[str, Any] | None) -> Table:
+def best_models(results: Results, inference: Inference, paper: Mapping[str, Any] | None) -> Table:
     """Table 5. The best arm of each data set, chosen on validation data and, as in the paper, on test data."""
     base, weighted = results.reference, (results.reference[0], "weighted")
-    both = weighted in results.variants() and weighted != base
+    over = {"gain": (base, "gain_over_baseline")}
+    if weighted in results.variants() and weighted != base:
+        over["gain_weighted"] = (weighted, "gain_over_wrs")
     metric, short = results.study.primary, METRICS[results.study.primary]
     part: tuple[Part, ...] = ("paper",) if paper and metric == "accuracy" else ()
     spread: tuple[Part, ...] = ("sd", "n")
     columns = [Column("dataset", "Data set")]
-    for choice, title in (
-        ("validation", "Chosen on validation data"),
-        ("test", "Chosen on test data, as in the paper"),
-    ):
+    for choice, title in _CHOICES.items():
         beside = part if choice == "test" else ()
         columns.append(Column(f"{choice}.model", "Model", "text", title, beside))
         columns.append(Column(f"{choice}.{metric}", f"Test {short}", "percent", title, spread))
-        columns.append(Column(f"{choice}.gain", f"Over {results.variant(*base)}", "points", title, beside))
-        if both:
-            columns.append(
-                Column(f"{choice}.gain_weighted", f"Over {results.variant(*weighted)}", "points", title, beside)
-            )
-    columns.append(
-        Column("optimism", "Optimism", "points", help="Score chosen on test minus score chosen on validation")
-    )
+        for key, (pair, _) in over.items():
+            parts: tuple[Part, ...] = ("verdict", "p", *beside)
+            columns.append(Column(f"{choice}.{key}", f"Over {results.variant(*pair)}", "points", title, parts))
+    columns.append(Column("optimism", "of the means", "points", "Optimism", help="Chosen on test less on validation"))
+    columns.append(Column("optimism_single", "of a single run", "points", "Optimism", spread))
     rows = []
     for dataset in results.datasets:
         said = (paper or {}).get("table5", {}).get(dataset, {}) if part else {}
@@ -221,45 +216,41 @@ def best_models(results: Results, paper: Mapping[str, Any] | None) -> Table:
         for choice, chosen in (("validation", results.best), ("test", results.best_on_test)):
             printed = said if choice == "test" else {}
             group = chosen.get(dataset)
-            if group is None:
-                entries.append(Entry(missing="no run is done", paper=printed.get("model")))
-            else:
-                entries.append(
-                    Entry(
-                        results.variant(group.arm, group.sampling),
-                        paper=printed.get("model"),
-                        href=f"best-models.html#best-{dataset}",
-                    )
-                )
-            entries.append(measured(group, results.epoch, metric) if group else Entry(missing="no run is done"))
-            for pair, word in (
-                ((base, "gain_over_baseline"), (weighted, "gain_over_wrs")) if both else ((base, "gain_over_baseline"),)
-            ):
-                entries.append(_gain(results, dataset, group, pair, printed.get(word)))
-        entries.append(_optimism(results, dataset))
-        rows.append(Row(tuple(entries), {"data set": results.title(dataset)}))
+            name = None if group is None else results.variant(group.arm, group.sampling)
+            missing, page = ("no run is done", "") if group is None else ("", f"best-models.html#best-{dataset}")
+            entries.append(Entry(name, paper=printed.get("model"), missing=missing, href=page))
+            entries.append(measured(group, results.epoch, metric) if group else Entry(missing=missing))
+            for pair, word in over.values():
+                entries.append(_gain(results, inference, dataset, group, pair, printed.get(word)))
+        rows.append(Row((*entries, *_optimism(results, dataset)), {"data set": results.title(dataset)}))
     notes = [
-        "Gains are differences of means in points, without a test. Optimism is what choosing the best arm on the test "
-        "set, as the paper did, adds to its score compared with choosing it on validation data.",
+        "Gains are differences over the replicates that both arms have, with the verdict of a test and its p, "
+        "corrected for all arms that could have been chosen (Holm, 5 %). Optimism is what choosing the best arm on "
+        "the test set, as the paper did, adds to its score: first in the means over replicates, compared with choosing "
+        "on validation data; then for a study of a single run, as the paper's, compared with what the chosen arm "
+        "scores in the other replicates (mean ± standard deviation over n replicates).",
     ]
     return Table(
         "table-5", "Best model of each data set.", tuple(columns), tuple(rows), "tables.best_models", tuple(notes)
     )
 
 
-def _gain(results: Results, dataset: str, group: Group | None, pair: tuple[str, str], said: str | None) -> Entry:
+_CHOICES = {"validation": "Chosen on validation data", "test": "Chosen on test data, as in the paper"}
+
+
+def _gain(
+    results: Results, inference: Inference, dataset: str, group: Group | None, pair: tuple[str, str], said: str | None
+) -> Entry:
     base = results.groups.get((dataset, *pair))
-    metric = results.study.primary
     if group is None or base is None:
         return Entry(missing="no run is done", paper=said)
-    a = group.estimate(results.epoch, "test", metric).mean
-    b = base.estimate(results.epoch, "test", metric).mean
-    if a is None or b is None:
-        return Entry(missing=base.reason or group.reason, paper=said, href=base.page)
-    return Entry(a - b, paper=said, href=base.page)
+    if group is base:
+        return Entry(0.0, paper=said, missing="this is the arm itself", href=base.page)
+    c = inference.against(dataset, pair)[group.arm, group.sampling]
+    return Entry(c.result.effect, verdict=c.word, p=c.holm, paper=said, missing=c.result.reason or "", href=base.page)
 
 
-def _optimism(results: Results, dataset: str) -> Entry:
+def _optimism(results: Results, dataset: str) -> tuple[Entry, Entry]:
     metric, nan = results.study.primary, float("nan")
     groups = [group for (name, *_), group in results.groups.items() if name == dataset]
 
@@ -272,4 +263,8 @@ def _optimism(results: Results, dataset: str) -> Entry:
         return rows
 
     chosen = selection(scores("validation"), scores("test")) if groups else None
-    return Entry(missing="no run is done") if chosen is None else Entry(chosen.optimism)
+    if chosen is None:
+        return Entry(missing="no run is done"), Entry(missing="no run is done")
+    one = chosen.single_run
+    few = "" if one.n else "needs two replicates of an arm"
+    return Entry(chosen.optimism), Entry(one.mean, one.sd, one.n, one.planned, missing=few)

@@ -207,7 +207,8 @@ def family_p(effect: ArrayLike, replicate: ArrayLike, image: ArrayLike, residual
     chi, weight = chi_squared(nu, nodes=101)
     g, R, image_, E = (np.asarray(v, dtype=np.float64)[..., None] for v in (effect, replicate, image, residual))
     variance = np.maximum(nu * R / chi + image_ - E, E) / (S * n)
-    return np.asarray((2 * stdtr(n - 1, -np.abs(g) / np.sqrt(variance))) @ weight)
+    p = (2 * stdtr(n - 1, -np.abs(g) / np.sqrt(variance))) @ weight
+    return np.asarray(np.minimum(p, 1.0))  # the weights sum to 1 only up to rounding
 
 
 def chi_squared(df: int, *, nodes: int) -> tuple[Array, Array]:

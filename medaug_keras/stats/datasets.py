@@ -153,7 +153,7 @@ def friedman(scores: ArrayLike, *, alpha: float = 0.05) -> Friedman:
     table = given[~np.isnan(given).any(1)]
     m, k = table.shape
     if m < 2 or k < 3:
-        reason = f"{m} complete data sets and {k} arms: ranks need at least 2 and 3"
+        reason = f"ranks need two data sets on which every arm has a result, and three arms; here are {m} and {k}"
         return Friedman(m, len(given), k, reason=reason)
 
     from scipy.special import fdtrc

@@ -22,12 +22,13 @@ Verdict = Literal["better", "worse", "not distinguishable", "not tested"]
 def holm(p: Sequence[float | None]) -> list[float | None]:
     """Adjusted p in the order given (Holm 1979): the chance of any false claim stays below alpha.
 
-    None (not tested) stays None and is not counted.
+    None (not tested) stays None and is counted: the family is what was declared, so a claim does not
+    weaken when the arms that are missing arrive.
     """
+    m = len(p)
 
     def adjust(ordered: Array) -> Array:
-        m = len(ordered)
-        return np.maximum.accumulate(ordered * (m - np.arange(m)))
+        return np.maximum.accumulate(ordered * (m - np.arange(len(ordered))))
 
     return _adjusted(p, adjust)
 

@@ -41,7 +41,8 @@ def estimate(values: Sequence[float], *, planned: int | None = None, confidence:
         return Estimate(mean, None, None, 1, planned)
     from scipy.special import stdtrit
 
-    sd = float(x.std(ddof=1))
+    rounding = 1e-12 * float(np.abs(x).max())  # values that are equal but for this have no spread
+    sd = float(x.std(ddof=1)) if np.ptp(x) > rounding else 0.0
     half_width = float(stdtrit(n - 1, (1 + confidence) / 2)) * sd / np.sqrt(n)
     return Estimate(mean, sd, float(half_width), n, planned)
 
@@ -92,9 +93,10 @@ class Selection:
     validation_choice, test_choice: their means on the test set.
     optimism: test_choice - validation_choice, never negative: how far "the best arm's test score"
         lies above the score of the arm that one could have chosen without the test set.
-    single_run_optimism: the same for a study of one replicate. In each replicate the arm with the
-        highest test score is chosen; this is how far its score there lies, on average, above its
-        mean in the other replicates. None with fewer than two replicates.
+    single_run: the same for a study of one replicate. In each replicate the arm with the highest
+        test score is chosen; this is how far its score there lies above its mean in the other
+        replicates. Its interval is rough, because replicates share what they are held against;
+        without a mean with fewer than two replicates.
     """
 
     by_validation: int
@@ -102,7 +104,7 @@ class Selection:
     validation_choice: float
     test_choice: float
     optimism: float
-    single_run_optimism: float | None
+    single_run: Estimate
 
 
 def selection(validation: ArrayLike, test: ArrayLike) -> Selection | None:
@@ -132,7 +134,7 @@ def selection(validation: ArrayLike, test: ArrayLike) -> Selection | None:
         validation_choice=float(t_mean[by_validation]),
         test_choice=float(t_mean[by_test]),
         optimism=float(t_mean[by_test] - t_mean[by_validation]),
-        single_run_optimism=float(np.mean(excess)) if excess else None,
+        single_run=estimate(excess, planned=t.shape[1]),
     )
 
 

@@ -27,10 +27,14 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Pair:
-    """A real and a synthetic image, (H, W, C) uint8, and a few words about them."""
+    """A training image, the synthetic image nearest to it, the test image nearest to that; a few words about them.
 
-    real: Images
+    Images are (H, W, C) uint8.
+    """
+
+    train: Images
     synthetic: Images
+    test: Images
     caption: str = ""
 
 
@@ -77,18 +81,19 @@ def class_montage(rows: Sequence[ClassRow], *, columns: int = 5, what: str) -> F
 
 
 def pairs(pairs: Sequence[Pair], *, what: str) -> Figure:
-    """The closest pairs, four in a row: real image left, synthetic right, a caption below."""
-    H, W = pairs[0].real.shape[:2]
-    factor, columns = 4, min(4, len(pairs))
-    width, height = 2 * factor * W + 4, factor * H + 60
+    """The closest pairs, three in a row: training, synthetic and test image from left to right, a caption below."""
+    H, W = pairs[0].train.shape[:2]
+    factor, columns = 4, min(3, len(pairs))
+    step = factor * W + 4
+    width, height = 3 * step - 4, factor * H + 60
     sheet = _Sheet(columns * (width + 40) - 40, -(-len(pairs) // columns) * height, 33)
     for i, pair in enumerate(pairs):
         x, y = (i % columns) * (width + 40), (i // columns) * height
-        for left, image in ((x, pair.real), (x + factor * W + 4, pair.synthetic)):
-            sheet.image(left, y, _checked(image[None])[0], factor)
+        for place, image in enumerate((pair.train, pair.synthetic, pair.test)):
+            sheet.image(x + place * step, y, _checked(image[None])[0], factor)
         sheet.text(x, y + factor * H + 4, pair.caption, room=width + 36)
     said = "; ".join(pair.caption for pair in pairs if pair.caption)
-    alt = f"{what}: {len(pairs)} pairs, real left, synthetic right. {said}".strip()
+    alt = f"{what}: {len(pairs)} pairs; training image left, synthetic in the middle, test image right. {said}".strip()
     return _picture(_PAIRS, sheet.picture, alt, 0.5)
 
 
@@ -129,6 +134,6 @@ def _checked(images: Images) -> Images:
 def _picture(made_by: Callable[..., Figure], picture: Image.Image, alt: str, shown: float) -> Figure:
     """`shown`: CSS pixels for one picture pixel where there is room."""
     file = io.BytesIO()
-    picture.save(file, "PNG", compress_level=9)
+    picture.save(file, "PNG")
     size = (round(picture.width * shown), round(picture.height * shown))
     return Figure(None, file.getvalue(), alt, f"medaug_keras.report.figures.{made_by.__name__}", size=size)
