@@ -7,6 +7,7 @@ Shapes: B batch, H x W x C image with values in [0, 1], K classes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -67,30 +68,40 @@ def shift_hue(images: Tensor, turns: Tensor) -> Tensor:
     return torch.stack([channel(5), channel(3), channel(1)], dim=-1)
 
 
-def augmentation(
-    steps: Sequence[Mapping[str, Any]], *, seed: int, device: torch.device | str = "cpu"
-) -> Callable[[Tensor, Tensor], Batch]:
-    """The function (images, targets) -> (images, targets) that applies the steps in order to each batch.
+@dataclass(frozen=True)
+class Augmentation:
+    """Steps that are applied in order to each batch: (images, targets) -> (images, targets)."""
 
-    `steps` are mappings with a `layer` and its settings: `sharpness`, `autocontrast`, `hue`, `horizontal_flip`, or a
+    steps: Sequence[Callable[[Tensor, Tensor], Batch]]
+    draws: torch.Generator
+    """Where our own steps draw."""
+    counters: Sequence[Tensor]
+    """Of the draws of Keras's layers, which depend on nothing else."""
+
+    def __call__(self, images: Tensor, targets: Tensor) -> Batch:
+        """A changed batch; where there are no steps, the batch itself."""
+        for step in self.steps:
+            images, targets = step(images, targets)
+        return images, targets
+
+
+def augmentation(steps: Sequence[Mapping[str, Any]], *, seed: int, device: torch.device | str = "cpu") -> Augmentation:
+    """The augmentation of which a study names the `steps`.
+
+    They are mappings with a `layer` and its settings: `sharpness`, `autocontrast`, `hue`, `horizontal_flip`, or a
     Keras layer by its class name. Every image draws for itself, from a generator that belongs to `seed`.
     """
     draws = generator(seed, "augmentation", device)
     functions = [_step(dict(step), draws, subseed(seed, f"augmentation {n}")) for n, step in enumerate(steps)]
-
-    def apply(images: Tensor, targets: Tensor) -> Batch:
-        for function in functions:
-            images, targets = function(images, targets)
-        return images, targets
-
-    return apply
+    layers = [function.layer for function in functions if isinstance(function, _KerasStep)]
+    return Augmentation(functions, draws, [counter.value for layer in layers for counter in layer.variables])
 
 
 def _step(step: dict[str, Any], draws: torch.Generator, seed: int) -> Callable[[Tensor, Tensor], Batch]:
     layer = step.pop("layer")
     if layer in _OURS:
         return _OURS[layer](draws, **step)
-    return _keras_step(layer, seed, **step)
+    return _KerasStep(layer, seed, **step)
 
 
 def _sometimes(draws: torch.Generator, probability: float, change: Callable[[Tensor], Tensor]) -> Any:
@@ -133,23 +144,22 @@ _OURS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _keras_step(name: str, seed: int, **settings: Any) -> Callable[[Tensor, Tensor], Batch]:
-    layer_class = getattr(keras.layers, name)
-    if name in ("RandomErasing", "RandAugment"):
-        settings["value_range"] = (0, 1)
-    if name == "RandomTranslation":
-        settings = {"height_factor": settings["factor"], "width_factor": settings["factor"]}
-    if name == "RandomZoom":
-        settings = {"height_factor": settings["factor"]}
-    layer = layer_class(**settings, seed=seed, data_format="channels_last")
+class _KerasStep:
+    def __init__(self, name: str, seed: int, **settings: Any) -> None:
+        if name in ("RandomErasing", "RandAugment"):
+            settings["value_range"] = (0, 1)
+        if name == "RandomTranslation":
+            settings = {"height_factor": settings["factor"], "width_factor": settings["factor"]}
+        if name == "RandomZoom":
+            settings = {"height_factor": settings["factor"]}
+        self.layer = getattr(keras.layers, name)(**settings, seed=seed, data_format="channels_last")
+        self.mixes = name in ("MixUp", "CutMix")
 
-    def run(images: Tensor, targets: Tensor) -> Batch:
-        if name in ("MixUp", "CutMix"):
-            mixed = layer({"images": images, "labels": targets}, training=True)
+    def __call__(self, images: Tensor, targets: Tensor) -> Batch:
+        if self.mixes:
+            mixed = self.layer({"images": images, "labels": targets}, training=True)
             return mixed["images"], mixed["labels"]
-        return layer(images, training=True).clamp(0, 1), targets  # RandAugment leaves the range it is told
-
-    return run
+        return self.layer(images, training=True).clamp(0, 1), targets  # RandAugment leaves the range it is told
 
 
 # --- images added to a training set ----------------------------------------------------------------

@@ -16,6 +16,7 @@ from keras import layers
 
 from medaug_keras import evaluation
 from medaug_keras.augmentation import augmentation
+from medaug_keras.checkpoints import Checkpoint, Ongoing, State
 from medaug_keras.networks import batch_norm, torch_init
 from medaug_keras.training import (
     DivergedError,
@@ -26,6 +27,7 @@ from medaug_keras.training import (
     epoch_order,
     fused,
     parameters,
+    recorded,
     subseed,
 )
 
@@ -99,45 +101,68 @@ def fit(
     augment: Sequence[Mapping[str, Any]],
     seed: int,
     report: Report,
+    checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Train on images (N, H, W, C) uint8 and labels (N,); `held_out` has such pairs for `validation` and `test`.
 
     `optimizer` has learning_rate and momentum of SGD. `seed` decides the order of the images and the augmentation.
+    With a `checkpoint`, training goes on after the epoch that it keeps.
 
     Raises DivergedError when the loss is no longer a number.
     """
     device = device_of(model)
     network = fused(model)
+    still = _idle_biases(model)
+    for bias in still:
+        bias.requires_grad_(False)
     images = torch.from_numpy(train[0]).to(device)
     targets = torch.eye(num_classes)[torch.from_numpy(train[1])].to(device)
-    change = augmentation(augment, seed=seed, device=device) if augment else None
+    change = augmentation(augment, seed=seed, device=device)
     descent = torch.optim.SGD(parameters(model), optimizer["learning_rate"], optimizer["momentum"], fused=True)
     draws = np.random.default_rng(subseed(seed, "order"))
+    judged = {split: torch.from_numpy(np.ascontiguousarray(pair[0])).to(device) for split, pair in held_out.items()}
     validation_labels = held_out["validation"][1]
+    ongoing = Ongoing([model], [descent], [draws, change.draws], change.counters)
+
+    def step(index: Tensor) -> tuple[Tensor, Tensor]:
+        x, y = change(images[index].float().div_(255), targets[index])
+        logits = network(x.sub_(0.5).div_(0.5), training=True)
+        loss = _loss(logits, y, head)
+        descent.zero_grad(set_to_none=True)
+        loss.backward()
+        descent.step()
+        return loss.detach() * len(index), _probabilities(logits.detach(), head)
+
+    # Keras's layers ask the device for their seeds, which a recording cannot do
+    train_on = step if change.counters else recorded(step, size=batch_size, device=device, draws=[change.draws])
 
     history: dict[str, list[float | None]] = {}
-    best_epoch, best_accuracy, best_weights = 0, -1.0, []
-    for epoch in range(1, epochs + 1):
+    first, best_epoch, best_accuracy = 1, 0, -1.0
+    best_weights: list[Tensor] = []
+
+    def state() -> State:
+        best = best_epoch, best_accuracy, best_weights
+        return {"epoch": epoch, "history": history, "best": best, "ongoing": ongoing.state()}
+
+    saved = checkpoint.load() if checkpoint else None
+    if saved:
+        first, history = saved["epoch"] + 1, saved["history"]
+        best_epoch, best_accuracy, best_weights = saved["best"]
+        ongoing.restore(saved["ongoing"])
+    for epoch in range(first, epochs + 1):
         order = epoch_order(train[1], sampling, draws)
         total = torch.zeros((), device=device)
         seen = torch.empty(len(order), num_classes, device=device)
         start = 0
         for batch in torch.from_numpy(order).to(device).split([len(b) for b in batches(order, batch_size)]):
-            x, y = images[batch].float().div_(255), targets[batch]
-            if change is not None:
-                x, y = change(x, y)
-            logits = network(x.sub_(0.5).div_(0.5), training=True)
-            loss = _loss(logits, y, head)
-            descent.zero_grad(set_to_none=True)
-            loss.backward()
-            descent.step()
-            total += loss.detach() * len(batch)
-            seen[start : start + len(batch)] = _probabilities(logits.detach(), head)
+            share, probabilities = train_on(batch)
+            total += share
+            seen[start : start + len(batch)] = probabilities
             start += len(batch)
         loss_mean = float(total) / len(order)
         if not math.isfinite(loss_mean):
             raise DivergedError(f"the training loss is {loss_mean} after epoch {epoch}; try a lower learning rate")
-        probabilities = predict(model, held_out["validation"][0], head=head)
+        probabilities = predict(model, judged["validation"], head=head)
         logs = {
             "loss": loss_mean,
             **_metrics("", train[1][order], seen.cpu().numpy(), task),
@@ -150,14 +175,31 @@ def fit(
         if logs["val_accuracy"] > best_accuracy:
             best_epoch, best_accuracy = epoch, logs["val_accuracy"]
             best_weights = [weight.value.detach().clone() for weight in model.weights]
-    last = {name: predict(model, pair[0], head=head) for name, pair in held_out.items()}
+        if checkpoint and epoch < epochs:
+            checkpoint.save(state)
+    last = {"validation": probabilities, "test": predict(model, judged["test"], head=head)}
     for weight, value in zip(model.weights, best_weights, strict=True):
         weight.assign(value)
-    best = {name: predict(model, pair[0], head=head) for name, pair in held_out.items()}
+    for bias in still:
+        bias.requires_grad_(True)
+    best = {split: predict(model, some, head=head) for split, some in judged.items()}
     return Trained(model, history, best_epoch, best, last)
 
 
-def predict(model: keras.Model, images: np.ndarray, *, head: str) -> np.ndarray:
+def _idle_biases(model: keras.Model) -> list[Tensor]:
+    """Biases of convolutions that go into a batch norm alone, which takes them out again.
+
+    Their gradient is zero but for rounding, and not to compute it makes a step 3 % faster.
+    """
+    return [
+        layer.bias.value
+        for layer in model.layers
+        if isinstance(layer, layers.Conv2D)
+        and {type(node.operation) for node in layer._outbound_nodes} == {layers.BatchNormalization}
+    ]
+
+
+def predict(model: keras.Model, images: np.ndarray | Tensor, *, head: str) -> np.ndarray:
     """Probabilities (N, K) float32 of images (N, H, W, C) uint8."""
     return _passed(model, images, lambda logits: _probabilities(logits, head))
 
@@ -168,12 +210,13 @@ def features(model: keras.Model, images: np.ndarray) -> np.ndarray:
     return _passed(body, images, lambda hidden: hidden)
 
 
-def _passed(model: keras.Model, images: np.ndarray, finish: Callable[[Tensor], Tensor]) -> np.ndarray:
+def _passed(model: keras.Model, images: np.ndarray | Tensor, finish: Callable[[Tensor], Tensor]) -> np.ndarray:
     """Images (N, H, W, C) uint8 through a model, by chunks, without learning."""
     network, device = fused(model), device_of(model)
+    every = images if isinstance(images, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(images))
     found = []
-    with torch.inference_mode():
-        for chunk in torch.from_numpy(np.ascontiguousarray(images)).split(PREDICTION_BATCH):
+    with torch.inference_mode(), torch.autocast(device.type, enabled=False):  # what is judged is never rounded more
+        for chunk in every.split(PREDICTION_BATCH):
             x = chunk.to(device).float().div_(255).sub_(0.5).div_(0.5)
             found.append(finish(network(x, training=False)))
     return torch.cat(found).cpu().numpy()

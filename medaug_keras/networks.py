@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from keras import layers, ops
 
+from medaug_keras.training import relaid
+
 VAE_WIDTHS = (32, 64, 128, 256, 512)  # 28 -> 14 -> 7 -> 4 -> 2 -> 1
 VAE_SLOPE = 0.01
 GAN_SLOPE = 0.2
@@ -123,7 +125,7 @@ def conditional_batch_norm(x: Any, label: Any, *, num_classes: int, name: str) -
 
 
 def _unit(vector: Any) -> Any:
-    return vector / ops.maximum(ops.norm(vector), 1e-12)
+    return F.normalize(vector, dim=0)  # Keras's maximum(norm, 1e-12) would copy its number to the device every time
 
 
 class _Spectral(keras.Layer):
@@ -174,6 +176,7 @@ class SpectralConv2D(_Spectral, layers.Conv2D):
     def fused(self, alone: bool) -> Any:
         """The same as a Torch operation on (B, C, H, W), for H and W that the stride divides; see training.fused."""
         side = (self.kernel_size[0] - self.strides[0]) // 2
+        relaid(self.kernel)
 
         def run(training: bool, x: torch.Tensor) -> torch.Tensor:
             kernel = self.normalised(training).permute(3, 2, 0, 1)
@@ -193,6 +196,7 @@ class SpectralConv2DTranspose(_Spectral, layers.Conv2DTranspose):
     def fused(self, alone: bool) -> Any:
         """The same as a Torch operation on (B, C, H, W); see training.fused."""
         side = (self.kernel_size[0] - self.strides[0]) // 2 if self.padding == "same" else 0
+        relaid(self.kernel)
 
         def run(training: bool, x: torch.Tensor) -> torch.Tensor:
             kernel = self.normalised(training).permute(3, 2, 0, 1)

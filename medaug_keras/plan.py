@@ -4,6 +4,7 @@ A *task* is one piece of work; its key is a hash of what decides its result and 
 of a table: a data set, an arm, a sampling and a replicate, and the classifier task that fills it.
 """
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -141,10 +142,13 @@ def task_id(kind: str, key: str) -> str:
 def task_key(kind: Kind, params: Mapping[str, Any], needs: Mapping[str, str]) -> str:
     """Hash (hex, SHA-256) of everything that decides a task's result."""
     content = {"kind": kind, "version": VERSIONS[kind], "params": params, "needs": needs}
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_as_text(content).encode()).hexdigest()
 
 
+_as_text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+@functools.cache
 def replicate_seed(seed: int, replicate: int) -> int:
     """The seed that all tasks of one replicate share, so that arms are paired; below 2**31."""
     digest = hashlib.sha256(f"{seed}/replicate {replicate}".encode()).digest()
@@ -174,6 +178,8 @@ class _Planner:
         self.study, self.sources, self.data_root = study, sources, data_root
         self.tasks: dict[str, Task] = {}
         self.data: dict[str, str] = {}
+        self.local = {name: self._local(name) for name in study.datasets}
+        self.classifier = {k: v for k, v in dump(study.classifier).items() if k not in _SHOWN_ONLY}
 
     def plan(self) -> Plan:
         study = self.study
@@ -218,10 +224,12 @@ class _Planner:
         replicate: int,
         images: int,
     ) -> str:
+        if kind != "data" and self.study.precision != "float32":  # what is not said is float32
+            params = {**params, "precision": self.study.precision}
         key = task_key(kind, params, {word: self.tasks[need].key for word, need in needs.items()})
         name = task_id(kind, key)
         if name not in self.tasks:  # two arms that ask for the same work share it
-            self.tasks[name] = Task(kind, key, params, needs, dataset, title, replicate, images, self._local(dataset))
+            self.tasks[name] = Task(kind, key, params, needs, dataset, title, replicate, images, self.local[dataset])
         return name
 
     def _local(self, dataset: str) -> dict[str, Any]:
@@ -302,9 +310,8 @@ class _Planner:
         replicate: int,
         synthesis: str | None,
     ) -> str:
-        settings = {k: v for k, v in dump(self.study.classifier).items() if k not in _SHOWN_ONLY}
         params = {
-            "settings": settings,
+            "settings": self.classifier,
             "augment": [dump(step) for step in arm.augment],
             "sampling": "weighted" if arm.always_weighted else sampling,
             "seed": replicate_seed(self.study.seed, replicate),
@@ -316,7 +323,7 @@ class _Planner:
         train = source.train
         if synthesis is not None:
             needs["synthesis"] = synthesis
-            train += self._added(self.tasks[synthesis].params, dataset)
+            train += self.tasks[synthesis].images
         return self._add(
             "classifier",
             params,
@@ -324,7 +331,7 @@ class _Planner:
             dataset=dataset,
             title=f"{dataset}: {name}, {sampling}, replicate {replicate}",
             replicate=replicate,
-            images=(train + source.validation) * settings["epochs"] + 2 * source.test,
+            images=(train + source.validation) * self.classifier["epochs"] + 2 * source.test,
         )
 
     def _quality(self, dataset: str, name: str, replicate: int, synthesis: str, baseline: str) -> str:
@@ -333,7 +340,7 @@ class _Planner:
         made = self.tasks[synthesis]
         params: dict[str, Any] = {
             "settings": settings,
-            "classifier": {k: v for k, v in dump(self.study.classifier).items() if k not in _SHOWN_ONLY},
+            "classifier": self.classifier,
             "synthesis": {k: v for k, v in made.params.items() if k in ("how", "kind", "settings")},
             "seed": replicate_seed(self.study.seed, replicate),
         }
@@ -348,5 +355,5 @@ class _Planner:
             dataset=dataset,
             title=f"{dataset}: quality of {name}'s images, replicate {replicate}",
             replicate=replicate,
-            images=(source.train + source.validation) * params["classifier"]["epochs"],
+            images=(source.train + source.validation) * self.classifier["epochs"],
         )

@@ -408,6 +408,9 @@ class Study(_Part):
     """How many times every cell is trained, each time with other chance."""
     primary: Literal["accuracy", "auc"] = "accuracy"
     """The metric whose tests are confirmatory; the others are exploratory."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """How matrices are multiplied. tf32 (NVIDIA's GPUs alone; float32 elsewhere) and bfloat16 are faster where the
+    machine has them, and round more: their results are not taken for those of float32."""
     paper: bool = False
     """Show the values printed in the paper beside ours."""
     beside: Text | None = None

@@ -7,6 +7,7 @@ for the tasks of a plan.
     results/<kind>-<key>/record.json + files      finished
     results/failures/<kind>-<key>.json            the last attempt failed
     results/unfinished/<kind>-<key>/              being made (its .lock is held while it is)
+    results/unfinished/<kind>-<key>.checkpoint    where its training stands; it outlives the process, not the task
     results/damaged/<kind>-<key>-<number>/        set aside, because something changed it after it was finished
 """
 
@@ -88,9 +89,13 @@ class Store:
         """Where a finished task's files are."""
         return self.root / task
 
+    def checkpoint(self, task: str) -> Path:
+        """The file in which whoever holds the task may keep how far it has come, for the next who does."""
+        return self.root / "unfinished" / f"{task}.checkpoint"
+
     def is_done(self, task: str) -> bool:
         """Whether the task is finished (its record is not read)."""
-        return (self.folder(task) / "record.json").exists()
+        return os.path.exists(os.path.join(self.root, task, "record.json"))
 
     def record(self, task: str) -> Record:
         """The record of a finished task.
@@ -144,6 +149,7 @@ class Store:
 
         `check_files` also holds every file of a finished task against its checksum.
         """
+        failures, unfinished = _names(self.root / "failures"), _names(self.root / "unfinished")
         found: dict[str, Outcome] = {}
         for name, task in plan.tasks.items():  # needs come first
             if self.is_done(name):
@@ -152,9 +158,9 @@ class Store:
                 except StoreError as error:
                     found[name] = Outcome("damaged", reason=str(error))
                 continue
-            failure = self.failure(name)
+            failure = self.failure(name) if f"{name}.json" in failures else None
             bad = [n for n in task.needs.values() if found[n].state in ("failed", "blocked", "damaged")]
-            if self.is_claimed(name):
+            if f"{name}.lock" in unfinished and self.is_claimed(name):
                 found[name] = Outcome("running", failure=failure, reason="being made")
             elif failure is not None:
                 found[name] = Outcome("failed", failure=failure, reason=failure.error)
@@ -170,7 +176,9 @@ class Store:
     def claim(self, task: str) -> Iterator[Path | None]:
         """An empty folder to make the task in, held against every other process; None if another holds it.
 
-        The lock is the kernel's and ends with the process, however it ends. What a dead process left is removed.
+        The lock is the kernel's and ends with the process, however it ends. What a dead process left is removed, except
+        its checkpoint. That goes when the task is finished, and when an error ends it, so that the next attempt is
+        another one; a full disk says nothing against the checkpoint.
         """
         work = self.root / "unfinished"
         work.mkdir(parents=True, exist_ok=True)
@@ -188,8 +196,14 @@ class Store:
             folder.mkdir()
             try:
                 yield folder
+            except Exception as error:
+                if disk_trouble(error) is None:
+                    self.checkpoint(task).unlink(missing_ok=True)
+                raise
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
+                if self.is_done(task):
+                    self.checkpoint(task).unlink(missing_ok=True)
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(lock.name)
 
@@ -208,11 +222,14 @@ class Store:
     def tidy(self) -> None:
         """Remove what killed processes left half-made. What another process is making now stays.
 
+        Checkpoints of unfinished tasks stay too: the task may be claimed again.
+
         Only a courtesy: where it cannot write, everything stays as it is.
         """
-        for lock in (self.root / "unfinished").glob("*.lock"):
-            with contextlib.suppress(OSError), self.claim(lock.stem):
-                pass
+        for pattern in ("*.lock", "*.checkpoint"):
+            for left in (self.root / "unfinished").glob(pattern):
+                with contextlib.suppress(OSError), self.claim(left.stem):
+                    pass
 
     def repair(self, task: str) -> str | None:
         """Move a damaged result into damaged/, so that it can be made anew.
@@ -298,6 +315,14 @@ def _settled(path: Path) -> str:
     with open(path, "rb") as file:
         os.fsync(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _names(folder: Path) -> set[str]:
+    """What is in a folder, asked once for ten thousand tasks; nothing where there is none."""
+    try:
+        return set(os.listdir(folder))
+    except FileNotFoundError:
+        return set()
 
 
 def _read(path: Path) -> dict[str, Any]:

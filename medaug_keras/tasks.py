@@ -1,7 +1,8 @@
 """What each kind of task does: it reads files, calls the science, and writes files.
 
-Every function gets the task, the folders of its needs (by the word under which it needs them) and an empty folder
-`out`. It returns the few values worth a record; anything large is a file in `out`. To add a kind, add to `MAKERS`.
+Every function gets the task, the folders of its needs (by the word under which it needs them), an empty folder `out`,
+and a checkpoint from which a training that was killed goes on. It returns the few values worth a record; anything
+large is a file in `out`. To add a kind, add to `MAKERS`.
 """
 
 import json
@@ -12,10 +13,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from medaug_keras import augmentation, classifiers, data, evaluation, generators
+from medaug_keras import augmentation, checkpoints, classifiers, data, evaluation, generators
+from medaug_keras.checkpoints import Checkpoint
 from medaug_keras.plan import Task, added_images
 from medaug_keras.store import Store
-from medaug_keras.training import subseed
+from medaug_keras.training import arithmetic, subseed
 
 Tell = Callable[[str, Any], None]
 """Called with ("epoch", (number, values)) or ("message", text)."""
@@ -25,10 +27,14 @@ Folders = Mapping[str, Path]
 def make(task: Task, store: Store, out: Path, tell: Tell) -> dict[str, Any]:
     """Do the work of a task in `out` and return the values of its record."""
     folders = {word: store.folder(need) for word, need in task.needs.items()}
-    return MAKERS[task.kind](task, folders, out, tell)
+    checkpoint = checkpoints.kept_in(
+        store.checkpoint(task.id), scratch=out, key=task.key, say=lambda text: tell("message", text)
+    )
+    with arithmetic(task.params.get("precision", "float32")):
+        return MAKERS[task.kind](task, folders, out, tell, checkpoint)
 
 
-def make_data(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[str, Any]:
+def make_data(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
     """Find, check and describe a data set. Makes examples.npz, a few images to show."""
     dataset = _load(task.local, lambda text: tell("message", text))
     _same_bytes(task, dataset, task.params["fingerprint"])
@@ -36,7 +42,7 @@ def make_data(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[str, An
     return dataset.summary()
 
 
-def make_generator(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[str, Any]:
+def make_generator(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
     """Train a generator. Makes sampler.keras, history.json, layers.json."""
     dataset = _dataset(task, needs)
     settings = dict(task.params["settings"])
@@ -50,6 +56,7 @@ def make_generator(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[st
         num_classes=len(dataset.classes),
         seed=task.params["seed"],
         report=lambda epoch, logs: tell("epoch", (epoch, logs)),
+        checkpoint=checkpoint,
         **settings,
     )
     trained.sampler.save(out / "sampler.keras")
@@ -63,7 +70,7 @@ def make_generator(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[st
     }
 
 
-def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[str, Any]:
+def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
     """Make the images that an arm adds. Makes synthetic.npz: images (n, H, W, C) uint8 and labels (n,)."""
     dataset, params = _dataset(task, needs), task.params
     images, labels = dataset.train.images, dataset.train.labels
@@ -95,12 +102,12 @@ def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[st
     return {
         "images": len(made_labels),
         "per_class": [int(n) for n in np.bincount(made_labels, minlength=len(dataset.classes))],
-        "pixel_std": float(made.std() / 127.5),  # of values in [-1, 1], as the models see them
-        "real_pixel_std": float(images.std() / 127.5),
+        "pixel_std": data.pixel_std(made) / 127.5,  # of values in [-1, 1], as the models see them
+        "real_pixel_std": data.pixel_std(images) / 127.5,
     }
 
 
-def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[str, Any]:
+def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
     """Train a classifier. Makes classifier.keras, history.json, predictions.npz, layers.json, MedMNIST's own files."""
     dataset, params = _dataset(task, needs), task.params
     settings = params["settings"]
@@ -118,6 +125,7 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[s
         seed=params["seed"],
         stream=params["stream"],
         tell=tell,
+        checkpoint=checkpoint,
     )
     held_out = _held_out(dataset)
     trained.model.save(out / "classifier.keras")
@@ -151,7 +159,7 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[s
     }
 
 
-def make_quality(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[str, Any]:
+def make_quality(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
     """Judge an arm's images. Makes neighbours.npz: the closest pairs, and every image's distances."""
     dataset, params = _dataset(task, needs), task.params
     settings, head = dict(params["settings"]), params["classifier"]["head"]
@@ -175,11 +183,16 @@ def make_quality(task: Task, needs: Folders, out: Path, tell: Tell) -> dict[str,
         **settings,
     )
     np.savez_compressed(out / "neighbours.npz", allow_pickle=False, **arrays)
-    return values | {"usefulness": _usefulness(task, dataset, needs, (images, labels), tell)}
+    return values | {"usefulness": _usefulness(task, dataset, needs, (images, labels), tell, checkpoint)}
 
 
 def _usefulness(
-    task: Task, dataset: data.Dataset, needs: Folders, made: tuple[np.ndarray, np.ndarray], tell: Tell
+    task: Task,
+    dataset: data.Dataset,
+    needs: Folders,
+    made: tuple[np.ndarray, np.ndarray],
+    tell: Tell,
+    checkpoint: Checkpoint,
 ) -> dict[str, Any] | None:
     """Train on synthetic images alone, as many as there are real ones and of the same classes; test on real images.
 
@@ -194,13 +207,21 @@ def _usefulness(
         module = generators.GENERATORS[how["kind"]]
         made = module.sample(sampler, labels, seed=subseed(seed, "usefulness"), **how["settings"]), labels
     trained = _trained(
-        dataset, made, task.params["classifier"], sampling="shuffle", augment=[], seed=seed, stream="", tell=tell
+        dataset,
+        made,
+        task.params["classifier"],
+        sampling="shuffle",
+        augment=[],
+        seed=seed,
+        stream="",
+        tell=tell,
+        checkpoint=checkpoint,
     )
     score = evaluation.scores(dataset.test.labels, trained.best["test"], dataset.task)
     return {"images": len(made[1]), "test": score}
 
 
-MAKERS: dict[str, Callable[[Task, Folders, Path, Tell], dict[str, Any]]] = {
+MAKERS: dict[str, Callable[[Task, Folders, Path, Tell, Checkpoint], dict[str, Any]]] = {
     "data": make_data,
     "generator": make_generator,
     "synthesis": make_synthesis,
@@ -219,6 +240,7 @@ def _trained(
     seed: int,
     stream: str,
     tell: Tell,
+    checkpoint: Checkpoint,
 ) -> classifiers.Trained:
     """A classifier with a study's settings, trained on these images and labels.
 
@@ -242,6 +264,7 @@ def _trained(
         augment=augment,
         seed=subseed(seed, stream) if stream else seed,
         report=lambda epoch, logs: tell("epoch", (epoch, logs)),
+        checkpoint=checkpoint,
         **others,
     )
 
@@ -259,13 +282,20 @@ _last: tuple[str, data.Dataset] | None = None  # a worker mostly stays with one 
 
 
 def _dataset(task: Task, needs: Folders) -> data.Dataset:
-    """The data set of a task, as its data task found it. Raises DataError where the bytes are others by now."""
+    """The data set of a task, as its data task found it, in memory that all workers share.
+
+    Raises DataError where it has to be read again and its bytes are others by now.
+    """
     global _last
     name = task.needs["data"]
-    if _last is None or _last[0] != name:
+
+    def load() -> data.Dataset:
         dataset = _load(task.local, None)
         _same_bytes(task, dataset, json.loads((needs["data"] / "record.json").read_bytes())["values"]["md5"])
-        _last = name, dataset
+        return dataset
+
+    if _last is None or _last[0] != name:
+        _last = name, data.unpacked(needs["data"].parent / "unpacked" / name, load)
     return _last[1]
 
 

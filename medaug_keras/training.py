@@ -7,6 +7,8 @@ small operations and its layers change the memory layout; `benchmarks/training.p
 Shapes: B batch, N images, H x W x C image, K classes.
 """
 
+import contextlib
+import ctypes
 import functools
 import hashlib
 from collections import Counter
@@ -76,6 +78,87 @@ def batches(order: np.ndarray, size: int, *, merge_single: bool = False) -> Iter
     yield from np.split(order, stops)
 
 
+# --- how a step is computed --------------------------------------------------------------------------
+
+WARM_UP = 3  # steps before one is recorded: libraries choose their kernels and take their memory in them
+
+
+def recorded(
+    step: Callable[[Tensor], Any], *, size: int, device: torch.device, draws: Sequence[torch.Generator] = ()
+) -> Callable[[Tensor], Any]:
+    """The same training step: on a GPU recorded once as a CUDA graph and then replayed, elsewhere as it is.
+
+    A step of these small networks is some hundred kernels of a few microseconds each, so a GPU would wait for the
+    Python that starts them. `step` takes the indices (B,) of a batch, changes tensors in place, draws from `draws`
+    alone, asks nothing back from the device, and returns a tensor or several; what it returned is overwritten by the
+    next call. Batches of another size than `size` are computed as they are.
+    """
+    return step if device.type != "cuda" else _Recorded(step, size, draws)
+
+
+class _Recorded:
+    def __init__(self, step: Callable[[Tensor], Any], size: int, draws: Sequence[torch.Generator]) -> None:
+        self.step, self.size, self.draws = step, size, draws
+        self.stream = torch.cuda.Stream()
+        self.graph: Any = None
+        self.done = 0
+
+    def __call__(self, index: Tensor) -> Any:
+        if len(index) != self.size or self.done < WARM_UP:
+            self.done += len(index) == self.size
+            return self._as_it_is(index)
+        if self.graph is None:
+            self._record(index)
+        self.index.copy_(index)
+        self.graph.replay()
+        return self.outcome
+
+    def _as_it_is(self, index: Tensor) -> Any:
+        """On the stream of the recording, because a gradient is summed on the stream that its weight was first used."""
+        outside = torch.cuda.current_stream()
+        self.stream.wait_stream(outside)
+        with torch.cuda.stream(self.stream):
+            outcome = self.step(index)
+        outside.wait_stream(self.stream)
+        return outcome
+
+    def _record(self, index: Tensor) -> None:
+        self.index = index.clone()
+        self.graph = torch.cuda.CUDAGraph()
+        for generator in self.draws:
+            self.graph.register_generator_state(generator)
+        torch.cuda.synchronize()
+        with torch.cuda.graph(self.graph, stream=self.stream):  # records, and computes nothing
+            self.outcome = self.step(self.index)
+
+
+def keep_memory() -> None:
+    """Ask the C library to keep the memory that tensors give back, for this process; without glibc, do nothing.
+
+    By default it returns what is large to the system, which clears every page anew at the next step: without that the
+    VAEs train 12 to 15 % faster on one core (`benchmarks/generators.py`). The process stays as large as it ever was.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(-4, 0)  # M_MMAP_MAX: no block of memory is a mapping of its own
+        mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: free memory at the end of the heap that is not given back
+
+
+@contextlib.contextmanager
+def arithmetic(precision: str) -> Iterator[None]:
+    """How matrices are multiplied inside: `float32` exactly so; `tf32` or `bfloat16`, with 10 or 7 bits of fraction.
+
+    `tf32` exists on NVIDIA's GPUs alone and is float32 elsewhere. Weights and sums of gradients are float32 always.
+    """
+    fraction = "tf32" if precision == "tf32" else "ieee"
+    torch.backends.cuda.matmul.fp32_precision = fraction
+    torch.backends.cudnn.conv.fp32_precision = fraction  # Torch's own default is TF32
+    kind = "cuda" if torch.cuda.is_available() else "cpu"
+    # without its cache, which would keep a recorded step's cast weights
+    with torch.autocast(kind, torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=False):
+        yield
+
+
 # --- a Keras model as a function of fused Torch operations ------------------------------------------
 
 
@@ -121,7 +204,9 @@ def fused(model: keras.Model) -> Callable[..., Any]:
         for target, (operation, sources, forced) in steps.items():
             mode = training if forced is None else forced
             values[target] = operation(mode, *(values[source] for source in sources))
-        outputs = [values[name].permute(0, 2, 3, 1) if rank == 4 else values[name] for name, rank in exits]
+        # float32 also where `arithmetic` computes in bfloat16: losses and probabilities are never rounded so
+        found = [(values[name].float(), rank) for name, rank in exits]
+        outputs = [value.permute(0, 2, 3, 1) if rank == 4 else value for value, rank in found]
         return outputs[0] if single else outputs
 
     return call
@@ -161,10 +246,11 @@ def _activation(function: Any, alone: bool) -> Callable[[Tensor], Tensor]:
     return table[name]
 
 
-def _relaid(kernel: Any) -> Any:
+def relaid(kernel: Any) -> Any:
     """The kernel's variable, its memory in the order in which `permute(3, 2, 0, 1)` is channels last.
 
     Its shape and values stay. For a VAE's largest kernels it makes forward and backward 25 % faster than a copy a step.
+    Call it once, before the model is used.
     """
     parameter = kernel.value
     used = parameter.data.permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
@@ -178,7 +264,7 @@ def _conv(layer: Any, alone: bool, padding: Any = None) -> Callable[..., Tensor]
     if layer.padding == "same" and set(layer.strides) != {1}:
         raise TypeError(f"{layer.name}: 'same' padding with strides differs from PyTorch's; pad with ZeroPadding2D")
     padding = layer.padding if padding is None else padding
-    weight, bias = _relaid(layer.kernel), layer.bias if layer.use_bias else None
+    weight, bias = relaid(layer.kernel), layer.bias if layer.use_bias else None
     after = _activation(layer.activation, True)
 
     def run(training: bool, x: Tensor) -> Tensor:
@@ -197,7 +283,7 @@ def _conv_transpose(
         if set(layer.kernel_size) != {4} or set(layer.strides) != {2}:
             raise TypeError(f"{layer.name}: 'same' has a fused operation only for kernel 4, stride 2")
         padding = (1, 1)
-    weight, bias = _relaid(layer.kernel), layer.bias if layer.use_bias else None
+    weight, bias = relaid(layer.kernel), layer.bias if layer.use_bias else None
     after = _activation(layer.activation, True)
 
     def run(training: bool, x: Tensor) -> Tensor:
@@ -296,7 +382,15 @@ def _leaky_relu(layer: Any, alone: bool) -> Callable[..., Tensor]:
 
 
 def _relu(layer: Any, alone: bool) -> Callable[..., Tensor]:
+    if layer.negative_slope or layer.threshold or layer.max_value is not None:
+        raise TypeError(f"{layer.name}: only a plain ReLU has a fused operation")
     return lambda training, x: F.relu(x, inplace=alone)
+
+
+def _pooled_relu(relu: Any, pool: Any) -> Callable[..., Tensor]:
+    """ReLU, then MaxPooling2D: the largest value is found first: the same bits for a quarter of the work."""
+    first, second = _max_pool(pool, True), _relu(relu, True)
+    return lambda training, x: second(training, first(training, x))
 
 
 def _activate(layer: Any, alone: bool) -> Callable[..., Tensor]:
@@ -374,4 +468,5 @@ FUSED: dict[type, Callable[[Any, bool], Callable[..., Tensor]]] = {
 MERGED: dict[tuple[type, type], Callable[[Any, Any], Callable[..., Tensor]]] = {
     (keras.layers.ZeroPadding2D, keras.layers.Conv2D): _padded_conv,
     (keras.layers.Conv2DTranspose, keras.layers.Cropping2D): _cropped_transpose,
+    (keras.layers.ReLU, keras.layers.MaxPooling2D): _pooled_relu,
 }

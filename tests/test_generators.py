@@ -13,6 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from medaug_keras.checkpoints import Ongoing
 from medaug_keras.generators import GENERATORS, cgan, cvae, joint_vae
 from medaug_keras.generators.loop import Trained, gaussian_kl, train
 from medaug_keras.training import DivergedError, fused
@@ -242,7 +243,7 @@ def test_categorical_kl_is_zero_for_equal_logits_and_ln_q_for_certainty():
 
 
 def test_capacity_grows_in_a_straight_line_and_stops():
-    grown = [joint_vae.capacity(step, steps=100, maximum=25.0) for step in (0, 50, 100, 1000)]
+    grown = [float(joint_vae.capacity(torch.tensor(step), steps=100, maximum=25.0)) for step in (0, 50, 100, 1000)]
     assert grown == [0, 12.5, 25, 25]
 
 
@@ -457,7 +458,9 @@ def test_every_other_setting_trains_and_changes_what_is_trained(name, changes):
 # --- the loop --------------------------------------------------------------------------------------
 
 
-def loop(losses: list[float], **changes: object) -> tuple[tuple, keras.Model]:
+def loop(
+    losses: list[float], optimizer: torch.optim.Optimizer | None = None, **changes: object
+) -> tuple[tuple, keras.Model]:
     """The loop over epochs with given validation losses; the weight is the number of the epoch."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     epochs = itertools.count(1)
@@ -467,12 +470,14 @@ def loop(losses: list[float], **changes: object) -> tuple[tuple, keras.Model]:
         return {"loss": 0.0}
 
     remaining = iter(losses)
-    settings = {"epochs": len(losses), "patience": 2, "keep": "best", "learning_rate_decay": 1.0, "optimizers": []}
+    settings = {"epochs": len(losses), "patience": 2, "keep": "best", "learning_rate_decay": 1.0}
     result = train(
         model,
         train_epoch=train_epoch,
         validate=lambda: {"val_loss": next(remaining)},
+        ongoing=Ongoing([model], [optimizer] if optimizer else [], []),
         report=lambda epoch, logs: None,
+        checkpoint=None,
         **settings | changes,
     )
     return result, model
@@ -497,7 +502,7 @@ def test_a_loss_that_is_no_number_stops_training():
 
 def test_the_learning_rate_decays_by_its_factor_each_epoch():
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1.0)
-    loop([3.0, 2.0], optimizers=[optimizer], learning_rate_decay=0.5)
+    loop([3.0, 2.0], optimizer, learning_rate_decay=0.5)
     assert optimizer.param_groups[0]["lr"] == 0.25
 
 

@@ -49,6 +49,7 @@ def new_kinds(before: Plan, after: Plan) -> set[str]:
         ("arms.jvae.interleave", {"generator": "jvae", "mode": "mean"}, {"synthesis", "classifier", "quality"}),
         ("generators.cvae.sampling_statistics", "moving", {"synthesis", "classifier", "quality"}),
         ("generators.cvae.epochs", 4, {"generator", "synthesis", "classifier", "quality"}),
+        ("precision", "bfloat16", {"generator", "synthesis", "classifier", "quality"}),
         ("seed", 1, {"generator", "synthesis", "classifier", "quality"}),
         ("datasets.small.test", 20, {"data", "generator", "synthesis", "classifier", "quality"}),
     ],

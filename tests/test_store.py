@@ -121,6 +121,73 @@ def test_tidying_removes_what_the_dead_left_and_nothing_of_the_living(store: Sto
         assert names == [living, f"{living}.lock"]
 
 
+# --- checkpoints -----------------------------------------------------------------------------------
+
+
+HOLD_WITH_CHECKPOINT = """
+store = Store(Path(sys.argv[1]))
+with store.claim(sys.argv[2]) as folder:
+    (folder / "half.bin").write_bytes(b"half")
+    store.checkpoint(sys.argv[2]).write_bytes(b"so far")
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def left(store: Store) -> list[str]:
+    return sorted(path.name for path in (store.root / "unfinished").iterdir())
+
+
+def test_what_a_killed_process_leaves_is_its_checkpoint_and_nothing_else(store: Store, task: Task):
+    process = in_a_process(HOLD_WITH_CHECKPOINT, store.root, task.id)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.kill()
+    process.wait()
+    for _ in range(2):  # however often a run begins and ends
+        store.tidy()
+        assert left(store) == [f"{task.id}.checkpoint"]
+    with store.claim(task.id) as folder:
+        assert folder is not None
+        assert not list(folder.iterdir())
+        assert store.checkpoint(task.id).read_bytes() == b"so far"
+
+
+def test_a_finished_task_has_no_checkpoint_and_none_in_its_files(store: Store, task: Task):
+    with store.claim(task.id) as folder:
+        assert folder is not None
+        store.checkpoint(task.id).write_bytes(b"so far")
+        store.commit(task, folder, {}, {})
+    assert left(store) == []
+    assert [path.name for path in store.folder(task.id).iterdir()] == ["record.json"]
+
+
+def test_tidying_removes_the_checkpoint_of_a_process_that_was_killed_just_after_it_had_finished(
+    store: Store, task: Task
+):
+    make_up(store, task)
+    store.checkpoint(task.id).write_bytes(b"so far")
+    store.tidy()
+    assert left(store) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "stays"),
+    [
+        (ValueError("an error would only come again"), False),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), True),
+        (KeyboardInterrupt(), True),
+    ],
+)
+def test_an_error_ends_a_checkpoint_and_a_full_disk_or_an_interrupt_does_not(
+    error: BaseException, stays: bool, store: Store, task: Task
+):
+    with pytest.raises(type(error)), store.claim(task.id):  # noqa: PT012 - the error must leave the claim
+        store.checkpoint(task.id).write_bytes(b"so far")
+        raise error
+    assert left(store) == ([f"{task.id}.checkpoint"] if stays else [])
+
+
 # --- one at a time ---------------------------------------------------------------------------------
 
 

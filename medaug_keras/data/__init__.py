@@ -2,10 +2,11 @@
 
 KIND_sizes tells the sizes without reading images; KIND_fingerprint gives the MD5 of what would be read; load_KIND
 reads, checks, and returns a `Dataset`. What is wrong with the data is a `DataError`. To add a kind, add a module here.
+`unpacked` keeps a loaded data set on disk, where all processes map the same pages.
 """
 
 from medaug_keras.data.checksums import md5_of_file
-from medaug_keras.data.dataset import DataError, Dataset, Sizes, Split, examples
+from medaug_keras.data.dataset import DataError, Dataset, Sizes, Split, examples, pixel_std
 from medaug_keras.data.medmnist import (
     MEDMNIST_NAMES,
     load_medmnist,
@@ -28,6 +29,7 @@ from medaug_keras.data.phantoms import (
     phantom_fingerprint,
     phantom_sizes,
 )
+from medaug_keras.data.unpacked import unpacked
 
 __all__ = [
     "MAX_BYTES",
@@ -52,4 +54,6 @@ __all__ = [
     "npz_sizes",
     "phantom_fingerprint",
     "phantom_sizes",
+    "pixel_std",
+    "unpacked",
 ]

@@ -12,13 +12,20 @@ SPLITS = ("train", "validation", "test")
 IMAGE_SIZE = 28  # pixels: the network of the paper's Fig. 9 takes 28 x 28 images
 MONTAGE = 200  # images, as in the paper's Figs. 1-8
 PER_CLASS = 10  # images of each class in `examples`
+_BLOCK = 2**20  # values that are counted at once
 
 Task = Literal["binary-class", "multi-class"]
 Origin = Literal["official", "unverified copy", "simulated", "own"]
 
 
 class DataError(Exception):
-    """What is wrong with some data: where, what was found, what was expected, and what to do."""
+    """What is wrong with some data: where, what was found, what was expected, and what to do; one line.
+
+    Characters of a file's name that a terminal would obey are shown by their numbers.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +129,19 @@ def examples(dataset: Dataset, *, seed: int) -> dict[str, np.ndarray]:
         "by_class": by_class,
         "by_class_count": count,
     }
+
+
+def pixel_std(images: np.ndarray) -> float:
+    """Standard deviation of all values of uint8 images (N, ...), in 0..127.5.
+
+    From how often each value occurs: `images.std()` makes a float64 copy, eight times as large.
+    """
+    counts = np.zeros(256, np.int64)
+    for block in np.array_split(images, max(1, images.size // _BLOCK)):
+        counts += np.bincount(block.reshape(-1), minlength=256)
+    values = np.arange(256)
+    mean = counts @ values / counts.sum()
+    return float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum()))
 
 
 def check_image_size(shape: Sequence[int], *, size: int | None, where: str) -> None:

@@ -6,6 +6,7 @@ The standard library does it: no dependency of ours promises to bring another HT
 import contextlib
 import hashlib
 import http.client
+import io
 import os
 import re
 import time
@@ -14,6 +15,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,9 +40,11 @@ def download(
 ) -> None:
     """Fetch `url` into `target`, which appears under its name only with the MD5 sum `md5`.
 
-    Connection errors, a server's passing troubles and silences longer than `stall_timeout` seconds are tried again, up
-    to `attempts` times, after `back_off`, 2 x, 4 x ... seconds, going on where the last attempt stopped if the server
-    can. `total_timeout` seconds bound the transfer. `report` is told the progress about once a second.
+    Connection errors, a server's passing troubles, silences longer than `stall_timeout` seconds and answers whose head
+    takes longer than that are tried again, up to `attempts` times, after `back_off`, 2 x, 4 x ... seconds, going on
+    where the last attempt stopped if the server can. `total_timeout` seconds bound the transfer, however slowly a
+    server drips its bytes; only the system's look-up of the server's name is not in our hands. `report` is told the
+    progress about once a second.
     Two processes may fetch the same file at once. On failure nothing is left behind. Raises DataError.
     """
     part = target.with_name(f".{target.name}.{os.urandom(8).hex()}.part")
@@ -110,10 +114,7 @@ class _Transfer:
         if self.have and self.validator:
             headers |= {"Range": f"bytes={self.have}-", "If-Range": self.validator}
         with _network_errors():
-            response = _opener().open(
-                urllib.request.Request(self.url, headers=headers),
-                timeout=min(self.stall_timeout, self._left()),
-            )
+            response = _opener(self._connection).open(urllib.request.Request(self.url, headers=headers))
         with response:
             resumed = response.status == 206
             if resumed and not _starts_at(response.headers.get("Content-Range"), self.have):
@@ -156,16 +157,24 @@ class _Transfer:
             self.have += len(block)
             if self.have > self.max_bytes:
                 raise _FinalError(f"the server sends more than {self.max_bytes:,} bytes")
-            self._left()
             if time.monotonic() - self.told >= 1:
                 of = f" of {expected / 1e6:.1f}" if expected else ""
                 self._tell(f"{self.have / 1e6:.1f}{of} MB")
 
-    def _left(self) -> float:
+    def _connection(
+        self, kind: type[http.client.HTTPConnection], host: str, **options: Any
+    ) -> http.client.HTTPConnection:
+        """To a host, with the time that is left; redirects make another."""
+        connection = kind(host, **(options | {"timeout": self._patience()}))
+        connection.response_class = partial(_Answer, self._patience, self.stall_timeout)  # type: ignore[assignment]
+        return connection
+
+    def _patience(self) -> float:
+        """Seconds that the server may be silent now."""
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise _FinalError(f"the time was up after {self.have:,} bytes")
-        return left
+        return min(self.stall_timeout, left)
 
     def _tell(self, text: str) -> None:
         if self.report is not None:
@@ -181,6 +190,42 @@ class _Transfer:
         )
 
 
+class _Answer(http.client.HTTPResponse):
+    """An answer that looks at the time whenever it waits for bytes, so that no server can hold us by dripping them."""
+
+    def __init__(self, patience: Callable[[], float], head_timeout: float, sock: Any, *words: Any, **options: Any):
+        super().__init__(sock, *words, **options)
+        self.timed = _Timed(self.fp.detach(), sock, patience, time.monotonic() + head_timeout)
+        self.fp = io.BufferedReader(self.timed)
+
+    def begin(self) -> None:
+        super().begin()
+        self.timed.ends = None  # the head is there; the body may take its time
+
+
+class _Timed(io.RawIOBase):
+    """What a socket receives, each time with the patience of that moment, and nothing after `ends`."""
+
+    def __init__(self, raw: io.RawIOBase, sock: Any, patience: Callable[[], float], ends: float | None) -> None:
+        self.raw, self.sock, self.patience, self.ends = raw, sock, patience, ends
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        timeout = self.patience()
+        if self.ends is not None:
+            timeout = min(timeout, self.ends - time.monotonic())
+            if timeout <= 0:
+                raise TimeoutError
+        self.sock.settimeout(timeout)
+        return self.raw.readinto(buffer)
+
+    def close(self) -> None:
+        self.raw.close()
+        super().close()
+
+
 class _Redirects(urllib.request.HTTPRedirectHandler):
     max_repeats = 1
     max_redirections = _REDIRECTS
@@ -191,16 +236,32 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         schemes = urllib.parse.urlsplit(req.full_url).scheme, urllib.parse.urlsplit(newurl).scheme
         if schemes[1] not in ("http", "https") or schemes == ("https", "http"):
             raise _FinalError(f"the server sends us on to {newurl}, which is not safe to follow")
+        fp.close()  # its body would be read whole, and may have no end
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opener() -> urllib.request.OpenerDirector:
+class _Web(urllib.request.HTTPSHandler):
+    """HTTP and HTTPS over connections that `connect` makes."""
+
+    def __init__(self, connect: Callable[..., http.client.HTTPConnection]) -> None:
+        super().__init__()
+        self.connect = connect
+
+    def http_open(self, request: urllib.request.Request) -> Any:
+        return self.do_open(partial(self.connect, http.client.HTTPConnection), request)
+
+    def https_open(self, request: urllib.request.Request) -> Any:
+        return self.do_open(partial(self.connect, http.client.HTTPSConnection), request)
+
+    http_request = urllib.request.AbstractHTTPHandler.do_request_
+
+
+def _opener(connect: Callable[..., http.client.HTTPConnection]) -> urllib.request.OpenerDirector:
     """HTTP and HTTPS, through the environment's proxies; no files, no FTP."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
+        _Web(connect),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.UnknownHandler(),

@@ -126,7 +126,7 @@ def _reading(file: BinaryIO, where: str) -> Iterator[zipfile.ZipFile]:
             yield archive
     except _DAMAGED as error:
         raise DataError(
-            f"{where} is not a complete .npz file ({str(error) or type(error).__name__}). It may "
+            f"{where} is not a complete .npz file ({str(error)[:200] or type(error).__name__}). It may "
             "have been cut off on its way: copy or download it again."
         ) from error
 

@@ -267,7 +267,7 @@ def _listed(root: Path) -> _Listing:
 
 
 def _split_folder(root: Path, split: str) -> Path:
-    there = [root / name for name in _FOLDERS[split] if (root / name).is_dir()]
+    there = [root / name for name in _FOLDERS[split] if os.path.isdir(root / name)]
     if len(there) != 1:
         found = "both are there" if there else "it is not there"
         raise DataError(
@@ -286,7 +286,7 @@ def _entries(folder: Path) -> list[Path]:
 
 def _subfolders(folder: Path, root: Path) -> dict[str, Path]:
     for entry in _entries(folder):
-        if not entry.is_dir():
+        if not os.path.isdir(entry):
             raise DataError(
                 f"{entry.relative_to(root.parent)} is not in a class's folder. Put it in one: "
                 f"{folder.name}/CLASS/{entry.name}."
@@ -297,7 +297,7 @@ def _subfolders(folder: Path, root: Path) -> dict[str, Path]:
 def _images(folder: Path, root: Path) -> list[Path]:
     entries = _entries(folder)
     for entry in entries:
-        if not entry.is_file() or entry.suffix.lower() not in _SUFFIXES:
+        if not os.path.isfile(entry) or entry.suffix.lower() not in _SUFFIXES:
             raise DataError(
                 f"{entry.relative_to(root.parent)} is not a .png or .jpg file. Convert it, or move it "
                 "elsewhere: nothing in the folders is left out silently."
@@ -321,9 +321,10 @@ def _content(file: _File) -> bytes:
 
 
 def _opened(content: bytes, where: str) -> "Image.Image":
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a broken animation the first image is read, which is what we want
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             return Image.open(io.BytesIO(content), formats=("PNG", "JPEG"))
@@ -331,6 +332,8 @@ def _opened(content: bytes, where: str) -> "Image.Image":
             raise DataError(
                 f"{where} says that it has more than {Image.MAX_IMAGE_PIXELS:,} pixels; it is not opened."
             ) from error
+        except UnidentifiedImageError:
+            raise DataError(f"{where} is not a complete PNG or JPEG image. Replace or remove it.") from None
         except _NO_IMAGE as error:
             raise DataError(f"{where} is not a complete PNG or JPEG image ({error}). Replace or remove it.") from error
 

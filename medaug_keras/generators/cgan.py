@@ -18,8 +18,9 @@ import torch.nn.functional as F
 from keras import layers
 
 from medaug_keras import networks
+from medaug_keras.checkpoints import Checkpoint, Ongoing
 from medaug_keras.generators.loop import Trained, adam, in_range, on_device, painter, train, training_batches
-from medaug_keras.training import Report, device_of, fused, generator, parameters, subseed
+from medaug_keras.training import Report, device_of, fused, generator, parameters, recorded, subseed
 
 SIDE = 32
 TOGETHER = 256  # images made at once
@@ -125,8 +126,11 @@ def fit(
     loss: str,
     class_head: bool,
     class_head_weight: float,
+    checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Train on uint8 images (N, 28, 28, C) and labels (N,); settings as in the study.
+
+    With a `checkpoint`, training goes on after the epoch that it keeps.
 
     Losses: `discriminator_loss` and `generator_loss` (nats, means over the images). A GAN's loss does not say which
     epoch is best, so the last is kept, and the validation images are not used: they are arguments because those of
@@ -154,31 +158,38 @@ def fit(
         logit, head = judged(image, label, training=True)
         return logit, class_head_weight * F.cross_entropy(head, label)
 
+    def step(index: torch.Tensor) -> torch.Tensor:
+        image, label = upscaled(in_range(real_images[index])), real_labels[index]
+        with torch.no_grad():
+            fake, wanted = fakes(len(index))
+        real_logit, real_class = logits(image, label)
+        judge_loss = discriminator_loss(real_logit, logits(fake, wanted)[0], loss) + real_class
+        judge_descent.zero_grad()
+        judge_loss.backward()
+        judge_descent.step()
+
+        fake, wanted = fakes(len(index))
+        with torch.no_grad():
+            real_logit, _ = logits(image, label)
+        for weight in parameters(judge):
+            weight.requires_grad_(False)  # the generator's step needs no gradient of them
+        fake_logit, fake_class = logits(fake, wanted)
+        maker_loss = generator_loss(real_logit, fake_logit, loss) + fake_class
+        maker_descent.zero_grad()
+        maker_loss.backward()
+        maker_descent.step()
+        for weight in parameters(judge):
+            weight.requires_grad_(True)
+        return torch.stack([judge_loss, maker_loss]).detach() * len(index)
+
+    # a recorded step keeps its learning rate
+    decays = learning_rate_decay != 1
+    train_on = step if decays else recorded(step, size=batch_size, device=device, draws=[chance])
+
     def train_epoch() -> dict[str, float]:
         sums = torch.zeros(2, device=device)
         for index in training_batches(labels, batch_size=batch_size, sampling=sampling, rng=order, device=device):
-            image, label = upscaled(in_range(real_images[index])), real_labels[index]
-            with torch.no_grad():
-                fake, wanted = fakes(len(index))
-            real_logit, real_class = logits(image, label)
-            judge_loss = discriminator_loss(real_logit, logits(fake, wanted)[0], loss) + real_class
-            judge_descent.zero_grad()
-            judge_loss.backward()
-            judge_descent.step()
-
-            fake, wanted = fakes(len(index))
-            with torch.no_grad():
-                real_logit, _ = logits(image, label)
-            for weight in parameters(judge):
-                weight.requires_grad_(False)  # the generator's step needs no gradient of them
-            fake_logit, fake_class = logits(fake, wanted)
-            maker_loss = generator_loss(real_logit, fake_logit, loss) + fake_class
-            maker_descent.zero_grad()
-            maker_loss.backward()
-            maker_descent.step()
-            for weight in parameters(judge):
-                weight.requires_grad_(True)
-            sums += torch.stack([judge_loss, maker_loss]).detach() * len(index)
+            sums += train_on(index)
         judge_mean, maker_mean = (sums / len(labels)).tolist()
         return {"discriminator_loss": judge_mean, "generator_loss": maker_mean}
 
@@ -186,12 +197,13 @@ def fit(
         maker,
         train_epoch=train_epoch,
         validate=None,
-        optimizers=[judge_descent, maker_descent],
+        ongoing=Ongoing([maker, judge], [judge_descent, maker_descent], [order, chance]),
         epochs=epochs,
         patience=patience,
         keep=keep,
         learning_rate_decay=learning_rate_decay,
         report=report,
+        checkpoint=checkpoint,
     )
     return Trained(build_sampler(maker), history, best_epoch, kept, {"generator": maker, "discriminator": judge})
 

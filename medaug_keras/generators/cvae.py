@@ -15,6 +15,7 @@ import torch
 from keras import layers
 
 from medaug_keras import networks
+from medaug_keras.checkpoints import Checkpoint
 from medaug_keras.generators.loop import Losses, Trained, gaussian_kl, painter, squared_error, train_vae
 from medaug_keras.training import Report, fused, subseed
 
@@ -82,8 +83,11 @@ def fit(
     learning_rate_decay: float,
     reconstruction: str,
     kl_weight: float,
+    checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Train on uint8 images (N, 28, 28, C) and labels (N,); settings as in the study.
+
+    With a `checkpoint`, training goes on after the epoch that it keeps.
 
     Losses, means over the images: `reconstruction` (squared error an image, pixels in [-1, 1]), `kl` (nats an image),
     `loss` (what is minimised, divided by the images of the batch if it is a sum), and the same with `val_`.
@@ -117,6 +121,7 @@ def fit(
         optimizer=optimizer,
         learning_rate_decay=learning_rate_decay,
         reconstruction=reconstruction,
+        checkpoint=checkpoint,
     )
     return Trained(sampler, history, best_epoch, kept, parts)
 

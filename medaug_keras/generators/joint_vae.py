@@ -11,7 +11,6 @@ starts at its minimum. The model knows no classes; with `per_class` there is one
 Shapes: B batch, N images, H x W x C image, K classes, Z latent_dim, Q categories.
 """
 
-import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -22,8 +21,9 @@ import torch
 from keras import layers
 
 from medaug_keras import networks
-from medaug_keras.generators.loop import Losses, Trained, gaussian_kl, painter, squared_error, train_vae
-from medaug_keras.training import Report, fused, subseed
+from medaug_keras.checkpoints import Checkpoint, State
+from medaug_keras.generators.loop import Losses, Outcome, Trained, gaussian_kl, painter, squared_error, train_vae
+from medaug_keras.training import Report, device_of, fused, subseed
 
 TOGETHER = 256  # images rebuilt at once
 
@@ -76,9 +76,9 @@ def categorical_kl(logits: torch.Tensor) -> torch.Tensor:
     return (probabilities * ((probabilities + 1e-7).log() - math.log(1 / logits.shape[1] + 1e-7))).sum(dim=1)
 
 
-def capacity(step: int, *, steps: int, maximum: float) -> float:
+def capacity(step: torch.Tensor, *, steps: int, maximum: float) -> torch.Tensor:
     """Nats that a latent variable is asked to carry in training batch number `step`; linear from 0, then constant."""
-    return maximum * min(step / steps, 1.0)
+    return maximum * (step.double() / steps).clamp(max=1)
 
 
 def gumbel(uniform: Any, log: Any) -> Any:
@@ -114,8 +114,11 @@ def fit(
     categorical_capacity: float,
     capacity_steps: int,
     per_class: bool,
+    checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Train on uint8 images (N, 28, 28, C) and labels (N,); settings as in the study.
+
+    With a `checkpoint`, training goes on after the epoch that it keeps.
 
     Losses, means over the images: `reconstruction` (squared error an image, pixels in [-1, 1]), `kl` and
     `kl_categorical` (nats an image), `loss` (what is minimised, divided by the images of the batch if it is a sum), and
@@ -128,38 +131,42 @@ def fit(
     Raises ValueError where `per_class` meets a class with fewer than two training images or no validation image.
     """
 
-    def train_one(
-        name: str, chosen: np.ndarray | slice, held: np.ndarray | slice, seed: int, report: Report
-    ) -> Trained:
+    def built(name: str, seed: int) -> dict[str, keras.Model]:
         keras.utils.set_random_seed(subseed(seed, "weights"))
-        parts = build(
+        return build(
             image_shape=images.shape[1:],
             latent_dim=latent_dim,
             categories=categories,
             temperature=temperature,
             name=name,
         )
-        sampler, whole = parts.pop("sampler"), parts["whole"]
-        call, step = fused(whole), 0
+
+    def train_one(
+        whole: keras.Model,
+        chosen: np.ndarray | slice,
+        held: np.ndarray | slice,
+        seed: int,
+        report: Report,
+        checkpoint: Checkpoint | None,
+    ) -> Outcome:
+        call, step = fused(whole), torch.zeros((), dtype=torch.int64, device=device_of(whole))
 
         def losses(image: torch.Tensor, label: torch.Tensor, chance: torch.Generator, training: bool) -> Losses:
-            nonlocal step
-            step += training
+            step.add_(int(training))
             noise = torch.randn(len(image), latent_dim, generator=chance, device=image.device)
             uniform = torch.rand(len(image), categories, generator=chance, device=image.device)
             rebuilt, mean, log_variance, logits = call(image, noise, gumbel(uniform, torch.log), training=training)
             kl, kl_categorical = gaussian_kl(mean, log_variance).mean(), categorical_kl(logits).mean()
-            asked = capacity(step, steps=capacity_steps, maximum=continuous_capacity)
-            asked_categorical = min(
-                capacity(step, steps=capacity_steps, maximum=categorical_capacity), math.log(categories)
-            )
+            asked = capacity(step, steps=capacity_steps, maximum=continuous_capacity).float()
+            asked_categorical = capacity(step, steps=capacity_steps, maximum=categorical_capacity)
+            asked_categorical = asked_categorical.clamp(max=math.log(categories)).float()
             error = squared_error(image, rebuilt, reconstruction)
             loss = alpha * error.to_minimise + kl_weight * (
                 continuous_gamma * (asked - kl).abs() + categorical_gamma * (asked_categorical - kl_categorical).abs()
             )
             return loss, {"reconstruction": error.per_image, "kl": kl, "kl_categorical": kl_categorical}
 
-        history, best_epoch, kept = train_vae(
+        return train_vae(
             whole,
             losses,
             images[chosen],
@@ -176,11 +183,14 @@ def fit(
             optimizer=optimizer,
             learning_rate_decay=learning_rate_decay,
             reconstruction=reconstruction,
+            checkpoint=checkpoint,
+            counters=[step],
         )
-        return Trained(sampler, history, best_epoch, kept, parts)
 
     if not per_class:
-        return train_one("joint_vae_sampler", slice(None), slice(None), seed, report)
+        parts = built("joint_vae_sampler", seed)
+        outcome = train_one(parts["whole"], slice(None), slice(None), seed, report, checkpoint)
+        return Trained(parts.pop("sampler"), *outcome, parts)
     sizes = np.bincount(labels, minlength=num_classes)
     held_sizes = np.bincount(validation_labels, minlength=num_classes)
     if sizes.min() < 2 or held_sizes.min() < 1:
@@ -188,15 +198,27 @@ def fit(
             "per_class needs at least 2 training images and 1 validation image of every class, found "
             f"{sizes.tolist()} and {held_sizes.tolist()}"
         )
-    epochs_run = itertools.count(1)
-
-    def report_any(_: int, logs: dict[str, float]) -> None:
-        report(next(epochs_run), logs)
-
-    trained = [
-        train_one(f"class_{k}", labels == k, validation_labels == k, subseed(seed, f"class {k}"), report_any)
-        for k in range(num_classes)
-    ]
+    saved = checkpoint.load() if checkpoint else None
+    finished: list[State] = saved["finished"] if saved else []
+    current = saved["current"] if saved else None
+    trained: list[Trained] = []
+    for k in range(num_classes):
+        own_seed = subseed(seed, f"class {k}")
+        parts = built(f"class_{k}", own_seed)
+        whole = parts["whole"]
+        if k < len(finished):
+            for weight, value in zip(whole.weights, finished[k]["weights"], strict=True):
+                weight.assign(value)
+        else:
+            shown = _after(report, sum(len(one.history["loss"]) for one in trained))
+            part = _part(checkpoint, finished, current)
+            current = None  # it was the first unfinished class's
+            outcome = train_one(whole, labels == k, validation_labels == k, own_seed, shown, part)
+            finished.append({"outcome": outcome, "weights": [weight.value.detach() for weight in whole.weights]})
+            if checkpoint and k < num_classes - 1:
+                checkpoint.save(lambda: {"finished": finished, "current": None})
+        own_history, best_epoch, kept = finished[k]["outcome"]
+        trained.append(Trained(parts.pop("sampler"), own_history, best_epoch, kept, parts))
     running = range(max(len(one.history["loss"]) for one in trained))
     history = {
         name: [
@@ -257,6 +279,21 @@ def joined(samplers: list[keras.Model]) -> keras.Model:
         own.set_weights([np.eye(len(samplers), dtype=np.float32)[:, k : k + 1]])
         masked.append(layers.Multiply(name=f"masked_{k}")([sampler(inputs), mask]))
     return keras.Model([*inputs, label], layers.Add(name="chosen")(masked), name="joint_vae_sampler")
+
+
+def _after(report: Report, epochs: int) -> Report:
+    """Counts on from the epochs of the classes before."""
+    return lambda epoch, logs: report(epochs + epoch, logs)
+
+
+def _part(checkpoint: Checkpoint | None, finished: list[State], current: State | None) -> Checkpoint | None:
+    """The checkpoint of one class; what those before it have `finished` is kept with it."""
+    if checkpoint is None:
+        return None
+    return Checkpoint(
+        load=lambda: current,
+        save=lambda state: checkpoint.save(lambda: {"finished": finished, "current": state()}),
+    )
 
 
 def _mean(values: dict[int, float], sizes: np.ndarray) -> float:

@@ -1,7 +1,7 @@
 """What the three generators have in common: Adam, the loop over epochs, and what comes out."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import torch
 
+from medaug_keras.checkpoints import Checkpoint, Ongoing, State
 from medaug_keras.training import (
     DivergedError,
     Report,
@@ -18,10 +19,12 @@ from medaug_keras.training import (
     fused,
     generator,
     parameters,
+    recorded,
     subseed,
 )
 
 Losses = tuple[torch.Tensor, dict[str, torch.Tensor]]  # what is minimised, and what is shown (means over the images)
+Outcome = tuple[dict[str, list[float]], int, dict[str, float]]  # history, best epoch, losses at the kept epoch
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ def adam(
     """Adam as one fused kernel: 3.5 ms a step for the 3.6 million weights of a VAE on one core, 9 as separate ones."""
     if kind != "adam":
         raise ValueError(f"optimizer kind is {kind!r}; expected 'adam'")
-    return torch.optim.Adam(weights, learning_rate, (beta_1, beta_2), epsilon, fused=True)
+    on_gpu = weights[0].is_cuda  # there the number of steps is counted on the device, as a recorded step needs it
+    return torch.optim.Adam(weights, learning_rate, (beta_1, beta_2), epsilon, fused=True, capturable=on_gpu)
 
 
 def training_batches(
@@ -71,25 +75,38 @@ def train(
     *,
     train_epoch: Callable[[], dict[str, float]],
     validate: Callable[[], dict[str, float]] | None,
-    optimizers: list[torch.optim.Optimizer],
+    ongoing: Ongoing,
     epochs: int,
     patience: int | None,
     keep: str,
     learning_rate_decay: float,
     report: Report,
-) -> tuple[dict[str, list[float]], int, dict[str, float]]:
-    """Run the epochs, leave the kept weights in `model`; returns history, best epoch and losses at the kept epoch.
+    checkpoint: Checkpoint | None,
+) -> Outcome:
+    """Run the epochs and leave the kept weights in `model`.
 
     `validate` gives a `val_loss`, whose strict minimum is the best epoch; training ends `patience` epochs after it.
     With `keep` "best" the weights of that epoch come back. They are copies: the published code kept a reference, which
     later epochs overwrote. Without `validate` the last epoch is kept.
 
+    With a `checkpoint`, training goes on after the epoch that it keeps; `ongoing` is what the epochs change.
+
     Raises DivergedError when a loss is no longer a number.
     """
     history: dict[str, list[float]] = {}
-    lowest, best_epoch = math.inf, 0
+    first, lowest, best_epoch = 1, math.inf, 0
     copies: list[torch.Tensor] = []
-    for epoch in range(1, epochs + 1):
+
+    def state() -> State:
+        best = lowest, best_epoch, copies
+        return {"epoch": epoch, "history": history, "best": best, "ongoing": ongoing.state()}
+
+    saved = checkpoint.load() if checkpoint else None
+    if saved:
+        first, history = saved["epoch"] + 1, saved["history"]
+        lowest, best_epoch, copies = saved["best"]
+        ongoing.restore(saved["ongoing"])
+    for epoch in range(first, epochs + 1):
         logs = train_epoch() | (validate() if validate else {})
         report(epoch, logs)
         for name, value in logs.items():
@@ -104,8 +121,10 @@ def train(
                 copies = [weight.value.detach().clone() for weight in model.weights]
         elif patience is not None and epoch - best_epoch >= patience:
             break
-        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+        for group in (group for optimizer in ongoing.optimizers for group in optimizer.param_groups):
             group["lr"] *= learning_rate_decay
+        if checkpoint and epoch < epochs:
+            checkpoint.save(state)
     if copies:
         for weight, copy in zip(model.weights, copies, strict=True):
             weight.assign(copy)
@@ -155,8 +174,13 @@ def train_vae(
     optimizer: Mapping[str, Any],
     learning_rate_decay: float,
     reconstruction: str,
-) -> tuple[dict[str, list[float]], int, dict[str, float]]:
-    """Train a VAE with `losses(images in [-1, 1], labels, generator of the noise, training)`; returns as `train`."""
+    checkpoint: Checkpoint | None,
+    counters: Sequence[torch.Tensor] = (),
+) -> Outcome:
+    """Train a VAE with `losses(images in [-1, 1], labels, generator of the noise, training)`, as `train` does.
+
+    `counters` are those that `losses` moves.
+    """
     device = device_of(model)
     descent = adam(parameters(model), **optimizer)
     order = np.random.default_rng(subseed(seed, "order"))
@@ -172,15 +196,23 @@ def train_vae(
     def means(sums: list[torch.Tensor], names: list[str], count: int) -> dict[str, float]:
         return dict(zip(names, (torch.stack(sums).sum(0) / count).tolist(), strict=True))
 
+    names: list[str] = []
+
+    def step(index: torch.Tensor) -> torch.Tensor:
+        loss, parts = losses(in_range(real_images[index]), real_labels[index], chance, True)
+        descent.zero_grad()
+        loss.backward()
+        descent.step()
+        names[:] = ["loss", *parts]
+        return shown(loss, parts, len(index))
+
+    # a recorded step keeps its learning rate
+    decays = learning_rate_decay != 1
+    train_on = step if decays else recorded(step, size=batch_size, device=device, draws=[chance])
+
     def train_epoch() -> dict[str, float]:
-        sums = []
-        for index in training_batches(labels, batch_size=batch_size, sampling=sampling, rng=order, device=device):
-            loss, parts = losses(in_range(real_images[index]), real_labels[index], chance, True)
-            descent.zero_grad()
-            loss.backward()
-            descent.step()
-            sums.append(shown(loss, parts, len(index)))
-        return means(sums, ["loss", *parts], len(labels))
+        indices = training_batches(labels, batch_size=batch_size, sampling=sampling, rng=order, device=device)
+        return means([train_on(index).clone() for index in indices], names, len(labels))
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
@@ -195,12 +227,13 @@ def train_vae(
         model,
         train_epoch=train_epoch,
         validate=validate,
-        optimizers=[descent],
+        ongoing=Ongoing([model], [descent], [order, chance], counters),
         epochs=epochs,
         patience=patience,
         keep=keep,
         learning_rate_decay=learning_rate_decay,
         report=report,
+        checkpoint=checkpoint,
     )
 
 

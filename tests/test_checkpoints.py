@@ -1,0 +1,236 @@
+"""A training that is interrupted goes on after its last epoch, and ends with the bytes of an undisturbed one."""
+
+import errno
+import json
+import os
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_generators import SETTINGS, two_tones
+
+from medaug_keras import checkpoints, classifiers
+from medaug_keras.checkpoints import Checkpoint, Ongoing, kept_in
+from medaug_keras.generators import GENERATORS
+from medaug_keras.store import disk_trouble
+from medaug_keras.training import Report, fused
+
+GEOMETRIC = [
+    {"layer": "sharpness", "factor": 2.0, "probability": 0.5},
+    {"layer": "autocontrast", "probability": 0.5},
+    {"layer": "hue", "delta": 0.3},
+    {"layer": "horizontal_flip", "probability": 0.5},
+]
+KERAS = [{"layer": "RandAugment"}, {"layer": "MixUp", "alpha": 0.2}]
+DECAYING = {"learning_rate_decay": 0.9, "epochs": 3}
+TRAININGS: dict[str, dict[str, Any]] = {
+    "cvae": {**SETTINGS["cvae"], **DECAYING},
+    "cvae with patience": {**SETTINGS["cvae"], "patience": 2, "epochs": 9, "seed": 1},  # ends after 3 epochs
+    "joint_vae": {**SETTINGS["joint_vae"], **DECAYING, "capacity_steps": 8, "keep": "last"},
+    "joint_vae per class": {**SETTINGS["joint_vae"], **DECAYING, "per_class": True, "capacity_steps": 8},
+    "cgan": {**SETTINGS["cgan"], **DECAYING, "class_head": True},
+    "classifier": {"sampling": "weighted", "augment": GEOMETRIC, "head": "softmax"},
+    "classifier with Keras's steps": {"sampling": "shuffle", "augment": KERAS, "head": "sigmoid"},
+}
+COLOUR, HELD = two_tones(26, channels=3), two_tones(14, channels=3, seed=1)
+
+
+def train(name: str, report: Report, checkpoint: Checkpoint | None) -> dict[str, Any]:
+    """Train with one of the settings; everything that came of it, arrays as bytes."""
+    settings, kind = TRAININGS[name], name.split(" ")[0]
+    if kind in GENERATORS:
+        made = GENERATORS[kind].fit(*COLOUR, *HELD, report=report, checkpoint=checkpoint, **settings)
+        weights = [weight for network in (made.sampler, *made.networks.values()) for weight in network.get_weights()]
+        found = {"losses": made.losses, "history": made.history, "best_epoch": made.best_epoch}
+    else:
+        model = classifiers.build("cnn", image_shape=(28, 28, 3), num_classes=2, head=settings["head"], seed=0)
+        made = classifiers.fit(
+            model,
+            COLOUR,
+            {"validation": HELD, "test": two_tones(10, channels=3, seed=2)},
+            task="binary-class",
+            num_classes=2,
+            epochs=3,
+            batch_size=8,
+            optimizer={"learning_rate": 0.01, "momentum": 0.9},
+            seed=3,
+            report=report,
+            checkpoint=checkpoint,
+            **settings,
+        )
+        weights = [*made.model.get_weights(), *made.best.values(), *made.last.values()]
+        found = {"history": made.history, "best_epoch": made.best_epoch}
+    return {**found, "weights": [weight.tobytes() for weight in weights]}
+
+
+class KilledError(Exception):
+    """Stands for the signal."""
+
+
+def kept(folder: Path, key: str = "key", said: list[str] | None = None) -> Checkpoint:
+    return kept_in(folder / "x.checkpoint", scratch=folder, key=key, say=[].append if said is None else said.append)
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "EVERY", 0)
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("name", TRAININGS)
+def test_a_training_that_is_killed_in_every_epoch_ends_as_an_undisturbed_one(name: str, tmp_path: Path):
+    """Killed in its second epoch, then, going on after the first, in its third, and so on to the end."""
+    shown: dict[int, dict[str, float]] = {}
+    undisturbed = train(name, shown.__setitem__, None)
+    reported: dict[int, dict[str, float]] = {}
+    for last in range(2, len(shown) + 1):
+        epochs: list[int] = []
+
+        def report(epoch: int, logs: dict[str, float], last: int = last, epochs: list[int] = epochs) -> None:
+            epochs.append(epoch)
+            reported.setdefault(epoch, logs)
+            assert reported[epoch] == logs
+            if epoch == last:
+                raise KilledError
+
+        with pytest.raises(KilledError):
+            train(name, report, kept(tmp_path))
+        assert epochs == ([1, 2] if last == 2 else [last - 1, last])
+    said: list[str] = []
+    assert train(name, reported.__setitem__, kept(tmp_path, said=said)) == undisturbed
+    assert reported == shown
+    assert len(shown) == (6 if "per class" in name else 3)
+    assert said == ["goes on from its checkpoint"]
+
+
+# --- the file --------------------------------------------------------------------------------------
+
+STATE = {"epoch": 3, "best": (0.5, [torch.arange(6.0).reshape(2, 3).t()]), "history": {"auc": [None, 0.5]}}
+
+
+def loaded(folder: Path, **changes: Any) -> tuple[Any, list[str]]:
+    said: list[str] = []
+    return kept(folder, said=said, **changes).load(), said
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_state_comes_back_as_it_was_with_the_order_of_its_memory(tmp_path: Path):
+    assert loaded(tmp_path) == (None, [])
+    kept(tmp_path).save(lambda: STATE)
+    state, _ = loaded(tmp_path)
+    tensor, expected = state["best"][1].pop(), STATE["best"][1][0]
+    assert torch.equal(tensor, expected)
+    assert tensor.stride() == expected.stride() == (1, 3)
+    assert state == STATE | {"best": (0.5, [])}
+    assert [path.name for path in tmp_path.iterdir()] == ["x.checkpoint"]
+
+
+def test_a_checkpoint_is_written_when_it_is_time_and_not_collected_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    now, collected = [100.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    checkpoint = kept(tmp_path)
+    for second in (129.9, 130.0, 140.0, 159.9, 160.1):
+        now[0] = second
+        checkpoint.save(lambda second=second: collected.append(second) or {})
+    assert collected == [130.0, 160.1]
+
+
+def rewritten(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    def rewrite(path: Path) -> None:
+        header, _, content = path.read_bytes().partition(b"\n")
+        about = json.loads(header)
+        change(about)
+        path.write_bytes(json.dumps(about).encode() + b"\n" + content)
+
+    return rewrite
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "torn": (lambda path: os.truncate(path, path.stat().st_size // 2), "its checksum does not fit"),
+    "torn in the first line": (lambda path: os.truncate(path, 50), ""),
+    "empty": (lambda path: os.truncate(path, 0), ""),
+    "one bit": (flipped, "its checksum does not fit"),
+    "no checkpoint": (lambda path: path.write_bytes(b"\x80\x04\xff" * 1000), ""),
+    "a list": (lambda path: path.write_bytes(b"[]\n"), ""),
+    "a folder": (lambda path: (path.unlink(), path.mkdir()), "Is a directory"),
+    "other format": (rewritten(lambda about: about.update(format=0)), "format was 0"),
+    "other Torch": (rewritten(lambda about: about.update(torch="1.0")), "torch was 1.0"),
+    "other processor": (rewritten(lambda about: about.update(processor="ABACUS")), "processor was ABACUS"),
+    "no version": (rewritten(lambda about: about.pop("numpy")), "numpy was None"),
+}
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("how", DAMAGE)
+def test_what_is_torn_damaged_or_made_otherwise_is_not_used_and_this_is_said(how: str, tmp_path: Path):
+    kept(tmp_path).save(lambda: STATE)
+    damage, message = DAMAGE[how]
+    damage(tmp_path / "x.checkpoint")
+    state, (said,) = loaded(tmp_path)
+    assert state is None
+    assert said.startswith("its checkpoint cannot be used (")
+    assert message in said
+    assert said.endswith("so it starts anew")
+
+
+@pytest.mark.usefixtures("at_once")
+def test_the_checkpoint_of_another_training_is_not_used(tmp_path: Path):
+    kept(tmp_path).save(lambda: STATE)
+    state, (said,) = loaded(tmp_path, key="other")
+    assert state is None
+    assert "key was key" in said
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pytest.fail, ("a checkpoint ran code",)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_reading_a_checkpoint_runs_no_code(tmp_path: Path):
+    kept(tmp_path).save(lambda: {"bomb": Bomb()})
+    state, (said,) = loaded(tmp_path)
+    assert state is None
+    assert "cannot be used" in said
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_disk_that_fills_while_writing_leaves_the_checkpoint_before(tmp_path: Path):
+    """A limit on the size of files stands for the full disk."""
+    checkpoint = kept(tmp_path)
+    checkpoint.save(lambda: STATE)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match=os.strerror(errno.EFBIG)) as error:
+            checkpoint.save(lambda: {"epoch": 4, "weights": torch.zeros(10_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert disk_trouble(error.value)
+    assert loaded(tmp_path)[0]["epoch"] == 3
+
+
+@pytest.mark.usefixtures("at_once")
+def test_values_go_into_the_memory_that_is_there(tmp_path: Path):
+    """`fused` lays kernels out anew; a tensor in their place would be rounded otherwise."""
+    model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head="softmax", seed=0)
+    fused(model)
+    ongoing = Ongoing([model], [], [])
+    before = [(weight.value.data_ptr(), weight.value.stride()) for weight in model.weights]
+    state = ongoing.state()
+    state["tensors"] = [torch.full_like(tensor, 7).contiguous() for tensor in state["tensors"]]
+    ongoing.restore(state)
+    assert [(weight.value.data_ptr(), weight.value.stride()) for weight in model.weights] == before
+    assert all((weight.numpy() == 7).all() for weight in model.weights)

@@ -1,0 +1,64 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from medaug_keras import engine, gpus
+from medaug_keras.gpus import Gpu
+
+FAKE_TORCH = """
+import os
+class cuda:
+    def device_count():
+        chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+        return 3 if chosen is None else len([part for part in chosen.split(",") if part])
+    def get_device_name(number):
+        return "Some GPU"
+"""
+
+
+@pytest.fixture
+def three_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A driver's file, and a Torch that knows three GPUs, for the process that is asked."""
+    (tmp_path / "torch.py").write_text(FAKE_TORCH)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(gpus, "DRIVERS", (str(tmp_path / "torch.py"),))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def test_every_gpu_is_found_with_the_word_that_chooses_it(three_gpus):
+    assert gpus.found() == [Gpu(number, "Some GPU") for number in ("0", "1", "2")]
+
+
+@pytest.mark.parametrize(("chosen", "visible"), [("2", ["2"]), ("1, 0", ["1", "0"]), ("", [])])
+def test_the_users_choice_of_gpus_is_kept(three_gpus, monkeypatch, chosen, visible):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    assert [gpu.visible for gpu in gpus.found()] == visible
+
+
+def test_without_a_driver_nobody_is_asked(monkeypatch):
+    monkeypatch.setattr(gpus, "DRIVERS", ("/no/such/driver",))
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    assert gpus.found() == []
+
+
+def test_a_torch_that_does_not_import_has_no_gpu(three_gpus, tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('broken')")
+    assert gpus.found() == []
+
+
+def test_one_line_says_what_is_used():
+    assert gpus.said([Gpu("0", "H200")], 1) == "Uses the GPU (H200), 1 worker"
+    assert gpus.said([Gpu("0", "H200"), Gpu("1", "H200")], 4) == "Uses 2 GPUs (H200), 4 workers"
+
+
+def test_workers_are_dealt_out_to_the_gpus_and_each_sees_its_own(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,3")
+    workers = [engine.Worker(gpu) for gpu in ("5", "3", None)]
+    seen = [Path(f"/proc/{worker.process.pid}/environ").read_bytes().split(b"\0") for worker in workers]
+    for worker in workers:
+        worker.end()
+    chosen = [[v for v in variables if v.startswith(b"CUDA_VISIBLE_DEVICES=")] for variables in seen]
+    assert chosen == [[b"CUDA_VISIBLE_DEVICES=" + own] for own in (b"5", b"3", b"5,3")]
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "5,3"
