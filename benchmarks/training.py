@@ -1,26 +1,28 @@
-"""How fast is the classifier trained? Times an image as ratios to a plain PyTorch loop in the same run.
+"""How fast is the classifier trained? Time an image, as ratios to a plain PyTorch loop in the same run.
 
-    python -m benchmarks.training [--images N] [--repeats N] [--threads N]
+    python -m benchmarks.training [--images N] [--epochs N] [--repeats N] [--threads N]
 
-Every way trains the same network (Fig. 9, one channel, two classes) for one epoch of noise of the same size, batch 64,
-SGD with momentum. The ways take turns, and the medians of their ratios are printed: machines are shared and noisy.
+Every way trains the same network (Fig. 9, one channel, two classes) on noise of PneumoniaMNIST's size, batch 64, SGD
+with momentum. The ways take turns, and the medians of their ratios are printed: machines are shared and noisy.
 
-- plain: a PyTorch loop over tensors in memory, channels last: the reference.
-- ours: `medaug_keras.classifiers.fit`, with its validation and training metrics.
+- plain: a PyTorch loop over tensors in memory, channels last (`benchmarks/plain.py`), the reference. It has no metrics.
+- ours: `medaug_keras.classifiers.fit`, which measures training and validation images in every epoch, and test images.
 - ours + geometric, ours + weighted: with the paper's four steps, or weighted sampling.
+- two workers: two processes of one thread each that do the same as ours, side by side, as a study's workers are; time
+  an image of both together.
 - loader: a PyTorch loop with a DataLoader that turns one Pillow image after the other into a tensor, as the paper's
-  code does.
+  code does with torchvision.
 - loader + geometric: the same with Pillow's versions of the geometric steps.
 - stock Keras: `model.fit` on float arrays in memory.
 """
 
 import argparse
+import multiprocessing
 import os
-import platform
-import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -29,55 +31,22 @@ import numpy as np
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 
-from medaug_keras import classifiers
+from benchmarks import plain
+from benchmarks.machine import machine, turn
+from benchmarks.plain import BATCH, Data, Epoch
+from medaug_keras import classifiers, training
 
-BATCH = 64
 GEOMETRIC = [
     {"layer": "sharpness", "factor": 2.0, "probability": 0.5},
     {"layer": "autocontrast", "probability": 0.5},
     {"layer": "hue", "delta": 0.05},
     {"layer": "horizontal_flip", "probability": 0.5},
 ]
-Data = tuple[np.ndarray, np.ndarray]
-
-
-def plain_network() -> torch.nn.Module:
-    nn = torch.nn
-
-    def block(into: int, out: int, padding: int = 0) -> list[torch.nn.Module]:
-        return [nn.Conv2d(into, out, 3, padding=padding), nn.BatchNorm2d(out), nn.ReLU(inplace=True)]
-
-    return nn.Sequential(
-        *block(1, 16),
-        *block(16, 16),
-        nn.MaxPool2d(2),
-        *block(16, 64),
-        *block(64, 64),
-        *block(64, 64, 1),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(1024, 128),
-        nn.ReLU(inplace=True),
-        nn.Linear(128, 128),
-        nn.ReLU(inplace=True),
-        nn.Linear(128, 2),
-    )
-
-
-def train_plain(data: Data) -> None:
-    images, labels = (torch.from_numpy(array) for array in data)
-    network = plain_network().to(memory_format=torch.channels_last)
-    descent = torch.optim.SGD(network.parameters(), lr=0.001, momentum=0.9)
-    for batch in torch.randperm(len(labels)).split(BATCH):
-        x = images[batch].permute(0, 3, 1, 2).float().div_(255).sub_(0.5).div_(0.5)
-        loss = torch.nn.functional.cross_entropy(network(x), labels[batch])
-        descent.zero_grad()
-        loss.backward()
-        descent.step()
+HALF = (0.5,)
 
 
 class PillowImages(torch.utils.data.Dataset):
-    """One image at a time, through Pillow, as torchvision's pipeline does."""
+    """One image at a time, through Pillow, with the operations of torchvision's ToTensor and Normalize."""
 
     def __init__(self, data: Data, geometric: bool) -> None:
         self.images, self.labels, self.geometric = *data, geometric
@@ -88,28 +57,54 @@ class PillowImages(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         image = Image.fromarray(self.images[index, :, :, 0])
         if self.geometric:
-            if random.random() < 0.5:
-                image = ImageEnhance.Sharpness(image).enhance(2.0)
-            if random.random() < 0.5:
-                image = ImageOps.autocontrast(image)
-            if random.random() < 0.5:
-                image = ImageOps.mirror(image)
-        x = torch.from_numpy(np.array(image))[None].float().div(255)
-        return (x - 0.5) / 0.5, int(self.labels[index])
+            image = _geometric(image)
+        pixels = torch.from_numpy(np.array(image, copy=True)).view(28, 28, 1)
+        x = pixels.permute(2, 0, 1).contiguous().to(torch.float32).div(255)
+        mean, deviation = (torch.as_tensor(HALF, dtype=x.dtype) for _ in range(2))
+        if bool((deviation == 0).any()):
+            raise ZeroDivisionError
+        return x.clone().sub_(mean.view(-1, 1, 1)).div_(deviation.view(-1, 1, 1)), int(self.labels[index])
 
 
-def train_from_loader(data: Data, geometric: bool) -> None:
+def _geometric(image: Image.Image) -> Image.Image:
+    """Hue leaves grey images as they are, so only its draws are made."""
+    if torch.rand(1) < 0.5:
+        image = ImageEnhance.Sharpness(image).enhance(2.0)
+    if torch.rand(1) < 0.5:
+        image = ImageOps.autocontrast(image)
+    torch.randperm(4)
+    torch.empty(1).uniform_(-0.05, 0.05)
+    return ImageOps.mirror(image) if torch.rand(1) < 0.5 else image
+
+
+def from_loader(data: Data, geometric: bool) -> Epoch:
+    """The paper's way."""
     loader = torch.utils.data.DataLoader(PillowImages(data, geometric), batch_size=BATCH, shuffle=True)
-    network = plain_network()
+    network = plain.classifier_network()
     descent = torch.optim.SGD(network.parameters(), lr=0.001, momentum=0.9)
-    for x, y in loader:
-        loss = torch.nn.functional.cross_entropy(network(x), y)
-        descent.zero_grad()
-        loss.backward()
-        descent.step()
+
+    def epoch() -> None:
+        for x, y in loader:
+            loss = torch.nn.functional.cross_entropy(network(x), y)
+            descent.zero_grad()
+            loss.backward()
+            descent.step()
+
+    return epoch
 
 
-def train_ours(data: Data, held_out: dict[str, Data], sampling: str = "shuffle", augment: list | None = None) -> None:
+def repeated(epoch: Epoch, epochs: int) -> Epoch:
+    def several() -> None:
+        for _ in range(epochs):
+            epoch()
+
+    return several
+
+
+def ours(
+    data: Data, held_out: dict[str, Data], epochs: int, sampling: str = "shuffle", steps: Sequence[dict] = ()
+) -> None:
+    """As a task of a study trains it."""
     model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head="softmax", seed=0)
     classifiers.fit(
         model,
@@ -118,65 +113,99 @@ def train_ours(data: Data, held_out: dict[str, Data], sampling: str = "shuffle",
         task="binary-class",
         num_classes=2,
         head="softmax",
-        epochs=1,
+        epochs=epochs,
         batch_size=BATCH,
         optimizer={"learning_rate": 0.001, "momentum": 0.9},
         sampling=sampling,
-        augment=augment or [],
+        augment=steps,
         seed=0,
         report=lambda epoch, logs: None,
     )
 
 
-def train_stock(data: Data) -> None:
+def stock(data: Data, epochs: int) -> None:
+    """Keras as it comes."""
     model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head="softmax", seed=0)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.001, 0.9), loss, metrics=["accuracy"])
-    model.fit(data[0].astype(np.float32) / 127.5 - 1, data[1], batch_size=BATCH, epochs=1, verbose=0)
+    model.fit(data[0].astype(np.float32) / 127.5 - 1, data[1], batch_size=BATCH, epochs=epochs, verbose=0)
 
 
-def measure(images: int, repeats: int) -> dict[str, list[float]]:
-    """Microseconds an image of every way, one value a repeat."""
+def sizes(images: int) -> tuple[Data, dict[str, Data]]:
+    """Noise: training images, and validation and test images in PneumoniaMNIST's proportions."""
     rng = np.random.default_rng(0)
 
     def noise(count: int) -> Data:
         return rng.integers(0, 256, (count, 28, 28, 1), dtype=np.uint8), rng.integers(0, 2, count)
 
-    data = noise(images)
-    held_out = {"validation": noise(images // 9), "test": noise(64)}
+    return noise(images), {"validation": noise(images // 9), "test": noise(images * 624 // 4708)}
+
+
+def _worker(pipe: Connection, images: int, epochs: int) -> None:
+    training.keep_memory()
+    torch.set_num_threads(1)
+    data, held_out = sizes(images)
+    while True:
+        turn(pipe)
+        ours(data, held_out, epochs)
+        pipe.send(True)
+
+
+class TwoWorkers:
+    """Two processes that train when they are told."""
+
+    def __init__(self, images: int, epochs: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        pipes = [context.Pipe() for _ in range(2)]
+        self.pipes = [mine for mine, _ in pipes]
+        for _, theirs in pipes:
+            context.Process(target=_worker, args=(theirs, images, epochs), daemon=True).start()
+
+    def __call__(self) -> None:
+        for pipe in self.pipes:
+            pipe.send(True)
+        for pipe in self.pipes:
+            pipe.recv()
+
+
+def measure(images: int, epochs: int, repeats: int) -> dict[str, list[float]]:
+    """Microseconds an image and epoch of every way, one value a repeat."""
+    data, held_out = sizes(images)
     ways: dict[str, Callable[[], None]] = {
-        "plain": lambda: train_plain(data),
-        "ours": lambda: train_ours(data, held_out),
-        "ours + geometric": lambda: train_ours(data, held_out, augment=GEOMETRIC),
-        "ours + weighted": lambda: train_ours(data, held_out, sampling="weighted"),
-        "loader": lambda: train_from_loader(data, False),
-        "loader + geometric": lambda: train_from_loader(data, True),
-        "stock Keras": lambda: train_stock(data),
+        "plain": repeated(plain.classifier(data), epochs),
+        "ours": lambda: ours(data, held_out, epochs),
+        "ours + geometric": lambda: ours(data, held_out, epochs, steps=GEOMETRIC),
+        "ours + weighted": lambda: ours(data, held_out, epochs, sampling="weighted"),
+        "two workers": TwoWorkers(images, epochs),
+        "loader": repeated(from_loader(data, False), epochs),
+        "loader + geometric": repeated(from_loader(data, True), epochs),
+        "stock Keras": lambda: stock(data, epochs),
     }
-    for way in ways.values():
-        way()  # once to warm up
     found: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(repeats):
+    for repeat in range(repeats + 1):
         for name, way in ways.items():
             start = time.perf_counter()
             way()
-            found[name].append((time.perf_counter() - start) / images * 1e6)
+            trained = images * epochs * (2 if name == "two workers" else 1)
+            if repeat:  # the first warms up
+                found[name].append((time.perf_counter() - start) / trained * 1e6)
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=4708)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    found = measure(options.images, options.repeats)
-    print(f"{platform.machine()}, {os.cpu_count()} cores, {options.threads} threads, torch {torch.__version__}\n")
+    found = measure(options.images, options.epochs, options.repeats)
+    print(f"{machine()}; threads: {options.threads}, but one in each of the two workers\n")
     print("| way | µs an image (median) | ratio to plain (median of repeats) | range |")
     print("|---|---|---|---|")
     for name, times in found.items():
-        ratios = [time / plain for time, plain in zip(times, found["plain"], strict=True)]
+        ratios = [time / reference for time, reference in zip(times, found["plain"], strict=True)]
         middle = statistics.median(ratios)
         print(f"| {name} | {statistics.median(times):.0f} | {middle:.2f} | {min(ratios):.2f} to {max(ratios):.2f} |")
 

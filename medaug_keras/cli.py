@@ -4,21 +4,27 @@ Checking, planning and help import neither Keras nor Torch, so that they answer 
 """
 
 import argparse
+import errno
+import io
 import json
 import os
+import platform
 import shlex
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from medaug_keras import data
+from medaug_keras import __version__, data, gpus
 from medaug_keras.plan import Plan, Source, Task, plan
 from medaug_keras.reading import StudyError, read, schema
 from medaug_keras.reading.words import did_you_mean
@@ -33,37 +39,98 @@ class RequestError(Exception):
     """What is asked cannot be done; the message says why and what to ask instead."""
 
 
+class ReportError(Exception):
+    """The report could not be made from results that are there; the message says how to go on. Its cause is why."""
+
+
+class SiteError(Exception):
+    """MkDocs does not build the site, because of its settings; the pages are there."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    options = argparse.Namespace()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that has not every letter shows the others by number
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        options = _parser().parse_args(_with_verb(words))
+        _parser().parse_args(_with_verb(words), namespace=options)
         with _terminable():
             return VERBS[options.verb](options)
     except (StudyError, RequestError, data.DataError) as error:
         print(error, file=sys.stderr)
         return WRONG_REQUEST
+    except SiteError as error:
+        print(error, file=sys.stderr)
+        return SOME_FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output is gone, as after `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except OSError as error:
-        trouble = disk_trouble(error)
-        if trouble is None and not isinstance(error, PermissionError):
+    except Exception as error:
+        refusal = _refusal(error)
+        if refusal is not None:
+            print(f"{refusal}. What is finished stays; mend this, and the same command goes on.", file=sys.stderr)
+        elif os.environ.get("MEDAUG_DEBUG"):
             raise
-        print(f"{trouble or error}. What is finished stays; mend this, and the same command goes on.", file=sys.stderr)
+        else:
+            print(_apology(error, words, options), file=sys.stderr)
         return SOME_FAILED
+
+
+_NO_PLACE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+
+
+def _refusal(error: BaseException) -> str | None:
+    """What a disk or a path said that refused us; None for all other errors."""
+    trouble = disk_trouble(error)
+    if trouble is None and isinstance(error, OSError) and error.errno in _NO_PLACE:
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    return trouble
+
+
+def _apology(error: Exception, words: Sequence[str], options: argparse.Namespace) -> str:
+    """What a user needs to know of a mistake of ours; its traceback goes to a file."""
+    said, name = f"The program failed: {_named(error)}\nWhat is finished stays.", getattr(options, "verb", "command")
+    cause: BaseException = error
+    if isinstance(error, ReportError):
+        said, name, cause = str(error), "report", error.__cause__ or error
+    content = (
+        f"{shlex.join(['python', '-m', 'medaug_keras', *words])}\n"
+        f"medaug-keras {__version__}, Python {platform.python_version()}, {platform.platform()}\n\n"
+        + "".join(traceback.format_exception(cause))
+    )
+    report = "This is a mistake in medaug-keras, not in your study. Please report it"
+    try:
+        results: Path | None = getattr(options, "results", None)
+        if results is not None and results.is_dir():
+            path = results / "failures" / f"{name}.txt"
+            path.parent.mkdir(exist_ok=True)
+        else:
+            handle, kept = tempfile.mkstemp(prefix="medaug-", suffix=".txt")
+            os.close(handle)
+            path = Path(kept)
+        path.write_text(content, encoding="utf-8", errors="backslashreplace")
+    except OSError:
+        return f"{said}\n{report}:\n\n{content}"
+    return f"{said}\n{report} with the file {path}, which says where it happened."
+
+
+def _named(error: BaseException) -> str:
+    """The error's name and message, on one line."""
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said[:300]}" if said else type(error).__name__
 
 
 def _with_verb(words: list[str]) -> list[str]:
     """`run` is understood where no verb is said."""
     if not words or words[0] in VERBS or words[0] in ("-h", "--help"):
         return words
-    first = Path(words[0])
-    if not words[0].startswith("-") and first.suffix not in (".yaml", ".yml") and not first.exists():
+    known = Path(words[0]).suffix in (".yaml", ".yml") or os.path.exists(words[0])
+    if not words[0].startswith("-") and not known:
         raise RequestError(
-            f"{words[0]} is neither a verb nor the .yaml file of a study{did_you_mean(words[0], VERBS)}\n"
+            f"{words[0][:80]} is neither a verb nor the .yaml file of a study{did_you_mean(words[0], VERBS)}\n"
             "python -m medaug_keras -h shows examples."
         )
     return ["run", *words]
@@ -91,6 +158,7 @@ def _terminable() -> Iterator[None]:
 
 def _run(options: argparse.Namespace) -> int:
     study, whole, chosen = _planned(options)
+    beside = _beside(study, options)
     store = Store(options.results)
     os.environ["OMP_NUM_THREADS"] = "1"  # of every worker: two tasks side by side beat one on two cores
     from medaug_keras import engine
@@ -102,14 +170,16 @@ def _run(options: argparse.Namespace) -> int:
     done = {name for name in chosen.tasks if outcomes[name].state == "done"}
     if len(done) < len(chosen.tasks):
         _check_results(options.results)
+    hands, workers = _hands(options, work=len(done) < len(chosen.tasks))
     pages = _Pages(options)
     started = time.monotonic()
     progress = Progress(
         chosen,
         done=done,
         pace=engine.seconds_per_image(whole, outcomes),
-        workers=options.workers,
+        workers=workers,
         quiet=options.quiet,
+        out=sys.stderr,
     )
     if not options.quiet:
         print(f"{study.title}: {len(chosen.tasks)} tasks, {len(done)} done already", file=sys.stderr)
@@ -122,7 +192,7 @@ def _run(options: argparse.Namespace) -> int:
     command = shlex.join(["python", "-m", "medaug_keras", str(options.study), *_said(options)])
     try:
         with progress:
-            summary = engine.run(chosen, store, workers=options.workers, listen=listen, command=command)
+            summary = hands(chosen, store, listen=listen, command=command)
     finally:
         pages.finish()
     spent = duration(time.monotonic() - started)
@@ -138,10 +208,41 @@ def _run(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return SOME_FAILED
-    report = _render(options, study, whole, store)
     if not options.quiet:
-        _say_end(options, summary, spent, report, command)
+        _say_end(options, summary, spent, command)
+    report = _render(options, study, whole, store, beside, anew=False)
+    if not options.quiet:
+        print(report)
+        print(f"Next: python -m medaug_keras plan {options.study}, or change the study and run it again.")
     return SOME_FAILED if summary.failed or summary.blocked else DONE
+
+
+def _hands(options: argparse.Namespace, *, work: bool) -> tuple[Callable[..., Any], int]:
+    """What makes the tasks, processes of this machine or a cluster, and how many it makes at once."""
+    if options.scheduler is None:
+        from medaug_keras import engine
+
+        here = gpus.found() if work else []
+        workers = options.workers or len(here) * options.workers_per_gpu or os.cpu_count() or 1
+        if here and not options.quiet:
+            print(gpus.said(here, workers), file=sys.stderr)
+        return partial(engine.run, workers=workers, gpus=[gpu.visible for gpu in here]), workers
+    if options.workers is not None:
+        raise RequestError(
+            "--workers is for this machine; a cluster with --scheduler makes as many tasks at once as its workers have "
+            "threads. Leave --workers out."
+        )
+    try:
+        from medaug_keras import cluster
+    except ModuleNotFoundError as error:
+        raise RequestError(
+            f'--scheduler needs Dask, which is not installed ({error}): pip install -c constraints.txt -e ".[cluster]"'
+        ) from None
+    try:
+        client = cluster.connect(options.scheduler)
+    except cluster.ClusterError as error:
+        raise RequestError(f"--scheduler {options.scheduler}: {error}") from None
+    return partial(cluster.run, client=client), max(1, cluster.threads(client))
 
 
 def _repair(chosen: Plan, store: Store) -> None:
@@ -154,6 +255,7 @@ def _repair(chosen: Plan, store: Store) -> None:
 
 def _check(options: argparse.Namespace) -> int:
     study = _read(options)
+    _beside(study, options)
     problems = []
     for name in study.datasets:
         try:
@@ -233,7 +335,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     study, whole, _ = _planned(options)
-    print(_render(options, study, whole, Store(options.results)))
+    print(_render(options, study, whole, Store(options.results), _beside(study, options), anew=True))
     return DONE
 
 
@@ -356,20 +458,63 @@ def _check_results(folder: Path) -> None:
 # --- pages -----------------------------------------------------------------------------------------
 
 
-def _render(options: argparse.Namespace, study: Study, whole: Plan, store: Store) -> str:
-    """Write the pages, build the site unless told not to, and say where they are."""
+def _beside(study: Study, options: argparse.Namespace) -> tuple[Study, Plan] | None:
+    """The study that the report shows beside this one, and its plan."""
+    if study.beside is None:
+        return None
+    other = read(Path(study.beside), replicates=options.replicates, accept_unverified=options.unverified_data)
+    return other, plan(other, _sources(other, options), data_root=str(options.data.resolve()))
+
+
+def _render(
+    options: argparse.Namespace,
+    study: Study,
+    whole: Plan,
+    store: Store,
+    beside: tuple[Study, Plan] | None,
+    *,
+    anew: bool,
+) -> str:
+    """Write the pages, build the site unless told not to, and say where they are. Raises ReportError.
+
+    Unless `anew`, pages are left alone whose inputs are what they were.
+    """
     from medaug_keras import report
 
-    beside = None
-    if study.beside is not None:
-        other = read(Path(study.beside), replicates=options.replicates, accept_unverified=options.unverified_data)
-        beside = other, plan(other, _sources(other, options), data_root=str(options.data.resolve()))
-    pages = report.render(study, whole, store, options.docs, beside=beside)
+    with _explained("The report could not be made", options):
+        pages = report.render(study, whole, store, options.docs, beside=beside, anew=anew)
     if options.no_site:
-        return f"Pages: {pages}"
-    site = options.docs.resolve().parent / "site"
-    report.build_site(options.docs, site)
-    return f"Report: {_shown(site)}/studies/{study.name}/index.html (double-click it, or: mkdocs serve)"
+        said = f"Pages: {pages}"
+    else:
+        from mkdocs.exceptions import MkDocsException
+
+        site = options.docs.resolve().parent / "site"
+        there = f"The pages are in {pages}, but the site could not be built from them"
+        with _explained(there, options):
+            try:
+                report.build_site(options.docs, site, anew=anew)
+            except MkDocsException as error:
+                raise SiteError(f"{there}. MkDocs says: {error}\nLook at mkdocs.yml, or use --no-site.") from error
+        said = f"Report: {_shown(site)}/studies/{study.name}/index.html (double-click it, or: mkdocs serve)"
+    with suppress(OSError):
+        (options.results / "failures" / "report.txt").unlink()  # of an earlier attempt
+    return said
+
+
+@contextmanager
+def _explained(what: str, options: argparse.Namespace) -> Iterator[None]:
+    """Turns a mistake of ours into a ReportError."""
+    try:
+        yield
+    except SiteError:
+        raise
+    except Exception as error:
+        if _refusal(error) is not None:
+            raise
+        again = shlex.join(["python", "-m", "medaug_keras", "report", str(options.study), *_said(options)])
+        raise ReportError(
+            f"{what}: {_named(error)}\nNo result is lost: they are in {options.results}. To try again: {again}"
+        ) from error
 
 
 def _shown(path: Path) -> str:
@@ -417,7 +562,7 @@ def _said(options: argparse.Namespace) -> list[str]:
     return words + (["--unverified-data"] if options.unverified_data else [])
 
 
-def _say_end(options: argparse.Namespace, summary: Any, spent: str, report: str, command: str) -> None:
+def _say_end(options: argparse.Namespace, summary: Any, spent: str, command: str) -> None:
     made, already = len(summary.done), len(summary.already)
     print(f"{made} tasks done in {spent}, {already} were done already.")
     if summary.failed or summary.blocked:
@@ -427,8 +572,6 @@ def _say_end(options: argparse.Namespace, summary: Any, spent: str, report: str,
         for name, why in summary.failed.items():
             print(f"  {why}\n    alone: {command} --only task={name}")
         print(f"The last lines of each are in {options.results / 'failures'}.")
-    print(report)
-    print(f"Next: python -m medaug_keras plan {options.study}, or change the study and run it again.")
 
 
 # --- options ---------------------------------------------------------------------------------------
@@ -468,7 +611,17 @@ def _parser() -> argparse.ArgumentParser:
 
     run = verb("run", "run a study and make its report (the verb may be left out)", "study.yaml --replicates 1")
     run.add_argument("--only", action="append", default=[], metavar="NAME=VALUE", help=_ONLY)
-    run.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    run.add_argument("--workers", type=_positive, help="processes (default: one a core; with GPUs, see the next)")
+    run.add_argument(
+        "--workers-per-gpu",
+        type=_positive,
+        metavar="N",
+        default=gpus.WORKERS_PER_GPU,
+        help=f"processes that share a GPU, where there are GPUs (default: {gpus.WORKERS_PER_GPU})",
+    )
+    run.add_argument(
+        "--scheduler", metavar="ADDRESS", help="use a Dask cluster, as tcp://host:8786, or its scheduler's file (.json)"
+    )
     run.add_argument(
         "--repair", action="store_true", help="check every file of what is done; set aside and remake what was changed"
     )
@@ -489,7 +642,7 @@ def _parser() -> argparse.ArgumentParser:
 
 _ONLY = "narrow to dataset=, arm=, sampling= or replicate=, or to the very task=; repeatable"
 _DEFAULTS: dict[str, Callable[[], Path]] = {
-    "data": lambda: Path(os.environ.get("MEDMNIST_ROOT") or "~/.medmnist").expanduser(),
+    "data": lambda: Path(os.path.expanduser(os.environ.get("MEDMNIST_ROOT") or "~/.medmnist")),
     "results": lambda: Path("results"),
     "docs": lambda: Path("docs"),
 }
@@ -517,8 +670,14 @@ def _study_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _folder(text: str) -> Path:
-    folder = Path(text).expanduser()
-    if folder.exists() and not folder.is_dir():
+    folder = Path(os.path.expanduser(text))
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except FileNotFoundError:
+        return folder
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text[:80]}: {error.strerror}") from None
+    if not is_folder:
         raise argparse.ArgumentTypeError(f"{text} is a file, not a folder")
     return folder
 

@@ -4,6 +4,8 @@ A worker imports Torch once, computes with one thread and makes one task after t
 the plan's order as soon as what they need is there, and never touches a number. A task that fails blocks what needs it
 and nothing else; a worker that dies costs its own task, which is tried once more. A disk that cannot be written to is
 no task's fault: it ends the run.
+
+`Dispatcher` decides all that. Hands are its children: the processes here, and those of a cluster in `cluster`.
 """
 
 import contextlib
@@ -17,7 +19,9 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -64,70 +68,58 @@ class Summary:
     """What else the user should know."""
 
 
-def run(plan: Plan, store: Store, *, workers: int, listen: Listener, command: str = "") -> Summary:
+def run(
+    plan: Plan, store: Store, *, workers: int, listen: Listener, command: str = "", gpus: Sequence[str] = ()
+) -> Summary:
     """Make every task of the plan that is not finished. KeyboardInterrupt ends it early and leaves nothing half-made.
 
     `command` runs the study; with `--only task=ID` behind it, it is kept with a failure, to run just that task again.
+    `gpus` are words for CUDA_VISIBLE_DEVICES, one a GPU; the workers are dealt out to them evenly.
     """
-    crew = _Crew(plan, store, workers, listen, command)
-    store.tidy()  # what a killed run left
-    try:
-        crew.work()
-    except KeyboardInterrupt:
-        crew.summary.interrupted = True
-    finally:
-        crew.dismiss()
-        store.tidy()
-    return crew.summary
+    return _Crew(plan, store, workers, listen, command, gpus).run()
 
 
-class _Worker:
-    """One process, the pipe to it, and the file that has what it prints."""
+class Dispatcher(ABC):
+    """Decides what is made when, and keeps account of it. A child says how a task is given and heard of."""
 
-    def __init__(self, store: Store) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.log = tempfile.NamedTemporaryFile(prefix="medaug-worker-")  # noqa: SIM115 - closed in end()
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, store, self.log.name), daemon=True)
-        resource_tracker.ensure_running()  # it changes the mask too
-        # Ctrl-C reaches every process of a terminal; the parent decides, so a worker never listens to it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            self.process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            theirs.close()
-        self.task: Task | None = None
-        self.since = 0.0
-
-    def give(self, task: Task) -> None:
-        self.pipe.send(task)
-        self.task, self.since = task, time.time()
-
-    def end(self) -> None:
-        self.process.terminate()
-        self.process.join(2)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
-        self.pipe.close()
-        self.log.close()
-
-    def last_words(self) -> str:
-        return "".join(Path(self.log.name).read_text(errors="replace").splitlines(keepends=True)[-20:])
-
-
-class _Crew:
-    def __init__(self, plan: Plan, store: Store, size: int, listen: Listener, command: str) -> None:
-        self.plan, self.store, self.size, self.listen, self.command = plan, store, size, listen, command
+    def __init__(self, plan: Plan, store: Store, listen: Listener, command: str) -> None:
+        self.plan, self.store, self.listen, self.command = plan, store, listen, command
         self.summary = Summary()
-        self.workers: list[_Worker] = []
         self.waiting: dict[str, Task] = {}
         self.crashes: dict[str, int] = {}
         self.not_before: dict[str, float] = {}
         self.finished: set[str] = set()
+        self.bad = 0  # tasks that have failed or are blocked, when we last looked what they block
 
-    def work(self) -> None:
+    @abstractmethod
+    def _hand_out(self) -> None:
+        """Give away as many of `_ready()` as can be; takes them out of `waiting`."""
+
+    @abstractmethod
+    def _busy(self) -> bool:
+        """Whether something that was given away has not come back."""
+
+    @abstractmethod
+    def _hear(self, seconds: float | None) -> None:
+        """Wait for news, at most so long, and pass each on to `_heard`."""
+
+    @abstractmethod
+    def _dismiss(self) -> None:
+        """End what is running."""
+
+    def run(self) -> Summary:
+        """Make what is not finished. KeyboardInterrupt ends it early and leaves nothing half-made."""
+        self.store.tidy()  # what a killed run left
+        try:
+            self._work()
+        except KeyboardInterrupt:
+            self.summary.interrupted = True
+        finally:
+            self._dismiss()
+            self.store.tidy()
+        return self.summary
+
+    def _work(self) -> None:
         for name, task in self.plan.tasks.items():
             if not self.store.is_done(name):
                 self.waiting[name] = task
@@ -142,112 +134,65 @@ class _Crew:
         while True:
             self._block()
             if not self.summary.stopped:
-                self._recruit()
                 self._hand_out()
-            busy = [worker for worker in self.workers if worker.task is not None]
-            if not busy and (not self.waiting or self.summary.stopped):
+            if not self._busy() and (not self.waiting or self.summary.stopped):
                 return
-            signs: dict[Any, _Worker] = {
-                sign: worker for worker in busy for sign in (worker.pipe, worker.process.sentinel)
-            }
-            for sign in wait(list(signs), timeout=BUSY_PAUSE if self.waiting else None):
-                if signs[sign] in self.workers:
-                    self._hear(signs[sign])
-
-    def dismiss(self) -> None:
-        for worker in self.workers:
-            worker.end()
+            self._hear(BUSY_PAUSE if self.waiting else None)
 
     def _block(self) -> None:
         """Take out of the queue what can no longer be made."""
         bad = set(self.summary.failed) | set(self.summary.blocked)
+        if len(bad) == self.bad:  # as before nearly every event, and there may be ten thousand tasks
+            return
         for name, task in list(self.waiting.items()):  # needs come first, so one pass reaches the end of a chain
             if any(need in bad for need in task.needs.values()):
                 del self.waiting[name]
                 bad.add(name)
                 self.summary.blocked.append(name)
                 self.listen(Event("blocked", task))
+        self.bad = len(bad)
 
-    def _recruit(self) -> None:
-        """As many workers as there is work for, at once: each needs seconds to import Torch."""
-        busy = sum(worker.task is not None for worker in self.workers)
-        while len(self.workers) < min(self.size, busy + len(self.waiting)):
-            try:
-                self.workers.append(_Worker(self.store))
-            except OSError as error:
-                refused = f"The machine refuses to start {'another' if self.workers else 'a'} process ({error})"
-                if not self.workers:
-                    self.summary.stopped = f"{refused}. Close other programs, or ask for fewer --workers."
-                    return
-                self.size = len(self.workers)
-                self.summary.notes.append(f"{refused}; the run had {self.size} workers.")
-
-    def _hand_out(self) -> None:
+    def _ready(self) -> list[Task]:
+        """What can be made now, in the plan's order."""
         now = time.monotonic()
-        ready = [
+        return [
             task
             for name, task in self.waiting.items()
             if self.not_before.get(name, 0) <= now and all(need in self.finished for need in task.needs.values())
         ]
-        idle = [worker for worker in self.workers if worker.task is None]
-        for task, worker in zip(ready, idle, strict=False):
-            try:
-                worker.give(task)
-            except OSError:  # it died while it had nothing to do; another takes its place
-                self._bury(worker)
-                continue
-            del self.waiting[task.id]
-            self.listen(Event("start", task))
 
-    def _hear(self, worker: _Worker) -> None:
-        task = worker.task
-        if task is None:  # told to the end and died after it, both since we last looked
-            return
-        try:
-            if not worker.pipe.poll():
-                raise EOFError
-            what, content = worker.pipe.recv()
-        except (EOFError, OSError):
-            self._died(worker, task)
-            return
+    def _heard(self, task: Task, what: str, content: Any) -> None:
+        """Take note of what `attempt` told or returned, or of ("died", Death)."""
         if what == "epoch":
             self.listen(Event("epoch", task, epoch=content[0], logs=content[1]))
-            return
-        if what == "message":
+        elif what == "message":
             self.listen(Event("message", task, text=content))
-            return
-        worker.task = None
-        if what in ("done", "found"):
+        elif what in ("done", "found"):
             self.finished.add(task.id)
             (self.summary.done if what == "done" else self.summary.already).append(task.id)
-            self.listen(Event(what, task))
+            self.listen(Event("done" if what == "done" else "found", task))
         elif what == "busy":  # another run is making it; ask again later, when it may be done
             self.waiting[task.id] = task
             self.not_before[task.id] = time.monotonic() + BUSY_PAUSE
             self.listen(Event("busy", task))
         elif what == "stop":
             self._stop(task, content)
+        elif what == "died":
+            if self._died(task, content):
+                self.waiting = {task.id: task, **self.waiting}
         else:
             self._failed(task, content)
 
-    def _died(self, worker: _Worker, task: Task) -> None:
-        worker.process.join()
-        code = worker.process.exitcode
-        words = worker.last_words()
-        self._bury(worker)
+    def _died(self, task: Task, death: "Death") -> bool:
+        """Count a worker that died of a task; whether the task may be tried again."""
         count = self.crashes[task.id] = self.crashes.get(task.id, 0) + 1
         if count <= CRASHES_ALLOWED:
-            self.waiting = {task.id: task, **self.waiting}
-            return
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        error = f"WorkerDied: the process ended with {how}, {count} times" + (
-            "; the machine may have run out of memory" if code == -signal.SIGKILL else ""
+            return True
+        error = f"WorkerDied: {death.how}, {count} times" + (
+            "; the machine may have run out of memory" if death.killed else ""
         )
-        self._failed(task, Failure(task.kind, task.key, error, words, _moment(worker.since)))
-
-    def _bury(self, worker: _Worker) -> None:
-        worker.end()
-        self.workers.remove(worker)
+        self._failed(task, Failure(task.kind, task.key, error, death.words, death.run))
+        return False
 
     def _failed(self, task: Task, failure: Failure) -> None:
         again = f"{self.command} --only task={task.id}" if self.command else ""
@@ -267,10 +212,159 @@ class _Crew:
         self.listen(Event("stopped", task, text=why))
 
 
+# --- processes of this machine ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a worker died that was making a task."""
+
+    how: str
+    killed: bool
+    """Whether by something that does not wait, as a machine without memory does."""
+    words: str
+    """The last lines that it printed."""
+    run: Mapping[str, Any]
+    """When and where."""
+
+
+class Worker:
+    """One process, the pipe to it, and the file that has what it prints."""
+
+    def __init__(self, gpu: str | None = None) -> None:
+        self.gpu = gpu
+        context = multiprocessing.get_context("spawn")
+        self.log = tempfile.NamedTemporaryFile(prefix="medaug-worker-")  # noqa: SIM115 - closed in end()
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs, self.log.name), daemon=True)
+        resource_tracker.ensure_running()  # it changes the mask too
+        # Ctrl-C reaches every process of a terminal; the parent decides, so a worker never listens to it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            with _seeing(gpu):
+                self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            theirs.close()
+        self.task: Task | None = None
+        self.since = 0.0
+
+    def give(self, task: Task, store: Store) -> None:
+        """Have it make a task. Raises OSError where it is dead."""
+        self.pipe.send((task, store))
+        self.task, self.since = task, time.time()
+
+    def end(self) -> None:
+        """End it now, whatever it does."""
+        self.process.terminate()
+        self.process.join(2)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self.pipe.close()
+        self.log.close()
+
+    def hear(self) -> tuple[str, Any]:
+        """What `attempt` tells or returns, or ("died", Death), once its pipe or its sentinel is ready."""
+        try:
+            if not self.pipe.poll():
+                raise EOFError
+            return self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join()
+        code = self.process.exitcode or 0
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        words = "".join(Path(self.log.name).read_text(errors="replace").splitlines(keepends=True)[-20:])
+        return "died", Death(f"the process ended with {how}", code == -signal.SIGKILL, words, _moment(self.since))
+
+
+@contextlib.contextmanager
+def _seeing(gpu: str | None) -> Iterator[None]:
+    """A process that is started inside sees this GPU alone; without a word, what its parent sees."""
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before
+        else:
+            os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+
+
+class _Crew(Dispatcher):
+    """Workers here, at most `size`, on these GPUs, if any."""
+
+    def __init__(
+        self, plan: Plan, store: Store, size: int, listen: Listener, command: str, gpus: Sequence[str]
+    ) -> None:
+        super().__init__(plan, store, listen, command)
+        self.size, self.gpus = size, gpus
+        self.workers: list[Worker] = []
+
+    def _recruit(self) -> None:
+        """As many workers as there is work for, at once: each needs seconds to import Torch."""
+        busy = sum(worker.task is not None for worker in self.workers)
+        while len(self.workers) < min(self.size, busy + len(self.waiting)):
+            load = Counter(worker.gpu for worker in self.workers)
+            try:
+                self.workers.append(Worker(min(self.gpus, key=lambda gpu: load[gpu], default=None)))
+            except OSError as error:
+                refused = f"The machine refuses to start {'another' if self.workers else 'a'} process ({error})"
+                if not self.workers:
+                    self.summary.stopped = f"{refused}. Close other programs, or ask for fewer --workers."
+                    return
+                self.size = len(self.workers)
+                self.summary.notes.append(f"{refused}; the run had {self.size} workers.")
+
+    def _hand_out(self) -> None:
+        self._recruit()
+        idle = [worker for worker in self.workers if worker.task is None]
+        for task, worker in zip(self._ready() if idle else [], idle, strict=False):
+            try:
+                worker.give(task, self.store)
+            except OSError:  # it died while it had nothing to do; another takes its place
+                self._bury(worker)
+                continue
+            del self.waiting[task.id]
+            self.listen(Event("start", task))
+
+    def _busy(self) -> bool:
+        return any(worker.task is not None for worker in self.workers)
+
+    def _hear(self, seconds: float | None) -> None:
+        signs: dict[Any, Worker] = {
+            sign: worker
+            for worker in self.workers
+            if worker.task is not None
+            for sign in (worker.pipe, worker.process.sentinel)
+        }
+        for sign in wait(list(signs), timeout=seconds):
+            worker = signs[sign]
+            task = worker.task
+            if task is None or worker not in self.workers:  # both its signs were there, and the first said all
+                continue
+            what, content = worker.hear()
+            if what == "died":
+                self._bury(worker)
+            elif what not in ("epoch", "message"):
+                worker.task = None
+            self._heard(task, what, content)
+
+    def _bury(self, worker: Worker) -> None:
+        worker.end()
+        self.workers.remove(worker)
+
+    def _dismiss(self) -> None:
+        for worker in self.workers:
+            worker.end()
+
+
 # --- in the worker ---------------------------------------------------------------------------------
 
 
-def _work(pipe: Connection, store: Store, log: str) -> None:
+def _work(pipe: Connection, log: str) -> None:
     """Make tasks until the parent is gone."""
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -292,7 +386,9 @@ def _work(pipe: Connection, store: Store, log: str) -> None:
     faulthandler.enable()
     os.environ["KERAS_BACKEND"] = "torch"
     with contextlib.suppress(Exception):  # the first task says what is wrong
-        from medaug_keras import tasks  # noqa: F401 - takes seconds, best while there is no task yet
+        from medaug_keras import tasks, training  # noqa: F401 - takes seconds, best while there is no task yet
+
+        training.keep_memory()
 
     def tell(what: str, content: Any) -> None:
         try:
@@ -302,7 +398,7 @@ def _work(pipe: Connection, store: Store, log: str) -> None:
 
     while True:
         try:
-            task = pipe.recv()
+            task, store = pipe.recv()
         except (EOFError, OSError):
             sys.exit(0)
         os.truncate(log, 0)

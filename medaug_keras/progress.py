@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self, TextIO
 
-from medaug_keras.engine import Event, expected_seconds, pace_of
+from medaug_keras.engine import Event, pace_of
 from medaug_keras.plan import Plan, Task
 
 
@@ -27,6 +27,11 @@ class Progress:
         self.done = set(done)
         self.given_up: set[str] = set()
         self.pace = dict(pace)
+        self.left: dict[str, tuple[int, int]] = {}
+        """Kind of work → tasks and images that are left. Kept up to date: there may be ten thousand tasks."""
+        for name, task in plan.tasks.items():
+            if name not in self.done:
+                self._add(task, 1)
         self.running: dict[str, tuple[Task, float, str]] = {}
         self.live = None
         if out.isatty() and not quiet:
@@ -61,10 +66,12 @@ class Progress:
             _, started, _ = self.running.pop(name)
             self._learn(event.task, time.monotonic() - started)
             self.done.add(name)
+            self._add(event.task, -1)
             self._say(f"{self._count()} {event.task.title}: done in {time.monotonic() - started:.1f} s{self._left()}")
         elif event.what == "found":
             self.running.pop(name, None)
             self.done.add(name)
+            self._add(event.task, -1)
             self._say(f"{self._count()} {event.task.title}: done by another run")
         elif event.what in ("busy", "stopped"):
             self.running.pop(name, None)
@@ -73,6 +80,7 @@ class Progress:
         else:
             self.running.pop(name, None)
             self.given_up.add(name)
+            self._add(event.task, -1)
             word = "FAILED" if event.what == "failed" else "blocked"
             self._say(
                 f"{self._count()} {event.task.title}: {word} {event.text}".rstrip(), always=event.what == "failed"
@@ -95,10 +103,16 @@ class Progress:
         total = len(self.plan.tasks)
         return f"[{len(self.done) + len(self.given_up):{len(str(total))}}/{total}]"
 
+    def _add(self, task: Task, count: int) -> None:
+        tasks, images = self.left.get(pace_of(task), (0, 0))
+        self.left[pace_of(task)] = tasks + count, images + count * max(task.images, 1)
+
     def _left(self) -> str:
-        rest = {n: t for n, t in self.plan.tasks.items() if n not in self.done and n not in self.given_up}
-        seconds = expected_seconds(rest, self.pace)
-        return "" if not rest or seconds is None else f", about {duration(seconds / self.workers)} left"
+        rest = {kind: images for kind, (tasks, images) in self.left.items() if tasks}
+        if not rest or rest.keys() - self.pace.keys():
+            return ""
+        seconds = sum(self.pace[kind] * images for kind, images in rest.items())
+        return f", about {duration(seconds / self.workers)} left"
 
     def _lines(self):  # type: ignore[no-untyped-def]  # rich's own type, imported only for a terminal
         from rich.text import Text

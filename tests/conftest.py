@@ -4,8 +4,10 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["KERAS_BACKEND"] = "torch"
+os.environ["MEDAUG_DEBUG"] = "1"  # a mistake of ours is a traceback here
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,3 +25,28 @@ def medmnist_root() -> Path:
     if not (root / "breastmnist.npz").exists():
         pytest.skip(f"no breastmnist.npz in {root}; set MEDMNIST_ROOT to the folder that has it")
     return root
+
+
+# --- corpora of wrong input ------------------------------------------------------------------------
+
+_CORPORA = pytest.StashKey[dict[str, list[int]]]()
+
+
+@pytest.fixture(scope="session")
+def counted(pytestconfig: pytest.Config) -> Callable[..., None]:
+    """Adds inputs of a kind, and how many of them ended in a traceback, to what is said at the end of the tests."""
+    corpora = pytestconfig.stash.setdefault(_CORPORA, {})
+
+    def count(kind: str, inputs: int, tracebacks: int) -> None:
+        totals = corpora.setdefault(kind, [0, 0])
+        totals[0] += inputs
+        totals[1] += tracebacks
+
+    return count
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    corpora = config.stash.get(_CORPORA, {})
+    if corpora:
+        said = (f"{inputs:,} {kind}, {tracebacks} tracebacks" for kind, (inputs, tracebacks) in corpora.items())
+        terminalreporter.write_line(f"Wrong input: {'; '.join(said)}.")

@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from medaug_keras.cli import main
+from medaug_keras.cli import ReportError, main
 from medaug_keras.store import Failure, Store
 from studies import changed, cli, command, environment, make_up, planned, results, tiny, whole, written
 
@@ -292,6 +292,141 @@ def test_a_wrong_option_ends_with_exit_code_2_and_the_usage(here: Path, capsys, 
     said = capsys.readouterr().err
     assert message in said
     assert said.startswith("usage: python -m medaug_keras")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["a" * 5000], 2),
+        (["a" * 5000 + ".yaml"], 2),
+        (["plan", "loop"], 2),
+        (["plan", "tiny.yaml", "--results", "a" * 5000], 2),
+        (["plan", "tiny.yaml", "--results", "loop"], 2),
+        (["plan", "tiny.yaml", "--data", "tiny.yaml/folder"], 2),
+        (["plan", "tiny.yaml", "--data", "~nobody-of-this-name/folder"], 0),
+        (["report", "tiny.yaml", "--no-site", "--docs", f"docs/{'a' * 300}"], 1),
+        (["report", "tiny.yaml", "--no-site", "--docs", "full"], 1),
+        (["plan", "caf\udce9.yaml"], 0),
+        (["check", "caf\udce9.yaml"], 0),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else None,
+)
+def test_paths_that_lead_nowhere_are_said_in_words(here: Path, words: list[str], code: int):
+    (here / "loop").symlink_to("loop")
+    (here / "full").mkdir()
+    (here / "full" / "studies").write_text("a file where a folder is to be")
+    shutil.copy(here / "tiny.yaml", here / "caf\udce9.yaml")
+    run = cli(*words, cwd=here)
+    assert run.returncode == code, run.stderr
+    assert "Traceback" not in run.stderr
+    assert bool(run.stderr) == (code != 0)
+
+
+def test_a_terminal_without_a_letter_shows_it_by_number(here: Path):
+    written(here, tiny(title="Ist größer besser?"))
+    run = subprocess.run(
+        command("plan", "tiny.yaml"),
+        cwd=here,
+        env=environment() | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("Ist gr\\xf6\\xdfer besser?\n")
+
+
+# --- mistakes of ours ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def broken_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(*words: Any, **options: Any) -> None:
+        raise KeyError("a number that\nis not there")
+
+    monkeypatch.delenv("MEDAUG_DEBUG")
+    monkeypatch.setattr("medaug_keras.report.render", stumble)
+
+
+def test_a_report_that_fails_costs_no_result_and_can_be_made_again(
+    here: Path, capsys, broken_report, monkeypatch: pytest.MonkeyPatch
+):
+    written(here, tiny(arms={"baseline": {}}))
+    assert main(["tiny.yaml", "--workers", "1", "--results", "my results"]) == 1
+    said = capsys.readouterr()
+    assert "2 tasks done in " in said.out
+    assert said.err.splitlines()[-3:] == [
+        "The report could not be made: KeyError: 'a number that\\nis not there'",
+        "No result is lost: they are in my results. To try again: "
+        "python -m medaug_keras report tiny.yaml --results 'my results'",
+        "This is a mistake in medaug-keras, not in your study. Please report it with the file "
+        "my results/failures/report.txt, which says where it happened.",
+    ]
+    assert len(results(here / "my results")) == 2
+    kept = (here / "my results/failures/report.txt").read_text()
+    assert kept.startswith("python -m medaug_keras tiny.yaml --workers 1 --results 'my results'\nmedaug-keras ")
+    assert "in stumble\n" in kept
+    assert kept.endswith("KeyError: 'a number that\\nis not there'\n")
+
+    assert main(["report", "tiny.yaml", "--results", "my results", "--no-site"]) == 1
+    assert "The report could not be made" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert cli("report", "tiny.yaml", "--results", "my results", "--no-site", cwd=here).returncode == 0
+    assert not (here / "my results/failures/report.txt").exists()
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["with results", "without results"])
+def test_every_mistake_of_ours_is_one_message_and_a_file(here: Path, capsys, monkeypatch, there: bool):
+    def stumble(*words: Any, **options: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.delenv("MEDAUG_DEBUG")
+    monkeypatch.setattr("medaug_keras.cli.plan", stumble)
+    monkeypatch.setattr("tempfile.tempdir", str(here / "temporary"))
+    for name in ("temporary", *(["results"] if there else [])):
+        (here / name).mkdir()
+    assert main(["plan", "tiny.yaml"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("The program failed: ZeroDivisionError\nWhat is finished stays.\n")
+    (kept,) = here.glob("results/failures/plan.txt" if there else "temporary/medaug-*.txt")
+    assert str(kept.relative_to(here)) in said.err
+    assert "in stumble\n" in kept.read_text()
+    assert (here / "results").exists() == there
+
+
+def test_a_mistake_of_ours_is_printed_where_no_file_can_be_written(here: Path, capsys, broken_report):
+    (here / "results").mkdir()
+    (here / "results" / "failures").write_text("a file where a folder is to be")
+    assert main(["report", "tiny.yaml"]) == 1
+    assert "in stumble\n" in capsys.readouterr().err
+
+
+def test_developers_see_a_mistake_of_ours_as_it_is(here: Path, broken_report, monkeypatch):
+    monkeypatch.setenv("MEDAUG_DEBUG", "1")
+    with pytest.raises(ReportError) as error:
+        main(["report", "tiny.yaml"])
+    assert isinstance(error.value.__cause__, KeyError)
+
+
+def test_a_wrong_mkdocs_file_is_said_and_the_pages_are_there(here: Path, capsys):
+    (here / "mkdocs.yml").write_text("site_name: [\n")
+    assert main(["report", "tiny.yaml"]) == 1
+    said = capsys.readouterr().err
+    assert "The pages are in docs/studies/tiny, but the site could not be built from them. MkDocs says: " in said
+    assert said.endswith("Look at mkdocs.yml, or use --no-site.\n")
+    assert (here / "docs/studies/tiny/index.md").exists()
+
+
+def test_a_wrong_study_beside_is_said_before_any_work(here: Path, capsys):
+    written(here, tiny(beside="other.yaml"))
+    (here / "other.yaml").write_text("name: [\n")
+    for verb in ("run", "check", "report"):
+        assert main([verb, "tiny.yaml"]) == 2
+        assert "other.yaml:" in capsys.readouterr().err
+    assert not (here / "results").exists()
+
+
+# --- help and start --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("verb", ["", "run", "check", "plan", "explain", "report", "schema"])

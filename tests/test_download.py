@@ -1,7 +1,9 @@
 """Downloads, against a real server on this machine that misbehaves in every way we could think of."""
 
+import contextlib
 import hashlib
 import http.server
+import itertools
 import os
 import re
 import socket
@@ -111,12 +113,38 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _stall(self):
         time.sleep(1)
 
+    def _drop_by_drop(self, drops):
+        """One byte every 50 ms, so that the connection is never silent for long."""
+        with contextlib.suppress(OSError):  # the client has hung up, as it should
+            for drop in itertools.islice(drops, 100):
+                self.wfile.write(bytes([drop]))
+                self.wfile.flush()
+                time.sleep(0.05)
+
     def _drip(self):
         self._head(200, len(CONTENT))
-        for _ in range(100):
-            self.wfile.write(b"x")
-            self.wfile.flush()
-            time.sleep(0.05)
+        self._drop_by_drop(itertools.cycle(b"x"))
+
+    def _drip_status(self):
+        self._drop_by_drop(itertools.chain(b"HTTP/1.1 200 ", itertools.cycle(b"OK")))
+
+    def _drip_head(self):
+        self._drop_by_drop(itertools.chain(b"HTTP/1.1 200 OK\r\n", itertools.cycle(b"X-Header: yes\r\n")))
+
+    def _drip_patience(self):
+        self._drop_by_drop(itertools.cycle(b"HTTP/1.1 100 Continue\r\n\r\n"))
+
+    def _drip_chunk_size(self):
+        self._head(200, None, Transfer_Encoding="chunked")
+        self._drop_by_drop(itertools.chain(b"5;", itertools.cycle(b"x")))
+
+    def _drip_trailer(self):
+        self._head(200, None, Transfer_Encoding="chunked")
+        self._drop_by_drop(itertools.chain(b"0\r\n", itertools.cycle(b"X-Trailer: yes\r\n")))
+
+    def _moved_at_length(self):
+        self._head(302, None, Location="/elsewhere")
+        self._drop_by_drop(itertools.cycle(b"Please go elsewhere. "))
 
     def _hang_up(self):
         self.connection.shutdown(socket.SHUT_RDWR)
@@ -193,6 +221,10 @@ def fetch(server, tmp_path, *script, report=None, **settings):
         ["good"],
         ["chunked"],
         ["moved", "good"],
+        ["moved_at_length", "good"],
+        ["drip_status", "good"],
+        ["drip_head", "moved", "good"],
+        ["drip_patience", "good"],
         ["503", "good"],
         ["500", "429", "good"],
         ["hang_up", "good"],
@@ -260,12 +292,22 @@ def test_the_rest_is_asked_for_only_where_the_version_is_certain(server, tmp_pat
     assert [asked for _, asked in server.requests] == [None, None]
 
 
-def test_a_server_that_drips_is_given_up_when_the_time_is_up(server, tmp_path):
+@pytest.mark.parametrize("script", ["drip", "drip_chunk_size", "drip_trailer"])
+def test_a_body_that_drips_is_given_up_when_the_time_is_up(server, tmp_path, script):
     begun = time.monotonic()
-    with pytest.raises(DataError, match="the time was up after"):
-        fetch(server, tmp_path, "drip", total_timeout=0.5)
-    assert time.monotonic() - begun < 2
+    with pytest.raises(DataError, match=r"the time was up after|the server is silent, and the time is up"):
+        fetch(server, tmp_path, script, total_timeout=0.5)
+    assert time.monotonic() - begun < 4
     assert os.listdir(tmp_path / "data") == []
+
+
+@pytest.mark.parametrize("script", ["drip_status", "drip_head", "drip_patience"])
+def test_a_head_that_drips_counts_as_silence(server, tmp_path, script):
+    begun = time.monotonic()
+    with pytest.raises(DataError, match="the server is silent, 3 times"):
+        fetch(server, tmp_path, script)
+    assert time.monotonic() - begun < 4
+    assert len(server.requests) == 3
 
 
 def test_no_attempt_begins_that_could_not_end_in_time(server, tmp_path):

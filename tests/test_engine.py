@@ -10,6 +10,7 @@ import resource
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing import active_children
@@ -22,7 +23,7 @@ from medaug_keras import engine
 from medaug_keras.data import phantom_fingerprint
 from medaug_keras.plan import Plan, Task
 from medaug_keras.store import Failure, Store
-from studies import PHANTOM, PROJECT, alive, children, cli, make_up, planned, results, start, tiny, written
+from studies import PHANTOM, PROJECT, alive, children, cli, environment, make_up, planned, results, start, tiny, written
 
 STUDY = tiny(
     samplings=["shuffle", "weighted"],
@@ -203,6 +204,85 @@ def test_a_dead_worker_costs_its_own_task_which_is_tried_once_more(tmp_path: Pat
     assert failure.run["host"]
     assert half_made(store.root) == []
     assert active_children() == []
+
+
+# --- a training goes on ----------------------------------------------------------------------------
+
+TRAINING = tiny(
+    classifier={"epochs": 7, "batch_size": 16},
+    generators={"cvae": {"kind": "cvae", "epochs": 7, "latent_dim": 4, "batch_size": 16, "patience": None}},
+    arms={"baseline": {}, "cvae": {"add": {"generator": "cvae"}}},
+)
+
+CAREFUL = """
+import json, sys
+from multiprocessing import active_children
+from pathlib import Path
+
+if __name__ != "__main__":  # workers import this file too: here they learn to write a checkpoint after every epoch
+    from medaug_keras import checkpoints
+    checkpoints.EVERY = 0
+else:
+    from medaug_keras import engine
+    from medaug_keras.store import Store
+    from test_engine import training_plan
+
+    kills = [("epoch", "quality", 3)]
+
+    def listen(event):
+        print(json.dumps([event.what, event.task.kind, event.epoch, event.text]), flush=True)
+        if (event.what, event.task.kind, event.epoch) in kills:
+            kills.clear()
+            for child in active_children():
+                child.kill()
+
+    engine.run(training_plan(), Store(Path(sys.argv[1])), workers=1, listen=listen)
+"""
+
+
+def training_plan() -> Plan:
+    sizes = {split: PHANTOM[split] for split in ("train", "validation", "test")}
+    return planned(TRAINING, {"grey": phantom_fingerprint("phantom-ultrasound", seed=0, **sizes)})
+
+
+def test_a_training_that_is_killed_goes_on_from_its_last_epoch_and_its_record_is_the_same(tmp_path: Path):
+    """The run is killed while a generator is trained; then a worker, in the classifier of a quality task."""
+    (tmp_path / "careful.py").write_text(CAREFUL)
+    words = [sys.executable, str(tmp_path / "careful.py"), str(tmp_path / "killed")]
+    folders = {"PYTHONPATH": os.pathsep.join(map(str, (PROJECT, PROJECT / "tests")))}
+
+    def begun() -> subprocess.Popen[str]:
+        return subprocess.Popen(words, env=environment() | folders, stdout=subprocess.PIPE, text=True)
+
+    first = begun()
+    assert first.stdout is not None
+    while json.loads(first.stdout.readline())[:3] != ["epoch", "generator", 3]:
+        pass
+    workers = children(first.pid)
+    first.kill()
+    first.communicate()
+    deadline = time.monotonic() + 10
+    while alive(workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert any(name.endswith(".checkpoint") for name in half_made(tmp_path / "killed"))
+
+    events = [json.loads(line) for line in begun().communicate(timeout=300)[0].splitlines()]
+    epochs = {
+        kind: [epoch for what, task, epoch, _ in events if (what, task) == ("epoch", kind)]
+        for kind in ("generator", "quality")
+    }
+    again = epochs["generator"][0]
+    assert again >= 3
+    assert epochs["generator"] == list(range(again, 8))
+    assert epochs["quality"].count(1) == epochs["quality"].count(2) == 1
+    assert epochs["quality"][-1] == 7
+    assert [text for what, _, _, text in events if what == "message"] == ["goes on from its checkpoint"] * 2
+    assert half_made(tmp_path / "killed") == []
+
+    calm = Store(tmp_path / "calm")
+    for task in training_plan().tasks.values():
+        assert engine.attempt(task, calm, lambda *words: None)[0] == "done"
+    assert results(tmp_path / "killed") == results(tmp_path / "calm")
 
 
 # --- tasks that fail -------------------------------------------------------------------------------
@@ -397,7 +477,7 @@ def test_a_machine_that_refuses_every_process_ends_the_run_with_a_message(tmp_pa
     def refuse(*words: Any) -> None:
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    monkeypatch.setattr(engine, "_Worker", refuse)
+    monkeypatch.setattr(engine, "Worker", refuse)
     plan = planned(tiny())
     summary = engine.run(plan, Store(tmp_path / "results"), workers=2, listen=lambda event: None)
     assert summary.stopped.startswith("The machine refuses to start a process ([Errno 11]")
@@ -410,12 +490,12 @@ def test_a_machine_that_refuses_some_processes_works_with_the_others(tmp_path: P
         task = None
         made = 0
 
-        def __init__(self, store: Store) -> None:
+        def __init__(self) -> None:
             Few.made += 1
             if Few.made > 2:
                 raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    monkeypatch.setattr(engine, "_Worker", Few)
+    monkeypatch.setattr(engine, "Worker", Few)
     plan = planned(tiny(replicates=5))
     crew = engine._Crew(plan, Store(tmp_path / "results"), 8, lambda event: None, "")
     crew.waiting = dict(plan.tasks)

@@ -1,12 +1,13 @@
 """What a run says while it goes on."""
 
 import io
+import random
 
 import pytest
 
-from medaug_keras.engine import Event
+from medaug_keras.engine import Event, expected_seconds, pace_of
 from medaug_keras.progress import Progress, duration
-from studies import planned, tiny
+from studies import planned, tiny, whole
 
 PLAN = planned(tiny())
 DATA, ONE, OTHER = PLAN.tasks.values()
@@ -80,3 +81,20 @@ def test_a_task_that_another_run_makes_is_not_shown_as_running():
 )
 def test_durations_are_short(seconds: float, words: str):
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_time_left_is_that_of_the_tasks_that_are_left(seed):
+    """Kept up to date event by event; here it is counted anew after each."""
+    chance, plan = random.Random(seed), planned(whole())
+    pace = {pace_of(task): chance.uniform(0.01, 1) for task in plan.tasks.values()}
+    before = {name for name in plan.tasks if chance.random() < 0.3}
+    progress = Progress(plan, done=before, pace=pace, workers=3, quiet=True, out=io.StringIO())
+    rest = {name: task for name, task in plan.tasks.items() if name not in before}
+    while rest:
+        seconds = expected_seconds(rest, progress.pace)
+        assert progress._left() == f", about {duration(seconds / 3)} left"
+        task = rest.pop(chance.choice(list(rest)))
+        for what in ("start", chance.choice(["done", "found", "failed", "blocked"])):
+            progress(Event(what, task))
+    assert progress._left() == ""

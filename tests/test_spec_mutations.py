@@ -4,7 +4,7 @@ import copy
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -311,7 +311,7 @@ def still_right(raw: bytes) -> bool:
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_wrong_study_is_refused_with_file_and_line(
-    source: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    source: str, folder: Path, counted: Callable[..., None]
 ) -> None:
     path = folder / "study.yaml"
     outcomes: Counter[str] = Counter()
@@ -322,8 +322,7 @@ def test_every_wrong_study_is_refused_with_file_and_line(
         outcomes[result.partition(":")[0]] += 1
         if result != "refused" and not (result == "read" and source == "values" and still_right(raw)):
             broken.append(f"{what}: {result}")
-    with capsys.disabled():
-        print(f"\n  {source}: {sum(outcomes.values())} studies, {dict(outcomes)}, tracebacks: {outcomes['traceback']}")
+    counted("studies", sum(outcomes.values()), outcomes["traceback"])
     assert not broken, "\n".join(broken[:20])
     assert outcomes["refused"] > 0.75 * sum(outcomes.values())
 

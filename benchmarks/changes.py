@@ -1,0 +1,125 @@
+"""What each way of making training faster gains: the same steps with all of them, and with each left out.
+
+    python -m benchmarks.changes [--steps N] [--repeats N]
+
+Each line is a process of one thread that trains one model on batches of 64 images of noise; the processes take turns,
+and processor time is compared. A ratio above 1 is what leaving the change out costs.
+"""
+
+import argparse
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+import keras
+import numpy as np
+import torch
+
+from benchmarks.machine import machine, turn
+from medaug_keras import classifiers, networks, training
+from medaug_keras.generators import GENERATORS
+
+BATCH = 64
+CNN, CVAE, CGAN = "classifier", "Conditional VAE", "Conditional GAN"
+# model, what is left out, and how
+WAYS: list[tuple[str, str, Callable[[], object] | None]] = [
+    (CNN, "nothing", None),
+    (CNN, "fused operations (Keras's own layers instead)", lambda: setattr(classifiers, "fused", _keras_itself)),
+    (CNN, "pooling before ReLU", lambda: training.MERGED.pop((keras.layers.ReLU, keras.layers.MaxPooling2D))),
+    (CNN, "no gradient of idle biases", lambda: setattr(classifiers, "_idle_biases", lambda model: [])),
+    (CNN, "memory that is kept", lambda: setattr(training, "keep_memory", lambda: None)),
+    (CVAE, "nothing", None),
+    (CVAE, "kernels in the order of their use", lambda: _as_laid_out()),
+    (CVAE, "memory that is kept", lambda: setattr(training, "keep_memory", lambda: None)),
+    (CGAN, "nothing", None),
+    (CGAN, "kernels in the order of their use", lambda: _as_laid_out()),
+    (CGAN, "memory that is kept", lambda: setattr(training, "keep_memory", lambda: None)),
+]
+
+
+def _keras_itself(model: keras.Model) -> Callable[..., torch.Tensor]:
+    return lambda *inputs, training: model(*inputs, training=training)
+
+
+def _as_laid_out() -> None:
+    for module in (training, networks):
+        module.relaid = lambda kernel: kernel  # type: ignore[attr-defined]
+
+
+def _process(pipe: Connection, number: int, steps: int) -> None:
+    """One line of the table: trains `steps` batches when it is told, and says the microseconds an image."""
+    name, _, leave_out = WAYS[number]
+    if leave_out is not None:
+        leave_out()
+    training.keep_memory()
+    torch.set_num_threads(1)
+    ended = 0.0
+
+    def report(epoch: int, logs: dict[str, float]) -> None:
+        nonlocal ended
+        pipe.send((time.process_time() - ended) / (steps * BATCH) * 1e6)
+        turn(pipe)
+        ended = time.process_time()
+
+    rng = np.random.default_rng(0)
+    count = steps * BATCH
+    data = rng.integers(0, 256, (count, 28, 28, 1), dtype=np.uint8), rng.integers(0, 2, count)
+    held_out = data[0][:2], np.arange(2)
+    turn(pipe)
+    ended = time.process_time()
+    if name == CNN:
+        model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head="softmax", seed=0)
+        settings = {"task": "binary-class", "num_classes": 2, "head": "softmax", "epochs": 10**6, "batch_size": BATCH}
+        descent = {"learning_rate": 0.001, "momentum": 0.9}
+        others = {"sampling": "shuffle", "augment": [], "seed": 0, "report": report}
+        both = {"validation": held_out, "test": held_out}
+        classifiers.fit(model, data, both, optimizer=descent, **settings, **others)
+    adam = {"kind": "adam", "learning_rate": 1e-4, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
+    settings = {"latent_dim": 128, "epochs": 10**6, "batch_size": BATCH, "sampling": "shuffle", "patience": None}
+    settings |= {"keep": "last", "optimizer": adam, "learning_rate_decay": 1.0, "num_classes": 2, "seed": 0}
+    if name == CVAE:
+        GENERATORS["cvae"].fit(*data, *held_out, report=report, reconstruction="sum", kl_weight=0.005, **settings)
+    own = {"loss": "relativistic_average", "class_head": False, "class_head_weight": 1.0}
+    GENERATORS["cgan"].fit(*data, *held_out, report=report, **own, **settings)
+
+
+def measure(steps: int, repeats: int) -> list[list[float]]:
+    """Microseconds an image of every way, one value a repeat."""
+    context = multiprocessing.get_context("spawn")
+    pipes = []
+    for number in range(len(WAYS)):
+        mine, theirs = context.Pipe()
+        context.Process(target=_process, args=(theirs, number, steps), daemon=True).start()
+        pipes.append(mine)
+    found: list[list[float]] = [[] for _ in WAYS]
+    for repeat in range(repeats + 1):
+        for pipe, times in zip(pipes, found, strict=True):
+            pipe.send(True)
+            time_an_image = pipe.recv()
+            if repeat:  # the first warms up
+                times.append(time_an_image)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--repeats", type=int, default=7)
+    options = parser.parse_args()
+    found = measure(options.steps, options.repeats)
+    print(f"{machine()}; one thread\n")
+    print("| model | left out | µs an image (median) | ratio to nothing left out (median of repeats) |")
+    print("|---|---|---|---|")
+    for (name, what, _), times in zip(WAYS, found, strict=True):
+        whole = found[[model for model, _, _ in WAYS].index(name)]
+        ratio = statistics.median(time / reference for time, reference in zip(times, whole, strict=True))
+        print(f"| {name} | {what} | {statistics.median(times):.0f} | {ratio:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

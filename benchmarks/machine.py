@@ -1,0 +1,26 @@
+"""Where a measurement was made, in a line for its table; and how a process of a benchmark waits for its turn."""
+
+import os
+import platform
+from importlib.metadata import version
+from multiprocessing.connection import Connection
+
+
+def machine() -> str:
+    """Processor, cores, memory, versions."""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "keras", "numpy"))
+    return (
+        f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, "
+        f"{platform.system()}, Python {platform.python_version()}, {versions}"
+    )
+
+
+def turn(pipe: Connection) -> None:
+    """Wait for the parent's word; end where it is gone."""
+    try:
+        pipe.recv()
+    except EOFError:
+        os._exit(0)

@@ -1,0 +1,213 @@
+"""The study's models and steps as a careful PyTorch user writes them: the references that speed is measured against.
+
+Every function returns one that trains an epoch. Images (N, 28, 28, 1) uint8 and labels (N,) lie in memory as tensors;
+networks are in channels-last memory; Adam is Torch's fused one.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+BATCH = 64
+SLOPE = 0.2
+WIDTHS = (32, 64, 128, 256, 512)
+Data = tuple[np.ndarray, np.ndarray]
+Epoch = Callable[[], None]
+
+
+def classifier_network() -> nn.Module:
+    """Fig. 9 for grey images and two classes."""
+
+    def block(into: int, out: int, padding: int = 0) -> list[nn.Module]:
+        return [nn.Conv2d(into, out, 3, padding=padding), nn.BatchNorm2d(out), nn.ReLU(inplace=True)]
+
+    dense = [nn.Linear(1024, 128), nn.ReLU(inplace=True), nn.Linear(128, 128), nn.ReLU(inplace=True)]
+    last = [*block(16, 64), *block(64, 64), *block(64, 64, 1), nn.MaxPool2d(2), nn.Flatten()]
+    return nn.Sequential(*block(1, 16), *block(16, 16), nn.MaxPool2d(2), *last, *dense, nn.Linear(128, 2))
+
+
+def classifier(data: Data, device: str = "cpu") -> Epoch:
+    """SGD with momentum on cross-entropy."""
+    network = classifier_network().to(device, memory_format=torch.channels_last)
+    descent = torch.optim.SGD(network.parameters(), lr=0.001, momentum=0.9)
+
+    def epoch() -> None:
+        for images, labels in _batches(data, device):
+            x = images.permute(0, 3, 1, 2).float().div_(255).sub_(0.5).div_(0.5)
+            _step(descent, F.cross_entropy(network(x), labels))
+
+    return epoch
+
+
+def _batches(data: Data, device: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    images, labels = (torch.from_numpy(array).to(device) for array in data)
+    for chosen in torch.randperm(len(labels), device=device).split(BATCH):
+        yield images[chosen], labels[chosen]
+
+
+def _step(descent: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    descent.zero_grad()
+    loss.backward()
+    descent.step()
+
+
+# --- the VAEs --------------------------------------------------------------------------------------
+
+
+def _encoder(channels: int) -> nn.Module:
+    steps: list[nn.Module] = []
+    for out in WIDTHS:
+        steps += [nn.Conv2d(channels, out, 3, 2, 1), nn.BatchNorm2d(out), nn.LeakyReLU(inplace=True)]
+        channels = out
+    return nn.Sequential(*steps, nn.Flatten())
+
+
+def _decoder(latent: int) -> nn.Module:
+    steps: list[nn.Module] = [nn.Linear(latent, 2048), nn.Unflatten(1, (512, 2, 2))]
+    channels = 512
+    for out in WIDTHS[-2::-1]:
+        steps += [nn.ConvTranspose2d(channels, out, 3, 2, 1, 1), nn.BatchNorm2d(out), nn.LeakyReLU(inplace=True)]
+        channels = out
+    for layer in (nn.ConvTranspose2d(32, 32, 3, 2, 2), nn.Conv2d(32, 32, 3, 2)):
+        steps += [layer, nn.BatchNorm2d(32), nn.LeakyReLU(inplace=True)]
+    return nn.Sequential(*steps, nn.Conv2d(32, 1, 3), nn.Tanh())
+
+
+class ConditionalVae(nn.Module):
+    """Figs. 19 and 20 for grey images and two classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.label, self.image = nn.Linear(2, 784), nn.Conv2d(1, 1, 1)
+        self.encoder, self.decoder = _encoder(2), _decoder(152)
+        self.mean, self.log_variance = nn.Linear(512, 150), nn.Linear(512, 150)
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The loss of a batch."""
+        one_hot = F.one_hot(labels, 2).float()
+        both = torch.cat([self.image(x), self.label(one_hot).view(-1, 1, 28, 28)], 1)
+        hidden = self.encoder(both)
+        mean, log_variance = self.mean(hidden), self.log_variance(hidden)
+        z = mean + (log_variance / 2).exp() * torch.randn_like(mean)
+        rebuilt = self.decoder(torch.cat([z, one_hot], 1))
+        return (rebuilt - x).square().sum() + 0.005 * _kl(mean, log_variance)
+
+
+class JointVae(nn.Module):
+    """Figs. 22 and 23 for grey images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.decoder = _encoder(1), _decoder(150)
+        self.heads = nn.ModuleList([nn.Linear(512, width) for width in (100, 100, 50)])
+        self.step = 0
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The loss of a batch; the labels are not used."""
+        self.step += 1
+        hidden = self.encoder(x)
+        mean, log_variance, logits = (head(hidden) for head in self.heads)
+        gumbel = -(-(torch.rand_like(logits) + 1e-7).log() + 1e-7).log()
+        z = mean + (log_variance / 2).exp() * torch.randn_like(mean)
+        rebuilt = self.decoder(torch.cat([z, torch.softmax((logits + gumbel) / 0.5, 1)], 1))
+        share = torch.softmax(logits, 1)
+        categorical = (share * ((share + 1e-7).log() - np.log(1 / 50 + 1e-7))).sum(1).mean()
+        asked = 25 * min(self.step / 25000, 1)
+        bounds = (asked - _kl(mean, log_variance)).abs() + (min(asked, np.log(50)) - categorical).abs()
+        return 30 * (rebuilt - x).square().sum() + 0.005 * 30 * bounds
+
+
+def _kl(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
+    return (-0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(1)).mean()
+
+
+def vae(network: nn.Module, data: Data, device: str = "cpu") -> Epoch:
+    """Adam on a network whose output is its loss."""
+    network = network.to(device, memory_format=torch.channels_last)
+    descent = torch.optim.Adam(network.parameters(), 0.001, fused=True)
+
+    def epoch() -> None:
+        for images, labels in _batches(data, device):
+            _step(descent, network(images.permute(0, 3, 1, 2).float() / 127.5 - 1, labels))
+
+    return epoch
+
+
+# --- the GAN ---------------------------------------------------------------------------------------
+
+
+def _spectral(layer: nn.Module) -> nn.Module:
+    return nn.utils.parametrizations.spectral_norm(layer)
+
+
+class Maker(nn.Module):
+    """Fig. 26 for grey images and two classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        shapes = [(128, 256, 1, 0), (256, 128, 2, 1), (128, 64, 2, 1), (64, 1, 2, 1)]
+        self.layers = nn.ModuleList([_spectral(nn.ConvTranspose2d(i, o, 4, s, p)) for i, o, s, p in shapes])
+        self.norms = nn.ModuleList([nn.BatchNorm2d(width, affine=False) for width in (256, 128, 64)])
+        self.gammas = nn.ModuleList([nn.Embedding(2, width) for width in (256, 128, 64)])
+        self.betas = nn.ModuleList([nn.Embedding(2, width) for width in (256, 128, 64)])
+
+    def forward(self, noise: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        x = noise[:, :, None, None]
+        for layer, norm, gamma, beta in zip(self.layers, self.norms, self.gammas, self.betas, strict=False):
+            scaled = gamma(labels)[:, :, None, None] * norm(layer(x)) + beta(labels)[:, :, None, None]
+            x = F.leaky_relu(scaled, SLOPE, inplace=True)
+        return torch.tanh(self.layers[3](x))
+
+
+class Judge(nn.Module):
+    """Fig. 25 for grey images and two classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        shapes = [(1, 32, 3, 1), (32, 64, 4, 2), (64, 128, 4, 2), (128, 256, 4, 2)]
+        self.layers = nn.ModuleList([_spectral(nn.Conv2d(i, o, k, s, 1)) for i, o, k, s in shapes])
+        self.query, self.key, self.value = (nn.Conv2d(64, width, 1, bias=False) for width in (8, 8, 64))
+        self.gamma = nn.Parameter(torch.zeros(1))
+        self.score, self.projection = _spectral(nn.Linear(4096, 1)), _spectral(nn.Embedding(2, 4096))
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        for number, layer in enumerate(self.layers):
+            x = F.leaky_relu(layer(x), SLOPE, inplace=True)
+            if number == 1:
+                query, key, value = (part(x).flatten(2) for part in (self.query, self.key, self.value))
+                weights = torch.softmax(query.transpose(1, 2) @ key, -1)
+                x = x + self.gamma * (value @ weights.transpose(1, 2)).view_as(x)
+        features = x.flatten(1)
+        return self.score(features) + (self.projection(labels) * features).sum(1, keepdim=True)
+
+
+def gan(data: Data, device: str = "cpu") -> Epoch:
+    """A step of the discriminator and one of the generator on every batch; relativistic average loss."""
+    maker, judge = (network.to(device, memory_format=torch.channels_last) for network in (Maker(), Judge()))
+    descents = [torch.optim.Adam(network.parameters(), 0.0001, (0.5, 0.999), fused=True) for network in (maker, judge)]
+
+    def fakes(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        wanted = torch.randint(2, (count,), device=device)
+        return maker(torch.randn(count, 128, device=device), wanted), wanted
+
+    def loss(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        return (F.softplus(second.mean() - first).mean() + F.softplus(second - first.mean()).mean()) / 2
+
+    def epoch() -> None:
+        for images, labels in _batches(data, device):
+            real = images.permute(0, 3, 1, 2).float() / 127.5 - 1
+            real = F.interpolate(real, (32, 32), mode="bilinear", align_corners=False)
+            with torch.no_grad():
+                fake, wanted = fakes(len(labels))
+            _step(descents[1], loss(judge(real, labels), judge(fake, wanted)))
+            fake, wanted = fakes(len(labels))
+            with torch.no_grad():
+                judged = judge(real, labels)
+            judge.requires_grad_(False)
+            _step(descents[0], loss(judge(fake, wanted), judged))
+            judge.requires_grad_(True)
+
+    return epoch
