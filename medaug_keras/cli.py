@@ -223,14 +223,18 @@ def _hands(options: argparse.Namespace, *, work: bool) -> tuple[Callable[..., An
         from medaug_keras import engine
 
         here = gpus.found() if work else []
-        workers = options.workers or len(here) * options.workers_per_gpu or os.cpu_count() or 1
+        workers = (
+            options.workers or len(here) * (options.workers_per_gpu or gpus.WORKERS_PER_GPU) or os.cpu_count() or 1
+        )
         if here and not options.quiet:
             print(gpus.said(here, workers), file=sys.stderr)
         return partial(engine.run, workers=workers, gpus=[gpu.visible for gpu in here]), workers
-    if options.workers is not None:
+    given = [name for name in ("workers", "workers_per_gpu") if getattr(options, name) is not None]
+    if given:
+        word = "--" + given[0].replace("_", "-")
         raise RequestError(
-            "--workers is for this machine; a cluster with --scheduler makes as many tasks at once as its workers have "
-            "threads. Leave --workers out."
+            f"{word} is for this machine; a cluster with --scheduler makes as many tasks at once as its workers have "
+            f"threads. Leave {word} out."
         )
     try:
         from medaug_keras import cluster
@@ -616,7 +620,6 @@ def _parser() -> argparse.ArgumentParser:
         "--workers-per-gpu",
         type=_positive,
         metavar="N",
-        default=gpus.WORKERS_PER_GPU,
         help=f"processes that share a GPU, where there are GPUs (default: {gpus.WORKERS_PER_GPU})",
     )
     run.add_argument(

@@ -32,7 +32,7 @@ SMALLEST = {
     "scaling": ["--images", "64", "--points", "1"],
     "statistics": ["--repeats", "2", "--small"],
     "tool": ["--tasks", "40", "--done", "40", "--repeats", "1"],
-    "training": ["--images", "64", "--epochs", "1", "--repeats", "1", "--threads", "1"],
+    "training": ["--images", "64", "--repeats", "1", "--threads", "1"],
 }
 
 

@@ -490,14 +490,15 @@ def test_a_machine_that_refuses_some_processes_works_with_the_others(tmp_path: P
         task = None
         made = 0
 
-        def __init__(self) -> None:
+        def __init__(self, gpu: str | None) -> None:
+            self.gpu = gpu
             Few.made += 1
             if Few.made > 2:
                 raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     monkeypatch.setattr(engine, "Worker", Few)
     plan = planned(tiny(replicates=5))
-    crew = engine._Crew(plan, Store(tmp_path / "results"), 8, lambda event: None, "")
+    crew = engine._Crew(plan, Store(tmp_path / "results"), 8, lambda event: None, "", ())
     crew.waiting = dict(plan.tasks)
     crew._recruit()
     crew._recruit()
@@ -524,7 +525,7 @@ def test_the_expected_time_is_the_pace_of_what_was_done(tmp_path: Path):
 
 def test_a_failure_that_cannot_be_recorded_ends_the_run(tmp_path: Path, monkeypatch):
     plan, store = planned(tiny()), Store(tmp_path / "results")
-    crew = engine._Crew(plan, store, 1, lambda event: None, "")
+    crew = engine._Crew(plan, store, 1, lambda event: None, "", ())
 
     def refuse(*words: Any) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))

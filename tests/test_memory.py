@@ -185,6 +185,37 @@ def test_two_processes_have_the_images_once_between_them(tmp_path):
         assert user.returncode == 0
 
 
+LOADER = """
+import ctypes, sys
+from pathlib import Path
+import numpy as np
+from medaug_keras import data
+
+library = ctypes.CDLL(None)
+library.mallopt(-4, 0), library.mallopt(-1, 2**31 - 1)  # as workers do: keep what is freed
+
+def own():
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["RssAnon"].split()[0])
+
+def load():
+    some = data.load_phantom("phantom-ultrasound", train=40, validation=12, test=16, seed=0)
+    images = np.ones((100_000, 28, 28, 1), np.uint8)
+    after.append(np.ones(10))  # something small behind it, so that it is not the heap's end
+    return data.Dataset(**{**vars(some), "train": data.Split(images, np.zeros(len(images), np.int64))})
+
+after, before = [], own()
+data.unpacked(Path(sys.argv[1]), load)
+print(own() - before)
+"""
+
+
+def test_the_process_that_loads_keeps_no_copy_of_its_own(tmp_path):
+    words = [sys.executable, "-c", LOADER, str(tmp_path / "it")]
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 0.1 * 100_000 * 784 / 1024
+
+
 # --- tasks -----------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ The folder gets its name by one rename, and its files are held against their che
 It can be deleted at any time: it is made again.
 """
 
+import ctypes
 import fcntl
 import hashlib
 import io
@@ -41,6 +42,7 @@ def unpacked(folder: Path, load: Callable[[], Dataset]) -> Dataset:
         dataset = _mapped(folder)
         if dataset is None:
             _write(load(), folder)
+            _give_back()
             dataset = _mapped(folder)
             if dataset is None:
                 raise OSError(f"{folder} does not hold what was just written to it. Check the disk.")
@@ -66,6 +68,13 @@ def _write(dataset: Dataset, folder: Path) -> None:
     said = {name: getattr(dataset, name) for name in _SAID}
     (part / "dataset.json").write_text(json.dumps({"dataset": said, "files": sums}, indent=1) + "\n", encoding="utf-8")
     os.rename(part, folder)
+
+
+def _give_back() -> None:
+    """Return the memory of what was loaded to the system, also where the C library was asked to keep what is freed."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+    if trim is not None:
+        trim(0)
 
 
 def _arrays(dataset: Dataset) -> dict[str, np.ndarray]:
