@@ -30,7 +30,6 @@ CNN, CVAE, CGAN = "classifier", "Conditional VAE", "Conditional GAN"
 WAYS: list[tuple[str, str, Callable[[], object] | None]] = [
     (CNN, "nothing", None),
     (CNN, "fused operations (Keras's own layers instead)", lambda: setattr(classifiers, "fused", _keras_itself)),
-    (CNN, "pooling before ReLU", lambda: training.MERGED.pop((keras.layers.ReLU, keras.layers.MaxPooling2D))),
     (CNN, "no gradient of idle biases", lambda: setattr(classifiers, "_idle_biases", lambda model: [])),
     (CNN, "memory that is kept", lambda: setattr(training, "keep_memory", lambda: None)),
     (CVAE, "nothing", None),

@@ -387,12 +387,6 @@ def _relu(layer: Any, alone: bool) -> Callable[..., Tensor]:
     return lambda training, x: F.relu(x, inplace=alone)
 
 
-def _pooled_relu(relu: Any, pool: Any) -> Callable[..., Tensor]:
-    """ReLU, then MaxPooling2D: the largest value is found first: the same bits for a quarter of the work."""
-    first, second = _max_pool(pool, True), _relu(relu, True)
-    return lambda training, x: second(training, first(training, x))
-
-
 def _activate(layer: Any, alone: bool) -> Callable[..., Tensor]:
     after = _activation(layer.activation, alone)
     return lambda training, x: after(x)
@@ -468,5 +462,4 @@ FUSED: dict[type, Callable[[Any, bool], Callable[..., Tensor]]] = {
 MERGED: dict[tuple[type, type], Callable[[Any, Any], Callable[..., Tensor]]] = {
     (keras.layers.ZeroPadding2D, keras.layers.Conv2D): _padded_conv,
     (keras.layers.Conv2DTranspose, keras.layers.Cropping2D): _cropped_transpose,
-    (keras.layers.ReLU, keras.layers.MaxPooling2D): _pooled_relu,
 }
