@@ -128,25 +128,39 @@ def test_a_run_goes_on_after_every_way_to_end_it_and_its_results_are_those_of_an
     assert results(folder) == undisturbed
 
 
-def killed_at_random(folder: Path, study: str, kills: int, draw: random.Random, log: Callable[[str], None]) -> None:
-    """Run a study to its end through so many kills of the run or of a worker, at random moments."""
-    command = (study, "--no-site", "--workers", 2, "--results", folder / "results", "--docs", folder / "docs")
+def killed_at_random(
+    folder: Path, study: tuple[str, ...], kills: int, draw: random.Random, log: Callable[[str], None]
+) -> None:
+    """Run a study to its end through so many kills of the run or of one of its processes, at random moments."""
+    command = (*study, "--no-site", "--workers", 2, "--results", folder / "results", "--docs", folder / "docs")
     for number in range(kills):
         process = start(*command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(draw.uniform(1, 25))
         workers = children(process.pid)
         victim = draw.choice([process.pid, *workers])
-        what = "the run" if victim == process.pid else "a process of it"
+        what = "the run" if victim == process.pid else role(victim)
         with contextlib.suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
-        if victim != process.pid:
-            time.sleep(draw.uniform(0, 3))
+        if victim != process.pid:  # sometimes there is time to begin its task again
+            alone = draw.choice([draw.uniform(0, 3), draw.uniform(10, 25)])
+            what += f", and the run {alone:.0f} s later"
+            time.sleep(alone)
             process.kill()
         process.wait()
         time.sleep(1)
         log(f"kill {number + 1}: {what}; {len(results(folder / 'results'))} tasks are done")
     end = cli(*command, cwd=PROJECT)
     assert end.returncode == 0, end.stderr
+
+
+def role(process: int) -> str:
+    """What a process of a run is for."""
+    try:
+        words = Path(f"/proc/{process}/cmdline").read_text()
+    except OSError:
+        return "a process that had ended"
+    roles = {"spawn_main": "a worker", "resource_tracker": "Python's resource tracker", "report": "the report"}
+    return next((name for word, name in roles.items() if word in words), "a process of it")
 
 
 @pytest.mark.slow
@@ -158,10 +172,12 @@ def test_the_demo_study_survives_20_random_kills(tmp_path: Path, capsys: pytest.
             print(line, flush=True)
 
     log(f"\nKILL_SEED={seed}")
-    demo = "studies/demo.yaml"
+    # few epochs, so that a run lives long enough to finish tasks
+    epochs = {"classifier": 3, "generators.cvae": 2, "generators.jvae": 2, "generators.cgan": 2}
+    demo = ("studies/demo.yaml", *(word for name, n in epochs.items() for word in ("--set", f"{name}.epochs={n}")))
     calm = ("--no-site", "--results", tmp_path / "calm" / "results", "--docs", tmp_path / "calm" / "docs")
     run = subprocess.run(
-        [*map(str, ("python", "-m", "medaug_keras", demo, *calm))], cwd=PROJECT, capture_output=True, text=True
+        [*map(str, ("python", "-m", "medaug_keras", *demo, *calm))], cwd=PROJECT, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr
     killed_at_random(tmp_path / "killed", demo, 20, random.Random(seed), log)
