@@ -10,7 +10,7 @@ import json
 import os
 import pickle
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,21 @@ class Ongoing:
     draws: Sequence[np.random.Generator | torch.Generator]
     others: Sequence[Tensor] = ()
     """Counters, and whatever else changes in place."""
+
+    def resume(self, checkpoint: Checkpoint | None, best: Any) -> tuple[int, dict[str, Any], Any]:
+        """Before the first step: the epoch to begin with, the history, and the best so far.
+
+        They are those of the checkpoint, whose values are put back; or 1, none and `best`.
+        """
+        saved = checkpoint.load() if checkpoint else None
+        if saved is None:
+            return 1, {}, best
+        self.restore(saved["ongoing"])
+        return saved["epoch"] + 1, saved["history"], saved["best"]
+
+    def after(self, epoch: int, history: Mapping[str, Any], best: Any) -> State:
+        """What `resume` needs to go on after this epoch, to be written at once: it has no copies."""
+        return {"epoch": epoch, "history": history, "best": best, "ongoing": self.state()}
 
     def state(self) -> State:
         """The values, to be written at once: they are no copies."""

@@ -6,6 +6,7 @@ Shapes: B batch, N images, H x W x C image, K classes.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -16,7 +17,7 @@ from keras import layers
 
 from medaug_keras import evaluation
 from medaug_keras.augmentation import augmentation
-from medaug_keras.checkpoints import Checkpoint, Ongoing, State
+from medaug_keras.checkpoints import Checkpoint, Ongoing
 from medaug_keras.networks import batch_norm, torch_init
 from medaug_keras.training import (
     DivergedError,
@@ -136,19 +137,7 @@ def fit(
     # Keras's layers ask the device for their seeds, which a recording cannot do
     train_on = step if change.counters else recorded(step, size=batch_size, device=device, draws=[change.draws])
 
-    history: dict[str, list[float | None]] = {}
-    first, best_epoch, best_accuracy = 1, 0, -1.0
-    best_weights: list[Tensor] = []
-
-    def state() -> State:
-        best = best_epoch, best_accuracy, best_weights
-        return {"epoch": epoch, "history": history, "best": best, "ongoing": ongoing.state()}
-
-    saved = checkpoint.load() if checkpoint else None
-    if saved:
-        first, history = saved["epoch"] + 1, saved["history"]
-        best_epoch, best_accuracy, best_weights = saved["best"]
-        ongoing.restore(saved["ongoing"])
+    first, history, (best_epoch, best_accuracy, best_weights) = ongoing.resume(checkpoint, (0, -1.0, []))
     for epoch in range(first, epochs + 1):
         order = epoch_order(train[1], sampling, draws)
         total = torch.zeros((), device=device)
@@ -176,7 +165,8 @@ def fit(
             best_epoch, best_accuracy = epoch, logs["val_accuracy"]
             best_weights = [weight.value.detach().clone() for weight in model.weights]
         if checkpoint and epoch < epochs:
-            checkpoint.save(state)
+            best_yet = best_epoch, best_accuracy, best_weights
+            checkpoint.save(partial(ongoing.after, epoch, history, best_yet))
     last = {"validation": probabilities, "test": predict(model, judged["test"], head=head)}
     for weight, value in zip(model.weights, best_weights, strict=True):
         weight.assign(value)

@@ -304,11 +304,12 @@ def _plan(options: argparse.Namespace) -> int:
         print(json.dumps({"study": study.name, **total, "plan": tasks}, indent=1))
         return DONE
     print(f"{study.title}")
-    kinds = list(dict.fromkeys(engine.pace_of(task) for task in chosen.tasks.values()))
+    of_kinds: dict[str, dict[str, Task]] = {}
+    for name, task in chosen.tasks.items():
+        of_kinds.setdefault(engine.pace_of(task), {})[name] = task
     states = ("done", "pending", "running", "failed", "blocked", "damaged")
     rows: list[tuple[str, ...]] = [("", *states, "images to process")]
-    for kind in kinds:
-        of_kind = {name: task for name, task in chosen.tasks.items() if engine.pace_of(task) == kind}
+    for kind, of_kind in of_kinds.items():
         counts = [sum(outcomes[name].state == state for name in of_kind) for state in states]
         images = sum(task.images for name, task in of_kind.items() if name in to_do)
         rows.append((kind, *(str(count or "") for count in counts), f"{images:,}"))

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import torch
 
-from medaug_keras.checkpoints import Checkpoint, Ongoing, State
+from medaug_keras.checkpoints import Checkpoint, Ongoing
 from medaug_keras.training import (
     DivergedError,
     Report,
@@ -93,19 +94,7 @@ def train(
 
     Raises DivergedError when a loss is no longer a number.
     """
-    history: dict[str, list[float]] = {}
-    first, lowest, best_epoch = 1, math.inf, 0
-    copies: list[torch.Tensor] = []
-
-    def state() -> State:
-        best = lowest, best_epoch, copies
-        return {"epoch": epoch, "history": history, "best": best, "ongoing": ongoing.state()}
-
-    saved = checkpoint.load() if checkpoint else None
-    if saved:
-        first, history = saved["epoch"] + 1, saved["history"]
-        lowest, best_epoch, copies = saved["best"]
-        ongoing.restore(saved["ongoing"])
+    first, history, (lowest, best_epoch, copies) = ongoing.resume(checkpoint, (math.inf, 0, []))
     for epoch in range(first, epochs + 1):
         logs = train_epoch() | (validate() if validate else {})
         report(epoch, logs)
@@ -124,7 +113,7 @@ def train(
         for group in (group for optimizer in ongoing.optimizers for group in optimizer.param_groups):
             group["lr"] *= learning_rate_decay
         if checkpoint and epoch < epochs:
-            checkpoint.save(state)
+            checkpoint.save(partial(ongoing.after, epoch, history, (lowest, best_epoch, copies)))
     if copies:
         for weight, copy in zip(model.weights, copies, strict=True):
             weight.assign(copy)
