@@ -61,7 +61,19 @@ def connect(address: str) -> Client:
 
 def threads(client: Client) -> int:
     """Tasks that the cluster can make at once, now."""
-    return sum(worker["nthreads"] for worker in _workers(client))
+    return sum(worker["nthreads"] for worker in workers(client))
+
+
+def workers(client: Client) -> list[Mapping[str, Any]]:
+    """What the scheduler knows of each worker now; none where it does not answer.
+
+    Asked of the scheduler itself: `Client.scheduler_info` hands out notes that a timer empties every two seconds, now
+    and then just before they are read (distributed 2026.8).
+    """
+    try:
+        return list(client.sync(client.scheduler.identity, n_workers=-1)["workers"].values())
+    except OSError:
+        return []
 
 
 def run(plan: Plan, store: Store, *, client: Client, listen: Listener, command: str = "") -> Summary:
@@ -104,12 +116,12 @@ class _Cluster(Dispatcher):
         if self.client.status != "running":
             self._stop(ready[0], f"the scheduler {self.address} is gone")
             return
-        workers = _workers(self.client)
-        if any("GPU" in worker["resources"] for worker in workers) and not self.gpus:
+        known = workers(self.client)
+        if any("GPU" in worker["resources"] for worker in known) and not self.gpus:
             self.gpus = True
             self._recall()
             ready = self._ready()
-        if not workers:  # one task is enough for a cluster that grows when there is work
+        if not known:  # one task is enough for a cluster that grows when there is work
             if not self.said_waiting:
                 self.listen(Event("message", ready[0], text=f"waits for a worker to join {self.address}"))
             self.said_waiting = True
@@ -225,10 +237,6 @@ class _Cluster(Dispatcher):
         patience = time.monotonic() + 5
         while any(map(self.store.is_claimed, running)) and time.monotonic() < patience:
             time.sleep(0.1)
-
-
-def _workers(client: Client) -> list[Mapping[str, Any]]:
-    return list(client.scheduler_info(n_workers=-1)["workers"].values())
 
 
 def _data(task: Task) -> Path | None:
