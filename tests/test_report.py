@@ -13,7 +13,7 @@ import pytest
 from report_records import ARMS, fake_plan, fake_results, fake_study
 
 from medaug_keras import reading, report
-from medaug_keras.report import unchanged
+from medaug_keras.report import site, unchanged
 from medaug_keras.report.format import plain
 from medaug_keras.report.pages import PAGES, Pages
 from medaug_keras.report.results import Results
@@ -31,6 +31,7 @@ HOSTILE = {
     "template": "{{ 7 * 7 }} {% raw %} {# note #}",
     "attributes": "{: onclick=alert(1) #other } {#other}",
     "formula": '=HYPERLINK("http://example.org","x")',
+    "wide-formula": "\N{FULLWIDTH EQUALS SIGN}1+1",
     "path": "../../etc/passwd",
     "direction": "abc \u202e fed \u2066 אבג \u200f",
     "latex": r"\input{secret} $x_1$ 50% & ~^",
@@ -353,7 +354,23 @@ def test_text_of_users_is_text_on_every_page_and_in_every_file(tmp_path):
     assert r"\input" not in table
     for path in (folder / "data").glob("*.csv"):
         for row in csv.reader(path.open(encoding="utf-8")):
-            assert not [cell for cell in row if cell.startswith(("=", "@"))], path
+            assert not [cell for cell in row if cell.startswith(("=", "@", "\N{FULLWIDTH EQUALS SIGN}"))], path
+
+
+def test_what_a_killed_render_left_goes_with_a_later_one_and_what_another_makes_now_stays(tmp_path, monkeypatch):
+    study = small()
+    plan, store = fake_results(study, tmp_path / "results")
+    studies = report.render(study, plan, store, tmp_path / "docs").parent
+    left = [studies / ".fake.1.fresh" / "data", studies / ".fake.2.old", studies / "assets" / ".report.css.3.partial"]
+    for path in left:
+        path.mkdir(parents=True)
+    (studies / "assets" / "report.css").unlink()
+    report.render(study, plan, store, tmp_path / "docs", anew=True)
+    assert all(path.exists() for path in left)
+    monkeypatch.setattr(site, "ABANDONED", -1.0)
+    (studies / "assets" / "report.css").unlink()
+    report.render(study, plan, store, tmp_path / "docs", anew=True)
+    assert [path.name for path in studies.rglob(".*")] == [unchanged.NOTE]
 
 
 def test_invisible_marks_that_turn_text_are_gone():

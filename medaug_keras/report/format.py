@@ -6,6 +6,7 @@ Numbers are fractions, counts and seconds until they come here; pages and LaTeX 
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -161,9 +162,12 @@ def latex(text: Any) -> str:
 
 
 def csv_text(text: Any) -> str:
-    """Text for a CSV field: a spreadsheet must not take it for a formula, so those get a leading apostrophe."""
+    """Text for a CSV field: a spreadsheet must not take it for a formula, so those get a leading apostrophe.
+
+    Some spreadsheets take the full-width forms of the marks (U+FF1D for =) for the marks.
+    """
     clean = plain(text)
-    return "'" + clean if clean.startswith(("=", "+", "-", "@")) else clean
+    return "'" + clean if unicodedata.normalize("NFKC", clean[:1]) in ("=", "+", "-", "@") else clean
 
 
 def json_text(value: Any) -> str:

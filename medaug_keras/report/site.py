@@ -1,9 +1,11 @@
 """Pages on disk: a study's folder is swapped in whole, and MkDocs makes the site."""
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 from medaug_keras.plan import Plan
@@ -15,6 +17,8 @@ from .pages import Pages, environment_of_templates
 from .results import Results
 
 ASSETS = Path(__file__).parent / "assets"
+
+ABANDONED = 3600.0  # seconds after which nobody can still be rendering into a folder beside the one it will become
 
 
 def render(
@@ -95,9 +99,22 @@ def write_if_changed(path: Path, text: str) -> None:
     if path.exists() and path.read_bytes() == content:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = _beside(path, "partial")
     partial.write_bytes(content)
     os.replace(partial, path)
+
+
+def _beside(path: Path, role: str) -> Path:
+    """A free name for what will become `path`, or was; what renders that were killed left under such names is removed.
+
+    MkDocs passes over names with a dot.
+    """
+    own = path.with_name(f".{path.name}.{os.getpid()}.{role}")
+    for left in path.parent.glob(f".{path.name}.*.{role}"):
+        with contextlib.suppress(FileNotFoundError):  # another render may remove it too
+            if left == own or time.time() - left.stat().st_ctime > ABANDONED:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+    return own
 
 
 def _take_over(before: Path, path: Path) -> None:
@@ -109,10 +126,7 @@ def _take_over(before: Path, path: Path) -> None:
 
 
 def _swap_in(files: dict[str, bytes], target: Path) -> None:
-    fresh = target.with_name(f".{target.name}.{os.getpid()}.fresh")  # MkDocs passes over names with a dot
-    old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    for folder in (fresh, old):
-        shutil.rmtree(folder, ignore_errors=True)
+    fresh, old = _beside(target, "fresh"), _beside(target, "old")
     for name, content in files.items():
         path = fresh / name
         path.parent.mkdir(parents=True, exist_ok=True)
