@@ -105,7 +105,10 @@ def _step(step: dict[str, Any], draws: torch.Generator, seed: int) -> Callable[[
 
 
 def _sometimes(draws: torch.Generator, probability: float, change: Callable[[Tensor], Tensor]) -> Any:
-    """Change each image of a batch with this probability; only those that are chosen are computed."""
+    """Change each image of a batch with this probability.
+
+    All are computed: to find out which are chosen, a GPU would have to be waited for.
+    """
 
     def run(images: Tensor, targets: Tensor) -> Batch:
         chosen = torch.rand(len(images), generator=draws, device=images.device) < probability
