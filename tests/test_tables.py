@@ -432,6 +432,18 @@ def test_few_replicates_claim_nothing_and_say_why(replicates, tmp_path):
     else:
         widths = [c["effect"].high - c["effect"].low for c in cells.values()]
         assert min(widths) > 0.1  # two replicates know next to nothing
+        blind = dataclasses.replace(next(iter(inference.tests.values())), family=1000)
+        assert blind.detectable > 1
+        assert "would find no difference, however large" in findings._could([blind])
+
+
+def test_no_interval_is_wider_than_two_metrics_can_differ(tmp_path):
+    """Two replicates that disagree: Student's t with 1 degree of freedom goes 12.7 standard errors to each side."""
+    inference = claims_of(tmp_path, replicates=2, score=lambda d, a, s, r: 0.4 + 0.3 * r * (a != "baseline"))[2]
+    assert max(c.result.se for c in inference.tests.values()) > 1 / 12
+    edges = [edge for c in inference.tests.values() for edge in (c.result.low, c.result.high)]
+    edges += [edge for one in inference.across for edge in (one.meta.low, one.meta.high) if edge is not None]
+    assert (min(edges), max(edges)) == (-1.0, 1.0)
 
 
 def test_a_study_that_is_not_finished_says_so_among_its_claims(tmp_path):

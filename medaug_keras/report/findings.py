@@ -75,6 +75,11 @@ def _could(tested: Sequence[Comparison]) -> str:
     smallest = [c.detectable for c in tested if c.detectable is not None]
     if not smallest:
         return "What difference could have been found is not known."
+    if min(smallest) >= 1:
+        return (
+            "With so few replicates these corrected tests would find no difference, however large, with 80 % power: "
+            "“not distinguishable” does not mean equal."
+        )
     low, high = (f"{100 * edge:.1f}" if edge < 1 else "more than 100" for edge in (min(smallest), max(smallest)))
     size = f"{low} points" if low == high else f"{low} to {high} points, depending on data set and arm,"
     return (

@@ -124,6 +124,7 @@ class Inference:
         arm, other = (self._values[(g.dataset, g.arm, g.sampling), metric] for g in (group, base))
         difference = paired(arm, other)
         result = crossed(difference, planned=len(group.runs))
+        result = replace(result, low=_possible(result.low), high=_possible(result.high))
         undefined = self._reasons.get((group.dataset, metric))
         if undefined and result.effect is None:
             result = replace(result, reason=undefined)
@@ -232,6 +233,13 @@ class Inference:
             here = [c.result for (_, *pair), c in self.tests.items() if tuple(pair) == (arm, sampling)]
             tested = [(r.effect, r.se) for r in here if r.effect is not None and r.se is not None]
             meta = random_effects([e for e, _ in tested], [s for _, s in tested], planned=len(results.datasets))
+            meta = replace(
+                meta,
+                low=_possible(meta.low),
+                high=_possible(meta.high),
+                prediction_low=_possible(meta.prediction_low),
+                prediction_high=_possible(meta.prediction_high),
+            )
             found.append(Across(arm, sampling, meta))
         corrected = holm([one.meta.p for one in found])
         return [replace(one, holm=p) for one, p in zip(found, corrected, strict=True)]
@@ -264,6 +272,11 @@ class Inference:
         return Components(
             *(float(np.mean([getattr(v, part) for v in found])) for part in ("replicate", "image", "residual"))
         )
+
+
+def _possible(edge: float | None) -> float | None:
+    """An interval's edge, no further out than two metrics can differ, which are 0 to 1. Few replicates make it wide."""
+    return None if edge is None else min(max(edge, -1.0), 1.0)
 
 
 def _corrected(family: Sequence[Comparison]) -> list[Comparison]:
