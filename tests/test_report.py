@@ -357,6 +357,17 @@ def test_text_of_users_is_text_on_every_page_and_in_every_file(tmp_path):
             assert not [cell for cell in row if cell.startswith(("=", "@", "\N{FULLWIDTH EQUALS SIGN}"))], path
 
 
+def test_figures_leave_out_data_sets_without_a_run_and_a_line_names_them(tmp_path):
+    study = small(datasets=("breastmnist", "octmnist"), paper=True)
+    plan, store = fake_results(study, tmp_path / "results", leave_out=lambda task: task.title.startswith("octmnist: "))
+    folder = report.render(study, plan, store, tmp_path / "docs")
+    for page, figure in (("index", "arms"), ("against-the-paper", "paper-and-ours")):
+        assert "No run is done yet on <bdi>OctMNIST</bdi>." in (folder / f"{page}.md").read_text("utf-8")
+        drawn = (folder / "figures" / f"{figure}.svg").read_text("utf-8")
+        assert "BreastMNIST" in drawn
+        assert "OctMNIST" not in drawn
+
+
 def test_what_a_killed_render_left_goes_with_a_later_one_and_what_another_makes_now_stays(tmp_path, monkeypatch):
     study = small()
     plan, store = fake_results(study, tmp_path / "results")

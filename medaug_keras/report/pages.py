@@ -149,12 +149,12 @@ class Pages:
     def _findings(self) -> dict[str, Any]:
         results = self.results
         metric = results.study.primary
-        begun = [d for d in results.datasets if d in results.begun]
+        begun, waiting = self._begun()
         panels = [
             figures.ArmsPanel(
                 results.title(d), [self._cell(g) for (name, *_), g in results.groups.items() if name == d]
             )
-            for d in begun or results.datasets
+            for d in begun
         ]
         dots = figures.arms_by_dataset(panels, metric=METRICS[metric], arms=results.arms)
         return {
@@ -166,11 +166,17 @@ class Pages:
                 "with its 95 % interval (Student's t; training runs vary, the test images stay). The line is "
                 "the baseline.",
             ),
-            "waiting": [results.title(d) for d in results.datasets if begun and d not in begun],
+            "waiting": waiting,
             "progress": figures.progress(results.states, what="tasks"),
             "troubles": self._troubles(),
             "circumstances": circumstances(results),
         }
+
+    def _begun(self) -> tuple[list[str], list[str]]:
+        """Data sets to draw, which are those with a run, or all while there is none; and the titles of the others."""
+        results = self.results
+        begun = [d for d in results.datasets if d in results.begun] or results.datasets
+        return list(begun), [results.title(d) for d in results.datasets if d not in begun]
 
     def _cell(self, group: Group) -> figures.Cell:
         found = group.estimate(self.results.epoch, "test", self.results.study.primary)
@@ -318,9 +324,8 @@ class Pages:
         results, metric = self.results, self.results.study.primary
         table = self.table(run_tables.against_the_paper(results, self.paper, self.beside))
         differing = run_tables.differing_settings(results, self.beside) if self.beside else None
-        panels = [
-            figures.PaperPanel(results.title(d), self._paper_rows(d)) for d in results.datasets if d in paper.DATASETS
-        ]
+        begun, waiting = self._begun()
+        panels = [figures.PaperPanel(results.title(d), self._paper_rows(d)) for d in begun if d in paper.DATASETS]
         known = set(results.datasets)
         notes = [entry for entry in paper.INCONSISTENCIES if not entry.datasets or known & set(entry.datasets)]
         within = [row.entries[-1].value for row in table.rows]
@@ -333,6 +338,7 @@ class Pages:
             )
             if panels
             else None,
+            "waiting": waiting,
             "inside": within.count("yes"),
             "compared": within.count("yes") + within.count("no"),
             "cells": len(within),

@@ -314,8 +314,7 @@ def _paper_panel(panel: PaperPanel, metric: str, styles: Mapping[str, ArmStyle])
             board.mark(scale(mean), middle, style, filled=row.sampling == "weighted", title=said)
             board.text(WIDTH, middle + 4, percent(mean), anchor="end")
         else:
-            reason = wrap(row.reason, 46, SMALL, 1)[0]
-            board.text(WIDTH, middle + 4, reason, anchor="end", fill="muted", italic=True, title=said)
+            board.text(WIDTH, middle + 4, "–", anchor="end", fill="muted", title=said)  # no room for the reason
         if row.paper is not None:
             x = scale(row.paper)
             for a, b in ((-4, 4), (4, -4)):
