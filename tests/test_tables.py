@@ -435,6 +435,7 @@ def test_few_replicates_claim_nothing_and_say_why(replicates, tmp_path):
         blind = dataclasses.replace(next(iter(inference.tests.values())), family=1000)
         assert blind.detectable > 1
         assert "would find no difference, however large" in findings._could([blind])
+        assert evidence_tables._detectable(blind.detectable).missing == "no difference, however large, would be found"
 
 
 def test_no_interval_is_wider_than_two_metrics_can_differ(tmp_path):

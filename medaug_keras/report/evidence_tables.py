@@ -155,8 +155,8 @@ def tests(results: Results, inference: Inference) -> Table:
             Entry(c.result.p, missing=why),
             Entry(c.holm, missing=why),
             Entry(c.fdr, missing=why),
-            Entry(c.detectable, missing=why or "not known"),
-            Entry(None if c.outlook is None else c.outlook.detectable, missing=why or "not known"),
+            _detectable(c.detectable, why),
+            _detectable(None if c.outlook is None else c.outlook.detectable, why),
             Entry(c.chance, missing=why),
             Entry(low, missing=why),
             Entry(high, missing=why),
@@ -295,6 +295,13 @@ def across(results: Results, inference: Inference) -> Table:
     )
 
 
+def _detectable(size: float | None, why: str = "") -> Entry:
+    """The smallest true difference that is found; where even 100 points are not, nothing is."""
+    if size is not None and size >= 1:
+        return Entry(missing="no difference, however large, would be found")
+    return Entry(size, missing=why or "not known")
+
+
 def planning(results: Results, inference: Inference) -> Table:
     """What another replicate would buy, per data set and arm, and how many are needed to see one point."""
     columns = (
@@ -313,9 +320,9 @@ def planning(results: Results, inference: Inference) -> Table:
         else:
             never = "no number of replicates will do: there are too few test images"
             rest = [
-                Entry(future.detectable),
-                Entry(future.with_one_more),
-                Entry(future.floor),
+                _detectable(future.detectable),
+                _detectable(future.with_one_more),
+                _detectable(future.floor),
                 Entry(future.replicates_needed, missing=never if future.replicates_needed is None else ""),
             ]
         return Row((*_head(results, cell), *rest), _factors(results, cell))
