@@ -32,7 +32,9 @@ from medaug_keras.training import (
     subseed,
 )
 
-PREDICTION_BATCH = 512  # images that pass at once when nothing is learnt
+# Images that pass at once when nothing is learnt. By 512, with two threads, an image takes twice as long: the
+# activations fit no cache, and are so large that the system takes their memory back each time.
+PREDICTION_BATCH = 128
 
 
 def cnn(*, image_shape: tuple[int, int, int], num_outputs: int) -> keras.Model:
