@@ -504,6 +504,18 @@ def test_a_distance_has_an_interval_over_replicates_or_over_images(tmp_path):
     assert (entry.low, entry.high) == pytest.approx((entry.value - half, entry.value + half), rel=1e-4)
 
 
+def test_near_copies_that_an_arm_makes_by_design_are_said_to_be_that(tmp_path):
+    notes = {
+        name: " ".join(quality_tables.copying(results_of(tmp_path / name, arms=arms, replicates=1)).notes)
+        for name, arms in {
+            "rebuilt": {n: ARMS[n] for n in ("baseline", "cvae", "jvae")},
+            "drawn": {n: ARMS[n] for n in ("baseline", "cvae")},
+        }.items()
+    }
+    assert "Joint VAE: each image is rebuilt from a training image" in notes["rebuilt"]
+    assert "rebuilt" not in notes["drawn"]
+
+
 def test_a_store_of_nothing_gives_every_table(tmp_path):
     study = fake_study(arms=ARMS, paper=True)
     plan, _ = fake_results(study, tmp_path, leave_out=lambda task: True)

@@ -9,6 +9,7 @@ from medaug_keras.plan import Making
 from medaug_keras.stats import estimate
 from medaug_keras.store import Outcome
 
+from .format import together
 from .results import Results
 from .table import Column, Entry, Part, Row, Table, dataset_entry, not_begun
 
@@ -264,15 +265,22 @@ def copying(results: Results) -> Table:
         _rows(results, columns, factors, rows),
         "quality_tables.copying",
         (
-            "Real test images are the yardstick: copying is called when more synthetic images lie close to a "
-            "training image "
-            "than those explain, at a false-alarm chance of 0.1 %. “No copying found” is the strongest "
-            "statement possible; "
-            "it does not say that images are private.",
+            "Real test images are the yardstick: copying is called when more synthetic images lie close to a training "
+            "image than those explain, at a false-alarm chance of 0.1 %. “No copying found” is the strongest statement "
+            "possible; it does not say that images are private.",
+            *_reconstructed(results),
         ),
         factors,
         empty="This study judges no images.",
     )
+
+
+def _reconstructed(results: Results) -> list[str]:
+    """What to know of arms whose images are no new ones."""
+    arms = [results.label(arm) for arm in results.arms if results.study.arms[arm].interleave]
+    if not arms:
+        return []
+    return [f"{together(arms)}: each image is rebuilt from a training image, so it lies near that one by design."]
 
 
 def legend() -> Table:
