@@ -1,5 +1,6 @@
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -53,10 +54,18 @@ def test_one_line_says_what_is_used():
     assert gpus.said([Gpu("0", "H200"), Gpu("1", "H200")], 4) == "Uses 2 GPUs (H200), 4 workers"
 
 
+def environment(process: int | None) -> bytes:
+    """Of a process that was just started: until the system has loaded its program, it has none."""
+    patience = time.monotonic() + 60
+    while not (found := Path(f"/proc/{process}/environ").read_bytes()) and time.monotonic() < patience:
+        time.sleep(0.01)
+    return found
+
+
 def test_workers_are_dealt_out_to_the_gpus_and_each_sees_its_own(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,3")
     workers = [engine.Worker(gpu) for gpu in ("5", "3", None)]
-    seen = [Path(f"/proc/{worker.process.pid}/environ").read_bytes().split(b"\0") for worker in workers]
+    seen = [environment(worker.process.pid).split(b"\0") for worker in workers]
     for worker in workers:
         worker.end()
     chosen = [[v for v in variables if v.startswith(b"CUDA_VISIBLE_DEVICES=")] for variables in seen]
