@@ -101,6 +101,11 @@ def busy_worker(client: cluster.Client, task: str) -> str:
     )
 
 
+def addresses(client: cluster.Client) -> set[str]:
+    """Of the cluster's workers; one that died and was started again has another."""
+    return client.run_on_scheduler(lambda dask_scheduler: set(dask_scheduler.workers))
+
+
 def spawned(process: int) -> list[int]:
     """Processes that Python has started under a process, the deepest last."""
     found = children(process)
@@ -153,7 +158,7 @@ def test_an_interrupted_run_ends_its_tasks_and_a_dead_process_costs_its_task_one
     assert nothing_half_made(store)
 
     client, starts = machines.client(), []
-    before = [worker["id"] for worker in cluster.workers(client)]
+    before = addresses(client)
 
     def kill(event: engine.Event) -> None:
         if event.what == "start":
@@ -167,9 +172,7 @@ def test_an_interrupted_run_ends_its_tasks_and_a_dead_process_costs_its_task_one
     assert summary.done == [task]
     assert summary.already == [data]
     with machines.client() as client:
-        assert [worker["id"] for worker in cluster.workers(client)] == before, (
-            "a Dask worker outlives the process of its task"
-        )
+        assert addresses(client) == before, "a Dask worker outlives the process of its task"
 
 
 def test_only_what_trains_asks_for_a_gpu_and_only_where_a_worker_has_one(machines: Machines, tmp_path: Path):
@@ -203,7 +206,7 @@ def test_no_worker_is_overlooked_while_dask_empties_its_notes(machines: Machines
 
     with machines.client() as client:
         client.sync(hurry)
-        assert {len(client.scheduler_info()["workers"]) for _ in range(200)} > {0}, "Dask is mended: ask it as all do"
+        assert any(not client.scheduler_info()["workers"] for _ in range(10_000)), "Dask is mended: ask it as all do"
         assert 0 not in {len(cluster.workers(client)) for _ in range(200)}
 
 

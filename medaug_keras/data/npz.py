@@ -38,7 +38,7 @@ _DAMAGED = (
     zlib.error,
     struct.error,
     EOFError,
-    NotImplementedError,
+    NotImplementedError,  # a compression, or a version of the format, that zipfile does not know
     OSError,
     OverflowError,
     ValueError,

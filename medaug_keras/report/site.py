@@ -111,7 +111,7 @@ def _beside(path: Path, role: str) -> Path:
     """
     own = path.with_name(f".{path.name}.{os.getpid()}.{role}")
     for left in path.parent.glob(f".{path.name}.*.{role}"):
-        with contextlib.suppress(FileNotFoundError):  # another render may remove it too
+        with contextlib.suppress(OSError):  # another render removes it too, or it is another user's
             if left == own or time.time() - left.stat().st_ctime > ABANDONED:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
     return own
