@@ -14,7 +14,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from medaug_keras.cli import ReportError, main
+from medaug_keras.cli import main, options, request
+from medaug_keras.cli.mistakes import ReportError
 from medaug_keras.store import Failure, Store
 from studies import changed, cli, command, environment, make_up, planned, results, tiny, whole, written
 
@@ -176,9 +177,7 @@ def test_plan_lists_every_task_for_scripts(here: Path, capsys):
 
 def test_plan_counts_what_is_done_failed_and_blocked_and_tells_the_time(here: Path, capsys):
     tasks = plan_of("tiny.yaml", capsys=capsys)
-    from medaug_keras import cli as program
-
-    plan = program._planned(program._parser().parse_args(["plan", "tiny.yaml"]))[1]
+    plan = request.planned(options.parser().parse_args(["plan", "tiny.yaml"]))[1]
     store, made = Store(Path("results")), list(plan.tasks.values())
     make_up(store, made[0], seconds=2)
     make_up(store, made[1], seconds=10)
@@ -380,7 +379,7 @@ def test_every_mistake_of_ours_is_one_message_and_a_file(here: Path, capsys, mon
         raise ZeroDivisionError
 
     monkeypatch.delenv("MEDAUG_DEBUG")
-    monkeypatch.setattr("medaug_keras.cli.plan", stumble)
+    monkeypatch.setattr("medaug_keras.cli.request.plan", stumble)
     monkeypatch.setattr("tempfile.tempdir", str(here / "temporary"))
     for name in ("temporary", *(["results"] if there else [])):
         (here / name).mkdir()
@@ -446,13 +445,11 @@ def test_help_names_every_verb_and_exit_code(capsys):
 
 
 def test_the_environment_says_where_the_data_are_and_the_option_wins(here: Path, monkeypatch):
-    from medaug_keras import cli as program
-
     monkeypatch.setenv("MEDMNIST_ROOT", "/from/environment")
-    assert program._parser().parse_args(["plan", "tiny.yaml"]).data == Path("/from/environment")
-    assert program._parser().parse_args(["plan", "tiny.yaml", "--data", "x"]).data == Path("x")
+    assert options.parser().parse_args(["plan", "tiny.yaml"]).data == Path("/from/environment")
+    assert options.parser().parse_args(["plan", "tiny.yaml", "--data", "x"]).data == Path("x")
     monkeypatch.delenv("MEDMNIST_ROOT")
-    assert program._parser().parse_args(["plan", "tiny.yaml"]).data == Path.home() / ".medmnist"
+    assert options.parser().parse_args(["plan", "tiny.yaml"]).data == Path.home() / ".medmnist"
 
 
 @pytest.mark.parametrize(
@@ -481,13 +478,11 @@ def test_what_answers_at_once_imports_neither_keras_nor_torch(here: Path, words:
 
 
 def test_the_command_of_a_failure_names_every_option_that_decides_the_study():
-    from medaug_keras import cli as program
-
     words = ["--results", "r", "--data", "d", "--set", "classifier.epochs=2", "--replicates", "3", "--unverified-data"]
-    options = program._parser().parse_args(["run", "tiny.yaml", *words])
-    said = program._said(options)
-    assert vars(program._parser().parse_args(["run", "tiny.yaml", *said])) == vars(options)
-    assert program._said(program._parser().parse_args(["run", "tiny.yaml"])) == []
+    asked = options.parser().parse_args(["run", "tiny.yaml", *words])
+    again = options.words_again(asked)
+    assert vars(options.parser().parse_args(["run", "tiny.yaml", *again])) == vars(asked)
+    assert options.words_again(options.parser().parse_args(["run", "tiny.yaml"])) == []
 
 
 def test_planned_helper_and_command_line_plan_the_same_kinds(here: Path, capsys):

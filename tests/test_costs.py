@@ -57,8 +57,8 @@ def test_a_run_of_what_is_done_starts_no_process_and_imports_neither_torch_nor_k
     script = (
         "import sys\n"
         "from unittest import mock\n"
-        "from medaug_keras import cli\n"
-        "with mock.patch.object(cli, '_render', return_value=''):\n"  # made-up records have nothing to show
+        "from medaug_keras import cli\nfrom medaug_keras.cli import verbs\n"
+        "with mock.patch.object(verbs, 'render', return_value=''):\n"  # made-up records have nothing to show
         "    code = cli.main(['tiny.yaml', '--quiet'])\n"
         "print(code, sorted({'keras', 'torch'} & sys.modules.keys()))"
     )

@@ -15,6 +15,7 @@ import pytest
 from markdown.extensions.toc import slugify
 
 from medaug_keras import cli
+from medaug_keras.cli import options, request
 from medaug_keras.plan import Plan
 from medaug_keras.reading import read
 from medaug_keras.spec import Study
@@ -151,7 +152,7 @@ SHARED = "Options of every verb with a study"
 
 
 def verbs() -> dict[str, argparse.ArgumentParser]:
-    (found,) = [a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction)]
+    (found,) = [a for a in options.parser()._actions if isinstance(a, argparse._SubParsersAction)]
     return dict(found.choices)
 
 
@@ -193,18 +194,18 @@ def test_every_exit_code_has_its_line() -> None:
 
 def test_every_filter_of_only_is_named() -> None:
     (line,) = [line for line in section(text(COMMANDS), "run").splitlines() if "`--only" in line]
-    assert {f"{name}=" for name in cli.FILTERS} <= in_code(line)
+    assert {f"{name}=" for name in options.FILTERS} <= in_code(line)
 
 
 def test_every_command_that_a_page_shows_is_understood() -> None:
-    parser, shown = cli._parser(), 0
+    parser, shown = options.parser(), 0
     for path in TEXTS:
         for line in "\n".join(blocks(path, "")).replace("\\\n", " ").splitlines():
             command = line.rpartition("&& ")[2]
             words = shlex.split(command, comments=True)
             if words[:3] == ["python", "-m", "medaug_keras"] and "[VERB]" not in words:
                 words = words[: words.index(">")] if ">" in words else words
-                parser.parse_args(cli._with_verb(words[3:]))
+                parser.parse_args(options.with_verb(words[3:], cli.VERBS))
                 shown += 1
     assert shown > 15
 
@@ -237,7 +238,7 @@ def test_every_piece_of_a_study_on_a_page_is_one(name: str, content: str, beside
 
 
 def planned(*words: str) -> tuple[Study, Plan]:
-    study, whole, _ = cli._planned(cli._parser().parse_args(["plan", *words]))
+    study, whole, _ = request.planned(options.parser().parse_args(["plan", *words]))
     return study, whole
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from medaug_keras import engine
+from medaug_keras.cli import options, request
 from medaug_keras.data import phantom_fingerprint
 from medaug_keras.plan import Plan, Task
 from medaug_keras.store import Failure, Store
@@ -63,10 +64,8 @@ def half_made(folder: Path) -> list[str]:
 
 def planned_here(folder: Path) -> list[Task]:
     """The tasks of tiny.yaml in a folder, as the command line plans them."""
-    from medaug_keras import cli as program
-
-    options = program._parser().parse_args(["plan", str(folder / "tiny.yaml")])
-    return list(program._planned(options)[1].tasks.values())
+    asked = options.parser().parse_args(["plan", str(folder / "tiny.yaml")])
+    return list(request.planned(asked)[1].tasks.values())
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medaug_keras import cli as program
 from medaug_keras import engine
+from medaug_keras.cli import options, request
 from medaug_keras.plan import Plan
 from medaug_keras.store import Store
 from studies import PHANTOM, PROJECT, cli, environment, results, start, tiny, written
@@ -48,7 +48,7 @@ def own_folder(path: Path) -> None:
 
 def planned_here(*words: object) -> Plan:
     """The plan of a command line."""
-    return program._planned(program._parser().parse_args(["plan", *map(str, words)]))[1]
+    return request.planned(options.parser().parse_args(["plan", *map(str, words)]))[1]
 
 
 def states(folder: Path, *words: object) -> dict[str, str]:

@@ -1,0 +1,152 @@
+"""The words of the command line: verbs, options, their defaults and help."""
+
+import argparse
+import os
+import stat
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from medaug_keras import gpus
+from medaug_keras.reading.words import did_you_mean
+
+from .mistakes import RequestError
+
+FILTERS = ("dataset", "arm", "sampling", "replicate", "task")
+
+_EXAMPLES = """examples:
+  python -m medaug_keras studies/demo.yaml                    a small study without a network
+  python -m medaug_keras study.yaml                           the paper's study
+  python -m medaug_keras study.yaml --only dataset=breastmnist --only arm=gda
+  python -m medaug_keras study.yaml --set classifier.epochs=2 --replicates 1
+  python -m medaug_keras plan study.yaml                      what is done, what is to do, how long it takes
+  python -m medaug_keras explain study.yaml breastmnist/gda/weighted/0
+
+exit codes: 0 all done; 1 some tasks failed; 2 the request is wrong; 130 interrupted"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's verbs and options, with their help."""
+    program = argparse.ArgumentParser(
+        prog="python -m medaug_keras",
+        description="Does this data augmentation help, on my medical images, by how much, and how sure can I be?",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = program.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, text: str, example: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog=f"example:\n  python -m medaug_keras {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        if name != "schema":
+            _study_options(added)
+        return added
+
+    run = verb("run", "run a study and make its report (the verb may be left out)", "study.yaml --replicates 1")
+    run.add_argument("--only", action="append", default=[], metavar="NAME=VALUE", help=_ONLY)
+    run.add_argument("--workers", type=_positive, help="processes (default: one a core; with GPUs, see the next)")
+    run.add_argument(
+        "--workers-per-gpu",
+        type=_positive,
+        metavar="N",
+        help=f"processes that share a GPU, where there are GPUs (default: {gpus.WORKERS_PER_GPU})",
+    )
+    run.add_argument(
+        "--scheduler", metavar="ADDRESS", help="use a Dask cluster, as tcp://host:8786, or its scheduler's file (.json)"
+    )
+    run.add_argument(
+        "--repair", action="store_true", help="check every file of what is done; set aside and remake what was changed"
+    )
+    run.add_argument("--no-site", action="store_true", help="write the pages but do not build the site")
+    run.add_argument("--quiet", action="store_true", help="print errors only")
+    verb("check", "say what is wrong with a study", "check study.yaml")
+    planned = verb("plan", "say what is done, what is to do and how long it takes", "plan study.yaml --json")
+    planned.add_argument("--json", action="store_true", help="every task, for scripts")
+    planned.add_argument("--only", action="append", default=[], metavar="NAME=VALUE", help=_ONLY)
+    planned.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="for the expected time")
+    why = verb("explain", "say why a task would run", "explain study.yaml breastmnist/gda/weighted/0")
+    why.add_argument("task", metavar="TASK", help="a task's id, or DATASET/ARM/SAMPLING/REPLICATE")
+    rendered = verb("report", "make the pages and the site from what is there", "report study.yaml")
+    rendered.add_argument("--no-site", action="store_true", help="write the pages but do not build the site")
+    verb("schema", "print the JSON Schema of a study", "schema > study.schema.json")
+    return program
+
+
+_ONLY = "narrow to dataset=, arm=, sampling= or replicate=, or to the very task=; repeatable"
+DEFAULTS: dict[str, Callable[[], Path]] = {
+    "data": lambda: Path(os.path.expanduser(os.environ.get("MEDMNIST_ROOT") or "~/.medmnist")),
+    "results": lambda: Path("results"),
+    "docs": lambda: Path("docs"),
+}
+
+
+def _study_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", type=Path, metavar="STUDY.yaml")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting; repeatable")
+    parser.add_argument("--replicates", type=_positive, metavar="N", help="instead of the study's number")
+    parser.add_argument(
+        "--data",
+        type=_folder,
+        default=DEFAULTS["data"](),
+        metavar="DIR",
+        help="MedMNIST's files (default: $MEDMNIST_ROOT or ~/.medmnist)",
+    )
+    parser.add_argument(
+        "--results", type=_folder, default=DEFAULTS["results"](), metavar="DIR", help="default: results"
+    )
+    parser.add_argument("--docs", type=_folder, default=DEFAULTS["docs"](), metavar="DIR", help="default: docs")
+    parser.add_argument(
+        "--unverified-data", action="store_true", help="accept MedMNIST files whose MD5 is not the official one"
+    )
+    parser.set_defaults(only=[])
+
+
+def _folder(text: str) -> Path:
+    folder = Path(os.path.expanduser(text))
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except FileNotFoundError:
+        return folder
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text[:80]}: {error.strerror}") from None
+    if not is_folder:
+        raise argparse.ArgumentTypeError(f"{text} is a file, not a folder")
+    return folder
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
+    return number
+
+
+def words_again(options: argparse.Namespace) -> list[str]:
+    """What was said on the command line that decides which study is meant and where things are."""
+    words = []
+    for name in ("data", "results", "docs"):
+        if getattr(options, name) != DEFAULTS[name]():
+            words += [f"--{name}", str(getattr(options, name))]
+    for override in options.set:
+        words += ["--set", override]
+    if options.replicates is not None:
+        words += ["--replicates", str(options.replicates)]
+    return words + (["--unverified-data"] if options.unverified_data else [])
+
+
+def with_verb(words: list[str], verbs: Collection[str]) -> list[str]:
+    """The words with `run` in front where they begin with a study's file. Raises RequestError."""
+    if not words or words[0] in verbs or words[0] in ("-h", "--help"):
+        return words
+    known = Path(words[0]).suffix in (".yaml", ".yml") or os.path.exists(words[0])
+    if not words[0].startswith("-") and not known:
+        raise RequestError(
+            f"{words[0][:80]} is neither a verb nor the .yaml file of a study{did_you_mean(words[0], verbs)}\n"
+            "python -m medaug_keras -h shows examples."
+        )
+    return ["run", *words]

@@ -1,0 +1,102 @@
+"""The report and its site, at the end of a run and while it goes on."""
+
+import argparse
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from medaug_keras.plan import Plan
+from medaug_keras.spec import Study
+from medaug_keras.store import Store
+
+from .mistakes import ReportError, SiteError, named, refusal
+from .options import words_again
+
+
+def render(
+    options: argparse.Namespace,
+    study: Study,
+    whole: Plan,
+    store: Store,
+    beside: tuple[Study, Plan] | None,
+    *,
+    anew: bool,
+) -> str:
+    """Write the pages, build the site unless told not to, and say where they are. Raises ReportError.
+
+    Unless `anew`, pages are left alone whose inputs are what they were.
+    """
+    from medaug_keras import report
+
+    with _explained("The report could not be made", options):
+        pages = report.render(study, whole, store, options.docs, beside=beside, anew=anew)
+    if options.no_site:
+        said = f"Pages: {pages}"
+    else:
+        from mkdocs.exceptions import MkDocsException
+
+        site = options.docs.resolve().parent / "site"
+        there = f"The pages are in {pages}, but the site could not be built from them"
+        with _explained(there, options):
+            try:
+                report.build_site(options.docs, site, anew=anew)
+            except MkDocsException as error:
+                raise SiteError(f"{there}. MkDocs says: {error}\nLook at mkdocs.yml, or use --no-site.") from error
+        said = f"Report: {_shown(site)}/studies/{study.name}/index.html (double-click it, or: mkdocs serve)"
+    with suppress(OSError):
+        (options.results / "failures" / "report.txt").unlink()  # of an earlier attempt
+    return said
+
+
+@contextmanager
+def _explained(what: str, options: argparse.Namespace) -> Iterator[None]:
+    """Turns a mistake of ours into a ReportError."""
+    try:
+        yield
+    except SiteError:
+        raise
+    except Exception as error:
+        if refusal(error) is not None:
+            raise
+        again = shlex.join(["python", "-m", "medaug_keras", "report", str(options.study), *words_again(options)])
+        raise ReportError(
+            f"{what}: {named(error)}\nNo result is lost: they are in {options.results}. To try again: {again}"
+        ) from error
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+class LivePages:
+    """Renders the pages while the study runs, in a process of its own, never more than a tenth of the time."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        words = ["report", str(options.study), *words_again(options), "--no-site"]
+        self.command = [sys.executable, "-m", "medaug_keras", *words]
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started, self.next = 0.0, time.monotonic() + 10
+
+    def changed(self) -> None:
+        """A result is there: render, if the last rendering is long enough ago."""
+        now = time.monotonic()
+        if self.process is not None:
+            if self.process.poll() is None:
+                return
+            self.next = now + 9 * (now - self.started)
+            self.process = None
+        if now >= self.next:
+            self.started = now
+            self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def finish(self) -> None:
+        """End a rendering that has not ended."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()

@@ -1,0 +1,122 @@
+"""Which study is meant, its plan, and the part of it that is asked for."""
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from medaug_keras import data
+from medaug_keras.plan import Plan, Source, Task, plan
+from medaug_keras.reading import read
+from medaug_keras.spec import Study, dump
+
+from .mistakes import RequestError
+from .options import FILTERS
+
+
+def read_study(options: argparse.Namespace) -> Study:
+    """The study of the file, with what the command line changes. Raises StudyError."""
+    return read(
+        options.study,
+        overrides=options.set,
+        replicates=options.replicates,
+        accept_unverified=options.unverified_data,
+    )
+
+
+def planned(options: argparse.Namespace) -> tuple[Study, Plan, Plan]:
+    """The study, its whole plan, and the part that --only leaves."""
+    study = read_study(options)
+    whole = plan(study, sources(study, options), data_root=str(options.data.resolve()))
+    return study, whole, _narrowed(whole, options.only)
+
+
+def _narrowed(whole: Plan, only: Sequence[str]) -> Plan:
+    filters: dict[str, list[str]] = {}
+    for text in only:
+        name, sign, value = text.partition("=")
+        if not sign or name not in FILTERS:
+            raise RequestError(f"--only {text}: expected NAME=VALUE with NAME one of {', '.join(FILTERS)}")
+        if name == "task":
+            filters.setdefault(name, []).append(find_task(whole, value).id)
+            continue
+        known = dict.fromkeys(str(getattr(cell, name)) for cell in whole.cells)
+        if value not in known:
+            raise RequestError(f"--only {text}: the study has no {name} {value!r}; it has {', '.join(known)}")
+        filters.setdefault(name, []).append(value)
+    if "task" in filters and len(filters) > 1:
+        raise RequestError("--only task= names the very tasks, so no other --only can narrow them")
+    chosen = whole.only(filters) if filters else whole
+    if not chosen.tasks:
+        raise RequestError(f"--only {' --only '.join(only)}: no run of the study matches all of these")
+    return chosen
+
+
+def sources(study: Study, options: argparse.Namespace) -> dict[str, Source]:
+    """What the plan must know of each data set. One that cannot be read is planned all the same: its task says why."""
+    found = {}
+    errors = []
+    for name in study.datasets:
+        try:
+            found[name] = source(study, name, options)
+        except data.DataError as error:
+            errors.append(f"{name}: {error}")
+            found[name] = Source("unreadable", 0, 0, 0)
+    if len(errors) == len(study.datasets):
+        raise RequestError("\n".join(errors))
+    return found
+
+
+def source(study: Study, name: str, options: argparse.Namespace) -> Source:
+    """Fingerprint and sizes of a data set, without reading its images. Raises DataError."""
+    spec = dump(study.datasets[name])
+    cache = options.results / "fingerprints.json" if options.results.is_dir() else None
+    kind, own_name = spec["kind"], spec.get("name") or name
+    if kind == "medmnist":
+        fingerprint = data.medmnist_fingerprint(own_name, root=options.data, cache=cache)
+        sizes = data.medmnist_sizes(own_name)
+    elif kind == "phantom":
+        counts = {split: spec[split] for split in ("train", "validation", "test")}
+        fingerprint = data.phantom_fingerprint(own_name, seed=spec["seed"], **counts)
+        sizes = data.phantom_sizes(own_name, **counts)
+    elif kind == "npz":
+        fingerprint = data.npz_fingerprint(Path(spec["path"]), cache=cache)
+        sizes = data.npz_sizes(Path(spec["path"]), classes=spec["classes"], size=spec["size"])
+    else:
+        fingerprint = data.folder_fingerprint(Path(spec["path"]), cache=cache)
+        sizes = data.folder_sizes(Path(spec["path"]), size=spec["size"], colour=spec["colour"])
+    return Source(fingerprint, sizes.train, sizes.validation, sizes.test)
+
+
+def find_task(whole: Plan, text: str) -> Task:
+    """A task by its id, the beginning of its id, or DATASET/ARM/SAMPLING/REPLICATE."""
+    found = [task for name, task in whole.tasks.items() if name.startswith(text)]
+    parts = text.split("/")
+    if len(parts) == 4:
+        cells = [c for c in whole.cells if [c.dataset, c.arm, c.sampling, str(c.replicate)] == parts]
+        found = [whole.tasks[cell.task] for cell in cells]
+    if len(found) == 1:
+        return found[0]
+    what = "several tasks begin so" if found else "the study has no such task"
+    raise RequestError(
+        f"{text}: {what}. Give a task's id (`plan --json` lists them) or DATASET/ARM/SAMPLING/REPLICATE, "
+        "such as breastmnist/gda/weighted/0."
+    )
+
+
+def check_results(folder: Path) -> None:
+    """Raises RequestError where nothing can be written into the results folder."""
+    try:
+        (folder / "unfinished").mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder / "unfinished") as file:
+            file.write(b"room for a byte?")
+    except OSError as error:
+        raise RequestError(f"--results {folder}: nothing can be written here ({error.strerror})") from None
+
+
+def study_beside(study: Study, options: argparse.Namespace) -> tuple[Study, Plan] | None:
+    """The study that the report shows beside this one, and its plan."""
+    if study.beside is None:
+        return None
+    other = read(Path(study.beside), replicates=options.replicates, accept_unverified=options.unverified_data)
+    return other, plan(other, sources(other, options), data_root=str(options.data.resolve()))

@@ -1,0 +1,236 @@
+"""What each verb does."""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from medaug_keras import data, gpus
+from medaug_keras.plan import Plan, Task, plan
+from medaug_keras.reading import schema
+from medaug_keras.store import Store
+
+from .mistakes import DONE, INTERRUPTED, SOME_FAILED, WRONG_REQUEST, RequestError
+from .options import words_again
+from .pages import LivePages, render
+from .request import check_results, find_task, planned, read_study, source, sources, study_beside
+
+
+def _run(options: argparse.Namespace) -> int:
+    study, whole, chosen = planned(options)
+    beside = study_beside(study, options)
+    store = Store(options.results)
+    os.environ["OMP_NUM_THREADS"] = "1"  # of every worker: two tasks side by side beat one on two cores
+    from medaug_keras import engine
+    from medaug_keras.progress import Progress, duration
+
+    if options.repair:
+        _repair(chosen, store)
+    outcomes = store.outcomes(whole)
+    done = {name for name in chosen.tasks if outcomes[name].state == "done"}
+    if len(done) < len(chosen.tasks):
+        check_results(options.results)
+    hands, workers = _hands(options, work=len(done) < len(chosen.tasks))
+    pages = LivePages(options)
+    started = time.monotonic()
+    progress = Progress(
+        chosen,
+        done=done,
+        pace=engine.seconds_per_image(whole, outcomes),
+        workers=workers,
+        quiet=options.quiet,
+        out=sys.stderr,
+    )
+    if not options.quiet:
+        print(f"{study.title}: {len(chosen.tasks)} tasks, {len(done)} done already", file=sys.stderr)
+
+    def listen(event: engine.Event) -> None:
+        progress(event)
+        if event.what in ("done", "found", "failed"):
+            pages.changed()
+
+    command = shlex.join(["python", "-m", "medaug_keras", str(options.study), *words_again(options)])
+    try:
+        with progress:
+            summary = hands(chosen, store, listen=listen, command=command)
+    finally:
+        pages.finish()
+    spent = duration(time.monotonic() - started)
+    if summary.interrupted:
+        print(f"Interrupted after {spent}. What is finished stays; the same command goes on.", file=sys.stderr)
+        return INTERRUPTED
+    for note in summary.notes:
+        print(note, file=sys.stderr)
+    if summary.stopped:
+        print(
+            f"Stopped after {spent}: {summary.stopped}\n"
+            "What is finished stays; mend this, and the same command goes on.",
+            file=sys.stderr,
+        )
+        return SOME_FAILED
+    if not options.quiet:
+        _say_end(options, summary, spent, command)
+    report = render(options, study, whole, store, beside, anew=False)
+    if not options.quiet:
+        print(report)
+        print(f"Next: python -m medaug_keras plan {options.study}, or change the study and run it again.")
+    return SOME_FAILED if summary.failed or summary.blocked else DONE
+
+
+def _hands(options: argparse.Namespace, *, work: bool) -> tuple[Callable[..., Any], int]:
+    """What makes the tasks, processes of this machine or a cluster, and how many it makes at once."""
+    if options.scheduler is None:
+        from medaug_keras import engine
+
+        here = gpus.found() if work else []
+        workers = (
+            options.workers or len(here) * (options.workers_per_gpu or gpus.WORKERS_PER_GPU) or os.cpu_count() or 1
+        )
+        if here and not options.quiet:
+            print(gpus.said(here, workers), file=sys.stderr)
+        return partial(engine.run, workers=workers, gpus=[gpu.visible for gpu in here]), workers
+    given = [name for name in ("workers", "workers_per_gpu") if getattr(options, name) is not None]
+    if given:
+        word = "--" + given[0].replace("_", "-")
+        raise RequestError(
+            f"{word} is for this machine; a cluster with --scheduler makes as many tasks at once as its workers have "
+            f"threads. Leave {word} out."
+        )
+    try:
+        from medaug_keras import cluster
+    except ModuleNotFoundError as error:
+        raise RequestError(
+            f'--scheduler needs Dask, which is not installed ({error}): pip install -c constraints.txt -e ".[cluster]"'
+        ) from None
+    try:
+        client = cluster.connect(options.scheduler)
+    except cluster.ClusterError as error:
+        raise RequestError(f"--scheduler {options.scheduler}: {error}") from None
+    return partial(cluster.run, client=client), max(1, cluster.threads(client))
+
+
+def _repair(chosen: Plan, store: Store) -> None:
+    """Check every file of what is done, and set aside what does not fit its checksums."""
+    for name in chosen.tasks:
+        wrong = store.repair(name) if store.is_done(name) else None
+        if wrong:
+            print(wrong, file=sys.stderr)
+
+
+def _check(options: argparse.Namespace) -> int:
+    study = read_study(options)
+    study_beside(study, options)
+    problems = []
+    for name in study.datasets:
+        try:
+            source(study, name, options)
+        except data.DataError as error:
+            problems.append(f"{options.study}: datasets.{name}: {error}")
+    if problems:
+        print("\n".join(problems), file=sys.stderr)
+        return WRONG_REQUEST
+    runs = len(plan(study, sources(study, options)).cells)
+    print(f"{options.study}: nothing wrong; {len(study.datasets)} data sets, {len(study.arms)} arms, {runs} runs.")
+    return DONE
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from medaug_keras import engine
+    from medaug_keras.progress import duration
+
+    study, whole, chosen = planned(options)
+    store = Store(options.results)
+    outcomes = store.outcomes(whole)
+    pace = engine.seconds_per_image(whole, outcomes)
+    to_do = {name: task for name, task in chosen.tasks.items() if outcomes[name].state != "done"}
+    seconds = engine.expected_seconds(to_do, pace)
+    if options.json:
+        tasks = [
+            {
+                "task": name,
+                "kind": task.kind,
+                "title": task.title,
+                "dataset": task.dataset,
+                "replicate": task.replicate,
+                "state": outcomes[name].state,
+                "reason": outcomes[name].reason,
+                "images": task.images,
+                "seconds": engine.expected_seconds({name: task}, pace),
+                "needs": list(task.needs.values()),
+            }
+            for name, task in chosen.tasks.items()
+        ]
+        total = {"tasks": len(tasks), "to_do": len(to_do), "seconds_of_one_worker": seconds}
+        print(json.dumps({"study": study.name, **total, "plan": tasks}, indent=1))
+        return DONE
+    print(f"{study.title}")
+    of_kinds: dict[str, dict[str, Task]] = {}
+    for name, task in chosen.tasks.items():
+        of_kinds.setdefault(engine.pace_of(task), {})[name] = task
+    states = ("done", "pending", "running", "failed", "blocked", "damaged")
+    rows: list[tuple[str, ...]] = [("", *states, "images to process")]
+    for kind, of_kind in of_kinds.items():
+        counts = [sum(outcomes[name].state == state for name in of_kind) for state in states]
+        images = sum(task.images for name, task in of_kind.items() if name in to_do)
+        rows.append((kind, *(str(count or "") for count in counts), f"{images:,}"))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]))
+    for name, task in chosen.tasks.items():
+        if outcomes[name].state in ("failed", "damaged"):
+            print(f"{outcomes[name].state}: {task.title}: {outcomes[name].reason}")
+    if not to_do:
+        print("Nothing to do.")
+    elif seconds is None:
+        new = sorted({engine.pace_of(task) for task in to_do.values()} - pace.keys())
+        print(f"Expected time: not known before the first task of each kind was run ({', '.join(new)}).")
+    else:
+        print(f"Expected time: {duration(seconds / options.workers)} with {options.workers} workers.")
+    return DONE
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from medaug_keras.explain import explain
+
+    _, whole, _ = planned(options)
+    task = find_task(whole, options.task)
+    print(explain(task, whole, Store(options.results)))
+    return DONE
+
+
+def _report(options: argparse.Namespace) -> int:
+    study, whole, _ = planned(options)
+    print(render(options, study, whole, Store(options.results), study_beside(study, options), anew=True))
+    return DONE
+
+
+def _schema(options: argparse.Namespace) -> int:
+    print(json.dumps(schema(), indent=2))
+    return DONE
+
+
+VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "run": _run,
+    "check": _check,
+    "plan": _plan,
+    "explain": _explain,
+    "report": _report,
+    "schema": _schema,
+}
+
+
+def _say_end(options: argparse.Namespace, summary: Any, spent: str, command: str) -> None:
+    made, already = len(summary.done), len(summary.already)
+    print(f"{made} tasks done in {spent}, {already} were done already.")
+    if summary.failed or summary.blocked:
+        print(
+            f"{len(summary.failed)} failed and {len(summary.blocked)} could not run; the same command tries them again."
+        )
+        for name, why in summary.failed.items():
+            print(f"  {why}\n    alone: {command} --only task={name}")
+        print(f"The last lines of each are in {options.results / 'failures'}.")
