@@ -3,13 +3,14 @@
 import importlib.util
 import subprocess
 import sys
-from itertools import product
+from itertools import combinations, pairwise, product
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import integrate
 from scipy import stats as scipy_stats
 
 from medaug_keras import stats
@@ -82,6 +83,64 @@ def test_p_and_interval_agree_and_the_family_p_is_never_smaller(seed, S, n):
     assert 0 <= result.p <= result.p_family <= 1
     assert result.se**2 >= result.mean_squares.residual / (S * n) * (1 - 1e-12)
     assert min(result.variances.replicate, result.variances.image, result.variances.residual) >= 0
+
+
+@given(seed=st.integers(0, 1000), S=st.integers(2, 6), n=st.integers(2, 30))
+@settings(max_examples=50, deadline=None)
+def test_the_squared_standard_error_is_the_sum_of_what_replicates_images_and_residual_add_to_it(seed, S, n):
+    """Var(mean of D) = var_replicate / S + var_image / n + var_residual / (S n), floored at its last term."""
+    result = stats.crossed(crossed_data(seed, S, n))
+    v = result.raw_variances
+    expected = v.replicate / S + v.image / n + v.residual / (S * n)
+    assert result.se**2 == pytest.approx(max(expected, v.residual / (S * n)))
+
+
+def test_the_squared_standard_error_is_on_average_the_variance_of_the_effect():
+    chance, S, n = np.random.default_rng(1), 4, 40
+    found = []
+    for _ in range(1500):
+        rows, columns = 0.1 * chance.normal(size=(S, 1)), 0.5 * chance.normal(size=(1, n))
+        result = stats.crossed(rows + columns + 0.5 * chance.normal(size=(S, n)))
+        found.append((result.effect, result.se**2))
+    effects, squares = np.array(found).T
+    assert squares.mean() == pytest.approx(0.1**2 / S + 0.5**2 / n + 0.5**2 / (S * n), rel=0.05)
+    assert squares.mean() == pytest.approx(effects.var(), rel=0.12)
+
+
+@pytest.mark.parametrize("squares", [(9.0, 4.0, 3.0), (5.0, 5.0, 4.0), (2.0, 9.0, 4.0)])
+@pytest.mark.parametrize(("S", "n"), [(2, 3), (3, 4), (5, 40)])
+def test_degrees_of_freedom_are_those_of_a_chi_squared_variable_of_the_same_mean_and_variance(squares, S, n):
+    """Satterthwaite's: each mean square is a chi-squared variable, and their sum with signs is taken for another."""
+    sizes = (S - 1, n - 1, (S - 1) * (n - 1))
+    spread = sum(scipy_stats.chi2.var(df, scale=square / df) for square, df in zip(squares, sizes, strict=True))
+    total = squares[0] + squares[1] - squares[2]
+    se, df = stats.standard_error(*squares, S, n)
+    assert float(se) == pytest.approx(np.sqrt(total / (S * n)))
+    assert float(df) == pytest.approx(2 * total**2 / spread)  # a chi-squared variable of df has mean df, variance 2 df
+
+
+@given(seed=st.integers(0, 1000), S=st.integers(2, 5), n=st.integers(3, 40), confidence=st.sampled_from([0.9, 0.95]))
+@settings(max_examples=25, deadline=None)
+def test_p_and_interval_are_students_with_the_degrees_of_freedom_that_are_named(seed, S, n, confidence):
+    result = stats.crossed(crossed_data(seed, S, n), confidence=confidence)
+    assert result.t == pytest.approx(result.effect / result.se)
+    assert result.p == pytest.approx(2 * scipy_stats.t.sf(abs(result.t), result.df))
+    half = scipy_stats.t.ppf((1 + confidence) / 2, result.df) * result.se
+    assert (result.low, result.high) == pytest.approx((result.effect - half, result.effect + half))
+
+
+@pytest.mark.parametrize(("S", "n"), [(2, 30), (3, 156), (5, 624), (10, 40)])
+@pytest.mark.parametrize("squares", [(0.5, 0.3, 0.2), (0.2, 0.9, 0.2), (0.2, 0.1, 0.3)])
+def test_the_family_p_is_students_averaged_over_what_the_variance_between_runs_may_be(squares, S, n):
+    (replicate, image, residual), effect = squares, 2.2 * np.sqrt(0.6 / (S * n))
+
+    def given_chi(chi):
+        variance = max((S - 1) * replicate / chi + image - residual, residual) / (S * n)
+        return 2 * scipy_stats.t.sf(effect / np.sqrt(variance), n - 1) * scipy_stats.chi2.pdf(chi, S - 1)
+
+    edges = [0, *scipy_stats.chi2.ppf([0.01, 0.1, 0.5, 0.9, 0.99], S - 1), np.inf]
+    expected = sum(integrate.quad(given_chi, low, high)[0] for low, high in pairwise(edges))
+    assert float(stats.family_p(effect, *squares, S, n)) == pytest.approx(expected, rel=2e-3)
 
 
 def test_images_alike_in_every_respect_leave_the_t_test_over_replicates():
@@ -326,6 +385,21 @@ def test_the_best_arm_is_shared_by_those_it_cannot_be_told_from():
     assert found.p["single"] is None
 
 
+def test_the_first_place_is_shared_by_those_whose_p_corrected_over_all_pairs_is_above_the_level():
+    """Against statsmodels' Holm over all six pairs; one p lies between 5 and 50 %, so that the level decides."""
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    arms = {"best": runs(0.90, 0), "near": runs(0.872, 1), "far": runs(0.80, 2), "poor": runs(0.5, 3)}
+    pairs = list(combinations(arms, 2))
+    p = [stats.crossed(stats.paired(arms[a], arms[b])).p_family for a, b in pairs]
+    corrected = dict(zip(pairs, multitest.multipletests(p, method="holm")[1], strict=True))
+    found = stats.best_arms(arms)
+    assert found.best == "best"
+    assert found.p == pytest.approx({name: corrected["best", name] for name in ("near", "far", "poor")})
+    assert 0.05 < found.p["near"] < 0.5
+    assert found.not_distinguishable == ("near",)
+    assert stats.best_arms(arms, alpha=0.5).not_distinguishable == ()
+
+
 def test_the_best_arm_does_not_depend_on_the_order_of_the_arms():
     arms = {name: runs(0.8, seed) for seed, name in enumerate("abcd")}
     one, other = stats.best_arms(arms), stats.best_arms(dict(reversed(arms.items())))
@@ -371,13 +445,38 @@ def test_power_at_no_difference_is_the_level_and_it_never_falls():
     assert np.isfinite(power).all()
 
 
-def test_more_replicates_detect_less_down_to_the_floor_of_the_images():
+@pytest.mark.parametrize("tests", [1, 11])
+def test_more_replicates_detect_less_down_to_the_floor_of_the_images(tests):
     v = stats.Components(2e-4, 5e-3, 0.1)
-    found = [stats.detectable_difference(v, S, 624) for S in range(2, 40)]
+    found = [stats.detectable_difference(v, S, 624, tests=tests) for S in range(2, 40)]
     assert (np.diff(found) < 0).all()
-    floor = stats.image_floor(v, 624)
-    assert stats.detectable_difference(v, 10**6, 624) == pytest.approx(floor, rel=1e-3)
-    assert stats.replicates_needed(floor * 0.999, v, 624) is None
+    floor = stats.image_floor(v, 624, tests=tests)
+    assert stats.detectable_difference(v, 10**6, 624, tests=tests) == pytest.approx(floor, rel=1e-3)
+    assert stats.replicates_needed(floor * 0.999, v, 624, tests=tests) is None
+
+
+def test_what_can_be_detected_grows_with_the_tests_and_the_power_and_with_a_stricter_level():
+    v, strict = stats.Components(2e-4, 5e-3, 0.1), [{"tests": 2}, {"tests": 11}, {"power": 0.9}, {"alpha": 0.01}]
+    measures = [
+        lambda **how: stats.detectable_difference(v, 5, 624, **how),
+        lambda **how: stats.image_floor(v, 624, **how),
+        lambda **how: stats.replicates_needed(0.04, v, 624, **how),
+        lambda **how: -float(stats.power_to_detect(0.04, v, 5, 624, **how)),
+    ]
+    for measure in measures:
+        for how in strict:
+            if "power" in how and measure is measures[3]:
+                continue
+            assert measure(**how) > measure(), how
+
+
+def test_an_outlook_is_of_as_many_tests_and_of_the_power_that_are_asked_for():
+    result, how = stats.crossed(crossed_data(S=4, n=200)), {"power": 0.9, "alpha": 0.02, "tests": 5}
+    found, v = stats.outlook(result, difference=0.2, **how), result.variances
+    assert found.detectable == stats.detectable_difference(v, 4, 200, **how)
+    assert found.with_one_more == stats.detectable_difference(v, 5, 200, **how)
+    assert found.floor == stats.image_floor(v, 200, **how)
+    assert (found.difference, found.replicates_needed) == (0.2, stats.replicates_needed(0.2, v, 200, **how))
 
 
 @given(difference=st.floats(0.01, 0.3), replicate=st.floats(0, 1e-3), residual=st.floats(1e-3, 0.2))
@@ -477,6 +576,16 @@ def test_the_meta_analysis_agrees_with_statsmodels():
     low, high = frame.loc["random effect wls", ["ci_low", "ci_upp"]]
     assert (ours.low, ours.high) == pytest.approx((low, high), rel=1e-4)
     assert ours.prediction_low < ours.low < ours.high < ours.prediction_high
+    assert ours.p == pytest.approx(2 * scipy_stats.t.sf(abs(ours.effect / ours.se), len(EFFECTS) - 1))
+
+
+@pytest.mark.parametrize("effects", [EFFECTS, [0.02, 0.021, 0.02, 0.019]], ids=["spread", "no spread"])
+def test_one_more_data_set_is_predicted_with_the_spread_between_them_and_the_error_of_the_mean(effects):
+    """Higgins, Thompson & Spiegelhalter 2009: mean +- t_{m-2} sqrt(tau^2 + SE^2), also where tau is 0."""
+    found = stats.random_effects(effects, [0.01] * len(effects))
+    half = scipy_stats.t.ppf(0.975, len(effects) - 2) * np.hypot(found.tau, found.se)
+    assert (found.prediction_low, found.prediction_high) == pytest.approx((found.effect - half, found.effect + half))
+    assert found.prediction_low < found.low < found.high < found.prediction_high
 
 
 def test_agreement_by_chance_does_not_narrow_the_meta_analysis():

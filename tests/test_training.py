@@ -89,7 +89,10 @@ def test_a_layer_without_a_fused_operation_is_refused_by_name():
 
 
 def test_the_whole_classifier_trains_as_pytorchs_own_network_does():
-    """Same weights, same batches, 30 steps: the independent PyTorch network ends with the same weights."""
+    """Same weights, same batches, 6 steps: the independent PyTorch network ends with the same weights.
+
+    More steps would compare rounding, which such a training doubles again and again: by 30 it is in the second digit.
+    """
     model = classifiers.build("cnn", image_shape=(28, 28, 3), num_classes=4, head="softmax", seed=5)
     nn = torch.nn
 
@@ -113,7 +116,7 @@ def test_the_whole_classifier_trains_as_pytorchs_own_network_does():
     draws = generator(0, "data")
     network = fused(model)
     ours, theirs = (torch.optim.SGD(p, lr=0.01, momentum=0.9) for p in (parameters(model), other.parameters()))
-    for _ in range(30):
+    for _ in range(6):
         x, y = torch.randn(16, 28, 28, 3, generator=draws), torch.randint(0, 4, (16,), generator=draws)
         for descent, logits in ((ours, network(x, training=True)), (theirs, other(x.permute(0, 3, 1, 2)))):
             descent.zero_grad()
@@ -121,7 +124,7 @@ def test_the_whole_classifier_trains_as_pytorchs_own_network_does():
             descent.step()
     x = torch.randn(8, 28, 28, 3, generator=draws)
     other.eval()
-    torch.testing.assert_close(network(x, training=False), other(x.permute(0, 3, 1, 2)), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(network(x, training=False), other(x.permute(0, 3, 1, 2)), atol=1e-4, rtol=1e-3)
 
 
 def test_shuffled_order_has_every_image_once():
