@@ -1,12 +1,16 @@
 """Laws of the plan: what is new work, what is shared, and in which order."""
 
+import contextlib
 import json
 import random
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from medaug_keras.plan import Plan, added_images, replicate_seed, task_key
+from medaug_keras.plan import VERSIONS, Plan, Source, added_images, plan, replicate_seed, task_key
+from medaug_keras.spec import Study, dump
 from studies import PHANTOM, changed, planned, tiny, whole
 
 PAPER = {  # training images and added ones, Section 2.6 and its table
@@ -241,3 +245,167 @@ def test_fractions_of_single_data_sets_reach_only_those():
     )
     images = {m.dataset: plan.tasks[m.task].images for m in plan.synthesis if m.name == "duplicate"}
     assert images == {"large": 25, "small": 24}
+
+
+# --- what a key covers -----------------------------------------------------------------------------
+
+FILE = {"path": "a", "title": "A", "licence": "L", "citation": "C"}
+AMOUNT = {"amount": {"fraction": 0.25, "shares": "uniform"}}
+EVERYTHING = whole(
+    replicates=1,
+    samplings=["shuffle"],
+    datasets={
+        "phantom": PHANTOM,
+        "npz": {"kind": "npz", "classes": ["x", "y"], **FILE},
+        "folder": {"kind": "folder", "colour": "rgb", **FILE},
+        "breastmnist": {"kind": "medmnist"},
+    },
+    arms={
+        "baseline": {"label": "None"},
+        "steps": {
+            "augment": [
+                {"layer": "sharpness"},
+                {"layer": "autocontrast"},
+                {"layer": "hue"},
+                {"layer": "horizontal_flip"},
+                {"layer": "RandomZoom", "factor": 0.1},
+                {"layer": "RandAugment"},
+                {"layer": "MixUp"},
+                {"layer": "CutMix"},
+            ]
+        },
+        "cvae": {"add": {"generator": "cvae", **AMOUNT}},
+        "jvae": {"interleave": {"generator": "jvae"}},
+        "cgan": {"add": {"generator": "cgan", **AMOUNT}},
+        "copies": {"duplicate": AMOUNT},
+    },
+)
+ORDER = ("data", "generator", "synthesis", "classifier", "quality")
+SHOWN_ONLY = re.compile(
+    r"datasets\.\w+\.(name|accept_unverified|path|title|classes.*|licence|citation)"
+    r"|classifier\.select|arms\.\w+\.(label|samplings)|quality\.enabled"
+)
+REFERENCES = re.compile(r".*\.(kind|layer|generator)")
+DECIDES = {  # settings of a section, and the first kind of task that they change
+    r"datasets\..*": "data",
+    r"generators\.\w+\.sampling_statistics": "synthesis",
+    r"generators\..*": "generator",
+    r"arms\.\w+\.(add|interleave|duplicate)\..*": "synthesis",
+    r"arms\..*|classifier\..*": "classifier",
+    r"quality\..*": "quality",
+}
+
+
+def settings(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from settings(inner, f"{path}.{name}".strip("."))
+    elif isinstance(value, list):
+        yield from settings(dict(enumerate(value)), path)
+    else:
+        yield path, value
+
+
+def with_setting(content: Any, path: list[str], value: Any) -> Any:
+    if not path:
+        return value
+    if isinstance(content, list):
+        return [with_setting(one, path[1:], value) if n == int(path[0]) else one for n, one in enumerate(content)]
+    return {**content, path[0]: with_setting(content[path[0]], path[1:], value)}
+
+
+def words(schema: Any) -> Iterator[str]:
+    """Every word that some setting chooses from."""
+    if isinstance(schema, dict):
+        yield from (word for word in (schema.get("const"), *schema.get("enum", ())) if isinstance(word, str))
+    for inner in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from words(inner)
+
+
+WORDS = sorted(set(words(Study.model_json_schema())))
+
+
+def otherwise(content: dict[str, Any], path: str, value: Any) -> Study | None:
+    """The study with another valid value of one setting; None where there is no other."""
+    others = [f"{value}z", 28, 3, *(word for word in WORDS if word != value)]
+    if isinstance(value, bool | int | float):
+        others = [not value] if isinstance(value, bool) else [value + 1, value / 2]
+    for other in others:
+        with contextlib.suppress(ValueError):
+            return Study.model_validate_json(json.dumps(with_setting(content, path.split("."), other)))
+    return None
+
+
+def test_every_setting_reaches_the_keys_of_the_work_that_it_decides_and_no_others():
+    """A setting that is new here fails until it is in a key, or among those that are only shown."""
+    sections = ("datasets", "classifier", "generators", "arms", "quality")
+    content = dump(Study.model_validate_json(json.dumps(EVERYTHING)))
+    sources = dict.fromkeys(EVERYTHING["datasets"], Source("the same bytes", 48, 16, 16))
+    before = plan(Study.model_validate_json(json.dumps(content)), sources).tasks
+    found, expected = {}, {}
+    for path, value in settings({section: content[section] for section in sections}):
+        other = None if REFERENCES.fullmatch(path) else otherwise(content, path, value)
+        if other is not None:
+            new = {task.kind for name, task in plan(other, sources).tasks.items() if name not in before}
+            found[path] = min(new, key=ORDER.index, default=None)
+            decides = next(kind for pattern, kind in DECIDES.items() if re.fullmatch(pattern, path))
+            expected[path] = None if SHOWN_ONLY.fullmatch(path) else decides
+    assert found == expected
+    assert len(found) > 100
+
+
+def test_the_kind_of_a_data_set_is_in_its_key_though_its_bytes_may_be_the_same():
+    same = {name: "the same bytes" for name in ("a", "b")}
+    spec = {"train": 10, "validation": 10, "test": 10}
+    study = Study.model_validate_json(
+        json.dumps(tiny(datasets={"a": {"kind": "npz", **FILE}, "b": {"kind": "folder", "colour": None, **FILE}}))
+    )
+    made = plan(study, {name: Source(md5, *spec.values()) for name, md5 in same.items()})
+    assert len(set(made.data.values())) == 2
+
+
+@pytest.mark.parametrize("kind", VERSIONS)
+def test_a_new_version_of_a_kind_makes_new_keys_of_it_and_of_what_needs_it(kind: str, monkeypatch: pytest.MonkeyPatch):
+    before = planned(whole())
+    monkeypatch.setitem(VERSIONS, kind, VERSIONS[kind] + 1)
+    needed_by = {"data": set(ORDER), "generator": {"generator", "synthesis", "classifier", "quality"}}
+    expected = needed_by.get(kind) or {kind, *({"classifier", "quality"} if kind != "quality" else ())}
+    assert new_kinds(before, planned(whole())) == expected
+
+
+def test_a_key_tells_kinds_params_and_needs_apart():
+    keys = [
+        task_key("data", {}, {}),
+        task_key("generator", {}, {}),
+        task_key("data", {"a": 1}, {}),
+        task_key("data", {}, {"a": "1"}),
+        task_key("data", {}, {"b": "1"}),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_task_is_as_dear_as_the_images_that_pass_through_its_networks():
+    """Training sees its images and those held out once an epoch; what is made is held out twice at the end."""
+    study = whole(replicates=1, samplings=["shuffle"], datasets={"small": PHANTOM}, classifier={"epochs": 5})
+    train, validation, test = (PHANTOM[split] for split in ("train", "validation", "test"))
+    made = planned(study)
+    images = {(m.name, made.tasks[m.task].kind): made.tasks[m.task].images for m in (*made.synthesis, *made.quality)}
+    assert {m.name: made.tasks[m.task].images for m in made.generators} == dict.fromkeys(
+        ("cvae", "jvae", "cgan"), 3 * (train + validation)
+    )
+    assert images["cvae", "synthesis"] == 4
+    assert images["jvae", "synthesis"] == train
+    assert images["jvae", "quality"] == 5 * (train + validation)
+    for cell in made.cells:
+        added = images.get((cell.arm, "synthesis"), 0)
+        assert made.tasks[cell.task].images == 5 * (train + added + validation) + 2 * test
+
+
+def test_only_one_replicate_has_the_quality_of_that_replicate_alone():
+    part = planned(whole()).only({"replicate": [1]})
+    assert {making.replicate for making in part.quality} == {1}
+    assert len(part.quality) == 2 * 4
+
+
+def test_medmnists_files_are_looked_for_in_the_folder_that_was_said():
+    assert {task.local["root"] for task in planned(whole(), data_root="/here").tasks.values()} == {"/here"}
