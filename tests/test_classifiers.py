@@ -2,9 +2,10 @@ import keras
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
-from medaug_keras import classifiers
-from medaug_keras.training import DivergedError
+from medaug_keras import classifiers, evaluation
+from medaug_keras.training import DivergedError, arithmetic, epoch_order, subseed
 
 SETTINGS = {
     "head": "softmax",
@@ -117,6 +118,103 @@ def test_the_history_has_one_value_an_epoch_of_every_metric():
     assert {name: len(values) for name, values in result.history.items()} == dict.fromkeys(
         ["loss", "accuracy", "auc", "val_loss", "val_accuracy", "val_auc"], 3
     )
+
+
+def by_hand(head="softmax", *, epochs, batch_size, optimizer, sampling, seed):
+    """The loss of every epoch, by the model as Keras has it and gradient descent with momentum written out."""
+    model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head=head, seed=0)
+    images, labels = bright_and_dark(96, 0)
+    x = torch.from_numpy(images.astype(np.float32) / 127.5 - 1)
+    y = torch.from_numpy(labels)
+    rng = np.random.default_rng(subseed(seed, "order"))
+    weights = [weight.value for weight in model.trainable_weights]
+    speed = [torch.zeros_like(weight) for weight in weights]
+    losses = []
+    for _ in range(epochs):
+        total = 0.0
+        for index in torch.from_numpy(epoch_order(labels, sampling, rng)).split(batch_size):
+            logits = model(x[index], training=True)
+            if head == "softmax":
+                loss = F.cross_entropy(logits, y[index])
+            else:
+                loss = F.binary_cross_entropy_with_logits(logits[:, 0], y[index].float())
+            slopes = torch.autograd.grad(loss, weights)
+            total += loss.item() * len(index)
+            with torch.no_grad():
+                for weight, slope, v in zip(weights, slopes, speed, strict=True):
+                    v.mul_(optimizer["momentum"]).add_(slope)
+                    weight.sub_(optimizer["learning_rate"] * v)
+        losses.append(total / len(labels))
+    return losses
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"optimizer": {"learning_rate": 0.02, "momentum": 0.5}},
+        {"head": "sigmoid"},
+        {"sampling": "weighted", "seed": 3},
+        {"batch_size": 40},  # the last batch is smaller: it weighs less in the epoch's mean
+    ],
+    ids=str,
+)
+def test_a_training_is_gradient_descent_with_momentum_on_new_orders_of_all_images(changes):
+    """Three epochs, so that momentum and the order of the second epoch are in the loss of the third."""
+    how = {"epochs": 3, "batch_size": 48, "optimizer": {"learning_rate": 0.005, "momentum": 0.9}}
+    how |= {"sampling": "shuffle", "seed": 0} | changes
+    assert trained(**how)[0].history["loss"] == pytest.approx(by_hand(**how), rel=1e-3)
+
+
+def test_another_seed_is_another_order_and_another_augmentation_from_the_same_weights():
+    def losses(**changes):
+        return trained(**changes)[0].history["loss"]
+
+    assert losses(seed=1) != pytest.approx(losses(seed=2), rel=1e-4)
+    whole = {"batch_size": 96}  # in one batch the order does not matter
+    assert losses(seed=1, **whole) == pytest.approx(losses(seed=2, **whole), rel=1e-4)
+    flips = {"augment": [{"layer": "horizontal_flip", "probability": 0.5}], **whole}
+    assert losses(seed=1, **flips) != pytest.approx(losses(seed=2, **flips), rel=1e-4)
+
+
+def test_the_weights_that_come_back_are_those_of_the_best_epoch_and_not_of_the_last():
+    """Labels of the held-out images are exchanged: the more is learnt, the fewer of them are met."""
+    model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head="softmax", seed=0)
+    held_out = {s: (images, 1 - labels) for s, (images, labels) in trained(epochs=1)[1].items()}
+    told = []
+    how = SETTINGS | {"epochs": 4, "report": lambda epoch, logs: told.append((epoch, logs))}
+    result = classifiers.fit(model, bright_and_dark(96, 0), held_out, task="binary-class", num_classes=2, **how)
+    history = result.history
+    assert result.best_epoch < 4
+    for split, (images, _) in held_out.items():
+        np.testing.assert_array_equal(classifiers.predict(model, images, head="softmax"), result.best[split])
+        assert not np.array_equal(result.best[split], result.last[split])
+    for epoch, kept in ((result.best_epoch, result.best), (4, result.last)):
+        labels, chosen = held_out["validation"][1], kept["validation"]
+        assert history["val_accuracy"][epoch - 1] == evaluation.accuracy(labels, chosen, "binary-class")
+        assert history["val_loss"][epoch - 1] == pytest.approx(
+            F.nll_loss(torch.log(torch.tensor(chosen)), torch.tensor(labels)).item()
+        )
+    assert history["accuracy"][-1] > 0.9  # of the passes that trained, each image beside its own label
+    assert told == [(n + 1, {name: values[n] for name, values in history.items()}) for n in range(4)]
+    assert all(weight.value.requires_grad for weight in model.trainable_weights)
+
+
+def test_features_are_what_the_last_layer_makes_its_logits_of():
+    result, held_out = trained()
+    hidden = classifiers.features(result.model, held_out["test"][0])
+    assert hidden.shape == (40, 128)
+    kernel, bias = (weight.value.detach().numpy() for weight in result.model.get_layer("logits").weights)
+    chosen = torch.softmax(torch.from_numpy(hidden @ kernel + bias), dim=1).numpy()
+    np.testing.assert_allclose(chosen, result.best["test"], atol=1e-5)
+
+
+def test_what_is_judged_is_judged_in_full_precision_whatever_the_training_had():
+    result, held_out = trained()
+    with arithmetic("bfloat16"):
+        np.testing.assert_array_equal(
+            classifiers.predict(result.model, held_out["test"][0], head="softmax"), result.best["test"]
+        )
 
 
 @pytest.mark.slow
