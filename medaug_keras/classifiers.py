@@ -73,20 +73,54 @@ def build(kind: str, *, image_shape: tuple[int, int, int], num_classes: int, hea
     return CLASSIFIERS[kind](image_shape=image_shape, num_outputs=1 if head == "sigmoid" else num_classes)
 
 
+Logs = Mapping[str, Any]
+
+# Rule that chooses an epoch → what it ranks epochs by; the highest wins, and the first of several. Accuracy alone
+# decides as the paper and its code choose. The other rules ask for the validation loss next, so that among epochs that
+# sort the validation images equally well, or where the AUC is not defined, it is not the least trained that wins.
+RULES: Mapping[str, Callable[[Logs], list[float]]] = {
+    "best_validation_accuracy": lambda logs: [logs["val_accuracy"]],
+    "best_validation_auc": lambda logs: [-1.0 if logs["val_auc"] is None else logs["val_auc"], -logs["val_loss"]],
+    "best_validation_balanced_accuracy": lambda logs: [logs["val_balanced_accuracy"], -logs["val_loss"]],
+    "best_validation_loss": lambda logs: [-logs["val_loss"]],
+}
+LAST = "last"
+"""The rule that needs no measure."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An epoch that a rule chooses."""
+
+    weights: list[Tensor]
+    """In the order of the model's weights, on its device."""
+    probabilities: dict[str, np.ndarray]
+    """(N, K) float32 of `validation` and `test`."""
+
+
 @dataclass(frozen=True)
 class Trained:
-    """A trained classifier; the model holds the weights of the best epoch."""
+    """A trained classifier, at every epoch that a rule chooses."""
 
     model: keras.Model
+    """With the weights of the last epoch, or of the one that `at` was last asked for."""
     history: dict[str, list[float | None]]
-    """loss, accuracy, auc, val_loss, val_accuracy, val_auc: one value an epoch. Training metrics are those of the
-    passes that trained, as Keras has them; an undefined AUC is None."""
-    best_epoch: int
-    """From 1: the highest validation accuracy, the first on ties."""
-    best: dict[str, np.ndarray]
-    """Probabilities (N, K) float32 of `validation` and `test` at the best epoch."""
-    last: dict[str, np.ndarray]
-    """The same after the last epoch."""
+    """loss, accuracy, auc, val_loss, val_accuracy, val_auc, val_balanced_accuracy: one value an epoch. Training metrics
+    are those of the passes that trained, as Keras has them; an undefined AUC is None."""
+    selected: dict[str, int]
+    """Rule → the epoch that it chooses, from 1."""
+    kept: dict[int, Kept]
+    """Those epochs, each once, in their order."""
+
+    def chosen(self, rule: str) -> dict[str, np.ndarray]:
+        """Probabilities (N, K) float32 of `validation` and `test` at the epoch that a rule chooses."""
+        return self.kept[self.selected[rule]].probabilities
+
+    def at(self, epoch: int) -> keras.Model:
+        """The model, with the weights of a kept epoch."""
+        for weight, value in zip(self.model.weights, self.kept[epoch].weights, strict=True):
+            weight.assign(value)
+        return self.model
 
 
 def fit(
@@ -110,6 +144,8 @@ def fit(
 
     `optimizer` has learning_rate and momentum of SGD. `seed` decides the order of the images and the augmentation.
     With a `checkpoint`, training goes on after the epoch that it keeps.
+
+    What every rule of `RULES` chooses is kept, so that another rule needs no other training.
 
     Raises DivergedError when the loss is no longer a number.
     """
@@ -139,7 +175,7 @@ def fit(
     # Keras's layers ask the device for their seeds, which a recording cannot do
     train_on = step if change.counters else recorded(step, size=batch_size, device=device, draws=[change.draws])
 
-    first, history, (best_epoch, best_accuracy, best_weights) = ongoing.resume(checkpoint, (0, -1.0, []))
+    first, history, (ranks, selected, kept) = ongoing.resume(checkpoint, ({}, {}, {}))
     for epoch in range(first, epochs + 1):
         order = epoch_order(train[1], sampling, draws)
         total = torch.zeros((), device=device)
@@ -159,23 +195,28 @@ def fit(
             **_metrics("", train[1][order], seen.cpu().numpy(), task),
             "val_loss": _log_loss(validation_labels, probabilities),
             **_metrics("val_", validation_labels, probabilities, task),
+            "val_balanced_accuracy": evaluation.balanced_accuracy(validation_labels, probabilities, task),
         }
         for name, value in logs.items():
             history.setdefault(name, []).append(value)
         report(epoch, {name: value for name, value in logs.items() if value is not None})
-        if logs["val_accuracy"] > best_accuracy:
-            best_epoch, best_accuracy = epoch, logs["val_accuracy"]
-            best_weights = [weight.value.detach().clone() for weight in model.weights]
+        found = {rule: rank(logs) for rule, rank in RULES.items()}
+        higher = [rule for rule in RULES if rule not in ranks or found[rule] > ranks[rule]]
+        ranks |= {rule: found[rule] for rule in higher}
+        selected |= dict.fromkeys(higher, epoch)
+        if higher or epoch == epochs:
+            weights = [weight.value.detach().clone() for weight in model.weights]
+            kept[epoch] = weights, torch.from_numpy(probabilities)
+        kept = {number: one for number, one in kept.items() if number in selected.values() or number == epochs}
         if checkpoint and epoch < epochs:
-            best_yet = best_epoch, best_accuracy, best_weights
-            checkpoint.save(partial(ongoing.after, epoch, history, best_yet))
-    last = {"validation": probabilities, "test": predict(model, judged["test"], head=head)}
-    for weight, value in zip(model.weights, best_weights, strict=True):
-        weight.assign(value)
+            checkpoint.save(partial(ongoing.after, epoch, history, (ranks, selected, kept)))
+    trained = Trained(model, history, {**selected, LAST: epochs}, {})
+    for epoch, (weights, validation) in kept.items():
+        trained.kept[epoch] = Kept(weights, {"validation": validation.numpy()})
+        trained.kept[epoch].probabilities["test"] = predict(trained.at(epoch), judged["test"], head=head)
     for bias in still:
         bias.requires_grad_(True)
-    best = {split: predict(model, some, head=head) for split, some in judged.items()}
-    return Trained(model, history, best_epoch, best, last)
+    return trained
 
 
 def _idle_biases(model: keras.Model) -> list[Tensor]:

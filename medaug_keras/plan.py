@@ -21,7 +21,7 @@ VERSIONS: dict[Kind, int] = {
     "data": 1,
     "generator": 1,
     "synthesis": 1,
-    "classifier": 1,
+    "classifier": 2,
     "quality": 1,
 }
 

@@ -23,6 +23,12 @@ Tell = Callable[[str, Any], None]
 """Called with ("epoch", (number, values)) or ("message", text)."""
 Folders = Mapping[str, Path]
 
+# The epoch of the baseline's classifier that judges synthetic images: whatever a study shows, so that showing something
+# else makes no new work; by AUC, because by accuracy a rare class can leave the network of the first epoch.
+JUDGES_RULE = "best_validation_auc"
+# How MedMNIST's own benchmark chooses the epoch that it evaluates.
+MEDMNISTS_RULE = "best_validation_auc"
+
 
 def make(task: Task, store: Store, out: Path, tell: Tell) -> dict[str, Any]:
     """Do the work of a task in `out` and return the values of its record."""
@@ -108,7 +114,9 @@ def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint
 
 
 def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
-    """Train a classifier. Makes classifier.keras, history.json, predictions.npz, layers.json, MedMNIST's own files."""
+    """Train a classifier. Makes history.json, predictions.npz, layers.json, MedMNIST's own files, and one
+    classifier-EPOCH.keras for every epoch that a rule chooses: five at most.
+    """
     dataset, params = _dataset(task, needs), task.params
     settings = params["settings"]
     images, labels = dataset.train.images, dataset.train.labels
@@ -128,30 +136,26 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
         checkpoint=checkpoint,
     )
     held_out = _held_out(dataset)
-    trained.model.save(out / "classifier.keras")
+    for epoch in trained.kept:
+        trained.at(epoch).save(out / f"classifier-{epoch}.keras")
     _write_json(out / "history.json", trained.history)
     _write_json(out / "layers.json", [_layers("classifier", trained.model)])
     kept = {
-        **{f"best_{split}": found for split, found in trained.best.items()},
-        **{f"last_{split}": found for split, found in trained.last.items()},
-        **{f"{split}_labels": truth for split, (_, truth) in held_out.items()},
+        f"{split}_{epoch}": found for epoch, one in trained.kept.items() for split, found in one.probabilities.items()
     }
-    np.savez_compressed(out / "predictions.npz", allow_pickle=False, **kept)
-    measured = {
-        epoch: {split: evaluation.scores(held_out[split][1], found[split], dataset.task) for split in found}
-        for epoch, found in (("best", trained.best), ("last", trained.last))
-    }
+    truth = {f"{split}_labels": labels for split, (_, labels) in held_out.items()}
+    np.savez_compressed(out / "predictions.npz", allow_pickle=False, **kept, **truth)
+    measured = _measured(trained, held_out, dataset.task)
     if dataset.official_md5 is not None:
         folder = out / "medmnist"
         folder.mkdir()
-        for split, found in trained.best.items():
-            score = measured["best"][split]
+        for split, found in trained.chosen(MEDMNISTS_RULE).items():
+            score = measured["scores"][str(trained.selected[MEDMNISTS_RULE])][split]
             evaluation.write_medmnist_csv(
                 folder, dataset.name, split, found, score["auc"], score["accuracy"], task.key[:16]
             )
     return {
         "epochs": settings["epochs"],
-        "best_epoch": trained.best_epoch,
         "training_images": len(labels),
         "training_per_class": [int(n) for n in np.bincount(labels, minlength=len(dataset.classes))],
         "parameters": _trainable(trained.model),
@@ -165,9 +169,10 @@ def make_quality(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: 
     settings, head = dict(params["settings"]), params["classifier"]["head"]
     with np.load(needs["synthesis"] / "synthetic.npz", allow_pickle=False) as made:
         images, labels = made["images"], made["labels"]
+    epoch = json.loads((needs["classifier"] / "record.json").read_bytes())["values"]["selected"][JUDGES_RULE]
     with np.load(needs["classifier"] / "predictions.npz", allow_pickle=False) as known:
-        test_probabilities = known["best_test"]
-    model = keras.models.load_model(needs["classifier"] / "classifier.keras")
+        test_probabilities = known[f"test_{epoch}"]
+    model = keras.models.load_model(needs["classifier"] / f"classifier-{epoch}.keras")
     values, arrays = evaluation.quality(
         train_images=dataset.train.images,
         train_labels=dataset.train.labels,
@@ -217,8 +222,7 @@ def _usefulness(
         tell=tell,
         checkpoint=checkpoint,
     )
-    score = evaluation.scores(dataset.test.labels, trained.best["test"], dataset.task)
-    return {"images": len(made[1]), "test": score}
+    return {"images": len(made[1]), **_measured(trained, _held_out(dataset), dataset.task)}
 
 
 MAKERS: dict[str, Callable[[Task, Folders, Path, Tell, Checkpoint], dict[str, Any]]] = {
@@ -267,6 +271,17 @@ def _trained(
         checkpoint=checkpoint,
         **others,
     )
+
+
+def _measured(
+    trained: classifiers.Trained, held_out: Mapping[str, tuple[np.ndarray, np.ndarray]], task: str
+) -> dict[str, Any]:
+    """Which epoch every rule chooses, and the scores at each of these epochs."""
+    scores = {
+        str(epoch): {split: evaluation.scores(held_out[split][1], p, task) for split, p in one.probabilities.items()}
+        for epoch, one in trained.kept.items()
+    }
+    return {"selected": trained.selected, "scores": scores}
 
 
 def _held_out(dataset: data.Dataset) -> dict[str, tuple[np.ndarray, np.ndarray]]:

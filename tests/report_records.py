@@ -4,12 +4,12 @@ import json
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from medaug_keras.plan import Plan, Source, Task, plan
-from medaug_keras.spec import Study
+from medaug_keras.spec import Select, Study
 from medaug_keras.store import Failure, Store
 
 SIZES = {  # training, validation and test images, classes, channels
@@ -63,6 +63,7 @@ def fake_study(
         "title": "Made-up records",
         "question": "Does this page show what its records say?",
         "replicates": replicates,
+        "primary": "accuracy",
         "datasets": {name: {"kind": "phantom" if name.startswith("phantom") else "medmnist"} for name in datasets},
         "generators": {name: spec for name, spec in GENERATORS.items() if name in used},
         "arms": arms,
@@ -242,7 +243,9 @@ def _quality(study: Study, task: Task, name: str, out: Path, rng: np.random.Gene
         "class_consistency": {"value": 0.8, "ceiling": 0.85, "by_class": [0.8] * classes},
         "duplicates": {"images": 54, "near": 0.012, "near_real": 0.01, "identical": 0, "reason": None},
         "spaces": {space: _space(classes, copied, rng) for space in ("pixels", "features")},
-        "usefulness": None if copied else {"images": 546, "test": values},
+        "usefulness": None
+        if copied
+        else {"images": 546, "selected": dict.fromkeys(get_args(Select), 3), "scores": {"3": {"test": values}}},
     }
 
 
@@ -307,33 +310,35 @@ def _classifier(
 ) -> dict[str, Any]:
     train, validation, test, classes, _ = _shape(task.dataset)
     right = score(cell.dataset, cell.arm, cell.sampling, cell.replicate)
-    arrays, values = {}, {}
+    arrays = {}
+    epochs = task.params["settings"]["epochs"]
+    chosen = min(12, epochs)  # by every rule but the last
     for split, size in (("test", test), ("validation", validation)):
         shares = _shares(min(size, 400) if small else size, classes)
         labels = np.repeat(np.arange(classes), shares)
         arrays[f"{split}_labels"] = labels
-        for epoch in ("best", "last"):
+        for epoch in sorted({chosen, epochs}):
             hit = rng.permutation(np.arange(len(labels)) < round(right * len(labels)))
             if hits is not None and split == "test":
                 hit = hits(cell.dataset, cell.arm, cell.sampling, cell.replicate)
-            arrays[f"{epoch}_{split}"] = _probabilities(labels, hit, classes, rng)
-    for epoch in ("best", "last"):
-        values[epoch] = {
-            split: _metrics(arrays[f"{epoch}_{split}"], arrays[f"{split}_labels"], classes, min(1.0, right + 0.05))
+            arrays[f"{split}_{epoch}"] = _probabilities(labels, hit, classes, rng)
+    scores = {
+        str(epoch): {
+            split: _metrics(arrays[f"{split}_{epoch}"], arrays[f"{split}_labels"], classes, min(1.0, right + 0.05))
             for split in ("test", "validation")
         }
+        for epoch in sorted({chosen, epochs})
+    }
     np.savez(out / "predictions.npz", **arrays)
-    epochs = task.params["settings"]["epochs"]
     rising = 0.5 + 0.4 * (1 - np.exp(-np.arange(epochs) / 5))
     names = ("accuracy", "auc", "val_accuracy", "val_auc")
     history = {name: [float(x) for x in np.clip(rising + rng.normal(0, 0.01, epochs), 0, 1)] for name in names}
     history["loss"] = history["val_loss"] = [float(1 - x) for x in rising]
     _write(out / "history.json", history)
     _write(out / "layers.json", [_layers("classifier")])
-    (out / "classifier.keras").write_bytes(b"not a model")
     return {
-        **values,
-        "best_epoch": 1 + int(np.argmax(history["val_accuracy"])),
+        "selected": {rule: epochs if rule == "last" else chosen for rule in get_args(Select)},
+        "scores": scores,
         "epochs": epochs,
         "training_images": train,
         "training_per_class": _shares(train, classes),

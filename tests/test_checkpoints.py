@@ -62,8 +62,9 @@ def train(name: str, report: Report, checkpoint: Checkpoint | None) -> dict[str,
             checkpoint=checkpoint,
             **settings,
         )
-        weights = [*made.model.get_weights(), *made.best.values(), *made.last.values()]
-        found = {"history": made.history, "best_epoch": made.best_epoch}
+        weights = [array for epoch in made.kept for array in made.at(epoch).get_weights()]
+        weights += [array for one in made.kept.values() for array in one.probabilities.values()]
+        found = {"history": made.history, "selected": made.selected}
     return {**found, "weights": [weight.tobytes() for weight in weights]}
 
 

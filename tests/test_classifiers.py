@@ -1,3 +1,5 @@
+from typing import get_args
+
 import keras
 import numpy as np
 import pytest
@@ -5,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from medaug_keras import classifiers, evaluation
+from medaug_keras.spec import FOLLOWS, Metric, Select
 from medaug_keras.training import DivergedError, arithmetic, epoch_order, subseed
 
 SETTINGS = {
@@ -26,11 +29,11 @@ def bright_and_dark(count, seed):
     return (noise + 150 * labels[:, None, None, None]).astype(np.uint8), labels
 
 
-def trained(**changes):
+def trained(validation=None, **changes):
     model = classifiers.build(
         "cnn", image_shape=(28, 28, 1), num_classes=2, head=changes.get("head", "softmax"), seed=0
     )
-    held_out = {"validation": bright_and_dark(30, 1), "test": bright_and_dark(40, 2)}
+    held_out = {"validation": validation or bright_and_dark(30, 1), "test": bright_and_dark(40, 2)}
     train = bright_and_dark(96, 0)
     return classifiers.fit(model, train, held_out, task="binary-class", num_classes=2, **(SETTINGS | changes)), held_out
 
@@ -75,23 +78,78 @@ def test_initial_weights_depend_on_the_seed_alone():
 def test_the_classifier_learns_what_is_plain(head):
     result, held_out = trained(head=head, epochs=4)
     labels = held_out["test"][1]
-    assert (result.best["test"].argmax(axis=1) == labels).mean() == 1.0
-    np.testing.assert_allclose(result.best["test"].sum(axis=1), 1, atol=1e-6)
+    found = result.chosen("best_validation_auc")["test"]
+    assert (found.argmax(axis=1) == labels).mean() == 1.0
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
 
 
 def test_training_twice_gives_the_same_bytes():
     first, second = trained(sampling="weighted")[0], trained(sampling="weighted")[0]
     assert first.history == second.history
-    for split in ("validation", "test"):
-        np.testing.assert_array_equal(first.last[split], second.last[split])
+    assert first.selected == second.selected
+    for rule in first.selected:
+        for split in ("validation", "test"):
+            np.testing.assert_array_equal(first.chosen(rule)[split], second.chosen(rule)[split])
 
 
-def test_the_best_epoch_is_the_first_with_the_highest_validation_accuracy_and_its_weights_come_back():
-    result, held_out = trained(epochs=4)
-    accuracies = result.history["val_accuracy"]
-    assert result.best_epoch == 1 + accuracies.index(max(accuracies))
-    again = classifiers.predict(result.model, held_out["test"][0], head="softmax")
-    np.testing.assert_array_equal(again, result.best["test"])
+def ranks(history, rule):
+    """What a rule ranks epochs by, said another way than in the program."""
+    columns = {
+        "best_validation_accuracy": [("val_accuracy", 1)],
+        "best_validation_auc": [("val_auc", 1), ("val_loss", -1)],
+        "best_validation_balanced_accuracy": [("val_balanced_accuracy", 1), ("val_loss", -1)],
+        "best_validation_loss": [("val_loss", -1)],
+    }[rule]
+    return [tuple(sign * history[name][epoch] for name, sign in columns) for epoch in range(6)]
+
+
+@pytest.mark.parametrize("sampling", ["shuffle", "weighted"])
+@pytest.mark.parametrize("rule", classifiers.RULES)
+def test_a_rule_chooses_the_first_epoch_with_the_highest_rank(rule, sampling):
+    result, _ = trained(epochs=6, batch_size=8, sampling=sampling)
+    found = ranks(result.history, rule)
+    assert result.selected[rule] == 1 + found.index(max(found))
+    assert result.selected["last"] == 6
+    assert set(result.kept) == set(result.selected.values())
+
+
+def test_of_epochs_that_sort_the_validation_images_equally_well_the_least_trained_does_not_win():
+    result, _ = trained(epochs=6)
+    assert result.history["val_auc"].count(1.0) > 1  # bright and dark are told apart at once
+    losses = result.history["val_loss"]
+    assert losses[result.selected["best_validation_auc"] - 1] == min(
+        loss for loss, auc in zip(losses, result.history["val_auc"], strict=True) if auc == 1.0
+    )
+    assert result.selected["best_validation_auc"] > 1
+
+
+def test_without_a_class_among_the_validation_images_the_auc_rule_goes_by_the_loss():
+    images, labels = bright_and_dark(30, 1)
+    result, _ = trained(epochs=4, validation=(images[labels == 0], labels[labels == 0]))
+    assert result.history["val_auc"] == [None] * 4
+    assert result.selected["best_validation_auc"] == result.selected["best_validation_loss"]
+
+
+def test_a_kept_epoch_is_bit_for_bit_a_training_that_ended_there():
+    """Its weights, and what they say of the validation and test images, when all is over."""
+    images, labels = bright_and_dark(40, 1)
+    unclear = images, np.where(np.arange(40) % 3 == 0, 1 - labels, labels)  # so that rules disagree
+    result, held_out = trained(epochs=6, batch_size=8, sampling="weighted", validation=unclear)
+    assert len(result.kept) > 2
+    for epoch, kept in result.kept.items():
+        ended, _ = trained(epochs=epoch, batch_size=8, sampling="weighted", validation=unclear)
+        weights = ended.model.get_weights()
+        for found, expected in zip(result.at(epoch).get_weights(), weights, strict=True):
+            np.testing.assert_array_equal(found, expected)
+        for split in ("validation", "test"):
+            np.testing.assert_array_equal(kept.probabilities[split], ended.chosen("last")[split])
+            again = classifiers.predict(result.model, held_out[split][0], head="softmax")
+            np.testing.assert_array_equal(again, kept.probabilities[split])
+
+
+def test_every_rule_of_a_study_is_one_that_a_training_keeps():
+    assert set(get_args(Select)) == set(trained(epochs=1)[0].selected)
+    assert set(FOLLOWS) == set(get_args(Metric))
 
 
 def test_a_saved_classifier_gives_the_same_probabilities_without_our_trainer(tmp_path):
@@ -100,7 +158,7 @@ def test_a_saved_classifier_gives_the_same_probabilities_without_our_trainer(tmp
     images = held_out["test"][0].astype(np.float32) / 127.5 - 1
     logits = keras.models.load_model(tmp_path / "classifier.keras").predict(images, verbose=0)
     probabilities = torch.softmax(torch.from_numpy(logits), dim=1).numpy()
-    np.testing.assert_allclose(probabilities, result.best["test"], atol=1e-5)
+    np.testing.assert_allclose(probabilities, result.chosen("last")["test"], atol=1e-5)
 
 
 def test_a_loss_that_is_no_number_is_named_as_such():
@@ -116,7 +174,7 @@ def test_the_sigmoid_head_refuses_more_than_two_classes():
 def test_the_history_has_one_value_an_epoch_of_every_metric():
     result, _ = trained(epochs=3)
     assert {name: len(values) for name, values in result.history.items()} == dict.fromkeys(
-        ["loss", "accuracy", "auc", "val_loss", "val_accuracy", "val_auc"], 3
+        ["loss", "accuracy", "auc", "val_loss", "val_accuracy", "val_auc", "val_balanced_accuracy"], 3
     )
 
 
@@ -177,7 +235,7 @@ def test_another_seed_is_another_order_and_another_augmentation_from_the_same_we
     assert losses(seed=1, **flips) != pytest.approx(losses(seed=2, **flips), rel=1e-4)
 
 
-def test_the_weights_that_come_back_are_those_of_the_best_epoch_and_not_of_the_last():
+def test_the_weights_of_an_epoch_are_those_of_its_predictions_and_its_history_and_not_the_last_ones():
     """Labels of the held-out images are exchanged: the more is learnt, the fewer of them are met."""
     model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head="softmax", seed=0)
     held_out = {s: (images, 1 - labels) for s, (images, labels) in trained(epochs=1)[1].items()}
@@ -185,11 +243,13 @@ def test_the_weights_that_come_back_are_those_of_the_best_epoch_and_not_of_the_l
     how = SETTINGS | {"epochs": 4, "report": lambda epoch, logs: told.append((epoch, logs))}
     result = classifiers.fit(model, bright_and_dark(96, 0), held_out, task="binary-class", num_classes=2, **how)
     history = result.history
-    assert result.best_epoch < 4
+    best_epoch = result.selected["best_validation_accuracy"]
+    best, last = result.chosen("best_validation_accuracy"), result.chosen("last")
+    assert best_epoch < 4
     for split, (images, _) in held_out.items():
-        np.testing.assert_array_equal(classifiers.predict(model, images, head="softmax"), result.best[split])
-        assert not np.array_equal(result.best[split], result.last[split])
-    for epoch, kept in ((result.best_epoch, result.best), (4, result.last)):
+        np.testing.assert_array_equal(classifiers.predict(result.at(best_epoch), images, head="softmax"), best[split])
+        assert not np.array_equal(best[split], last[split])
+    for epoch, kept in ((best_epoch, best), (4, last)):
         labels, chosen = held_out["validation"][1], kept["validation"]
         assert history["val_accuracy"][epoch - 1] == evaluation.accuracy(labels, chosen, "binary-class")
         assert history["val_loss"][epoch - 1] == pytest.approx(
@@ -206,14 +266,14 @@ def test_features_are_what_the_last_layer_makes_its_logits_of():
     assert hidden.shape == (40, 128)
     kernel, bias = (weight.value.detach().numpy() for weight in result.model.get_layer("logits").weights)
     chosen = torch.softmax(torch.from_numpy(hidden @ kernel + bias), dim=1).numpy()
-    np.testing.assert_allclose(chosen, result.best["test"], atol=1e-5)
+    np.testing.assert_allclose(chosen, result.chosen("last")["test"], atol=1e-5)
 
 
 def test_what_is_judged_is_judged_in_full_precision_whatever_the_training_had():
     result, held_out = trained()
     with arithmetic("bfloat16"):
         np.testing.assert_array_equal(
-            classifiers.predict(result.model, held_out["test"][0], head="softmax"), result.best["test"]
+            classifiers.predict(result.model, held_out["test"][0], head="softmax"), result.chosen("last")["test"]
         )
 
 
@@ -238,6 +298,6 @@ def test_breastmnist_agrees_with_an_independent_pytorch_implementation(medmnist_
                 num_classes=2,
                 **(settings | {"sampling": sampling, "seed": seed}),
             )
-            found.append(100 * (result.last["test"].argmax(axis=1) == split["test"][1]).mean())
+            found.append(100 * (result.chosen("last")["test"].argmax(axis=1) == split["test"][1]).mean())
         # Two means of 10 runs each: their difference has a standard error of about spread * sqrt(2 / 10).
         assert abs(np.mean(found) - expected) < 3 * spread * np.sqrt(2 / 10)

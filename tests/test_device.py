@@ -117,7 +117,7 @@ def test_a_classifier_learns_in_bfloat16_and_keeps_its_weights_in_float32():
         found, held_out = trained(epochs=4)
     exact, _ = trained(epochs=4)
     assert all(weight.value.dtype == torch.float32 for weight in found.model.weights)
-    assert (found.best["test"].argmax(1) == held_out["test"][1]).mean() > 0.9
+    assert (found.chosen("best_validation_auc")["test"].argmax(1) == held_out["test"][1]).mean() > 0.9
     assert found.history["loss"] != exact.history["loss"]
     np.testing.assert_allclose(found.history["loss"], exact.history["loss"], rtol=0.1)
 
@@ -146,7 +146,7 @@ def test_a_recorded_classifier_is_the_one_that_is_not(monkeypatch, changes):
     monkeypatch.setattr(training, "WARM_UP", 10**9)
     plain, _ = trained(batch_size=8, **changes)
     np.testing.assert_allclose(found.history["loss"], plain.history["loss"], rtol=1e-4)
-    np.testing.assert_allclose(found.last["test"], plain.last["test"], atol=1e-3)
+    np.testing.assert_allclose(found.chosen("last")["test"], plain.chosen("last")["test"], atol=1e-3)
 
 
 @on_gpu
@@ -172,7 +172,7 @@ def test_an_epoch_on_a_gpu_agrees_with_one_on_the_cpu_from_the_same_weights_and_
     with arithmetic("float32"):
         there = _one_epoch(other)
     assert training.device_of(other).type == "cuda"
-    np.testing.assert_allclose(there.last["test"], on_cpu.last["test"], atol=1e-4)
+    np.testing.assert_allclose(there.chosen("last")["test"], on_cpu.chosen("last")["test"], atol=1e-4)
 
 
 def _one_epoch(model):

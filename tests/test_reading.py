@@ -99,10 +99,24 @@ def test_the_papers_study_states_every_setting() -> None:
 
 def test_the_defaults_are_the_papers_study() -> None:
     study = read(ROOT / "study.yaml")
-    assert study.classifier == spec.Classifier()
+    assert study.classifier == spec.Classifier(select=spec.FOLLOWS["accuracy"])
     assert study.generators["cvae"] == spec.Cvae(kind="cvae")
     assert study.generators["jvae"] == spec.JointVae(kind="joint_vae")
     assert study.generators["cgan"] == spec.Cgan(kind="cgan")
+
+
+def test_the_papers_studies_are_about_accuracy_and_all_others_that_are_shipped_say_what_they_are_about() -> None:
+    for path in (ROOT / "study.yaml", *(ROOT / "studies").glob("*.yaml")):
+        assert re.search(r"^primary: ", path.read_text(), re.MULTILINE), path
+    assert read(ROOT / "study.yaml").primary == read(ROOT / "studies/as-published.yaml").primary == "accuracy"
+
+
+@pytest.mark.parametrize("primary", spec.FOLLOWS)
+def test_the_epoch_shown_follows_the_primary_metric_unless_a_study_says_which(primary: Any) -> None:
+    study = read(ROOT / "studies/demo.yaml", overrides=[f"primary={primary}"])
+    assert study.select == spec.FOLLOWS[primary]
+    said = read(ROOT / "studies/demo.yaml", overrides=[f"primary={primary}", "classifier.select=last"])
+    assert said.select == "last"
 
 
 def test_as_published_differs_from_the_paper_in_the_named_settings_only() -> None:

@@ -103,7 +103,7 @@ def remake(made):
     """The same task with another value in its record, checksum and all."""
     task = made.plan.tasks[made.plan.cells[0].task]
     record = made.store.record(task.id)
-    values = {**record.values, "best_epoch": 1 + record.values["best_epoch"] % 2}
+    values = {**record.values, "epochs": 1 + record.values["epochs"]}
     with made.store.claim(task.id) as out:
         for name in record.run["files"]:
             shutil.copy(record.folder / name, out / name)

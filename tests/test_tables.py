@@ -203,7 +203,7 @@ def test_gains_follow_the_primary_metric(tmp_path):
     study = fake_study(datasets=("breastmnist",), arms=TWO_ARMS, replicates=2, primary="auc")
     results = results_of(tmp_path, study=study)
     table = tables.best_models(results, Inference(results), None)
-    auc = results.best["breastmnist"].estimate("best", "test", "auc").mean
+    auc = results.best["breastmnist"].estimate(results.select, "test", "auc").mean
     assert cell(table, 0, "validation.auc").value == auc
 
 
@@ -232,7 +232,7 @@ def test_the_selection_decides_which_epoch_is_shown(tmp_path):
     results = results_of(tmp_path, study=last)
     record = results.runs[0].record
     entry = cell(run_tables.all_arms(results), 0, "balanced_accuracy")
-    assert entry.value == record.values["last"]["test"]["balanced_accuracy"]
+    assert entry.value == record.values["scores"]["20"]["test"]["balanced_accuracy"]
 
 
 def test_runs_csv_has_the_columns_that_scripts_rely_on(tmp_path):
@@ -240,14 +240,14 @@ def test_runs_csv_has_the_columns_that_scripts_rely_on(tmp_path):
     text = export.records_csv(run_tables.RUNS_CSV, run_tables.run_records(results))
     rows = list(csv.DictReader(io.StringIO(text)))
     assert ",".join(rows[0]) == (
-        "dataset,arm,sampling,replicate,status,test_auc,test_accuracy,val_auc,val_accuracy,best_epoch,"
-        "last_test_auc,last_test_accuracy,seconds,key"
+        "dataset,arm,sampling,replicate,status,test_auc,test_accuracy,test_balanced_accuracy,val_auc,val_accuracy,"
+        "epoch,degenerate,last_test_auc,last_test_accuracy,seconds,key"
     )
     assert len(rows) == 4
     failed = next(row for row in rows if row["status"] == "failed")
     assert (failed["arm"], failed["test_auc"], failed["seconds"]) == ("gda", "", "")
     done = rows[0]
-    assert float(done["test_accuracy"]) == results.runs[0].record.values["best"]["test"]["accuracy"]
+    assert float(done["test_accuracy"]) == results.runs[0].scores("best_validation_accuracy", "test")["accuracy"]
 
 
 def test_every_run_and_every_arm_of_the_plan_has_a_row(tmp_path):

@@ -4,6 +4,7 @@ from medaug_keras.evaluation.copying import FOUND, NOT_FOUND, data_copying, dupl
 from medaug_keras.evaluation.metrics import (
     accuracy,
     auc,
+    balanced_accuracy,
     predicted_classes,
     scores,
     write_medmnist_csv,
@@ -22,6 +23,7 @@ __all__ = [
     "NOT_FOUND",
     "accuracy",
     "auc",
+    "balanced_accuracy",
     "class_consistency",
     "data_copying",
     "duplicates",

@@ -39,6 +39,15 @@ def accuracy(labels: NDArray[Any], probabilities: NDArray[Any], task: str) -> fl
     return float(_medmnist_evaluator().getACC(labels, probabilities, task))
 
 
+def balanced_accuracy(labels: NDArray[Any], probabilities: NDArray[Any], task: str) -> float:
+    """Mean over the classes that have images of the fraction of them whose class is predicted."""
+    labels, probabilities = _checked(labels, probabilities, task)
+    hits = labels[predicted_classes(probabilities, task) == labels]
+    actual = np.bincount(labels)
+    present = actual > 0
+    return float((np.bincount(hits, minlength=len(actual))[present] / actual[present]).mean())
+
+
 def predicted_classes(probabilities: NDArray[Any], task: str) -> NDArray[np.int64]:
     """(N, K) -> (N,) classes as getACC decides them.
 

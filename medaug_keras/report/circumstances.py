@@ -6,6 +6,7 @@ from medaug_keras.store import Record
 
 from . import format
 from .results import Results
+from .table import select_words
 
 
 def environment(record: Record) -> list[tuple[str, str]]:
@@ -38,10 +39,7 @@ def circumstances(results: Results) -> list[tuple[str, str]]:
         ("Data sets", format.together(results.title(name) for name in results.datasets)),
         ("Arms", format.together(results.label(arm) for arm in results.arms)),
         ("Replicates", format.count(results.replicates)),
-        (
-            "Epoch shown",
-            "the last" if results.epoch == "last" else "the one with the best validation accuracy (first on ties)",
-        ),
+        ("Epoch shown", select_words(results.select)),
         ("Compared with", results.variant(*results.reference) if results.reference[0] in study.arms else "–"),
     ]
     if not records:

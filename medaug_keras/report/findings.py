@@ -93,7 +93,7 @@ def _spread(results: Results) -> str:
     gaps = []
     for dataset in results.datasets:
         groups = [g for (name, *_), g in results.groups.items() if name == dataset]
-        means = [m for g in groups if (m := g.estimate(results.epoch, "test", metric).mean) is not None]
+        means = [m for g in groups if (m := g.estimate(results.select, "test", metric).mean) is not None]
         if len(means) > 1:
             gaps.append(f"{results.title(dataset)} {points(max(means) - min(means))}")
     if not gaps:

@@ -108,7 +108,8 @@ class Inference:
             found: dict[str, dict[int, NDArray[np.float64]]] = {metric: {} for metric in METRICS}
             for run in group.done:
                 with np.load(run.record.folder / "predictions.npz", allow_pickle=False) as file:
-                    probabilities, labels = file[f"{self.results.epoch}_test"], file["test_labels"]
+                    epoch = run.selected(self.results.select)
+                    probabilities, labels = file[f"test_{epoch}"], file["test_labels"]
                 for metric in METRICS:
                     reason = why_undefined(_metric(metric), labels, probabilities.shape[1])
                     if reason is None:
@@ -130,7 +131,7 @@ class Inference:
             result = replace(result, reason=undefined)
         if not check or not difference.size:
             return Comparison(group, base, metric, result)
-        scores = [g.values(self.results.epoch, "test", metric) for g in (group, base)]
+        scores = [g.values(self.results.select, "test", metric) for g in (group, base)]
         return Comparison(
             group,
             base,
@@ -216,7 +217,7 @@ class Inference:
     def best_over(self, dataset: str, pairs: Sequence[tuple[str, str]], base: tuple[str, str]) -> Comparison | None:
         """The arm of `pairs` with the highest mean primary metric against `base`, corrected for the choice (Holm)."""
         every = self.against(dataset, base, pairs)
-        found = [(c.group.estimate(self.results.epoch, "test", c.metric).mean, c) for c in every.values()]
+        found = [(c.group.estimate(self.results.select, "test", c.metric).mean, c) for c in every.values()]
         there = [(mean, c) for mean, c in found if mean is not None]
         return max(there, key=lambda pair: pair[0])[1] if there else None
 
@@ -254,7 +255,7 @@ class Inference:
             row = []
             for pair in variants:
                 group = results.groups.get((dataset, *pair))
-                mean = group.estimate(results.epoch, "test", results.study.primary).mean if group else None
+                mean = group.estimate(results.select, "test", results.study.primary).mean if group else None
                 row.append(nan if mean is None else mean)
             scores.append(row)
         return variants, friedman(scores, alpha=ALPHA)

@@ -21,7 +21,7 @@ from .findings import answer, metric_name
 from .inference import Inference
 from .model_pages import generators, models
 from .results import METRICS, Group, Results, Run, printed, printed_value, read_json
-from .table import STATES, Table
+from .table import SELECT_WORDS, STATES, Table, select_words
 
 PAGES = {
     "index": "Findings",
@@ -179,7 +179,7 @@ class Pages:
         return list(begun), [results.title(d) for d in results.datasets if d not in begun]
 
     def _cell(self, group: Group) -> figures.Cell:
-        found = group.estimate(self.results.epoch, "test", self.results.study.primary)
+        found = group.estimate(self.results.select, "test", self.results.study.primary)
         half = found.half_width
         return figures.Cell(
             group.arm,
@@ -299,7 +299,7 @@ class Pages:
     def _best_figures(self, name: str, label: str, run: Run, numbers: tuple[int | None, int | None]) -> list[Shown]:
         results, title = self.results, self.results.title(name)
         confusion, curves = numbers
-        matrix = run.record.values[results.epoch]["test"]["confusion"]
+        matrix = run.scores(results.select, "test")["confusion"]
         return [
             self.figure(
                 f"fig-{confusion}" if confusion else f"confusion-{name}",
@@ -310,9 +310,7 @@ class Pages:
             ),
             self.figure(
                 f"fig-{curves}" if curves else f"curves-{name}",
-                figures.learning_curves(
-                    read_json(run.record, "history.json"), best_epoch=run.record.values["best_epoch"]
-                ),
+                figures.learning_curves(read_json(run.record, "history.json"), best_epoch=run.selected(results.select)),
                 f"Accuracy and AUC per epoch on {title}: {label}, replicate {run.replicate}.",
                 f"Fig. {curves}" if curves else "",
                 f"curves-{name}",
@@ -353,7 +351,7 @@ class Pages:
         for (name, arm, sampling), group in results.groups.items():
             if name == dataset and self.paper is not None:
                 said = printed_value(self.paper, dataset, arm, sampling, metric)
-                ours = group.values(results.epoch, "test", metric)
+                ours = group.values(results.select, "test", metric)
                 label = results.variant(arm, sampling)
                 rows.append(figures.PaperRow(arm, sampling, label, said, ours, group.reason or "not defined"))
         return rows
@@ -387,14 +385,14 @@ class Pages:
         }
         if run.done:
             record = run.record
-            matrix = record.values[results.epoch]["test"]["confusion"]
-            curves = figures.learning_curves(read_json(record, "history.json"), best_epoch=record.values["best_epoch"])
+            matrix = run.scores(results.select, "test")["confusion"]
+            curves = figures.learning_curves(read_json(record, "history.json"), best_epoch=run.selected(results.select))
             content |= {
                 "figures": [
-                    Shown("curves", curves, "Accuracy and AUC per epoch; the marked epoch is the kept one."),
+                    Shown("curves", curves, f"Accuracy and AUC per epoch; marked is {select_words(results.select)}."),
                     Shown("confusion", figures.confusion_matrix(matrix, results.classes(run.dataset)), "Test images."),
                 ],
-                "scores": _scores(record),
+                "scores": _scores(run, results.select),
                 "files": sorted(record.run.get("files", {}).items()),
                 "environment": environment(record),
             }
@@ -482,17 +480,23 @@ def table_attribute(value: Any) -> str:
 def _typical(group: Group, results: Results) -> Run:
     """The done run whose test metric is nearest to the group's mean, the first on ties: neither best nor worst."""
     metric = results.study.primary
-    mean = group.estimate(results.epoch, "test", metric).mean or 0.0
-    return min(group.done, key=lambda run: abs((run.metric(results.epoch, "test", metric) or 0.0) - mean))
+    mean = group.estimate(results.select, "test", metric).mean or 0.0
+    return min(group.done, key=lambda run: abs((run.metric(results.select, "test", metric) or 0.0) - mean))
 
 
-def _scores(record: Record) -> list[tuple[str, list[tuple[str, float | None]]]]:
-    """Rows of a run's table of metrics: (what, [(column, value)])."""
+def _scores(run: Run, select: str) -> list[tuple[str, list[tuple[str, float | None]]]]:
+    """Rows of a run's table of metrics: (what, [(column, value)]); the epoch that tables show comes first."""
+    rules: dict[int, list[str]] = {}
+    for rule in (select, *run.record.values["selected"]):
+        named = rules.setdefault(run.selected(rule), [])
+        if rule not in named:
+            named.append(rule)
     found = []
-    for epoch, title in (("best", "best validation accuracy"), ("last", "last epoch")):
+    for epoch, chosen in rules.items():
         for split in ("test", "validation"):
-            values = record.values[epoch][split]
-            found.append((f"{split}, {title}", [(METRICS[m], values[m]) for m in METRICS]))
+            values = run.record.values["scores"][str(epoch)][split]
+            why = format.together(SELECT_WORDS[rule] for rule in chosen)
+            found.append((f"{split}, epoch {epoch} ({why})", [(METRICS[m], values[m]) for m in METRICS]))
     return found
 
 

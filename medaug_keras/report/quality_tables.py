@@ -146,11 +146,11 @@ def usefulness(results: Results) -> Table:
     def rows(dataset: str, arm: str, made: list[tuple[Making, Outcome]]) -> Iterable[Row]:
         outcomes = [outcome for _, outcome in made]
         base = results.baseline(dataset)
-        real = base.estimate("best", "test", "accuracy") if base else None
+        real = base.estimate(results.select, "test", "accuracy") if base else None
         entries = (
             _mean(outcomes, lambda v: v["class_consistency"]["value"]),
             _mean(outcomes, lambda v: v["class_consistency"]["ceiling"]),
-            _mean(outcomes, lambda v: v["usefulness"]["test"]["accuracy"] if v.get("usefulness") else None),
+            _mean(outcomes, lambda v: _useful(v, results.select)),
             Entry(missing="no baseline run is done")
             if real is None or real.mean is None
             else Entry(real.mean, real.sd, real.n, real.planned),
@@ -169,6 +169,12 @@ def usefulness(results: Results) -> Table:
         factors,
         empty="This study judges no images.",
     )
+
+
+def _useful(values: Mapping[str, Any], select: str) -> float | None:
+    """Test accuracy of the classifier that saw synthetic images alone; None for copies, of which there is none."""
+    made = values.get("usefulness")
+    return float(made["scores"][str(made["selected"][select])]["test"]["accuracy"]) if made else None
 
 
 def classes(results: Results) -> Table:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from medaug_keras.plan import Making, Plan
@@ -48,6 +49,12 @@ ARM_LABELS = {
     "duplicate": "Duplicates (control)",
 }
 """How arms are called when the study gives them no label."""
+DEGENERATE = {
+    "one class": "calls every test image the same class",
+    "first epoch": "is the network of the first epoch",
+    "majority": "is no more accurate than naming the largest class always",
+}
+"""Sign that a network is degenerate → what it says of the run."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +90,29 @@ class Run:
             raise ValueError(f"{self.name} has no record: {self.outcome.reason}")
         return self.outcome.record
 
-    def metric(self, epoch: str, split: str, metric: str) -> float | None:
-        """A metric of a done run at the "best" or "last" epoch; None where it is not defined."""
-        value = self.record.values[epoch][split][metric]
+    def selected(self, select: str) -> int:
+        """The epoch of a done run, from 1, that a rule chooses."""
+        return int(self.record.values["selected"][select])
+
+    def scores(self, select: str, split: str) -> Mapping[str, Any]:
+        """Everything measured of a done run at the epoch that a rule chooses."""
+        found: Mapping[str, Any] = self.record.values["scores"][str(self.selected(select))][split]
+        return found
+
+    def metric(self, select: str, split: str, metric: str) -> float | None:
+        """A metric of a done run at the epoch that a rule chooses; None where it is not defined."""
+        value = self.scores(select, split)[metric]
         return None if value is None else float(value)
+
+    def degenerate(self, select: str) -> tuple[str, ...]:
+        """What shows, of a done run, that its accuracy says little of what was learned: keys of `DEGENERATE`."""
+        confusion = np.array(self.scores(select, "test")["confusion"])  # (K, K), a row for each true class
+        signs = {
+            "one class": np.count_nonzero(confusion.sum(axis=0)) == 1,
+            "first epoch": self.selected(select) == 1 < int(self.record.values["epochs"]),
+            "majority": np.trace(confusion) <= confusion.sum(axis=1).max(),
+        }
+        return tuple(sign for sign, there in signs.items() if there)
 
 
 @dataclass(frozen=True)
@@ -125,14 +151,18 @@ class Group:
                 words.append(f"{count}{state}: {here[0].reason}")
         return "; ".join(words)
 
-    def values(self, epoch: str, split: str, metric: str) -> list[float]:
+    def degenerate(self, select: str) -> tuple[Run, ...]:
+        """The done runs whose network is degenerate."""
+        return tuple(run for run in self.done if run.degenerate(select))
+
+    def values(self, select: str, split: str, metric: str) -> list[float]:
         """The metric of every done run in which it is defined."""
-        found = [run.metric(epoch, split, metric) for run in self.done]
+        found = [run.metric(select, split, metric) for run in self.done]
         return [value for value in found if value is not None]
 
-    def estimate(self, epoch: str, split: str, metric: str) -> Estimate:
+    def estimate(self, select: str, split: str, metric: str) -> Estimate:
         """Mean, spread and number of replicates of a metric."""
-        return estimate(self.values(epoch, split, metric), planned=len(self.runs))
+        return estimate(self.values(select, split, metric), planned=len(self.runs))
 
 
 class Results:
@@ -142,8 +172,8 @@ class Results:
         self.study, self.plan = study, plan
         # What was changed or lost since it was made must not reach a table.
         self.outcomes: Mapping[str, Outcome] = store.outcomes(plan, check_files=True)
-        self.epoch = "last" if study.classifier.select == "last" else "best"
-        """Which epoch's metrics the tables show."""
+        self.select: str = study.select
+        """The rule that chooses the epochs whose metrics the tables show."""
 
     # --- what was asked ---
 
@@ -259,7 +289,7 @@ class Results:
     def _highest(self, dataset: str, split: str) -> Group | None:
         metric = self.study.primary
         groups = [group for (name, *_), group in self.groups.items() if name == dataset]
-        means = [(group.estimate(self.epoch, split, metric).mean, group) for group in groups]
+        means = [(group.estimate(self.select, split, metric).mean, group) for group in groups]
         there = [(mean, group) for mean, group in means if mean is not None]
         return max(there, key=lambda pair: pair[0])[1] if there else None
 

@@ -7,7 +7,7 @@ from typing import Any
 from medaug_keras.spec import differences, dump
 
 from .format import percent
-from .results import METRICS, PAPER_TABLES, SAMPLINGS, Results, Run, printed_value
+from .results import DEGENERATE, METRICS, PAPER_TABLES, SAMPLINGS, Results, Run, printed_value
 from .table import STATES, Column, Entry, Row, Table, dataset_entry, epoch_words, measured
 
 
@@ -27,8 +27,8 @@ def all_arms(results: Results) -> Table:
                     dataset_entry(results, dataset),
                     Entry(results.label(arm)),
                     Entry(SAMPLINGS[sampling]),
-                    *(measured(group, results.epoch, metric) for metric in METRICS),
-                    measured(group, results.epoch, "accuracy", split="validation"),
+                    *(measured(group, results.select, metric) for metric in METRICS),
+                    measured(group, results.select, "accuracy", split="validation"),
                     Entry(images, missing="" if images else group.reason),
                 ),
                 factors,
@@ -60,7 +60,8 @@ def runs(results: Results) -> Table:
         Column("test_accuracy", "Accuracy", "percent", "Test (%)"),
         Column("test_auc", "AUC", "percent", "Test (%)"),
         Column("val_accuracy", "Accuracy", "percent", "Validation (%)"),
-        Column("best_epoch", "Best epoch", "count"),
+        Column("epoch", "Epoch", "count", help="Of these metrics, from 1"),
+        Column("degenerate", "Degenerate", "sentence"),
         Column("seconds", "Time", "seconds"),
     )
     rows = []
@@ -96,12 +97,13 @@ def runs(results: Results) -> Table:
 
 def _run_numbers(results: Results, run: Run) -> list[Entry]:
     if not run.done:
-        return [Entry(missing=run.outcome.reason)] * 5
+        return [Entry(missing=run.outcome.reason)] * 6
     metrics = (("test", "accuracy"), ("test", "auc"), ("validation", "accuracy"))
-    found = [run.metric(results.epoch, split, metric) for split, metric in metrics]
+    found = [run.metric(results.select, split, metric) for split, metric in metrics]
     return [
         *(Entry(value, missing="" if value is not None else "not defined on this split") for value in found),
-        Entry(run.record.values["best_epoch"]),
+        Entry(run.selected(results.select)),
+        Entry("; ".join(DEGENERATE[sign] for sign in run.degenerate(results.select)) or "no"),
         Entry(seconds(run)),
     ]
 
@@ -120,9 +122,11 @@ RUNS_CSV = (
     "status",
     "test_auc",
     "test_accuracy",
+    "test_balanced_accuracy",
     "val_auc",
     "val_accuracy",
-    "best_epoch",
+    "epoch",
+    "degenerate",
     "last_test_auc",
     "last_test_accuracy",
     "seconds",
@@ -139,11 +143,13 @@ def run_records(results: Results) -> list[dict[str, Any]]:
         row.update(status=run.outcome.state, key=results.plan.tasks[run.task].key)
         if run.done:
             row.update(
-                test_auc=run.metric("best", "test", "auc"),
-                test_accuracy=run.metric("best", "test", "accuracy"),
-                val_auc=run.metric("best", "validation", "auc"),
-                val_accuracy=run.metric("best", "validation", "accuracy"),
-                best_epoch=run.record.values["best_epoch"],
+                test_auc=run.metric(results.select, "test", "auc"),
+                test_accuracy=run.metric(results.select, "test", "accuracy"),
+                test_balanced_accuracy=run.metric(results.select, "test", "balanced_accuracy"),
+                val_auc=run.metric(results.select, "validation", "auc"),
+                val_accuracy=run.metric(results.select, "validation", "accuracy"),
+                epoch=run.selected(results.select),
+                degenerate="; ".join(run.degenerate(results.select)),
                 last_test_auc=run.metric("last", "test", "auc"),
                 last_test_accuracy=run.metric("last", "test", "accuracy"),
                 seconds=seconds(run),
@@ -178,8 +184,8 @@ def against_the_paper(results: Results, paper: Mapping[str, Any], other: Results
                     said = printed_value(paper, dataset, arm, sampling, metric)
                     group = results.groups.get((dataset, arm, sampling))
                     label = results.label(arm) if group else arm
-                    ours = measured(group, results.epoch, metric)
-                    values = group.values(results.epoch, "test", metric) if group else []
+                    ours = measured(group, results.select, metric)
+                    values = group.values(results.select, "test", metric) if group else []
                     factors = {
                         "data set": results.title(dataset),
                         "arm": label,
@@ -216,7 +222,7 @@ def against_the_paper(results: Results, paper: Mapping[str, Any], other: Results
 
 def _elsewhere(other: Results, dataset: str, arm: str, sampling: str, metric: str) -> Entry:
     """The number of another study, whose pages may not be there to link to."""
-    return replace(measured(other.groups.get((dataset, arm, sampling)), other.epoch, metric), href="")
+    return replace(measured(other.groups.get((dataset, arm, sampling)), other.select, metric), href="")
 
 
 def differing_settings(results: Results, other: Results) -> Table:

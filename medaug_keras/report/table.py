@@ -134,8 +134,21 @@ def dataset_entry(results: Results, dataset: str) -> Entry:
     return Entry(results.title(dataset), href=f"data-sets.html#{dataset}", tags=tuple(results.marks(dataset)))
 
 
+SELECT_WORDS = {
+    "best_validation_accuracy": "best validation accuracy",
+    "best_validation_auc": "best validation AUC",
+    "best_validation_balanced_accuracy": "best validation balanced accuracy",
+    "best_validation_loss": "lowest validation loss",
+    "last": "last epoch",
+}
+"""Rule for epochs → its words."""
+
+
+def select_words(select: str) -> str:
+    """The epoch that a rule chooses, in the middle of a sentence."""
+    return "the last epoch" if select == "last" else f"the epoch with the {SELECT_WORDS[select]}"
+
+
 def epoch_words(results: Results) -> str:
     """Which epoch's metrics a table shows, after a comma."""
-    if results.epoch == "last":
-        return "of the last epoch"
-    return "of the epoch with the best validation accuracy"
+    return f"of {select_words(results.select)}"

@@ -180,7 +180,7 @@ def _row(
     entries = []
     for pair in pairs:
         said = printed_value(paper, dataset, *pair, metric) if paper else None
-        entries.append(measured(results.groups.get((dataset, *pair)), results.epoch, metric, said))
+        entries.append(measured(results.groups.get((dataset, *pair)), results.select, metric, said))
     texts = [percent(e.value) if isinstance(e.value, float) else None for e in entries]
     top = max((text for text in texts if text), key=float, default=None) if sum(map(bool, texts)) > 1 else None
     tied = inference.leaders(dataset, pairs, metric)
@@ -219,7 +219,7 @@ def best_models(results: Results, inference: Inference, paper: Mapping[str, Any]
             name = None if group is None else results.variant(group.arm, group.sampling)
             missing, page = ("no run is done", "") if group is None else ("", f"best-models.html#best-{dataset}")
             entries.append(Entry(name, paper=printed.get("model"), missing=missing, href=page))
-            entries.append(measured(group, results.epoch, metric) if group else Entry(missing=missing))
+            entries.append(measured(group, results.select, metric) if group else Entry(missing=missing))
             for pair, word in over.values():
                 entries.append(_gain(results, inference, dataset, group, pair, printed.get(word)))
         rows.append(Row((*entries, *_optimism(results, dataset)), {"data set": results.title(dataset)}))
@@ -258,7 +258,7 @@ def _optimism(results: Results, dataset: str) -> tuple[Entry, Entry]:
         replicates = sorted({run.replicate for group in groups for run in group.runs})
         rows = []
         for group in groups:
-            found = {run.replicate: run.metric(results.epoch, split, metric) for run in group.done}
+            found = {run.replicate: run.metric(results.select, split, metric) for run in group.done}
             rows.append([nan if (value := found.get(r)) is None else value for r in replicates])
         return rows
 
