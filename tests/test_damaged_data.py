@@ -39,9 +39,9 @@ def outcome(where: Path, *reads: Callable[[Path], data.Dataset | data.Sizes | st
                 found = read(where)
         except DataError as error:
             refused += 1
-            text = str(error)
-            if not text.isprintable() or not 30 < len(text) < 1500:
-                return f"not one message: {text[:300]!r}"
+            lines = str(error).split("\n")
+            if len(lines) > 21 or not all(line.isprintable() and 10 < len(line) < 1500 for line in lines):
+                return f"not a message of a few lines: {lines[:3]}"
         except BaseException as error:
             return f"traceback: {type(error).__name__}: {str(error)[:300]}"
         else:

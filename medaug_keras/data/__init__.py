@@ -6,7 +6,8 @@ reads, checks, and returns a `Dataset`. What is wrong with the data is a `DataEr
 """
 
 from medaug_keras.data.checksums import md5_of_file
-from medaug_keras.data.dataset import DataError, Dataset, Sizes, Split, examples, pixel_std
+from medaug_keras.data.dataset import MAX_BYTES, DataError, Dataset, Sizes, Split, examples, pixel_std
+from medaug_keras.data.folders import folder_fingerprint, folder_sizes, load_folder
 from medaug_keras.data.medmnist import (
     MEDMNIST_NAMES,
     load_medmnist,
@@ -14,15 +15,7 @@ from medaug_keras.data.medmnist import (
     medmnist_info,
     medmnist_sizes,
 )
-from medaug_keras.data.own import (
-    MAX_BYTES,
-    folder_fingerprint,
-    folder_sizes,
-    load_folder,
-    load_npz,
-    npz_fingerprint,
-    npz_sizes,
-)
+from medaug_keras.data.own import load_npz, npz_fingerprint, npz_sizes
 from medaug_keras.data.phantoms import (
     PHANTOM_NAMES,
     load_phantom,

@@ -2,16 +2,21 @@
 
 import os
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 SPLITS = ("train", "validation", "test")
+MAX_BYTES = 4 * 2**30  # of images in memory: twenty times the largest 28 x 28 MedMNIST set
 IMAGE_SIZE = 28  # pixels: the network of the paper's Fig. 9 takes 28 x 28 images
 MONTAGE = 200  # images, as in the paper's Figs. 1-8
 PER_CLASS = 10  # images of each class in `examples`
+LINES = 20  # of one message; what is beyond is counted
 _BLOCK = 2**20  # values that are counted at once
 
 Task = Literal["binary-class", "multi-class"]
@@ -19,13 +24,42 @@ Origin = Literal["official", "unverified copy", "simulated", "own"]
 
 
 class DataError(Exception):
-    """What is wrong with some data: where, what was found, what was expected, and what to do; one line.
+    """What is wrong with some data: where, what was found, what was expected, and what to do; one line each.
 
     Characters of a file's name that a terminal would obey are shown by their numbers.
     """
 
-    def __init__(self, message: str) -> None:
-        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
+    def __init__(self, *problems: str) -> None:
+        super().__init__(*map(_visible, problems))
+
+    def __str__(self) -> str:
+        lines = [str(problem) for problem in self.args[:LINES]]
+        more = len(self.args) - len(lines)
+        return "\n".join(lines + [f"... and {more:,} more"] * bool(more))
+
+
+def _visible(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class Problems:
+    """Collects what is wrong, so that all of it is said at once."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Goes on after a DataError, and keeps it."""
+        try:
+            yield
+        except DataError as error:
+            self.found += error.args
+
+    def check(self) -> None:
+        """Raises DataError where something was wrong."""
+        if self.found:
+            raise DataError(*self.found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +142,16 @@ class Dataset:
         }
 
 
+def lookable(path: Path) -> None:
+    """Refuse a path that is not there because this process's locale writes its letters otherwise than the disk."""
+    encoding = sys.getfilesystemencoding()
+    if encoding != "utf-8" and not str(path).isascii() and not os.path.lexists(path):
+        raise DataError(
+            f"{path} is not there, as far as a process can tell that takes names for {encoding}. Set PYTHONUTF8=1, or "
+            "a UTF-8 locale such as LC_ALL=C.UTF-8, and run again."
+        )
+
+
 def examples(dataset: Dataset, *, seed: int) -> dict[str, np.ndarray]:
     """Training images to show, drawn without replacement.
 
@@ -166,26 +210,70 @@ def class_numbers(values: np.ndarray, *, classes: int | None, where: str) -> np.
         odd = ~(np.isfinite(values) & (values == np.floor(values)))
         if odd.any():
             raise DataError(
-                f"{where}: {odd.sum()} of {len(values)} labels are not whole numbers (the first is "
+                f"{where}: {odd.sum():,} of {len(values):,} labels are not whole numbers (the first is "
                 f"{values[odd][0]}). Labels are the class numbers 0, 1, 2, ..."
             )
     last = 2**31 if classes is None else classes - 1
     wrong = (values < 0) | (values > last)
     if wrong.any():
+        expected = f"0..{last}" if classes is not None else "0, 1, 2, ..."
         raise DataError(
-            f"{where}: {wrong.sum()} of {len(values)} labels are outside 0..{last} (the first is "
-            f"{values[wrong][0]}). Classes are numbered from 0" + (f", and {classes} have names." if classes else ".")
+            f"{where}: {wrong.sum():,} of {len(values):,} labels are outside {expected} (the first is "
+            f"{_whole(values[wrong][0])}; {_found(values)}). {_renumbered(values, classes)}"
         )
     return values.astype(np.int64)
 
 
-def check_classes(train_labels: np.ndarray, names: Sequence[str], *, where: str) -> None:
-    """Refuse fewer than two classes, unusable names, and classes without a training image."""
+def numbered_classes(train_labels: np.ndarray, *, where: str) -> tuple[str, ...]:
+    """Names "0", "1", ... for training labels (N,) that no one has named; each must occur."""
+    labels = class_numbers(train_labels, classes=None, where=where)
+    values = np.unique(labels)
+    if values[-1] >= len(values):
+        raise DataError(
+            f"{where}: {_found(labels)}, but the labels of {len(values)} classes are 0 to {len(values) - 1}. "
+            f"{_renumbered(labels, None)}"
+        )
+    return tuple(map(str, values))
+
+
+def _found(labels: np.ndarray) -> str:
+    """`found are 1 (20 images), 2 (1 image)`, the first values of many."""
+    values, counts = np.unique(labels, return_counts=True)
+    shown = ", ".join(
+        f"{_whole(v)} ({n:,} image{'s' if n > 1 else ''})" for v, n in zip(values[:6], counts[:6], strict=True)
+    )
+    return f"found are {shown}" + (f" and {len(values) - 6:,} other values" if len(values) > 6 else "")
+
+
+def _renumbered(labels: np.ndarray, classes: int | None) -> str:
+    """What makes class numbers of these labels."""
+    values = [_whole(v) for v in np.unique(labels)]
+    if values == [-1, 1]:
+        return "Replace -1 by 0."
+    if values == [0, 255]:
+        return "Divide them by 255."
+    if values[0] == 1 and (values[-1] == classes if classes else values[-1] == len(values)):
+        return "The labels begin at 1: subtract 1."
+    if len(values) == 2 and values[0] != 0:
+        return f"Write 0 in place of {values[0]} and 1 in place of {values[1]}."
+    if classes is None and values[0] >= 0:
+        return "Number the classes 0, 1, 2, ... without gaps, alike in all splits."
+    return "Classes are numbered from 0" + (f", and there are {classes}." if classes else ", without gaps.")
+
+
+def _whole(value: Any) -> int | float:
+    number = float(value)
+    return int(value) if number.is_integer() else number
+
+
+def check_names(names: Sequence[str], *, where: str) -> None:
+    """Refuse fewer than two classes, and names that cannot be used."""
     for name in names:
         if not name.strip():
             raise DataError(f"{where}: a class has an empty name; give every class one.")
         if re.search("[\ud800-\udfff]", name):
-            raise DataError(f"{where}: the class name {os.fsencode(name)!r} is not UTF-8; rename it.")
+            raw = name.encode("utf-8", "surrogateescape" if re.search("[\udc80-\udcff]", name) else "surrogatepass")
+            raise DataError(f"{where}: the class name {raw!r} is not UTF-8; rename it.")
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise DataError(f"{where}: two classes have the same name: {', '.join(twice)}.")
@@ -193,6 +281,11 @@ def check_classes(train_labels: np.ndarray, names: Sequence[str], *, where: str)
         raise DataError(
             f"{where}: there is one class only ({', '.join(names) or 'none'}); a classifier needs at least two."
         )
+
+
+def check_classes(train_labels: np.ndarray, names: Sequence[str], *, where: str) -> None:
+    """Refuse names that cannot be used, and classes without a training image."""
+    check_names(names, where=where)
     counts = np.bincount(train_labels, minlength=len(names))
     absent = [f"{k} ({name})" for k, name in enumerate(names) if counts[k] == 0]
     if absent:

@@ -18,11 +18,14 @@ from medaug_keras.data.dataset import (
     IMAGE_SIZE,
     DataError,
     Dataset,
+    Problems,
     Sizes,
     Split,
     check_classes,
     class_numbers,
 )
+
+_MOST = 224 * 224 // IMAGE_SIZE**2  # times the bytes: MedMNIST's largest size, to say that it is the wrong one
 
 MEDMNIST_NAMES = (
     "pathmnist",
@@ -117,6 +120,11 @@ _ORDINAL = (
 
 def medmnist_info(name: str) -> Mapping[str, Any]:
     """MedMNIST's own entry on one data set: url, MD5, task, label, n_channels, n_samples, license ..."""
+    if name.endswith("3d") and name in _package().INFO:
+        raise DataError(
+            f"{name} is one of MedMNIST's 3-D sets, whose images are volumes; only the 2-D sets are supported. Take "
+            "the data set out of the study."
+        )
     if name not in MEDMNIST_NAMES:
         raise DataError(f"{name} is not a MedMNIST data set. Expected is one of {', '.join(MEDMNIST_NAMES)}.")
     info: Mapping[str, Any] = _package().INFO[name]
@@ -140,7 +148,11 @@ def medmnist_fingerprint(name: str, *, root: Path, cache: Path | None) -> str:
     """MD5 of root/NAME.npz; of the official file, which will be downloaded, where there is none."""
     official: str = medmnist_info(name)["MD5"]
     path = root / f"{name}.npz"
-    return checksums.md5_of_file(path, cache=cache) if os.path.exists(path) else official
+    if not os.path.lexists(path):
+        return official
+    with npz.opened(path):  # says what stands in its place
+        pass
+    return checksums.md5_of_file(path, cache=cache)
 
 
 def load_medmnist(
@@ -157,34 +169,34 @@ def load_medmnist(
     """
     info = medmnist_info(name)
     path = root / f"{name}.npz"
-    if not os.path.exists(path):
+    if not os.path.lexists(path):
         from medaug_keras.data.download import download  # takes longer to import than all the rest
 
         download(info["url"], path, md5=info["MD5"], max_bytes=_limit(info), report=report)
     with npz.opened(path) as file:
         md5 = checksums.md5_of_stream(file)
+        headers = npz.read_headers(file, where=path.name, max_bytes=_MOST * _limit(info))
+        found, shape = npz.image_shape(headers), _shape(info)
+        if found != shape:
+            raise DataError(
+                f"{path.name} holds images of {' x '.join(map(str, found))}, but {name} has "
+                f"{' x '.join(map(str, shape))}. Put the 28 x 28 file of {info['url']} there."
+            )
         if md5 != info["MD5"] and not accept_unverified:
             raise DataError(
                 f"{path} has the MD5 sum {md5}, but the official {path.name} has {info['MD5']}: it is "
-                f"another release, another size or a damaged copy. Delete it to have it downloaded from "
+                f"another release or a damaged copy. Delete it to have it downloaded from "
                 f"{info['url']}, or use it as it is, marked as an unverified copy, with "
                 "`accept_unverified: true` in the study's data set or --unverified-data."
             )
         arrays = npz.read_arrays(file, where=path.name, max_bytes=_limit(info))
-    shape, classes = _shape(info), _classes(info)
-    found = arrays["train"][0].shape[1:]
-    if found != shape:
-        raise DataError(
-            f"{path.name} holds images of {' x '.join(map(str, found))}, but {name} has "
-            f"{' x '.join(map(str, shape))}. Put the 28 x 28 file of {info['url']} there."
-        )
-    splits = {
-        split: Split(
-            images,
-            class_numbers(labels, classes=len(classes), where=f"{path.name}, {split} split"),
-        )
-        for split, (images, labels) in arrays.items()
-    }
+    classes = _classes(info)
+    problems, numbers = Problems(), {}
+    for split, (_, labels) in arrays.items():
+        with problems.collected():
+            numbers[split] = class_numbers(labels, classes=len(classes), where=f"{path.name}, {split} split")
+    problems.check()
+    splits = {split: Split(images, numbers[split]) for split, (images, _) in arrays.items()}
     check_classes(splits["train"].labels, classes, where=path.name)
     ordinal = info["task"] == "ordinal-regression"
     return Dataset(

@@ -19,7 +19,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from medaug_keras.data.dataset import SPLITS, DataError
+from medaug_keras.data import filetype
+from medaug_keras.data.dataset import SPLITS, DataError, Problems, lookable
 
 _PREFIX = {"train": "train", "validation": "val", "test": "test"}
 _NAMES = [f"{_PREFIX[split]}_{what}" for split in SPLITS for what in ("images", "labels")]
@@ -31,6 +32,7 @@ _HEADER = re.compile(
     rb"'shape': \(((?:\d{1,18}(?:, ?|(?=\))))*)\),? ?\} *\n"
 )
 _LONGEST_HEADER = 1000  # bytes
+_LOOKED_AT = 2**20  # values of an array of a wrong type, to say how it can be mended
 
 # What zipfile and numpy raise on bytes that are no zip file or no array.
 _DAMAGED = (
@@ -45,6 +47,19 @@ _DAMAGED = (
 )
 
 
+_SAVE = "Save the six arrays with np.savez_compressed."
+_ADVICE = {
+    "an HDF5 file": _SAVE,
+    "a MATLAB file": _SAVE,
+    "one NumPy array (.npy)": _SAVE,
+    "a Python pickle": _SAVE,
+    "a NIfTI volume (.nii)": f"Choose the slices that are to be images. {_SAVE}",
+    "a NIfTI volume (.nii.gz)": f"Choose the slices that are to be images. {_SAVE}",
+    "a DICOM file": f"Its pixels need a window first. {_SAVE}",
+}
+_OTHERWISE = "Put the right file there."
+
+
 @dataclass(frozen=True)
 class Header:
     """What an array's header says: enough to plan with, and to refuse it unread."""
@@ -55,16 +70,24 @@ class Header:
 
 @contextmanager
 def opened(path: Path) -> Iterator[BufferedReader]:
-    """The file, open for reading; what keeps it from being read is a DataError."""
+    """The file, open for reading; what keeps it from being read is a DataError, and so is another kind of file."""
+    lookable(path)
     if os.path.isdir(path):
         raise DataError(f"{path} is a folder, but an .npz file is expected there.")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise DataError(f"{path} is a pipe, socket or device, but an .npz file is expected there.")
     try:
         file = path.open("rb")
     except FileNotFoundError:
+        if os.path.islink(path):
+            raise DataError(f"{path} is a link to {os.path.realpath(path)}, which is not there.") from None
         raise DataError(f"{path} does not exist. Check the path, or put the file there.") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error}). Check the path and who may read it.") from error
     with file:
+        found = filetype.what(file.read(filetype.HEAD))
+        if found != "a zip file" and found is not None:
+            raise DataError(f"{path} is {found}, but an .npz file is expected there. {_ADVICE.get(found, _OTHERWISE)}")
         yield file
 
 
@@ -79,13 +102,13 @@ def read_headers(file: BinaryIO, *, where: str, max_bytes: int) -> dict[str, Hea
                 f"{', '.join(_NAMES)}, as in MedMNIST's files."
             )
         headers = {name: _read_header(archive, name, where) for name in _NAMES}
-    total = sum(math.prod(h.shape) * h.dtype.itemsize for h in headers.values())
-    if total > max_bytes:
-        raise DataError(
-            f"{where} would take {total:,} bytes in memory, more than the limit of {max_bytes:,}. "
-            "If the file is what you think it is, raise the limit; otherwise do not trust it."
-        )
-    _check(headers, where)
+        total = sum(math.prod(h.shape) * h.dtype.itemsize for h in headers.values())
+        if total > max_bytes:
+            raise DataError(
+                f"{where} would take {total:,} bytes in memory, more than the limit of {max_bytes:,}. "
+                "If the file is what you think it is, raise the limit; otherwise do not trust it."
+            )
+        _check(headers, where, archive)
     return headers
 
 
@@ -170,47 +193,91 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     return array
 
 
-def _check(headers: dict[str, Header], where: str) -> None:
-    shapes = {}
+def _check(headers: dict[str, Header], where: str, archive: zipfile.ZipFile) -> None:
+    """Raises one DataError that names everything that does not fit."""
+    problems, shapes = Problems(), {}
     for prefix in _PREFIX.values():
         images, labels = headers[f"{prefix}_images"], headers[f"{prefix}_labels"]
-        if images.dtype != np.uint8:
-            raise DataError(
-                f"{where}: {prefix}_images has type {images.dtype}, but images are uint8, 0 to 255. "
-                "Rescale them to that range and save them with .astype(np.uint8)."
-            )
-        if len(images.shape) not in (3, 4) or (len(images.shape) == 4 and images.shape[3] not in (1, 3)):
-            first = len(images.shape) == 4 and images.shape[1] in (1, 3)
-            raise DataError(
-                f"{where}: {prefix}_images has the shape {images.shape}, but images are (N, H, W), "
-                "(N, H, W, 1) or (N, H, W, 3)."
-                + (" Move the channels to the end: images.transpose(0, 2, 3, 1)." if first else "")
-            )
-        if 0 in images.shape:
-            raise DataError(
-                f"{where}: {prefix}_images has the shape {images.shape}: it holds no image. "
-                "Every split needs at least one."
-            )
-        if labels.dtype.kind not in "biuf":
-            raise DataError(
-                f"{where}: {prefix}_labels has type {labels.dtype}, but labels are the class numbers "
-                "0, 1, 2, ... as integers."
-            )
-        if len(labels.shape) not in (1, 2) or labels.shape[1:] not in ((), (1,)):
-            raise DataError(
-                f"{where}: {prefix}_labels has the shape {labels.shape}, but labels are (N,) or "
-                "(N, 1): one class number an image. Labels with a column for each class "
-                "(one-hot, or several diseases an image) are not supported yet."
-            )
-        if images.shape[0] != labels.shape[0]:
-            raise DataError(
-                f"{where}: {prefix}_images holds {images.shape[0]} images, but {prefix}_labels "
-                f"{labels.shape[0]} labels. Every image needs one label."
-            )
-        shapes[f"{prefix}_images"] = (*images.shape[1:3], *(images.shape[3:] or (1,)))
+        with problems.collected():
+            _check_images(f"{prefix}_images", images, where, archive)
+            shapes[f"{prefix}_images"] = (*images.shape[1:3], *(images.shape[3:] or (1,)))
+        with problems.collected():
+            _check_labels(f"{prefix}_labels", labels, where)
+            if images.shape[:1] != labels.shape[:1]:
+                raise DataError(
+                    f"{where}: {prefix}_images holds {images.shape[0] if images.shape else 0} images, but "
+                    f"{prefix}_labels {labels.shape[0]} labels. Every image needs one label."
+                )
     if len(set(shapes.values())) > 1:
         found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise DataError(f"{where}: the splits' images differ in shape: {found}. All must have one (H, W, C).")
+        problems.found.append(f"{where}: the splits' images differ in shape: {found}. All must have one (H, W, C).")
+    problems.check()
+
+
+def _check_images(name: str, images: Header, where: str, archive: zipfile.ZipFile) -> None:
+    if images.dtype != np.uint8:
+        raise DataError(
+            f"{where}: {name} has type {images.dtype}, but images are uint8, 0 to 255. "
+            f"{_as_uint8(archive, name, images)}"
+        )
+    if len(images.shape) not in (3, 4) or (len(images.shape) == 4 and images.shape[3] not in (1, 3)):
+        first = len(images.shape) == 4 and images.shape[1] in (1, 3)
+        raise DataError(
+            f"{where}: {name} has the shape {images.shape}, but images are (N, H, W), (N, H, W, 1) or (N, H, W, 3)."
+            + (" Move the channels to the end: images.transpose(0, 2, 3, 1)." if first else "")
+        )
+    if 0 in images.shape:
+        raise DataError(
+            f"{where}: {name} has the shape {images.shape}: it holds no image. Every split needs at least one."
+        )
+
+
+def _as_uint8(archive: zipfile.ZipFile, name: str, images: Header) -> str:
+    """How to make 8 bits of values of another type, which depends on their range."""
+    if images.dtype == bool:
+        return "If they are black and white, save images.astype(np.uint8) * 255."
+    if images.dtype.kind not in "iuf" or 0 in images.shape:
+        return "Save plain numbers."
+    low, high = _range(archive, name, images)
+    seen = f"The first values go from {low:g} to {high:g}"
+    if images.dtype.kind == "f" and low >= 0 and high <= 1:
+        return f"{seen}: if 1 is white, save np.round(images * 255).astype(np.uint8)."
+    if images.dtype.kind == "f" and -1 <= low < 0 and high <= 1:
+        return f"{seen}: if -1 is black and 1 white, save np.round((images + 1) * 127.5).astype(np.uint8)."
+    if low >= 0 and high <= 255:
+        return (
+            f"{seen}: if all lie in 0 to 255, save "
+            f"{'images' if images.dtype.kind in 'iu' else 'np.round(images)'}.astype(np.uint8), which changes none."
+        )
+    return (
+        f"{seen}. Which range of them is to become 0 to 255 is a medical choice (window and level): make it, and save "
+        "it as uint8."
+    )
+
+
+def _range(archive: zipfile.ZipFile, name: str, images: Header) -> tuple[float, float]:
+    """Least and greatest of the array's first values, some megabytes of them; NaN counts as 0."""
+    with archive.open(f"{name}.npy") as stream:
+        version = np.lib.format.read_magic(stream)
+        stream.read(int.from_bytes(stream.read(2 if version == (1, 0) else 4), "little"))
+        count = min(math.prod(images.shape), _LOOKED_AT)
+        with np.errstate(all="ignore"):  # of wild values, which are shown as they come
+            values = np.frombuffer(stream.read(count * images.dtype.itemsize), images.dtype).astype(np.float64)
+    values = np.nan_to_num(values)
+    return float(values.min()), float(values.max())
+
+
+def _check_labels(name: str, labels: Header, where: str) -> None:
+    if labels.dtype.kind not in "biuf":
+        raise DataError(
+            f"{where}: {name} has type {labels.dtype}, but labels are the class numbers 0, 1, 2, ... as integers."
+        )
+    if len(labels.shape) not in (1, 2) or labels.shape[1:] not in ((), (1,)):
+        raise DataError(
+            f"{where}: {name} has the shape {labels.shape}, but labels are (N,) or "
+            "(N, 1): one class number an image. Labels with a column for each class "
+            "(one-hot, or several diseases an image) are not supported yet."
+        )
 
 
 def _listed(present: set[str]) -> str:

@@ -1,0 +1,322 @@
+"""One image file → its pixels as they are, or a refusal.
+
+What a file holds is read from its own header: an image library hands out 16-bit colour as 8 bits, keeps the colour
+that lies hidden under transparency, and fills what is missing of a JPEG with grey. Pillow only decodes what has passed.
+"""
+
+import io
+import re
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from medaug_keras.data import filetype
+from medaug_keras.data.dataset import DataError, check_image_size
+
+if TYPE_CHECKING:  # Pillow takes longer to import than the rest of this module
+    from PIL import Image
+
+Colour = Literal["grey", "rgb"]
+
+MAX_PIXELS = 80_000_000  # of one file; below the number at which Pillow begins to warn
+_NO_IMAGE = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error, zlib.error)  # of Pillow
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_FORMS = {  # colour type → what it is, values a pixel, bits that a value may have
+    0: ("grey", 1, (1, 2, 4, 8, 16)),
+    2: ("colour", 3, (8, 16)),
+    3: ("a palette of colours", 1, (1, 2, 4, 8)),
+    4: ("grey with transparency", 2, (8, 16)),
+    6: ("colour with transparency", 4, (8, 16)),
+}
+_ADAM7 = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)  # x, y, steps
+_SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # the first marker after a JPEG's packed pixels
+_ZEROS = re.compile(rb"\0{64,}")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its pixels."""
+
+    height: int
+    width: int
+    form: str
+    """Of its values, in words: `grey`, `colour`, `a palette of colours` ..."""
+    bits: int
+    """Of one value."""
+    format: Literal["PNG", "JPEG"]
+    transparent: bool
+    """Whether it may hold pixels that are not opaque."""
+    orientation: int
+    """Exif's: 1 as stored, 2 to 8 mirrored or turned."""
+
+    @property
+    def colour(self) -> Colour | None:
+        """What its pixels are without being converted; None where that is not plain."""
+        return "grey" if self.form.startswith("grey") else "rgb" if self.form.startswith("colour") else None
+
+
+def header(content: bytes, where: str) -> Header:
+    """What a whole file says of its pixels, once it is found complete. Raises DataError; `where` names the file."""
+    if content.startswith(_PNG):
+        return _png(content, where)
+    if content.startswith(b"\xff\xd8\xff"):
+        return _jpeg(content, where)
+    found = filetype.what(content[: filetype.HEAD])
+    if found is None:
+        raise DataError(f"{where} is not a complete PNG or JPEG image. Replace or remove it.")
+    raise DataError(f"{where} is {found}, but a PNG or JPEG image is expected. Convert, replace or remove it.")
+
+
+def usable(found: Header, where: str, *, size: int | None, colour: Colour | None) -> Colour:
+    """Whether the pixels become grey or RGB. Raises DataError where they cannot be taken as they are."""
+    check_image_size((found.height, found.width), size=size, where=where)
+    if found.bits > 8:
+        raise DataError(
+            f"{where} has {found.bits} bits a value ({found.format}, {found.form}), more than 8. Which range of "
+            "them is to become 0 to 255 is a medical choice (window and level): make it, and save 8-bit images."
+        )
+    if found.form.startswith("ink"):
+        raise DataError(f"{where} is a JPEG of {found.form}, as for print. Convert it to RGB or grey and save it anew.")
+    if found.orientation != 1:
+        raise DataError(
+            f"{where} has a note that it is to be shown turned or mirrored (Exif orientation {found.orientation}), and "
+            "its pixels are not. Turn the pixels and drop the note, as `mogrify -auto-orient` of ImageMagick does."
+        )
+    kind = colour or found.colour
+    if kind is None:
+        raise DataError(
+            f"{where} has {found.form} (PNG); expected is 8-bit grey or RGB. Set `colour: grey` or `colour: rgb` to "
+            "have the images converted."
+        )
+    return kind
+
+
+def read(content: bytes, where: str, *, size: int | None, colour: Colour | None) -> np.ndarray:
+    """(H, W, C) uint8 of a whole file. `colour` converts, `size` resizes. Raises DataError; `where` names the file."""
+    from PIL import Image
+
+    found = header(content, where)
+    kind = usable(found, where, size=size, colour=colour)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of metadata
+            with Image.open(io.BytesIO(content), formats=(found.format,)) as image:
+                if (image.height, image.width) != (found.height, found.width):
+                    raise ValueError("its parts disagree about its size")
+                image.load()
+                if found.transparent:
+                    _check_opaque(image, found, where)
+                if found.form.startswith("a palette"):
+                    _check_palette(image)
+                plain = image.convert("L" if kind == "grey" else "RGB")
+    except _NO_IMAGE as error:
+        raise _damaged(where, str(error)) from error
+    if size is not None and plain.height != size:
+        plain = plain.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(plain).reshape(plain.height, plain.width, -1)
+
+
+def _check_opaque(image: "Image.Image", found: Header, where: str) -> None:
+    """Transparency that hides nothing is no loss; otherwise what is seen depends on a background that nobody named."""
+    alpha = np.asarray(image.convert("RGBA").getchannel("A"))
+    seen_through = int((alpha < 255).sum())
+    if seen_through:
+        raise DataError(
+            f"{where} is {found.form}, and {seen_through:,} of its {alpha.size:,} pixels are not opaque: what they "
+            "show depends on the background. Lay the image on the one that you mean, and save it without transparency."
+        )
+
+
+def _check_palette(image: "Image.Image") -> None:
+    palette = image.getpalette()
+    if palette is None or int(np.asarray(image).max()) >= len(palette) // 3:
+        raise ValueError("a pixel has a colour that its palette has not")
+
+
+def _damaged(where: str, why: str) -> DataError:
+    return DataError(f"{where} is not a complete image ({why}). It was cut off or damaged: replace or remove it.")
+
+
+# --- PNG -------------------------------------------------------------------------------------------
+
+
+def _png(content: bytes, where: str) -> Header:
+    """The chunks from IHDR to IEND: their checksums, and as many pixels as the header says."""
+    chunks: dict[bytes, list[bytes]] = {}
+    for name, body in _chunks(content, where):
+        if not chunks and name != b"IHDR":
+            raise _damaged(where, "it does not begin with its header")
+        chunks.setdefault(name, []).append(body)
+    if len(chunks[b"IHDR"]) > 1 or len(chunks[b"IHDR"][0]) != 13:
+        raise _damaged(where, "its header is wrong")
+    width, height, bits, colour, packing, filters, interlaced = struct.unpack(">IIBBBBB", chunks[b"IHDR"][0])
+    form, values, depths = _PNG_FORMS.get(colour, ("", 0, ()))
+    if not (0 < width < 2**31 and 0 < height < 2**31) or bits not in depths or packing or filters or interlaced > 1:
+        raise _damaged(where, "its header is wrong")
+    _check_pixels(width, height, where)
+    palette = chunks.get(b"PLTE", [b""])[0]
+    if colour == 3 and (not palette or len(palette) % 3):
+        raise _damaged(where, "its palette is missing or cut off")
+    frames = chunks.get(b"acTL", [])
+    if frames and frames[0][:4] != b"\0\0\0\1":
+        raise DataError(f"{where} is an animation of several images. Save the one that you mean as a plain PNG.")
+    _check_packed(chunks.get(b"IDAT", []), _raw_bytes(width, height, bits * values, interlaced), where)
+    orientation = _orientation(chunks[b"eXIf"][0]) if b"eXIf" in chunks else 1
+    return Header(height, width, form, bits, "PNG", colour in (4, 6) or b"tRNS" in chunks, orientation)
+
+
+def _chunks(content: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
+    at, name = len(_PNG), b""
+    while name != b"IEND":
+        length, name = struct.unpack(">I4s", content[at : at + 8]) if at + 12 <= len(content) else (2**32, b"")
+        body, end = content[at + 8 : at + 8 + length], at + 12 + length
+        if end > len(content):
+            raise _damaged(where, "it ends too early")
+        if zlib.crc32(name + body) != int.from_bytes(content[end - 4 : end], "big"):
+            raise _damaged(where, f"the checksum of its part {name.decode('latin-1')!r} does not fit")
+        yield name, body
+        at = end
+
+
+def _raw_bytes(width: int, height: int, bits: int, interlaced: int) -> int:
+    """Bytes that the pixels take unpacked: every row its own filter byte, every interlaced pass its own rows."""
+    passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)
+    sizes = ((-(-(width - x) // step_x), -(-(height - y) // step_y)) for x, y, step_x, step_y in passes)
+    return sum(rows * (1 + -(-columns * bits // 8)) for columns, rows in sizes if columns > 0 and rows > 0)
+
+
+def _check_packed(parts: list[bytes], expected: int, where: str) -> None:
+    """The packed pixels must unpack to as many bytes as expected, with a right checksum; they are not kept."""
+    unpacking, there = zlib.decompressobj(), 0
+    try:
+        for part in parts:
+            while part and there <= expected and not unpacking.eof:
+                there += len(unpacking.decompress(part, 2**20))
+                part = unpacking.unconsumed_tail
+    except zlib.error as error:
+        raise _damaged(where, f"its pixels cannot be unpacked: {error}") from None
+    if there != expected or not unpacking.eof:
+        raise _damaged(where, f"it should hold {expected:,} bytes of pixels")
+
+
+# --- JPEG ------------------------------------------------------------------------------------------
+
+
+def _jpeg(content: bytes, where: str) -> Header:
+    """The markers from SOI to EOI, with at least one frame and one scan between them."""
+    at, orientation = 2, 1
+    frame: bytes | None = None
+    tables: dict[int, tuple[int, int]] = {}  # class and number → length and meaning of the code of zeros
+    scans = 0
+    while True:
+        while content[at : at + 2] == b"\xff\xff":  # padding before a marker
+            at += 1
+        marker = content[at + 1 : at + 2]
+        if content[at : at + 1] != b"\xff" or not marker:
+            raise _damaged(where, "its end is missing")
+        if marker == b"\xd9":
+            break
+        if b"\xd0" <= marker <= b"\xd8" or marker == b"\x01":
+            at += 2
+            continue
+        length = int.from_bytes(content[at + 2 : at + 4], "big")
+        body, at = content[at + 4 : at + 2 + length], at + 2 + length
+        if length < 2 or at > len(content):
+            raise _damaged(where, "its end is missing")
+        if marker == b"\xe1" and body.startswith(b"Exif\0\0"):
+            orientation = _orientation(body[6:])
+        elif marker == b"\xc4":
+            tables |= _codes_of_zeros(body)
+        elif b"\xc0" <= marker <= b"\xcf" and marker not in b"\xc8\xcc":
+            if frame is not None or len(body) < 6 or len(body) != 6 + 3 * body[5]:
+                raise _damaged(where, "its header is wrong")
+            frame = body
+        elif marker == b"\xda":
+            end = _SCAN_END.search(content, at)
+            if frame is None or end is None:
+                raise _damaged(where, "its end is missing")
+            _check_scan(content[at : end.start()], body, frame, tables, where)
+            at, scans = end.start(), scans + 1
+    if frame is None or not scans:
+        raise _damaged(where, "it holds no pixels")
+    bits, height, width, components = struct.unpack(">BHHB", frame[:6])
+    if not height or not width:
+        raise _damaged(where, "its header is wrong")
+    _check_pixels(width, height, where)
+    form = {1: "grey", 3: "colour", 4: "inks (CMYK)"}.get(components)
+    if form is None:
+        raise _damaged(where, f"it has {components} values a pixel")
+    return Header(height, width, form, bits, "JPEG", False, orientation)
+
+
+def _codes_of_zeros(body: bytes) -> dict[int, tuple[int, int]]:
+    """Huffman tables → length and meaning of their first code, whose bits are all 0."""
+    found, at = {}, 0
+    while at + 17 < len(body):
+        counts = body[at + 1 : at + 17]
+        shortest = next((length for length, count in enumerate(counts, 1) if count), 0)
+        found[body[at]] = shortest, body[at + 17]
+        at += 17 + sum(counts)
+    return found
+
+
+def _check_scan(packed: bytes, head: bytes, frame: bytes, tables: dict[int, tuple[int, int]], where: str) -> None:
+    """Refuse a stretch of zeros that no pixels can be packed into: a hole that a copy left in the file.
+
+    JPEG has no checksum, and decoders fill holes with whatever comes out. Zeros are right where the code of zeros says
+    "as before" (a difference of 0, the end of a block), and then for no more blocks than there are.
+    """
+    longest = max((len(run.group()) for run in _ZEROS.finditer(packed)), default=0)
+    if not longest or not head or len(head) != 4 + 2 * head[0]:
+        return
+    first, last, refines = head[-3], head[-2], head[-1] >> 4
+    codes = [tables.get(head[2] >> 4)] if first == 0 and not refines else []
+    codes += [tables.get(16 + (head[2] & 15))] if last > 0 else []
+    known = [code for code in codes if code is not None]
+    if len(known) < len(codes):  # packed by arithmetic, without such tables
+        return
+    bits = sum(length for length, _ in known)  # of a block
+    if refines:  # one bit more for each value that is there
+        bits += last - first + 1
+    parts = {frame[at]: (frame[at + 1] >> 4, frame[at + 1] & 15) for at in range(6, len(frame), 3)}
+    wide, high = (8 * max(1, *(part[i] for part in parts.values()), 1) for i in (0, 1))
+    height, width = struct.unpack(">HH", frame[1:5])
+    each = sum(h * v for h, v in (parts.get(part, (4, 4)) for part in head[1 : 1 + 2 * head[0] : 2]))
+    blocks = -(-width // wide) * -(-height // high) * each
+    flat = all(meaning & 15 == 0 and meaning < 0xF0 for _, meaning in known)
+    if not flat or 8 * longest > blocks * bits:
+        raise _damaged(where, f"{longest:,} bytes of zeros stand where pixels should be")
+
+
+def _orientation(exif: bytes) -> int:
+    """Tag 0x0112 of the first directory; 1 where it says nothing that one could follow."""
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2], "<")
+    try:
+        (start,) = struct.unpack_from(f"{order}I", exif, 4)
+        (entries,) = struct.unpack_from(f"{order}H", exif, start)
+        for entry in range(entries):
+            tag, value = struct.unpack_from(f"{order}H6xH", exif, start + 2 + 12 * entry)
+            if tag == 0x0112:
+                return value if 2 <= value <= 8 else 1
+    except struct.error:
+        pass
+    return 1
+
+
+def _check_pixels(width: int, height: int, where: str) -> None:
+    if width * height > MAX_PIXELS:
+        raise DataError(f"{where} says that it has more than {MAX_PIXELS:,} pixels; it is not opened.")

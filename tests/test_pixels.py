@@ -1,0 +1,303 @@
+"""One image file: its pixels arrive as they are, or it is refused by a message that says what was found."""
+
+import io
+import itertools
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medaug_keras.data import DataError, filetype, pixels
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+SIZE = 28
+VALUES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # PNG's colour type → values a pixel
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+
+def png(*chunks: tuple[bytes, bytes]) -> bytes:
+    content = b"\x89PNG\r\n\x1a\n"
+    for name, body in chunks:
+        content += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    return content
+
+
+def packed(values: np.ndarray, bits: int) -> bytes:
+    """Rows (H, W * values) of a PNG, each after its filter byte."""
+    if bits == 16:
+        return b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    if bits == 8:
+        return b"".join(b"\0" + row.astype(np.uint8).tobytes() for row in values)
+    places = np.arange(bits - 1, -1, -1)
+    return b"".join(b"\0" + np.packbits((row[:, None] >> places) & 1).tobytes() for row in values)
+
+
+def encoded(values: np.ndarray, bits: int, colour: int, *, interlaced: bool = False, extra=()) -> bytes:
+    """A PNG of values (H, W, V), written by nobody's library."""
+    height, width, _ = values.shape
+    passes = ADAM7 if interlaced else ((0, 0, 1, 1),)
+    parts = [values[y::dy, x::dx] for x, y, dx, dy in passes]
+    raw = b"".join(packed(part.reshape(part.shape[0], -1), bits) for part in parts if part.size)
+    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlaced)
+    return png((b"IHDR", head), *extra, (b"IDAT", zlib.compress(raw)), (b"IEND", b""))
+
+
+def some(bits: int, colour: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 2**bits, (SIZE, SIZE, VALUES[colour]))
+
+
+def read(content: bytes, colour=None, size=None) -> np.ndarray:
+    return pixels.read(content, "train/a/0.png", size=size, colour=colour)
+
+
+def refused(content: bytes, **settings) -> str:
+    with pytest.raises(DataError) as error:
+        read(content, **settings)
+    assert str(error.value).startswith("train/a/0.png")
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# --- PNG -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize(("bits", "colour"), [(1, 0), (2, 0), (4, 0), (8, 0), (8, 2)])
+def test_plain_pixels_arrive_as_they_are(bits, colour, interlaced):
+    values = some(bits, colour)
+    assert np.array_equal(read(encoded(values, bits, colour, interlaced=interlaced)), values * 255 // (2**bits - 1))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_palette_gives_the_colours_that_it_names(bits):
+    values = some(bits, 3)
+    palette = np.random.default_rng(1).integers(0, 256, (2**bits, 3), np.uint8)
+    content = encoded(values, bits, 3, extra=[(b"PLTE", palette.tobytes())])
+    assert np.array_equal(read(content, "rgb"), palette[values[..., 0]])
+    assert "Set `colour: grey` or `colour: rgb`" in refused(content)
+
+
+def test_a_palette_without_a_pixels_colour_is_refused():
+    content = encoded(some(8, 3), 8, 3, extra=[(b"PLTE", bytes(range(30)))])
+    assert "a colour that its palette has not" in refused(content, colour="rgb")
+
+
+@pytest.mark.parametrize("wanted", [None, "grey", "rgb"])
+@pytest.mark.parametrize("high", [2, 4096, 65536])
+@pytest.mark.parametrize("colour", [0, 2, 4, 6])
+def test_16_bits_are_refused_in_every_colour_type(colour, high, wanted):
+    values = np.random.default_rng(0).integers(0, high, (SIZE, SIZE, VALUES[colour]))
+    assert "16 bits a value" in (said := refused(encoded(values, 16, colour), colour=wanted))
+    assert "window and level" in said
+
+
+@pytest.mark.parametrize("wanted", [None, "grey", "rgb"])
+@pytest.mark.parametrize("colour", [4, 6])
+def test_opaque_alpha_is_dropped_and_any_other_is_refused(colour, wanted):
+    values = some(8, colour)
+    values[..., -1] = 255
+    plain = encoded(values[..., :-1], 8, {4: 0, 6: 2}[colour])
+    assert np.array_equal(read(encoded(values, 8, colour), wanted), read(plain, wanted))
+    values[3, 5, -1] = 254
+    assert "1 of its 784 pixels are not opaque" in refused(encoded(values, 8, colour), colour=wanted)
+
+
+def test_colour_hidden_under_alpha_is_never_read():
+    values = some(8, 6)
+    values[..., 3] = np.where(np.arange(SIZE) < 14, 255, 0)
+    assert "392 of its 784 pixels are not opaque" in refused(encoded(values, 8, 6), colour="rgb")
+
+
+@pytest.mark.parametrize(
+    ("colour", "key"), [(0, struct.pack(">H", 7)), (2, struct.pack(">HHH", 7, 7, 7)), (3, bytes([255, 255, 0]))]
+)
+def test_a_transparent_colour_is_refused_where_a_pixel_has_it(colour, key):
+    extra = [(b"PLTE", bytes(range(30)))] * (colour == 3) + [(b"tRNS", key)]
+    values = np.full((SIZE, SIZE, VALUES[colour]), 1)
+    solid = encoded(values, 8, colour, extra=extra)
+    assert len(np.unique(read(solid, "rgb").reshape(-1, 3), axis=0)) == 1
+    values[0, :9] = 7 if colour != 3 else 2
+    assert "9 of its 784 pixels are not opaque" in refused(encoded(values, 8, colour, extra=extra), colour="rgb")
+
+
+GREY = encoded(some(8, 0), 8, 0)
+HEAD = (b"IHDR", struct.pack(">IIBBBBB", SIZE, SIZE, 8, 0, 0, 0, 0))
+WRONG_PNG = {
+    "its end is missing": (GREY[:-12], "ends too early"),
+    "a pixel's byte was changed": (GREY[:60] + bytes([GREY[60] ^ 1]) + GREY[61:], "checksum of its part 'IDAT'"),
+    "a row is missing": (png(HEAD, (b"IDAT", zlib.compress(bytes(29 * 27))), (b"IEND", b"")), "812 bytes of pixels"),
+    "a row too many": (png(HEAD, (b"IDAT", zlib.compress(bytes(29 * 29))), (b"IEND", b"")), "812 bytes of pixels"),
+    "its pixels end early": (
+        png(HEAD, (b"IDAT", zlib.compress(bytes(29 * 28))[:-4]), (b"IEND", b"")),
+        "812 bytes of pixels",
+    ),
+    "no pixels": (png(HEAD, (b"IEND", b"")), "812 bytes of pixels"),
+    "a bit depth that PNG has not": (encoded(some(8, 0), 8, 0).replace(HEAD[1], HEAD[1][:8] + b"\3" + HEAD[1][9:]), ""),
+    "an animation": (
+        png(HEAD, (b"acTL", struct.pack(">II", 3, 0)), (b"IDAT", zlib.compress(bytes(812))), (b"IEND", b"")),
+        "animation of several images",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_PNG)
+def test_a_damaged_png_is_refused_with_what_is_wrong(wrong):
+    content, message = WRONG_PNG[wrong]
+    assert message in refused(content)
+
+
+def test_a_bomb_is_not_unpacked():
+    content = png(HEAD, (b"IDAT", zlib.compress(bytes(300_000_000), 9)), (b"IEND", b""))
+    assert "812 bytes of pixels" in refused(content)
+
+
+# --- JPEG ------------------------------------------------------------------------------------------
+
+
+def jpeg(mode="L", size=64, flat=0, **options) -> bytes:
+    """Smooth shapes and noise, the first `flat` rows black, as a scan's border is."""
+    y, x = np.mgrid[:size, :size] / size
+    light = 128 + 60 * np.sin(9 * x) * np.cos(7 * y) + np.random.default_rng(0).normal(0, 12, (size, size))
+    light[:flat] = 0
+    buffer = io.BytesIO()
+    image = Image.fromarray(light.clip(0, 255).astype(np.uint8))
+    image.convert(mode).save(buffer, "JPEG", quality=options.pop("quality", 85), **options)
+    return buffer.getvalue()
+
+
+KINDS = {
+    "grey": {},
+    "colour": {"mode": "RGB"},
+    "colour at half size": {"mode": "RGB", "subsampling": 2},
+    "tables of its own": {"optimize": True},
+    "progressive": {"progressive": True},
+    "progressive colour": {"mode": "RGB", "progressive": True},
+    "with restarts": {"restart_marker_blocks": 5},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_whole_jpeg_is_read_as_its_decoder_gives_it(kind):
+    content = jpeg(**KINDS[kind])
+    with Image.open(io.BytesIO(content)) as image:
+        assert np.array_equal(read(content, size=64).squeeze(), np.asarray(image))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_jpeg_cut_anywhere_is_refused(kind):
+    content = jpeg(**KINDS[kind])
+    for length in [*range(3, len(content), 7), len(content) - 2, len(content) - 1]:
+        refused(content[:length], size=64)
+
+
+@pytest.mark.parametrize("end", [b"", b"\xff\xd9"], ids=["without its end", "with its end"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_jpeg_whose_second_half_is_zeros_is_refused(kind, end):
+    content = jpeg(size=256, **KINDS[kind])
+    half = len(content) // 2
+    said = refused(content[:half] + bytes(len(content) - half - len(end)) + end, size=256)
+    assert "zeros stand where pixels should be" in said or "its end is missing" in said
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("flat", [64, 200, 250, 256])
+def test_a_jpeg_with_black_borders_is_no_damaged_one(kind, flat):
+    for quality in (20, 85, 100):
+        read(jpeg(size=256, flat=flat, quality=quality, **KINDS[kind]), size=256)
+
+
+@pytest.mark.parametrize("orientation", range(10))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_an_image_that_is_to_be_shown_turned_is_refused(kind, orientation):
+    exif = Image.Exif()
+    exif[0x010F] = "A maker"
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    Image.fromarray(some(8, 0)[..., 0].astype(np.uint8)).save(buffer, kind, exif=exif)
+    if 2 <= orientation <= 8:
+        assert f"Exif orientation {orientation}" in refused(buffer.getvalue())
+    else:
+        assert read(buffer.getvalue()).shape == (28, 28, 1)
+
+
+@pytest.mark.parametrize("exif", [b"", b"II", b"XX*\0\x08\0\0\0", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff"])
+def test_a_note_that_cannot_be_read_turns_nothing(exif):
+    content = jpeg(size=28)
+    note = b"\xff\xe1" + struct.pack(">H", 8 + len(exif)) + b"Exif\0\0" + exif
+    assert np.array_equal(read(content[:2] + note + content[2:]), read(content))
+
+
+def test_jpegs_that_are_not_8_bits_of_grey_or_colour_are_refused():
+    assert "inks (CMYK)" in refused(jpeg("CMYK", size=28), colour="rgb")
+    content = jpeg(size=28)
+    place = content.index(b"\xff\xc0") + 4
+    assert "12 bits a value" in refused(content[:place] + b"\x0c" + content[place + 1 :])
+
+
+# --- other files -----------------------------------------------------------------------------------
+
+
+def other(kind: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (28, 28)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def zipped(content: bytes) -> bytes:
+    import gzip
+
+    return gzip.compress(content)
+
+
+NIFTI = bytes([92, 1]) + bytes(342) + b"n+1\0" + bytes(100)
+FILES = {
+    "an empty file": b"",
+    "a git-lfs pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n",
+    "an HTML page": b"\n<!DOCTYPE html>\n<html lang='en'><body>404</body></html>",
+    "an XML or SVG file": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+    "a text file": "Größe: 28\n".encode(),
+    "a WebP image": other("WEBP"),
+    "a GIF image": other("GIF"),
+    "a BMP image": other("BMP"),
+    "a TIFF image": other("TIFF"),
+    "a JPEG 2000 image": other("JPEG2000"),
+    "an AVIF image": b"\0\0\0\x20ftypavif" + bytes(30),
+    "a HEIC image": b"\0\0\0\x18ftypheic" + bytes(30),
+    "a DICOM file": bytes(128) + b"DICM" + bytes(50),
+    "an HDF5 file": b"\x89HDF\r\n\x1a\n" + bytes(50),
+    "a MATLAB file": b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + bytes(90),
+    "a NIfTI volume (.nii)": NIFTI,
+    "a NIfTI volume (.nii.gz)": zipped(NIFTI),
+    "a gzip file": zipped(b"anything else"),
+    "one NumPy array (.npy)": b"\x93NUMPY\x01\0" + bytes(20),
+    "a zip file": b"PK\x03\x04" + bytes(30),
+    "a PDF document": b"%PDF-1.7\n",
+    "a Python pickle": b"\x80\x04\x95" + bytes(10),
+    "a file of zeros": bytes(3000),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_another_file_under_an_images_name_is_called_what_it_is(kind):
+    assert f"train/a/0.png is {kind}" in refused(FILES[kind])
+
+
+def test_only_what_is_known_is_named():
+    assert filetype.what(np.random.default_rng(0).bytes(1024)) is None
+    assert "is not a complete PNG or JPEG image" in refused(b"\xd0" + np.random.default_rng(0).bytes(999))
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason=f"no real images at {SHARED}")
+def test_real_images_are_read_as_their_decoder_gives_them():
+    files = sorted((SHARED / "ham10000").rglob("*.jpg"))
+    assert len(files) > 1000
+    for path in itertools.islice(files, 0, None, 20):
+        found = pixels.header(path.read_bytes(), path.name)
+        assert (found.form, found.bits, found.orientation) == ("colour", 8, 1)
+        with Image.open(path) as image:
+            assert (found.width, found.height) == image.size
+    for path in (SHARED / "png16").glob("*.png"):
+        assert pixels.header(path.read_bytes(), path.name).bits == 16
