@@ -93,6 +93,32 @@ def test_hue_leaves_grey_pixels_and_a_full_turn_leaves_everything():
     torch.testing.assert_close(shift_hue(colour, torch.ones(2)), colour, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("delta", [0.05, 0.2])
+def test_hue_turns_up_to_delta_to_both_sides(delta):
+    """Pure red at hue 0, turned by less than a third of a circle: green is how far one way, blue the other."""
+    red = torch.tensor([1.0, 0.0, 0.0]).expand(2000, 2, 2, 3)
+    turned, _ = augmentation([{"layer": "hue", "delta": delta}], seed=0)(red, torch.zeros(2000, 2))
+    turns = np.array([colorsys.rgb_to_hsv(*image[0, 0].tolist())[0] for image in turned])
+    turns = np.where(turns > 0.5, turns - 1, turns)
+    assert -delta - 1e-6 <= turns.min() < -0.98 * delta
+    assert 0.98 * delta < turns.max() <= delta + 1e-6
+    assert abs(turns.mean()) < 4 * delta / np.sqrt(3 * 2000)  # four standard errors of a uniform draw
+
+
+def test_hue_leaves_grey_images_of_one_channel_alone():
+    images, targets = noise(4, 8, 8, 1), torch.zeros(4, 2)
+    assert augmentation([{"layer": "hue", "delta": 0.5}], seed=0)(images, targets)[0] is images
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5, 3.0])
+def test_the_sharpness_step_sharpens_by_its_factor_and_stays_in_the_range(factor):
+    images = noise(3, 12, 12, 3)
+    step = {"layer": "sharpness", "factor": factor, "probability": 1.0}
+    changed, _ = augmentation([step], seed=0)(images, torch.zeros(3, 2))
+    assert torch.equal(changed, sharpen(images, factor))
+    assert 0 <= changed.min() <= changed.max() <= 1
+
+
 # --- laws of the pipeline ---
 
 
@@ -149,6 +175,41 @@ def test_a_keras_step_changes_images_and_keeps_shape_range_and_sums_of_targets(s
     assert not torch.equal(changed, images)
     assert torch.equal(changed, again)
     torch.testing.assert_close(mixed.sum(dim=1), torch.ones(16))
+
+
+def test_every_step_draws_for_itself_and_by_the_seed():
+    steps = [{"layer": "RandomRotation", "factor": 0.1}, {"layer": "RandomRotation", "factor": 0.1}]
+    seeds = [tuple(c.tolist()) for s in (0, 1) for c in augmentation(steps, seed=s).counters]
+    assert len(set(seeds)) == len(seeds) == 4
+    again = augmentation(steps, seed=0)
+    assert seeds[:2] == [tuple(c.tolist()) for c in again.counters]
+    again(noise(2, 8, 8, 1), torch.zeros(2, 2))
+    assert seeds[:2] != [tuple(c.tolist()) for c in again.counters]  # they are what a checkpoint has to keep
+    first, other = (augmentation(GEOMETRIC[:2], seed=s) for s in (0, 1))
+    assert first.draws.initial_seed() != other.draws.initial_seed()
+
+
+def test_steps_of_our_own_draw_from_their_generator_alone():
+    images, targets = noise(64, 8, 8, 3), torch.zeros(64, 2)
+    found = []
+    for outside in (1, 2):
+        torch.manual_seed(outside)
+        found.append(augmentation(GEOMETRIC, seed=0)(images, targets)[0])
+    assert torch.equal(*found)
+
+
+def test_translation_moves_along_both_axes_and_zoom_goes_as_far_as_its_factor():
+    """On ramps, whose slope zooming changes and whose level moving changes."""
+    ramp = torch.linspace(0.2, 0.8, 28)
+    for axis in (0, 1):
+        images = (ramp[:, None] if axis == 0 else ramp[None, :]).expand(28, 28)[None, ..., None].repeat(64, 1, 1, 1)
+        moved, _ = augmentation([{"layer": "RandomTranslation", "factor": 0.2}], seed=0)(images, torch.zeros(64, 2))
+        assert (moved[:, 14, 14, 0] - images[:, 14, 14, 0]).abs().max() > 0.1 * 0.6
+    for factor in (0.1, 0.4):
+        zoomed, _ = augmentation([{"layer": "RandomZoom", "factor": factor}], seed=0)(images, torch.zeros(64, 2))
+        slopes = (zoomed[:, 14, 17, 0] - zoomed[:, 14, 10, 0]) / (images[:, 14, 17, 0] - images[:, 14, 10, 0])
+        assert 1 - factor - 0.02 < slopes.min() < 1 - 0.7 * factor
+        assert 1 + 0.7 * factor < slopes.max() < 1 + factor + 0.02
 
 
 @pytest.mark.parametrize("name", ["MixUp", "CutMix"])
@@ -210,6 +271,50 @@ def test_weights_in_order_of_first_appearance_reach_the_wrong_classes():
     sizes, total = PUBLISHED["derma"]
     found = class_counts(total, np.array(sizes), shares="deficit", class_order=np.array([0, 5, 4, 2, 1, 6, 3]))
     assert np.abs(found - [120, 3, 106, 106, 117, 124, 124]).max() <= 1
+
+
+@pytest.mark.parametrize("draw", ["largest_remainder", "multinomial"])
+@pytest.mark.parametrize("class_order", ["label", "first_appearance"])
+@pytest.mark.parametrize("shares", SHARES)
+def test_labels_to_make_have_the_shares_the_order_and_the_draw_that_are_asked_for(shares, class_order, draw):
+    labels = np.repeat([2, 0, 1], [30, 400, 120])
+    how = {"total": 20_000, "shares": shares, "class_order": class_order, "draw": draw}
+    found = np.bincount(labels_to_make(labels, 3, **how, seed=0), minlength=3)
+    order = np.array([2, 0, 1]) if class_order == "first_appearance" else None
+    sizes = np.array([400, 120, 30])
+    exact = class_counts(20_000, sizes, shares=shares, class_order=order)
+    assert exact.sum() == found.sum() == 20_000
+    if draw == "largest_remainder":
+        np.testing.assert_array_equal(found, exact)
+    else:
+        assert (found != exact).any()
+        assert np.abs(found - exact).max() < 4 * np.sqrt(20_000 / 4)
+    by_rule = {
+        "deficit": 400 - sizes + 100,
+        "inverse_frequency": 1 / sizes,
+        "proportional": sizes,
+        "uniform": np.ones(3),
+        "water_fill": (20_000 + 550) / 3 - sizes,  # there is enough for all to reach one level
+    }[shares]
+    by_rule = by_rule if order is None else by_rule[order]
+    np.testing.assert_allclose(exact, 20_000 * by_rule / by_rule.sum(), atol=1)
+
+
+def test_other_seeds_draw_other_labels_and_other_copies():
+    labels = np.repeat([0, 1], [40, 60])
+    how = {"total": 50, "shares": "deficit", "class_order": "label", "draw": "multinomial"}
+    drawn = {tuple(np.bincount(labels_to_make(labels, 2, **how, seed=seed))) for seed in range(20)}
+    assert len(drawn) > 1
+    one, again, other = (copies(labels, labels[::7], seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+def test_what_is_left_over_goes_to_the_largest_remainders_and_on_ties_to_the_lower_class():
+    np.testing.assert_array_equal(class_counts(5, np.array([1, 1, 1]), shares="uniform"), [2, 2, 1])
+    np.testing.assert_array_equal(
+        class_counts(4, np.array([10, 15, 35]), shares="proportional"), [1, 1, 2]
+    )  # .67 1 2.33
 
 
 def test_water_fill_raises_the_rarest_classes_to_one_level():
