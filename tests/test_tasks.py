@@ -1,16 +1,23 @@
 """Every kind of task, made for real on a few simulated images, in this process."""
 
+import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
-from medaug_keras import data, engine
+from medaug_keras import augmentation, classifiers, data, engine, evaluation, generators, tasks
+from medaug_keras.plan import Source, plan, replicate_seed
+from medaug_keras.spec import Arm, Classifier, MedMnistData, Study
 from medaug_keras.store import Store
-from studies import planned, whole
+from medaug_keras.training import subseed
+from studies import changed, planned, whole
 
+AMOUNT = {"shares": "uniform", "class_order": "first_appearance", "draw": "multinomial"}
 SMALL = {"kind": "phantom", "name": "phantom-histology", "train": 70, "validation": 20, "test": 30}
 
 
@@ -20,6 +27,7 @@ def tiny_whole():
     for generator in study["generators"].values():
         generator.update(small)
     study["generators"]["jvae"]["categories"] = 3
+    study["arms"]["cgan"]["add"]["amount"] = AMOUNT
     study["quality"] = {"limit": 100, "components": 8, "draws": 2}
     return study
 
@@ -37,6 +45,12 @@ def made(folder):
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     return made(tmp_path_factory.mktemp("first"))
+
+
+@pytest.fixture(scope="module")
+def images():
+    sizes = {split: SMALL[split] for split in ("train", "validation", "test")}
+    return data.load_phantom("phantom-histology", seed=0, **sizes)
 
 
 def records(results, kind):
@@ -74,10 +88,9 @@ def test_interleaving_makes_one_reconstruction_of_every_training_image(results):
     assert made["cvae"]["images"] == made["cgan"]["images"] == made["duplicate"]["images"] == 7
 
 
-def test_copies_are_training_images_of_their_class(results):
+def test_copies_are_training_images_of_their_class(results, images):
     todo, store = results
-    sizes = {split: SMALL[split] for split in ("train", "validation", "test")}
-    train = data.load_phantom("phantom-histology", seed=0, **sizes).train
+    train = images.train
     task = next(m.task for m in todo.synthesis if m.name == "duplicate")
     with np.load(store.folder(task) / "synthetic.npz") as found:
         for image, label in zip(found["images"], found["labels"], strict=True):
@@ -108,6 +121,201 @@ def test_copies_are_found_to_be_copies_and_every_arm_that_adds_images_is_judged(
         made = judged[name]["usefulness"]
         for epoch in made["selected"].values():
             assert 0 <= made["scores"][str(epoch)]["test"]["accuracy"] <= 1
+
+
+# --- every task does what its settings say: the science called by hand, on the same files and seeds ---
+
+SEED = replicate_seed(0, 0)
+SETTINGS = {"epochs": 2, "batch_size": 16, "optimizer": {"learning_rate": 0.001, "momentum": 0.9}, "head": "softmax"}
+
+
+def files(results, makings, name):
+    """The folder of an arm's or a generator's result, and its record."""
+    todo, store = results
+    task = next(m.task for m in getattr(todo, makings) if m.name == name)
+    return store.folder(task), store.record(task)
+
+
+def loaded(folder, name="synthetic.npz"):
+    with np.load(folder / name) as file:
+        return {key: file[key] for key in file}
+
+
+def fitted(images, train, *, sampling="shuffle", augment=(), seed=SEED, order=SEED):
+    """A classifier trained by hand as the study says."""
+    model = classifiers.build("cnn", image_shape=(28, 28, 3), num_classes=4, head="softmax", seed=seed)
+    held_out = {
+        split: (getattr(images, split).images, getattr(images, split).labels) for split in ("validation", "test")
+    }
+    how = {"sampling": sampling, "augment": augment, "seed": order, "report": lambda epoch, logs: None}
+    return classifiers.fit(model, train, held_out, task="multi-class", num_classes=4, **SETTINGS, **how)
+
+
+def labels_for(train, total, **how):
+    settings = {"shares": "deficit", "class_order": "label", "draw": "largest_remainder", **how}
+    return augmentation.labels_to_make(train.labels, 4, total=total, seed=SEED, **settings)
+
+
+@pytest.mark.parametrize(
+    ("arm", "sampling", "augment"),
+    [
+        ("baseline", "weighted", []),
+        ("gda", "shuffle", [{"layer": "horizontal_flip", "probability": 0.5}]),
+        ("cgan", "shuffle", []),
+        ("jvae", "weighted", []),
+    ],
+)
+def test_a_classifier_is_trained_on_the_real_images_then_the_made_ones_as_its_arm_says(
+    arm, sampling, augment, results, images
+):
+    todo, store = results
+    train = images.train.images, images.train.labels
+    if arm in ("cgan", "jvae"):
+        added = loaded(files(results, "synthesis", arm)[0])
+        train = tuple(np.concatenate(pair) for pair in zip(train, (added["images"], added["labels"]), strict=True))
+    expected = fitted(images, train, sampling=sampling, augment=augment)
+    task = next(c.task for c in todo.cells if (c.arm, c.sampling) == (arm, sampling))
+    kept, record = loaded(store.folder(task), "predictions.npz"), store.record(task).values
+    for split in ("validation", "test"):
+        np.testing.assert_array_equal(kept[f"best_{split}"], expected.best[split])
+        np.testing.assert_array_equal(kept[f"last_{split}"], expected.last[split])
+        np.testing.assert_array_equal(kept[f"{split}_labels"], getattr(images, split).labels)
+    assert (record["best_epoch"], record["epochs"]) == (expected.best_epoch, 2)
+    assert json.loads((store.folder(task) / "history.json").read_bytes()) == expected.history
+
+
+def test_always_weighted_arms_have_an_order_of_their_own_in_each_column_and_the_weights_of_the_others(results, images):
+    study = changed(tiny_whole(), "arms.gda.always_weighted", True)
+    todo, store = planned(study, {"phantom-histology": records(results, "data")[0].values["md5"]}), results[1]
+    train = images.train.images, images.train.labels
+    flips = [{"layer": "horizontal_flip", "probability": 0.5}]
+    for cell in todo.cells:
+        if cell.arm == "gda":
+            assert engine.attempt(todo.tasks[cell.task], store, lambda what, content: None)[0] == "done"
+            own = subseed(SEED, cell.sampling)
+            expected = fitted(images, train, sampling="weighted", augment=flips, order=own)
+            kept = loaded(store.folder(cell.task), "predictions.npz")
+            np.testing.assert_array_equal(kept["last_test"], expected.last["test"])
+
+
+@pytest.mark.parametrize(("arm", "settings"), [("cvae", {"sampling_statistics": "batch"}), ("cgan", {})])
+def test_an_arm_adds_what_its_generator_makes_for_the_labels_that_its_amount_asks_for(arm, settings, results, images):
+    folder, record = files(results, "synthesis", arm)
+    made = loaded(folder)
+    labels = labels_for(images.train, 7, **(AMOUNT if arm == "cgan" else {}))
+    sampler = keras.models.load_model(files(results, "generators", arm)[0] / "sampler.keras")
+    np.testing.assert_array_equal(made["labels"], labels)
+    expected = generators.GENERATORS[arm].sample(sampler, labels, seed=SEED, **settings)
+    np.testing.assert_array_equal(made["images"], expected)
+    assert record.values["per_class"] == np.bincount(labels, minlength=4).tolist()
+    assert record.values["pixel_std"] == pytest.approx(expected.std() / 127.5)
+    assert record.values["real_pixel_std"] == pytest.approx(images.train.images.std() / 127.5)
+
+
+def test_copies_and_reconstructions_are_those_of_the_arms_seed_and_mode(results, images):
+    train = images.train
+    labels = labels_for(train, 7)
+    chosen = augmentation.copies(train.labels, labels, seed=SEED)
+    np.testing.assert_array_equal(loaded(files(results, "synthesis", "duplicate")[0])["images"], train.images[chosen])
+    sampler = keras.models.load_model(files(results, "generators", "jvae")[0] / "sampler.keras")
+    study = changed(tiny_whole(), "arms.jvae.interleave", {"generator": "jvae", "mode": "mean"})
+    todo = planned(study, {"phantom-histology": records(results, "data")[0].values["md5"]})
+    task = next(m.task for m in todo.synthesis if m.name == "jvae")
+    assert engine.attempt(todo.tasks[task], results[1], lambda what, content: None)[0] == "done"
+    for mode, folder in (("sample", files(results, "synthesis", "jvae")[0]), ("mean", results[1].folder(task))):
+        made = loaded(folder)
+        rebuilt = generators.joint_vae.reconstruct(sampler, train.images, train.labels, seed=SEED, mode=mode)
+        np.testing.assert_array_equal(made["images"], rebuilt)
+        np.testing.assert_array_equal(made["labels"], train.labels)
+
+
+def test_images_are_judged_beside_the_test_images_by_the_baselines_best_epoch(results, images):
+    todo, store = results
+    folder, record = files(results, "quality", "cgan")
+    made = loaded(files(results, "synthesis", "cgan")[0])
+    judge = next(c.task for c in todo.cells if (c.arm, c.sampling) == ("baseline", "shuffle"))
+    model = keras.models.load_model(store.folder(judge) / "classifier.keras")
+    values, arrays = evaluation.quality(
+        train_images=images.train.images,
+        train_labels=images.train.labels,
+        test_images=images.test.images,
+        test_labels=images.test.labels,
+        synthetic_images=made["images"],
+        synthetic_labels=made["labels"],
+        extractors={"features": lambda some: classifiers.features(model, some)},
+        synthetic_probabilities=[classifiers.predict(model, made["images"], head="softmax")],
+        test_probabilities=[classifiers.predict(model, images.test.images, head="softmax")],
+        task="multi-class",
+        seed=subseed(SEED, "quality"),
+        neighbours=5,
+        components=8,
+        draws=2,
+        limit=100,
+    )
+    usefulness = record.values["usefulness"]
+    assert {name: value for name, value in record.values.items() if name != "usefulness"} == values
+    for name, array in loaded(folder, "neighbours.npz").items():
+        np.testing.assert_array_equal(array, arrays[name])
+    # Usefulness: as many new images as there are real ones, of their classes; shuffled, nothing else changed.
+    sampler = keras.models.load_model(files(results, "generators", "cgan")[0] / "sampler.keras")
+    labels = images.train.labels
+    alone = generators.cgan.sample(sampler, labels, seed=subseed(SEED, "usefulness")), labels
+    trained = fitted(images, alone)
+    assert usefulness == {
+        "images": 70,
+        "test": evaluation.scores(images.test.labels, trained.best["test"], "multi-class"),
+    }
+
+
+def test_reconstructions_are_useful_as_they_are(results, images):
+    made = loaded(files(results, "synthesis", "jvae")[0])
+    trained = fitted(images, (made["images"], made["labels"]))
+    expected = evaluation.scores(images.test.labels, trained.best["test"], "multi-class")
+    assert files(results, "quality", "jvae")[1].values["usefulness"]["test"] == expected
+
+
+def test_a_fraction_that_adds_no_image_is_refused(results):
+    todo, store = results
+    task = todo.tasks[next(m.task for m in todo.synthesis if m.name == "duplicate")]
+    few = replace(task, params={**task.params, "amount": {**task.params["amount"], "fraction": 0.01}})
+    with pytest.raises(ValueError, match=r"a fraction of 0.01 of 70 training images adds none; raise it"):
+        tasks.make(few, store, store.root, lambda what, content: None)
+
+
+def test_data_that_are_others_than_was_planned_are_refused(results, tmp_path):
+    todo, store = results
+    task = todo.tasks[next(iter(todo.data.values()))]
+    other = replace(task, params={**task.params, "fingerprint": "0" * 32})
+    with pytest.raises(data.DataError, match="the data changed while the study ran"):
+        tasks.make(other, store, tmp_path, lambda what, content: None)
+
+
+def test_the_files_for_medmnists_evaluator_are_of_the_best_epoch_of_both_splits(tmp_path):
+    rng, sizes = np.random.default_rng(0), {"train": 40, "val": 12, "test": 16}
+    arrays = {f"{split}_images": rng.integers(0, 256, (n, 28, 28), np.uint8) for split, n in sizes.items()}
+    arrays |= {f"{split}_labels": np.arange(n)[:, None] % 2 for split, n in sizes.items()}
+    np.savez(tmp_path / "breastmnist.npz", **arrays)
+    study = Study(
+        name="one",
+        title="One run",
+        question="Which files?",
+        samplings=("shuffle",),
+        datasets={"breastmnist": MedMnistData(accept_unverified=True)},
+        classifier=Classifier(epochs=3, batch_size=16),
+        arms={"baseline": Arm()},
+    )
+    source = Source(data.md5_of_file(tmp_path / "breastmnist.npz", cache=None), *sizes.values())
+    todo, store = plan(study, {"breastmnist": source}, data_root=str(tmp_path)), Store(tmp_path / "results")
+    for task in todo.tasks.values():
+        assert engine.attempt(task, store, lambda what, content: None)[0] == "done"
+    record = store.record(todo.cells[0].task)
+    kept, best = loaded(record.folder, "predictions.npz"), record.values["best"]
+    for split, word in (("validation", "val"), ("test", "test")):
+        (path,) = (record.folder / "medmnist").glob(f"breastmnist_{word}_*.csv")
+        auc, accuracy = best[split]["auc"], best[split]["accuracy"]
+        assert path.name == f"breastmnist_{word}_[AUC]{auc:.3f}_[ACC]{accuracy:.3f}@{record.key[:16]}.csv"
+        rows = [[float(x) for x in row[1:]] for row in csv.reader(path.open())]
+        np.testing.assert_array_equal(np.array(rows, np.float32), kept[f"best_{split}"])
 
 
 def test_saved_models_load_with_keras_alone(results):
