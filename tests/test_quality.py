@@ -393,7 +393,114 @@ def test_needed_is_the_smallest_number_of_copies_that_is_called_copying():
     for count, accused in ((needed - 1, False), (needed, True)):
         shares = np.repeat([0.1, 0.9], [count, 50 - count])
         p = copying._level(shares, test, train, 0.05)["p"]
-        assert (p * copying._TESTS < copying.FALSE_ALARM) == accused
+        assert (p * 4 < 0.001) == accused  # three levels and identical images, by Bonferroni at 0.1 %
+
+
+# A small world in which the search for copies is done by hand: every pair of images, and every test written out.
+
+
+def small_world(seed=0, copied=6):
+    """Images of each kind with labels: near and exact copies across all of them, as they are and mirrored."""
+    rng = np.random.default_rng(seed)
+    train, test = (rng.integers(0, 256, (n, 4, 3, 1), dtype=np.uint8) for n in (40, 30))
+    synthetic = rng.integers(0, 256, (24, 4, 3, 1), dtype=np.uint8)
+    test[:2], test[2] = train[:2], copying.mirror(train[2:3])[0]  # a patient who is in both splits
+    test[3:6] = two_grey_levels(copying.mirror(train[3:6]), rng)
+    train[30], test[20], test[21] = copying.mirror(train[7:8])[0], test[22], copying.mirror(test[23:24])[0]
+    if copied:
+        synthetic[:copied] = copying.mirror(train[10 : 10 + copied])
+        synthetic[copied : 2 * copied] = two_grey_levels(train[16 : 16 + copied], rng)
+        synthetic[-1] = synthetic[0]  # copied twice
+    synthetic[-2] = copying.mirror(test[9:10])[0]
+    return {
+        "train": (train, np.arange(40) % 2),
+        "test": (test, np.arange(30) // 20),
+        "synthetic": (synthetic, np.arange(24) % 2),
+    }
+
+
+def nearest_by_hand(queries, references, apart=()):
+    """Root mean square distance to the nearest of the references, the image or its mirror image; and which it is."""
+    rows = lambda x: x.reshape(len(x), -1).astype(float)  # noqa: E731
+    both = np.minimum(*(cdist(rows(x), rows(references)) for x in (queries, copying.mirror(queries))))
+    for query, reference in enumerate(apart):
+        both[query, reference] = np.inf
+    return both.min(1) / np.sqrt(rows(references).shape[1]), both.argmin(1)
+
+
+@pytest.mark.parametrize("copied", [6, 0])
+def test_the_search_for_copies_is_that_of_every_pair_and_of_every_test_written_out(copied):
+    world = small_world(copied=copied)
+    train, test, synthetic = (world[kind][0] for kind in ("train", "test", "synthetic"))
+    values, arrays = copies_of(world["train"], world["test"], world["synthetic"])
+    sample = np.arange(40)  # all of them are few enough to be compared with the others
+    to_train, which = nearest_by_hand(synthetic, train)
+    to_test, _ = nearest_by_hand(synthetic, test)
+    real_train, real_test = nearest_by_hand(test, train)[0], nearest_by_hand(test, test, range(30))[0]
+    own_train, own_test = nearest_by_hand(train, train, sample)[0], nearest_by_hand(train, test)[0]
+    np.testing.assert_allclose(arrays["train_distance"], to_train, atol=1e-9)
+    np.testing.assert_allclose(arrays["test_distance"], to_test, atol=1e-9)
+    np.testing.assert_allclose(arrays["real_distance"], real_train, atol=1e-9)
+
+    def share(a, b):
+        return np.where(a + b > 0, a / np.where(a + b > 0, a + b, 1), 0.5)
+
+    first = [np.flatnonzero(which == image)[0] for image in np.unique(which)]  # each training image once
+    mine, theirs, others = share(to_train, to_test)[first], share(real_train, real_test), share(own_train, own_test)
+    m, n, found = len(mine), 30, []
+    assert [level["level"] for level in values["levels"]] == [0.01, 0.05, 0.1]
+    for level in values["levels"]:
+        rank = max(1, int(level["level"] * 31))
+        threshold = sorted(theirs)[rank - 1]
+        count, known = (mine < threshold).sum(), (others < threshold).sum()
+        exchangeable = stats.betabinom.sf(count - 1, m, rank, n + 1 - rank)
+        fisher = stats.fisher_exact([[count, m - count], [known, 40 - known]], alternative="greater").pvalue
+        found.append(max(exchangeable, fisher))
+        assert (level["count"], level["threshold"]) == (count, pytest.approx(threshold))
+        assert (level["found"], level["train"], level["expected"]) == pytest.approx((count / m, known / 40, rank / 31))
+        assert level["p"] == pytest.approx(found[-1])
+    identical, twins, own_twins = (int((d < 1e-9).sum()) for d in (to_train, real_train, own_train))
+    assert (identical, twins, own_twins) == ((7 if copied else 0), 3, 2)
+    assert (values["identical"], values["identical_test"], values["identical_train"]) == (identical, twins, own_twins)
+    once = len({which[i] for i in np.flatnonzero(to_train < 1e-9)})
+    table = [[once, m - once], [twins + own_twins, 70 - twins - own_twins]]
+    found.append(stats.fisher_exact(table, alternative="greater").pvalue)
+    assert values["identical_p"] == pytest.approx(found[-1])
+    assert values["p"] == pytest.approx(min(1, 4 * min(found)))
+    assert values["verdict"] == (evaluation.FOUND if 4 * min(found) < 0.001 else evaluation.NOT_FOUND)
+    for kind, distances in (("train_distance", to_train), ("test_distance", to_test), ("real_distance", real_train)):
+        expected = [distances.min(), *np.quantile(distances, [0.01, 0.5, 0.99])]
+        assert list(values[kind].values()) == pytest.approx(expected)
+
+
+def test_a_mirrored_image_counts_as_the_image_wherever_it_is():
+    """Mirror all images of one set: nothing that is said of copying changes."""
+    world = small_world()
+    expected, _ = copies_of(world["train"], world["test"], world["synthetic"])
+    for kind in world:
+        turned = world | {kind: (copying.mirror(world[kind][0]), world[kind][1])}
+        assert copies_of(turned["train"], turned["test"], turned["synthetic"])[0] == expected, kind
+
+
+def test_c_t_weighs_the_classes_by_their_test_images():
+    rng = np.random.default_rng(0)
+    mine, theirs = rng.normal(1, 1, 60), rng.normal(size=70)
+    a, b = np.arange(60) % 2, (np.arange(70) >= 50).astype(int)
+    found = evaluation.data_copying(mine, a, theirs, b)
+    assert found["value"] == pytest.approx((50 * found["cell_values"][0] + 20 * found["cell_values"][1]) / 70)
+
+
+def test_the_share_nearer_to_training_images_compares_as_many_of_each_and_halves_ties():
+    rng = np.random.default_rng(0)
+    one = rng.integers(0, 256, (50, 4, 4, 1), dtype=np.uint8)
+    zeros = np.zeros(200, int)
+    values, _ = copies_of((one, zeros[:50]), (one, zeros[:50]), (one[:20], zeros[:20]))
+    assert values["nearer_to_train"]["value"] == 0.5  # each is as near to one set as to the other
+    many, few, mine = (rng.integers(0, 256, (n, 4, 4, 1), dtype=np.uint8) for n in (200, 60, 200))
+    for train, test in ((many, few), (few, many)):
+        values, _ = copies_of((train, zeros[: len(train)]), (test, zeros[: len(test)]), (mine, zeros))
+        assert values["nearer_to_train"]["images_each"] == 60
+        assert abs(values["nearer_to_train"]["value"] - 0.5) < 4 * 0.5 / np.sqrt(200)
 
 
 # --- All of it
@@ -483,6 +590,86 @@ def test_quality_of_a_few_images_of_one_class_has_reasons_in_place_of_numbers():
     assert pixels["classes"][1]["reason"] == "0 synthetic images, more than 5 are needed"
     assert pixels["copying"]["c_t"]["value"] is None
     json.dumps(values, allow_nan=False)
+
+
+def balanced(train=40, test=20, synthetic=(10, 10), seed=0):
+    """Data of two classes that lie apart, so that the mix of classes is seen; and synthetic images of them."""
+    rng = np.random.default_rng(seed)
+
+    def images(labels):
+        noise = rng.integers(0, 90, (len(labels), 4, 4, 1), dtype=np.uint8)
+        return (noise + 100 * labels[:, None, None, None]).astype(np.uint8), labels
+
+    parts = {"train": images(np.repeat([0, 1], train)), "test": images(np.repeat([0, 1], test))}
+    return parts, images(np.repeat([0, 1], synthetic))
+
+
+def test_distances_are_of_features_on_one_scale_to_all_training_images_in_the_mix_of_the_synthetic_ones():
+    data, synthetic = balanced()
+    extract = lambda x: x.reshape(len(x), -1)[:, :6].astype(float)  # noqa: E731
+    values, _ = everything(data, synthetic, extractors={"corner": extract})
+    train = extract(data["train"][0])
+    one_scale = lambda x: (extract(x) - train.mean(0)) / np.sqrt(((train - train.mean(0)) ** 2).mean())  # noqa: E731
+    space = values["spaces"]["corner"]
+    real = one_scale(data["train"][0])
+    for name, others in (("kid", synthetic[0]), ("kid_real", data["test"][0])):
+        expected = evaluation.kernel_distance(real, one_scale(others))["value"]
+        assert space[name]["value"] == pytest.approx(expected)  # the mix is the same, so no image is left out
+        assert (space[name]["images"], space[name]["real_images"]) == (len(others), 80)
+    data, synthetic = balanced(synthetic=(30, 10))
+    space = everything(data, synthetic, extractors={"corner": extract})[0]["spaces"]["corner"]
+    assert (space["kid"]["real_images"], space["kid_real"]["images"]) == (40 + 13, 20 + 6)
+    assert space["kid_real"]["low"] < 0 < space["kid_real"]["high"]
+
+
+def test_a_limit_holds_on_each_side_but_originals_are_looked_for_among_all_training_images():
+    data, synthetic = balanced(train=100, test=80, synthetic=(70, 70))
+    synthetic[0][::7] = data["train"][0][::10]
+    values, arrays = everything(data, synthetic, extractors={}, limit=100)
+    found = values["spaces"]["pixels"]["copying"]
+    assert (found["images"], found["test_images"], found["train_sample"]) == (100, 50, 50)
+    assert values["spaces"]["pixels"]["kid"]["images"] == 100
+    assert values["duplicates"]["images"] <= 50
+    index = arrays["pixels_synthetic_index"]
+    np.testing.assert_array_equal(arrays["pixels_synthetic"], synthetic[0][index])
+    np.testing.assert_array_equal(arrays["pixels_train"], data["train"][0][arrays["pixels_train_index"]])
+    copies = np.flatnonzero(arrays["pixels_train_distance"] == 0)
+    assert len(copies) > 8
+    assert set(index[copies]) <= set(range(0, 140, 7))
+    np.testing.assert_array_equal(arrays["pixels_train_index"][copies], index[copies] // 7 * 10)
+    assert (arrays["pixels_distances"][:, 0] == 0).sum() == len(copies)
+    components = evaluation.pixel_components(data["train"][0], components=16, limit=10, seed=0)
+    assert components(data["test"][0]).shape == (160, 9)
+
+
+def test_copies_that_one_space_alone_shows_are_copies():
+    """Brightened copies: far from everything in grey levels, the same once each image's mean is taken away."""
+    rng = np.random.default_rng(0)
+    train, test = (rng.integers(0, 120, (n, 6, 6, 1), dtype=np.uint8) for n in (150, 100))
+    labels = np.arange(150) % 2
+    flat = lambda x: x.reshape(len(x), -1) - x.reshape(len(x), -1).mean(1, keepdims=True)  # noqa: E731
+    data = {"train": (train, labels), "test": (test, labels[:100])}
+    values, _ = everything(data, (train[:60] + np.uint8(130), labels[:60]), extractors={"without brightness": flat})
+    verdicts = {name: space["copying"]["verdict"] for name, space in values["spaces"].items()}
+    assert verdicts == {"pixels": evaluation.NOT_FOUND, "without brightness": evaluation.FOUND}
+    assert values["verdict"] == evaluation.FOUND
+
+
+def test_real_images_beside_a_class_are_as_many_as_its_synthetic_ones():
+    rows = {
+        kind: normal(n, 2, seed) for seed, (kind, n) in enumerate({"train": 40, "test": 30, "synthetic": 20}.items())
+    }
+    labels = {kind: np.zeros(len(some), int) for kind, some in rows.items()}
+    found = _class_measures(rows, labels, 0, 5, 100, np.random.default_rng(0))
+    assert (found["images"], found["real_images"]) == (20, 40)
+    rng = np.random.default_rng(0)
+    train, mine, test = (rows[kind][rng.permutation(len(rows[kind]))] for kind in ("train", "synthetic", "test"))
+    assert found["real"] == pytest.approx(evaluation.precision_recall(train, test[:20], neighbours=5))
+    assert found["precision"] == evaluation.precision_recall(train, mine, neighbours=5)["precision"]
+    few = {**labels, "test": np.repeat([0, 1], [5, 25])}
+    assert _class_measures(rows, few, 0, 5, 100, np.random.default_rng(0))["real"] is None
+    fewer = {**labels, "test": np.repeat([0, 1], [12, 18])}
+    assert _class_measures(rows, fewer, 0, 5, 100, np.random.default_rng(0))["images"] == 12
 
 
 def test_quality_refuses_a_second_space_called_pixels():
