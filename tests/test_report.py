@@ -39,6 +39,7 @@ HOSTILE = {
     "quotes": '" \' onmouseover=alert(1) x="',
     "long": "x" * 490,
     "heading": "# heading\n\n## other",
+    "astral": "\N{BRAIN} scans \N{MATHEMATICAL BOLD CAPITAL A}",
 }
 
 

@@ -151,6 +151,16 @@ def fitted(images, train, *, sampling="shuffle", augment=(), seed=SEED, order=SE
     return classifiers.fit(model, train, held_out, task="multi-class", num_classes=4, **SETTINGS, **how)
 
 
+def measured(images, trained):
+    """What a record says of a trained classifier."""
+    splits = {split: getattr(images, split).labels for split in ("validation", "test")}
+    scores = {
+        str(epoch): {s: evaluation.scores(splits[s], p, "multi-class") for s, p in one.probabilities.items()}
+        for epoch, one in trained.kept.items()
+    }
+    return {"selected": trained.selected, "scores": scores}
+
+
 def labels_for(train, total, **how):
     settings = {"shares": "deficit", "class_order": "label", "draw": "largest_remainder", **how}
     return augmentation.labels_to_make(train.labels, 4, total=total, seed=SEED, **settings)
@@ -177,10 +187,11 @@ def test_a_classifier_is_trained_on_the_real_images_then_the_made_ones_as_its_ar
     task = next(c.task for c in todo.cells if (c.arm, c.sampling) == (arm, sampling))
     kept, record = loaded(store.folder(task), "predictions.npz"), store.record(task).values
     for split in ("validation", "test"):
-        np.testing.assert_array_equal(kept[f"best_{split}"], expected.best[split])
-        np.testing.assert_array_equal(kept[f"last_{split}"], expected.last[split])
         np.testing.assert_array_equal(kept[f"{split}_labels"], getattr(images, split).labels)
-    assert (record["best_epoch"], record["epochs"]) == (expected.best_epoch, 2)
+        for epoch, one in expected.kept.items():
+            np.testing.assert_array_equal(kept[f"{split}_{epoch}"], one.probabilities[split])
+    assert record["epochs"] == 2
+    assert {name: record[name] for name in ("selected", "scores")} == measured(images, expected)
     assert json.loads((store.folder(task) / "history.json").read_bytes()) == expected.history
 
 
@@ -195,7 +206,7 @@ def test_always_weighted_arms_have_an_order_of_their_own_in_each_column_and_the_
             own = subseed(SEED, cell.sampling)
             expected = fitted(images, train, sampling="weighted", augment=flips, order=own)
             kept = loaded(store.folder(cell.task), "predictions.npz")
-            np.testing.assert_array_equal(kept["last_test"], expected.last["test"])
+            np.testing.assert_array_equal(kept["test_2"], expected.chosen("last")["test"])
 
 
 @pytest.mark.parametrize(("arm", "settings"), [("cvae", {"sampling_statistics": "batch"}), ("cgan", {})])
@@ -229,12 +240,13 @@ def test_copies_and_reconstructions_are_those_of_the_arms_seed_and_mode(results,
         np.testing.assert_array_equal(made["labels"], train.labels)
 
 
-def test_images_are_judged_beside_the_test_images_by_the_baselines_best_epoch(results, images):
+def test_images_are_judged_beside_the_test_images_by_the_baseline_of_their_replicate(results, images):
     todo, store = results
     folder, record = files(results, "quality", "cgan")
     made = loaded(files(results, "synthesis", "cgan")[0])
     judge = next(c.task for c in todo.cells if (c.arm, c.sampling) == ("baseline", "shuffle"))
-    model = keras.models.load_model(store.folder(judge) / "classifier.keras")
+    epoch = store.record(judge).values["selected"]["best_validation_auc"]
+    model = keras.models.load_model(store.folder(judge) / f"classifier-{epoch}.keras")
     values, arrays = evaluation.quality(
         train_images=images.train.images,
         train_labels=images.train.labels,
@@ -261,17 +273,13 @@ def test_images_are_judged_beside_the_test_images_by_the_baselines_best_epoch(re
     labels = images.train.labels
     alone = generators.cgan.sample(sampler, labels, seed=subseed(SEED, "usefulness")), labels
     trained = fitted(images, alone)
-    assert usefulness == {
-        "images": 70,
-        "test": evaluation.scores(images.test.labels, trained.best["test"], "multi-class"),
-    }
+    assert usefulness == {"images": 70, **measured(images, trained)}
 
 
 def test_reconstructions_are_useful_as_they_are(results, images):
     made = loaded(files(results, "synthesis", "jvae")[0])
     trained = fitted(images, (made["images"], made["labels"]))
-    expected = evaluation.scores(images.test.labels, trained.best["test"], "multi-class")
-    assert files(results, "quality", "jvae")[1].values["usefulness"]["test"] == expected
+    assert files(results, "quality", "jvae")[1].values["usefulness"] == {"images": 70, **measured(images, trained)}
 
 
 def test_a_fraction_that_adds_no_image_is_refused(results):
@@ -290,7 +298,7 @@ def test_data_that_are_others_than_was_planned_are_refused(results, tmp_path):
         tasks.make(other, store, tmp_path, lambda what, content: None)
 
 
-def test_the_files_for_medmnists_evaluator_are_of_the_best_epoch_of_both_splits(tmp_path):
+def test_the_files_for_medmnists_evaluator_are_of_the_epoch_of_the_highest_validation_auc(tmp_path):
     rng, sizes = np.random.default_rng(0), {"train": 40, "val": 12, "test": 16}
     arrays = {f"{split}_images": rng.integers(0, 256, (n, 28, 28), np.uint8) for split, n in sizes.items()}
     arrays |= {f"{split}_labels": np.arange(n)[:, None] % 2 for split, n in sizes.items()}
@@ -309,13 +317,14 @@ def test_the_files_for_medmnists_evaluator_are_of_the_best_epoch_of_both_splits(
     for task in todo.tasks.values():
         assert engine.attempt(task, store, lambda what, content: None)[0] == "done"
     record = store.record(todo.cells[0].task)
-    kept, best = loaded(record.folder, "predictions.npz"), record.values["best"]
+    kept, epoch = loaded(record.folder, "predictions.npz"), record.values["selected"]["best_validation_auc"]
+    best = record.values["scores"][str(epoch)]
     for split, word in (("validation", "val"), ("test", "test")):
         (path,) = (record.folder / "medmnist").glob(f"breastmnist_{word}_*.csv")
         auc, accuracy = best[split]["auc"], best[split]["accuracy"]
         assert path.name == f"breastmnist_{word}_[AUC]{auc:.3f}_[ACC]{accuracy:.3f}@{record.key[:16]}.csv"
         rows = [[float(x) for x in row[1:]] for row in csv.reader(path.open())]
-        np.testing.assert_array_equal(np.array(rows, np.float32), kept[f"best_{split}"])
+        np.testing.assert_array_equal(np.array(rows, np.float32), kept[f"{split}_{epoch}"])
 
 
 def test_saved_models_load_with_keras_alone(results):

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import yaml
 from markupsafe import Markup, escape
 
 DASH = "–"
@@ -176,5 +177,6 @@ def json_text(value: Any) -> str:
 
 
 def yaml_text(text: Any) -> Markup:
-    """A quoted YAML value of one line, for the front matter of a page (JSON strings are YAML)."""
-    return Markup(json.dumps(str(escape(plain(text)))))
+    """A quoted YAML value of one line, for the front matter of a page."""
+    quoted = yaml.safe_dump(str(escape(plain(text))), default_style='"', allow_unicode=True, width=math.inf)
+    return Markup(quoted.rstrip("\n"))

@@ -1,0 +1,220 @@
+"""Values as text: what is written says the value, to the digits that are shown, and text of users stays text."""
+
+import html
+import math
+import re
+import unicodedata
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medaug_keras.report import format
+
+MINUS = "\N{MINUS SIGN}"
+fractions = st.floats(0, 1)
+differences = st.floats(-1, 1)
+texts = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(
+    [
+        "a < b & c",
+        "50 % of $x_1$",
+        "{x} ~ y^2 #1",
+        "a\\b",
+        "x ± y \N{MINUS SIGN} – z",
+        "<script>",
+        '"quoted"',
+        "*a* _b_",
+    ]
+)
+
+
+def back(text: str) -> float:
+    """The number that a text says."""
+    return float(text.replace(MINUS, "-").replace(",", ""))
+
+
+@given(fractions)
+def test_a_percentage_has_two_decimals_and_is_the_fraction_to_the_last_of_them(value):
+    text = format.percent(value)
+    assert re.fullmatch(r"\d+\.\d\d", text)
+    assert back(text) == pytest.approx(100 * value, abs=0.0101)
+
+
+@given(differences)
+def test_points_always_have_their_sign_and_turning_the_difference_turns_only_that(value):
+    text, other = format.points(value), format.points(-value)
+    assert re.fullmatch(rf"0\.00|[+{MINUS}]\d+\.\d\d", text)
+    assert back(text) == pytest.approx(100 * value, abs=0.0101)
+    assert back(text) == -back(other)
+    assert text.strip(f"+{MINUS}") == other.strip(f"+{MINUS}")
+    assert back(text) == 0 or (text[0] == "+") == (value > 0)
+
+
+@given(st.integers(0, 10**9))
+def test_counts_are_whole_and_grouped_by_thousands(value):
+    text = format.count(value)
+    assert re.fullmatch(r"\d{1,3}(,\d{3})*", text)
+    assert back(text) == value
+
+
+@given(st.floats(1e-8, 1e9), st.integers(2, 5), st.sampled_from([1, -1]))
+def test_a_plain_number_has_its_significant_digits_and_an_exponent_only_where_it_is_very_small_or_large(
+    value, digits, sign
+):
+    text = format.number(sign * value, digits)
+    assert back(text) == pytest.approx(sign * value, rel=0.51 * 10 ** (1 - digits))
+    assert ("e" in text) == (not 1e-4 <= value < 1e6)
+    assert text.startswith(MINUS) == (sign < 0)
+    shown = re.sub(r"e.*", "", text).strip(MINUS).replace(",", "").replace(".", "").lstrip("0")
+    if "." in text:
+        assert digits <= len(shown) <= digits + 1  # 0.9996 is 1.000
+    assert "." in text or value >= 0.99 * 10 ** (digits - 1)
+
+
+def test_numbers_that_are_none_are_words_and_zero_is_0():
+    assert [format.number(x) for x in (0.0, math.inf, math.nan)] == ["0", "inf", "nan"]
+
+
+@given(fractions)
+def test_a_p_has_three_decimals_and_what_is_below_the_last_of_them_says_only_that(value):
+    text = format.p_value(value)
+    assert (text == "< 0.001") == (value < 0.001)
+    assert text == "< 0.001" or back(text) == pytest.approx(value, abs=0.00051)
+    assert format.p_text(value) == (f"p {text}" if value < 0.001 else f"p = {text}")
+
+
+@given(st.floats(0, 10**6))
+def test_times_say_how_long_it_took_in_the_two_largest_units(value):
+    text = format.seconds(value)
+    form = re.fullmatch(r"(?:(?P<h>\d+) h (?P<hm>\d\d) min|(?P<m>\d+) min (?P<ms>\d\d) s|(?P<s>\d+\.\d) s)", text)
+    assert form is not None
+    said = {name: float(part) for name, part in form.groupdict().items() if part}
+    worth = {"h": 3600, "hm": 60, "m": 60, "ms": 1, "s": 1}
+    total = sum(number * worth[name] for name, number in said.items())
+    assert abs(total - value) <= (60 if "h" in said else 0.51 if "m" in said else 0.051)
+    assert max(said.get("hm", 0), said.get("ms", 0), said.get("s", 0)) < 60
+    assert said.get("m", 0) < 60
+    assert ("h" in said, "m" in said) == (round(value) >= 3600, 60 <= round(value) < 3600)
+
+
+@given(st.integers(0, 10**13))
+def test_sizes_are_in_the_unit_that_leaves_three_digits_before_the_point(value):
+    number, unit = format.bytes_(value).split()
+    factor = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}[unit]
+    assert float(number) * factor == pytest.approx(value, abs=0.051 * factor)
+    assert float(number) <= 1000 or unit == "GB"
+    assert float(number) >= 1 or unit == "B"
+    assert ("." in number) == (unit != "B")
+
+
+def test_every_kind_of_column_writes_its_numbers_and_a_dash_where_there_is_none():
+    value = {"text": "a", "sentence": "A.", "count": 0, "percent": 0.0, "points": 0.015, "number": 0, "p": 0.0}
+    shown = {kind: format.shown(v, kind) for kind, v in (value | {"seconds": 0.0}).items()}
+    assert shown == {
+        "text": "a",
+        "sentence": "A.",
+        "count": "0",
+        "percent": "0.00",
+        "points": "+1.50",
+        "number": "0",
+        "p": "< 0.001",
+        "seconds": "0.0 s",
+    }
+    assert {format.shown(None, kind) for kind in format.FORMATS} == {format.DASH}
+
+
+def test_a_spread_is_written_as_its_value_but_for_plain_numbers_of_which_two_digits_say_enough():
+    assert format.spread(0.01234, "percent") == format.percent(0.01234)
+    assert format.spread(0.01234, "number") == "0.012"
+
+
+def test_lists_and_plurals_are_those_of_a_sentence():
+    assert [format.together("abc"[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
+    assert [format.plural(n, "run") for n in (0, 1, 2, 1000)] == ["0 runs", "1 run", "2 runs", "1,000 runs"]
+    assert [format.plural(n, "analysis", "analyses") for n in (1, 2)] == ["1 analysis", "2 analyses"]
+
+
+# --- text of users -----------------------------------------------------------------------------------
+
+
+@given(texts)
+def test_text_keeps_its_letters_and_loses_what_cannot_be_seen(text):
+    plain = format.plain(text)
+    hidden = {c for c in plain if unicodedata.category(c) == "Cc" or unicodedata.bidirectional(c) in BIDIRECTIONAL}
+    assert not hidden
+    assert "".join(plain.split()) == "".join(c for c in text if not format._INVISIBLE.match(c) and not c.isspace())
+
+
+BIDIRECTIONAL = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
+
+
+@pytest.mark.parametrize(
+    "mark", [chr(c) for c in range(0x110000) if unicodedata.bidirectional(chr(c)) in BIDIRECTIONAL]
+)
+def test_marks_that_turn_the_writing_direction_are_taken_out(mark):
+    assert format.plain(f"a{mark}b") == "a b"
+
+
+@given(texts)
+def test_text_for_html_is_the_text_when_a_browser_has_read_it(text):
+    written = str(format.html(text))
+    inner = written.removeprefix("<bdi>").removesuffix("</bdi>")
+    assert written == f"<bdi>{inner}</bdi>"
+    assert not set("<>\"'") & set(inner)
+    assert html.unescape(inner) == format.plain(text)
+
+
+@given(texts)
+def test_text_for_markdown_has_no_mark_left_and_is_the_text_when_a_browser_has_read_it(text):
+    written = str(format.markdown(text))
+    assert not set("\\`*_{}[]()<>+-.!|~=:^$\"'@/") & set(re.sub(r"&#\d+;", "", written))
+    assert html.unescape(written) == format.plain(text)
+
+
+LATEX = {
+    r"\textbackslash{}": "\\",
+    r"\textasciitilde{}": "~",
+    r"\textasciicircum{}": "^",
+    r"\textless{}": "<",
+    r"\textgreater{}": ">",
+    r"$\pm$": "±",
+    "$-$": MINUS,
+    "--": "–",
+    **{"\\" + mark: mark for mark in "&%$#_{}"},
+}
+COMMAND = re.compile("|".join(map(re.escape, sorted(LATEX, key=len, reverse=True))))
+
+
+@given(texts.filter(lambda text: "--" not in text))
+def test_text_for_latex_has_no_command_but_those_that_stand_for_its_characters(text):
+    written = format.latex(text)
+    assert not set("\\~^&%$#_{}<>±–" + MINUS) & set(COMMAND.sub("", written))
+    assert COMMAND.sub(lambda found: LATEX[found[0]], written) == format.plain(text)
+
+
+@given(texts)
+def test_text_for_a_csv_field_is_the_text_or_the_text_after_an_apostrophe(text):
+    written, plain = format.csv_text(text), format.plain(text)
+    formula = unicodedata.normalize("NFKC", plain[:1]) in ("=", "+", "-", "@")
+    assert written == ("'" + plain if formula else plain)
+
+
+@pytest.mark.parametrize("mark", ["=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}", "\N{SMALL PLUS SIGN}"])
+def test_a_formula_is_no_formula(mark):
+    assert format.csv_text(f"{mark}1") == f"'{mark}1"
+
+
+@given(texts)
+def test_text_for_front_matter_is_one_line_of_yaml_that_says_the_text_as_html(text):
+    written = str(format.yaml_text(text))
+    assert "\n" not in written
+    found = yaml.safe_load(f"title: {written}")["title"]
+    assert html.unescape(found) == format.plain(text)
+    assert not set("<>\"'") & set(found)
+
+
+def test_a_file_of_json_never_says_that_something_is_no_number():
+    assert format.json_text({"b": "ä", "a": [1, None]}) == '{\n "b": "ä",\n "a": [\n  1,\n  null\n ]\n}\n'
+    with pytest.raises(ValueError, match="JSON"):
+        format.json_text({"a": math.nan})
