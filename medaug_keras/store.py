@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ class Store:
 
         Raises StoreError where the record is missing, unreadable, changed, or of another format.
         """
-        path = self.folder(task) / "record.json"
+        path = os.path.join(self.root, task, "record.json")  # a Path would take longer than reading the file does
         try:
             content = _read(path)
             found = content.get("format")
@@ -114,7 +115,7 @@ class Store:
             if made != task:
                 raise StoreError(f"{path} is the record of {made}. {self._mend(task)}")
             content.pop("format")
-            return Record(**content, folder=path.parent)
+            return Record(**content, folder=self.folder(task))
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise StoreError(f"{path} cannot be read ({error}). {self._mend(task)}") from None
 
@@ -144,17 +145,21 @@ class Store:
         except (OSError, ValueError, TypeError, RecursionError) as error:
             return Failure("", "", f"failed, but {path} cannot be read ({error})", "", {})
 
-    def outcomes(self, plan: Plan, *, check_files: bool = False) -> dict[str, Outcome]:
+    def outcomes(self, plan: Plan, *, check_files: bool = False, values: bool = True) -> dict[str, Outcome]:
         """How every task of a plan stands; a task whose need failed is blocked.
 
-        `check_files` also holds every file of a finished task against its checksum.
+        `check_files` also holds every file of a finished task against its checksum. Without `values` the records that
+        are returned were read and checked as ever, but their values and the checksums of their files are left out: of
+        ten thousands of tasks they need hundreds of megabytes.
         """
         failures, unfinished = _names(self.root / "failures"), _names(self.root / "unfinished")
         found: dict[str, Outcome] = {}
+        alike: dict[str, Any] = {}
         for name, task in plan.tasks.items():  # needs come first
             if self.is_done(name):
                 try:
-                    found[name] = Outcome("done", record=self.verify(name) if check_files else self.record(name))
+                    record = self.verify(name) if check_files else self.record(name)
+                    found[name] = Outcome("done", record=_frugal(record, task, alike, values=values))
                 except StoreError as error:
                     found[name] = Outcome("damaged", reason=str(error))
                 continue
@@ -325,16 +330,45 @@ def _names(folder: Path) -> set[str]:
         return set()
 
 
-def _read(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_bytes())
+def _frugal(record: Record, task: Task, alike: dict[str, Any], *, values: bool) -> Record:
+    """The same record; what it has in common with its task, or with those before it (`alike`), is kept only once."""
+    run = dict(record.run)
+    if "packages" in run:
+        run["packages"] = alike.setdefault(repr(run["packages"]), run["packages"])
+    if not values:
+        run.pop("files", None)
+    return Record(
+        kind=task.kind,
+        version=record.version,
+        key=task.key,
+        params=task.params if record.params == task.params else record.params,
+        needs=task.needs if record.needs == task.needs else record.needs,
+        values=_same_words(record.values) if values else {},
+        run=_same_words(run),
+        folder=record.folder,
+    )
+
+
+def _same_words(content: Any) -> Any:
+    """Content of JSON; its keys, and short texts, are not new strings in each file."""
+    if isinstance(content, dict):
+        return {sys.intern(word): _same_words(value) for word, value in content.items()}
+    return sys.intern(content) if isinstance(content, str) and len(content) < 64 else content
+
+
+def _read(path: str | Path) -> dict[str, Any]:
+    with open(path, "rb") as file:
+        content = json.loads(file.read())
     if not isinstance(content, dict):
         raise ValueError("not a JSON object")
     return content
 
 
+_as_text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
 def _checksum(content: Mapping[str, Any]) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_as_text(content).encode()).hexdigest()
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

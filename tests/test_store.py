@@ -376,6 +376,21 @@ def test_outcomes_tell_apart_pending_running_failed_blocked_and_done(store: Stor
     assert store.outcomes(plan)[other.id].state == "failed"
 
 
+def test_records_kept_frugally_are_the_records_with_or_without_their_values(store: Store, plan: Plan):
+    for task in plan.tasks.values():
+        make_up(store, task, seconds=2.5)
+    whole, short = store.outcomes(plan), store.outcomes(plan, values=False)
+    for name in plan.tasks:
+        assert whole[name].record == store.record(name)
+        told = short[name].record
+        assert told is not None
+        run = {word: value for word, value in store.record(name).run.items() if word != "files"}
+        assert told == replace(store.record(name), values={}, run=run)
+    changed = store.folder(next(iter(plan.tasks))) / "record.json"
+    changed.write_text(changed.read_text().replace('"number": ', '"number": 1'))
+    assert store.outcomes(plan, values=False)[changed.parent.name].state == "damaged"
+
+
 # --- a disk that cannot be written to --------------------------------------------------------------
 
 

@@ -31,7 +31,7 @@ def _run(options: argparse.Namespace) -> int:
 
     if options.repair:
         _repair(chosen, store)
-    outcomes = store.outcomes(whole)
+    outcomes = store.outcomes(whole, values=False)
     done = {name for name in chosen.tasks if outcomes[name].state == "done"}
     if len(done) < len(chosen.tasks):
         check_results(options.results)
@@ -145,7 +145,7 @@ def _plan(options: argparse.Namespace) -> int:
 
     study, whole, chosen = planned(options)
     store = Store(options.results)
-    outcomes = store.outcomes(whole)
+    outcomes = store.outcomes(whole, values=False)
     pace = engine.seconds_per_image(whole, outcomes)
     to_do = {name: task for name, task in chosen.tasks.items() if outcomes[name].state != "done"}
     seconds = engine.expected_seconds(to_do, pace)
