@@ -94,12 +94,15 @@ def fake_results(
     fails: Callable[[Task], bool] = lambda task: False,
     score: Callable[[str, str, str, int], float] | None = None,
     hits: Callable[[str, str, str, int], np.ndarray] | None = None,
+    held_out: Callable[[str, str, str, int], float] | None = None,
+    late: Callable[[str, str, str, int], float] = lambda *cell: 0.0,
     small: bool = True,
 ) -> tuple[Plan, Store]:
     """Records for every task of the study but those left out, those that fail, and what needs them.
 
     `score(dataset, arm, sampling, replicate)` gives the share of the test images to get right; `hits` of the same says
-    which (bool, one a test image). `small` keeps the arrays of images per split below 400, whatever the data set has.
+    which (bool, one a test image). `held_out` gives the share of the validation images where it is another; `late` what
+    the last epoch has in addition. `small` keeps the arrays of images per split below 400, whatever the data set has.
     """
     whole, store = fake_plan(study), Store(root)
     root.mkdir(parents=True, exist_ok=True)
@@ -123,7 +126,7 @@ def fake_results(
                 values = make(study, task, names.get(task.id, ""), out, rng)
             else:
                 cell = cells[task.id]
-                values = _classifier(cell, task, out, rng, score or _score, hits, small)
+                values = _classifier(cell, task, out, rng, score or _score, hits, held_out, late, small)
             store.commit(task, out, values, RUN)
     return whole, store
 
@@ -306,11 +309,13 @@ def _classifier(
     rng: np.random.Generator,
     score: Callable[[str, str, str, int], float],
     hits: Callable[[str, str, str, int], np.ndarray] | None,
+    held_out: Callable[[str, str, str, int], float] | None,
+    late: Callable[[str, str, str, int], float],
     small: bool,
 ) -> dict[str, Any]:
     train, validation, test, classes, _ = _shape(task.dataset)
-    right = score(cell.dataset, cell.arm, cell.sampling, cell.replicate)
-    arrays = {}
+    where = cell.dataset, cell.arm, cell.sampling, cell.replicate
+    arrays, shares_right = {}, {}
     epochs = task.params["settings"]["epochs"]
     chosen = min(12, epochs)  # by every rule but the last
     for split, size in (("test", test), ("validation", validation)):
@@ -318,13 +323,20 @@ def _classifier(
         labels = np.repeat(np.arange(classes), shares)
         arrays[f"{split}_labels"] = labels
         for epoch in sorted({chosen, epochs}):
+            right = (held_out or score)(*where) if split == "validation" else score(*where)
+            shares_right[split, epoch] = right = right + (late(*where) if epoch == epochs else 0.0)
             hit = rng.permutation(np.arange(len(labels)) < round(right * len(labels)))
             if hits is not None and split == "test":
-                hit = hits(cell.dataset, cell.arm, cell.sampling, cell.replicate)
+                hit = hits(*where)
             arrays[f"{split}_{epoch}"] = _probabilities(labels, hit, classes, rng)
     scores = {
         str(epoch): {
-            split: _metrics(arrays[f"{split}_{epoch}"], arrays[f"{split}_labels"], classes, min(1.0, right + 0.05))
+            split: _metrics(
+                arrays[f"{split}_{epoch}"],
+                arrays[f"{split}_labels"],
+                classes,
+                min(1.0, shares_right[split, epoch] + 0.05),
+            )
             for split in ("test", "validation")
         }
         for epoch in sorted({chosen, epochs})

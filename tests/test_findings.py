@@ -1,0 +1,305 @@
+"""From records to verdicts and sentences: what is corrected with what, which epoch counts, and what may be said."""
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_records import ARMS, fake_results, fake_study
+
+from medaug_keras import stats
+from medaug_keras.report import evidence_tables, findings, tables
+from medaug_keras.report.inference import Comparison, Inference
+from medaug_keras.report.results import Group, Results
+from medaug_keras.report.table import Entry, Table
+
+SETS = ("breastmnist", "phantom-ultrasound", "third")
+LEVELS = {"baseline": 0.60, "gda": 0.62, "cvae": 0.80, "cgan": 0.45, "duplicate": 0.64}
+
+
+def results_of(root: Path, study, **how) -> Results:
+    plan, store = fake_results(study, root, **how)
+    return Results(study, plan, store)
+
+
+def cell(table: Table, row: int, key: str) -> Entry:
+    return table.rows[row].entries[[column.key for column in table.columns].index(key)]
+
+
+def random_hits(dataset: str, arm: str, sampling: str, replicate: int) -> np.ndarray:
+    """Images that an arm is right on: more where it is better, some of them the same in every replicate."""
+    image = np.random.default_rng(SETS.index(dataset)).random(156)
+    run = np.random.default_rng([SETS.index(dataset), list(LEVELS).index(arm), replicate]).random(156)
+    return 0.5 * image + 0.5 * run < LEVELS[arm]
+
+
+@pytest.fixture(scope="module")
+def inference(tmp_path_factory) -> Inference:
+    """Five arms on three data sets, four replicates each: one helps, one harms."""
+    datasets = {name: {"kind": "npz", "path": f"{name}.npz"} for name in SETS}
+    arms = {name: ARMS[name] for name in LEVELS}
+    study = fake_study(datasets=SETS[:1], arms=arms, replicates=4, samplings=["shuffle"])
+    study = type(study).model_validate({**study.model_dump(), "datasets": datasets})
+    return Inference(results_of(tmp_path_factory.mktemp("results"), study, hits=random_hits))
+
+
+def corrected(p, method):
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    return multitest.multipletests(p, method=method)[1]
+
+
+# --- what is corrected together ----------------------------------------------------------------------
+
+
+def test_holm_corrects_the_guarded_p_over_the_arms_of_a_data_set(inference):
+    for dataset in SETS:
+        here = [c for (name, *_), c in inference.tests.items() if name == dataset]
+        p = [c.result.p_family for c in here]
+        assert [c.family for c in here] == [4] * 4
+        np.testing.assert_allclose([c.holm for c in here], corrected(p, "holm"))
+        assert any(c.result.p_family > 1.05 * c.result.p for c in here)  # so that the other p would be noticed
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "auc"])
+def test_benjamini_hochberg_corrects_the_guarded_p_over_all_data_sets(metric, inference):
+    found = inference.tests if metric == "accuracy" else inference.exploratory[metric]
+    p = [c.result.p_family for c in found.values()]
+    assert len(p) == 12
+    np.testing.assert_allclose([c.fdr for c in found.values()], corrected(p, "fdr_bh"))
+
+
+def test_the_p_over_data_sets_is_corrected_over_the_arms(inference):
+    p = [one.meta.p for one in inference.across]
+    assert len(p) == 4
+    np.testing.assert_allclose([one.holm for one in inference.across], corrected(p, "holm"))
+    assert any(one.holm > 1.05 * one.meta.p for one in inference.across)
+
+
+def test_an_arm_over_data_sets_is_the_mean_of_its_own_differences(inference):
+    for one in inference.across:
+        effects = [c.result.effect for (_, arm, _), c in inference.tests.items() if arm == one.arm]
+        assert min(effects) <= one.meta.effect <= max(effects)
+        assert (one.meta.datasets, one.meta.planned) == (3, 3)
+
+
+def test_generated_images_are_corrected_over_the_arms_that_are_held_against_copies(inference):
+    for dataset in SETS:
+        here = [c for (name, *_), c in inference.controls.items() if name == dataset]
+        assert [c.group.arm for c in here] == ["cvae", "cgan"]
+        assert {c.base.arm for c in here} == {"duplicate"}
+        np.testing.assert_allclose([c.holm for c in here], corrected([c.result.p_family for c in here], "holm"))
+
+
+def test_what_the_verdict_could_have_found_counts_the_comparisons_that_it_is_corrected_over(inference):
+    for c in inference.tests.values():
+        alone, r = c.outlook.detectable, c.result
+        for family in (1, 4, 40):
+            other = dataclasses.replace(c, family=family)
+            expected = stats.detectable_difference(r.variances, r.replicates, r.images, tests=family)
+            assert other.detectable == pytest.approx(expected)
+        assert c.detectable > alone
+
+
+def test_an_effect_is_the_arm_less_the_baseline_on_the_images_of_its_data_set(inference):
+    for (dataset, arm, sampling), c in inference.tests.items():
+        hits = [[random_hits(dataset, a, sampling, r) for r in range(4)] for a in (arm, "baseline")]
+        expected = stats.crossed(np.subtract(*np.asarray(hits, float)))
+        assert (c.result.effect, c.result.p) == pytest.approx((expected.effect, expected.p))
+        assert c.chance == stats.chance_to_beat(*np.mean(hits, axis=2))
+
+
+def test_arms_that_share_the_first_place_are_those_within_5_percent_by_the_corrected_test(inference):
+    judged = 0
+    for dataset in SETS:
+        for names in itertools.combinations(LEVELS, 3):
+            arms = {a: {r: random_hits(dataset, a, "shuffle", r) for r in range(4)} for a in names}
+            found = stats.best_arms(arms)
+            expected = {(a, "shuffle") for a, p in found.p.items() if p > 0.05}
+            assert inference.leaders(dataset, [(a, "shuffle") for a in names], "accuracy") == expected
+            judged += any(0.05 < p < 0.5 for p in found.p.values())
+    assert judged > 3
+
+
+def test_the_best_of_some_arms_is_held_against_another_corrected_for_having_been_chosen(inference):
+    pairs = [(arm, "shuffle") for arm in ("gda", "cvae", "cgan")]
+    for dataset in SETS:
+        found = inference.best_over(dataset, pairs, ("duplicate", "shuffle"))
+        assert (found.group.arm, found.base.arm) == ("cvae", "duplicate")
+        alone = [inference.compare(inference.results.groups[dataset, *p], found.base, "accuracy") for p in pairs]
+        assert found.holm == pytest.approx(corrected([c.result.p_family for c in alone], "holm")[1])
+
+
+# --- which epoch, and chosen on what -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("select", ["last", "best_validation_accuracy"])
+def test_every_number_is_of_the_epoch_that_the_studys_rule_chooses(select, tmp_path):
+    """At the last epoch the arm is right on a quarter more of the images."""
+    arms = {name: ARMS[name] for name in ("baseline", "gda")}
+    how = {"arms": arms, "replicates": 2, "samplings": ["shuffle"], "classifier": {"select": select}}
+    study = fake_study(datasets=("breastmnist",), **how)
+    late = 0.25 if select == "last" else 0.0
+    results = results_of(tmp_path, study, score=lambda *c: 0.5, late=lambda d, arm, s, r: 0.25 if arm == "gda" else 0.0)
+    inference = Inference(results)
+    (test,) = inference.tests.values()
+    assert test.result.effect == pytest.approx(late)
+    assert cell(tables.geometric(results, inference, None), 0, "gda.shuffle.accuracy").value == 0.5 + late
+    best = tables.best_models(results, inference, None)
+    assert cell(best, 0, "validation.model").value == ("Geometric" if late else "No augmentation")
+    assert cell(best, 0, "validation.accuracy").value == 0.5 + late
+    _, ranks = inference.ranks
+    assert ranks.datasets == 1
+
+
+def test_the_best_model_is_chosen_on_validation_images_and_what_the_test_images_would_choose_stands_beside(tmp_path):
+    arms = {name: ARMS[name] for name in ("baseline", "gda", "duplicate")}
+    study = fake_study(datasets=("breastmnist",), arms=arms, replicates=2, samplings=["shuffle"])
+    on_test, held_out = {"baseline": 0.5, "gda": 0.6, "duplicate": 0.7}, {"baseline": 0.5, "gda": 0.9, "duplicate": 0.6}
+    results = results_of(
+        tmp_path, study, score=lambda d, arm, s, r: on_test[arm], held_out=lambda d, arm, s, r: held_out[arm]
+    )
+    assert results.best["breastmnist"].arm == "gda"
+    assert results.best_on_test["breastmnist"].arm == "duplicate"
+    table = tables.best_models(results, Inference(results), None)
+    right = {arm: round(level * 156) / 156 for arm, level in on_test.items()}
+    for choice, arm in (("validation", "gda"), ("test", "duplicate")):
+        assert cell(table, 0, f"{choice}.model").value == results.variant(arm, "shuffle")
+        assert cell(table, 0, f"{choice}.accuracy").value == pytest.approx(right[arm])
+        assert cell(table, 0, f"{choice}.gain").value == pytest.approx(right[arm] - right["baseline"])
+    assert cell(table, 0, "optimism").value == pytest.approx(right["duplicate"] - right["gda"])
+
+
+# --- what may be said ----------------------------------------------------------------------------------
+
+
+def made_up(word: str, *, effect: float = 0.03, low: float | None = None, high: float | None = None) -> Comparison:
+    """A comparison with this verdict, and an interval that fits it unless one is given."""
+    sign = {"better": 1, "worse": -1}.get(word, 1)
+    effect = sign * abs(effect)
+    result = stats.crossed(effect + 0.05 * np.random.default_rng(0).normal(size=(4, 50)), planned=4)
+    width = 0.05 if word == "not distinguishable" else 0.01
+    low, high = effect - width if low is None else low, effect + width if high is None else high
+    result = dataclasses.replace(result, effect=effect, low=low, high=high)
+    holm = {"better": 0.01, "worse": 0.01, "not distinguishable": 0.4}.get(word)
+    if word == "not tested":
+        result = stats.Crossed(effect, 1, 4, 50, reason="one replicate: no test")
+    group = Group("breastmnist", "gda", "shuffle", ())
+    comparison = Comparison(group, group, "accuracy", result, holm=holm, family=4)
+    assert comparison.word == word
+    return comparison
+
+
+WORDS = ("better", "worse", "not distinguishable", "not tested")
+
+
+@pytest.mark.parametrize("control", [None, *WORDS])
+@pytest.mark.parametrize("word", WORDS)
+def test_more_than_copies_is_said_only_where_both_comparisons_say_so_and_denied_where_they_do_not(word, control):
+    beside = None if control is None else made_up(control)
+    can = findings.can_be_said(made_up(word), beside)
+    cannot = findings.cannot_be_said(made_up(word), beside, None, generated=True)
+    both = word == control == "better"
+    assert ("copies" in can) == both
+    assert ("copies" in cannot) == (word == "better" and not both)
+    assert "copies" not in findings.cannot_be_said(made_up(word), beside, None, generated=False)
+
+
+def test_an_arm_raises_lowers_or_leaves_the_metric_as_its_verdict_says():
+    said = {word: findings.can_be_said(made_up(word), None) for word in WORDS}
+    assert {word: ("raises" in text, "lowers" in text) for word, text in said.items()} == {
+        "better": (True, False),
+        "worse": (False, True),
+        "not distinguishable": (False, False),
+        "not tested": (False, False),
+    }
+    for word in WORDS:  # where there is a verdict, "helps or harms" is not among what cannot be said
+        text = findings.cannot_be_said(made_up(word), None, None, generated=False)
+        assert ("harms" in text) == (word in ("not distinguishable", "not tested"))
+
+
+@pytest.mark.parametrize(("low", "high", "word"), [(0.001, 0.05, "helps"), (-0.05, -0.001, "harms")])
+def test_an_interval_that_leaves_out_0_alone_is_denied_with_its_own_sign(low, high, word):
+    comparison = made_up("not distinguishable", effect=(low + high) / 2, low=low, high=high)
+    text = findings.cannot_be_said(comparison, None, None, generated=False)
+    assert text.startswith(f"That it {word}: ")
+    assert "4 comparisons" in text
+
+
+@pytest.mark.parametrize("word", ["better", "not distinguishable"])
+def test_the_papers_difference_is_denied_only_where_it_lies_outside_the_interval(word):
+    comparison = made_up(word, low=-0.005 if word != "better" else 0.02, high=0.04)
+    edges = comparison.result.low, comparison.result.high
+    for printed, inside in ((edges[0], True), (edges[1], True), (edges[0] - 0.001, False), (edges[1] + 0.001, False)):
+        text = findings.cannot_be_said(comparison, None, printed, generated=False)
+        assert ("outside" in text or "does not" in text) == (not inside)
+
+
+def test_the_answer_names_every_arm_that_differs_on_the_right_side_and_counts_the_others(inference):
+    words = [c.word for c in inference.tests.values()]
+    answer = findings.answer(inference.results, inference)[0]
+    head, _, tail = answer.partition("worse than")
+    for side, word in ((head, "better"), (tail, "worse")):
+        found = [cell for cell, c in inference.tests.items() if c.word == word]
+        names = [f"{inference.results.variant(*cell[1:])} on {inference.results.title(cell[0])}" for cell in found]
+        assert [name in side for name in names] == [place < 4 for place in range(len(names))]
+        assert (f" and {len(names) - 4} more" in side) == (len(names) > 4)
+        others = {
+            f"{inference.results.variant(*cell[1:])} on {inference.results.title(cell[0])}" for cell in inference.tests
+        }
+        assert not any(name in side for name in others - set(names))
+        assert names
+    rest = len(words) - words.count("better") - words.count("worse")
+    assert f"{rest} others not distinguishable (12 comparisons" in answer
+
+
+def test_claims_over_data_sets_have_the_sign_of_the_mean_and_only_those_that_hold_after_correction(inference):
+    said = findings.claims(inference.results, inference)
+    over = [text for kind, text in said if kind == "can" and text.startswith("Over ")]
+    for one in inference.across:
+        named = (
+            f"{inference.results.variant(one.arm, one.sampling)} {'raises' if one.meta.effect > 0 else 'lowers'} test"
+        )
+        assert any(named in text for text in over) == (one.holm <= 0.05)
+    weak = [dataclasses.replace(one, holm=0.2) for one in inference.across]
+    other = Inference.__new__(Inference)
+    other.__dict__.update(inference.__dict__, across=weak)
+    texts = [text for kind, text in findings.claims(inference.results, other) if text.startswith("Over ")]
+    assert texts == []
+
+
+def test_that_images_do_more_than_copies_is_claimed_of_those_that_do(inference):
+    over = [c for c in inference.controls.values() if c.word == "better"]
+    assert {c.group.arm for c in over} == {"cvae"}
+    (text,) = [t for kind, t in findings.claims(inference.results, inference) if "copies of real images do" in t]
+    assert text.count("Conditional VAE") == len(over)
+    assert "GAN" not in text
+    none = {key: dataclasses.replace(c, holm=0.5) for key, c in inference.controls.items()}
+    other = Inference.__new__(Inference)
+    other.__dict__.update(inference.__dict__, controls=none)
+    kinds = [kind for kind, t in findings.claims(inference.results, other) if "as many copies of real images" in t]
+    assert kinds == ["cannot"]
+
+
+def test_differences_that_are_claimed_stand_with_the_sign_and_interval_of_their_test(inference):
+    said = [text for kind, text in findings.claims(inference.results, inference) if kind == "can" and text[:3] == "On "]
+    differ = [c for word in ("better", "worse") for c in inference.tests.values() if c.word == word]
+    assert len(said) == len(differ)
+    for text, c in zip(said, differ, strict=True):
+        assert f" is {c.word} than " in text
+        for number in (c.result.effect, c.result.low, c.result.high):
+            assert findings.points(number) in text
+        assert findings.p_text(c.holm) in text
+
+
+def test_the_table_of_tests_shows_each_number_under_its_own_name(inference):
+    table = evidence_tables.tests(inference.results, inference)
+    keys = [column.key for column in table.columns]
+    for row, c in zip(table.rows, inference.tests.values(), strict=True):
+        shown = dict(zip(keys, (entry.value for entry in row.entries), strict=True))
+        r = c.result
+        expected = {"verdict": c.word, "effect": r.effect, "low": r.low, "high": r.high, "p": r.p, "holm": c.holm}
+        expected |= {"fdr": c.fdr, "detectable": c.detectable, "detectable_alone": c.outlook.detectable}
+        expected |= {"chance": c.chance, "boot_low": c.bootstrap[0], "boot_high": c.bootstrap[1]}
+        expected |= {"replicates": r.replicates, "planned": 4}
+        assert {key: shown[key] for key in expected} == expected
