@@ -126,8 +126,8 @@ MEASURES: dict[str, Measure] = {
         "Synthetic images that are closer to one training image, relative to test images, than"
         " nearly all unseen real images are; too many of them is called copying.",
         LOWER,
-        "A few copies among many images stay below the threshold, and so do copies that are moved,"
-        " turned or recoloured: look at the closest pairs.",
+        "A few copies among many images stay below the threshold, above all altered ones where real"
+        " images are often near to one another: look at the closest pairs.",
     ),
     "identical": Measure(
         "Identical to a training image",

@@ -22,7 +22,7 @@ VERSIONS: dict[Kind, int] = {
     "generator": 1,
     "synthesis": 1,
     "classifier": 2,
-    "quality": 1,
+    "quality": 2,  # copies are looked for among aligned thumbnails too
 }
 
 # Settings that say how a finished thing is used or shown, not how it is made.

@@ -245,7 +245,8 @@ def _quality(study: Study, task: Task, name: str, out: Path, rng: np.random.Gene
         "verdict": "copies found" if copied else "no copying found at this threshold",
         "class_consistency": {"value": 0.8, "ceiling": 0.85, "by_class": [0.8] * classes},
         "duplicates": {"images": 54, "near": 0.012, "near_real": 0.01, "identical": 0, "reason": None},
-        "spaces": {space: _space(classes, copied, rng) for space in ("pixels", "features")},
+        "spaces": {space: _space(classes, copied, rng) for space in ("pixels", "features")}
+        | {"aligned": {"copying": _space(classes, copied, rng)["copying"]}},
         "usefulness": None
         if copied
         else {"images": 546, "selected": dict.fromkeys(get_args(Select), 3), "scores": {"3": {"test": values}}},

@@ -26,6 +26,7 @@ def test_every_benchmark_is_run_here():
 
 
 SMALLEST = {
+    "copying": ["--sets", "1", "--unseen", "1", "--images", "20", "--shares", "1"],
     "changes": ["--steps", "1", "--repeats", "1"],
     "generators": ["--images", "64", "--repeats", "1", "--threads", "1"],
     "memory": ["--images", "100", "--seconds", "60", "--only", "classifier"],
@@ -59,8 +60,8 @@ def test_the_check_of_tables_knows_a_bad_one():
     assert not is_well_made("| a | b |\n|---|---|\n| 1 |\n")
 
 
-@pytest.mark.parametrize("name", ["generators", "training"])
-def test_a_benchmark_of_training_prints_a_table(benchmark, name, monkeypatch, capsys):
+@pytest.mark.parametrize("name", ["copying", "generators", "training"])
+def test_a_benchmark_prints_a_table(benchmark, name, monkeypatch, capsys):
     module = benchmark(name)
     monkeypatch.setattr(sys, "argv", [name, *SMALLEST[name]])
     module.main()
@@ -69,7 +70,7 @@ def test_a_benchmark_of_training_prints_a_table(benchmark, name, monkeypatch, ca
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SMALLEST)
-def test_a_benchmark_prints_a_table_as_a_command(name):
+def test_a_benchmark_as_a_command_prints_a_table(name):
     words = [sys.executable, "-m", f"benchmarks.{name}", *SMALLEST[name]]
     done = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr

@@ -10,9 +10,10 @@ import numpy as np
 import prdc
 import pytest
 import torch
-from scipy import linalg, stats
+from scipy import linalg, ndimage, stats
 from scipy.spatial.distance import cdist
 
+from benchmarks.copying import ALTERATIONS
 from medaug_keras import evaluation
 from medaug_keras.evaluation import copying
 from medaug_keras.evaluation.quality import _class_measures
@@ -289,9 +290,12 @@ def real_images(name):
         }
 
 
-def copies_of(train, test, synthetic, seed=0):
-    """look_for_copies() in pixels; each set is (images, labels)."""
-    rows = lambda x: x.reshape(len(x), -1)  # noqa: E731
+def copies_of(train, test, synthetic, seed=0, space="pixels"):
+    """look_for_copies() in pixels or in aligned thumbnails; each set is (images, labels)."""
+    rows, find = {
+        "pixels": (lambda x: x.reshape(len(x), -1), copying.nearest),
+        "aligned": (copying.thumbnails, copying.nearest_aligned),
+    }[space]
     sample = np.sort(np.random.default_rng(seed).permutation(len(train[0]))[:1000])
     return evaluation.look_for_copies(
         synthetic=rows(synthetic[0]),
@@ -303,6 +307,8 @@ def copies_of(train, test, synthetic, seed=0):
         test_labels=test[1],
         sample=sample,
         sample_mirrored=rows(copying.mirror(train[0][sample])),
+        find=find,
+        false_alarm=copying.FALSE_ALARM,
         draws=3,
         seed=seed,
     )
@@ -355,14 +361,87 @@ def test_a_generator_that_returns_unseen_real_images_is_not_accused(name, seed):
     assert values["verdict"] == evaluation.NOT_FOUND
 
 
+def smooth_images(rng, n, size=28):
+    """Random images without structure finer than some pixels."""
+    noise = ndimage.gaussian_filter(rng.normal(size=(n, size, size, 1)), (0, 3, 3, 0))
+    return np.clip(128 + 400 * noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", ALTERATIONS)
+def test_an_altered_copy_lies_nearer_to_its_original_than_to_other_images_once_aligned(name):
+    rng = np.random.default_rng(0)
+    images = smooth_images(rng, 60)
+    altered = ALTERATIONS[name](images[:30], images, rng)
+    found = copying.nearest_aligned(
+        copying.thumbnails(altered), copying.thumbnails(copying.mirror(altered)), copying.thumbnails(images)
+    )
+    np.testing.assert_array_equal(found.index, np.arange(30))
+    assert found.mirrored.all() == (name == "mirrored")
+
+
+def test_thumbnails_do_not_know_brightness_contrast_or_size():
+    images = smooth_images(np.random.default_rng(0), 5, 56)
+    small = copying.thumbnails(images)
+    assert small.shape == (5, copying.GRID**2)
+    np.testing.assert_allclose(copying.thumbnails(images / 2 + 40), small, atol=1e-5)
+    larger = copying.thumbnails(images.repeat(2, axis=1).repeat(2, axis=2))
+    assert np.min(np.sum(larger * small, axis=1)) > 0.999
+    assert not copying.thumbnails(np.full((1, 9, 5, 3), 7, np.uint8)).any()
+
+
+def test_aligned_neighbours_are_those_of_comparing_every_move_with_every_image(monkeypatch):
+    monkeypatch.setattr(copying, "_ALIGNED", 7)
+    rng = np.random.default_rng(0)
+    images = smooth_images(rng, 40)
+    small, flipped = copying.thumbnails(images), copying.thumbnails(copying.mirror(images))
+    itself = np.arange(20)
+    monkeypatch.setattr(copying, "_CANDIDATES", 40)
+    found = copying.nearest_aligned(small[:20], flipped[:20], small, itself=itself)
+    fits = np.stack([copying._moved(side[:20]) @ small.T for side in (small, flipped)], axis=1)  # (20, 2, moves, 40)
+    fits[itself, :, :, itself] = -np.inf
+    best = fits.max(axis=(1, 2))
+    np.testing.assert_array_equal(found.index, best.argmax(axis=1))
+    np.testing.assert_array_equal(found.mirrored, fits.max(axis=(2, 3)).argmax(axis=1) == 1)
+    np.testing.assert_allclose(found.distance**2 * small.shape[1], 2 - 2 * best.max(axis=1), atol=1e-5)
+    alone = copying.nearest_aligned(small[:1], None, small[:1], itself=np.array([0]))
+    assert alone.distance[0] == np.inf
+    assert alone.index[0] == -1
+
+
+@pytest.mark.parametrize("space", ["pixels", "aligned"])
+@pytest.mark.parametrize("name", ALTERATIONS)
+def test_a_set_of_altered_copies_is_found_among_real_images_that_are_often_near_to_one_another(name, space):
+    data, rng = real_images("breastmnist"), np.random.default_rng(0)
+    images, labels = data["train"]
+    chosen = rng.permutation(len(images))[:100]
+    values, _ = copies_of(
+        data["train"], data["test"], (ALTERATIONS[name](images[chosen], images, rng), labels[chosen]), space=space
+    )
+    assert values["verdict"] == evaluation.FOUND
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_unseen_real_images_are_not_called_copies_once_aligned(name):
+    data = real_images(name)
+    images, labels = data["train"]
+    order = np.random.default_rng(0).permutation(len(images))[:2000]
+    known, unseen = np.array_split(order, 2)
+    for synthetic in ((images[unseen], labels[unseen]), data["val"]):
+        values, _ = copies_of((images[known], labels[known]), data["test"], synthetic, space="aligned")
+        assert values["verdict"] == evaluation.NOT_FOUND
+
+
 def test_blurred_unseen_images_are_not_taken_for_copies_though_they_are_near_to_everything():
     data = real_images("pneumoniamnist")
     images, labels = data["train"]
     known, rest = images[:2000], images[2000:]
     averages = rest[: len(rest) // 8 * 8].reshape(-1, 8, 28, 28, 1).mean(axis=1).astype(np.uint8)
-    values, _ = copies_of((known, labels[:2000]), data["test"], (averages, np.ones(len(averages), int)))
-    assert values["c_t"]["value"] < -3  # which is why the verdict does not rest on C_T
-    assert values["verdict"] == evaluation.NOT_FOUND
+    for space in ("pixels", "aligned"):
+        values, _ = copies_of(
+            (known, labels[:2000]), data["test"], (averages, np.ones(len(averages), int)), space=space
+        )
+        assert values["c_t"]["value"] < -3  # which is why the verdict does not rest on C_T
+        assert values["verdict"] == evaluation.NOT_FOUND
 
 
 def test_one_training_image_returned_again_and_again_counts_once():
@@ -382,18 +461,18 @@ def test_unseen_images_are_accused_no_more_often_than_is_announced_at_each_level
     for _ in range(repeats):
         shares, test, train = rng.random(60), rng.random(80), rng.random(100)
         for place, level in enumerate(copying.LEVELS):
-            found[place] += copying._level(shares, test, train, level)["p"] < 0.05
+            found[place] += copying._level(shares, test, train, level, copying.FALSE_ALARM)["p"] < 0.05
     assert np.all(found / repeats < 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats))
 
 
 def test_needed_is_the_smallest_number_of_copies_that_is_called_copying():
     rng = np.random.default_rng(0)
     test, train = 0.3 + 0.2 * rng.random((2, 150))
-    needed = copying._level(np.full(50, 0.9), test, train, 0.05)["needed"]
+    needed = copying._level(np.full(50, 0.9), test, train, 0.05, copying.FALSE_ALARM)["needed"]
     for count, accused in ((needed - 1, False), (needed, True)):
         shares = np.repeat([0.1, 0.9], [count, 50 - count])
-        p = copying._level(shares, test, train, 0.05)["p"]
-        assert (p * 4 < 0.001) == accused  # three levels and identical images, by Bonferroni at 0.1 %
+        p = copying._level(shares, test, train, 0.05, copying.FALSE_ALARM)["p"]
+        assert (p * 6 < 0.001) == accused  # five levels and identical images, by Bonferroni at 0.1 %
 
 
 # A small world in which the search for copies is done by hand: every pair of images, and every test written out.
@@ -448,7 +527,7 @@ def test_the_search_for_copies_is_that_of_every_pair_and_of_every_test_written_o
     first = [np.flatnonzero(which == image)[0] for image in np.unique(which)]  # each training image once
     mine, theirs, others = share(to_train, to_test)[first], share(real_train, real_test), share(own_train, own_test)
     m, n, found = len(mine), 30, []
-    assert [level["level"] for level in values["levels"]] == [0.01, 0.05, 0.1]
+    assert [level["level"] for level in values["levels"]] == [0.01, 0.05, 0.1, 0.25, 0.5]
     for level in values["levels"]:
         rank = max(1, int(level["level"] * 31))
         threshold = sorted(theirs)[rank - 1]
@@ -466,8 +545,8 @@ def test_the_search_for_copies_is_that_of_every_pair_and_of_every_test_written_o
     table = [[once, m - once], [twins + own_twins, 70 - twins - own_twins]]
     found.append(stats.fisher_exact(table, alternative="greater").pvalue)
     assert values["identical_p"] == pytest.approx(found[-1])
-    assert values["p"] == pytest.approx(min(1, 4 * min(found)))
-    assert values["verdict"] == (evaluation.FOUND if 4 * min(found) < 0.001 else evaluation.NOT_FOUND)
+    assert values["p"] == pytest.approx(min(1, 6 * min(found)))
+    assert values["verdict"] == (evaluation.FOUND if 6 * min(found) < 0.001 else evaluation.NOT_FOUND)
     for kind, distances in (("train_distance", to_train), ("test_distance", to_test), ("real_distance", real_train)):
         expected = [distances.min(), *np.quantile(distances, [0.01, 0.5, 0.99])]
         assert list(values[kind].values()) == pytest.approx(expected)
@@ -538,7 +617,8 @@ def test_quality_of_unseen_real_images_is_at_its_ceilings_and_json_and_repeatabl
 
     assert values["verdict"] == evaluation.NOT_FOUND
     assert values["class_consistency"]["value"] == values["class_consistency"]["ceiling"] == 1
-    assert list(values["spaces"]) == ["pixels", "classifier"]
+    assert list(values["spaces"]) == ["pixels", "classifier", "aligned"]
+    assert list(values["spaces"].pop("aligned")) == ["copying"]
     for space in values["spaces"].values():
         assert space["kid"]["low"] < 0 < space["kid"]["high"]
         assert space["fd"]["value"] < 1.5 * space["fd"]["floor"]
@@ -643,15 +723,16 @@ def test_a_limit_holds_on_each_side_but_originals_are_looked_for_among_all_train
 
 
 def test_copies_that_one_space_alone_shows_are_copies():
-    """Brightened copies: far from everything in grey levels, the same once each image's mean is taken away."""
+    """Negatives of training images: far from everything but in a space that knows distance from the mean alone."""
     rng = np.random.default_rng(0)
     train, test = (rng.integers(0, 120, (n, 6, 6, 1), dtype=np.uint8) for n in (150, 100))
     labels = np.arange(150) % 2
-    flat = lambda x: x.reshape(len(x), -1) - x.reshape(len(x), -1).mean(1, keepdims=True)  # noqa: E731
+    contrast = lambda x: np.abs(x - x.mean(axis=(1, 2, 3), keepdims=True)).reshape(len(x), -1)  # noqa: E731
     data = {"train": (train, labels), "test": (test, labels[:100])}
-    values, _ = everything(data, (train[:60] + np.uint8(130), labels[:60]), extractors={"without brightness": flat})
+    values, _ = everything(data, (255 - train[:60], labels[:60]), extractors={"contrast": contrast})
     verdicts = {name: space["copying"]["verdict"] for name, space in values["spaces"].items()}
-    assert verdicts == {"pixels": evaluation.NOT_FOUND, "without brightness": evaluation.FOUND}
+    missed = dict.fromkeys(("pixels", "aligned"), evaluation.NOT_FOUND)
+    assert verdicts == missed | {"contrast": evaluation.FOUND}
     assert values["verdict"] == evaluation.FOUND
 
 
@@ -672,10 +753,11 @@ def test_real_images_beside_a_class_are_as_many_as_its_synthetic_ones():
     assert _class_measures(rows, fewer, 0, 5, 100, np.random.default_rng(0))["images"] == 12
 
 
-def test_quality_refuses_a_second_space_called_pixels():
+@pytest.mark.parametrize("name", ["pixels", "aligned"])
+def test_quality_refuses_a_second_space_of_a_name_of_its_own(name):
     data = {split: (np.zeros((4, 2, 2, 1), np.uint8), np.arange(4) % 2) for split in ("train", "test")}
-    with pytest.raises(ValueError, match='space "pixels" is made here'):
-        everything(data, data["train"], extractors={"pixels": lambda x: x})
+    with pytest.raises(ValueError, match='spaces "pixels" and "aligned" are made here'):
+        everything(data, data["train"], extractors={name: lambda x: x})
 
 
 # --- Words

@@ -15,12 +15,16 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from medaug_keras.evaluation.copying import (
+    FALSE_ALARM,
     FOUND,
     NOT_FOUND,
     closest_pairs,
     duplicates,
     look_for_copies,
     mirror,
+    nearest,
+    nearest_aligned,
+    thumbnails,
 )
 from medaug_keras.evaluation.similarity import (
     LEAST_IMAGES,
@@ -36,6 +40,9 @@ from medaug_keras.evaluation.similarity import (
 )
 
 Extractor = Callable[[NDArray[np.uint8]], NDArray[Any]]  # (n, H, W, C) -> (n, D)
+
+ALIGNED = "aligned"
+"""The space in which only copies are looked for: thumbnails, moved and turned against each other."""
 
 _ROWS = 1024
 
@@ -86,7 +93,8 @@ def quality(
 
     The space "pixels" (all of them for copying, their first `components` principal components for
     the rest) is always there; `extractors` add others by name. Features are centred on the training
-    images and divided by their root mean square there, so that spaces are on one scale.
+    images and divided by their root mean square there, so that spaces are on one scale. In the space
+    "aligned" copies are looked for and nothing else.
 
     At most `limit` images enter a comparison on each side (drawn by `seed`), except that all
     training images are searched for originals. With 3,900 synthetic and 97,477 training grey images
@@ -94,15 +102,15 @@ def quality(
     arguments.
 
     values: {"images", "verdict", "class_consistency", "duplicates", "spaces": {name: {"features",
-    "kid", "kid_real", "fd", "classes": [...], "copying"}}}.
+    "kid", "kid_real", "fd", "classes": [...], "copying"}, "aligned": {"copying"}}}.
     arrays: for each space NAME_synthetic, NAME_train and NAME_test, the images of the closest pairs
     and beside them the nearest test image, with NAME_train_mirrored, NAME_test_mirrored (is it the
     mirror image that is near?), NAME_train_index, NAME_synthetic_index, their distances
     NAME_train_distance and NAME_test_distance; NAME_distances (m, 2) of every synthetic image to
     train and to test, NAME_real_distances (n,) of test images to train.
     """
-    if "pixels" in extractors:
-        raise ValueError('the space "pixels" is made here: give the extractor another name')
+    if {"pixels", ALIGNED} & extractors.keys():
+        raise ValueError('the spaces "pixels" and "aligned" are made here: give the extractor another name')
     if min(len(train_images), len(test_images), len(synthetic_images)) < 2:
         raise ValueError("training, test and synthetic images are needed, at least 2 of each")
     rng = np.random.default_rng(seed)
@@ -130,9 +138,11 @@ def quality(
                 "synthetic": extract(synthetic),
             }
         )
-        space = _distances(rows, labels, neighbours, draws, limit, seed)
-        look = _rows if name == "pixels" else extract  # copies are looked for in all the pixels
-        space["copying"], found = look_for_copies(
+        values["spaces"][name] = _distances(rows, labels, neighbours, draws, limit, seed)
+    searches = {"pixels": (_rows, nearest), **{name: (extract, nearest) for name, extract in extractors.items()}}
+    searches[ALIGNED] = (thumbnails, nearest_aligned)
+    for name, (look, find) in searches.items():  # copies are looked for in all the pixels, not in their components
+        copying, found = look_for_copies(
             synthetic=look(synthetic),
             synthetic_mirrored=look(mirror(synthetic)),
             synthetic_labels=labels["synthetic"],
@@ -142,10 +152,12 @@ def quality(
             test_labels=test_labels[unseen],
             sample=sample,
             sample_mirrored=look(mirror(train[sample])),
+            find=find,
+            false_alarm=FALSE_ALARM / len(searches),
             draws=draws,
             seed=seed,
         )
-        values["spaces"][name] = space
+        values["spaces"].setdefault(name, {})["copying"] = copying
         nearest_pairs = closest_pairs(found)
         for kind, images in (("train", train), ("test", test)):
             index = found[f"{kind}_index"][nearest_pairs]
