@@ -24,7 +24,7 @@ from medaug_keras import data
 from medaug_keras.data import DataError, checksums, medmnist
 from medaug_keras.data.dataset import SPLITS
 
-REAL = Path(__file__).parents[2] / "shared" / "medmnist"
+REAL = Path(os.environ.get("MEDMNIST_ROOT", Path(__file__).parents[2] / "shared" / "medmnist"))
 needs_real_images = pytest.mark.skipif(not (REAL / "breastmnist.npz").exists(), reason=f"no MedMNIST files at {REAL}")
 ARRAYS = [f"{split}_{what}" for split in ("train", "val", "test") for what in ("images", "labels")]
 

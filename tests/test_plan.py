@@ -160,6 +160,8 @@ def test_always_weighted_draws_weighted_in_both_columns_as_separate_runs():
     assert {task.params["sampling"] for task in runs.values()} == {"weighted"}
     assert runs["shuffle"].key != runs["weighted"].key
     assert runs["shuffle"].params["seed"] == runs["weighted"].params["seed"]
+    streams = {(c.arm == "gda", plan.tasks[c.task].params["stream"]) for c in plan.cells}
+    assert streams == {(True, "shuffle"), (True, "weighted"), (False, "")}  # all others share their replicate's order
 
 
 def test_only_what_adds_images_needs_synthesis_and_copies_need_no_generator():

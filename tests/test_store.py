@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from medaug_keras.plan import Plan, Task
+from medaug_keras.plan import VERSIONS, Plan, Task
 from medaug_keras.store import Failure, Store, StoreError, disk_trouble
-from studies import environment, make_up, planned, tiny
+from studies import PHANTOM, environment, make_up, planned, tiny, whole
 
 
 @pytest.fixture
@@ -66,6 +66,61 @@ def test_a_record_comes_back_as_it_was_written(store: Store, task: Task):
     assert record.run["seconds"] == 2.5
     assert record.folder == store.folder(task.id)
     store.verify(task.id)
+
+
+def test_a_record_has_the_version_of_its_kind(store: Store, task: Task, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(VERSIONS, task.kind, 7)
+    make_up(store, task)
+    assert store.record(task.id).version == 7
+
+
+def test_a_result_gets_its_name_when_its_files_its_record_and_its_folder_are_on_the_disk(
+    store: Store, task: Task, monkeypatch: pytest.MonkeyPatch
+):
+    """After a power cut there is a whole result or none; at last the name itself is on the disk."""
+    done: list[tuple[str, str]] = []
+    fsync, rename = os.fsync, os.rename
+
+    def noted(handle: int) -> None:
+        path = os.readlink(f"/proc/self/fd/{handle}")
+        there = sorted(os.listdir(path)) if os.path.isdir(path) else None
+        done.append(("kept", path) if there is None else ("kept", f"{path} with {', '.join(there)}"))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(os, "rename", lambda old, new: (rename(old, new), done.append(("named", str(new))))[0])
+    make_up(store, task, files={"a.bin": b"a", "b.bin": b"b"})
+    made, target = store.root / "unfinished" / task.id, store.folder(task.id)
+    assert done == [
+        ("kept", f"{made}/a.bin"),
+        ("kept", f"{made}/b.bin"),
+        ("kept", f"{made}/record.json"),
+        ("kept", f"{made} with a.bin, b.bin, record.json"),
+        ("named", str(target)),
+        ("kept", f"{store.root} with {task.id}, unfinished"),
+    ]
+
+
+def test_a_result_is_never_replaced_by_another_of_the_same_task(store: Store, task: Task):
+    make_up(store, task, files={"made.bin": b"first"})
+    with pytest.raises(OSError), store.claim(task.id) as folder:  # noqa: PT012 - the error must leave the claim
+        assert folder is not None
+        (folder / "made.bin").write_bytes(b"second")
+        store.commit(task, folder, {}, {})
+    store.verify(task.id)
+    assert (store.folder(task.id) / "made.bin").read_bytes() == b"first"
+
+
+def test_files_in_folders_have_checksums_too(store: Store, task: Task):
+    with store.claim(task.id) as folder:
+        assert folder is not None
+        (folder / "medmnist").mkdir()
+        (folder / "medmnist" / "scores.csv").write_bytes(b"1")
+        store.commit(task, folder, {}, {})
+    store.verify(task.id)
+    (store.folder(task.id) / "medmnist" / "scores.csv").write_bytes(b"2")
+    with pytest.raises(StoreError, match=r"scores\.csv was changed"):
+        store.verify(task.id)
 
 
 def test_nothing_has_its_name_before_it_is_whole(store: Store, task: Task):
@@ -352,6 +407,25 @@ def test_a_failure_is_kept_until_the_task_is_done(store: Store, plan: Plan, task
     assert [path.name for path in (store.root / "failures").iterdir()] == []
 
 
+def test_what_needs_a_blocked_task_is_blocked_and_a_failure_of_its_own_comes_first(store: Store):
+    plan = planned(whole(replicates=1, datasets={"small": PHANTOM}))
+    data, *others = plan.tasks.values()
+    generator = next(task for task in others if task.kind == "generator")
+    store.fail(data, Failure(data.kind, data.key, "E: data", "", {}))
+    store.fail(generator, Failure(generator.kind, generator.key, "E: generator", "", {}))
+    outcomes = store.outcomes(plan)
+    assert outcomes[generator.id].reason == "E: generator"
+    blocked = {task.kind for task in others if outcomes[task.id].state == "blocked"}
+    assert blocked == {"generator", "synthesis", "classifier", "quality"}
+    assert {outcome.state for outcome in outcomes.values()} == {"failed", "blocked"}
+
+
+def test_a_failure_with_what_is_no_number_is_refused_and_leaves_nothing(store: Store, task: Task):
+    with pytest.raises(ValueError, match="JSON compliant"):
+        store.fail(task, Failure(task.kind, task.key, "E", "", {"seconds": float("nan")}))
+    assert list((store.root / "failures").iterdir()) == []
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "1", '{"kind": 1}', "[" * 200_000])
 def test_an_unreadable_failure_is_still_a_failure(content: str, store: Store, task: Task):
     path = store.root / "failures" / f"{task.id}.json"
@@ -439,6 +513,9 @@ def test_an_error_that_was_put_into_other_words_is_no_trouble_of_the_results():
     assert disk_trouble(error.value) is None
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), FileNotFoundError(errno.ENOENT, "no"), MemoryError()])
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("no"), ValueError(os.strerror(errno.ENOSPC)), FileNotFoundError(errno.ENOENT, "no"), MemoryError()],
+)
 def test_other_errors_are_no_trouble_of_the_disk(error: Exception):
     assert disk_trouble(error) is None
