@@ -178,7 +178,7 @@ def fused(model: keras.Model) -> Callable[..., Any]:
     makers = {id(node.outputs[0]): node.operation for node in nodes}
     uses = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
     uses.update(id(tensor) for tensor in model.outputs)
-    steps: dict[int, tuple[Callable[..., Tensor], list[int], bool | None]] = {}
+    steps: dict[int, tuple[Callable[..., Tensor], list[int]]] = {}
     for node in nodes:
         layer = node.operation
         if isinstance(layer, keras.layers.InputLayer):
@@ -192,7 +192,7 @@ def fused(model: keras.Model) -> Callable[..., Any]:
             sources = steps.pop(sources[0])[1]
         else:
             operation = _operation(layer, alone)
-        steps[id(node.outputs[0])] = (operation, sources, node.arguments.kwargs.get("training"))
+        steps[id(node.outputs[0])] = operation, sources
     entries = [(id(tensor), len(tensor.shape)) for tensor in model.inputs]
     exits = [(id(tensor), len(tensor.shape)) for tensor in model.outputs]
     single = not isinstance(model._outputs_struct, (list, tuple, dict))
@@ -201,9 +201,8 @@ def fused(model: keras.Model) -> Callable[..., Any]:
         values = {}
         for (name, rank), value in zip(entries, inputs, strict=True):
             values[name] = value.permute(0, 3, 1, 2) if rank == 4 else value
-        for target, (operation, sources, forced) in steps.items():
-            mode = training if forced is None else forced
-            values[target] = operation(mode, *(values[source] for source in sources))
+        for target, (operation, sources) in steps.items():
+            values[target] = operation(training, *(values[source] for source in sources))
         # float32 also where `arithmetic` computes in bfloat16: losses and probabilities are never rounded so
         found = [(values[name].float(), rank) for name, rank in exits]
         outputs = [value.permute(0, 2, 3, 1) if rank == 4 else value for value, rank in found]

@@ -162,6 +162,42 @@ def test_a_copy_that_is_not_the_official_file_is_refused_with_both_sums():
         assert part in said(error)
 
 
+def test_a_file_with_another_sum_is_refused_and_used_only_as_an_unverified_copy_where_that_is_asked_for(tmp_path):
+    path = saved(tmp_path / "breastmnist.npz")
+    official, md5 = medmnist._package().INFO["breastmnist"]["MD5"], hashlib.md5(path.read_bytes()).hexdigest()
+    with pytest.raises(DataError) as error:
+        data.load_medmnist("breastmnist", root=tmp_path, accept_unverified=False, report=None)
+    for part in (md5, official, "accept_unverified: true", "--unverified-data"):
+        assert part in said(error)
+    breast = data.load_medmnist("breastmnist", root=tmp_path, accept_unverified=True, report=None)
+    assert (breast.source, breast.md5, breast.official_md5) == ("unverified copy", md5, official)
+    assert breast.licence == medmnist._package().INFO["breastmnist"]["license"]
+
+
+def test_a_file_with_far_more_than_the_official_images_is_not_read(tmp_path, monkeypatch):
+    for n, read in ((12, True), (40, False)):  # 14 images are official here; older releases hold some more
+        saved(tmp_path / "breastmnist.npz", train_images=np.zeros((n, 28, 28), np.uint8), train_labels=np.arange(n) % 2)
+        few = {"train": 6, "val": 4, "test": 4}
+        monkeypatch.setitem(medmnist._package().INFO["breastmnist"], "n_samples", few)
+        if read:
+            found = data.load_medmnist("breastmnist", root=tmp_path, accept_unverified=True, report=None)
+            assert len(found.train.labels) == n
+        else:
+            with pytest.raises(DataError, match="more than the limit"):
+                data.load_medmnist("breastmnist", root=tmp_path, accept_unverified=True, report=None)
+
+
+def test_the_splits_of_a_file_are_those_of_their_names_and_in_the_plans_order(tmp_path):
+    sizes = medmnist._package().INFO["breastmnist"]["n_samples"]
+    found = data.medmnist_sizes("breastmnist")
+    assert (found.train, found.validation, found.test) == (sizes["train"], sizes["val"], sizes["test"])
+    path = saved(tmp_path / "mine.npz", val_images=np.full((4, 28, 28), 7, np.uint8))
+    mine = load(path)
+    assert (mine.validation.images == 7).all()
+    assert not (mine.test.images == 7).all()
+    assert mine.summary()["splits"]["validation"]["per_class"] == [2, 2]
+
+
 def test_the_official_sum_makes_a_file_official(tmp_path, monkeypatch):
     path = saved(tmp_path / "breastmnist.npz")
     md5 = hashlib.md5(path.read_bytes()).hexdigest()

@@ -15,6 +15,10 @@ def small_network(layer_chain, shape):
     return keras.Model(inputs, x)
 
 
+def in_training(layer):
+    return lambda x: layer(x, training=True)
+
+
 FUSED_CASES = {
     "convolution": ([layers.Conv2D(4, 3)], (9, 9, 2)),
     "convolution, same": ([layers.Conv2D(4, 3, padding="same")], (9, 9, 2)),
@@ -31,6 +35,14 @@ FUSED_CASES = {
     "activations": ([layers.ReLU(), layers.LeakyReLU(0.2), layers.Activation("tanh")], (4, 4, 2)),
     "activation of a layer": ([layers.Dense(4, activation="relu"), layers.Dense(2, activation="softmax")], (5,)),
     "rescaling": ([layers.Rescaling(127.5, 127.5)], (4, 4, 1)),
+    "dilated convolution": ([layers.Conv2D(4, 3, dilation_rate=2)], (9, 9, 2)),
+    "padding that differs by axis": ([layers.ZeroPadding2D((2, 1)), layers.Conv2D(4, 3)], (6, 7, 2)),
+    "padding that differs by side": ([layers.ZeroPadding2D(((1, 2), (3, 0))), layers.Conv2D(4, 3)], (7, 6, 2)),
+    "cropping that differs by side": ([layers.Cropping2D(((1, 2), (0, 3)))], (8, 9, 2)),
+    "overlapping pooling": ([layers.MaxPooling2D(3, strides=2)], (7, 7, 2)),
+    "bilinear resizing": ([layers.Resizing(10, 6)], (5, 3, 2)),
+    "softmax over channels": ([layers.Activation("softmax")], (4, 4, 3)),
+    "a mode of its own gives way to the model's": ([in_training(layers.BatchNormalization())], (4, 4, 3)),
 }
 
 
@@ -67,20 +79,57 @@ def test_fused_batch_norm_moves_its_statistics_by_pytorchs_rule():
     torch.testing.assert_close(layer.moving_variance.value.detach(), norm.running_var)
 
 
-def test_a_tensor_that_two_layers_use_is_not_changed_in_place():
+IN_PLACE = [layers.ReLU, lambda: layers.LeakyReLU(0.2), lambda: layers.Activation("relu")]
+
+
+@pytest.mark.parametrize("layer", IN_PLACE)
+def test_a_tensor_that_two_layers_use_is_not_changed_in_place(layer):
     inputs = keras.Input((4,))
     x = layers.Dense(4)(inputs)
-    model = keras.Model(inputs, layers.Concatenate()([layers.ReLU()(x), x]))
+    model = keras.Model(inputs, layers.Concatenate()([layer()(x), x]))
     data = torch.randn(5, 4)
     torch.testing.assert_close(fused(model)(data, training=False), model(data))
 
 
-def test_the_callers_tensor_is_not_changed_in_place():
-    model = small_network([layers.ReLU()], (4,))
+@pytest.mark.parametrize("layer", IN_PLACE)
+def test_the_callers_tensor_is_not_changed_in_place(layer):
+    model = small_network([layer()], (4,))
     data = torch.randn(5, 4)
     before = data.clone()
     fused(model)(data, training=False)
     assert torch.equal(data, before)
+
+
+@pytest.mark.parametrize("join", [layers.Add, layers.Multiply, layers.Concatenate, lambda: layers.Dot(axes=1)])
+def test_layers_of_several_inputs_are_fused(join):
+    one, other = keras.Input((6,)), keras.Input((6,))
+    model = keras.Model([one, other], join()([one, other]))
+    data = torch.randn(5, 6), torch.randn(5, 6)
+    torch.testing.assert_close(fused(model)(*data, training=False), model(list(data)))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Conv2D(4, 3, strides=2, padding="same"),
+        layers.Conv2D(4, 3, groups=2),
+        layers.Conv2DTranspose(4, 3, strides=2, padding="same"),
+        layers.MaxPooling2D(2, padding="same"),
+        layers.ReLU(max_value=6),
+        layers.ReLU(negative_slope=0.1),
+        layers.Resizing(8, 8, interpolation="nearest"),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_what_pytorch_computes_otherwise_is_refused(layer):
+    with pytest.raises(TypeError, match=layer.name):
+        fused(small_network([layer], (6, 6, 2)))
+
+
+def test_joining_along_another_axis_is_refused():
+    inputs = keras.Input((6, 6, 2))
+    with pytest.raises(TypeError, match="last axis"):
+        fused(keras.Model(inputs, layers.Concatenate(axis=1)([inputs, inputs])))
 
 
 def test_a_layer_without_a_fused_operation_is_refused_by_name():
@@ -156,6 +205,12 @@ def test_batches_keep_every_index_and_only_a_merged_batch_is_larger(count):
         np.testing.assert_array_equal(np.concatenate(cut), order)
     assert all(len(batch) <= 64 for batch in plain)
     assert count == 1 or all(len(batch) > 1 for batch in merged)
+
+
+def test_only_a_last_batch_of_one_is_merged():
+    sizes = [[len(batch) for batch in batches(np.arange(n), 4, merge_single=True)] for n in (4, 5, 6, 9)]
+    assert sizes == [[4], [5], [4, 2], [4, 5]]
+    assert [len(batch) for batch in batches(np.arange(5), 4)] == [4, 1]
 
 
 def test_subseeds_differ_by_purpose_and_are_always_the_same():
