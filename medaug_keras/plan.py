@@ -132,6 +132,8 @@ class Source:
     train: int
     validation: int
     test: int
+    classes: int = 0
+    """0 where it is not known."""
 
 
 def task_id(kind: str, key: str) -> str:
@@ -173,12 +175,18 @@ def plan(study: Study, sources: Mapping[str, Source], *, data_root: str = "") ->
     return _Planner(study, sources, data_root).plan()
 
 
+def located(study: Study, dataset: str, data_root: str) -> dict[str, Any]:
+    """A data set's section with all that is needed to read it."""
+    spec = dump(study.datasets[dataset])
+    return {**spec, "name": spec.get("name") or dataset, "dataset": dataset, "root": data_root}
+
+
 class _Planner:
     def __init__(self, study: Study, sources: Mapping[str, Source], data_root: str) -> None:
         self.study, self.sources, self.data_root = study, sources, data_root
         self.tasks: dict[str, Task] = {}
         self.data: dict[str, str] = {}
-        self.local = {name: self._local(name) for name in study.datasets}
+        self.local = {name: located(study, name, data_root) for name in study.datasets}
         self.classifier = {k: v for k, v in dump(study.classifier).items() if k not in _SHOWN_ONLY}
 
     def plan(self) -> Plan:
@@ -231,10 +239,6 @@ class _Planner:
         if name not in self.tasks:  # two arms that ask for the same work share it
             self.tasks[name] = Task(kind, key, params, needs, dataset, title, replicate, images, self.local[dataset])
         return name
-
-    def _local(self, dataset: str) -> dict[str, Any]:
-        spec = dump(self.study.datasets[dataset])
-        return {**spec, "name": spec.get("name") or dataset, "dataset": dataset, "root": self.data_root}
 
     def _data(self, dataset: str) -> str:
         spec = {word: value for word, value in dump(self.study.datasets[dataset]).items() if word not in _LOCAL}

@@ -42,10 +42,10 @@ def make(task: Task, store: Store, out: Path, tell: Tell) -> dict[str, Any]:
 
 def make_data(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
     """Find, check and describe a data set. Makes examples.npz, a few images to show."""
-    dataset = _load(task.local, lambda text: tell("message", text))
+    dataset = data.load(task.local, lambda text: tell("message", text))
     _same_bytes(task, dataset, task.params["fingerprint"])
     np.savez_compressed(out / "examples.npz", allow_pickle=False, **data.examples(dataset, seed=0))
-    return dataset.summary()
+    return dataset.summary() | {"audit": data.audit(dataset)}
 
 
 def make_generator(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
@@ -305,7 +305,7 @@ def _dataset(task: Task, needs: Folders) -> data.Dataset:
     name = task.needs["data"]
 
     def load() -> data.Dataset:
-        dataset = _load(task.local, None)
+        dataset = data.load(task.local, None)
         _same_bytes(task, dataset, json.loads((needs["data"] / "record.json").read_bytes())["values"]["md5"])
         return dataset
 
@@ -321,23 +321,6 @@ def _same_bytes(task: Task, dataset: data.Dataset, md5: str) -> None:
             f"{task.dataset}: the data changed while the study ran (MD5 {md5} before, now {dataset.md5}). "
             "Run the study again."
         )
-
-
-def _load(local: Mapping[str, Any], report: Callable[[str], None] | None) -> data.Dataset:
-    """The data set that a study's section describes. Raises DataError."""
-    kind, name = local["kind"], local["name"]
-    if kind == "medmnist":
-        return data.load_medmnist(
-            name, root=Path(local["root"]), accept_unverified=local["accept_unverified"], report=report
-        )
-    if kind == "phantom":
-        sizes = {split: local[split] for split in ("train", "validation", "test")}
-        return data.load_phantom(name, seed=local["seed"], **sizes)
-    shown = {word: local[word] or "" for word in ("licence", "citation")}
-    own = {"name": local["dataset"], "title": local["title"] or local["dataset"], "size": local["size"], **shown}
-    if kind == "npz":
-        return data.load_npz(Path(local["path"]), classes=local["classes"], **own)
-    return data.load_folder(Path(local["path"]), colour=local["colour"], **own)
 
 
 # --- files -----------------------------------------------------------------------------------------

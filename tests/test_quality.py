@@ -784,3 +784,33 @@ def test_every_value_of_a_quality_record_has_its_line_among_the_measures():
     }  # fmt: skip
     assert named <= shown
     assert named <= set(MEASURES)
+
+
+@pytest.mark.parametrize(("tested", "made"), [(12, 1), (1, 1), (1, 5)])
+def test_one_image_is_judged_as_far_as_it_can_be_and_the_rest_says_why_not(tested, made):
+    rng = np.random.default_rng(0)
+    images = {
+        name: rng.integers(0, 256, (n, 28, 28, 1), np.uint8) for name, n in (("t", 30), ("v", tested), ("s", made))
+    }
+    values, arrays = evaluation.quality(
+        train_images=images["t"],
+        train_labels=np.arange(30) % 2,
+        test_images=images["v"],
+        test_labels=np.arange(tested) % 2,
+        synthetic_images=images["s"],
+        synthetic_labels=np.arange(made) % 2,
+        extractors={},
+        synthetic_probabilities=[np.tile([0.3, 0.7], (made, 1))],
+        test_probabilities=[np.tile([0.3, 0.7], (tested, 1))],
+        task="binary-class",
+        components=64,
+        neighbours=5,
+        draws=3,
+        limit=4000,
+        seed=0,
+    )
+    space = values["spaces"]["pixels"]
+    for part in (values["duplicates"], space["kid"], space["fd"], space["classes"][0]):
+        assert "needed" in part["reason"]
+    assert all(level["needed"] is None for level in space["copying"]["levels"])  # no number of copies would be found
+    assert len(arrays["pixels_synthetic"]) == made

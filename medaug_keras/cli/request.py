@@ -1,12 +1,13 @@
 """Which study is meant, its plan, and the part of it that is asked for."""
 
 import argparse
+import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from medaug_keras import data
-from medaug_keras.plan import Plan, Source, Task, plan
+from medaug_keras.plan import Plan, Source, Task, added_images, located, plan
 from medaug_keras.reading import read
 from medaug_keras.spec import Study, dump
 
@@ -27,7 +28,12 @@ def read_study(options: argparse.Namespace) -> Study:
 def planned(options: argparse.Namespace) -> tuple[Study, Plan, Plan]:
     """The study, its whole plan, and the part that --only leaves."""
     study = read_study(options)
-    whole = plan(study, sources(study, options), data_root=str(options.data.resolve()))
+    found = sources(study, options)
+    if options.verb in ("run", "plan"):  # what is finished is shown and explained all the same
+        said = misfits(study, found)
+        if said:
+            raise RequestError("\n".join(f"{options.study}: {line}" for line in said))
+    whole = plan(study, found, data_root=str(options.data.resolve()))
     return study, whole, _narrowed(whole, options.only)
 
 
@@ -85,7 +91,42 @@ def source(study: Study, name: str, options: argparse.Namespace) -> Source:
     else:
         fingerprint = data.folder_fingerprint(Path(spec["path"]), cache=cache)
         sizes = data.folder_sizes(Path(spec["path"]), size=spec["size"], colour=spec["colour"])
-    return Source(fingerprint, sizes.train, sizes.validation, sizes.test)
+    return Source(fingerprint, sizes.train, sizes.validation, sizes.test, len(sizes.classes))
+
+
+def misfits(study: Study, found: Mapping[str, Source]) -> list[str]:
+    """What the study asks of data sets (those that could be read) that are too small for it, or of other classes."""
+    said = []
+    for name, source in found.items():
+        if study.classifier.head == "sigmoid" and source.classes > 2:
+            said.append(
+                f"datasets.{name}: has {source.classes} classes, and classifier.head sigmoid is for two: use softmax"
+            )
+        for arm, spec in study.arms.items():
+            for word, part in (("add", spec.add), ("duplicate", spec.duplicate)):
+                if part is None or not source.train:
+                    continue
+                fraction = part.amount.fractions.get(name, part.amount.fraction)
+                if not added_images({"images": part.amount.images, "fraction": fraction}, source.train):
+                    said.append(
+                        f"arms.{arm}.{word}.amount: {fraction:g} of the {source.train} training images of {name} is "
+                        "less than one image: raise the fraction, for this data set alone with `fractions`, or give a "
+                        "number with `images`"
+                    )
+    return said
+
+
+def examined(study: Study, name: str, options: argparse.Namespace) -> tuple[Source, list[str]]:
+    """A data set read whole, as a run would, and what should be known of it. Raises DataError."""
+    found = source(study, name, options)
+    section = located(study, name, str(options.data.resolve()))
+    if section["kind"] == "medmnist" and not os.path.lexists(options.data / f"{section['name']}.npz"):
+        return found, [f"not in {options.data} yet; a run downloads it"]
+    if section["kind"] == "phantom":  # made from a seed, so nothing can be wrong with it
+        return found, []
+    dataset = data.load(section, None)
+    odd = data.warnings(dataset.summary() | {"audit": data.audit(dataset)})
+    return found, [f"warning: {text}" for text in odd]
 
 
 def find_task(whole: Plan, text: str) -> Task:

@@ -18,7 +18,7 @@ from medaug_keras.store import Store
 from .mistakes import DONE, INTERRUPTED, SOME_FAILED, WRONG_REQUEST, RequestError
 from .options import words_again
 from .pages import LivePages, render
-from .request import check_results, find_task, planned, read_study, source, sources, study_beside
+from .request import check_results, examined, find_task, misfits, planned, read_study, study_beside
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -49,8 +49,14 @@ def _run(options: argparse.Namespace) -> int:
     if not options.quiet:
         print(f"{study.title}: {len(chosen.tasks)} tasks, {len(done)} done already", file=sys.stderr)
 
+    for name in chosen.data.values():
+        if name in done:
+            _warn(chosen.tasks[name], store, options)
+
     def listen(event: engine.Event) -> None:
         progress(event)
+        if event.task.kind == "data" and event.what in ("done", "found"):
+            _warn(event.task, store, options)
         if event.what in ("done", "found", "failed"):
             pages.changed()
 
@@ -114,6 +120,14 @@ def _hands(options: argparse.Namespace, *, work: bool) -> tuple[Callable[..., An
     return partial(cluster.run, client=client), max(1, cluster.threads(client))
 
 
+def _warn(task: Task, store: Store, options: argparse.Namespace) -> None:
+    """Say what is odd about a data set that was read."""
+    values = store.record(task.id).values
+    if "audit" in values and not options.quiet:
+        for text in data.warnings(values):
+            print(f"{task.dataset}: warning: {text}", file=sys.stderr)
+
+
 def _repair(chosen: Plan, store: Store) -> None:
     """Check every file of what is done, and set aside what does not fit its checksums."""
     for name in chosen.tasks:
@@ -125,16 +139,20 @@ def _repair(chosen: Plan, store: Store) -> None:
 def _check(options: argparse.Namespace) -> int:
     study = read_study(options)
     study_beside(study, options)
-    problems = []
+    found, problems = {}, []
     for name in study.datasets:
         try:
-            source(study, name, options)
+            found[name], known = examined(study, name, options)
         except data.DataError as error:
-            problems.append(f"{options.study}: datasets.{name}: {error}")
+            problems += [f"datasets.{name}: {line}" for line in str(error).split("\n")]
+        else:
+            for text in known:
+                print(f"{options.study}: datasets.{name}: {text}", file=sys.stderr)
+    problems += misfits(study, found)
     if problems:
-        print("\n".join(problems), file=sys.stderr)
+        print("\n".join(f"{options.study}: {line}" for line in problems), file=sys.stderr)
         return WRONG_REQUEST
-    runs = len(plan(study, sources(study, options)).cells)
+    runs = len(plan(study, found).cells)
     print(f"{options.study}: nothing wrong; {len(study.datasets)} data sets, {len(study.arms)} arms, {runs} runs.")
     return DONE
 

@@ -1,13 +1,16 @@
 """Data sets: MedMNIST's, your own, and simulated ones (phantoms). Each kind has the same three functions.
 
 KIND_sizes tells the sizes without reading images; KIND_fingerprint gives the MD5 of what would be read; load_KIND
-reads, checks, and returns a `Dataset`. What is wrong with the data is a `DataError`. To add a kind, add a module here.
+reads, checks, and returns a `Dataset`. What is wrong with the data is a `DataError`; what is only odd, `warnings` tell.
+To add a kind, add a module here, and a branch to `load`.
 `unpacked` keeps a loaded data set on disk, where all processes map the same pages.
 """
 
+from medaug_keras.data.audit import audit, warnings
 from medaug_keras.data.checksums import md5_of_file
 from medaug_keras.data.dataset import MAX_BYTES, DataError, Dataset, Sizes, Split, examples, pixel_std
 from medaug_keras.data.folders import folder_fingerprint, folder_sizes, load_folder
+from medaug_keras.data.kinds import load
 from medaug_keras.data.medmnist import (
     MEDMNIST_NAMES,
     load_medmnist,
@@ -32,9 +35,11 @@ __all__ = [
     "Dataset",
     "Sizes",
     "Split",
+    "audit",
     "examples",
     "folder_fingerprint",
     "folder_sizes",
+    "load",
     "load_folder",
     "load_medmnist",
     "load_npz",
@@ -49,4 +54,5 @@ __all__ = [
     "phantom_sizes",
     "pixel_std",
     "unpacked",
+    "warnings",
 ]

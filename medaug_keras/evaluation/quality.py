@@ -111,8 +111,8 @@ def quality(
     """
     if {"pixels", ALIGNED} & extractors.keys():
         raise ValueError('the spaces "pixels" and "aligned" are made here: give the extractor another name')
-    if min(len(train_images), len(test_images), len(synthetic_images)) < 2:
-        raise ValueError("training, test and synthetic images are needed, at least 2 of each")
+    if len(train_images) < 2 or not len(test_images) or not len(synthetic_images):
+        raise ValueError("training images are needed, at least 2, and a test and a synthetic image")
     rng = np.random.default_rng(seed)
     few = np.sort(rng.permutation(len(synthetic_images))[:limit])
     unseen = np.sort(rng.permutation(len(test_images))[: limit // 2])

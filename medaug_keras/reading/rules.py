@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 from medaug_keras.reading.strict_yaml import Keys
-from medaug_keras.reading.words import did_you_mean
+from medaug_keras.reading.words import VOLUMES, did_you_mean
 from medaug_keras.spec import Arm, Data, MedMnistData, MedMnistName, NpzData, PhantomData, Study
 
 _MEDMNIST = get_args(MedMnistName)
@@ -32,7 +32,9 @@ def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
     if isinstance(data, MedMnistData | PhantomData):
         called = data.name or name
         choices = _MEDMNIST if isinstance(data, MedMnistData) else _PHANTOMS
-        if called not in choices:
+        if called.endswith("mnist3d"):
+            yield (), f"{called} {VOLUMES}"
+        elif called not in choices:
             kind = "MedMNIST data set" if isinstance(data, MedMnistData) else "phantom"
             yield (), f"{name} is not a {kind}: say which with name{did_you_mean(name, choices)}"
     if isinstance(data, MedMnistData) and called == "chestmnist":

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from medaug_keras.reading.strict_yaml import Keys, scalar
 from medaug_keras.spec import Study
 
+VOLUMES = "is one of MedMNIST's 3-D sets, whose images are volumes; only the 2-D sets are supported: leave it out"
 TAGS = ("kind", "layer")
 """The keys that choose among the forms of a section."""
 
@@ -53,6 +54,8 @@ def in_words(error: Mapping[str, Any]) -> tuple[Keys, str]:
         return (*keys, word), f"got {_shown(found[word])}{did_you_mean(found[word], choices)}"
     if kind == "literal_error":
         choices = [choice for member in expected for choice in get_args(member)]
+        if str(found).lower().endswith("mnist3d"):
+            return keys, f"{_shown(found)} {VOLUMES}"
         close = difflib.get_close_matches(str(found)[:40].lower(), map(str, choices), n=1)
         return keys, f"{error['msg']}, got {_shown(found)}" + (f"; did you mean {close[0]}?" if close else "")
     if kind == "string_pattern_mismatch":

@@ -20,7 +20,7 @@ from .figures import Figure
 from .findings import answer, metric_name
 from .inference import Inference
 from .model_pages import generators, models
-from .results import METRICS, Group, Results, Run, printed, printed_value, read_json
+from .results import LEAK, METRICS, Group, Results, Run, printed, printed_value, read_json
 from .table import SELECT_WORDS, STATES, Table, select_words
 
 PAGES = {
@@ -142,7 +142,22 @@ class Pages:
 
     def _marks(self, datasets: Sequence[str]) -> list[tuple[str, str]]:
         """(data set, what a reader must know of it)."""
-        return [(self.results.title(d), SOURCES[mark]) for d in datasets for mark in self.results.marks(d)]
+        results = self.results
+        return [
+            (results.title(d), results.leak(d) if mark == LEAK else f"{SOURCES[mark]}.")
+            for d in datasets
+            for mark in results.marks(d)
+        ]
+
+    def _odd(self) -> list[tuple[str, str, str]]:
+        """Data set, its title, and what was found odd about its images."""
+        results = self.results
+        found = [(name, results.title(name), results.odd(name) or []) for name in results.datasets]
+        return [
+            (name, title, said[0] + (f" And {format.plural(len(said) - 1, 'more remark')}." if len(said) > 1 else ""))
+            for name, title, said in found
+            if said
+        ]
 
     # --- the pages ---
 
@@ -166,6 +181,7 @@ class Pages:
                 "with its 95 % interval (Student's t; training runs vary, the test images stay). The line is "
                 "the baseline.",
             ),
+            "odd": self._odd(),
             "waiting": waiting,
             "progress": figures.progress(results.states, what="tasks"),
             "troubles": self._troubles(),
@@ -217,6 +233,7 @@ class Pages:
                 "reason": outcome.reason,
                 "marks": results.marks(name),
                 "record": outcome.record,
+                "odd": results.odd(name),
                 "figures": [],
                 "missing": [
                     (f"fig-{number}", f"Fig. {number}", content)

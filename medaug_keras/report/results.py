@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from medaug_keras.data import warnings
 from medaug_keras.plan import Making, Plan
 from medaug_keras.spec import PhantomData, Study
 from medaug_keras.stats import Estimate, estimate
@@ -21,6 +22,7 @@ from medaug_keras.store import Outcome, Record, Store
 from .format import TITLES
 from .palette import cell_label
 
+LEAK = "test images in training"
 METRICS = {
     "accuracy": "Accuracy",
     "auc": "AUC",
@@ -312,9 +314,22 @@ class Results:
         record = self.data(dataset).record
         if isinstance(self.study.datasets[dataset], PhantomData):
             return ["simulated"]
-        if record is not None and record.values["source"] in ("simulated", "unverified copy"):
-            return [str(record.values["source"])]
-        return []
+        if record is None:
+            return []
+        source = record.values["source"]
+        known = [str(source)] if source in ("simulated", "unverified copy") else []
+        return known + [LEAK] * bool(self.leak(dataset))
+
+    def leak(self, dataset: str) -> str:
+        """How many test images were learnt, in a sentence; empty where none was, or nobody looked."""
+        record = self.data(dataset).record
+        found = record.values.get("audit") if record else None
+        return warnings(record.values)[0] if record and found and found["test"]["in_train"] else ""
+
+    def odd(self, dataset: str) -> list[str] | None:
+        """What was found odd about the images of a data set, in sentences; None where nobody looked."""
+        record = self.data(dataset).record
+        return warnings(record.values) if record and "audit" in record.values else None
 
     @cached_property
     def states(self) -> Mapping[str, int]:

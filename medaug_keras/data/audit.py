@@ -1,0 +1,140 @@
+"""What is odd about a data set and yet can be trained on, in numbers, and in words for those who judge its results.
+
+Images count as identical where all their pixels are, after resizing. Near duplicates are not looked for.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from medaug_keras.data.dataset import SPLITS, Dataset
+
+_EARLIER = {"validation": ("train",), "test": ("train", "validation")}
+
+
+def audit(dataset: Dataset) -> dict[str, Any]:
+    """Numbers of images, as plain JSON values, for each split:
+
+    constant: all pixels equal. dark: no pixel above 1 of 255. distinct: different images.
+    conflicting: identical to one of another class, in any split.
+    in_train, in_validation: identical to an image of that split; other_class of the same: none of those has its label.
+    """
+    digests = {split: _digests(getattr(dataset, split).images) for split in SPLITS}
+    labels = {split: getattr(dataset, split).labels.tolist() for split in SPLITS}
+    seen: dict[str, dict[bytes, set[int]]] = {split: {} for split in SPLITS}  # image → its classes there
+    classes: dict[bytes, set[int]] = {}
+    for split in SPLITS:
+        for digest, label in zip(digests[split], labels[split], strict=True):
+            seen[split].setdefault(digest, set()).add(label)
+            classes.setdefault(digest, set()).add(label)
+    found: dict[str, Any] = {}
+    for split in SPLITS:
+        images = getattr(dataset, split).images
+        found[split] = {
+            "constant": int(np.sum(_highest(images) == _lowest(images))),
+            "dark": int(np.sum(_highest(images) <= 1)),
+            "distinct": len(seen[split]),
+            "conflicting": sum(len(classes[digest]) > 1 for digest in digests[split]),
+        }
+        for other in _EARLIER.get(split, ()):
+            known = seen[other]
+            pairs = [(known[d], k) for d, k in zip(digests[split], labels[split], strict=True) if d in known]
+            found[split][f"in_{other}"] = len(pairs)
+            found[split][f"in_{other}_other_class"] = sum(k not in theirs for theirs, k in pairs)
+    return found
+
+
+def warnings(summary: Mapping[str, Any]) -> list[str]:
+    """Sentences on a data set's summary with its `audit`, what weighs most first; none where nothing is odd."""
+    sizes = {split: summary["splits"][split]["images"] for split in SPLITS}
+    found = summary["audit"]
+    return [
+        *(
+            text
+            for split, other in (("test", "train"), ("validation", "train"), ("test", "validation"))
+            for text in _shared(found[split], split, other, sizes[split])
+        ),
+        *_conflicting(found, sizes),
+        *(text for split in SPLITS for text in _plain(found[split], split, sizes[split])),
+        *(text for split in SPLITS for text in _classes(summary, split)),
+    ]
+
+
+def _shared(found: Mapping[str, int], split: str, other: str, size: int) -> list[str]:
+    count, mislabelled = found[f"in_{other}"], found[f"in_{other}_other_class"]
+    if not count:
+        return []
+    known = {
+        ("test", "train"): "results on them say nothing about new images",
+        ("validation", "train"): "the best epoch is chosen with images that were learnt",
+        ("test", "validation"): "the best epoch is chosen with images that are tested",
+    }[split, other]
+    labels = f"; {_are(mislabelled)} of another class there" if mislabelled else ""
+    where = "a training image" if other == "train" else "a validation image"
+    return [f"{_part(count, size)} {split} images {_is(count)} identical to {where}{labels}: {known}."]
+
+
+def _conflicting(found: Mapping[str, Any], sizes: Mapping[str, int]) -> list[str]:
+    count = sum(found[split]["conflicting"] for split in SPLITS)
+    if not count:
+        return []
+    return [
+        f"{_part(count, sum(sizes.values()))} images of all splits occur with different classes, of which one is wrong."
+    ]
+
+
+def _plain(found: Mapping[str, int], split: str, size: int) -> list[str]:
+    word = {"train": "training"}.get(split, split)
+    said = []
+    if found["dark"] == size and found["constant"] < size:
+        said.append(f"The {word} images hold values of 0 and 1 only, of 0 to 255: were floats saved as uint8?")
+    if found["constant"]:
+        said.append(f"{_part(found['constant'], size)} {word} images {_is(found['constant'])} of one value throughout.")
+    if found["distinct"] == 1 < size:
+        said.append(f"All {size:,} {word} images are identical.")
+    elif found["distinct"] < size:
+        many = size - found["distinct"]
+        said.append(f"{_part(many, size)} {word} images {'repeats' if many == 1 else 'repeat'} another one.")
+    return said
+
+
+def _classes(summary: Mapping[str, Any], split: str) -> list[str]:
+    names, counts = summary["classes"], summary["splits"][split]["per_class"]
+    absent = [name for name, count in zip(names, counts, strict=True) if not count]
+    word = {"train": "training"}.get(split, split)
+    if not absent:
+        return []
+    if len(absent) == len(names) - 1:
+        only = next(name for name, count in zip(names, counts, strict=True) if count)
+        return [f"All {word} images are of one class ({only}): AUC is not defined there."]
+    shown = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
+    return [f"No {word} image is of the class {shown}: AUC is not defined there."]
+
+
+def _part(count: int, size: int) -> str:
+    """`21 of 156 (13.5 %)`"""
+    percent = 100 * count / size
+    return f"{count:,} of {size:,} ({'below 0.1' if percent < 0.1 else f'{percent:.1f}'} %)"
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _are(count: int) -> str:
+    return f"{count:,} {_is(count)}"
+
+
+def _digests(images: np.ndarray) -> list[bytes]:
+    return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+
+
+def _highest(images: np.ndarray) -> np.ndarray:
+    """(N, H, W, C) → (N,)."""
+    return images.max(axis=(1, 2, 3))
+
+
+def _lowest(images: np.ndarray) -> np.ndarray:
+    return images.min(axis=(1, 2, 3))

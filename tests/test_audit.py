@@ -1,0 +1,163 @@
+"""What is odd about a data set: counted right, said with numbers, on stderr and on the pages."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medaug_keras import data
+from medaug_keras.data.dataset import SPLITS
+
+REAL = Path(__file__).parents[2] / "shared" / "medmnist"
+
+
+def dataset(**splits) -> data.Dataset:
+    """A data set of two classes; a split is its images (N, 28, 28, 1) and labels, random ones where it is not given."""
+    rng = np.random.default_rng(0)
+    made = {}
+    for split, n in {"train": 12, "validation": 6, "test": 8}.items():
+        images, labels = splits.get(split, (None, None))
+        made[split] = data.Split(
+            rng.integers(0, 256, (n, 28, 28, 1), np.uint8) if images is None else np.asarray(images, np.uint8),
+            np.arange(n) % 2 if labels is None else np.asarray(labels),
+        )
+    words = dict.fromkeys(("licence", "homepage", "citation", "description", "md5"), "")
+    return data.Dataset(name="m", title="M", classes=("a", "b"), source="own", official_md5=None, **words, **made)
+
+
+def said(some: data.Dataset) -> list[str]:
+    return data.warnings(some.summary() | {"audit": data.audit(some)})
+
+
+def flat(values) -> np.ndarray:
+    return np.zeros((len(values), 28, 28, 1), np.uint8) + np.asarray(values, np.uint8)[:, None, None, None]
+
+
+def test_of_a_good_data_set_nothing_is_said():
+    assert said(dataset()) == []
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    train=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 1)), min_size=1, max_size=12),
+    validation=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 1)), min_size=1, max_size=6),
+    test=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 1)), min_size=1, max_size=6),
+)
+def test_identical_images_are_counted_as_by_comparing_each_with_each(**splits):
+    images = np.random.default_rng(1).integers(0, 256, (10, 28, 28, 1), np.uint8)
+    some = dataset(**{split: (images[[i for i, _ in rows]], [k for _, k in rows]) for split, rows in splits.items()})
+    found = data.audit(some)
+    everything = [row for rows in splits.values() for row in rows]
+    for split, rows in splits.items():
+        assert found[split]["distinct"] == len({i for i, _ in rows})
+        assert found[split]["conflicting"] == sum(any(j == i and m != k for j, m in everything) for i, k in rows)
+        assert found[split]["constant"] == found[split]["dark"] == 0
+    for split, other in (("validation", "train"), ("test", "train"), ("test", "validation")):
+        twins = [[m for j, m in splits[other] if j == i] for i, _ in splits[split]]
+        assert found[split][f"in_{other}"] == sum(bool(known) for known in twins)
+        wrong = sum(bool(known) and k not in known for known, (_, k) in zip(twins, splits[split], strict=True))
+        assert found[split][f"in_{other}_other_class"] == wrong
+
+
+def copied(split: str, other: str, count: int, turn: int = 0) -> data.Dataset:
+    """`count` images of a split are those of another, their labels turned by `turn`."""
+    some = dataset()
+    theirs, mine = getattr(some, other), getattr(some, split)
+    images, labels = mine.images.copy(), mine.labels.copy()
+    images[:count], labels[:count] = theirs.images[:count], (theirs.labels[:count] + turn) % 2
+    return dataset(**{split: (images, labels)})
+
+
+CASES = {
+    "test images learnt": (
+        copied("test", "train", 3),
+        "3 of 8 (37.5 %) test images are identical to a training",
+    ),
+    "one test image learnt": (
+        copied("test", "train", 1),
+        "1 of 8 (12.5 %) test images is identical to a training image",
+    ),
+    "learnt with the other label": (copied("test", "train", 2, turn=1), "; 2 are of another class there: results on"),
+    "validation images learnt": (copied("validation", "train", 6), "6 of 6 (100.0 %) validation images are identical"),
+    "test images chosen by": (copied("test", "validation", 4), "4 of 8 (50.0 %) test images are identical to a valid"),
+    "a file copied into another class": (
+        dataset(train=(flat([1, 1, 3, 4]) * 50, [0, 1, 0, 1])),
+        "2 of 18 (11.1 %) images of all splits occur with different classes",
+    ),
+    "images of 0 and 1": (
+        dataset(train=(np.random.default_rng(0).integers(0, 2, (9, 28, 28, 1)), np.arange(9) % 2)),
+        "The training images hold values of 0 and 1 only",
+    ),
+    "black test images": (
+        dataset(test=(flat([0] * 5), [0, 1, 0, 1, 0])),
+        "5 of 5 (100.0 %) test images are of one",
+    ),
+    "equal training images": (
+        dataset(train=(np.tile(np.arange(28, dtype=np.uint8), (7, 28, 1))[..., None], np.arange(7) % 2)),
+        "All 7 training images are identical.",
+    ),
+    "one constant image": (
+        dataset(validation=(np.concatenate([flat([9]), dataset().validation.images]), np.arange(7) % 2)),
+        "1 of 7 (14.3 %) validation images is of one value throughout",
+    ),
+    "repeated images": (
+        dataset(train=(np.repeat(dataset().train.images, 2, axis=0), np.repeat(np.arange(12) % 2, 2))),
+        "12 of 24 (50.0 %) training images repeat another one.",
+    ),
+    "a validation set of one class": (
+        dataset(validation=(dataset().validation.images, [1] * 6)),
+        "All validation images are of one class (b): AUC is not defined there.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_odd_is_said_with_its_numbers(case):
+    some, words = CASES[case]
+    assert any(words in sentence for sentence in said(some)), said(some)
+
+
+def test_a_learnt_test_image_is_said_first():
+    some = copied("test", "train", 1)
+    spoilt = dataset(
+        train=(np.concatenate([some.train.images, flat([7, 7])]), np.arange(14) % 2),
+        test=(some.test.images, [0] * 8),
+        validation=(flat([0] * 6), [0] * 6),
+    )
+    assert len(said(spoilt)) > 3
+    assert said(spoilt)[0].startswith("1 of 8 (12.5 %) test images is identical to a training image")
+
+
+def test_an_absent_class_is_named():
+    three = data.load_phantom("phantom-histology", train=40, validation=8, test=8, seed=0)
+    kept = three.test.labels != 2
+    summary = data.Dataset(
+        **{
+            **{name: getattr(three, name) for name in three.__dataclass_fields__},
+            "test": data.Split(three.test.images[kept], three.test.labels[kept]),
+        }
+    )
+    assert said(summary) == [f"No test image is of the class {three.classes[2]}: AUC is not defined there."]
+
+
+@pytest.mark.parametrize("name", data.PHANTOM_NAMES)
+def test_phantoms_are_not_odd(name):
+    assert said(data.load_phantom(name, train=200, validation=40, test=40, seed=0)) == []
+
+
+@pytest.mark.skipif(not REAL.exists(), reason=f"no MedMNIST files at {REAL}")
+def test_real_sets_have_the_twins_that_comparing_each_with_each_finds():
+    for name in ("breastmnist", "pneumoniamnist"):
+        some = data.load_medmnist(name, root=REAL, accept_unverified=True, report=None)
+        rows = {split: getattr(some, split).images.reshape(-1, 784).astype(np.float32) for split in SPLITS}
+        lengths = {split: np.sum(row**2, axis=1) for split, row in rows.items()}
+        found = data.audit(some)
+        for split, other in (("validation", "train"), ("test", "train"), ("test", "validation")):
+            squares = lengths[split][:, None] + lengths[other] - 2 * rows[split] @ rows[other].T
+            close = np.argwhere(squares < 50)  # float32 may be a little off
+            twins = {int(i) for i, j in close if np.array_equal(rows[split][i], rows[other][j])}
+            assert found[split][f"in_{other}"] == len(twins)
+    breast = data.load_medmnist("breastmnist", root=REAL, accept_unverified=True, report=None)
+    assert data.audit(breast)["test"]["in_train"] == data.audit(breast)["test"]["in_train_other_class"] == 1
