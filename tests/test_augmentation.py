@@ -1,5 +1,6 @@
 import colorsys
 
+import keras
 import numpy as np
 import pytest
 import torch
@@ -17,6 +18,7 @@ from medaug_keras.augmentation import (
     sharpen,
     shift_hue,
 )
+from medaug_keras.training import subseed
 
 SHARES = ["deficit", "inverse_frequency", "proportional", "uniform", "water_fill"]
 GEOMETRIC = [
@@ -210,6 +212,19 @@ def test_translation_moves_along_both_axes_and_zoom_goes_as_far_as_its_factor():
         slopes = (zoomed[:, 14, 17, 0] - zoomed[:, 14, 10, 0]) / (images[:, 14, 17, 0] - images[:, 14, 10, 0])
         assert 1 - factor - 0.02 < slopes.min() < 1 - 0.7 * factor
         assert 1 + 0.7 * factor < slopes.max() < 1 + factor + 0.02
+
+
+@pytest.mark.parametrize("step", KERAS_STEPS[:2], ids=lambda step: step["layer"])
+def test_steps_that_must_know_the_range_of_values_are_told_ours(step):
+    """What Keras's layer does to images of 0 to 255, ours does to the same images of 0 to 1."""
+    images = noise(16, 28, 28, 3)
+    settings = {name: value for name, value in step.items() if name != "layer"}
+    layer = getattr(keras.layers, step["layer"])(
+        **settings, value_range=(0, 255), seed=subseed(0, "augmentation 0"), data_format="channels_last"
+    )
+    expected = (layer(images * 255, training=True) / 255).clamp(0, 1)
+    found, _ = augmentation([step], seed=0)(images, torch.zeros(16, 2))
+    torch.testing.assert_close(found, expected, atol=0.01, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["MixUp", "CutMix"])
