@@ -183,8 +183,24 @@ def test_one_replicate_gives_the_difference_and_no_test_and_says_why():
 
 def test_arms_that_agree_everywhere_differ_by_nothing():
     result = stats.crossed(np.zeros((3, 10)))
-    assert (result.effect, result.p, result.p_family, result.low, result.high) == (0, 1, 1, 0, 0)
+    assert (result.effect, result.p, result.p_family) == (0, 1, 1)
     assert stats.verdict(result.effect, result.p) == "not distinguishable"
+
+
+def test_no_number_is_made_of_zero_variance():
+    agree, alike = stats.crossed(np.zeros((3, 10))), stats.crossed(np.stack([np.arange(10.0)] * 3))
+    assert (agree.se, agree.low, agree.high, agree.variances) == (None, None, None, None)
+    assert "no variance to make an interval of" in agree.reason
+    for result in (agree, alike, stats.crossed(np.ones((3, 10))), stats.crossed(np.zeros((1, 10)))):
+        assert stats.outlook(result) is stats.detectable_range(result) is stats.variance_limits(result) is None
+    none = stats.Components(0.0, 0.0, 0.0)
+    for say in (lambda: stats.power_to_detect(0.01, none, 3, 10), lambda: stats.detectable_difference(none, 3, 10)):
+        with pytest.raises(ValueError, match="variance of zero"):
+            say()
+    assert stats.two_level_bootstrap(np.zeros((3, 10)), seed=0) is None
+    assert stats.estimate([0.8, 0.8, 0.8]) == stats.Estimate(pytest.approx(0.8), 0.0, None, 3, 3)
+    same = stats.mean_over_datasets([0.01, 0.01], [0.1, 0.1])
+    assert (same.effect, same.p) == (None, None)
 
 
 def test_a_constant_difference_has_nothing_to_be_tested_against():
@@ -330,6 +346,119 @@ def test_a_misspelt_metric_is_an_error_that_lists_the_metrics():
         stats.compare("acuracy", p, p, labels)
 
 
+# ---- images that belong together
+
+
+def sorted_into(groups, n=90, seed=0):
+    """Labels (n,) of this many groups of different sizes, none empty, in no order."""
+    chance = np.random.default_rng(seed)
+    return chance.permutation(
+        np.concatenate([np.arange(groups), chance.integers(0, groups, n - groups) ** 2 // groups])
+    )
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_groups_of_one_image_change_nothing(metric):
+    (arm, labels), (baseline, _) = predictions(1), predictions(2)
+    alone = stats.compare(metric, arm, baseline, labels)
+    each = stats.compare(metric, arm, baseline, labels, groups=[f"patient {i}" for i in range(len(labels))])
+    np.testing.assert_allclose(numbers(each), numbers(alone), rtol=1e-9)
+    assert (alone.images, alone.groups, alone.units) == (90, None, 90)
+    assert (each.images, each.groups, each.units) == (90, 90, 90)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_groups_leave_the_effect_and_their_names_and_order_do_not_matter(metric):
+    (arm, labels), (baseline, _) = predictions(1), predictions(2)
+    groups = sorted_into(20)
+    found = stats.compare(metric, arm, baseline, labels, groups=groups)
+    assert found.effect == pytest.approx(stats.compare(metric, arm, baseline, labels).effect)
+    assert (found.images, found.groups) == (90, 20)
+    order = np.random.default_rng(3).permutation(90)
+    names = np.array([f"scan {37 * g % 101}" for g in groups])
+    shuffled = stats.compare(metric, arm[:, order], baseline[:, order], labels[order], groups=names[order])
+    np.testing.assert_allclose(numbers(shuffled), numbers(found), rtol=1e-9)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_image_twice_as_one_patient_tells_no_more_than_every_image_once(metric):
+    (arm, labels), (baseline, _) = predictions(1), predictions(2)
+    once = stats.compare(metric, arm, baseline, labels)
+    arm, baseline, labels = np.repeat(arm, 2, 1), np.repeat(baseline, 2, 1), np.repeat(labels, 2)
+    twice = stats.compare(metric, arm, baseline, labels, groups=np.arange(180) // 2)
+    np.testing.assert_allclose(numbers(twice), numbers(once), rtol=1e-9)
+    assert stats.compare(metric, arm, baseline, labels).se < twice.se
+
+
+@pytest.mark.parametrize(("metric", "K"), list(product(METRICS, (2, 3))))
+def test_pseudo_values_of_groups_are_the_jackknife_done_the_slow_way(metric, K):
+    p, labels = predictions(7, S=2, n=60, K=K)
+    groups = sorted_into(15, 60)
+    found = stats.pseudo_values(metric, p, labels, groups)
+    assert found.shape == (2, 15)
+    for row, probabilities in zip(found, p, strict=True):
+        theta = metric_of(metric, probabilities, labels)
+        assert row.mean() == pytest.approx(theta)
+        if metric == "accuracy":
+            right = probabilities.argmax(1) == labels
+            np.testing.assert_allclose(row, [right[groups == g].sum() * 15 / 60 for g in range(15)])
+            continue
+        without = [metric_of(metric, probabilities[groups != g], labels[groups != g]) for g in range(15)]
+        slow = 15 * theta - 14 * np.array(without)
+        np.testing.assert_allclose(row, slow + theta - slow.mean(), atol=1e-9)
+
+
+def test_the_crossed_analysis_of_groups_is_that_of_their_sums():
+    D, groups = crossed_data(S=4, n=90), sorted_into(20)
+    sums = np.stack([D[:, groups == g].sum(1) for g in range(20)], 1) * 20 / 90
+    found = stats.crossed(D, groups=groups)
+    np.testing.assert_allclose(numbers(found), numbers(stats.crossed(sums)), rtol=1e-9)
+    assert found == stats.crossed(stats.group_sums(D, groups), images=90)
+    drawn = [stats.two_level_bootstrap(D, seed=1, groups=groups), stats.two_level_bootstrap(sums, seed=1)]
+    assert drawn[0] == pytest.approx(drawn[1])
+    ranges = [vars(stats.detectable_range(result)) for result in (found, stats.crossed(sums))]
+    assert ranges[0] == pytest.approx(ranges[1])
+
+
+def test_a_class_of_one_patient_leaves_the_metric_undefined_and_says_which():
+    p, labels = predictions(0, n=9)
+    groups = np.where(labels == 1, 0, np.arange(9) + 1)
+    result = stats.compare("auc", p, p, labels, groups=groups)
+    assert (result.effect, result.p, result.images, result.groups) == (None, None, 9, 7)
+    assert "two groups" in result.reason
+    assert result.reason.endswith("class 1 has fewer")
+    with pytest.raises(ValueError, match="class 1 has fewer"):
+        stats.pseudo_values("macro_f1", p, labels, groups)
+
+
+@pytest.mark.parametrize(
+    "say", [lambda g: stats.crossed(np.zeros((2, 5)), groups=g), lambda g: stats.group_sums(np.ones((2, 5)), g)]
+)
+def test_groups_that_are_not_one_label_an_image_are_an_error(say):
+    with pytest.raises(ValueError, match="one label for each of 5 images"):
+        say([0, 0, 1])
+
+
+# ---- two replicates
+
+
+@given(seed=st.integers(0, 1000), n=st.integers(2, 200))
+@settings(max_examples=30, deadline=None)
+def test_with_two_replicates_p_is_the_guarded_one_and_the_interval_agrees_with_it(seed, n):
+    result = stats.crossed(crossed_data(seed, 2, n))
+    assert result.p == result.p_family
+    half = (result.high - result.low) / 2
+    there = stats.crossed(crossed_data(seed, 2, n) - result.effect + half)
+    assert there.p == pytest.approx(0.05, rel=1e-4)
+
+
+def test_the_half_width_of_the_guarded_interval_is_where_its_p_is_the_level():
+    for S, n, level in product((2, 3, 10), (12, 7180), (0.05, 0.05 / 11)):
+        for mean_squares in ((0.1, 0.1, 0.1), (2, 0.1, 0.08), (0.001, 0.3, 0.1), (0.0, 0.3, 0.0)):
+            half = stats.family_half_width(*mean_squares, S, n, level)
+            assert float(stats.family_p(half, *mean_squares, S, n)) == pytest.approx(level, rel=1e-5)
+
+
 # ---- corrections and verdicts
 
 
@@ -431,12 +560,6 @@ def test_power_is_what_the_test_has_when_its_model_holds(S, tests):
     assert near(np.mean(found), 0.7, 300)
 
 
-def test_without_variance_any_difference_is_seen():
-    none = stats.Components(0.0, 0.0, 0.0)
-    assert stats.power_to_detect([0.0, 0.01], none, 3, 10).tolist() == [0, 1]
-    assert stats.detectable_difference(none, 3, 10) == 0
-
-
 def test_power_at_no_difference_is_the_level_and_it_never_falls():
     v = stats.Components(1e-4, 2e-3, 0.08)
     power = stats.power_to_detect(np.linspace(0, 0.5, 200), v, 3, 7180)
@@ -488,14 +611,30 @@ def test_the_replicates_needed_are_the_fewest_that_do(difference, replicate, res
     assert needed == 2 or stats.detectable_difference(v, needed - 1, 200) > difference
 
 
-def test_the_outlook_of_a_cell_follows_from_its_variances():
+def test_the_outlook_of_a_cell_follows_from_the_limits_of_its_variances():
     result = stats.crossed(crossed_data(S=5, n=200))
     found = stats.outlook(result, difference=0.1)
-    assert found.detectable == stats.detectable_difference(result.variances, 5, 200)
-    assert found.floor < found.with_one_more < found.detectable
-    assert found.replicates_needed == stats.replicates_needed(0.1, result.variances, 200)
+    limits = stats.variance_limits(result)
+    assert found.detectable == stats.detectable_range(result)
+    assert found.detectable == stats.Range(*(stats.detectable_difference(v, 5, 200) for v in limits))
+    assert found.detectable.low < stats.detectable_difference(result.variances, 5, 200) < found.detectable.high
+    for end in ("low", "high"):
+        assert getattr(found.floor, end) < getattr(found.with_one_more, end) < getattr(found.detectable, end)
+    assert (found.fewest, found.most) == tuple(stats.replicates_needed(0.1, v, 200) for v in limits)
     assert stats.outlook(stats.crossed(np.zeros((1, 9)))) is None
-    assert stats.outlook(stats.crossed(np.zeros((3, 9)))).detectable == 0
+
+
+@pytest.mark.parametrize("S", [2, 3, 5, 10])
+def test_the_limits_of_the_variances_hold_the_truth_as_often_as_they_say(S):
+    chance, n, truth = np.random.default_rng(S), 80, 0.01
+    below, above = [], []
+    for _ in range(400):
+        D = np.sqrt(truth) * chance.normal(size=(S, 1)) + 0.3 * chance.normal(size=(1, n))
+        low, high = stats.variance_limits(stats.crossed(D + 0.4 * chance.normal(size=(S, n))))
+        below.append(low.replicate <= truth)
+        above.append(high.replicate >= truth)
+    assert near(np.mean(below), 0.9, 400)
+    assert near(np.mean(above), 0.9, 400)
 
 
 # ---- replicates
@@ -561,62 +700,40 @@ def test_choosing_among_equal_arms_by_one_run_pretends_the_expected_maximum():
 EFFECTS, ERRORS = [0.02, -0.01, 0.05, 0.03, 0.00, 0.08], [0.01, 0.012, 0.02, 0.008, 0.01, 0.03]
 
 
-@pytest.mark.filterwarnings("ignore:.use_t=True")
-def test_the_meta_analysis_agrees_with_statsmodels():
-    meta = pytest.importorskip("statsmodels.stats.meta_analysis")
-    theirs = meta.combine_effects(
-        np.array(EFFECTS), np.array(ERRORS) ** 2, method_re="iterated", use_t=True, atol=1e-14
-    )
-    ours = stats.random_effects(EFFECTS, ERRORS)
-    assert ours.effect == pytest.approx(theirs.mean_effect_re, rel=1e-5)
-    assert ours.tau**2 == pytest.approx(theirs.tau2, rel=1e-4)
-    assert ours.se == pytest.approx(theirs.sd_eff_w_re_hksj, rel=1e-4)
-    assert ours.i2 == pytest.approx(theirs.i2)
-    frame = theirs.summary_frame()
-    low, high = frame.loc["random effect wls", ["ci_low", "ci_upp"]]
-    assert (ours.low, ours.high) == pytest.approx((low, high), rel=1e-4)
-    assert ours.prediction_low < ours.low < ours.high < ours.prediction_high
-    assert ours.p == pytest.approx(2 * scipy_stats.t.sf(abs(ours.effect / ours.se), len(EFFECTS) - 1))
+def test_the_mean_over_data_sets_is_students():
+    found, t = stats.mean_over_datasets(EFFECTS, ERRORS), scipy_stats.ttest_1samp(EFFECTS, 0)
+    assert (found.effect, found.p) == pytest.approx((np.mean(EFFECTS), t.pvalue))
+    interval = t.confidence_interval()
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert found.tau**2 == pytest.approx(np.var(EFFECTS, ddof=1) - np.mean(np.square(ERRORS)))
+    assert found.prediction_low < found.low < found.high < found.prediction_high
 
 
 @pytest.mark.parametrize("effects", [EFFECTS, [0.02, 0.021, 0.02, 0.019]], ids=["spread", "no spread"])
 def test_one_more_data_set_is_predicted_with_the_spread_between_them_and_the_error_of_the_mean(effects):
     """Higgins, Thompson & Spiegelhalter 2009: mean +- t_{m-2} sqrt(tau^2 + SE^2), also where tau is 0."""
-    found = stats.random_effects(effects, [0.01] * len(effects))
+    found = stats.mean_over_datasets(effects, [0.01] * len(effects))
     half = scipy_stats.t.ppf(0.975, len(effects) - 2) * np.hypot(found.tau, found.se)
     assert (found.prediction_low, found.prediction_high) == pytest.approx((found.effect - half, found.effect + half))
-    assert found.prediction_low < found.low < found.high < found.prediction_high
 
 
-def test_agreement_by_chance_does_not_narrow_the_meta_analysis():
-    found = stats.random_effects([0.02, 0.021, 0.02, 0.019], [0.01] * 4)
-    assert (found.tau, found.i2) == (0, 0)
-    assert found.se == pytest.approx(0.01 / 2)
-
-
-def test_tau_solves_paule_and_mandels_equation():
-    found = stats.random_effects(EFFECTS, ERRORS)
-    weight = 1 / (found.tau**2 + np.array(ERRORS) ** 2)
-    assert weight @ (np.array(EFFECTS) - found.effect) ** 2 == pytest.approx(len(EFFECTS) - 1)
+def test_standard_errors_describe_the_mean_over_data_sets_and_do_not_weigh_it():
+    known, unknown = stats.mean_over_datasets(EFFECTS, ERRORS), stats.mean_over_datasets(EFFECTS, [None] * 6)
+    assert (known.effect, known.p, known.low) == (unknown.effect, unknown.p, unknown.low)
+    assert (unknown.tau, unknown.prediction_low) == (None, None)
+    assert stats.mean_over_datasets([0.02, 0.021, 0.02, 0.019], [0.01] * 4).tau == 0
+    assert stats.mean_over_datasets([0.0, 0.05], [0.1, 0.1]).prediction_low is None
 
 
 @pytest.mark.parametrize(
     ("effects", "errors", "reason"),
-    [([0.1], [0.1], "1 data set: nothing"), ([], [], "0 data sets"), ([0.0, 0.0], [0.0, 0.0], "all the weight")],
+    [([0.1], [0.1], "1 data set: nothing"), ([], [], "0 data sets"), ([0.0, 0.0], [0.0, 0.0], "no variance")],
 )
-def test_a_meta_analysis_that_cannot_be_says_why(effects, errors, reason):
-    found = stats.random_effects(effects, errors, planned=8)
+def test_a_mean_over_data_sets_that_cannot_be_says_why(effects, errors, reason):
+    found = stats.mean_over_datasets(effects, errors, planned=8)
     assert found.effect is None
     assert reason in found.reason
     assert found.planned == 8
-
-
-def test_a_data_set_without_variance_is_weighed_by_the_spread_between_data_sets():
-    found = stats.random_effects([0.0, 0.05, -0.02], [0.0, 0.001, 0.001])
-    assert found.reason is None
-    assert found.effect == pytest.approx(0.01, abs=1e-3)  # tau is far larger than the errors
-    assert found.i2 is None
-    assert stats.random_effects([0.0, 0.05], [0.1, 0.1]).prediction_low is None
 
 
 DEMSAR_Q = {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 6: 2.850, 7: 2.949, 8: 3.031, 9: 3.102, 10: 3.164}

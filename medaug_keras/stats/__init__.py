@@ -3,21 +3,33 @@
 All metrics and differences are fractions, not percent. Nothing here imports Keras or Torch, and
 SciPy is imported where it is used, so that importing this package is cheap.
 
+Where images belong together (patients, slides, scans), functions take `groups` (n,), a label for each image.
+
 - `crossed`, `compare`: does an arm differ from the baseline, for any replicate and any image?
 - `holm`, `benjamini_hochberg`, `verdict`, `best_arms`: many comparisons at once.
 - `outlook`: what this many replicates and images could have shown.
-- `random_effects`, `friedman`, `reach`: across data sets.
+- `mean_over_datasets`, `friedman`, `reach`: across data sets.
 - `estimate`, `two_level_bootstrap`, `chance_to_beat`, `selection`: what replicates say.
 """
 
-from .crossed import Components, Crossed, crossed, family_p, mean_squares, paired, standard_error
+from .crossed import (
+    Components,
+    Crossed,
+    crossed,
+    family_half_width,
+    family_p,
+    group_sums,
+    mean_squares,
+    paired,
+    standard_error,
+)
 from .datasets import (
     Friedman,
     MetaAnalysis,
     Reach,
     critical_difference,
     friedman,
-    random_effects,
+    mean_over_datasets,
     rank_groups,
     reach,
 )
@@ -25,11 +37,14 @@ from .families import Best, Verdict, benjamini_hochberg, best_arms, holm, verdic
 from .metrics import Metric, compare, pseudo_values, why_undefined
 from .planning import (
     Outlook,
+    Range,
     detectable_difference,
+    detectable_range,
     image_floor,
     outlook,
     power_to_detect,
     replicates_needed,
+    variance_limits,
 )
 from .replicates import (
     Estimate,
@@ -49,6 +64,7 @@ __all__ = [
     "MetaAnalysis",
     "Metric",
     "Outlook",
+    "Range",
     "Reach",
     "Selection",
     "Verdict",
@@ -59,23 +75,27 @@ __all__ = [
     "critical_difference",
     "crossed",
     "detectable_difference",
+    "detectable_range",
     "estimate",
+    "family_half_width",
     "family_p",
     "friedman",
+    "group_sums",
     "holm",
     "image_floor",
+    "mean_over_datasets",
     "mean_squares",
     "outlook",
     "paired",
     "power_to_detect",
     "pseudo_values",
-    "random_effects",
     "rank_groups",
     "reach",
     "replicates_needed",
     "selection",
     "standard_error",
     "two_level_bootstrap",
+    "variance_limits",
     "verdict",
     "why_undefined",
 ]

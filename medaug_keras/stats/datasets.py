@@ -12,16 +12,13 @@ from math import ceil, factorial, log2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .crossed import Array
-
 
 @dataclass(frozen=True)
 class MetaAnalysis:
-    """Mean effect of an arm over data sets. Where `reason` is set, there is no analysis.
+    """Mean effect of an arm over data sets, each counting the same. Where `reason` is set, there is no analysis.
 
-    effect, se, low, high, p: Hartung-Knapp, Student's t with m - 1 df.
-    tau: standard deviation of the true effects between data sets.
-    i2: share of the spread that is between data sets rather than noise, in [0, 1].
+    effect, se, low, high, p: of the mean, Student's t with m - 1 df.
+    tau: standard deviation of the true effects between data sets; None where a standard error is not known.
     prediction_low, prediction_high: where the effect on one more data set would lie; needs three.
     datasets, planned: how many went in, and how many the study asked for.
     """
@@ -34,47 +31,46 @@ class MetaAnalysis:
     high: float | None = None
     p: float | None = None
     tau: float | None = None
-    i2: float | None = None
     prediction_low: float | None = None
     prediction_high: float | None = None
     reason: str | None = None
 
 
-def random_effects(
+def mean_over_datasets(
     effects: Sequence[float],
-    standard_errors: Sequence[float],
+    standard_errors: Sequence[float | None],
     *,
     planned: int | None = None,
     confidence: float = 0.95,
 ) -> MetaAnalysis:
-    """Random-effects meta-analysis of effects (m,) with standard errors (m,).
+    """Mean of effects (m,) over data sets, with Student's t over data sets; standard errors (m,) describe only.
 
-    Between-data-set variance by Paule & Mandel (1982; DerSimonian & Kacker 2007): it needs no
-    normality and no iteration that can fail, and is among the least biased with few studies.
-    Interval by Hartung & Knapp (2001), its variance factor not below 1 (Roever, Knapp & Friede
-    2015), so that agreement by chance never narrows it. Prediction interval by Higgins, Thompson &
-    Spiegelhalter (2009), t with m - 2 df.
+    Data sets are not weighted by their standard errors: with few replicates these have few degrees of freedom, and a
+    random-effects mean that takes them as known (Paule & Mandel with Hartung & Knapp's interval) makes false claims in
+    10 to 20 % of studies of two replicates after Holm over eleven arms. The spread of the effects over data sets
+    has in it all that varies, runs and images too, and Student's t knows its degrees of freedom; data sets of
+    different precision make it cautious. What it takes as given is that data sets are independent.
+
+    tau^2 is the variance of the effects less the mean squared standard error, not below 0 (Hedges & Olkin 1985).
+    Prediction interval by Higgins, Thompson & Spiegelhalter (2009), t with m - 2 df.
     """
-    y, se = np.asarray(effects, dtype=np.float64), np.asarray(standard_errors, dtype=np.float64)
+    y = np.asarray(effects, dtype=np.float64)
     m = len(y)
     planned = m if planned is None else planned
     if m < 2:
         reason = f"{m} data set{'' if m == 1 else 's'}: nothing to combine"
         return MetaAnalysis(m, planned, reason=reason)
-    tau2 = _paule_mandel(y, se)
-    if tau2 == 0 and (se == 0).any():
-        reason = "a data set without any variance would get all the weight"
-        return MetaAnalysis(m, planned, reason=reason)
+    if np.ptp(y) <= 1e-12:
+        return MetaAnalysis(m, planned, reason="the same difference on every data set: no variance to test against")
 
     from scipy.special import stdtr, stdtrit
 
-    weight = 1 / (tau2 + se**2)
-    effect = float(weight @ y / weight.sum())
-    factor = max(1.0, float(weight @ (y - effect) ** 2 / (m - 1)))
-    error = float(np.sqrt(factor / weight.sum()))
+    effect, error = float(y.mean()), float(y.std(ddof=1) / np.sqrt(m))
     half_width = float(stdtrit(m - 1, (1 + confidence) / 2)) * error
+    known = [e for e in standard_errors if e is not None]
+    tau2 = max(0.0, float(y.var(ddof=1) - np.mean(np.square(known)))) if len(known) == m else None
     prediction = None
-    if m > 2:
+    if m > 2 and tau2 is not None:
         prediction = float(stdtrit(m - 2, (1 + confidence) / 2)) * float(np.sqrt(tau2 + error**2))
     return MetaAnalysis(
         datasets=m,
@@ -84,40 +80,10 @@ def random_effects(
         low=effect - half_width,
         high=effect + half_width,
         p=float(2 * stdtr(m - 1, -abs(effect) / error)),
-        tau=float(np.sqrt(tau2)),
-        i2=_i_squared(y, se),
+        tau=None if tau2 is None else float(np.sqrt(tau2)),
         prediction_low=None if prediction is None else effect - prediction,
         prediction_high=None if prediction is None else effect + prediction,
     )
-
-
-def _paule_mandel(y: Array, se: Array) -> float:
-    """tau^2 at which the weighted squared deviations sum to m - 1, or 0 if they are below it."""
-    m = len(y)
-
-    def excess(tau2: float) -> float:
-        weight = 1 / (tau2 + se**2)
-        mean = weight @ y / weight.sum()
-        return float(weight @ (y - mean) ** 2) - (m - 1)
-
-    upper = float(y.var(ddof=1))  # the solution if all se were 0, and never below the solution
-    lower = 0.0 if (se > 0).all() else upper * 1e-12
-    if upper == 0 or excess(lower) <= 0:
-        return 0.0
-    if excess(upper) >= 0:  # all se are 0, up to rounding
-        return upper
-    from scipy.optimize import brentq
-
-    return float(brentq(excess, lower, upper, xtol=1e-15))
-
-
-def _i_squared(y: Array, se: Array) -> float | None:
-    """Higgins & Thompson (2002), from Cochran's Q; None where a standard error is 0."""
-    if (se == 0).any():
-        return None
-    weight = 1 / se**2
-    q = float(weight @ (y - weight @ y / weight.sum()) ** 2)
-    return max(0.0, 1 - (len(y) - 1) / q) if q > 0 else 0.0
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,11 @@ the metric on all n images and theta_(i) without image i,
 ("normalised" pseudo-values, Hillis, Obuchowski, Schartz & Berbaum 2005), so that the effect in a
 test equals the difference of the means in a table.
 
-Letters: S replicates, n test images, K classes.
+Where images belong together, a whole group is left out, and G groups take the place of the n images in the formula.
+Of accuracy, which is a mean, the sums over groups say the same (`group_sums`). Weighing groups by their size (Busing,
+Meijer & van der Leeden 1999) makes less of the largest, and too many false claims where one group outweighs the rest.
+
+Letters: S replicates, n test images, K classes, G groups.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .crossed import Array, Counts, Crossed, Mask, crossed
+from .crossed import Array, Counts, Crossed, Mask, crossed, group_sums, numbered
 
 Metric = Literal["accuracy", "auc", "balanced_accuracy", "macro_f1"]
 
@@ -31,10 +35,11 @@ def compare(
     baseline: ArrayLike,
     labels: ArrayLike,
     *,
+    groups: ArrayLike | None = None,
     planned: int | None = None,
     confidence: float = 0.95,
 ) -> Crossed:
-    """Crossed analysis of a metric: probabilities (S, n, K) of both arms and labels (n,).
+    """Crossed analysis of a metric: probabilities (S, n, K) of both arms, labels (n,) and groups (n,).
 
     Replicate s of the arm is paired with replicate s of the baseline. A metric that these labels
     do not define gives a result without effect, whose `reason` says why.
@@ -43,37 +48,48 @@ def compare(
     if arm.shape != baseline.shape:
         raise ValueError(f"arm has shape {arm.shape}, baseline {baseline.shape}; expected the same")
     S, n, K = arm.shape
-    reason = why_undefined(metric, labels, K)
+    reason = why_undefined(metric, labels, K, groups)
     if reason is not None:
-        return Crossed(None, S, S if planned is None else planned, n, reason=reason)
-    difference = pseudo_values(metric, arm, labels) - pseudo_values(metric, baseline, labels)
-    return crossed(difference, planned=planned, confidence=confidence)
+        units = None if groups is None else numbered(groups)[1]
+        return Crossed(None, S, S if planned is None else planned, n, units, reason=reason)
+    difference = pseudo_values(metric, arm, labels, groups) - pseudo_values(metric, baseline, labels, groups)
+    return crossed(difference, images=None if groups is None else n, planned=planned, confidence=confidence)
 
 
-def why_undefined(metric: Metric, labels: ArrayLike, num_classes: int) -> str | None:
+def why_undefined(metric: Metric, labels: ArrayLike, num_classes: int, groups: ArrayLike | None = None) -> str | None:
     """Why the metric or its jackknife is not defined on these labels (n,); None where it is.
 
-    Every class needs two images, so that one is left when the other is left out.
+    Every class needs two images, in two groups, so that one is left when the other is left out.
     """
     if metric not in get_args(Metric):
         raise ValueError(f"{metric!r} is not a metric; expected one of {list(get_args(Metric))}")
     if metric == "accuracy":
         return None
-    counts = np.bincount(np.asarray(labels), minlength=num_classes)
+    labels = np.asarray(labels)
+    if groups is not None:  # one for each class that a group has
+        labels = np.unique(np.stack([labels.astype(np.int64), numbered(groups)[0]]), axis=1)[0]
+    counts = np.bincount(labels, minlength=num_classes)
     few = [str(k) for k in range(num_classes) if counts[k] < 2]
     if not few:
         return None
-    return f"{metric} needs two test images of every class; class {', '.join(few)} has fewer"
+    what = "test images" if groups is None else "groups of test images with images"
+    return f"{metric} needs two {what} of every class; class {', '.join(few)} has fewer"
 
 
-def pseudo_values(metric: Metric, probabilities: ArrayLike, labels: ArrayLike) -> Array:
+def pseudo_values(
+    metric: Metric, probabilities: ArrayLike, labels: ArrayLike, groups: ArrayLike | None = None
+) -> Array:
     """(S, n, K) probabilities and (n,) labels -> (S, n) pseudo-values; a row's mean is the metric.
 
-    Accuracy: 1 where the most probable class is the label, else 0. AUC: of class 1 for K = 2, else
-    the mean over classes of one against the rest, ties counting half. Costs a sort per class and
-    replicate for AUC, and less for the others.
+    With groups (n,) of images that belong together -> (S, G), in the order of the groups' labels.
+
+    Accuracy: 1 where the most probable class is the label, else 0; of a group `group_sums`. AUC: of
+    class 1 for K = 2, else the mean over classes of one against the rest, ties counting half. Costs a
+    sort per class and replicate for AUC (with groups two), and less for the others.
     """
     probabilities, labels = np.asarray(probabilities), np.asarray(labels)
+    if groups is not None and np.shape(groups) != labels.shape:
+        raise ValueError(f"groups have shape {np.shape(groups)}; expected one label for each image, {labels.shape}")
     if probabilities.ndim != 3 or labels.shape != probabilities.shape[1:2]:
         raise ValueError(
             f"probabilities have shape {probabilities.shape} and labels {labels.shape}; "
@@ -82,27 +98,45 @@ def pseudo_values(metric: Metric, probabilities: ArrayLike, labels: ArrayLike) -
     if not np.isfinite(probabilities).all():
         raise ValueError("probabilities have values that are not finite; leave failed replicates out of them")
     K = probabilities.shape[2]
-    reason = why_undefined(metric, labels, K)
+    reason = why_undefined(metric, labels, K, groups)
     if reason is not None:
         raise ValueError(reason)
+    place, G = numbered(groups) if groups is not None else (None, 0)
     if metric == "auc":
         classes = [1] if K == 2 else range(K)
-        return np.stack(
-            [np.mean([_auc_pseudo_values(p[:, k], labels == k) for k in classes], axis=0) for p in probabilities]
-        )
+
+        def auc(scores: Array, positive: Mask) -> Array:
+            if place is None:
+                return _auc_pseudo_values(scores, positive)
+            return _auc_by_group(scores, positive, place, G)
+
+        return np.stack([np.mean([auc(p[:, k], labels == k) for k in classes], axis=0) for p in probabilities])
     predicted = probabilities.argmax(-1)  # (S, n)
     if metric == "accuracy":
-        return (predicted == labels).astype(np.float64)
+        right = (predicted == labels).astype(np.float64)
+        return right if groups is None else group_sums(right, groups)
     score = {"balanced_accuracy": _balanced_accuracy, "macro_f1": _macro_f1}[metric]
-    return np.stack([_confusion_pseudo_values(score, labels, row, K) for row in predicted])
+    if place is None:
+        return np.stack([_confusion_pseudo_values(score, labels, row, K) for row in predicted])
+    return np.stack([_confusion_by_group(score, labels * K + row, place, G, K) for row in predicted])
 
 
 def _auc_pseudo_values(scores: Array, positive: Mask) -> Array:
     """(n,) scores and (n,) bool -> (n,). Leaving one out of a Mann-Whitney statistic, closed form.
 
-    The placement V of a positive is the share of negatives below it, of a negative the share of
-    positives above it; AUC is the mean of either (DeLong, DeLong & Clarke-Pearson 1988). Without
-    positive i, AUC_(i) = (n1 AUC - V_i) / (n1 - 1), and likewise for negatives.
+    Without positive i, AUC_(i) = (n1 AUC - V_i) / (n1 - 1), and likewise for negatives; V: `_placements`.
+    """
+    placements = _placements(scores, positive)
+    auc = placements[positive].mean()
+    of_class = np.where(positive, positive.sum(), (~positive).sum())
+    return np.asarray(auc + (len(scores) - 1) / (of_class - 1) * (placements - auc))
+
+
+def _placements(scores: Array, positive: Mask) -> Array:
+    """(n,) scores and (n,) bool -> (n,): the share of the other class that each image is on the right side of.
+
+    Of a positive the negatives below it, of a negative the positives above it; AUC is the mean of either (DeLong,
+    DeLong & Clarke-Pearson 1988).
     """
     order = np.argsort(scores)  # looking sorted values up in sorted values is three times as fast
     ordered, is_positive = scores[order], positive[order]
@@ -110,9 +144,38 @@ def _auc_pseudo_values(scores: Array, positive: Mask) -> Array:
     placements = np.empty(len(scores))
     placements[order[is_positive]] = _share_below(positives, negatives)
     placements[order[~is_positive]] = 1 - _share_below(negatives, positives)
+    return placements
+
+
+def _auc_by_group(scores: Array, positive: Mask, place: Counts, G: int) -> Array:
+    """The same with all images of a group left out at once -> (G,).
+
+    The pairs of a positive and a negative that go with a group are those of its positives, those of its negatives, and
+    less those that it has both of, which were counted twice.
+    """
+    n, n1 = len(scores), int(positive.sum())
+    n0 = n - n1
+    placements = _placements(scores, positive)
     auc = placements[positive].mean()
-    group_size = np.where(positive, len(positives), len(negatives))
-    return np.asarray(auc + (len(scores) - 1) / (group_size - 1) * (placements - auc))
+    pairs = np.bincount(place, placements * np.where(positive, n0, n1), G)  # right ones with an image of the group
+    ours = np.bincount(place, positive, G)
+    others = np.bincount(place, ~positive, G)
+    left = (n1 - ours) * (n0 - others)
+    without = (auc * n1 * n0 - pairs + _pairs_within(scores, positive, place, G)) / left
+    return _normalized(auc, without)
+
+
+def _pairs_within(scores: Array, positive: Mask, place: Counts, G: int) -> Array:
+    """(G,): the right pairs of a positive and a negative within each group, ties counting half, from midranks."""
+    order = np.lexsort((scores, place))
+    group, score = place[order], scores[order]
+    first = np.concatenate([[True], (group[1:] != group[:-1]) | (score[1:] != score[:-1])])  # of equal scores
+    run = np.cumsum(first) - 1
+    size = np.bincount(run)
+    middle = np.flatnonzero(first) + (size + 1) / 2  # midrank among all
+    rank = middle[run] - np.searchsorted(group, np.arange(G))[group]  # among the group, from 1
+    ours = np.bincount(place, positive, G)
+    return np.asarray(np.bincount(group, rank * positive[order], G) - ours * (ours + 1) / 2)
 
 
 def _share_below(x: Array, ordered: Array) -> Array:
@@ -120,23 +183,38 @@ def _share_below(x: Array, ordered: Array) -> Array:
     return (np.searchsorted(ordered, x, "left") + np.searchsorted(ordered, x, "right")) / (2 * len(ordered))
 
 
-def _confusion_pseudo_values(score: Callable[[Counts], float], labels: Counts, predicted: Counts, K: int) -> Array:
+def _confusion_pseudo_values(score: Callable[[Counts], Array], labels: Counts, predicted: Counts, K: int) -> Array:
     """(n,) each -> (n,): what leaving an image out does depends only on its cell of the confusion."""
-    n = len(labels)
     confusion = np.bincount(labels * K + predicted, minlength=K * K).reshape(K, K)
-    theta = score(confusion)
+    theta = float(score(confusion))
     without = np.full((K, K), np.nan)
     for true, guess in np.argwhere(confusion):
         confusion[true, guess] -= 1
         without[true, guess] = score(confusion)
         confusion[true, guess] += 1
-    values = n * theta - (n - 1) * without[labels, predicted]
-    return np.asarray(values + (theta - values.mean()))
+    return _normalized(theta, without[labels, predicted])
 
 
-def _balanced_accuracy(confusion: Counts) -> float:
-    return float(np.mean(np.diag(confusion) / confusion.sum(1)))
+def _normalized(theta: float, without: Array) -> Array:
+    """The metric, and (n,) what it is without each image or group -> (n,) pseudo-values whose mean is the metric."""
+    return np.asarray(theta + (len(without) - 1) * (without.mean() - without))
 
 
-def _macro_f1(confusion: Counts) -> float:
-    return float(np.mean(2 * np.diag(confusion) / (confusion.sum(0) + confusion.sum(1))))
+def _confusion_by_group(score: Callable[[Counts], Array], cell: Counts, place: Counts, G: int, K: int) -> Array:
+    """(n,) cells of the confusion and (n,) groups -> (G,)."""
+    whole = np.bincount(cell, minlength=K * K)
+    groups, where = np.unique(place * (K * K) + cell, return_counts=True)
+    without = np.tile(whole, (G, 1))
+    without[groups // (K * K), groups % (K * K)] -= where
+    return _normalized(float(score(whole.reshape(K, K))), score(without.reshape(G, K, K)))
+
+
+def _balanced_accuracy(confusion: Counts) -> Array:
+    """(..., K, K) -> (...)."""
+    return np.asarray(np.mean(np.diagonal(confusion, axis1=-2, axis2=-1) / confusion.sum(-1), axis=-1))
+
+
+def _macro_f1(confusion: Counts) -> Array:
+    """(..., K, K) -> (...)."""
+    right = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return np.asarray(np.mean(2 * right / (confusion.sum(-2) + confusion.sum(-1)), axis=-1))

@@ -6,9 +6,12 @@ images the mean squares are expected to be
     n var_replicate + var_residual,   S var_image + var_residual,   var_residual
 
 MS_replicate has few degrees of freedom, so power is averaged over its chi^2 distribution; the other
-two have many and are taken as expected. With few replicates the variances are rough
-estimates themselves, and so is what is said here (with S = 3, power is announced too high by up to
-12 points on average).
+two have many and are taken as expected. n counts images, or groups where `Crossed.groups` says so.
+
+What a study knows of its variances is little: with five replicates, the run-to-run standard deviation
+is known to a factor of two. `outlook` therefore gives no number but a range, from the lower to the
+upper 90 % confidence limit of the variances: the smallest detectable difference lies below its upper end
+in nine of ten studies. Where nothing varied between runs there is no range at all.
 
 `tests` = 1 is the plain p of one comparison at `alpha`. With more, it is the first step of Holm's
 correction over that many: `Crossed.p_family` at alpha / tests.
@@ -21,56 +24,98 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .crossed import Array, Components, Crossed, family_p, standard_error
+from .crossed import Array, Components, Crossed, family_half_width, standard_error
 
 QUANTILES = 64  # of MS_replicate, over which power is averaged
+LIMIT = 0.9  # confidence of each of the two limits of a variance
+NO_VARIANCE = "nothing varied between runs: no power follows from a variance of zero"
+
+
+@dataclass(frozen=True)
+class Range:
+    """A quantity at the lower and at the upper limits of the variances."""
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a cell's design can show. Differences are fractions.
+    """What a cell's design can show, at the limits of what is known of its variances. Differences are fractions.
 
     detectable: smallest true difference found with the power asked for.
     with_one_more: the same with one more replicate.
     floor: the same with any number of replicates; the test images alone set it.
-    difference, replicates_needed: replicates that make `difference` detectable; None where the
-        floor is above it, so that no number of them will do.
+    difference, fewest, most: replicates that make `difference` detectable, at the lower and at the upper
+        limits; None where the floor is above it, so that no number of them will do.
     """
 
-    detectable: float
-    with_one_more: float
-    floor: float
+    detectable: Range
+    with_one_more: Range
+    floor: Range
     difference: float
-    replicates_needed: int | None
+    fewest: int | None
+    most: int | None
 
 
 def outlook(
     result: Crossed, *, difference: float = 0.01, power: float = 0.8, alpha: float = 0.05, tests: int = 1
 ) -> Outlook | None:
     """What this cell's design can show; None where nothing is known about its variances."""
-    if result.variances is None or result.replicates < 2:
+    limits = variance_limits(result)
+    if limits is None:
         return None
-    v, S, n = result.variances, result.replicates, result.images
-    return Outlook(
-        detectable=detectable_difference(v, S, n, power=power, alpha=alpha, tests=tests),
-        with_one_more=detectable_difference(v, S + 1, n, power=power, alpha=alpha, tests=tests),
-        floor=image_floor(v, n, power=power, alpha=alpha, tests=tests),
-        difference=difference,
-        replicates_needed=replicates_needed(difference, v, n, power=power, alpha=alpha, tests=tests),
-    )
+    S, n = result.replicates, result.units
+
+    def detectable(replicates: int) -> Range:
+        low, high = (detectable_difference(v, replicates, n, power=power, alpha=alpha, tests=tests) for v in limits)
+        return Range(low, high)
+
+    floor = (image_floor(v, n, power=power, alpha=alpha, tests=tests) for v in limits)
+    needed = (replicates_needed(difference, v, n, power=power, alpha=alpha, tests=tests) for v in limits)
+    return Outlook(detectable(S), detectable(S + 1), Range(*floor), difference, *needed)
+
+
+def detectable_range(result: Crossed, *, power: float = 0.8, alpha: float = 0.05, tests: int = 1) -> Range | None:
+    """The detectable difference of `outlook` alone."""
+    limits = variance_limits(result)
+    if limits is None:
+        return None
+    S, n = result.replicates, result.units
+    return Range(*(detectable_difference(v, S, n, power=power, alpha=alpha, tests=tests) for v in limits))
+
+
+def variance_limits(result: Crossed, *, confidence: float = LIMIT) -> tuple[Components, Components] | None:
+    """Variances of one value of D at their lower and at their upper one-sided confidence limits.
+
+    From the chi^2 distribution of MS_replicate and MS_image, with S - 1 and n - 1 degrees of freedom; the
+    residual has more and is taken as it is. None where there was no test, or where the runs did not vary.
+    """
+    from scipy.special import chdtri
+
+    mean = result.mean_squares
+    if mean is None or result.p is None or mean.replicate + mean.residual == 0:
+        return None
+    S, n = result.replicates, result.units
+
+    def at(tail: float) -> Components:
+        replicate = (S - 1) * mean.replicate / float(chdtri(S - 1, tail))
+        image = (n - 1) * mean.image / float(chdtri(n - 1, tail))
+        return Components(
+            max((replicate - mean.residual) / n, 0.0), max((image - mean.residual) / S, 0.0), mean.residual
+        )
+
+    return at(1 - confidence), at(confidence)
 
 
 def power_to_detect(
     difference: ArrayLike, variances: Components, replicates: int, images: int, *, alpha: float = 0.05, tests: int = 1
 ) -> Array:
-    """Chance that a true difference (...) is found, with either sign."""
-    true = np.asarray(difference, dtype=np.float64)
-    if not _varies(variances):
-        return (true != 0).astype(np.float64)
+    """Chance that a true difference (...) is found, with either sign. Raises ValueError without any variance."""
     from scipy.special import ndtr
 
     critical, sd = _critical(variances, replicates, images, alpha, tests)
-    true = true[..., None]
+    true = np.asarray(difference, dtype=np.float64)[..., None]
     return np.asarray((ndtr((true - critical) / sd) + ndtr((-true - critical) / sd)).mean(-1))
 
 
@@ -83,9 +128,7 @@ def detectable_difference(
     alpha: float = 0.05,
     tests: int = 1,
 ) -> float:
-    """Smallest true difference that is found with this power."""
-    if not _varies(variances):
-        return 0.0
+    """Smallest true difference that is found with this power. Raises ValueError without any variance."""
     from scipy.optimize import brentq
     from scipy.special import ndtr
 
@@ -138,34 +181,19 @@ def replicates_needed(
     return high
 
 
-def _varies(v: Components) -> bool:
-    return max(v.replicate, v.image, v.residual) > 0
-
-
 def _critical(v: Components, S: int, n: int, alpha: float, tests: int) -> tuple[Array, float]:
     """Smallest significant effects (Q,) at Q equally likely values of MS_replicate; SD of the effect."""
     from scipy.special import chdtri, stdtrit
 
+    if max(v.replicate, v.image, v.residual) <= 0:
+        raise ValueError(NO_VARIANCE)
     chi = chdtri(S - 1, (np.arange(QUANTILES) + 0.5) / QUANTILES)
     expected, image, residual = n * v.replicate + v.residual, S * v.image + v.residual, v.residual
     replicate = expected * chi / (S - 1)
     se, df = standard_error(replicate, image, residual, S, n)
     critical = stdtrit(df, 1 - alpha / tests / 2) * se
-    if tests > 1:
-        critical = _family_critical(critical, replicate, image, residual, S, n, alpha / tests)
+    if tests > 1 or S == 2:  # with two replicates p is the family's anyway
+        knots = np.geomspace(replicate.min(), replicate.max(), 16)  # smooth in the logarithm: no need for all
+        there = family_half_width(knots, image, residual, S, n, alpha / tests)
+        critical = np.maximum(critical, np.exp(np.interp(np.log(replicate), np.log(knots), np.log(there))))
     return critical, float(np.sqrt((expected + image - residual) / (S * n)))
-
-
-def _family_critical(low: Array, R: Array, image: float, residual: float, S: int, n: int, level: float) -> Array:
-    """The effects (Q,), not below `low`, at which `family_p` comes down to the level."""
-    from scipy.optimize.elementwise import find_root
-
-    def above(effect: Array, replicate: Array) -> Array:
-        return family_p(effect, replicate, image, residual, S, n) - level
-
-    already = above(low, R) <= 0
-    high = 2 * low
-    while (above(high, R) > 0).any():
-        high = 2 * high
-    root = find_root(above, (low, high), args=(R,), tolerances={"xrtol": 1e-6}).x
-    return np.asarray(np.where(already, low, root))

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .crossed import Array, Mask
+from .crossed import Array, Mask, group_sums
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Mean of n of `planned` replicates; sd and half_width need two."""
+    """Mean of n of `planned` replicates; sd needs two, and half_width two that differ."""
 
     mean: float | None
     sd: float | None
@@ -44,21 +44,31 @@ def estimate(values: Sequence[float], *, planned: int | None = None, confidence:
     rounding = 1e-12 * float(np.abs(x).max())  # values that are equal but for this have no spread
     sd = float(x.std(ddof=1)) if np.ptp(x) > rounding else 0.0
     half_width = float(stdtrit(n - 1, (1 + confidence) / 2)) * sd / np.sqrt(n)
-    return Estimate(mean, sd, float(half_width), n, planned)
+    return Estimate(mean, sd, float(half_width) if sd > 0 else None, n, planned)
 
 
 def two_level_bootstrap(
-    difference: ArrayLike, *, seed: int, draws: int = 2000, confidence: float = 0.95
+    difference: ArrayLike,
+    *,
+    seed: int,
+    groups: ArrayLike | None = None,
+    draws: int = 2000,
+    confidence: float = 0.95,
 ) -> tuple[float, float] | None:
     """Percentile interval of the mean of D (S, n), replicates and images both drawn anew.
 
+    With groups (n,), whole groups of images are drawn.
+
     A check beside `crossed`, not a test: it counts the residual variance three times (too wide on
     few images), and with few replicates it cannot see their whole variance (too narrow on many
-    images). For pseudo-values it resamples the metric's linear part. None for one replicate.
+    images). For pseudo-values it resamples the metric's linear part. None for one replicate, and where
+    all values are the same.
     """
     D = np.asarray(difference, dtype=np.float64)
+    if groups is not None:
+        D = group_sums(D, groups)
     S, n = D.shape
-    if S < 2:
+    if S < 2 or np.ptp(D) == 0:
         return None
     chance = np.random.default_rng(seed)
     by_image = np.ascontiguousarray(D.T)  # (n, S)
