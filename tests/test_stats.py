@@ -119,7 +119,7 @@ def test_degrees_of_freedom_are_those_of_a_chi_squared_variable_of_the_same_mean
     assert float(df) == pytest.approx(2 * total**2 / spread)  # a chi-squared variable of df has mean df, variance 2 df
 
 
-@given(seed=st.integers(0, 1000), S=st.integers(2, 5), n=st.integers(3, 40), confidence=st.sampled_from([0.9, 0.95]))
+@given(seed=st.integers(0, 1000), S=st.integers(3, 5), n=st.integers(3, 40), confidence=st.sampled_from([0.9, 0.95]))
 @settings(max_examples=25, deadline=None)
 def test_p_and_interval_are_students_with_the_degrees_of_freedom_that_are_named(seed, S, n, confidence):
     result = stats.crossed(crossed_data(seed, S, n), confidence=confidence)
@@ -199,8 +199,7 @@ def test_no_number_is_made_of_zero_variance():
             say()
     assert stats.two_level_bootstrap(np.zeros((3, 10)), seed=0) is None
     assert stats.estimate([0.8, 0.8, 0.8]) == stats.Estimate(pytest.approx(0.8), 0.0, None, 3, 3)
-    same = stats.mean_over_datasets([0.01, 0.01], [0.1, 0.1])
-    assert (same.effect, same.p) == (None, None)
+    assert stats.mean_over_datasets(np.full((3, 2), 0.01), [0.1, 0.1]).p is None
 
 
 def test_a_constant_difference_has_nothing_to_be_tested_against():
@@ -595,11 +594,12 @@ def test_what_can_be_detected_grows_with_the_tests_and_the_power_and_with_a_stri
 
 def test_an_outlook_is_of_as_many_tests_and_of_the_power_that_are_asked_for():
     result, how = stats.crossed(crossed_data(S=4, n=200)), {"power": 0.9, "alpha": 0.02, "tests": 5}
-    found, v = stats.outlook(result, difference=0.2, **how), result.variances
-    assert found.detectable == stats.detectable_difference(v, 4, 200, **how)
-    assert found.with_one_more == stats.detectable_difference(v, 5, 200, **how)
-    assert found.floor == stats.image_floor(v, 200, **how)
-    assert (found.difference, found.replicates_needed) == (0.2, stats.replicates_needed(0.2, v, 200, **how))
+    found, limits = stats.outlook(result, difference=0.2, **how), stats.variance_limits(result)
+    assert found.detectable == stats.Range(*(stats.detectable_difference(v, 4, 200, **how) for v in limits))
+    assert found.with_one_more == stats.Range(*(stats.detectable_difference(v, 5, 200, **how) for v in limits))
+    assert found.floor == stats.Range(*(stats.image_floor(v, 200, **how) for v in limits))
+    assert (found.fewest, found.most) == tuple(stats.replicates_needed(0.2, v, 200, **how) for v in limits)
+    assert found.difference == 0.2
 
 
 @given(difference=st.floats(0.01, 0.3), replicate=st.floats(0, 1e-3), residual=st.floats(1e-3, 0.2))
@@ -700,40 +700,61 @@ def test_choosing_among_equal_arms_by_one_run_pretends_the_expected_maximum():
 EFFECTS, ERRORS = [0.02, -0.01, 0.05, 0.03, 0.00, 0.08], [0.01, 0.012, 0.02, 0.008, 0.01, 0.03]
 
 
-def test_the_mean_over_data_sets_is_students():
-    found, t = stats.mean_over_datasets(EFFECTS, ERRORS), scipy_stats.ttest_1samp(EFFECTS, 0)
-    assert (found.effect, found.p) == pytest.approx((np.mean(EFFECTS), t.pvalue))
-    interval = t.confidence_interval()
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+def over_datasets(effects=EFFECTS, S=4, seed=0, sd=0.01):
+    """Differences (S, m) of replicates whose means over replicates are these effects."""
+    noise = sd * np.random.default_rng(seed).normal(size=(S, len(effects)))
+    return np.array(effects) + noise - noise.mean(0)
+
+
+def test_the_mean_over_data_sets_is_the_crossed_analysis_with_data_sets_for_images():
+    Y = over_datasets()
+    found, theirs = stats.mean_over_datasets(Y, ERRORS), stats.crossed(Y)
+    assert (found.effect, found.se, found.low, found.high) == (theirs.effect, theirs.se, theirs.low, theirs.high)
+    assert (found.p, found.replicates, found.datasets) == (theirs.p_family, 4, 6)
+    assert found.effect == pytest.approx(np.mean(EFFECTS))
     assert found.tau**2 == pytest.approx(np.var(EFFECTS, ddof=1) - np.mean(np.square(ERRORS)))
-    assert found.prediction_low < found.low < found.high < found.prediction_high
+
+
+def test_replicates_that_agree_on_every_data_set_leave_students_t_over_data_sets():
+    found, t = stats.mean_over_datasets([EFFECTS] * 3, ERRORS), scipy_stats.ttest_1samp(EFFECTS, 0)
+    assert found.p == pytest.approx(t.pvalue)
+
+
+def test_the_mean_over_data_sets_that_all_move_with_the_replicate_is_as_unsure_as_its_replicates():
+    runs = np.array([0.01, 0.05, 0.02, 0.09])
+    Y = runs[:, None] + 1e-9 * np.random.default_rng(0).normal(size=(4, 6))
+    assert stats.mean_over_datasets(Y, [0.01] * 6).p >= scipy_stats.ttest_1samp(runs, 0).pvalue
+
+
+def test_standard_errors_describe_the_mean_over_data_sets_and_do_not_weigh_it():
+    known, unknown = (stats.mean_over_datasets(over_datasets(), errors) for errors in (ERRORS, [None] * 6))
+    assert (known.effect, known.p, known.low) == (unknown.effect, unknown.p, unknown.low)
+    assert (unknown.tau, unknown.prediction_low) == (None, None)
+    assert stats.mean_over_datasets(over_datasets([0.0, 0.05]), [0.1, 0.1]).prediction_low is None
 
 
 @pytest.mark.parametrize("effects", [EFFECTS, [0.02, 0.021, 0.02, 0.019]], ids=["spread", "no spread"])
 def test_one_more_data_set_is_predicted_with_the_spread_between_them_and_the_error_of_the_mean(effects):
     """Higgins, Thompson & Spiegelhalter 2009: mean +- t_{m-2} sqrt(tau^2 + SE^2), also where tau is 0."""
-    found = stats.mean_over_datasets(effects, [0.01] * len(effects))
+    found = stats.mean_over_datasets(over_datasets(effects), [0.01] * len(effects))
     half = scipy_stats.t.ppf(0.975, len(effects) - 2) * np.hypot(found.tau, found.se)
     assert (found.prediction_low, found.prediction_high) == pytest.approx((found.effect - half, found.effect + half))
 
 
-def test_standard_errors_describe_the_mean_over_data_sets_and_do_not_weigh_it():
-    known, unknown = stats.mean_over_datasets(EFFECTS, ERRORS), stats.mean_over_datasets(EFFECTS, [None] * 6)
-    assert (known.effect, known.p, known.low) == (unknown.effect, unknown.p, unknown.low)
-    assert (unknown.tau, unknown.prediction_low) == (None, None)
-    assert stats.mean_over_datasets([0.02, 0.021, 0.02, 0.019], [0.01] * 4).tau == 0
-    assert stats.mean_over_datasets([0.0, 0.05], [0.1, 0.1]).prediction_low is None
-
-
 @pytest.mark.parametrize(
-    ("effects", "errors", "reason"),
-    [([0.1], [0.1], "1 data set: nothing"), ([], [], "0 data sets"), ([0.0, 0.0], [0.0, 0.0], "no variance")],
+    ("differences", "reason"),
+    [
+        (np.zeros((3, 1)), "1 data set: nothing"),
+        (np.zeros((0, 0)), "0 data sets"),
+        (np.zeros((3, 2)), "no variance"),
+        (np.ones((3, 2)), "no variance"),
+        (np.ones((1, 2)), "no two replicates in common"),
+    ],
 )
-def test_a_mean_over_data_sets_that_cannot_be_says_why(effects, errors, reason):
-    found = stats.mean_over_datasets(effects, errors, planned=8)
-    assert found.effect is None
+def test_a_mean_over_data_sets_that_cannot_be_says_why(differences, reason):
+    found = stats.mean_over_datasets(differences, [0.1] * differences.shape[1], planned=8)
+    assert (found.effect, found.p, found.planned) == (None, None, 8)
     assert reason in found.reason
-    assert found.planned == 8
 
 
 DEMSAR_Q = {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 6: 2.850, 7: 2.949, 8: 3.031, 9: 3.102, 10: 3.164}

@@ -56,7 +56,7 @@ def significance(book: "Pages") -> dict[str, Any]:
             figures.forest_plot(forest, metric=metric, arms=results.arms),
             f"Difference to {results.variant(*results.reference)} in test {metric}, points, with the 95 % "
             "interval of the "
-            "single comparison; the diamond is the random-effects mean over data sets.",
+            "single comparison; the diamond is the mean over data sets.",
         )
     if ranks.average_ranks is not None:
         ranked = [
@@ -80,7 +80,7 @@ def significance(book: "Pages") -> dict[str, Any]:
                 components.replicate if components else None,
                 components.image if components else None,
                 components.residual if components else None,
-                "" if components else "needs two replicates",
+                "" if components else "nothing varied, or no two replicates",
             )
             for dataset, components in parts
         ]

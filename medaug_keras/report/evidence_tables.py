@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from medaug_keras.stats import Range
+
 from .findings import can_be_said, cannot_be_said
 from .inference import Cell, Comparison, Inference
 from .results import METRICS, SAMPLINGS, Results, printed_value
@@ -31,6 +33,7 @@ def _effect(c: Comparison) -> tuple[Entry, ...]:
 
 
 _DETECTABLE = "Detectable with 80 % power"
+NOT_KNOWN = "not known: nothing varied between runs"
 _HEAD = (Column("dataset", "Data set"), Column("arm", "Arm"), Column("sampling", "Sampling"))
 _REPLICATES = (
     Column("replicates", "compared", "count", "Replicates", help="Replicates that both arms have"),
@@ -133,11 +136,11 @@ def tests(results: Results, inference: Inference) -> Table:
         *_HEAD,
         Column("verdict", "Verdict"),
         *_EFFECT,
-        Column("p", "p", "p"),
+        Column("p", "p", "p", help="Before correction"),
         Column("holm", "p, Holm", "p", help="Corrected over all arms of the data set, tested or not"),
         Column("fdr", "p, BH", "p", help="Corrected over all tested cells by Benjamini and Hochberg, exploratory"),
-        Column("detectable", "verdict", "percent", _DETECTABLE, help="By the verdict, corrected"),
-        Column("detectable_alone", "alone", "percent", _DETECTABLE, help="By the p of this comparison alone"),
+        Column("detectable_low", "from", "percent", _DETECTABLE, help="By the verdict, if runs and images vary little"),
+        Column("detectable_high", "to", "percent", _DETECTABLE, help="By the verdict, if runs and images vary much"),
         Column("chance", "P(beats)", "percent", help="Chance that a run of the arm scores above a run of the baseline"),
         Column("boot_low", "low", "points", "Bootstrap check"),
         Column("boot_high", "high", "points", "Bootstrap check"),
@@ -152,11 +155,10 @@ def tests(results: Results, inference: Inference) -> Table:
             *_head(results, cell),
             Entry(c.word, href=c.group.page),
             *_effect(c),
-            Entry(c.result.p, missing=why),
+            Entry(c.result.p_family, missing=why),
             Entry(c.holm, missing=why),
             Entry(c.fdr, missing=why),
-            _detectable(c.detectable, why),
-            _detectable(None if c.outlook is None else c.outlook.detectable, why),
+            *_detectable(c.detectable, why),
             Entry(c.chance, missing=why),
             Entry(low, missing=why),
             Entry(high, missing=why),
@@ -172,10 +174,11 @@ def tests(results: Results, inference: Inference) -> Table:
         "evidence_tables.tests",
         (
             "Crossed replicates × images analysis (as in multi-reader multi-case studies). The verdict follows the p "
-            "that Holm's method corrects over the arms of a data set, at 5 %; the interval is that of the single "
-            "comparison. Detectable: the smallest true difference, in points, that is found in 80 % of such studies, "
-            "by the verdict and by the single comparison's p; with few replicates both are rough. The bootstrap over "
-            "replicates and images is a check, not a test.",
+            "that Holm's method corrects over the arms of a data set, at 5 %. p is averaged over all that the "
+            "run-to-run variance may be, given this many replicates; the interval of the single comparison is not, "
+            "from three replicates on, so it can leave out 0 where p is above 5 %. Detectable: the smallest true "
+            "difference, in points, that the verdict finds in 80 % of such studies, at the lower and the upper 90 % "
+            "limits of the variances. The bootstrap over replicates and images is a check, not a test.",
         ),
         factors,
         empty="The study has no arm beside its baseline.",
@@ -184,14 +187,15 @@ def tests(results: Results, inference: Inference) -> Table:
 
 def exploratory(results: Results, inference: Inference) -> Table:
     """The same on the other metrics: exploratory."""
-    columns = (*_HEAD, Column("metric", "Metric"), *_EFFECT, Column("p", "p", "p"), Column("fdr", "p, BH", "p"))
+    corrected = Column("fdr", "p, BH", "p", help="Corrected over all cells of this table by Benjamini and Hochberg")
+    columns = (*_HEAD, Column("metric", "Metric"), *_EFFECT, corrected)
     factors = ("data set", "arm", "sampling", "metric")
     rows: list[Row] = []
     for metric, found in inference.exploratory.items():
 
         def row(cell: Cell, c: Comparison, title: str = METRICS[metric]) -> Row:
             why = c.result.reason or ""
-            tail = (*_effect(c), Entry(c.result.p, missing=why), Entry(c.fdr, missing=why))
+            tail = (*_effect(c), Entry(c.fdr, missing=why))
             return Row((*_head(results, cell), Entry(title), *tail), {**_factors(results, cell), "metric": title})
 
         rows += _rows(results, {k: c for k, c in found.items() if k[0] in results.begun}, columns, factors, row)
@@ -203,7 +207,10 @@ def exploratory(results: Results, inference: Inference) -> Table:
         columns,
         tuple(rows),
         "evidence_tables.exploratory",
-        ("For AUC, balanced accuracy and F1 the analysis takes jackknife pseudo-values over the test images.",),
+        (
+            "For AUC, balanced accuracy and F1 the analysis takes jackknife pseudo-values over the test images. p is "
+            "corrected over all cells of this table, of all metrics and data sets (Benjamini and Hochberg).",
+        ),
         factors,
         empty="The study has no arm beside its baseline.",
     )
@@ -240,7 +247,7 @@ def _simple(
             *_head(results, cell),
             Entry(c.word, href=c.group.page),
             *_effect(c),
-            Entry(c.result.p, missing=why),
+            Entry(c.result.p_family, missing=why),
             Entry(c.holm, missing=why),
             *_replicates(c),
         )
@@ -251,7 +258,7 @@ def _simple(
 
 
 def across(results: Results, inference: Inference) -> Table:
-    """Every arm over all data sets: random-effects mean with Hartung and Knapp's interval."""
+    """Every arm over all data sets: the mean of its differences, by a crossed analysis of replicates and data sets."""
     columns = (
         Column("arm", "Arm"),
         *_EFFECT,
@@ -266,7 +273,7 @@ def across(results: Results, inference: Inference) -> Table:
     rows = []
     for one in inference.across:
         m, why = one.meta, one.meta.reason or ""
-        few = why or "needs three data sets"
+        few = why or ("needs three data sets" if m.datasets < 3 else "needs a standard error on every data set")
         rows.append(
             Row(
                 (
@@ -276,7 +283,7 @@ def across(results: Results, inference: Inference) -> Table:
                     Entry(m.high, missing=why),
                     Entry(m.p, missing=why),
                     Entry(one.holm, missing=why),
-                    Entry(m.tau, missing=why),
+                    Entry(m.tau, missing=few),
                     Entry(m.prediction_low, missing=few),
                     Entry(m.prediction_high, missing=few),
                     Entry(m.datasets),
@@ -290,40 +297,50 @@ def across(results: Results, inference: Inference) -> Table:
         columns,
         tuple(rows),
         "evidence_tables.across",
-        ("Random effects, interval by Hartung and Knapp. The last interval is where one more data set would lie.",),
+        (
+            "Every data set counts the same. Interval and p are those of a crossed replicates × data sets analysis, so "
+            "it may be that a replicate, whose initial weights all data sets share, moves all of them together; p, "
+            "Holm is corrected over the arms. The last interval is where one more data set would lie.",
+        ),
         empty="The study has no arm beside its baseline.",
     )
 
 
-def _detectable(size: float | None, why: str = "") -> Entry:
-    """The smallest true difference that is found; where even 100 points are not, nothing is."""
-    if size is not None and size >= 1:
-        return Entry(missing="no difference, however large, would be found")
-    return Entry(size, missing=why or "not known")
+def _detectable(sizes: Range | None, why: str = "") -> tuple[Entry, Entry]:
+    """The smallest true difference that is found, from and to; where even 100 points are not, nothing is."""
+    if sizes is None:
+        return Entry(missing=why or NOT_KNOWN), Entry(missing=why or NOT_KNOWN)
+    nothing = "no difference, however large, would be found"
+    low, high = (Entry(missing=nothing) if size >= 1 else Entry(size) for size in (sizes.low, sizes.high))
+    return low, high
 
 
 def planning(results: Results, inference: Inference) -> Table:
     """What another replicate would buy, per data set and arm, and how many are needed to see one point."""
     columns = (
         *_HEAD,
-        Column("detectable", "now", "percent", "Detectable difference (points)"),
-        Column("with_one_more", "one replicate more", "percent", "Detectable difference (points)"),
-        Column("floor", "any number", "percent", "Detectable difference (points)"),
-        Column("needed", "Replicates to see 1 point", "count"),
+        Column("detectable_low", "from", "percent", "Detectable now (points)"),
+        Column("detectable_high", "to", "percent", "Detectable now (points)"),
+        Column("with_one_more_low", "from", "percent", "One replicate more"),
+        Column("with_one_more_high", "to", "percent", "One replicate more"),
+        Column("floor_low", "from", "percent", "Any number of replicates"),
+        Column("floor_high", "to", "percent", "Any number of replicates"),
+        Column("fewest", "from", "count", "Replicates to see 1 point"),
+        Column("most", "to", "count", "Replicates to see 1 point"),
     )
     factors = ("data set", "arm", "sampling")
 
     def row(cell: Cell, c: Comparison) -> Row:
         future = c.outlook
         if future is None:
-            rest = [Entry(missing=c.result.reason or "not known")] * 4
+            rest = [Entry(missing=c.result.reason or NOT_KNOWN)] * 8
         else:
             never = "no number of replicates will do: there are too few test images"
             rest = [
-                _detectable(future.detectable),
-                _detectable(future.with_one_more),
-                _detectable(future.floor),
-                Entry(future.replicates_needed, missing=never if future.replicates_needed is None else ""),
+                *_detectable(future.detectable),
+                *_detectable(future.with_one_more),
+                *_detectable(future.floor),
+                *(Entry(n, missing=never if n is None else "") for n in (future.fewest, future.most)),
             ]
         return Row((*_head(results, cell), *rest), _factors(results, cell))
 
@@ -335,7 +352,9 @@ def planning(results: Results, inference: Inference) -> Table:
         "evidence_tables.planning",
         (
             "At 80 % power and 5 %, by the p of the single comparison; the verdict, corrected for all arms, needs more "
-            "(see the tests). A dash for the number of replicates: no number will do with this few test images.",
+            "(see the tests). Few replicates say little of how much runs vary, so every number is a range: from the "
+            "lower to the upper 90 % limit of the variances. The true value lies below the upper end in nine of ten "
+            "studies. A dash for the number of replicates: no number will do with this few test images.",
         ),
         factors,
         empty="The study has no arm beside its baseline.",

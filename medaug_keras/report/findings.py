@@ -72,19 +72,22 @@ def _named(results: Results, c: Comparison) -> str:
 
 
 def _could(tested: Sequence[Comparison]) -> str:
-    smallest = [c.detectable for c in tested if c.detectable is not None]
-    if not smallest:
-        return "What difference could have been found is not known."
-    if min(smallest) >= 1:
+    found = [c.detectable for c in tested if c.detectable is not None]
+    if not found:
+        return "What difference could have been found is not known: nothing varied between runs."
+    low, high = min(one.low for one in found), max(one.high for one in found)
+    if low >= 1:
         return (
             "With so few replicates these corrected tests would find no difference, however large, with 80 % power: "
             "“not distinguishable” does not mean equal."
         )
-    low, high = (f"{100 * edge:.1f}" if edge < 1 else "more than 100" for edge in (min(smallest), max(smallest)))
-    size = f"{low} points" if low == high else f"{low} to {high} points, depending on data set and arm,"
+    best = f"{100 * low:.1f}"
+    worst = f"{100 * high:.1f} points" if high < 1 else "no difference, however large"
+    where = "; it depends on data set and arm, and" if len(found) > 1 else ";"
     return (
-        f"These corrected tests find a true difference of {size} with 80 % power; smaller ones may exist, and “not "
-        "distinguishable” does not mean equal."
+        f"With 80 % power these corrected tests find a true difference of {best} points at best and {worst} at worst"
+        f"{where} {plural(tested[0].result.replicates, 'replicate')} cannot say it better. “Not distinguishable” does "
+        "not mean equal."
     )
 
 
@@ -117,11 +120,21 @@ def can_be_said(c: Comparison, control: Comparison | None) -> str:
         more = " More so than as many copies of real images." if control and control.word == c.word == "better" else ""
         return f"Here it {'raises' if c.word == 'better' else 'lowers'} test {name}.{more}"
     size = c.detectable
-    if not size:
-        return "Both were right on the same images in every replicate."
-    if size >= 1:
+    if size is None:
+        if c.result.mean_squares is None:
+            return f"Test {name} was the same in every replicate, image by image."
+        return "How large a difference would have been found is not known: nothing varied between runs."
+    if size.low >= 1:
         return "Nothing: with so few replicates no difference would have been found."
-    return f"A true difference of {100 * size:.1f} points would have been found in 4 of 5 such studies."
+    if size.high >= 1:
+        return (
+            f"4 of 5 such studies find a true difference of {100 * size.low:.1f} points at best, and none, however "
+            "large, at worst: how much runs vary is hardly known."
+        )
+    return (
+        f"A true difference of {100 * size.high:.1f} points would have been found in 4 of 5 such studies or more; one "
+        f"of less than {100 * size.low:.1f} in fewer."
+    )
 
 
 def cannot_be_said(c: Comparison, control: Comparison | None, printed: float | None, *, generated: bool) -> str:
@@ -129,15 +142,19 @@ def cannot_be_said(c: Comparison, control: Comparison | None, printed: float | N
     r = c.result
     if c.word == "not tested":
         return f"Whether it helps or harms: {r.reason}."
-    low, high = r.low or 0.0, r.high or 0.0
+    if r.low is None or r.high is None:
+        return f"That other runs would not differ: {r.reason}."
+    low, high = r.low, r.high
     inside = printed is not None and low <= printed <= high
     if c.word == "not distinguishable":
         span = f"{points(low)} to {points(high)}"
         if low > 0 or high < 0:
-            return (
-                f"That it {'helps' if low > 0 else 'harms'}: alone, its interval of {span} leaves out 0, but among "
-                f"{plural(c.family, 'comparison')} one such can come by chance."
+            why = (
+                f"{plural(r.replicates, 'replicate')} say too little of how much runs vary"
+                if (r.p_family or 0.0) > ALPHA
+                else f"among {plural(c.family, 'comparison')} one such can come by chance"
             )
+            return f"That it {'helps' if low > 0 else 'harms'}: alone, its interval of {span} leaves out 0, but {why}."
         paper = "" if printed is None else f"; the paper's {points(printed)} {'does' if inside else 'does not'}"
         return f"That it helps, harms or changes nothing: {span} points fit these runs{paper}."
     found = ["That it does so on other data sets or with another classifier."]
@@ -214,8 +231,8 @@ def _over_data_sets(results: Results, inference: Inference) -> list[tuple[str, s
                     "can",
                     f"Over {one.meta.datasets} of {plural(len(results.datasets), 'data set')}, "
                     f"{results.variant(one.arm, one.sampling)} {'raises' if one.meta.effect > 0 else 'lowers'} test "
-                    f"{name} by {100 * abs(one.meta.effect):.2f} points on average (random effects, corrected "
-                    f"{p_text(one.holm)}).",
+                    f"{name} by {100 * abs(one.meta.effect):.2f} points on average (every data set counts the same; "
+                    f"corrected {p_text(one.holm)}).",
                 )
             )
     if not found:

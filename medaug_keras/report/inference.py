@@ -7,6 +7,7 @@ corrected: Holm over the arms of a data set (confirmatory), Benjamini and Hochbe
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,19 +19,20 @@ from medaug_keras.stats import (
     MetaAnalysis,
     Metric,
     Outlook,
+    Range,
     Reach,
     Verdict,
     benjamini_hochberg,
     best_arms,
     chance_to_beat,
     crossed,
-    detectable_difference,
+    detectable_range,
     friedman,
     holm,
+    mean_over_datasets,
     outlook,
     paired,
     pseudo_values,
-    random_effects,
     reach,
     two_level_bootstrap,
     verdict,
@@ -73,12 +75,9 @@ class Comparison:
         return outlook(self.result)
 
     @cached_property
-    def detectable(self) -> float | None:
-        """Smallest true difference that the word would have shown with 80 % power."""
-        r = self.result
-        if r.variances is None or r.p is None:
-            return None
-        return detectable_difference(r.variances, r.replicates, r.images, alpha=ALPHA, tests=self.family)
+    def detectable(self) -> Range | None:
+        """Smallest true difference that the word would have shown with 80 % power, as far as that is known."""
+        return detectable_range(self.result, alpha=ALPHA, tests=self.family)
 
 
 @dataclass(frozen=True)
@@ -98,6 +97,8 @@ class Inference:
         self.results = results
         self._values: dict[tuple[Cell, str], dict[int, NDArray[np.float64]]] = {}
         self._reasons: dict[tuple[str, str], str] = {}
+        self.grouped: dict[str, tuple[int, int]] = {}
+        """Data set → its test images and their groups (patients, slides ...), where its records say which is whose."""
         for dataset in results.datasets:
             self._read(dataset)
 
@@ -110,10 +111,13 @@ class Inference:
                 with np.load(run.record.folder / "predictions.npz", allow_pickle=False) as file:
                     epoch = run.selected(self.results.select)
                     probabilities, labels = file[f"test_{epoch}"], file["test_labels"]
+                    groups = file.get("test_groups")
+                if groups is not None:
+                    self.grouped[dataset] = len(labels), len(np.unique(groups))
                 for metric in METRICS:
-                    reason = why_undefined(_metric(metric), labels, probabilities.shape[1])
+                    reason = why_undefined(_metric(metric), labels, probabilities.shape[1], groups)
                     if reason is None:
-                        values = pseudo_values(_metric(metric), probabilities[None], labels)[0]
+                        values = pseudo_values(_metric(metric), probabilities[None], labels, groups)[0]
                         found[metric][run.replicate] = values
                     else:
                         self._reasons[dataset, metric] = reason
@@ -124,7 +128,8 @@ class Inference:
         """The crossed analysis of two groups of a data set; `check` adds the bootstrap and the chance to win."""
         arm, other = (self._values[(g.dataset, g.arm, g.sampling), metric] for g in (group, base))
         difference = paired(arm, other)
-        result = crossed(difference, planned=len(group.runs))
+        images, _ = self.grouped.get(group.dataset, (None, None))
+        result = crossed(difference, images=images, planned=len(group.runs))
         result = replace(result, low=_possible(result.low), high=_possible(result.high))
         undefined = self._reasons.get((group.dataset, metric))
         if undefined and result.effect is None:
@@ -148,8 +153,11 @@ class Inference:
 
     @cached_property
     def exploratory(self) -> Mapping[str, Mapping[Cell, Comparison]]:
-        """The same on the other metrics."""
-        return {m: self._against_baseline(m, check=False) for m in METRICS if m != self.results.study.primary}
+        """The same on the other metrics; Benjamini and Hochberg's correction is over all of them together."""
+        found = {m: self._against_baseline(m, check=False) for m in METRICS if m != self.results.study.primary}
+        together = {(m, cell): c for m, cells in found.items() for cell, c in cells.items()}
+        shared = _explored(together)
+        return {m: {cell: shared[m, cell] for cell in cells} for m, cells in found.items()}
 
     def _against_baseline(self, metric: str, *, check: bool) -> dict[Cell, Comparison]:
         results = self.results
@@ -163,8 +171,7 @@ class Inference:
             ]
             corrected = _corrected([comparison for _, comparison in here])
             found.update({cell: c for (cell, _), c in zip(here, corrected, strict=True)})
-        rates = benjamini_hochberg([comparison.result.p_family for comparison in found.values()])
-        return {cell: replace(c, fdr=p) for (cell, c), p in zip(found.items(), rates, strict=True)}
+        return _explored(found)
 
     @cached_property
     def controls(self) -> Mapping[Cell, Comparison]:
@@ -225,15 +232,21 @@ class Inference:
 
     @cached_property
     def across(self) -> list[Across]:
-        """Random-effects mean of every arm's differences over the data sets, corrected over the arms (Holm)."""
+        """Mean of every arm's differences over the data sets, corrected over the arms (Holm)."""
         results = self.results
         found = []
         for arm, sampling in results.variants():
             if (arm, sampling) == results.reference:
                 continue
-            here = [c.result for (_, *pair), c in self.tests.items() if tuple(pair) == (arm, sampling)]
-            tested = [(r.effect, r.se) for r in here if r.effect is not None and r.se is not None]
-            meta = random_effects([e for e, _ in tested], [s for _, s in tested], planned=len(results.datasets))
+            here = {d: c.result for (d, *pair), c in self.tests.items() if tuple(pair) == (arm, sampling)}
+            # By replicate, over the replicates that all data sets with a test have.
+            runs = {d: self._by_replicate(d, (arm, sampling)) for d, r in here.items() if r.replicates > 1}
+            shared = sorted(set.intersection(*(set(found) for found in runs.values()))) if runs else []
+            meta = mean_over_datasets(
+                np.array([[runs[d][s] for d in runs] for s in shared]).reshape(len(shared), len(runs)),
+                [here[d].se for d in runs],
+                planned=len(results.datasets),
+            )
             meta = replace(
                 meta,
                 low=_possible(meta.low),
@@ -244,6 +257,12 @@ class Inference:
             found.append(Across(arm, sampling, meta))
         corrected = holm([one.meta.p for one in found])
         return [replace(one, holm=p) for one, p in zip(found, corrected, strict=True)]
+
+    def _by_replicate(self, dataset: str, pair: tuple[str, str]) -> dict[int, float]:
+        """Replicate → the arm's primary metric less the baseline's, where both have it."""
+        primary = self.results.study.primary
+        arm, base = (self._values[(dataset, *of), primary] for of in (pair, self.results.reference))
+        return {s: float(np.mean(arm[s]) - np.mean(base[s])) for s in arm.keys() & base.keys()}
 
     @cached_property
     def ranks(self) -> tuple[list[tuple[str, str]], Friedman]:
@@ -266,7 +285,7 @@ class Inference:
         return reach(len(self.results.datasets), max(1, len(self.results.variants()) - 1), alpha=ALPHA)
 
     def variances(self, dataset: str) -> Components | None:
-        """Variance components of one image's difference, mean over the data set's comparisons."""
+        """Variance components of the difference of one image (or group), mean over the data set's comparisons."""
         found = [c.result.variances for (name, *_), c in self.tests.items() if name == dataset and c.result.variances]
         if not found:
             return None
@@ -278,6 +297,12 @@ class Inference:
 def _possible(edge: float | None) -> float | None:
     """An interval's edge, no further out than two metrics can differ, which are 0 to 1. Few replicates make it wide."""
     return None if edge is None else min(max(edge, -1.0), 1.0)
+
+
+def _explored(family: Mapping[Any, Comparison]) -> dict[Any, Comparison]:
+    """Comparisons with their p by Benjamini and Hochberg, over all of them together."""
+    rates = benjamini_hochberg([comparison.result.p_family for comparison in family.values()])
+    return {key: replace(c, fdr=p) for (key, c), p in zip(family.items(), rates, strict=True)}
 
 
 def _corrected(family: Sequence[Comparison]) -> list[Comparison]:

@@ -12,19 +12,23 @@ from math import ceil, factorial, log2
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .crossed import crossed
+
 
 @dataclass(frozen=True)
 class MetaAnalysis:
     """Mean effect of an arm over data sets, each counting the same. Where `reason` is set, there is no analysis.
 
-    effect, se, low, high, p: of the mean, Student's t with m - 1 df.
+    effect, se, low, high, p: of the mean. p is `Crossed.p_family`, the one for corrections.
     tau: standard deviation of the true effects between data sets; None where a standard error is not known.
     prediction_low, prediction_high: where the effect on one more data set would lie; needs three.
+    replicates: those that all these data sets have.
     datasets, planned: how many went in, and how many the study asked for.
     """
 
     datasets: int
     planned: int
+    replicates: int = 0
     effect: float | None = None
     se: float | None = None
     low: float | None = None
@@ -37,52 +41,55 @@ class MetaAnalysis:
 
 
 def mean_over_datasets(
-    effects: Sequence[float],
+    differences: ArrayLike,
     standard_errors: Sequence[float | None],
     *,
     planned: int | None = None,
     confidence: float = 0.95,
 ) -> MetaAnalysis:
-    """Mean of effects (m,) over data sets, with Student's t over data sets; standard errors (m,) describe only.
+    """Mean over data sets of the differences (S, m) of replicates; standard errors (m,) of its columns' means.
 
-    Data sets are not weighted by their standard errors: with few replicates these have few degrees of freedom, and a
-    random-effects mean that takes them as known (Paule & Mandel with Hartung & Knapp's interval) makes false claims in
-    10 to 20 % of studies of two replicates after Holm over eleven arms. The spread of the effects over data sets
-    has in it all that varies, runs and images too, and Student's t knows its degrees of freedom; data sets of
-    different precision make it cautious. What it takes as given is that data sets are independent.
+    The crossed analysis again, with data sets in the place of images: another data set would come out differently,
+    and so would another replicate. Data sets share a replicate's initial weights, so a replicate may move all of them
+    together, and nothing is taken as independent that is not. Standard errors describe only: with few replicates
+    they have few degrees of freedom, and a random-effects mean that takes them as known (Paule & Mandel with Hartung
+    & Knapp's interval) makes false claims in 10 to 20 % of studies of two replicates after Holm over eleven arms.
 
     tau^2 is the variance of the effects less the mean squared standard error, not below 0 (Hedges & Olkin 1985).
     Prediction interval by Higgins, Thompson & Spiegelhalter (2009), t with m - 2 df.
     """
-    y = np.asarray(effects, dtype=np.float64)
-    m = len(y)
+    Y = np.asarray(differences, dtype=np.float64)
+    S, m = Y.shape
     planned = m if planned is None else planned
     if m < 2:
         reason = f"{m} data set{'' if m == 1 else 's'}: nothing to combine"
-        return MetaAnalysis(m, planned, reason=reason)
-    if np.ptp(y) <= 1e-12:
-        return MetaAnalysis(m, planned, reason="the same difference on every data set: no variance to test against")
+        return MetaAnalysis(m, planned, S, reason=reason)
+    if S < 2:
+        return MetaAnalysis(m, planned, S, reason="the data sets have no two replicates in common")
+    found = crossed(Y, confidence=confidence)
+    if found.se is None or found.effect is None:
+        reason = "the same difference on every data set: no variance to test against"
+        return MetaAnalysis(m, planned, S, reason=reason)
 
-    from scipy.special import stdtr, stdtrit
+    from scipy.special import stdtrit
 
-    effect, error = float(y.mean()), float(y.std(ddof=1) / np.sqrt(m))
-    half_width = float(stdtrit(m - 1, (1 + confidence) / 2)) * error
     known = [e for e in standard_errors if e is not None]
-    tau2 = max(0.0, float(y.var(ddof=1) - np.mean(np.square(known)))) if len(known) == m else None
+    tau2 = max(0.0, float(Y.mean(0).var(ddof=1) - np.mean(np.square(known)))) if len(known) == m else None
     prediction = None
     if m > 2 and tau2 is not None:
-        prediction = float(stdtrit(m - 2, (1 + confidence) / 2)) * float(np.sqrt(tau2 + error**2))
+        prediction = float(stdtrit(m - 2, (1 + confidence) / 2)) * float(np.sqrt(tau2 + found.se**2))
     return MetaAnalysis(
         datasets=m,
         planned=planned,
-        effect=effect,
-        se=error,
-        low=effect - half_width,
-        high=effect + half_width,
-        p=float(2 * stdtr(m - 1, -abs(effect) / error)),
+        replicates=S,
+        effect=found.effect,
+        se=found.se,
+        low=found.low,
+        high=found.high,
+        p=found.p_family,
         tau=None if tau2 is None else float(np.sqrt(tau2)),
-        prediction_low=None if prediction is None else effect - prediction,
-        prediction_high=None if prediction is None else effect + prediction,
+        prediction_low=None if prediction is None else found.effect - prediction,
+        prediction_high=None if prediction is None else found.effect + prediction,
     )
 
 
