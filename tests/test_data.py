@@ -117,6 +117,19 @@ def test_every_supported_set_cites_the_benchmark_and_its_source_images():
                 assert entry.count("{") == entry.count("}"), name
 
 
+def test_every_supported_set_says_what_is_known_of_images_that_belong_together():
+    assert set(medmnist.BELONGING) == set(data.MEDMNIST_NAMES) - {"chestmnist"}
+    assert all("https://doi.org/" in said for said in medmnist.BELONGING.values())
+    path = Path(__file__).parents[2] / "shared" / "medmnist" / "dermamnist_ids.csv"
+    if not path.exists():
+        pytest.skip("the identifiers of DermaMNIST's lesions are not here")
+    lesions = [line.split(",") for line in path.read_text().splitlines()[1:]]
+    known = {lesion for split, _, _, lesion, *_ in lesions if split == "train"}
+    test = [lesion for split, _, _, lesion, *_ in lesions if split == "test"]
+    numbers = f"{100 * np.mean([lesion in known for lesion in test]):.1f} %", f"{len(set(test)):,} lesions"
+    assert all(number in medmnist.BELONGING["dermamnist"] for number in numbers)
+
+
 def test_importing_data_imports_no_network_library_and_no_table_library():
     code = (
         "import sys, medaug_keras.data; "

@@ -61,12 +61,12 @@ def test_holm_corrects_the_guarded_p_over_the_arms_of_a_data_set(inference):
         assert any(c.result.p_family > 1.05 * c.result.p for c in here)  # so that the other p would be noticed
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "auc"])
-def test_benjamini_hochberg_corrects_the_guarded_p_over_all_data_sets(metric, inference):
-    found = inference.tests if metric == "accuracy" else inference.exploratory[metric]
-    p = [c.result.p_family for c in found.values()]
-    assert len(p) == 12
-    np.testing.assert_allclose([c.fdr for c in found.values()], corrected(p, "fdr_bh"))
+def test_benjamini_hochberg_corrects_the_guarded_p_over_all_data_sets_and_the_other_metrics_together(inference):
+    others = [c for found in inference.exploratory.values() for c in found.values()]
+    for family, size in ((list(inference.tests.values()), 12), (others, 36)):
+        p = [c.result.p_family for c in family]
+        assert len(p) == size
+        np.testing.assert_allclose([c.fdr for c in family], corrected(p, "fdr_bh"))
 
 
 def test_the_p_over_data_sets_is_corrected_over_the_arms(inference):
@@ -93,12 +93,14 @@ def test_generated_images_are_corrected_over_the_arms_that_are_held_against_copi
 
 def test_what_the_verdict_could_have_found_counts_the_comparisons_that_it_is_corrected_over(inference):
     for c in inference.tests.values():
-        alone, r = c.outlook.detectable, c.result
+        r, limits = c.result, stats.variance_limits(c.result)
         for family in (1, 4, 40):
-            other = dataclasses.replace(c, family=family)
-            expected = stats.detectable_difference(r.variances, r.replicates, r.images, tests=family)
-            assert other.detectable == pytest.approx(expected)
-        assert c.detectable > alone
+            found = dataclasses.replace(c, family=family).detectable
+            for size, v in zip((found.low, found.high), limits, strict=True):
+                expected = stats.detectable_difference(v, r.replicates, r.images, tests=family)
+                assert size == pytest.approx(expected)
+        assert c.detectable.low > c.outlook.detectable.low
+        assert c.detectable.high > c.outlook.detectable.high
 
 
 def test_an_effect_is_the_arm_less_the_baseline_on_the_images_of_its_data_set(inference):
@@ -298,8 +300,9 @@ def test_the_table_of_tests_shows_each_number_under_its_own_name(inference):
     for row, c in zip(table.rows, inference.tests.values(), strict=True):
         shown = dict(zip(keys, (entry.value for entry in row.entries), strict=True))
         r = c.result
-        expected = {"verdict": c.word, "effect": r.effect, "low": r.low, "high": r.high, "p": r.p, "holm": c.holm}
-        expected |= {"fdr": c.fdr, "detectable": c.detectable, "detectable_alone": c.outlook.detectable}
+        expected = {"verdict": c.word, "effect": r.effect, "low": r.low, "high": r.high, "p": r.p_family, "holm": c.holm}
+        size = c.detectable
+        expected |= {"fdr": c.fdr, "detectable_low": size.low, "detectable_high": size.high if size.high < 1 else None}
         expected |= {"chance": c.chance, "boot_low": c.bootstrap[0], "boot_high": c.bootstrap[1]}
         expected |= {"replicates": r.replicates, "planned": 4}
         assert {key: shown[key] for key in expected} == expected

@@ -7,6 +7,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from report_records import ARMS, fake_results, fake_study
 
@@ -24,6 +25,7 @@ from medaug_keras.report import (
 from medaug_keras.report.inference import Inference
 from medaug_keras.report.results import Results, printed
 from medaug_keras.report.table import Column, Entry, Row, Table
+from medaug_keras.stats import benjamini_hochberg
 from medaug_keras.store import Store
 
 TWO_ARMS = {name: ARMS[name] for name in ("baseline", "gda")}
@@ -39,6 +41,10 @@ def results_of(
     study = study or fake_study(datasets=datasets, arms=arms, replicates=replicates, paper=True)
     plan, store = fake_results(study, root, **how)
     return Results(study, plan, store)
+
+
+def two_arms():
+    return fake_study(datasets=("breastmnist",), arms=TWO_ARMS, replicates=3, samplings=["shuffle"])
 
 
 def cell(table: Table, row: int, key: str) -> Entry:
@@ -417,6 +423,9 @@ def test_an_interval_that_leaves_out_0_alone_is_no_claim(tmp_path):
     assert alone.word == "not distinguishable"
     text = findings.cannot_be_said(alone, None, 0.03, generated=False)
     assert text.startswith("That it helps: alone, its interval of +0.10 to +4.00 leaves out 0, but among 3 comparisons")
+    guarded = dataclasses.replace(alone, result=dataclasses.replace(r, p_family=0.08), holm=0.08, family=1)
+    text = findings.cannot_be_said(guarded, None, None, generated=False)
+    assert text.endswith("leaves out 0, but 3 replicates say too little of how much runs vary.")
 
 
 @pytest.mark.parametrize("replicates", [1, 2])
@@ -437,6 +446,68 @@ def test_few_replicates_claim_nothing_and_say_why(replicates, tmp_path):
         assert "would find no difference, however large" in findings._could([blind])
         cells = evidence_tables._detectable(blind.detectable)
         assert {entry.missing for entry in cells} == {"no difference, however large, would be found"}
+
+
+def test_arms_that_were_right_on_the_same_images_make_no_number(tmp_path):
+    """No power, no detectable difference and no interval of a variance of zero, on any page."""
+    same = lambda d, a, s, r: np.arange(156) % 5 > 0  # noqa: E731
+    cells, sentences, inference = claims_of(tmp_path, hits=same, study=two_arms())
+    (c,) = inference.tests.values()
+    assert (c.word, c.detectable, c.outlook, c.bootstrap) == ("not distinguishable", None, None, None)
+    (said,) = cells.values()
+    assert (said["effect"].low, said["effect"].high) == (None, None)
+    assert said["can"].value == "Test accuracy was the same in every replicate, image by image."
+    assert said["cannot"].value.startswith("That other runs would not differ: no test image told the two apart")
+    assert "0.0 points" not in " ".join((*findings.answer(inference.results, inference), *(t for _, t in sentences)))
+    results = inference.results
+    for table in (evidence_tables.tests(results, inference), evidence_tables.planning(results, inference)):
+        for key in ("detectable_low", "detectable_high"):
+            entry = cell(table, 0, key)
+            assert (entry.value, bool(entry.missing)) == (None, True)
+    assert inference.variances("breastmnist") is None
+
+
+def test_runs_that_all_differ_from_the_baseline_in_the_same_way_announce_no_power(tmp_path):
+    """Every replicate the same: as of networks that all say one class. What other runs would do is not known."""
+    hits = lambda d, a, s, r: np.arange(156) % (5 if a == "baseline" else 4) > 0  # noqa: E731
+    _, _, inference = claims_of(tmp_path, hits=hits, study=two_arms())
+    (c,) = inference.tests.values()
+    assert c.result.p is not None
+    assert (c.detectable, c.outlook) == (None, None)
+    assert "nothing varied between runs" in findings._could([c])
+    assert cell(evidence_tables.planning(inference.results, inference), 0, "most").missing.startswith("not known")
+
+
+def test_images_that_belong_together_are_tested_together_where_records_say_so(tmp_path):
+    groups = lambda dataset: np.arange(156) // 4  # noqa: E731
+    study = two_arms()
+    apart, together = (claims_of(tmp_path / n, study=study, groups=g)[2] for n, g in (("a", None), ("t", groups)))
+    (a,), (t,) = apart.tests.values(), together.tests.values()
+    assert t.result.effect == pytest.approx(a.result.effect)
+    assert (a.result.images, a.result.groups) == (156, None)
+    assert (t.result.images, t.result.groups) == (156, 39)
+    assert {c.result.groups for found in together.exploratory.values() for c in found.values()} == {39}
+    (said,) = findings.units(together.results, together)
+    assert "156 test images of 39 groups that belong together" in said
+    (said,) = findings.units(apart.results, apart)
+    assert "each was taken as a patient of its own" in said
+
+
+def test_the_other_metrics_are_one_family_and_show_one_p(tmp_path):
+    study = fake_study(datasets=("breastmnist", "phantom-histology"), arms=ARMS, replicates=3)
+    results = results_of(tmp_path, study=study)
+    inference = Inference(results)
+    table = evidence_tables.exploratory(results, inference)
+    assert [column.key for column in table.columns if column.kind == "p"] == ["fdr"]
+    family = [c for found in inference.exploratory.values() for c in found.values()]
+    assert len(family) == len(table.rows)
+    assert [c.fdr for c in family] == benjamini_hochberg([c.result.p_family for c in family])
+    shown = evidence_tables.tests(results, inference)
+    keys = [column.key for column in shown.columns]
+    for row, c in zip(shown.rows, inference.tests.values(), strict=True):
+        cells = dict(zip(keys, row.entries, strict=True))
+        assert cells["p"].value == c.result.p_family  # the p that Holm and Benjamini and Hochberg correct
+        assert cells["p"].value <= cells["holm"].value
 
 
 def test_no_interval_is_wider_than_two_metrics_can_differ(tmp_path):

@@ -112,6 +112,44 @@ _ORIGINS = {
     "organsmnist": (_BILIC, _XU),
 }
 
+_KERMANY_NAMES = (
+    "The source's file names count the images of a patient (Kermany et al. 2018, "
+    "https://doi.org/10.17632/rscbjbr9sj.2), so a patient can have several; MedMNIST's file does not keep the names. "
+    "The source's test images are this set's; its training images were split into training and validation, and whether "
+    "by patient is not known."
+)
+_SCANS = (
+    "The test images are slices of 70 CT scans, other scans than those of the training and validation images (115 and "
+    "16; Yang et al. 2023, https://doi.org/10.1038/s41597-022-01721-8). Which slice is of which scan is not in the "
+    "file. OrganAMNIST, OrganCMNIST and OrganSMNIST show the same scans."
+)
+BELONGING = {
+    "pathmnist": "The test images are patches from slides of 50 patients, none of whom is in training or validation "
+    "(Kather, Halama & Marx 2018, https://doi.org/10.5281/zenodo.1214456). Which patch is of which patient is not in "
+    "the file; nor is it known whether a patient's patches are both in training and in validation.",
+    "dermamnist": "The 10,015 images show 7,470 skin lesions and were split by image: 34.6 % of the test images show a "
+    "lesion that is also in training, and the 2,005 test images show 1,868 lesions (counted from the identifiers of "
+    "HAM10000; Abhishek, Jain & Hamarneh 2025, https://doi.org/10.1038/s41597-025-04382-5). How many lesions a patient "
+    "has is not known.",
+    "octmnist": _KERMANY_NAMES,
+    "pneumoniamnist": _KERMANY_NAMES,
+    "retinamnist": "The source has four photographs of a patient, two of each eye (2,000 of 500 patients; Liu et al. "
+    "2022, https://doi.org/10.1016/j.patter.2022.100512). Which image is of which patient is not in the file; nor is "
+    "it known whether a patient's images are both in training and in validation.",
+    "breastmnist": "780 images of 600 women, so some have several (Al-Dhabyani et al. 2020, "
+    "https://doi.org/10.1016/j.dib.2019.104863). Which image is of which woman is not known, nor whether a woman's "
+    "images are in several splits.",
+    "bloodmnist": "Images of single cells; of how many people, and which cell is of whom, is not known (Acevedo et al. "
+    "2020, https://doi.org/10.1016/j.dib.2020.105474). The split is of images.",
+    "tissuemnist": "All cells are from three tissue specimens (Yang et al. 2023, "
+    "https://doi.org/10.1038/s41597-022-01721-8), so test images are of three specimens at most. Which cell is from "
+    "which is not in the file.",
+    "organamnist": _SCANS,
+    "organcmnist": _SCANS,
+    "organsmnist": _SCANS,
+}
+"""What is known of images of a set that belong together: to one patient, lesion, slide or scan."""
+
 _ORDINAL = (
     " MedMNIST grades this set on an ordinal scale (ordinal regression); here the grades are plain classes, whose "
     "order is not used."

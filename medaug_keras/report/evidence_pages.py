@@ -8,7 +8,7 @@ from medaug_keras.plan import Making
 from medaug_keras.store import Record
 
 from . import evidence_tables, figures, quality_tables
-from .findings import claims
+from .findings import claims, units
 from .inference import Comparison
 from .results import METRICS
 from .table import STATES
@@ -43,6 +43,7 @@ def significance(book: "Pages") -> dict[str, Any]:
         "ranks": None,
         "ranks_reason": ranks.reason or "",
         "friedman": ranks,
+        "units": units(results, inference),
         "tests": book.table(evidence_tables.tests(results, inference)),
         "exploratory": book.table(evidence_tables.exploratory(results, inference)),
         "controls": book.table(evidence_tables.controls(results, inference)),

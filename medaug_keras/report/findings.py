@@ -183,6 +183,23 @@ def claims(results: Results, inference: Inference) -> list[tuple[str, str]]:
     return found
 
 
+def units(results: Results, inference: Inference) -> list[str]:
+    """What the tests take as independent: groups of images where records say which belong together, else images."""
+    found = [
+        f"{results.title(name)}: {count(images)} test images of {plural(groups, 'group')} that belong together (to one "
+        "patient, slide or scan). The groups are taken as independent, not the images."
+        for name, (images, groups) in inference.grouped.items()
+    ]
+    alone = [results.title(name) for name in results.datasets if name not in inference.grouped]
+    if alone:
+        found.append(
+            f"Nothing says which test images of {together(alone)} belong together, so each was taken as a patient of "
+            "its own. Where several show one patient, p is too small and intervals are too narrow; what is known of "
+            "the sources stands on the page Data sets."
+        )
+    return found
+
+
 def _difference(results: Results, c: Comparison) -> str:
     r = c.result
     return (

@@ -9,7 +9,8 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from medaug_keras.spec import dump
+from medaug_keras.data.medmnist import BELONGING
+from medaug_keras.spec import MedMnistData, dump
 from medaug_keras.store import Record
 
 from . import citations, figures, format, paper, run_tables, tables
@@ -226,7 +227,7 @@ class Pages:
         results = self.results
         shown = []
         for name in results.datasets:
-            outcome = results.data(name)
+            outcome, asked = results.data(name), results.study.datasets[name]
             entry: dict[str, Any] = {
                 "name": name,
                 "title": results.title(name),
@@ -234,6 +235,7 @@ class Pages:
                 "marks": results.marks(name),
                 "record": outcome.record,
                 "odd": results.odd(name),
+                "belonging": BELONGING.get(asked.name or name, "") if isinstance(asked, MedMnistData) else "",
                 "figures": [],
                 "missing": [
                     (f"fig-{number}", f"Fig. {number}", content)

@@ -94,7 +94,7 @@ def variance_limits(result: Crossed, *, confidence: float = LIMIT) -> tuple[Comp
     from scipy.special import chdtri
 
     mean = result.mean_squares
-    if mean is None or result.p is None or mean.replicate + mean.residual == 0:
+    if mean is None or mean.replicate + mean.residual <= 1e-12 * mean.image:  # none but for rounding
         return None
     S, n = result.replicates, result.units
 

@@ -88,7 +88,7 @@ _LABELS, _VALUES = 104, 278  # where labels end, and printed differences
 
 
 def forest_plot(arm_effects: Sequence[ArmEffects], *, metric: str = "Accuracy", arms: Sequence[str] = ()) -> Figure:
-    """Differences to the baseline by data set, and their random-effects mean as a diamond; one panel an arm.
+    """Differences to the baseline by data set, and their mean as a diamond; one panel an arm.
 
     All panels have the same axis. Intervals that leave it end in an arrow; the numbers beside them are whole.
     """
