@@ -103,8 +103,8 @@ def fake_results(
 
     `score(dataset, arm, sampling, replicate)` gives the share of the test images to get right; `hits` of the same says
     which (bool, one a test image); `groups(dataset)` which of them belong together. `held_out` gives the share of the
-    validation images where it is another; `late` what the last epoch has in addition. `small` keeps the arrays of images
-    per split below 400, whatever the data set has.
+    validation images where it is another; `late` what the last epoch has in addition. `small` keeps the arrays of
+    images per split below 400, whatever the data set has.
     """
     whole, store = fake_plan(study), Store(root)
     root.mkdir(parents=True, exist_ok=True)

@@ -300,7 +300,14 @@ def test_the_table_of_tests_shows_each_number_under_its_own_name(inference):
     for row, c in zip(table.rows, inference.tests.values(), strict=True):
         shown = dict(zip(keys, (entry.value for entry in row.entries), strict=True))
         r = c.result
-        expected = {"verdict": c.word, "effect": r.effect, "low": r.low, "high": r.high, "p": r.p_family, "holm": c.holm}
+        expected = {
+            "verdict": c.word,
+            "effect": r.effect,
+            "low": r.low,
+            "high": r.high,
+            "p": r.p_family,
+            "holm": c.holm,
+        }
         size = c.detectable
         expected |= {"fdr": c.fdr, "detectable_low": size.low, "detectable_high": size.high if size.high < 1 else None}
         expected |= {"chance": c.chance, "boot_low": c.bootstrap[0], "boot_high": c.bootstrap[1]}
