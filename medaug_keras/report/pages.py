@@ -151,14 +151,15 @@ class Pages:
         ]
 
     def _odd(self) -> list[tuple[str, str, str]]:
-        """Data set, its title, and what was found odd about its images."""
+        """Data set, its title, and what was found odd about its images besides what stands on top of every page."""
         results = self.results
-        found = [(name, results.title(name), results.odd(name) or []) for name in results.datasets]
-        return [
-            (name, title, said[0] + (f" And {format.plural(len(said) - 1, 'more remark')}." if len(said) > 1 else ""))
-            for name, title, said in found
-            if said
-        ]
+        found = []
+        for name in results.datasets:
+            said = [text for text in results.odd(name) or () if text != results.leak(name)]
+            more = f" And {format.plural(len(said) - 1, 'more remark')}." if len(said) > 1 else ""
+            if said:
+                found.append((name, results.title(name), said[0] + more))
+        return found
 
     # --- the pages ---
 
