@@ -315,6 +315,22 @@ def test_one_logit_is_for_two_classes_of_ones_own_too(here, capsys, classes):
         assert "has 3 classes" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("train", "val"), [(1, 3), (2, 0), (2, 1)])
+def test_a_generator_for_each_class_needs_images_of_each(here, train, val):
+    section = folder(here / "mine")
+    for split, kept in (("train", train), ("val", val)):
+        for file in sorted((here / "mine" / split / "malignant").iterdir())[kept:]:
+            file.unlink()
+    generators = {"jvae": {"kind": "joint_vae", "per_class": True}}
+    arms = {"baseline": {}, "jvae": {"interleave": {"generator": "jvae"}}}
+    written(here, tiny(datasets={"mine": section}, generators=generators, arms=arms))
+    code, said = checked()
+    wrong = train < 2 or val < 1
+    assert code == (2 if wrong else 0)
+    words = f"a validation image of every class, but mine has {train} and {val} of class 1"
+    assert (f"generators.jvae.per_class: needs 2 training images and {words}" in said) == wrong
+
+
 # --- what is odd -----------------------------------------------------------------------------------
 
 

@@ -14,6 +14,9 @@ from medaug_keras.spec import Study, dump
 from .mistakes import RequestError
 from .options import FILTERS
 
+Counts = Mapping[str, Sequence[int]]
+"""Split → images of each class."""
+
 
 def read_study(options: argparse.Namespace) -> Study:
     """The study of the file, with what the command line changes. Raises StudyError."""
@@ -94,9 +97,20 @@ def source(study: Study, name: str, options: argparse.Namespace) -> Source:
     return Source(fingerprint, sizes.train, sizes.validation, sizes.test, len(sizes.classes))
 
 
-def misfits(study: Study, found: Mapping[str, Source]) -> list[str]:
-    """What the study asks of data sets (those that could be read) that are too small for it, or of other classes."""
+def misfits(study: Study, found: Mapping[str, Source], counts: Mapping[str, Counts] | None = None) -> list[str]:
+    """What the study asks of data sets (those that could be read) that are too small for it, or of other classes.
+
+    `counts` has the images of each class in each split of the data sets that were read whole.
+    """
     said = []
+    for name, splits in (counts or {}).items():
+        for generator, made in study.generators.items():
+            few = [k for k, n in enumerate(splits["train"]) if n < 2 or not splits["validation"][k]]
+            if made.kind == "joint_vae" and made.per_class and few:
+                said.append(
+                    f"generators.{generator}.per_class: needs 2 training images and a validation image of every class, "
+                    f"but {name} has {splits['train'][few[0]]} and {splits['validation'][few[0]]} of class {few[0]}"
+                )
     for name, source in found.items():
         if study.classifier.head == "sigmoid" and source.classes > 2:
             said.append(
@@ -116,17 +130,18 @@ def misfits(study: Study, found: Mapping[str, Source]) -> list[str]:
     return said
 
 
-def examined(study: Study, name: str, options: argparse.Namespace) -> tuple[Source, list[str]]:
-    """A data set read whole, as a run would, and what should be known of it. Raises DataError."""
+def examined(study: Study, name: str, options: argparse.Namespace) -> tuple[Source, Counts | None, list[str]]:
+    """A data set read whole, as a run would, its images of each class, and what to say of it. Raises DataError."""
     found = source(study, name, options)
     section = located(study, name, str(options.data.resolve()))
     if section["kind"] == "medmnist" and not os.path.lexists(options.data / f"{section['name']}.npz"):
-        return found, [f"not in {options.data} yet; a run downloads it"]
+        return found, None, [f"not in {options.data} yet; a run downloads it"]
     if section["kind"] == "phantom":  # made from a seed, so nothing can be wrong with it
-        return found, []
+        return found, None, []
     dataset = data.load(section, None)
     odd = data.warnings(dataset.summary() | {"audit": data.audit(dataset)})
-    return found, [f"warning: {text}" for text in odd]
+    counts = {split: dataset.per_class(split) for split in ("train", "validation")}
+    return found, counts, [f"warning: {text}" for text in odd]
 
 
 def find_task(whole: Plan, text: str) -> Task:

@@ -139,16 +139,18 @@ def _repair(chosen: Plan, store: Store) -> None:
 def _check(options: argparse.Namespace) -> int:
     study = read_study(options)
     study_beside(study, options)
-    found, problems = {}, []
+    found, counts, problems = {}, {}, []
     for name in study.datasets:
         try:
-            found[name], known = examined(study, name, options)
+            found[name], of_classes, known = examined(study, name, options)
         except data.DataError as error:
             problems += [f"datasets.{name}: {line}" for line in str(error).split("\n")]
         else:
+            if of_classes is not None:
+                counts[name] = of_classes
             for text in known:
                 print(f"{options.study}: datasets.{name}: {text}", file=sys.stderr)
-    problems += misfits(study, found)
+    problems += misfits(study, found, counts)
     if problems:
         print("\n".join(f"{options.study}: {line}" for line in problems), file=sys.stderr)
         return WRONG_REQUEST
