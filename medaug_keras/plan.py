@@ -88,6 +88,8 @@ class Plan:
     generators: Sequence[Making]
     synthesis: Sequence[Making]
     quality: Sequence[Making]
+    sources: Mapping[str, "Source"]
+    """Data set → what was known of it when this was planned."""
 
     def only(self, filters: Mapping[str, Iterable[str]]) -> "Plan":
         """The part of the plan whose cells match every filter (`dataset`, `arm`, `sampling`, `replicate`).
@@ -110,6 +112,7 @@ class Plan:
             generators=[m for m in self.generators if m.task in keep],
             synthesis=[m for m in self.synthesis if m.task in keep],
             quality=[m for m in self.quality if m.task in keep],
+            sources=self.sources,
         )
 
     def _with_needs(self, ids: Iterable[str]) -> set[str]:
@@ -128,12 +131,15 @@ class Source:
     """What must be known of a data set before its images are read."""
 
     fingerprint: str
-    """MD5 of the bytes that will be used (of the file there, or of the official one that will be downloaded)."""
+    """MD5 of the bytes that will be used (of the file there, or of the official one that will be downloaded); empty
+    where it is not known."""
     train: int
     validation: int
     test: int
     classes: int = 0
     """0 where it is not known."""
+    away: str = ""
+    """Why the data cannot be read now, in words; the rest is then what was known last."""
 
 
 def task_id(kind: str, key: str) -> str:
@@ -219,7 +225,7 @@ class _Planner:
                     for making in synthesis[begin:]:
                         judged = self._quality(dataset, making.name, replicate, making.task, baseline)
                         quality.append(Making(dataset, making.name, replicate, judged))
-        return Plan(self.tasks, cells, self.data, list(generators), synthesis, quality)
+        return Plan(self.tasks, cells, self.data, list(generators), synthesis, quality, self.sources)
 
     def _add(
         self,

@@ -440,7 +440,7 @@ def test_help_names_every_verb_and_exit_code(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    assert all(verb in text for verb in ("run", "check", "plan", "explain", "report", "schema"))
+    assert all(verb in text for verb in ("run", "check", "plan", "explain", "report", "reproduce", "schema"))
     assert "exit codes: 0 all done; 1 some tasks failed; 2 the request is wrong; 130 interrupted" in text
 
 

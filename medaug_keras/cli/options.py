@@ -20,6 +20,7 @@ _EXAMPLES = """examples:
   python -m medaug_keras study.yaml --set classifier.epochs=2 --replicates 1
   python -m medaug_keras plan study.yaml                      what is done, what is to do, how long it takes
   python -m medaug_keras explain study.yaml breastmnist/gda/weighted/0
+  python -m medaug_keras reproduce study.yaml breastmnist/gda/weighted/0
 
 exit codes: 0 all done; 1 some tasks failed; 2 the request is wrong; 130 interrupted"""
 
@@ -62,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--repair", action="store_true", help="check every file of what is done; set aside and remake what was changed"
     )
-    run.add_argument("--no-site", action="store_true", help="write the pages but do not build the site")
+    _report_options(run)
     run.add_argument("--quiet", action="store_true", help="print errors only")
     verb("check", "say what is wrong with a study", "check study.yaml")
     planned = verb("plan", "say what is done, what is to do and how long it takes", "plan study.yaml --json")
@@ -72,7 +73,23 @@ def parser() -> argparse.ArgumentParser:
     why = verb("explain", "say why a task would run", "explain study.yaml breastmnist/gda/weighted/0")
     why.add_argument("task", metavar="TASK", help="a task's id, or DATASET/ARM/SAMPLING/REPLICATE")
     rendered = verb("report", "make the pages and the site from what is there", "report study.yaml")
-    rendered.add_argument("--no-site", action="store_true", help="write the pages but do not build the site")
+    rendered.add_argument("--only", action="append", default=[], metavar="NAME=VALUE", help=_ONLY)
+    _report_options(rendered)
+    again = verb(
+        "reproduce",
+        "make a run again elsewhere, and say whether it is the one that is kept",
+        "reproduce study.yaml breastmnist/gda/weighted/0",
+    )
+    again.add_argument("run", metavar="RUN", help="DATASET/ARM/SAMPLING/REPLICATE, or a task's id")
+    again.add_argument(
+        "--keep", type=_folder, metavar="DIR", help="make it in this new folder, which stays (default: a temporary one)"
+    )
+    again.add_argument(
+        "--kept-needs", action="store_true", help="copy what the run needs from the results; make only itself again"
+    )
+    again.add_argument("--workers", type=_positive, help="processes (default: one a core)")
+    again.add_argument("--quiet", action="store_true", help="print errors and what came out only")
+    again.set_defaults(scheduler=None, workers_per_gpu=None)
     verb("schema", "print the JSON Schema of a study", "schema > study.schema.json")
     return program
 
@@ -106,6 +123,14 @@ def _study_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(only=[])
 
 
+def _report_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-site", action="store_true", help="write the pages but do not build the site")
+    parser.add_argument(
+        "--replace", action="store_true", help="replace a report that shows more finished runs than there are now"
+    )
+    parser.add_argument("--show-host", action="store_true", help="name on the pages the machine that made each run")
+
+
 def _folder(text: str) -> Path:
     folder = Path(os.path.expanduser(text))
     try:
@@ -136,7 +161,8 @@ def words_again(options: argparse.Namespace) -> list[str]:
         words += ["--set", override]
     if options.replicates is not None:
         words += ["--replicates", str(options.replicates)]
-    return words + (["--unverified-data"] if options.unverified_data else [])
+    flags = {"--unverified-data": "unverified_data", "--replace": "replace", "--show-host": "show_host"}
+    return words + [word for word, name in flags.items() if getattr(options, name, False)]
 
 
 def with_verb(words: list[str], verbs: Collection[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """The report and its site, at the end of a run and while it goes on."""
 
 import argparse
+import csv
 import shlex
 import subprocess
 import sys
@@ -33,7 +34,7 @@ def render(
     from medaug_keras import report
 
     with _explained("The report could not be made", options):
-        pages = report.render(study, whole, store, options.docs, beside=beside, anew=anew)
+        pages = report.render(study, whole, store, options.docs, beside=beside, anew=anew, show_host=options.show_host)
     if options.no_site:
         said = f"Pages: {pages}"
     else:
@@ -50,6 +51,25 @@ def render(
     with suppress(OSError):
         (options.results / "failures" / "report.txt").unlink()  # of an earlier attempt
     return said
+
+
+def fewer_than_shown(options: argparse.Namespace, study: Study, whole: Plan) -> str:
+    """What to say where the pages that are there show more finished runs than there are now; empty where they do not.
+
+    A result that was changed counts as there: the pages are to say that it is damaged.
+    """
+    pages = options.docs / "studies" / study.name
+    try:
+        with open(pages / "data" / "runs.csv", newline="", encoding="utf-8") as file:
+            shown = sum(row.get("status") == "done" for row in csv.DictReader(file))
+    except (OSError, ValueError, csv.Error):
+        return ""
+    store = Store(options.results)
+    there = sum(store.is_done(cell.task) for cell in whole.cells)
+    if there >= shown:
+        return ""
+    runs = "1 finished run" if shown == 1 else f"{shown} finished runs"
+    return f"The pages in {pages} show {runs}; of this study as it is asked for now, {options.results} has {there}."
 
 
 @contextmanager

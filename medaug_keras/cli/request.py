@@ -2,17 +2,22 @@
 
 import argparse
 import os
+import re
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from medaug_keras import data
 from medaug_keras.plan import Plan, Source, Task, added_images, located, plan
 from medaug_keras.reading import read
 from medaug_keras.spec import Study, dump
+from medaug_keras.store import Store
 
+from . import memory
 from .mistakes import RequestError
-from .options import FILTERS
+from .options import DEFAULTS, FILTERS
 
 Counts = Mapping[str, Sequence[int]]
 """Split → images of each class."""
@@ -28,16 +33,60 @@ def read_study(options: argparse.Namespace) -> Study:
     )
 
 
-def planned(options: argparse.Namespace) -> tuple[Study, Plan, Plan]:
-    """The study, its whole plan, and the part that --only leaves."""
-    study = read_study(options)
+def study_by_name(options: argparse.Namespace) -> Study | None:
+    """The study that the results folder knows by the name that stands for a file; its --data too, unless one is said.
+
+    None where the word is a file, or no name. Raises RequestError.
+    """
+    name = str(options.study)
+    if options.study.exists() or not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+        return None
+    known = memory.recall(options.results, name)
+    if known is None:
+        names = ", ".join(memory.names(options.results)) or "none"
+        raise RequestError(
+            f"{name} is no file, and {options.results} knows no study of that name (it knows {names}). "
+            "Give the study's file, or say with --results where its results are."
+        )
+    if options.set or options.replicates is not None or options.unverified_data:
+        raise RequestError(
+            f"{name} is the study as its report was made last, with every setting. To change any, give its file."
+        )
+    if options.data == DEFAULTS["data"]():
+        options.data = Path(known.data_root)
+    return known.study
+
+
+def planned(options: argparse.Namespace, study: Study | None = None) -> tuple[Study, Plan, Plan]:
+    """The study, its whole plan, and the part that --only leaves. Says which data cannot be read now.
+
+    Raises RequestError where none can be read, and nothing is known of any.
+    """
+    study = study or read_study(options)
     found = sources(study, options)
+    if not any(source.fingerprint for source in found.values()):
+        raise RequestError("\n".join(f"{name}: {source.away}" for name, source in found.items()))
     if options.verb in ("run", "plan"):  # what is finished is shown and explained all the same
         said = misfits(study, found)
         if said:
             raise RequestError("\n".join(f"{options.study}: {line}" for line in said))
     whole = plan(study, found, data_root=str(options.data.resolve()))
+    _say_away(str(options.study), whole, Store(options.results))
     return study, whole, _narrowed(whole, options.only)
+
+
+def _say_away(said: str, whole: Plan, store: Store) -> None:
+    """Name the data sets that cannot be read now on the standard error stream, with what is shown of them."""
+    for name, source in whole.sources.items():
+        if not source.away:
+            continue
+        finished = sum(store.is_done(cell.task) for cell in whole.cells if cell.dataset == name)
+        shown = (
+            f"Its {finished} finished results are shown from the last known fingerprint."
+            if source.fingerprint
+            else f"{store.root} knows nothing of it, so none of its runs has a result."
+        )
+        print(f"{said}: datasets.{name} cannot be read now: {source.away}\n  {shown}", file=sys.stderr)
 
 
 def _narrowed(whole: Plan, only: Sequence[str]) -> Plan:
@@ -62,18 +111,31 @@ def _narrowed(whole: Plan, only: Sequence[str]) -> Plan:
 
 
 def sources(study: Study, options: argparse.Namespace) -> dict[str, Source]:
-    """What the plan must know of each data set. One that cannot be read is planned all the same: its task says why."""
+    """What the plan must know of each data set.
+
+    One that cannot be read now is planned as the results folder knew it last, so that its finished results are found;
+    where that knows nothing, without a fingerprint. Either way `away` says why; tasks that need the data say it again.
+    """
+    known = memory.recall(options.results, study.name)
     found = {}
-    errors = []
     for name in study.datasets:
+        last = known.source(study, name) if known is not None else None
         try:
-            found[name] = source(study, name, options)
+            found[name] = _gone(study, name, options, last) or source(study, name, options)
         except data.DataError as error:
-            errors.append(f"{name}: {error}")
-            found[name] = Source("unreadable", 0, 0, 0)
-    if len(errors) == len(study.datasets):
-        raise RequestError("\n".join(errors))
+            found[name] = replace(last or Source("", 0, 0, 0), away=str(error))
     return found
+
+
+def _gone(study: Study, name: str, options: argparse.Namespace, last: Source | None) -> Source | None:
+    """A MedMNIST file that is not there now, and was an unverified copy: the official one would be other data."""
+    spec = study.datasets[name]
+    if last is None or spec.kind != "medmnist" or not spec.accept_unverified:
+        return None
+    path = options.data / f"{spec.name or name}.npz"
+    if path.exists() or last.fingerprint == data.medmnist_info(spec.name or name)["MD5"]:
+        return None
+    return replace(last, away=f"{path} is not there, and the official file is not the one that was used. Say --data.")
 
 
 def source(study: Study, name: str, options: argparse.Namespace) -> Source:
@@ -175,4 +237,6 @@ def study_beside(study: Study, options: argparse.Namespace) -> tuple[Study, Plan
     if study.beside is None:
         return None
     other = read(Path(study.beside), replicates=options.replicates, accept_unverified=options.unverified_data)
-    return other, plan(other, sources(other, options), data_root=str(options.data.resolve()))
+    whole = plan(other, sources(other, options), data_root=str(options.data.resolve()))
+    _say_away(study.beside, whole, Store(options.results))
+    return other, whole

@@ -15,9 +15,11 @@ from medaug_keras.plan import Plan, Task, plan
 from medaug_keras.reading import schema
 from medaug_keras.store import Store
 
+from .memory import remember
 from .mistakes import DONE, INTERRUPTED, SOME_FAILED, WRONG_REQUEST, RequestError
 from .options import words_again
-from .pages import LivePages, render
+from .pages import LivePages, fewer_than_shown, render
+from .reproduce import reproduce
 from .request import check_results, examined, find_task, misfits, planned, read_study, study_beside
 
 
@@ -35,6 +37,10 @@ def _run(options: argparse.Namespace) -> int:
     done = {name for name in chosen.tasks if outcomes[name].state == "done"}
     if len(done) < len(chosen.tasks):
         check_results(options.results)
+    remember(options.results, study, whole, data_root=str(options.data.resolve()))
+    fuller = "" if options.replace else fewer_than_shown(options, study, whole)
+    if fuller:
+        print(f"{fuller} They stay as they are until this run has as many, or --replace is given.", file=sys.stderr)
     hands, workers = _hands(options, work=len(done) < len(chosen.tasks))
     pages = LivePages(options)
     started = time.monotonic()
@@ -81,6 +87,11 @@ def _run(options: argparse.Namespace) -> int:
         return SOME_FAILED
     if not options.quiet:
         _say_end(options, summary, spent, command)
+    fuller = "" if options.replace else fewer_than_shown(options, study, whole)
+    if fuller:
+        again = shlex.join(["python", "-m", "medaug_keras", "report", str(options.study), *words_again(options)])
+        print(f"{fuller} They are left as they are. To replace them: {again} --replace", file=sys.stderr)
+        return SOME_FAILED
     report = render(options, study, whole, store, beside, anew=False)
     if not options.quiet:
         print(report)
@@ -225,8 +236,20 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     study, whole, _ = planned(options)
+    fuller = "" if options.replace else fewer_than_shown(options, study, whole)
+    if fuller:
+        raise RequestError(
+            f"{fuller} They are left as they are. Are --results, --data, --set and --replicates those of the run? To "
+            "replace the pages all the same, add --replace."
+        )
+    if options.results.is_dir():
+        remember(options.results, study, whole, data_root=str(options.data.resolve()))
     print(render(options, study, whole, Store(options.results), study_beside(study, options), anew=True))
     return DONE
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    return reproduce(options, _hands)
 
 
 def _schema(options: argparse.Namespace) -> int:
@@ -240,6 +263,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "plan": _plan,
     "explain": _explain,
     "report": _report,
+    "reproduce": _reproduce,
     "schema": _schema,
 }
 

@@ -9,8 +9,8 @@ from .results import Results
 from .table import select_words
 
 
-def environment(record: Record) -> list[tuple[str, str]]:
-    """When, where and with what a task was made, as the engine noted it."""
+def environment(record: Record, *, show_host: bool) -> list[tuple[str, str]]:
+    """When and with what a task was made, as the engine noted it; on which host, if that is asked for."""
     run = record.run
     found = []
     if "started" in run:
@@ -20,7 +20,8 @@ def environment(record: Record) -> list[tuple[str, str]]:
     for key, title in (("device", "Device"), ("processor", "Processor"), ("threads", "Threads"), ("system", "System")):
         if run.get(key):
             found.append((title, str(run[key])))
-    found.append(("Host", str(run.get("host", ""))))
+    if show_host:
+        found.append(("Host", str(run.get("host", ""))))
     versions = {"Python": run.get("python", ""), **run.get("packages", {})}
     found.append(("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
     return found

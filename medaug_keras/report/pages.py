@@ -21,7 +21,7 @@ from .figures import Figure
 from .findings import answer, metric_name
 from .inference import Inference
 from .model_pages import generators, models
-from .results import LEAK, METRICS, Group, Results, Run, printed, printed_value, read_json
+from .results import AWAY, LEAK, METRICS, Group, Results, Run, printed, printed_value, read_json
 from .table import SELECT_WORDS, STATES, Table, select_words
 
 PAGES = {
@@ -62,8 +62,8 @@ class Shown:
 class Pages:
     """All files of a study's report, as bytes by path from the study's folder."""
 
-    def __init__(self, results: Results, *, beside: Results | None = None) -> None:
-        self.results, self.beside = results, beside
+    def __init__(self, results: Results, *, beside: Results | None = None, show_host: bool = False) -> None:
+        self.results, self.beside, self.show_host = results, beside, show_host
         self.paper: Mapping[str, Any] | None = printed() if results.study.paper else None
         self.inference = Inference(results)
         self.files: dict[str, bytes] = {}
@@ -95,8 +95,7 @@ class Pages:
         records = run_tables.run_records(self.results)
         self._file("data/runs.csv", records_csv(run_tables.RUNS_CSV, records))
         self._file("data/runs.json", json_text(records))
-        alone = dump(self.results.study.model_copy(update={"beside": None}))  # that path is this machine's
-        self._file("data/study.yaml", yaml.safe_dump(alone, sort_keys=False, allow_unicode=True))
+        self._file("data/study.yaml", self._study_file())
         self._file("data/study.json", json_text(self._summary()))
         return self.files
 
@@ -144,11 +143,7 @@ class Pages:
     def _marks(self, datasets: Sequence[str]) -> list[tuple[str, str]]:
         """(data set, what a reader must know of it)."""
         results = self.results
-        return [
-            (results.title(d), results.leak(d) if mark == LEAK else f"{SOURCES[mark]}.")
-            for d in datasets
-            for mark in results.marks(d)
-        ]
+        return [(results.title(d), _mark_words(results, d, mark)) for d in datasets for mark in results.marks(d)]
 
     def _odd(self) -> list[tuple[str, str, str]]:
         """Data set, its title, and what was found odd about its images besides what stands on top of every page."""
@@ -160,6 +155,12 @@ class Pages:
             if said:
                 found.append((name, results.title(name), said[0] + more))
         return found
+
+    def _marks_beside(self) -> list[tuple[str, str]]:
+        """The same of the study beside this one, as far as its data cannot be read now."""
+        other = self.beside
+        away = [d for d in other.datasets if AWAY in other.marks(d)] if other else []
+        return [(f"{other.title(d)} of {other.study.name}", _mark_words(other, d, AWAY)) for d in away if other]
 
     # --- the pages ---
 
@@ -363,6 +364,7 @@ class Pages:
             "beside": self.beside and self.beside.study.title,
             "differing": differing and self.table(differing),
             "notes": notes,
+            "marks": [*self._marks(results.datasets), *self._marks_beside()],
         }
 
     def _paper_rows(self, dataset: str) -> list[figures.PaperRow]:
@@ -382,10 +384,9 @@ class Pages:
     def _run(self, run: Run) -> dict[str, Any]:
         results = self.results
         task = results.plan.tasks[run.task]
-        command = (
-            f"python -m medaug_keras docs/studies/{results.study.name}/data/study.yaml --only dataset={run.dataset} "
-            f"--only arm={run.arm} --only sampling={run.sampling} --only replicate={run.replicate} --results again"
-        )
+        # Checked names alone, so nothing is to be quoted. Settings and places are those that the results remember.
+        place = f"{run.dataset}/{run.arm}/{run.sampling}/{run.replicate}"
+        command = f"python -m medaug_keras reproduce {results.study.name} {place}"
         content: dict[str, Any] = {
             "datasets": [run.dataset],
             "run": run,
@@ -414,7 +415,7 @@ class Pages:
                 ],
                 "scores": _scores(run, results.select),
                 "files": sorted(record.run.get("files", {}).items()),
-                "environment": environment(record),
+                "environment": environment(record, show_host=self.show_host),
             }
         return content
 
@@ -443,6 +444,14 @@ class Pages:
     def _paper_index(self) -> dict[str, Any]:
         the_tables, the_figures = paper.index(self.results)
         return {"the_tables": the_tables, "the_figures": the_figures}
+
+    def _study_file(self) -> str:
+        """The study with every setting, to be run by others."""
+        content = dump(self.results.study)
+        own = [name for name, part in content["datasets"].items() if "path" in part]
+        where = [f"#   --set datasets.{name}.path=WHERE" for name in own]
+        head = ["# Images of your own are named as if they lay beside this file. Say where they are:", *where, ""]
+        return ("\n".join(head) if own else "") + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
     def _summary(self) -> dict[str, Any]:
         """What the page of all studies says about this one."""
@@ -495,6 +504,17 @@ def environment_of_templates() -> Environment:
 def table_attribute(value: Any) -> str:
     """A value as the page's script sorts by it: numbers unrounded."""
     return "" if value is None else repr(value) if isinstance(value, int | float) else format.plain(value)
+
+
+def _mark_words(results: Results, dataset: str, mark: str) -> str:
+    """What a mark of a data set means there."""
+    if mark != AWAY:
+        return results.leak(dataset) if mark == LEAK else f"{SOURCES[mark]}."
+    finished = sum(run.done for run in results.runs if run.dataset == dataset)
+    if not finished:
+        return f"{AWAY}, and no finished result of it is known."
+    shown = "its finished result is" if finished == 1 else f"its {format.count(finished)} finished results are"
+    return f"{AWAY}; {shown} shown from the last known fingerprint."
 
 
 def _typical(group: Group, results: Results) -> Run:

@@ -19,6 +19,7 @@ from medaug_keras.spec import PhantomData, Study
 from medaug_keras.stats import Estimate, estimate
 from medaug_keras.store import Outcome, Record, Store
 
+from . import published
 from .format import TITLES
 from .palette import cell_label
 
@@ -42,6 +43,8 @@ PAPER_TABLES = {
     "table4": {f"wrs_{name}": (name, "weighted") for name in ("cvae", "jvae", "cgan")},
 }
 """The paper's column → our arm and sampling."""
+AWAY = "cannot be read now"
+"""The mark of a data set that is not where it was when its tasks were done."""
 ARM_LABELS = {
     "baseline": "No augmentation",
     "gda": "Geometric",
@@ -171,9 +174,12 @@ class Results:
     """A study, its plan, and how every task of it stands."""
 
     def __init__(self, study: Study, plan: Plan, store: Store) -> None:
-        self.study, self.plan = study, plan
+        self.study, self.plan = published.study(study), plan
         # What was changed or lost since it was made must not reach a table.
-        self.outcomes: Mapping[str, Outcome] = store.outcomes(plan, check_files=True)
+        found = store.outcomes(plan, check_files=True)
+        self.outcomes: Mapping[str, Outcome] = {
+            task: published.outcome(outcome, plan.tasks[task], store.root) for task, outcome in found.items()
+        }
         self.select: str = study.select
         """The rule that chooses the epochs whose metrics the tables show."""
 
@@ -312,13 +318,14 @@ class Results:
     def marks(self, dataset: str) -> list[str]:
         """What a reader must know of a data set wherever it appears."""
         record = self.data(dataset).record
+        away = [AWAY] if self.plan.sources[dataset].away else []
         if isinstance(self.study.datasets[dataset], PhantomData):
-            return ["simulated"]
+            return ["simulated", *away]
         if record is None:
-            return []
+            return away
         source = record.values["source"]
         known = [str(source)] if source in ("simulated", "unverified copy") else []
-        return known + [LEAK] * bool(self.leak(dataset))
+        return known + [LEAK] * bool(self.leak(dataset)) + away
 
     def leak(self, dataset: str) -> str:
         """How many test images were learnt, in a sentence; empty where none was, or nobody looked."""

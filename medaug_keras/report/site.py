@@ -29,11 +29,13 @@ def render(
     *,
     beside: tuple[Study, Plan] | None = None,
     anew: bool = False,
+    show_host: bool = False,
 ) -> Path:
     """Write the pages of a study to docs/studies/NAME and list it in docs/studies/index.md; returns its folder.
 
     `beside` is another study and its plan, whose numbers stand beside this one's where both have them. Every result is
     held against its checksums. Pages that are there and are what would be made are not made again, unless `anew`.
+    `show_host` names on a run's page the machine that made it.
 
     The same records give the same bytes. The folder is made beside its place and then moved there, so a server that
     watches `docs` never sees half of it; files that did not change keep their time.
@@ -43,10 +45,10 @@ def render(
     studies = docs / "studies"
     target = studies / study.name
     made_from = unchanged.digest(
-        [unchanged.of_program(), *(unchanged.of_results(r) for r in (results, other) if r is not None)]
+        [unchanged.of_program(), repr(show_host), *(unchanged.of_results(r) for r in (results, other) if r is not None)]
     )
     if anew or not unchanged.is_unchanged(target, made_from):
-        files = Pages(results, beside=other).all()
+        files = Pages(results, beside=other, show_host=show_host).all()
         made = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files, key=Path)}
         _swap_in({**files, unchanged.NOTE: unchanged.note(made_from, made).encode()}, target)
     write_if_changed(studies / "assets" / "report.css", palette.css() + (ASSETS / "report.css").read_text("utf-8"))

@@ -1,0 +1,92 @@
+"""What pages may say of a study and of what went wrong: they are made to be put on the web.
+
+The one place that decides it. A study names its own files and folders by its own names, not by where they are. What a
+failed task said is anybody's text: a file's name may be a patient's. It is published only where it can name no file,
+folder, person or machine; else the kind of error is, and where its words are. All of it stays in the results folder.
+"""
+
+import contextlib
+import getpass
+import os
+import platform
+import re
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from medaug_keras.plan import Task
+from medaug_keras.spec import FolderData, NpzData, Study
+from medaug_keras.store import Failure, Outcome
+
+_KIND = re.compile(r"[A-Za-z_]\w*(?:Error|Exception|Exit|Died)")
+_ABOUT_FILES = re.compile(r"DataError|StoreError|Unicode\w*|.*(?:OS|IO|File|Permission|Directory)\w*Error")
+_NAMING = re.compile(r"[/\\'\"`@\N{LEFT DOUBLE QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}]|\w\.[^\W\d]")
+"""Marks of paths, quoted names and addresses, and a dot in a word, as before the ending of a file's name."""
+_ORDINARY = frozenset(
+    {"data", "dataset", "datasets", "docs", "home", "images", "media", "medmnist", "project", "projects", "results"}
+    | {"root", "shared", "site", "studies", "study", "test", "train", "user", "users", "validation", "work"}
+)
+"""Parts of paths that name nobody."""
+_FRAME = re.compile(r'File "(?:[^"\n]*/)?(medaug_keras/[\w/]+\.py)", line (\d+)(?:, in ([\w<>]+))?')
+
+
+def study(whole: Study) -> Study:
+    """The study, its own files and folders named as if they lay beside it under the names of the data sets."""
+    named = {
+        name: data.model_copy(update={"path": f"{name}.npz" if isinstance(data, NpzData) else name})
+        if isinstance(data, NpzData | FolderData)
+        else data
+        for name, data in whole.datasets.items()
+    }
+    return whole.model_copy(update={"datasets": named, "beside": None})
+
+
+def outcome(found: Outcome, task: Task, root: Path) -> Outcome:
+    """How a task stands, in words that name no file, folder, person or machine. `root` is the results folder."""
+    reason, failure = found.reason, found.failure
+    if failure is not None:
+        failure = replace(failure, error=_error(failure, task), details=_frames(failure.details), run={}, again="")
+    if found.state == "failed" and failure is not None:
+        reason = failure.error
+    elif found.state == "damaged":
+        reason = reason.replace(f"{root}{os.sep}", "results/")
+    return replace(found, reason=reason, failure=failure)
+
+
+def _error(failure: Failure, task: Task) -> str:
+    kind, colon, message = failure.error.partition(": ")
+    known = _KIND.fullmatch(kind)
+    if known and not colon:
+        return kind
+    if known and not (_ABOUT_FILES.fullmatch(kind) or _NAMING.search(message) or _telling(message, failure, task)):
+        return failure.error
+    return (
+        f"{kind if known else 'An error'}. Its words may name files or people, so they are not on this page but in "
+        f"failures/{task.id}.json of the results folder."
+    )
+
+
+def _telling(message: str, failure: Failure, task: Task) -> bool:
+    """Whether a message has a word of this machine, its user, its environment, or the way to the data."""
+    words = {str(failure.run.get("host", "")), *_of_this_machine()}
+    for way in (task.local.get("path"), task.local.get("root")):
+        words |= set(Path(str(way or "")).parts)
+    low = message.lower()
+    return any(len(word) > 3 and word.lower() not in _ORDINARY and word.lower() in low for word in words)
+
+
+@cache
+def _of_this_machine() -> frozenset[str]:
+    """Names of the user and the machine, parts of its working and home folders, what environment variables say."""
+    words = {platform.node(), *Path.cwd().parts, *Path(os.path.expanduser("~")).parts}
+    with contextlib.suppress(OSError, KeyError):  # a user without a name
+        words.add(getpass.getuser())
+    return frozenset(words | {value for value in os.environ.values() if len(value) >= 8})
+
+
+def _frames(details: str) -> str:
+    """Where in this package an error came from; the rest of what was said is not published."""
+    return "\n".join(
+        f"{file}, line {line}" + (f", in {function}" if function else "")
+        for file, line, function in _FRAME.findall(details)
+    )

@@ -1,0 +1,200 @@
+"""A run made again: identical, or what differs by how much; and nothing of the user's is touched."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medaug_keras import reproduction
+from medaug_keras.cli import main
+from medaug_keras.store import Store, _checksum, file_checksum
+from studies import PHANTOM, changed, command, planned, tiny, written
+
+FLIP, COPIES = "grey/flip/shuffle/0", "grey/copies/shuffle/0"
+TWO_EPOCHS = ["--set", "classifier.epochs=2"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose name is to be quoted, in which a study with options was run, a copying arm included."""
+    folder = tmp_path_factory.mktemp("it's my folder")
+    study = tiny(arms={"baseline": {}, "copies": {"duplicate": {"amount": {"fraction": 0.25}}}})
+    written(folder, changed(study, "quality.enabled", False))
+    done = subprocess.run(
+        command("tiny.yaml", "--set", "title=What's “it”; $HOME?", *TWO_EPOCHS, "--workers", "1"),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, and where we are."""
+    copy = tmp_path / finished.name
+    shutil.copytree(finished, copy)
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    (tmp_path / "tmp").mkdir()
+    return copy
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def the_run(folder: Path) -> Path:
+    """The folder of the only run that adds images."""
+    records = [json.loads(path.read_bytes()) for path in folder.glob("results/classifier-*/record.json")]
+    key = next(record["key"] for record in records if "synthesis" in record["needs"])
+    return folder / "results" / f"classifier-{key[:16]}"
+
+
+def seal(task: Path, **values: Any) -> None:
+    """Give a task's record other values, and checksums that fit what is there: a change that no checksum shows."""
+    path = task / "record.json"
+    record = json.loads(path.read_bytes())
+    record["values"] |= values
+    record["run"]["files"] = {name: file_checksum(task / name) for name in record["run"]["files"]}
+    record.pop("sha256")
+    path.write_text(json.dumps(record | {"sha256": _checksum(record)}))
+
+
+def page_command(folder: Path) -> list[str]:
+    page = (folder / "docs/studies/tiny/runs/grey.copies.shuffle.0.md").read_text("utf-8")
+    return shlex.split(re.findall(r"<code>(python -m medaug_keras reproduce .*?)</code>", page)[0])
+
+
+def test_the_command_of_a_runs_page_says_identical_and_leaves_everything_as_it_was(folder, tmp_path):
+    before = everything(folder)
+    words = page_command(folder)
+    done = subprocess.run([sys.executable, *words[1:], "--workers", "1"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("identical: ") == 3  # the data, the added images, the run
+    assert done.stdout.splitlines()[-1].startswith("Identical: record, predictions and images of grey: copies")
+    assert everything(folder) == before
+    assert list((tmp_path / "tmp").glob("medaug-reproduce-*")) == []
+
+
+def test_what_was_changed_is_named_with_its_amount(folder, capsys):
+    run = the_run(folder)
+    accuracy = json.loads((run / "record.json").read_bytes())["values"]["last"]["test"]["accuracy"]
+    values = json.loads((run / "record.json").read_bytes())["values"]
+    values["last"]["test"]["accuracy"] = accuracy - 0.125
+    with np.load(run / "predictions.npz") as kept:
+        predictions = dict(kept)
+    predictions["last_test"][3, 0] += 0.25
+    np.savez_compressed(run / "predictions.npz", allow_pickle=False, **predictions)
+    seal(run, **values)
+    images = next(folder.glob("results/synthesis-*"))
+    with np.load(images / "synthetic.npz") as kept:
+        synthetic = dict(kept)
+    synthetic["images"][2, 5, 7, 0] ^= 64
+    np.savez_compressed(images / "synthetic.npz", allow_pickle=False, **synthetic)
+    options = [*TWO_EPOCHS, "--workers", "1", "--quiet"]
+    assert main(["reproduce", "tiny.yaml", COPIES, *options]) == 1
+    said = capsys.readouterr().out
+    assert re.search(r"identical: grey: data ", said)
+    assert re.search(r"record\.json, values\.last\.test\.accuracy: .* kept, .* made again", said)
+    assert re.search(r"predictions\.npz, last_test: .* at \[3, 0\], .*; 1 of 32 numbers differ", said)
+    assert re.search(r"synthetic\.npz, images: .* at \[2, 5, 7, 0\], .*; 1 of 9,408 numbers differ", said)
+    assert "synthetic.npz was changed after it was written" in said
+    assert re.search(r"Not identical: 2 of 3 tasks differ .* is 64 \(synthesis-\w+/synthetic\.npz, images\)", said)
+
+
+def test_kept_needs_are_taken_as_they_are_and_the_named_folder_stays(folder, capsys):
+    options = [*TWO_EPOCHS, "--workers", "1", "--quiet"]
+    assert main(["reproduce", "tiny.yaml", COPIES, *options, "--kept-needs", "--keep", "../again"]) == 0
+    assert capsys.readouterr().out.count("identical: ") == 1
+    assert (folder.parent / "again" / the_run(folder).name / "record.json").exists()
+    assert main(["reproduce", "tiny.yaml", COPIES, *options, "--keep", "../again"]) == 2
+    assert "is not empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["tiny.yaml", FLIP.replace("flip", "baseline"), "--results", "elsewhere"], "has no result in elsewhere"),
+        (["tiny.yaml", "grey/none/shuffle/0"], "the study has no such task"),
+        (["small", FLIP], "results knows no study of that name (it knows tiny)"),
+        (["tiny", FLIP, "--replicates", "2"], "To change any, give its file"),
+        (["tiny.yaml", COPIES, *TWO_EPOCHS, "--keep", "results/a"], "lies in --results"),
+        (["tiny.yaml", COPIES, *TWO_EPOCHS, "--keep", "docs"], "lies in --docs"),
+        (["gone.yaml", FLIP], "gone.yaml"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_made_again_is_refused_in_words_and_makes_nothing(words, said, folder, capsys):
+    before = everything(folder)
+    assert main(["reproduce", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert everything(folder) == before
+
+
+@given(
+    kind=st.sampled_from(["float32", "float64", "uint8", "int64"]),
+    shape=st.lists(st.integers(1, 4), max_size=3),
+    seed=st.integers(0, 2**32 - 1),
+    share=st.sampled_from([0.0, 0.1, 1.0]),
+)
+def test_the_largest_difference_of_two_arrays_is_found(kind, shape, seed, share):
+    rng = np.random.default_rng(seed)
+    old = rng.integers(0, 100, shape).astype(kind)
+    new = (old + rng.integers(1, 100, shape) * (rng.random(shape) < share)).astype(kind)
+    apart = np.abs(old.astype(float) - new.astype(float))
+    found = reproduction._of_values(old, new)
+    if not apart.any():
+        assert found is None
+    else:
+        assert found is not None
+        said, amount = found
+        assert amount == apart.max()
+        assert old.size == 1 or f"{np.count_nonzero(apart)} of {old.size} numbers differ" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("a.json", b'{"x": {"y": 1}}', b'{"x": {"y": 1.5}}', "a.json, x.y: 1 kept, 1.5 made again"),
+        ("a.json", b'{"x": [1, 2]}', b'{"x": [1, 2, 3]}', "a.json, x: numbers of shape (2,) kept, (3,) made again"),
+        ("a.json", b'{"x": null}', b'{"x": 0.0}', "a.json, x: None kept, 0 made again"),
+        ("a.json", b'{"x": [{"y": "a"}]}', b'{"x": [{"y": "b"}]}', "a.json, x[0].y: a kept, b made again"),
+        ("a.json", b'{"x": 1, "y": 2}', b'{"x": 1}', "a.json, y: is kept, and was not made again"),
+        ("a.json", b'{"x": 1', b'{"x": 1}', "a.json: cannot be read (JSONDecodeError"),
+        ("a.csv", b"1,2", b"1,3", "a.csv: other bytes"),
+    ],
+)
+def test_every_kind_of_file_says_what_differs(name, old, new, said, tmp_path):
+    kept, again = tmp_path / f"kept-{name}", tmp_path / f"again-{name}"
+    kept.write_bytes(old)
+    again.write_bytes(new)
+    (found,) = reproduction._of_files(name, kept, again)
+    assert f"{found.where}: {found.said}".startswith(said)
+
+
+def test_files_that_only_one_of_the_two_has_are_named(tmp_path):
+    plan = planned(tiny(datasets={"grey": PHANTOM}))
+    task = next(iter(plan.tasks.values()))
+    stores = [Store(tmp_path / "kept"), Store(tmp_path / "again")]
+    for store, files in zip(stores, (("both.csv", "gone.csv"), ("both.csv", "new.csv")), strict=True):
+        with store.claim(task.id) as out:
+            assert out is not None
+            for name in files:
+                (out / name).write_text("same")
+            store.commit(task, out, {}, {})
+    said = {d.where.partition("/")[2]: d.said for d in reproduction.differences(task.id, *stores)}
+    assert said == {
+        "gone.csv": "is kept, and was not made again",
+        "new.csv": "is not there, and was made again",
+    }
