@@ -90,12 +90,13 @@ def test_the_command_of_a_runs_page_says_identical_and_leaves_everything_as_it_w
 
 def test_what_was_changed_is_named_with_its_amount(folder, capsys):
     run = the_run(folder)
-    accuracy = json.loads((run / "record.json").read_bytes())["values"]["last"]["test"]["accuracy"]
     values = json.loads((run / "record.json").read_bytes())["values"]
-    values["last"]["test"]["accuracy"] = accuracy - 0.125
+    epoch = next(iter(values["scores"]))
+    values["scores"][epoch]["test"]["accuracy"] -= 0.125
     with np.load(run / "predictions.npz") as kept:
         predictions = dict(kept)
-    predictions["last_test"][3, 0] += 0.25
+    name = next(name for name in predictions if name.startswith("test_") and predictions[name].ndim == 2)
+    predictions[name][3, 0] += 0.25
     np.savez_compressed(run / "predictions.npz", allow_pickle=False, **predictions)
     seal(run, **values)
     images = next(folder.glob("results/synthesis-*"))
@@ -107,8 +108,8 @@ def test_what_was_changed_is_named_with_its_amount(folder, capsys):
     assert main(["reproduce", "tiny.yaml", COPIES, *options]) == 1
     said = capsys.readouterr().out
     assert re.search(r"identical: grey: data ", said)
-    assert re.search(r"record\.json, values\.last\.test\.accuracy: .* kept, .* made again", said)
-    assert re.search(r"predictions\.npz, last_test: .* at \[3, 0\], .*; 1 of 32 numbers differ", said)
+    assert re.search(r"record\.json, values\.scores\.\d\.test\.accuracy: .* kept, .* made again", said)
+    assert re.search(r"predictions\.npz, \w+: .* at \[3, 0\], .*; 1 of 32 numbers differ", said)
     assert re.search(r"synthetic\.npz, images: .* at \[2, 5, 7, 0\], .*; 1 of 9,408 numbers differ", said)
     assert "synthetic.npz was changed after it was written" in said
     assert re.search(r"Not identical: 2 of 3 tasks differ .* is 64 \(synthesis-\w+/synthetic\.npz, images\)", said)

@@ -8,7 +8,7 @@ from medaug_keras.stats import Range
 from .findings import can_be_said, cannot_be_said
 from .inference import Cell, Comparison, Inference
 from .results import METRICS, SAMPLINGS, Results, printed_value
-from .table import Column, Entry, Row, Table, dataset_entry, not_begun
+from .table import ARM, DATASET, Column, Entry, Row, Table, arm_entry, dataset_entry, not_begun, variant_entry
 
 _EFFECT = (
     Column("effect", "Effect", "points", "Difference (points)"),
@@ -19,7 +19,7 @@ _EFFECT = (
 
 def _head(results: Results, cell: Cell) -> tuple[Entry, ...]:
     dataset, arm, sampling = cell
-    return dataset_entry(results, dataset), Entry(results.label(arm)), Entry(SAMPLINGS[sampling])
+    return dataset_entry(results, dataset), arm_entry(results, arm), Entry(SAMPLINGS[sampling])
 
 
 def _factors(results: Results, cell: Cell) -> dict[str, str]:
@@ -34,7 +34,7 @@ def _effect(c: Comparison) -> tuple[Entry, ...]:
 
 _DETECTABLE = "Detectable with 80 % power"
 NOT_KNOWN = "not known: nothing varied between runs"
-_HEAD = (Column("dataset", "Data set"), Column("arm", "Arm"), Column("sampling", "Sampling"))
+_HEAD = (DATASET, ARM, Column("sampling", "Sampling"))
 _REPLICATES = (
     Column("replicates", "compared", "count", "Replicates", help="Replicates that both arms have"),
     Column("planned", "planned", "count", "Replicates"),
@@ -66,7 +66,7 @@ def _rows(
 def claims(results: Results, inference: Inference, paper: Mapping[str, Any] | None) -> Table:
     """What can and cannot be said of every arm, beside what the paper printed."""
     metric = results.study.primary
-    columns = [Column("dataset", "Data set"), Column("arm", "Arm")]
+    columns = [DATASET, ARM]
     if paper:
         columns.append(Column("paper", "The paper", "points", help="Difference of its printed values, one run each"))
     columns += [
@@ -81,7 +81,7 @@ def claims(results: Results, inference: Inference, paper: Mapping[str, Any] | No
         dataset, arm, sampling = cell
         label, r = results.variant(arm, sampling), c.result
         why = r.reason or ""
-        first: list[Entry] = [dataset_entry(results, dataset), Entry(label)]
+        first: list[Entry] = [dataset_entry(results, dataset), variant_entry(results, arm, sampling)]
         said = None
         if paper:
             said = _printed_difference(results, paper, cell)
@@ -260,7 +260,7 @@ def _simple(
 def across(results: Results, inference: Inference) -> Table:
     """Every arm over all data sets: the mean of its differences, by a crossed analysis of replicates and data sets."""
     columns = (
-        Column("arm", "Arm"),
+        ARM,
         *_EFFECT,
         Column("p", "p", "p"),
         Column("holm", "p, Holm", "p"),
@@ -277,7 +277,7 @@ def across(results: Results, inference: Inference) -> Table:
         rows.append(
             Row(
                 (
-                    Entry(results.variant(one.arm, one.sampling)),
+                    variant_entry(results, one.arm, one.sampling),
                     Entry(m.effect, missing=why),
                     Entry(m.low, missing=why),
                     Entry(m.high, missing=why),

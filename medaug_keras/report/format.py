@@ -7,6 +7,7 @@ import json
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -123,6 +124,22 @@ def together(words: Iterable[str]) -> str:
 def plural(number_of: int, word: str, words: str | None = None) -> str:
     """(1, "run") → 1 run; (2, "run") → 2 runs."""
     return f"{count(number_of)} {word if number_of == 1 else words or word + 's'}"
+
+
+def distinct(labels: Mapping[Any, str], name: Callable[[Any], str] = str) -> dict[Any, str]:
+    """The same labels; where several look alike, each with its own name behind it, as "Flip (flip-2)"."""
+    found = dict(labels)
+    while True:
+        looks = {key: _looks(text) for key, text in found.items()}
+        alike = Counter(looks.values())
+        if len(alike) == len(found):
+            return found
+        found = {key: f"{plain(text)} ({name(key)})" if alike[looks[key]] > 1 else text for key, text in found.items()}
+
+
+def _looks(text: str) -> str:
+    """The same for texts that a reader might not tell apart."""
+    return " ".join(unicodedata.normalize("NFKC", plain(text)).casefold().split())
 
 
 # --- text of users, kept as text -------------------------------------------------------------------

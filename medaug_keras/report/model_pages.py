@@ -11,7 +11,7 @@ from medaug_keras.store import Record
 from . import figures, paper
 from .figures import Figure
 from .results import Results, Run, read_json
-from .table import Column, Entry, Row, Table
+from .table import ARM, DATASET, Column, Entry, Row, Table, arm_entry, dataset_entry
 
 if TYPE_CHECKING:
     from .pages import Pages, Shown
@@ -236,8 +236,8 @@ def _montage(book: "Pages", dataset: str, arm: str) -> dict[str, Any]:
 def class_counts(results: Results) -> Table:
     """Images made for each arm that adds any, class by class, as the records count them."""
     columns = (
-        Column("dataset", "Data set"),
-        Column("arm", "Arm"),
+        DATASET,
+        ARM,
         Column("replicate", "Replicate", "count"),
         Column("images", "Images", "count"),
         Column("per_class", "Of each class, in order"),
@@ -249,8 +249,8 @@ def class_counts(results: Results) -> Table:
         for arm in results.arms:
             for making, outcome in results.makings("synthesis", dataset, arm):
                 head = (
-                    Entry(results.title(dataset), href=f"data-sets.html#{dataset}", tags=tuple(results.marks(dataset))),
-                    Entry(results.label(arm)),
+                    dataset_entry(results, dataset),
+                    arm_entry(results, arm),
                     Entry(making.replicate),
                 )
                 factors = {"data set": results.title(dataset), "arm": results.label(arm)}

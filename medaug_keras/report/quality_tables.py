@@ -11,7 +11,7 @@ from medaug_keras.store import Outcome
 
 from .format import together
 from .results import Results
-from .table import Column, Entry, Part, Row, Table, dataset_entry, not_begun
+from .table import ARM, DATASET, Column, Entry, Part, Row, Table, arm_entry, dataset_entry, not_begun
 
 SPACES = {"features": "classifier features", "pixels": "pixels"}
 SEARCHED = {**SPACES, "aligned": "aligned thumbnails"}
@@ -60,11 +60,11 @@ def _rows(
     return tuple(found)
 
 
-_HEAD = (Column("dataset", "Data set"), Column("arm", "Arm"))
+_HEAD = (DATASET, ARM)
 
 
 def _head(results: Results, dataset: str, arm: str) -> tuple[Entry, Entry]:
-    return dataset_entry(results, dataset), Entry(results.label(arm))
+    return dataset_entry(results, dataset), arm_entry(results, arm)
 
 
 def _factors(results: Results, dataset: str, arm: str) -> dict[str, str]:

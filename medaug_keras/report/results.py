@@ -20,7 +20,7 @@ from medaug_keras.stats import Estimate, estimate
 from medaug_keras.store import Outcome, Record, Store
 
 from . import published
-from .format import TITLES
+from .format import TITLES, distinct
 from .palette import cell_label
 
 LEAK = "test images in training"
@@ -208,18 +208,35 @@ class Results:
         return len({cell.replicate for cell in self.plan.cells})
 
     def title(self, dataset: str) -> str:
-        """A data set's name for people."""
-        own = getattr(self.study.datasets[dataset], "title", None)
-        return own or TITLES.get(dataset, dataset)
+        """A data set's name for people, unlike that of any other."""
+        return self._titles[dataset]
 
     def label(self, arm: str) -> str:
-        """An arm's name for people."""
-        return self.study.arms[arm].label or ARM_LABELS.get(arm, arm)
+        """An arm's name for people, unlike that of any other."""
+        return self._labels[arm]
 
     def variant(self, arm: str, sampling: str) -> str:
-        """An arm with its sampling, for people."""
-        spec = self.study.arms[arm]
-        return cell_label(self.label(arm), sampling, plain=not spec.augment and not self.generative(arm))
+        """An arm with its sampling, for people, unlike any other such pair."""
+        return self._variants.get((arm, sampling)) or self._cell_label(arm, sampling)
+
+    @cached_property
+    def _titles(self) -> Mapping[str, str]:
+        own = {name: getattr(spec, "title", None) for name, spec in self.study.datasets.items()}
+        return distinct({name: title or TITLES.get(name, name) for name, title in own.items()})
+
+    @cached_property
+    def _labels(self) -> Mapping[str, str]:
+        arms = self.study.arms.items()
+        return distinct({name: spec.label or ARM_LABELS.get(name, name) for name, spec in arms})
+
+    @cached_property
+    def _variants(self) -> Mapping[tuple[str, str], str]:
+        pairs = {(cell.arm, cell.sampling) for cell in self.plan.cells}
+        return distinct({pair: self._cell_label(*pair) for pair in pairs}, lambda pair: pair[0])
+
+    def _cell_label(self, arm: str, sampling: str) -> str:
+        plain = not self.study.arms[arm].augment and not self.generative(arm)
+        return cell_label(self.label(arm), sampling, plain=plain)
 
     def generative(self, arm: str) -> bool:
         """Whether the arm adds images to the training set (a generator's, or copies)."""

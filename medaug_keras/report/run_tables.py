@@ -8,12 +8,12 @@ from medaug_keras.spec import differences, dump
 
 from .format import percent
 from .results import DEGENERATE, METRICS, PAPER_TABLES, SAMPLINGS, Results, Run, printed_value
-from .table import STATES, Column, Entry, Row, Table, dataset_entry, epoch_words, measured
+from .table import ARM, DATASET, STATES, Column, Entry, Row, Table, arm_entry, dataset_entry, epoch_words, measured
 
 
 def all_arms(results: Results) -> Table:
     """Every data set, arm and sampling with all metrics: the long table behind Tables 2 to 5."""
-    columns = [Column("dataset", "Data set"), Column("arm", "Arm"), Column("sampling", "Sampling")]
+    columns = [DATASET, ARM, Column("sampling", "Sampling")]
     columns += [Column(metric, title, "percent", "Test (%)", ("sd", "n")) for metric, title in METRICS.items()]
     columns.append(Column("validation", "Accuracy", "percent", "Validation (%)", ("sd",)))
     columns.append(Column("training_images", "Training images", "count"))
@@ -25,7 +25,7 @@ def all_arms(results: Results) -> Table:
             Row(
                 (
                     dataset_entry(results, dataset),
-                    Entry(results.label(arm)),
+                    arm_entry(results, arm),
                     Entry(SAMPLINGS[sampling]),
                     *(measured(group, results.select, metric) for metric in METRICS),
                     measured(group, results.select, "accuracy", split="validation"),
@@ -52,8 +52,8 @@ def _factors(results: Results, dataset: str, arm: str, sampling: str) -> dict[st
 def runs(results: Results) -> Table:
     """Every run of the study, done or not."""
     columns = (
-        Column("run", "Run"),
-        Column("arm", "Arm"),
+        Column("run", "Run", parts=("name",)),
+        ARM,
         Column("sampling", "Sampling"),
         Column("replicate", "Replicate", "count"),
         Column("status", "Status", reasons=True),
@@ -71,8 +71,8 @@ def runs(results: Results) -> Table:
         anchor = "" if name in seen else name
         seen.add(name)
         head = (
-            Entry(results.title(run.dataset), href=run.page, tags=tuple(results.marks(run.dataset))),
-            Entry(results.label(run.arm)),
+            replace(dataset_entry(results, run.dataset), href=run.page),
+            arm_entry(results, run.arm),
             Entry(SAMPLINGS[run.sampling]),
             Entry(run.replicate),
             Entry(STATES[run.outcome.state], missing="" if run.done else run.outcome.reason),
@@ -161,9 +161,9 @@ def run_records(results: Results) -> list[dict[str, Any]]:
 def against_the_paper(results: Results, paper: Mapping[str, Any], other: Results | None = None) -> Table:
     """Every printed test metric of the paper's Tables 2 to 4 beside ours, and beside another study's."""
     columns = (
-        Column("dataset", "Data set"),
+        DATASET,
         Column("table", "Table"),
-        Column("arm", "Arm"),
+        ARM,
         Column("sampling", "Sampling"),
         Column("metric", "Metric"),
         Column("printed", "Printed", "percent"),
@@ -195,7 +195,7 @@ def against_the_paper(results: Results, paper: Mapping[str, Any], other: Results
                     head = (
                         dataset_entry(results, dataset),
                         Entry(f"Table {number}", href=f"results.html#table-{number}"),
-                        Entry(label),
+                        Entry(label, name=arm),
                         Entry(SAMPLINGS[sampling]),
                         Entry(METRICS[metric]),
                         Entry(said),

@@ -9,7 +9,7 @@ from medaug_keras.stats import Estimate
 from .results import METRICS, Group, Results
 
 Kind = Literal["text", "sentence", "count", "percent", "points", "number", "p", "seconds"]
-Part = Literal["sd", "n", "paper", "verdict", "p", "low", "high"]
+Part = Literal["name", "sd", "n", "paper", "verdict", "p", "low", "high"]
 
 STATES = {
     "done": "done",
@@ -60,6 +60,8 @@ class Entry:
     href: str = ""
     tags: tuple[str, ...] = ()
     """Words set beside the value: simulated, unverified copy, a state."""
+    name: str | None = None
+    """The study's own name of what the value calls by its title or label; files have both."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,10 @@ class Table:
         }
 
 
+DATASET = Column("dataset", "Data set", parts=("name",))
+ARM = Column("arm", "Arm", parts=("name",))
+
+
 def measured(group: Group | None, epoch: str, metric: str, paper: float | None = None, split: str = "test") -> Entry:
     """A group's mean with its spread; a dash with the reason where there is none."""
     if group is None:
@@ -131,7 +137,18 @@ def not_begun(results: Results, dataset: str, columns: Sequence[Column], factors
 
 def dataset_entry(results: Results, dataset: str) -> Entry:
     """A data set's name with what must be known of it."""
-    return Entry(results.title(dataset), href=f"data-sets.html#{dataset}", tags=tuple(results.marks(dataset)))
+    page = f"data-sets.html#{dataset}"
+    return Entry(results.title(dataset), href=page, tags=tuple(results.marks(dataset)), name=dataset)
+
+
+def arm_entry(results: Results, arm: str) -> Entry:
+    """An arm's label."""
+    return Entry(results.label(arm), name=arm)
+
+
+def variant_entry(results: Results, arm: str, sampling: str) -> Entry:
+    """An arm with its sampling."""
+    return Entry(results.variant(arm, sampling), name=f"{arm}.{sampling}")
 
 
 SELECT_WORDS = {

@@ -9,10 +9,10 @@ from typing import Any
 
 from medaug_keras.stats import selection
 
-from .format import percent
+from .format import distinct, percent
 from .inference import Inference
 from .results import METRICS, Group, Results, printed_value
-from .table import Column, Entry, Part, Row, Table, dataset_entry, epoch_words, measured
+from .table import DATASET, Column, Entry, Part, Row, Table, dataset_entry, epoch_words, measured, variant_entry
 
 SPLITS = ("train", "validation", "test")
 
@@ -20,7 +20,7 @@ SPLITS = ("train", "validation", "test")
 def dataset_sizes(results: Results, paper: Mapping[str, Any] | None) -> Table:
     """Table 1. The data sets: task, classes and images per split, the paper's printed sizes beside ours."""
     columns = [
-        Column("dataset", "Data set"),
+        DATASET,
         Column("type", "Images"),
         Column("task", "Task"),
         Column("classes", "Classes", "count"),
@@ -77,6 +77,7 @@ def geometric(results: Results, inference: Inference, paper: Mapping[str, Any] |
         ("gda", "weighted"): "WRS & GDA",
     }
     named = {pair: titles.get(pair, results.variant(*pair)) if paper else results.variant(*pair) for pair in pairs}
+    named = distinct(named, lambda pair: pair[0])
     caption = "Test AUC and accuracy (%) without added images."
     return _grid(results, inference, paper, "table-2", caption, "tables.geometric", named)
 
@@ -148,7 +149,7 @@ def _grid(
     """Data sets down, arms across, AUC and accuracy of each; the best of a row in bold."""
     parts: tuple[Part, ...] = ("sd", "n", "paper") if paper else ("sd", "n")
     metrics = {"auc": "AUC", "accuracy": "Acc."}
-    columns = [Column("dataset", "Data set")]
+    columns = [DATASET]
     for (arm, sampling), title in named.items():
         columns += [
             Column(f"{arm}.{sampling}.{metric}", short, "percent", title, parts) for metric, short in metrics.items()
@@ -199,10 +200,10 @@ def best_models(results: Results, inference: Inference, paper: Mapping[str, Any]
     metric, short = results.study.primary, METRICS[results.study.primary]
     part: tuple[Part, ...] = ("paper",) if paper and metric == "accuracy" else ()
     spread: tuple[Part, ...] = ("sd", "n")
-    columns = [Column("dataset", "Data set")]
+    columns = [DATASET]
     for choice, title in _CHOICES.items():
         beside = part if choice == "test" else ()
-        columns.append(Column(f"{choice}.model", "Model", "text", title, beside))
+        columns.append(Column(f"{choice}.model", "Model", "text", title, ("name", *beside)))
         columns.append(Column(f"{choice}.{metric}", f"Test {short}", "percent", title, spread))
         for key, (pair, _) in over.items():
             parts: tuple[Part, ...] = ("verdict", "p", *beside)
@@ -216,9 +217,9 @@ def best_models(results: Results, inference: Inference, paper: Mapping[str, Any]
         for choice, chosen in (("validation", results.best), ("test", results.best_on_test)):
             printed = said if choice == "test" else {}
             group = chosen.get(dataset)
-            name = None if group is None else results.variant(group.arm, group.sampling)
+            model = Entry() if group is None else variant_entry(results, group.arm, group.sampling)
             missing, page = ("no run is done", "") if group is None else ("", f"best-models.html#best-{dataset}")
-            entries.append(Entry(name, paper=printed.get("model"), missing=missing, href=page))
+            entries.append(replace(model, paper=printed.get("model"), missing=missing, href=page))
             entries.append(measured(group, results.select, metric) if group else Entry(missing=missing))
             for pair, word in over.values():
                 entries.append(_gain(results, inference, dataset, group, pair, printed.get(word)))
