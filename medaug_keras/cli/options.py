@@ -165,6 +165,11 @@ def words_again(options: argparse.Namespace) -> list[str]:
     return words + [word for word, name in flags.items() if getattr(options, name, False)]
 
 
+def report_words(options: argparse.Namespace) -> list[str]:
+    """The verb `report` and its words, of the same study and the same part of it."""
+    return ["report", str(options.study), *words_again(options), *(f"--only={text}" for text in options.only)]
+
+
 def with_verb(words: list[str], verbs: Collection[str]) -> list[str]:
     """The words with `run` in front where they begin with a study's file. Raises RequestError."""
     if not words or words[0] in verbs or words[0] in ("-h", "--help"):

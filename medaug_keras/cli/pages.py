@@ -6,22 +6,23 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from medaug_keras.plan import Plan
+from medaug_keras.plan import Plan, Task
 from medaug_keras.spec import Study
-from medaug_keras.store import Store
+from medaug_keras.store import Outcome, Store
 
 from .mistakes import ReportError, SiteError, named, refusal
-from .options import words_again
+from .options import report_words
 
 
 def render(
     options: argparse.Namespace,
     study: Study,
     whole: Plan,
+    asked: Plan,
     store: Store,
     beside: tuple[Study, Plan] | None,
     *,
@@ -29,12 +30,26 @@ def render(
 ) -> str:
     """Write the pages, build the site unless told not to, and say where they are. Raises ReportError.
 
-    Unless `anew`, pages are left alone whose inputs are what they were.
+    `asked` is the part of the study that the first page speaks of first. Unless `anew`, pages are left alone whose
+    inputs are what they were.
     """
-    from medaug_keras import report
+    from medaug_keras import engine, report
+
+    def expected(tasks: Mapping[str, Task], outcomes: Mapping[str, Outcome]) -> float | None:
+        return engine.expected_seconds(tasks, engine.seconds_per_image(whole, outcomes))
 
     with _explained("The report could not be made", options):
-        pages = report.render(study, whole, store, options.docs, beside=beside, anew=anew, show_host=options.show_host)
+        pages = report.render(
+            study,
+            whole,
+            store,
+            options.docs,
+            beside=beside,
+            asked=asked,
+            expected=expected,
+            anew=anew,
+            show_host=options.show_host,
+        )
     if options.no_site:
         said = f"Pages: {pages}"
     else:
@@ -82,7 +97,7 @@ def _explained(what: str, options: argparse.Namespace) -> Iterator[None]:
     except Exception as error:
         if refusal(error) is not None:
             raise
-        again = shlex.join(["python", "-m", "medaug_keras", "report", str(options.study), *words_again(options)])
+        again = shlex.join(["python", "-m", "medaug_keras", *report_words(options)])
         raise ReportError(
             f"{what}: {named(error)}\nNo result is lost: they are in {options.results}. To try again: {again}"
         ) from error
@@ -98,8 +113,7 @@ class LivePages:
     """Renders the pages while the study runs, in a process of its own, never more than a tenth of the time."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        words = ["report", str(options.study), *words_again(options), "--no-site"]
-        self.command = [sys.executable, "-m", "medaug_keras", *words]
+        self.command = [sys.executable, "-m", "medaug_keras", *report_words(options), "--no-site"]
         self.process: subprocess.Popen[bytes] | None = None
         self.started, self.next = 0.0, time.monotonic() + 10
 

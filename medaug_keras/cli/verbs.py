@@ -17,7 +17,7 @@ from medaug_keras.store import Store
 
 from .memory import remember
 from .mistakes import DONE, INTERRUPTED, SOME_FAILED, WRONG_REQUEST, RequestError
-from .options import words_again
+from .options import report_words, words_again
 from .pages import LivePages, fewer_than_shown, render
 from .reproduce import reproduce
 from .request import check_results, examined, find_task, misfits, planned, read_study, study_beside
@@ -87,12 +87,14 @@ def _run(options: argparse.Namespace) -> int:
         return SOME_FAILED
     if not options.quiet:
         _say_end(options, summary, spent, command)
+        if len(chosen.tasks) < len(whole.tasks):
+            print(_rest(whole, chosen, store, workers))
     fuller = "" if options.replace else fewer_than_shown(options, study, whole)
     if fuller:
-        again = shlex.join(["python", "-m", "medaug_keras", "report", str(options.study), *words_again(options)])
+        again = shlex.join(["python", "-m", "medaug_keras", *report_words(options)])
         print(f"{fuller} They are left as they are. To replace them: {again} --replace", file=sys.stderr)
         return SOME_FAILED
-    report = render(options, study, whole, store, beside, anew=False)
+    report = render(options, study, whole, chosen, store, beside, anew=False)
     if not options.quiet:
         print(report)
         print(f"Next: python -m medaug_keras plan {options.study}, or change the study and run it again.")
@@ -235,7 +237,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    study, whole, _ = planned(options)
+    study, whole, chosen = planned(options)
     fuller = "" if options.replace else fewer_than_shown(options, study, whole)
     if fuller:
         raise RequestError(
@@ -244,7 +246,7 @@ def _report(options: argparse.Namespace) -> int:
         )
     if options.results.is_dir():
         remember(options.results, study, whole, data_root=str(options.data.resolve()))
-    print(render(options, study, whole, Store(options.results), study_beside(study, options), anew=True))
+    print(render(options, study, whole, chosen, Store(options.results), study_beside(study, options), anew=True))
     return DONE
 
 
@@ -266,6 +268,19 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "reproduce": _reproduce,
     "schema": _schema,
 }
+
+
+def _rest(whole: Plan, chosen: Plan, store: Store, workers: int) -> str:
+    """The study around the part that was asked for, in one line."""
+    from medaug_keras import engine
+    from medaug_keras.progress import duration
+
+    rest = {name: task for name, task in whole.tasks.items() if name not in chosen.tasks}
+    outcomes = store.outcomes(whole)
+    to_do = {name: task for name, task in rest.items() if outcomes[name].state != "done"}
+    seconds = engine.expected_seconds(to_do, engine.seconds_per_image(whole, outcomes))
+    long = f", about {duration(seconds / workers)} with {workers} workers" if to_do and seconds is not None else ""
+    return f"The rest of the study: {len(rest) - len(to_do)} of {len(rest)} tasks done{long}."
 
 
 def _say_end(options: argparse.Namespace, summary: Any, spent: str, command: str) -> None:

@@ -1,8 +1,11 @@
 """What ran, on what, when and with which versions: from the records, so that rendering twice says the same."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from medaug_keras.store import Record
+from medaug_keras.plan import Plan, Task
+from medaug_keras.store import Outcome, Record
 
 from . import format
 from .results import Results
@@ -32,12 +35,66 @@ def moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def circumstances(results: Results) -> list[tuple[str, str]]:
+Expected = Callable[[Mapping[str, Task], Mapping[str, Outcome]], float | None]
+"""Tasks to do, and how every task stands → seconds of one process that they take; None where that is not known."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far what was asked for is, and the study around it."""
+
+    partial: bool
+    """Whether a part of the study was asked for."""
+    states: Mapping[str, int]
+    """State → number of tasks of what was asked for."""
+    sentences: tuple[str, ...]
+
+
+def standing(results: Results, asked: Plan, expected: Expected | None) -> Standing:
+    """The state of what was asked for, the rest of the study in one sentence, and as of when that is."""
+    rest = {name: task for name, task in results.plan.tasks.items() if name not in asked.tasks}
+    sentences = []
+    if rest:
+        counts = results.states_of(rest)
+        said = format.together(f"{format.count(number)} {_IN_WORDS.get(s, s)}" for s, number in counts.items())
+        sentences.append(f"The rest of the study: {format.plural(len(rest), 'task')}, {said}.")
+    ended = [_end(outcome.record) for outcome in results.outcomes.values() if outcome.record is not None]
+    if any(ended):
+        sentences.append(f"As of {moment(max(filter(None, ended)))}, when the newest result was there.")
+    to_do = {name: task for name, task in results.plan.tasks.items() if results.outcomes[name].state != "done"}
+    if expected is not None and to_do and any(ended):
+        parts = [("Left" if rest else "Left of the study", {n: t for n, t in to_do.items() if n in asked.tasks})]
+        parts += [("Left of the rest", {n: t for n, t in to_do.items() if n in rest})]
+        sentences += [_left(word, expected(tasks, results.outcomes)) for word, tasks in parts if tasks]
+    return Standing(bool(rest), results.states_of(asked.tasks), tuple(sentences))
+
+
+_IN_WORDS = {"pending": "not run yet", "running": "being made"}
+
+
+def _left(word: str, seconds: float | None) -> str:
+    if seconds is None:
+        return f"{word}: not known before one task of each kind is done."
+    return f"{word}: about {format.seconds(seconds)} of one process."
+
+
+def _end(record: Record) -> float | None:
+    """When a task was done, in seconds since 1970."""
+    return record.run["started"] + record.run.get("seconds", 0) if "started" in record.run else None
+
+
+def circumstances(results: Results, asked: Plan) -> list[tuple[str, str]]:
     """What ran, on what, when and with which versions: over all finished tasks of the study."""
     records = [outcome.record for outcome in results.outcomes.values() if outcome.record is not None]
     study = results.study
+    shown = [name for name in results.datasets if name in asked.data]
+    more = len(results.datasets) - len(shown)
     found = [
-        ("Data sets", format.together(results.title(name) for name in results.datasets)),
+        (
+            "Data sets",
+            format.together(results.title(name) for name in shown)
+            + (f"; {more} more in the rest of the study" if more else ""),
+        ),
         ("Arms", format.together(results.label(arm) for arm in results.arms)),
         ("Replicates", format.count(results.replicates)),
         ("Epoch shown", select_words(results.select)),
@@ -46,7 +103,7 @@ def circumstances(results: Results) -> list[tuple[str, str]]:
     if not records:
         return found
     started = [r.run["started"] for r in records if "started" in r.run]
-    ended = [r.run["started"] + r.run.get("seconds", 0) for r in records if "started" in r.run]
+    ended = [end for r in records if (end := _end(r)) is not None]
     if started:
         found.append(("Run", f"{moment(min(started))} to {moment(max(ended))}"))
     total = sum(r.run.get("seconds", 0) for r in records)

@@ -10,11 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from medaug_keras.data.medmnist import BELONGING
+from medaug_keras.plan import Plan
 from medaug_keras.spec import MedMnistData, dump
 from medaug_keras.store import Record
 
 from . import citations, figures, format, paper, run_tables, tables
-from .circumstances import circumstances, environment
+from .circumstances import Expected, circumstances, environment, standing
 from .evidence_pages import significance, synthetic_images
 from .export import json_text, records_csv, table_csv, table_json, table_latex
 from .figures import Figure
@@ -62,8 +63,17 @@ class Shown:
 class Pages:
     """All files of a study's report, as bytes by path from the study's folder."""
 
-    def __init__(self, results: Results, *, beside: Results | None = None, show_host: bool = False) -> None:
+    def __init__(
+        self,
+        results: Results,
+        *,
+        beside: Results | None = None,
+        asked: Plan | None = None,
+        expected: Expected | None = None,
+        show_host: bool = False,
+    ) -> None:
         self.results, self.beside, self.show_host = results, beside, show_host
+        self.asked, self.expected = asked or results.plan, expected
         self.paper: Mapping[str, Any] | None = printed() if results.study.paper else None
         self.inference = Inference(results)
         self.files: dict[str, bytes] = {}
@@ -168,6 +178,7 @@ class Pages:
         results = self.results
         metric = results.study.primary
         begun, waiting = self._begun()
+        now = standing(results, self.asked, self.expected)
         panels = [
             figures.ArmsPanel(
                 results.title(d), [self._cell(g) for (name, *_), g in results.groups.items() if name == d]
@@ -185,10 +196,11 @@ class Pages:
                 "the baseline.",
             ),
             "odd": self._odd(),
-            "waiting": waiting,
-            "progress": figures.progress(results.states, what="tasks"),
+            "waiting": [] if now.partial else waiting,  # they are the rest of the study, which has its line
+            "progress": figures.progress(now.states, what="tasks", head="This run: " if now.partial else ""),
+            "standing": now.sentences,
             "troubles": self._troubles(),
-            "circumstances": circumstances(results),
+            "circumstances": circumstances(results, self.asked),
         }
 
     def _begun(self) -> tuple[list[str], list[str]]:

@@ -4,7 +4,8 @@ A *run* is one cell of the plan, done or not; a *group* is the runs of one data 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -358,9 +359,13 @@ class Results:
     @cached_property
     def states(self) -> Mapping[str, int]:
         """State → number of tasks of the plan, only those that occur."""
+        return self.states_of(self.plan.tasks)
+
+    def states_of(self, tasks: Iterable[str]) -> dict[str, int]:
+        """The same of some tasks."""
+        counts: Counter[str] = Counter(self.outcomes[task].state for task in tasks)
         order = ("done", "running", "pending", "failed", "blocked", "damaged")
-        counts = {state: sum(outcome.state == state for outcome in self.outcomes.values()) for state in order}
-        return {state: count for state, count in counts.items() if count}
+        return {state: counts[state] for state in order if counts[state]}
 
 
 def read_json(record: Record, name: str) -> Any:

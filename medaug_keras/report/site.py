@@ -13,6 +13,7 @@ from medaug_keras.spec import Study
 from medaug_keras.store import Store
 
 from . import palette, unchanged
+from .circumstances import Expected
 from .pages import Pages, environment_of_templates
 from .results import Results
 
@@ -28,6 +29,8 @@ def render(
     docs: Path,
     *,
     beside: tuple[Study, Plan] | None = None,
+    asked: Plan | None = None,
+    expected: Expected | None = None,
     anew: bool = False,
     show_host: bool = False,
 ) -> Path:
@@ -35,6 +38,7 @@ def render(
 
     `beside` is another study and its plan, whose numbers stand beside this one's where both have them. Every result is
     held against its checksums. Pages that are there and are what would be made are not made again, unless `anew`.
+    `asked` is the part of the plan that the first page speaks of first, and `expected` says how long tasks take.
     `show_host` names on a run's page the machine that made it.
 
     The same records give the same bytes. The folder is made beside its place and then moved there, so a server that
@@ -44,11 +48,12 @@ def render(
     other = None if beside is None else Results(*beside, store)
     studies = docs / "studies"
     target = studies / study.name
+    settings = repr((show_host, expected is not None, asked and list(asked.tasks)))
     made_from = unchanged.digest(
-        [unchanged.of_program(), repr(show_host), *(unchanged.of_results(r) for r in (results, other) if r is not None)]
+        [unchanged.of_program(), settings, *(unchanged.of_results(r) for r in (results, other) if r is not None)]
     )
     if anew or not unchanged.is_unchanged(target, made_from):
-        files = Pages(results, beside=other, show_host=show_host).all()
+        files = Pages(results, beside=other, asked=asked, expected=expected, show_host=show_host).all()
         made = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files, key=Path)}
         _swap_in({**files, unchanged.NOTE: unchanged.note(made_from, made).encode()}, target)
     write_if_changed(studies / "assets" / "report.css", palette.css() + (ASSETS / "report.css").read_text("utf-8"))

@@ -205,15 +205,18 @@ def class_distribution(classes: Sequence[str], counts: Mapping[str, Sequence[int
 # --- progress --------------------------------------------------------------------------------------
 
 
-def progress(counts: Mapping[str, int], *, what: str = "runs") -> Figure:
-    """How many runs are done, running, pending, blocked, failed or damaged: one bar, and the numbers below."""
+def progress(counts: Mapping[str, int], *, what: str = "runs", head: str = "") -> Figure:
+    """How many runs are done, running, pending, blocked, failed or damaged: one bar, and the numbers below.
+
+    `head` stands before them: of what they are.
+    """
     states = [state for state in STATES if counts.get(state)]
     unknown = set(counts) - set(STATES)
     if unknown:
         raise ValueError(f"not a state: {', '.join(sorted(unknown))}; a state is one of {', '.join(STATES)}")
     board = Board()
     total = sum(counts.values())
-    board.text(0, 13, f"{count(counts.get('done', 0))} of {count(total)} {what} done", size=13, bold=True)
+    board.text(0, 13, f"{head}{count(counts.get('done', 0))} of {count(total)} {what} done", size=13, bold=True)
     board.rect(0, 22, WIDTH, 16, "panel", radius=3)
     x = 0.0
     for i, state in enumerate(states):
@@ -231,7 +234,7 @@ def progress(counts: Mapping[str, int], *, what: str = "runs") -> Figure:
     keys = [(f"{count(counts[state])} {state}", board.swatch(STATES[state])) for state in states]
     board.height = board.legend(46, keys) + 2 if keys else 40
     listed = ", ".join(f"{count(counts[state])} {state}" for state in states) or "nothing planned"
-    return figure(progress, [board], f"Of {count(total)} {what}: {listed}.")
+    return figure(progress, [board], f"{head}{'of' if head else 'Of'} {count(total)} {what}: {listed}.")
 
 
 def _bar_widths(numbers: Sequence[int], least: float = 4) -> list[float]:
