@@ -83,6 +83,26 @@ def test_an_arm_over_data_sets_is_the_mean_of_its_own_differences(inference):
         assert (one.meta.datasets, one.meta.planned) == (3, 3)
 
 
+def test_an_arm_over_data_sets_is_that_of_its_own_sampling(tmp_path):
+    levels = {
+        ("baseline", "shuffle"): 78,
+        ("baseline", "weighted"): 90,
+        ("gda", "shuffle"): 84,
+        ("gda", "weighted"): 100,
+    }
+    reference = ("baseline", "shuffle")
+    arms, sets = {name: ARMS[name] for name in ("baseline", "gda")}, ("breastmnist", "phantom-ultrasound")
+    study = fake_study(datasets=sets, arms=arms, replicates=2)
+
+    def score(dataset, arm, sampling, replicate):
+        more = 0 if (arm, sampling) == reference else replicate + 2 * sets.index(dataset)  # so that something varies
+        return (levels[arm, sampling] + more) / 156
+
+    found = Inference(results_of(tmp_path, study, score=score)).across
+    expected = {pair: (level + 1.5 - 78) / 156 for pair, level in levels.items() if pair != reference}
+    assert {(one.arm, one.sampling): one.meta.effect for one in found} == pytest.approx(expected)
+
+
 def test_generated_images_are_corrected_over_the_arms_that_are_held_against_copies(inference):
     for dataset in SETS:
         here = [c for (name, *_), c in inference.controls.items() if name == dataset]
