@@ -9,10 +9,11 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from medaug_keras import augmentation, classifiers, data, engine, evaluation, generators, tasks
 from medaug_keras.plan import Source, plan, replicate_seed
-from medaug_keras.spec import Arm, Classifier, MedMnistData, Study
+from medaug_keras.spec import Arm, Classifier, FolderData, MedMnistData, NpzData, PhantomData, Study
 from medaug_keras.store import Store
 from medaug_keras.training import subseed
 from studies import changed, planned, whole
@@ -296,6 +297,49 @@ def test_data_that_are_others_than_was_planned_are_refused(results, tmp_path):
     other = replace(task, params={**task.params, "fingerprint": "0" * 32})
     with pytest.raises(data.DataError, match="the data changed while the study ran"):
         tasks.make(other, store, tmp_path, lambda what, content: None)
+
+
+def test_a_data_set_is_read_as_its_section_says(tmp_path):
+    rng, labels = np.random.default_rng(0), {"train": [0, 1, 0, 1], "val": [0, 1], "test": [1, 0]}
+    arrays = {f"{s}_images": rng.integers(0, 256, (len(found), 56, 56), np.uint8) for s, found in labels.items()}
+    np.savez(tmp_path / "own.npz", **arrays, **{f"{split}_labels": found for split, found in labels.items()})
+    for split, found in labels.items():
+        for number, label in enumerate(found):
+            folder = tmp_path / "folder" / split / "ab"[label]
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = rng.integers(0, 256, (28, 28, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+    small = arrays | {f"{split}_images": arrays[f"{split}_images"][:, ::2, ::2] for split in labels}
+    np.savez(tmp_path / "breastmnist.npz", **small, **{f"{split}_labels": found for split, found in labels.items()})
+    said = {"title": "Mine", "licence": "CC0", "citation": "me"}
+    sections = {
+        "own": NpzData(kind="npz", path=str(tmp_path / "own.npz"), classes=("cat", "dog"), size=28, **said),
+        "folder": FolderData(kind="folder", path=str(tmp_path / "folder"), colour="grey", **said),
+        "phantom-histology": PhantomData(kind="phantom", train=20, validation=8, test=8, seed=3),
+        "breastmnist": MedMnistData(),
+    }
+    prints = {
+        "own": data.npz_fingerprint(tmp_path / "own.npz", cache=None),
+        "folder": data.folder_fingerprint(tmp_path / "folder", cache=None),
+        "phantom-histology": data.phantom_fingerprint("phantom-histology", train=20, validation=8, test=8, seed=3),
+        "breastmnist": data.md5_of_file(tmp_path / "breastmnist.npz", cache=None),
+    }
+    study = Study(name="four", title="T", question="Q?", datasets=sections, arms={"baseline": Arm()})
+    todo = plan(study, {name: Source(md5, 4, 2, 2) for name, md5 in prints.items()}, data_root=str(tmp_path))
+    store = Store(tmp_path / "results")
+    found = {
+        name: engine.attempt(todo.tasks[task], store, lambda what, content: None) for name, task in todo.data.items()
+    }
+    assert {name: how for name, (how, _) in found.items()} == dict.fromkeys(sections, "done") | {
+        "breastmnist": "failed"
+    }
+    assert "MD5" in found["breastmnist"][1].error
+    values = {name: store.record(todo.data[name]).values for name in ("own", "folder", "phantom-histology")}
+    assert values["own"]["image_shape"] == values["folder"]["image_shape"] == [28, 28, 1]
+    assert (values["own"]["classes"], values["folder"]["classes"]) == (["cat", "dog"], ["a", "b"])
+    for name in ("own", "folder"):
+        assert [values[name][word] for word in said] == list(said.values())
+    assert {name: value["md5"] for name, value in values.items()} == {name: prints[name] for name in values}
 
 
 def test_the_files_for_medmnists_evaluator_are_of_the_epoch_of_the_highest_validation_auc(tmp_path):
