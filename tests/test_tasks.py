@@ -18,7 +18,7 @@ from medaug_keras.store import Store
 from medaug_keras.training import subseed
 from studies import changed, planned, whole
 
-AMOUNT = {"shares": "uniform", "class_order": "first_appearance", "draw": "multinomial"}
+AMOUNT = {"shares": "inverse_frequency", "class_order": "first_appearance", "draw": "multinomial"}
 SMALL = {"kind": "phantom", "name": "phantom-histology", "train": 70, "validation": 20, "test": 30}
 
 
