@@ -86,7 +86,7 @@ class PhantomData(_Part):
     """Simulated images from a seed: nothing to download, and how they were made is known. Not patients."""
 
     kind: Literal["phantom"]
-    name: Literal["phantom-ultrasound", "phantom-histology"] | None = None
+    name: Literal["phantom-ultrasound", "phantom-histology", "phantom-planted"] | None = None
     """Which phantom; left out, it is the key in `datasets`."""
     train: PositiveInt = 546
     """Training images (BreastMNIST's number)."""

@@ -776,6 +776,7 @@ def test_a_phantom_is_the_same_every_time_and_other_with_another_seed(name):
     [
         ("phantom-ultrasound", "cca1dce1af757981a74d5890a294705c"),
         ("phantom-histology", "48ef6481234d8f8b7954f744a2cd2bd6"),
+        ("phantom-planted", "88bd8d127bc2f7519b55f18d1878ebff"),
     ],
 )
 def test_a_phantoms_bytes_change_only_with_its_version(name, digest):
@@ -836,6 +837,26 @@ def test_pixels_alone_tell_something_of_the_class_but_not_all(name):
     linear = LogisticRegression(C=0.02, max_iter=1000).fit(flat[0], phantom.train.labels)
     accuracy = linear.score(flat[1], phantom.test.labels)
     assert np.bincount(phantom.test.labels).max() / 400 + 0.05 < accuracy < 0.93
+
+
+def test_the_planted_spot_is_on_the_left_in_training_and_on_either_side_in_test_images():
+    phantom = data.load_phantom("phantom-planted", train=200, validation=60, test=200, seed=1)
+
+    def on_the_left(split):
+        images = getattr(phantom, split).images[..., 0].astype(float)
+        return np.mean(images[:, :, :14].max(axis=(1, 2)) > images[:, :, 14:].max(axis=(1, 2)))
+
+    assert on_the_left("train") == on_the_left("validation") == 1
+    assert 0.4 < on_the_left("test") < 0.6
+
+
+def test_the_planted_class_is_where_the_trail_points():
+    """Brightness below the middle less brightness above it tells the classes apart."""
+    phantom = data.load_phantom("phantom-planted", train=400, validation=10, test=10, seed=1)
+    images = phantom.train.images[..., 0].astype(float)
+    below = images[:, 16:].mean(axis=(1, 2)) - images[:, :12].mean(axis=(1, 2))
+    down = phantom.train.labels == 1
+    assert below[down].mean() > 0 > below[~down].mean()
 
 
 def test_a_phantom_needs_an_image_of_each_class_and_the_plan_says_so():

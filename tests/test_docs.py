@@ -271,10 +271,9 @@ def test_the_tutorials_own_study_shares_what_it_says_with_the_demo(beside_the_st
 DEMO = (
     "classifier.epochs=1",
     "generators.cvae.epochs=1",
-    "datasets.phantom-histology=null",
-    "datasets.phantom-ultrasound.train=40",
-    "datasets.phantom-ultrasound.validation=16",
-    "datasets.phantom-ultrasound.test=24",
+    "datasets.phantom-planted.train=40",
+    "datasets.phantom-planted.validation=16",
+    "datasets.phantom-planted.test=24",
     "quality.draws=2",
 )
 
@@ -333,7 +332,7 @@ def test_a_classifier_loaded_as_the_page_says_gives_the_recorded_probabilities(
     with contextlib.redirect_stdout(io.StringIO()):
         for code in blocks(ROOT / "docs" / "how-to" / "results.md", "python")[:3]:
             exec(code, names)
-    phantom = data.load_phantom("phantom-ultrasound", train=40, validation=16, test=24, seed=0)
+    phantom = data.load_phantom("phantom-planted", train=40, validation=16, test=24, seed=0)
     with np.load(names["run"] / "predictions.npz") as kept:
         assert names["classify"](phantom.test.images) == pytest.approx(kept[f"test_{names['epoch']}"], abs=1e-4)
 

@@ -1,8 +1,10 @@
 """Phantoms: simulated images whose making is known. They show no patient and stand for no disease.
 
 `phantom-ultrasound` (grey, two classes) draws one dark lesion in speckled tissue; `phantom-histology` (RGB, four
-classes) draws stained nuclei in four arrangements. Classes overlap on purpose, so that a classifier can be better or
-worse. The models are our own, chosen to look plausible at 28 x 28, not to reproduce any measurement.
+classes) draws stained nuclei in four arrangements. `phantom-planted` (grey, two classes) draws a bright spot with a
+trail, on the left in training and validation images and on either side in test images: an effect of augmentation is
+planted. Classes overlap on purpose, so that a classifier can be better or worse. The models are our own, chosen to look
+plausible at 28 x 28, not to reproduce any measurement.
 
 Only +, -, *, /, floor and square roots are used, which IEEE 754 rounds alike everywhere: the same settings give the
 same bytes on every machine. Shapes: N images, S = 28 pixels a side; lengths are in half sides, so a side is -1..1.
@@ -31,6 +33,12 @@ _DESCRIPTIONS = {
         "Simulated images, not patients: nuclei in tissue, in colours like those of haematoxylin and eosin, drawn "
         "from random numbers in four arrangements (fibres, scattered small nuclei, rings around a lumen, large "
         "irregular nuclei). Made to test this software; says nothing about tissue."
+    ),
+    "phantom-planted": (
+        "Simulated images, not patients: a bright spot whose trail points up or down, drawn from random numbers. It "
+        "lies on the left in training and validation images, and on either side in test images. So mirroring training "
+        "images must help, and turning them upside down must harm: whether a trail points up or down is the class. "
+        "Made to show what this software finds when something is there to be found."
     ),
 }
 _LICENCE = "CC0 1.0 (simulated by this software; no patient data)"
@@ -68,8 +76,10 @@ def load_phantom(name: str, *, train: int, validation: int, test: int, seed: int
         rng = np.random.default_rng([seed, i])
         labels = np.repeat(np.arange(len(shares)), _whole(list(shares.values()), count))
         labels = rng.permutation(labels).astype(np.int64)
-        blocks = [draw(rng, labels[j : j + _BLOCK]) for j in range(0, count, _BLOCK)]
-        splits[split] = Split(np.concatenate(blocks), labels)
+        images = np.concatenate([draw(rng, labels[j : j + _BLOCK]) for j in range(0, count, _BLOCK)])
+        if name == "phantom-planted" and split == "test":
+            images = np.where((rng.random(count) < 0.5)[:, None, None, None], images[:, :, ::-1], images)
+        splits[split] = Split(images, labels)
     return Dataset(
         name=name,
         title=name.replace("phantom", "Phantom").replace("-", " ") + " (simulated)",
@@ -208,6 +218,26 @@ def _histology(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
     return _uint8(light + 0.03 * grain)
 
 
+def _planted(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
+    """Labels (N,), 0 trail up and 1 trail down → images (N, S, S, 1) uint8, the spot on the left."""
+    n = len(labels)
+    y, x = _grid()
+
+    def between(low: float, high: float) -> np.ndarray:
+        return low + (high - low) * rng.random((n, 1, 1))
+
+    cx, cy, radius = between(-0.65, -0.35), between(-0.15, 0.15), between(0.16, 0.26)
+    spot = _step((radius - np.sqrt((x - cx) * (x - cx) + (y - cy) * (y - cy))) / 0.12 + 0.5)
+    down = np.where(labels == 1, 1.0, -1.0)[:, None, None]
+    along = down * (y - cy) / between(0.5, 0.8)  # 0 at the spot, 1 where the trail ends
+    across = (x - cx - between(-0.3, 0.3) * (y - cy)) / radius
+    trail = _step(along * 8) * _step((1 - along) * 2) * _step(1.3 - np.abs(across))
+    light = between(0.25, 0.4) * (1 + 0.25 * _swell(rng, n)) + between(0.3, 0.5) * np.maximum(
+        spot, between(0.1, 0.9) * trail
+    )
+    return _uint8(light + between(0.03, 0.06) * _noise(rng, n))[..., None]
+
+
 # --- pieces ----------------------------------------------------------------------------------------
 
 
@@ -313,5 +343,6 @@ _PHANTOMS: dict[str, tuple[_Draw, int, dict[str, float]]] = {
         3,
         {"stroma-like": 40.0, "lymphocyte-like": 30.0, "gland-like": 20.0, "tumour-like": 10.0},
     ),
+    "phantom-planted": (_planted, 1, {"trail up": 40.0, "trail down": 60.0}),
 }
 PHANTOM_NAMES = tuple(_PHANTOMS)

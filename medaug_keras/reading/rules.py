@@ -8,8 +8,8 @@ from medaug_keras.reading.words import VOLUMES, did_you_mean
 from medaug_keras.spec import Arm, Data, MedMnistData, MedMnistName, NpzData, PhantomData, Study
 
 _MEDMNIST = get_args(MedMnistName)
-_PHANTOMS = ("phantom-ultrasound", "phantom-histology")
-_TWO_CLASSES = {"breastmnist", "pneumoniamnist", "phantom-ultrasound"}
+_PHANTOMS = ("phantom-ultrasound", "phantom-histology", "phantom-planted")
+_TWO_CLASSES = {"breastmnist", "pneumoniamnist", "phantom-ultrasound", "phantom-planted"}
 # What an arm can do with a generator → the kinds that can do it, and what to do with another kind.
 _ADDS = (("cvae", "cgan"), "a Joint VAE knows no classes, so it cannot add images of given ones: use interleave")
 _INTERLEAVES = (("joint_vae",), "only a Joint VAE's reconstructions can be interleaved: use add")

@@ -31,6 +31,7 @@ TITLES = {
     "organsmnist": "OrganSMNIST",
     "phantom-ultrasound": "Phantom ultrasound",
     "phantom-histology": "Phantom histology",
+    "phantom-planted": "Phantom with planted effects",
 }
 """How the paper writes the data sets, and how we call the phantoms; any other data set is called as in its study."""
 
