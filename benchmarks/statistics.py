@@ -1,14 +1,16 @@
-"""Are the tests of `medaug_keras.stats` honest? Error rates by simulation, as a Markdown table.
+"""Are the tests of `medaug_keras.stats` honest? Error rates by simulation, as Markdown tables.
 
-    python -m benchmarks.statistics [--repeats N] [--small] [--detectable]
+    python -m benchmarks.statistics [errors|two|groups|across|announced|rare] [--repeats N] [--small]
 
 Probit model. Each test image has a difficulty that all arms share; an arm may move single images
 up or down without moving their average; each training run has a level of its own, with a standard
 deviation of 1 point of the metric; what is left is noise per run and image. There are a baseline, nine
 arms that truly do nothing on average, and one arm that gains 3 points.
 
-With --detectable another table: how often a gain is found that is as large as the smallest detectable
-difference which studies of that design announce.
+errors: false positives, coverage and power of the crossed test and of more familiar ones. two: the same with two
+replicates. groups: test images that belong together. across: the mean over eight data sets, with and without
+replicates that move all data sets together. announced: what studies say they could have found, and what they
+could. rare: AUC near 1 with few positives.
 """
 
 import argparse
@@ -22,9 +24,15 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from medaug_keras.stats import (
+    FEW,
     Components,
+    Crossed,
     detectable_difference,
+    detectable_range,
+    effective_number,
+    family_half_width,
     family_p,
+    group_sums,
     mean_squares,
     power_to_detect,
     pseudo_values,
@@ -60,7 +68,7 @@ class Row:
     power: float
     announced: float  # power as stated from each repeat's own variance components
     holm: float  # any of the nine null arms called different, Holm on p_family
-    holm_plain: float  # the same on p
+    holm_plain: float  # the same on Satterthwaite's p
 
 
 def accuracy_values(
@@ -122,7 +130,7 @@ def simulate(metric: str, moved: bool, n: int, S: int, *, repeats: int, seed: in
             | {"family": np.concatenate([d["p_family"] for d in null]) < ALPHA}
             | {"images_only": null[0]["images_only"]}
             | {"holm": _any_significant([d["p_family"] for d in null])}
-            | {"holm_plain": _any_significant([d["p"] for d in null])}
+            | {"holm_plain": _any_significant([d["satterthwaite"] for d in null])}
             | {"coverage": np.abs(gain["effect"] - GAIN) <= gain["half_width"]}
             | {"power": gain["p"] < ALPHA, "announced": gain["announced"]}
         )
@@ -153,6 +161,7 @@ def _decisions(
     effect, replicate, image, residual = mean_squares(D)
     se, df = standard_error(replicate, image, residual, S, n)
     p = 2 * stdtr(df, -np.abs(effect) / se)
+    guarded = np.maximum(p, family_p(effect, replicate, image, residual, S, n))
     by_run = D.mean(-1)
     with np.errstate(divide="ignore", invalid="ignore"):  # runs that agree exactly
         t = np.abs(effect) / (by_run.std(-1, ddof=1) / math.sqrt(S))
@@ -164,9 +173,10 @@ def _decisions(
         z = first.mean(-1) / (first.std(-1, ddof=1) / math.sqrt(n))
     found = {
         "effect": effect,
-        "p": p,
-        "half_width": stdtrit(df, 1 - ALPHA / 2) * se,
-        "p_family": np.maximum(p, family_p(effect, replicate, image, residual, S, n)),
+        "satterthwaite": p,
+        "p": guarded if S == 2 else p,
+        "half_width": _half_width(replicate, image, residual, S, n),
+        "p_family": guarded,
         "t": 2 * stdtr(S - 1, -t),
         "one_run": 2 * ndtr(-np.abs(z)),
     }
@@ -185,54 +195,295 @@ def _variances(R: np.ndarray, image: np.ndarray, E: np.ndarray, S: int, n: int) 
     return [Components(max((r - e) / n, 0.0), max((i - e) / S, 0.0), e) for r, i, e in zip(R, image, E, strict=True)]
 
 
+def _half_width(R: np.ndarray, image: np.ndarray, E: np.ndarray, S: int, n: int) -> np.ndarray:
+    """Half of the 95 % interval (repeats,), as `crossed` makes it."""
+    se, df = standard_error(R, image, E, S, n)
+    half = stdtrit(df, 1 - ALPHA / 2) * se
+    return half if S > 2 else np.maximum(half, family_half_width(R, image, E, S, n, ALPHA))
+
+
+# --- images that belong together ---
+
+GROUP_SHARE = 0.5  # of the images' difficulty, where groups matter; an arm then moves whole groups
+
+
 @dataclass(frozen=True)
-class Detectable:
-    """One design: the smallest difference that is announced as found with 80 % power, and how often it is found."""
+class Grouped:
+    """One design with test images that belong together; all rates are shares of the repeats."""
+
+    metric: str
+    sizes: str  # of the groups
+    effect: bool  # whether images of a group are alike
+    replicates: int
+    by_image: float  # false positives of each image as a patient of its own
+    by_group: float
+    coverage: float  # of the interval by group
+    holm: float  # any of nine null arms called different, by group
+
+
+def group_sizes(kind: str, chance: np.random.Generator) -> np.ndarray:
+    """Sizes of the groups of one test set."""
+    if kind == "1 to 4":
+        return chance.integers(1, 5, size=60)
+    if kind == "20":
+        return np.full(60, 20)
+    sizes = [66]  # one patient has 66 of the 181 images
+    while sum(sizes) < 181:
+        sizes.append(min(int(chance.integers(1, 5)), 181 - sum(sizes)))
+    return np.array(sizes)
+
+
+def grouped(metric: str, kind: str, effect: bool, S: int, *, repeats: int, seed: int) -> Grouped:
+    """Error rates of one design, over twenty test sets."""
+    chance = np.random.default_rng(seed)
+    arms = NULL_ARMS if metric == "accuracy" else 1
+    found: dict[str, list[np.ndarray]] = {"by_image": [], "by_group": [], "coverage": [], "holm": []}
+    for _ in range(20):
+        place = np.repeat(np.arange(len(sizes := group_sizes(kind, chance))), sizes)
+        many = max(1, repeats // 20)
+        values = _grouped_values(metric, chance, many, S, place, effect, (0.0,) * arms + (GAIN,))
+        images, groups = next(values)
+        p = []
+        for gain, (other, of_groups) in zip((0.0,) * arms + (GAIN,), values, strict=True):
+            alone, together = _decisions(other - images, metric, chance), _decisions(of_groups - groups, metric, chance)
+            if gain:
+                found["coverage"].append(np.abs(together["effect"] - gain) <= together["half_width"])
+            else:
+                p.append(together["p_family"])
+                found["by_image"].append(alone["p"] < ALPHA)
+                found["by_group"].append(together["p"] < ALPHA)
+        found["holm"].append(_any_significant(p * (NULL_ARMS // arms) if arms == 1 else p))
+    rate = {key: float(np.concatenate(values_).mean()) for key, values_ in found.items()}
+    return Grouped(metric, kind, effect, S, rate["by_image"], rate["by_group"], rate["coverage"], rate["holm"])
+
+
+def _grouped_values(
+    metric: str,
+    chance: np.random.Generator,
+    repeats: int,
+    S: int,
+    place: np.ndarray,
+    effect: bool,
+    gains: Sequence[float],
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """By image (repeats, S, n) and by group (repeats, S, G): the baseline, then an arm for each gain."""
+    n, G = len(place), int(place[-1]) + 1
+    both = 2 if metric == "auc" else 1
+    sd = math.sqrt(both * (1 + DIFFICULTY_SD**2 + MOVED_SD**2))
+    run_sd = RUN_SD / (math.exp(-(ndtri(LEVEL) ** 2) / 2) / math.sqrt(2 * math.pi)) * sd
+    labels = (chance.random(n) < POSITIVES).astype(np.int64)
+    labels[:2], labels[-2:] = (0, 1), (1, 0)  # a class of one group has no AUC
+    share = GROUP_SHARE if effect else 0.0
+    difficulty = math.sqrt(share) * _normal(chance, repeats, 1, G)[..., place]
+    difficulty = DIFFICULTY_SD * (difficulty + math.sqrt(1 - share) * _normal(chance, repeats, 1, n))
+    for level in (LEVEL, *(LEVEL + gain for gain in gains)):
+        moved = _normal(chance, repeats, 1, G)[..., place] if effect else _normal(chance, repeats, 1, n)
+        lift = ndtri(level) * math.hypot(sd, run_sd) + _normal(chance, repeats, S, 1) * run_sd
+        latent = difficulty + MOVED_SD * moved + _normal(chance, repeats, S, n)
+        if metric == "accuracy":
+            right = (latent + lift > 0).astype(np.float64)
+            yield right, group_sums(right, place)
+        else:
+            scores = ndtr(latent + labels * lift).reshape(-1, n)
+            p = np.stack([1 - scores, scores], -1)
+            alone, together = pseudo_values("auc", p, labels), pseudo_values("auc", p, labels, place)
+            yield alone.reshape(repeats, S, n), together.reshape(repeats, S, G)
+
+
+# --- across data sets ---
+
+IMAGES = np.array([7180, 2005, 1000, 624, 400, 156, 3421, 17778])
+ARMS = 11
+MOVED_VARIANCE, RESIDUAL_VARIANCE = 0.002, 0.10  # of one image's difference
+
+
+@dataclass(frozen=True)
+class OverSets:
+    """The mean over eight data sets, eleven arms of which none does anything; shares of the repeats."""
+
+    replicates: int
+    tau: float  # standard deviation of an arm's true effects between data sets
+    together: float  # correlation of a replicate's runs over the data sets
+    alone: float  # false positives of one arm
+    holm: float  # any of eleven arms called different
+    coverage: float
+    power: float  # after Holm, of a mean gain of 2 points
+    independent: float  # false positives of Student's t over data sets, which takes them as independent
+    independent_holm: float
+
+
+def over_sets(S: int, tau: float, together: float, *, repeats: int, seed: int) -> OverSets:
+    """Error rates of one design. Differences of replicates are normal, with the variances of the probit model."""
+    chance = np.random.default_rng(seed)
+    Y = _over_sets(chance, repeats, S, tau, together)
+    m = len(IMAGES)
+    mean, R, between, E = mean_squares(Y)
+    se, df = standard_error(R, between, E, S, m)
+    p = np.maximum(2 * stdtr(df, -np.abs(mean) / se), family_p(mean, R, between, E, S, m))
+    covered = np.abs(mean) <= _half_width(R, between, E, S, m)
+    gain = 0.02
+    found = (
+        np.maximum(2 * stdtr(df, -np.abs(mean + gain) / se), family_p(mean + gain, R, between, E, S, m)) <= ALPHA / ARMS
+    )
+    by_set = Y.mean(-2)
+    t = 2 * stdtr(m - 1, -np.abs(by_set.mean(-1)) / (by_set.std(-1, ddof=1) / math.sqrt(m)))
+    return OverSets(
+        S,
+        tau,
+        together,
+        alone=float((p < ALPHA).mean()),
+        holm=float((p.min(-1) * ARMS <= ALPHA).mean()),
+        coverage=float(covered.mean()),
+        power=float(found.mean()),
+        independent=float((t < ALPHA).mean()),
+        independent_holm=float((t.min(-1) * ARMS <= ALPHA).mean()),
+    )
+
+
+def _over_sets(chance: np.random.Generator, repeats: int, S: int, tau: float, together: float) -> np.ndarray:
+    """Differences to a shared baseline (repeats, arms, S, data sets)."""
+    m = len(IMAGES)
+    runs = math.sqrt(together) * chance.standard_normal((repeats, ARMS + 1, S, 1))
+    runs = RUN_SD * (runs + math.sqrt(1 - together) * chance.standard_normal((repeats, ARMS + 1, S, m)))
+    images = chance.standard_normal((repeats, ARMS + 1, 1, m)) * np.sqrt(MOVED_VARIANCE / 2 / IMAGES)
+    rest = chance.standard_normal((repeats, ARMS + 1, S, m)) * np.sqrt(RESIDUAL_VARIANCE / 2 / IMAGES)
+    values = runs + images + rest
+    return values[:, 1:] - values[:, :1] + tau * chance.standard_normal((repeats, ARMS, 1, m))
+
+
+# --- what is announced ---
+
+
+@dataclass(frozen=True)
+class Announced:
+    """What studies of a design announce as found with 80 % power among nine arms (or alone), and the real power there.
+
+    Differences are medians over studies. Power in percent at what 10, 50 and 90 % of the studies announce from the
+    variances as estimated, and from their upper limits; `kept` is the share of studies that find what they announce
+    as the upper end with at least 80 %.
+    """
 
     metric: str
     moved: bool
     images: int
     replicates: int
-    alone: float  # announced for one comparison, median over studies
-    found_alone: float | None  # share of studies in which a true gain of that size has p < 5 %; None beyond 100 %
-    corrected: float  # announced for the verdict among nine arms
-    found_corrected: float | None
+    tests: int
+    low: float
+    estimated: float
+    high: float
+    real_estimated: str
+    real_high: str
+    kept: float
 
 
-def detectable(metric: str, moved: bool, n: int, S: int, *, repeats: int, seed: int, asked: int = 200) -> Detectable:
-    """What `asked` studies of a design announce, and what `repeats` studies with such a gain find."""
+def announced(metric: str, moved: bool, n: int, S: int, tests: int, *, repeats: int, seed: int) -> Announced:
+    """The variances are those of the probit model; each study draws its mean squares from their chi^2 distributions."""
     chance = np.random.default_rng(seed)
-    announced: dict[int, list[float]] = {1: [], NULL_ARMS: []}
-    for D in _differences(metric, moved, n, S, 0.0, chance, asked):
-        _, R, image, E = mean_squares(D)
-        for v in _variances(R, image, E, S, n):
-            for tests, found in announced.items():
-                found.append(detectable_difference(v, S, n, alpha=ALPHA, tests=tests))
-    sizes = {tests: float(np.median(found)) for tests, found in announced.items()}
-    rates: dict[int, float | None] = {}
-    for tests, size in sizes.items():
-        if LEVEL + size > 0.999:
-            rates[tests] = None
-            continue
-        p = []
-        for D in _differences(metric, moved, n, S, size, chance, repeats):
-            effect, R, image, E = mean_squares(D)
-            se, df = standard_error(R, image, E, S, n)
-            plain = 2 * stdtr(df, -np.abs(effect) / se)
-            p.append(plain if tests == 1 else np.maximum(plain, family_p(effect, R, image, E, S, n)))
-        rates[tests] = float((np.concatenate(p) <= ALPHA / tests).mean())
-    return Detectable(metric, moved, n, S, sizes[1], rates[1], sizes[NULL_ARMS], rates[NULL_ARMS])
+    true = _true_variances(metric, moved, n, S, chance)
+    sizes = np.array([_says(true, n, S, tests, chance) for _ in range(min(repeats, 200))])  # low, estimated, high
+    where = np.unique(np.quantile(sizes[:, 1:], np.linspace(0, 1, 25)))
+    real = [_found(size, true, n, S, tests, chance, repeats) for size in where]
+    power = np.interp(sizes[:, 1:], where, real)  # (studies, 2)
+
+    def quantiles(values: np.ndarray) -> str:
+        return " / ".join(f"{100 * q:.0f}" for q in np.quantile(values, [0.1, 0.5, 0.9]))
+
+    low, estimated, high = (float(x) for x in np.median(sizes, axis=0))
+    kept = float((power[:, 1] >= 0.8 - 0.02).mean())  # power is known to +- 0.013
+    return Announced(
+        metric, moved, n, S, tests, low, estimated, high, quantiles(power[:, 0]), quantiles(power[:, 1]), kept
+    )
 
 
-def _differences(
-    metric: str, moved: bool, n: int, S: int, gain: float, chance: np.random.Generator, repeats: int
-) -> Iterator[np.ndarray]:
-    """D (some, S, n) of an arm that gains this much, until there are enough studies."""
-    chunk = max(1, min(repeats, 1_000_000 // (S * n)))
-    for start in range(0, repeats, chunk):
-        some = min(chunk, repeats - start)
-        baseline, arm = VALUES[metric](chance, some, S, n, MOVED_SD if moved else 0.0, (gain,))
-        yield arm - baseline
+def _true_variances(metric: str, moved: bool, n: int, S: int, chance: np.random.Generator) -> Components:
+    """Mean of the unbiased estimates of 200 studies in which nothing differs."""
+    parts = []
+    for start in range(0, 200, chunk := max(1, min(200, 1_000_000 // (S * n)))):
+        baseline, arm = VALUES[metric](chance, min(chunk, 200 - start), S, n, MOVED_SD if moved else 0.0, (0.0,))
+        _, R, image, E = mean_squares(arm - baseline)
+        parts.append(np.stack([(R - E) / n, (image - E) / S, E]))
+    replicate, image_, residual = np.maximum(np.concatenate(parts, axis=1).mean(1), 0.0)
+    return Components(float(replicate), float(image_), float(residual))
+
+
+def _drawn(v: Components, n: int, S: int, chance: np.random.Generator, many: int) -> tuple[np.ndarray, ...]:
+    """Mean squares of as many studies (many,) each, and their standard normal effects."""
+    expected = n * v.replicate + v.residual, S * v.image + v.residual, v.residual
+    sizes = S - 1, n - 1, (S - 1) * (n - 1)
+    R, image, E = (e * chance.chisquare(df, many) / df for e, df in zip(expected, sizes, strict=True))
+    sd = math.sqrt((expected[0] + expected[1] - expected[2]) / (S * n))
+    return R, image, E, sd * chance.standard_normal(many)
+
+
+def _says(v: Components, n: int, S: int, tests: int, chance: np.random.Generator) -> tuple[float, float, float]:
+    """The lower end, the estimate and the upper end that one study announces."""
+    R, image, E, _ = (float(x[0]) for x in _drawn(v, n, S, chance, 1))
+    (mine,) = _variances(np.array([R]), np.array([image]), np.array([E]), S, n)
+    study = Crossed(0.0, S, S, n, p=1.0, mean_squares=Components(R, image, E), variances=mine)
+    found = detectable_range(study, tests=tests)
+    assert found is not None
+    return found.low, detectable_difference(mine, S, n, tests=tests), found.high
+
+
+def _found(size: float, v: Components, n: int, S: int, tests: int, chance: np.random.Generator, many: int) -> float:
+    """Share of studies that find a true difference of this size."""
+    R, image, E, noise = _drawn(v, n, S, chance, many)
+    se, df = standard_error(R, image, E, S, n)
+    p = 2 * stdtr(df, -np.abs(size + noise) / se)
+    if tests > 1 or S == 2:
+        p = np.maximum(p, family_p(size + noise, R, image, E, S, n))
+    return float((p <= ALPHA / tests).mean())
+
+
+# --- AUC near 1 ---
+
+
+@dataclass(frozen=True)
+class Rare:
+    """AUC where positives are few; an arm gains half of what is missing to 1."""
+
+    images: int
+    positives: int
+    level: float  # AUC of the baseline
+    replicates: int
+    false: float  # false positives of an arm that gains nothing
+    coverage: float
+    warned: float  # share of the studies whose interval is marked as too narrow
+    kept: float | None  # coverage of the others; None where there are fewer than fifty
+
+
+def rare(n: int, positives: int, level: float, S: int, *, repeats: int, seed: int) -> Rare:
+    """Error rates of one design."""
+    chance = np.random.default_rng(seed)
+    gain = (1 - level) / 2
+    sd = math.sqrt(2 * (1 + DIFFICULTY_SD**2 + MOVED_SD**2))
+    run_sd = 0.05 * sd
+    labels = (np.arange(n) < positives).astype(np.int64)
+    difficulty = _normal(chance, repeats, 1, n) * DIFFICULTY_SD
+    arms = []
+    for of in (level, level, level + gain):
+        lift = ndtri(of) * math.hypot(sd, run_sd) + _normal(chance, repeats, S, 1) * run_sd
+        scores = difficulty + _normal(chance, repeats, 1, n) * MOVED_SD + labels * lift
+        scores = ndtr(scores + _normal(chance, repeats, S, n)).reshape(-1, n)
+        arms.append(pseudo_values("auc", np.stack([1 - scores, scores], -1), labels).reshape(repeats, S, n))
+    rates = []
+    for other, truth in ((arms[1], 0.0), (arms[2], gain)):
+        D = other - arms[0]
+        D = D[np.ptp(D, axis=(-2, -1)) > 0]  # where nothing differs there is neither interval nor claim
+        effect, R, image, E = mean_squares(D)
+        rates.append((np.abs(effect - truth) <= _half_width(R, image, E, S, n), effective_number(D) < FEW))
+    (null, _), (covered, few) = rates
+    others = covered[~few]
+    return Rare(
+        n,
+        positives,
+        level,
+        S,
+        false=float((~null).sum() / repeats),
+        coverage=float(covered.mean()),
+        warned=float(few.mean()),
+        kept=float(others.mean()) if len(others) >= 50 else None,
+    )
 
 
 def _images_only(D: np.ndarray, metric: str, chance: np.random.Generator) -> np.ndarray:
@@ -277,38 +528,79 @@ HEADS = {
     "announced": "announced",
     "holm": "Holm",
     "holm_plain": "Holm, plain p",
-    "alone": "detectable alone",
-    "found_alone": "found",
-    "corrected": "detectable, nine arms",
-    "found_corrected": "found",
+    "sizes": "sizes of groups",
+    "effect": "images of a group alike",
+    "by_image": "each image a patient",
+    "by_group": "groups",
+    "tau": "tau",
+    "together": "replicates together",
+    "alone": "one arm",
+    "independent": "t over data sets",
+    "independent_holm": "t over data sets, Holm",
+    "tests": "arms",
+    "low": "from",
+    "estimated": "estimated",
+    "high": "to",
+    "real_estimated": "real power at estimated",
+    "real_high": "real power at to",
+    "kept": "kept",
+    "positives": "positives",
+    "level": "AUC",
+    "false": "false positives",
+    "warned": "marked",
 }
 
+Table = tuple[type, Iterator[object]]
 
-def line(row: Row | Detectable) -> str:
+
+def line(row: object) -> str:
     """A row of the Markdown table; rates in percent, differences in points."""
 
-    def cell(value: object) -> str:
+    def cell(name: str, value: object) -> str:
         if isinstance(value, bool):
             return "yes" if value else "no"
+        if name == "together":
+            return f"{value}"
         return f"{100 * value:.1f}" if isinstance(value, float) else "–" if value is None else str(value)
 
-    return "| " + " | ".join(cell(value) for value in vars(row).values()) + " |"
+    return "| " + " | ".join(cell(name, value) for name, value in vars(row).items()) + " |"
+
+
+def table(name: str, *, repeats: int, small: bool) -> Table:
+    """What a row is, and the rows."""
+    sizes = (156,) if small else (156, 624, 7180)
+    how = {"repeats": repeats}
+    if name in ("errors", "two"):
+        designs = product(VALUES, (False, True), sizes, (2,) if name == "two" else (3, 5, 10))
+        return Row, (simulate(m, moved, n, S, seed=n * 100 + S, **how) for m, moved, n, S in designs)
+    if name == "groups":
+        groups = product(("accuracy", "auc"), ("1 to 4", "20", "66 of 181"), (False, True), (3, 5, 10))
+        few = [g for g in groups if not small or g[0] == "accuracy"]
+        return Grouped, (grouped(m, kind, e, S, seed=S, **how) for m, kind, e, S in few)
+    if name == "across":
+        studies = product((2, 3, 5, 10), (0.0, 0.01), (0.0, 0.1, 0.5, 1.0))
+        return OverSets, (over_sets(S, tau, rho, seed=S, **how) for S, tau, rho in studies)
+    if name == "announced":
+        said = product(("accuracy",), (False, True), sizes, (2, 3, 5, 10), (1, NULL_ARMS))
+        return Announced, (announced(m, v, n, S, k, seed=n + S, **how) for m, v, n, S, k in said)
+    auc = product(((156, 10), (156, 40), (624, 10), (624, 40), (624, 170)), (0.85, 0.95, 0.985), (5, 10))
+    return Rare, (rare(n, k, level, S, seed=n + S, **how) for (n, k), level, S in auc)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    names = ("errors", "two", "groups", "across", "announced", "rare")
+    parser.add_argument("table", nargs="?", choices=names, default="errors", help="which table (default: errors)")
     parser.add_argument("--repeats", type=int, default=1000, help="simulated studies per design")
     parser.add_argument("--small", action="store_true", help="one image count, in seconds")
-    parser.add_argument("--detectable", action="store_true", help="plant what is announced as detectable instead")
     arguments = parser.parse_args()
     start = time.perf_counter()
-    sizes = (156,) if arguments.small else (156, 624, 7180)
-    make, kind = (detectable, Detectable) if arguments.detectable else (simulate, Row)
+    kind, rows = table(arguments.table, repeats=arguments.repeats, small=arguments.small)
     heads = [HEADS[field.name] for field in fields(kind)]
     print("| " + " | ".join(heads) + " |")
     print("|---" * len(heads) + "|")
-    for metric, moved, n, S in product(VALUES, (False, True), sizes, (3, 5, 10)):
-        print(line(make(metric, moved, n, S, repeats=arguments.repeats, seed=n * 100 + S)), flush=True)
+    for row in rows:
+        print(line(row), flush=True)
     error = 100 * math.sqrt(ALPHA * (1 - ALPHA) / arguments.repeats)
     print(
         f"\nPercent of {arguments.repeats} simulated studies a row; a true 5 % is known to "

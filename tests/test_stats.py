@@ -860,6 +860,54 @@ def test_few_replicates_need_the_guarded_p_for_their_families(benchmark):
     assert row.images_only > 0.3
 
 
+def test_two_replicates_are_honest_alone_too(benchmark):
+    row = benchmark.simulate("accuracy", True, 624, 2, repeats=150, seed=3)
+    assert row.crossed <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150)
+    assert row.coverage >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / 150)
+
+
+@pytest.mark.parametrize(("metric", "sizes"), [("accuracy", "20"), ("auc", "1 to 4"), ("accuracy", "66 of 181")])
+def test_images_that_belong_together_make_no_false_claims_by_group(benchmark, metric, sizes):
+    row = benchmark.grouped(metric, sizes, True, 5, repeats=200, seed=5)
+    noise = 3 * np.sqrt(0.05 * 0.95 / 200)
+    assert row.by_group <= 0.05 + noise
+    assert row.coverage >= (0.91 if sizes == "66 of 181" else 0.95) - noise
+    assert row.by_image > row.by_group
+    assert row.by_image > 0.15 or sizes == "1 to 4"
+
+
+@pytest.mark.parametrize(("S", "tau", "together"), [(2, 0.0, 0.0), (2, 0.01, 1.0), (3, 0.0, 0.5), (5, 0.01, 0.1)])
+def test_no_arm_is_claimed_over_data_sets_that_does_nothing(benchmark, S, tau, together):
+    row = benchmark.over_sets(S, tau, together, repeats=400, seed=S)
+    assert row.holm <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
+    assert row.coverage >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / 400)
+    if together >= 0.5:  # where replicates move data sets together, data sets alone do not know it
+        assert row.independent_holm > 0.2
+
+
+@pytest.mark.parametrize(("S", "tests"), [(3, 9), (5, 1)])
+def test_nine_of_ten_studies_find_what_they_announce_as_the_upper_end(benchmark, S, tests):
+    row = benchmark.announced("accuracy", True, 624, S, tests, repeats=200, seed=S)
+    assert near(row.kept, 0.9, 200)
+    assert row.low < row.estimated < row.high
+
+
+def test_intervals_that_few_images_make_are_marked_and_others_are_not(benchmark):
+    few, many = (benchmark.rare(*of, repeats=100, seed=1) for of in ((156, 10, 0.95, 10), (400, 120, 0.85, 5)))
+    assert (few.warned > 0.9, many.warned < 0.1) == (True, True)
+    assert few.coverage < 0.93 < many.coverage
+
+
+@given(k=st.integers(2, 30), n=st.integers(30, 60), scale=st.floats(0.01, 10))
+@settings(max_examples=20, deadline=None)
+def test_the_effective_number_of_images_is_how_many_deviate_alike(k, n, scale):
+    D = np.zeros((3, n))
+    D[:, :k], D[:, k : 2 * k] = scale, -scale
+    if 2 * k <= n:
+        assert float(stats.effective_number(D)) == pytest.approx(2 * k)
+    assert 1 <= float(stats.effective_number(D + crossed_data(k, 3, n))) <= n
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("moved", "n", "S"), list(product((False, True), (156, 624, 7180), (3, 5, 10))))
 def test_error_rates_at_every_size(benchmark, moved, n, S):

@@ -493,6 +493,24 @@ def test_images_that_belong_together_are_tested_together_where_records_say_so(tm
     assert "each was taken as a patient of its own" in said
 
 
+def test_a_difference_that_few_images_make_is_marked_wherever_its_interval_stands(tmp_path):
+    for changed, few in ((4, True), (40, False)):
+        # The arm is right on some images more, each in two of three replicates.
+        def hits(dataset, arm, sampling, replicate, changed=changed):
+            image = np.arange(156)
+            return (image >= 60) | ((arm == "gda") & (image < changed) & (image % 3 != replicate))
+
+        cells, sentences, inference = claims_of(tmp_path / str(changed), hits=hits, study=two_arms())
+        (c,) = inference.tests.values()
+        assert c.few == few
+        table = evidence_tables.tests(inference.results, inference)
+        assert ("few images" in cell(table, 0, "effect").tags) == few
+        assert any("too narrow" in note for note in table.notes) == few
+        assert (
+            "too narrow" in " ".join([next(iter(cells.values()))["cannot"].value, *(t for _, t in sentences)])
+        ) == few
+
+
 def test_the_other_metrics_are_one_family_and_show_one_p(tmp_path):
     study = fake_study(datasets=("breastmnist", "phantom-histology"), arms=ARMS, replicates=3)
     results = results_of(tmp_path, study=study)

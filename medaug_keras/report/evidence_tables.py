@@ -1,9 +1,9 @@
 """Tests → tables: effects with intervals and corrected p, and what the design could have shown."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from medaug_keras.stats import Range
+from medaug_keras.stats import FEW, Range
 
 from .findings import can_be_said, cannot_be_said
 from .inference import Cell, Comparison, Inference
@@ -29,7 +29,19 @@ def _factors(results: Results, cell: Cell) -> dict[str, str]:
 def _effect(c: Comparison) -> tuple[Entry, ...]:
     r = c.result
     why = r.reason or c.group.reason
-    return Entry(r.effect, missing=why, href=c.group.page), Entry(r.low, missing=why), Entry(r.high, missing=why)
+    few = ("few images",) if c.few else ()
+    effect = Entry(r.effect, missing=why, href=c.group.page, tags=few)
+    return effect, Entry(r.low, missing=why), Entry(r.high, missing=why)
+
+
+def _few(found: Iterable[Comparison]) -> tuple[str, ...]:
+    """A note where a difference is marked."""
+    if not any(c.few for c in found):
+        return ()
+    return (
+        f"Few images: fewer than {FEW} test images (or groups of them) as good as make the difference, so its 95 % "
+        "interval is too narrow. So it is with AUC near 1 and few images of a class.",
+    )
 
 
 _DETECTABLE = "Detectable with 80 % power"
@@ -179,6 +191,7 @@ def tests(results: Results, inference: Inference) -> Table:
             "from three replicates on, so it can leave out 0 where p is above 5 %. Detectable: the smallest true "
             "difference, in points, that the verdict finds in 80 % of such studies, at the lower and the upper 90 % "
             "limits of the variances. The bootstrap over replicates and images is a check, not a test.",
+            *_few(inference.tests.values()),
         ),
         factors,
         empty="The study has no arm beside its baseline.",
@@ -210,6 +223,7 @@ def exploratory(results: Results, inference: Inference) -> Table:
         (
             "For AUC, balanced accuracy and F1 the analysis takes jackknife pseudo-values over the test images. p is "
             "corrected over all cells of this table, of all metrics and data sets (Benjamini and Hochberg).",
+            *_few(c for found in inference.exploratory.values() for c in found.values()),
         ),
         factors,
         empty="The study has no arm beside its baseline.",
@@ -254,7 +268,7 @@ def _simple(
         return Row(entries, {**_factors(results, cell), "verdict": c.word})
 
     rows = _rows(results, found, columns, factors, row)
-    return Table(name, caption, columns, rows, made_by, (), factors, empty)
+    return Table(name, caption, columns, rows, made_by, _few(found.values()), factors, empty)
 
 
 def across(results: Results, inference: Inference) -> Table:

@@ -144,6 +144,7 @@ def cannot_be_said(c: Comparison, control: Comparison | None, printed: float | N
         return f"Whether it helps or harms: {r.reason}."
     if r.low is None or r.high is None:
         return f"That other runs would not differ: {r.reason}."
+    few = " Few test images make this difference, so the interval is too narrow." if c.few else ""
     low, high = r.low, r.high
     inside = printed is not None and low <= printed <= high
     if c.word == "not distinguishable":
@@ -154,15 +155,16 @@ def cannot_be_said(c: Comparison, control: Comparison | None, printed: float | N
                 if (r.p_family or 0.0) > ALPHA
                 else f"among {plural(c.family, 'comparison')} one such can come by chance"
             )
-            return f"That it {'helps' if low > 0 else 'harms'}: alone, its interval of {span} leaves out 0, but {why}."
+            words = f"That it {'helps' if low > 0 else 'harms'}: alone, its interval of {span} leaves out 0, but {why}."
+            return words + few
         paper = "" if printed is None else f"; the paper's {points(printed)} {'does' if inside else 'does not'}"
-        return f"That it helps, harms or changes nothing: {span} points fit these runs{paper}."
+        return f"That it helps, harms or changes nothing: {span} points fit these runs{paper}.{few}"
     found = ["That it does so on other data sets or with another classifier."]
     if generated and c.word == "better" and (control is None or control.word != "better"):
         found.append("That its images do more than as many copies of real ones.")
     if printed is not None and not inside:
         found.append(f"That the difference is the paper's {points(printed)}: it lies outside the interval.")
-    return " ".join(found)
+    return " ".join(found) + few
 
 
 def claims(results: Results, inference: Inference) -> list[tuple[str, str]]:
@@ -206,7 +208,8 @@ def _difference(results: Results, c: Comparison) -> str:
         f"On {results.title(c.group.dataset)}, {results.variant(c.group.arm, c.group.sampling)} is {c.word} than "
         f"“{results.variant(*results.reference)}” in test {metric_name(c.metric)}: {points(r.effect or 0.0)} points, "
         f"corrected {p_text(c.holm or 0.0)}, 95 % interval of this comparison alone {points(r.low or 0.0)} to "
-        f"{points(r.high or 0.0)}, {plural(r.replicates, 'replicate')}."
+        f"{points(r.high or 0.0)}{' (too narrow: few test images make the difference)' if c.few else ''}, "
+        f"{plural(r.replicates, 'replicate')}."
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medaug_keras.stats import (
+    FEW,
     Components,
     Crossed,
     Friedman,
@@ -68,6 +69,11 @@ class Comparison:
     def word(self) -> Verdict:
         """better, worse, not distinguishable, or not tested: by the p that Holm corrected."""
         return verdict(self.result.effect, self.holm, alpha=ALPHA)
+
+    @property
+    def few(self) -> bool:
+        """Whether so few test images (or groups) carry the difference that its interval is too narrow."""
+        return self.result.carried_by is not None and self.result.carried_by < FEW
 
     @cached_property
     def outlook(self) -> Outlook | None:

@@ -13,9 +13,11 @@ Where images belong together (patients, slides, scans), functions take `groups` 
 """
 
 from .crossed import (
+    FEW,
     Components,
     Crossed,
     crossed,
+    effective_number,
     family_half_width,
     family_p,
     group_sums,
@@ -56,6 +58,7 @@ from .replicates import (
 )
 
 __all__ = [
+    "FEW",
     "Best",
     "Components",
     "Crossed",
@@ -76,6 +79,7 @@ __all__ = [
     "crossed",
     "detectable_difference",
     "detectable_range",
+    "effective_number",
     "estimate",
     "family_half_width",
     "family_p",

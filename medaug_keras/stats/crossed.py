@@ -31,6 +31,7 @@ Mask = NDArray[np.bool_]
 
 NO_REPLICATE = "no replicate that both arms have finished"
 ONE_REPLICATE = "one replicate: how much a repeated training run would differ is unknown, so there is no test"
+FEW = 10  # images or groups that carry a difference: with fewer, intervals cover 80 to 92 % instead of 95
 NOTHING_DIFFERED = "no test image told the two apart in any replicate, so there is no variance to make an interval of"
 
 
@@ -61,6 +62,8 @@ class Crossed:
     replicates, planned: how many were compared, and how many the study asked for.
     images, groups: test images, and groups of images that belong together; None where each image was
         taken as a group of its own.
+    carried_by: how many images (or groups) as good as make up the variance between images; see
+        `effective_number`. Where it is below FEW, the interval is too narrow.
 
     Where nothing differed anywhere, p is 1 and there is neither standard error nor interval: no variance
     was seen, and that does not mean that there is none.
@@ -81,6 +84,7 @@ class Crossed:
     mean_squares: Components | None = None
     variances: Components | None = None
     raw_variances: Components | None = None
+    carried_by: float | None = None
     reason: str | None = None
 
     @property
@@ -166,6 +170,7 @@ def crossed(
         mean_squares=Components(replicate, image, residual),
         variances=Components(max(raw.replicate, 0.0), max(raw.image, 0.0), residual),
         raw_variances=raw,
+        carried_by=float(effective_number(D)),
     )
 
 
@@ -211,6 +216,19 @@ def mean_squares(D: Array) -> tuple[Array, Array, Array, Array]:
     image = S * ((by_image - mean) ** 2).sum((-2, -1)) / (n - 1)
     residual = ((D - by_replicate - by_image + mean) ** 2).sum((-2, -1)) / ((S - 1) * (n - 1))
     return mean[..., 0, 0], replicate, image, residual
+
+
+def effective_number(D: Array) -> Array:
+    """(..., S, n) -> (...): how many images carry the variance between images, from 1 to n.
+
+    (sum of d^2)^2 / sum of d^4 over the images' mean differences, less their mean: n if all deviate alike, k if k of
+    them do and the others do not. AUC near 1 with ten positives is a matter of three or four images; Student's t does
+    not know that, and that such a distribution is skewed.
+    """
+    by_image = D.mean(-2)
+    squares = (by_image - by_image.mean(-1, keepdims=True)) ** 2
+    fourth = (squares**2).sum(-1)
+    return np.asarray(np.divide(squares.sum(-1) ** 2, fourth, out=np.full(fourth.shape, 1.0), where=fourth > 0))
 
 
 def standard_error(replicate: ArrayLike, image: ArrayLike, residual: ArrayLike, S: int, n: int) -> tuple[Array, Array]:
