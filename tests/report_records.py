@@ -256,7 +256,8 @@ def _quality(study: Study, task: Task, name: str, out: Path, rng: np.random.Gene
 
 
 def _space(classes: int, copied: bool, rng: np.random.Generator) -> dict[str, Any]:
-    four = dict.fromkeys(("precision", "recall", "density", "coverage"), 0.6)
+    names = ("precision", "recall", "density", "coverage")
+    four, real = (dict(zip(names, values, strict=True)) for values in ((0.6, 0.5, 0.4, 0.3), (0.9, 0.8, 0.75, 0.7)))
     quantiles = {"smallest": 1.0, "low": 2.0, "median": 12.5, "high": 30.0}
     return {
         "features": 64,
@@ -266,7 +267,7 @@ def _space(classes: int, copied: bool, rng: np.random.Generator) -> dict[str, An
         # The first class has too few images to be judged.
         "classes": [
             {"class": 0, "reason": "3 synthetic images, more than 5 are needed", "real": None} | dict.fromkeys(four),
-            *({"class": k, "reason": None, "real": four, **four} for k in range(1, classes)),
+            *({"class": k, "reason": None, "real": real, **four} for k in range(1, classes)),
         ],
         "copying": {
             "verdict": "copies found" if copied else "no copying found at this threshold",
@@ -276,7 +277,7 @@ def _space(classes: int, copied: bool, rng: np.random.Generator) -> dict[str, An
             "nearer_to_train": {"value": 0.5},
             "c_t": {"value": None if classes == 2 else -0.3, "cells": 2},
             "train_distance": quantiles,
-            "test_distance": quantiles,
+            "test_distance": {**quantiles, "median": 14.5},
         },
     }
 

@@ -9,9 +9,9 @@ import pytest
 from report_records import ARMS, fake_results, fake_study
 
 from medaug_keras import stats
-from medaug_keras.report import evidence_tables, findings, tables
+from medaug_keras.report import evidence_tables, findings, quality_tables, tables
 from medaug_keras.report.inference import Comparison, Inference
-from medaug_keras.report.results import Group, Results
+from medaug_keras.report.results import Group, Results, printed, printed_value
 from medaug_keras.report.table import Entry, Table
 
 SETS = ("breastmnist", "phantom-ultrasound", "third")
@@ -152,6 +152,51 @@ def test_the_best_of_some_arms_is_held_against_another_corrected_for_having_been
         assert found.holm == pytest.approx(corrected([c.result.p_family for c in alone], "holm")[1])
 
 
+def test_wins_are_counted_over_the_data_sets_and_corrected_for_the_arms_beside_the_baseline(inference):
+    assert (inference.reach.pairs, inference.reach.tests) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("copies", "more", "found"),
+    [({}, {}, True), ({"amount": {"fraction": 0.2}}, {}, False), ({}, {"augment": [{"layer": "hue"}]}, False)],
+    ids=["as many", "more copies", "other steps"],
+)
+def test_a_control_adds_as_many_copies_and_does_nothing_else(copies, more, found, tmp_path):
+    arms = {"baseline": {}, "cvae": {"add": {"generator": "cvae"}, **more}, "copies": {"duplicate": copies}}
+    study = fake_study(datasets=("breastmnist",), arms=arms, replicates=1)
+    results = results_of(tmp_path, study, leave_out=lambda task: True)
+    assert results.control("cvae") == ("copies" if found else None)
+
+
+def test_a_result_that_was_changed_reaches_no_table(tmp_path):
+    arms = {name: ARMS[name] for name in ("baseline", "gda")}
+    study = fake_study(datasets=("breastmnist",), arms=arms, replicates=2, samplings=["shuffle"])
+    plan, store = fake_results(study, tmp_path)
+    changed = next(c.task for c in plan.cells if (c.arm, c.replicate) == ("gda", 1))
+    (store.folder(changed) / "history.json").write_text("[]")
+    results = Results(study, plan, store)
+    assert [run.name for run in results.runs if not run.done] == ["breastmnist.gda.shuffle.1"]
+    (test,) = Inference(results).tests.values()
+    assert (test.result.replicates, test.result.planned) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("column", "pair"),
+    [
+        ("baseline", ("baseline", "shuffle")),
+        ("wrs", ("baseline", "weighted")),
+        ("gda", ("gda", "shuffle")),
+        ("wrs_gda", ("gda", "weighted")),
+    ],
+)
+def test_what_the_paper_printed_is_read_from_the_column_of_its_arm_and_sampling(column, pair):
+    paper = printed()
+    for dataset, row in paper["table2"].items():
+        assert printed_value(paper, dataset, *pair, "accuracy") == pytest.approx(row[column]["acc"] / 100)
+        assert printed_value(paper, dataset, *pair, "auc") == pytest.approx(row[column]["auc"] / 100)
+    assert printed_value(paper, "breastmnist", *pair, "macro_f1") is None
+
+
 # --- which epoch, and chosen on what -----------------------------------------------------------------
 
 
@@ -252,8 +297,8 @@ def test_an_interval_that_leaves_out_0_alone_is_denied_with_its_own_sign(low, hi
 def test_the_papers_difference_is_denied_only_where_it_lies_outside_the_interval(word):
     comparison = made_up(word, low=-0.005 if word != "better" else 0.02, high=0.04)
     edges = comparison.result.low, comparison.result.high
-    for printed, inside in ((edges[0], True), (edges[1], True), (edges[0] - 0.001, False), (edges[1] + 0.001, False)):
-        text = findings.cannot_be_said(comparison, None, printed, generated=False)
+    for said, inside in ((edges[0], True), (edges[1], True), (edges[0] - 0.001, False), (edges[1] + 0.001, False)):
+        text = findings.cannot_be_said(comparison, None, said, generated=False)
         assert ("outside" in text or "does not" in text) == (not inside)
 
 
@@ -271,8 +316,26 @@ def test_the_answer_names_every_arm_that_differs_on_the_right_side_and_counts_th
         }
         assert not any(name in side for name in others - set(names))
         assert names
+        for cell, name in list(zip(found, names, strict=True))[:4]:
+            assert f"{name} ({findings.points(inference.tests[cell].result.effect)} points)" in side
     rest = len(words) - words.count("better") - words.count("worse")
     assert f"{rest} others not distinguishable (12 comparisons" in answer
+
+
+def test_what_could_have_been_found_is_the_least_at_best_and_the_most_at_worst(inference):
+    tests = [c for c in inference.tests.values() if c.detectable is not None]
+    said = findings._could(tests)
+    assert f"{100 * min(c.detectable.low for c in tests):.1f} points at best" in said
+    assert f"{100 * max(c.detectable.high for c in tests):.1f} points at worst" in said
+
+
+def test_without_a_test_the_distance_between_arms_is_said_as_it_is(tmp_path):
+    arms = {name: ARMS[name] for name in ("baseline", "gda")}
+    study = fake_study(datasets=("breastmnist",), arms=arms, replicates=1, samplings=["shuffle"])
+    results = results_of(tmp_path, study, score=lambda d, arm, s, r: (90 if arm == "gda" else 78) / 156)
+    said = " ".join(findings.answer(results, Inference(results)))
+    assert "every arm was trained once" in said
+    assert "BreastMNIST +7.69" in said
 
 
 def test_claims_over_data_sets_have_the_sign_of_the_mean_and_only_those_that_hold_after_correction(inference):
@@ -333,3 +396,85 @@ def test_the_table_of_tests_shows_each_number_under_its_own_name(inference):
         expected |= {"chance": c.chance, "boot_low": c.bootstrap[0], "boot_high": c.bootstrap[1]}
         expected |= {"replicates": r.replicates, "planned": 4}
         assert {key: shown[key] for key in expected} == expected
+
+
+def numbers(table: Table) -> list[dict[str, Entry]]:
+    """The rows of a table as column → entry."""
+    keys = [column.key for column in table.columns]
+    return [dict(zip(keys, row.entries, strict=True)) for row in table.rows]
+
+
+def test_the_table_of_claims_shows_the_corrected_p_the_interval_and_what_its_sentences_say(inference):
+    rows = numbers(evidence_tables.claims(inference.results, inference, None))
+    for row, ((dataset, arm, sampling), c) in zip(rows, inference.tests.items(), strict=True):
+        assert (row["verdict"].value, row["verdict"].p) == (c.word, c.holm)
+        effect, r = row["effect"], c.result
+        assert (effect.value, effect.low, effect.high, effect.n, effect.planned) == (r.effect, r.low, r.high, 4, 4)
+        control, generated = inference.controls.get((dataset, arm, sampling)), arm in ("cvae", "cgan")
+        assert row["can"].value == findings.can_be_said(c, control)
+        assert row["cannot"].value == findings.cannot_be_said(c, control, None, generated=generated)
+
+
+def test_the_table_over_data_sets_shows_each_number_under_its_own_name(inference):
+    rows = numbers(evidence_tables.across(inference.results, inference))
+    for row, one in zip(rows, inference.across, strict=True):
+        shown = {name: row[name].value for name in ("effect", "low", "high", "p", "prediction_low", "prediction_high")}
+        assert shown == {name: getattr(one.meta, name) for name in shown}
+        assert (row["holm"].value, row["tau"].value, row["datasets"].value) == (one.holm, one.meta.tau, 3)
+
+
+def test_bold_is_the_highest_mean_of_a_row_and_those_that_a_test_does_not_tell_from_it_are_marked(inference):
+    pairs = [(arm, "shuffle") for arm in ("cvae", "cgan", "duplicate")]
+    rows = numbers(tables.generative(inference.results, inference, None))
+    for dataset, row in zip(SETS, rows, strict=True):
+        tied = inference.leaders(dataset, pairs, "accuracy")
+        marks = {pair: row[f"{pair[0]}.shuffle.accuracy"] for pair in pairs}
+        assert [pair[0] for pair, entry in marks.items() if entry.best] == ["cvae"]
+        assert {pair for pair, entry in marks.items() if entry.tied} == tied
+        best = inference.best_over(dataset, pairs[:2], ("baseline", "shuffle"))
+        assert (row["over.baseline"].value, row["over.baseline"].p) == (best.word, best.holm)
+
+
+def test_the_best_of_the_generators_is_a_generators_even_where_copies_do_better(tmp_path):
+    arms = {name: ARMS[name] for name in ("baseline", "cvae", "duplicate")}
+    levels = {"baseline": 0.9, "cvae": 0.5, "duplicate": 0.95}
+    study = fake_study(datasets=("breastmnist",), arms=arms, replicates=3, samplings=["shuffle"])
+    results = results_of(tmp_path, study, score=lambda d, arm, s, r: levels[arm])
+    (row,) = numbers(tables.generative(results, Inference(results), None))
+    assert row["over.baseline"].value == "worse"
+
+
+def test_the_tables_of_synthetic_images_show_each_number_under_its_own_name(inference):
+    results = inference.results
+    record = next(o.record for _, o in results.makings("quality", "breastmnist", "cvae") if o.record)
+    values, spaces = record.values, record.values["spaces"]
+    row = numbers(quality_tables.usefulness(results))[0]
+    assert row["consistency"].value == pytest.approx(values["class_consistency"]["value"])
+    assert row["ceiling"].value == pytest.approx(values["class_consistency"]["ceiling"])
+    assert row["near"].value == pytest.approx(values["duplicates"]["near"])
+    assert row["near_real"].value == pytest.approx(values["duplicates"]["near_real"])
+    row = numbers(quality_tables.copying(results))[0]
+    found = next(iter(spaces.values()))["copying"]
+    for key, expected in (
+        ("verdict", found["verdict"]),
+        ("identical", found["identical"]),
+        ("identical_test", found["identical_test"]),
+        ("train", found["train_distance"]["median"]),
+        ("test", found["test_distance"]["median"]),
+    ):
+        assert row[key].value == expected, key
+    rows = [row for row in numbers(quality_tables.classes(results)) if row["precision"].value is not None]
+    one = spaces["features"]["classes"][1]
+    for name in ("precision", "recall", "density", "coverage"):
+        assert rows[0][name].value == pytest.approx(one[name])
+        assert rows[0][f"real_{name}"].value == pytest.approx(one["real"][name])
+
+
+def test_a_distance_over_replicates_has_students_interval_of_their_values(inference):
+    results = inference.results
+    outcomes = [outcome for _, outcome in results.makings("quality", "breastmnist", "cvae")]
+    distances = [outcome.record.values["spaces"]["features"]["kid"]["value"] for outcome in outcomes]
+    entry, expected = numbers(quality_tables.similarity(results))[0]["features.kid"], stats.estimate(distances)
+    assert (entry.value, entry.n) == (pytest.approx(expected.mean), 4)
+    half = pytest.approx(expected.half_width)
+    assert (entry.high - entry.value, entry.value - entry.low) == (half, half)
