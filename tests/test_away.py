@@ -195,6 +195,7 @@ def test_a_run_that_ends_with_fewer_leaves_the_pages_and_says_so(folder, capsys)
     before = pages(folder, "three")
     words = ["three.yaml", "--data", "medmnist", "--results", "elsewhere", "--no-site", "--workers", "1", "--quiet"]
     assert main([*words, "--only", "dataset=ct"]) == 1
+    assert not (folder / "elsewhere" / "studies" / "three.json").exists()  # that is the study of the pages
     err = capsys.readouterr().err
     assert "elsewhere has 0. They stay as they are until this run has as many" in err
     assert (

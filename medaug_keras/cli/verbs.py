@@ -37,10 +37,11 @@ def _run(options: argparse.Namespace) -> int:
     done = {name for name in chosen.tasks if outcomes[name].state == "done"}
     if len(done) < len(chosen.tasks):
         check_results(options.results)
-    remember(options.results, study, whole, data_root=str(options.data.resolve()))
     fuller = "" if options.replace else fewer_than_shown(options, study, whole)
     if fuller:
         print(f"{fuller} They stay as they are until this run has as many, or --replace is given.", file=sys.stderr)
+    else:  # what is remembered is the study of the pages
+        remember(options.results, study, whole, data_root=str(options.data.resolve()))
     hands, workers = _hands(options, work=len(done) < len(chosen.tasks))
     pages = LivePages(options)
     started = time.monotonic()
@@ -94,6 +95,7 @@ def _run(options: argparse.Namespace) -> int:
         again = shlex.join(["python", "-m", "medaug_keras", *report_words(options)])
         print(f"{fuller} They are left as they are. To replace them: {again} --replace", file=sys.stderr)
         return SOME_FAILED
+    remember(options.results, study, whole, data_root=str(options.data.resolve()))
     report = render(options, study, whole, chosen, store, beside, anew=False)
     if not options.quiet:
         print(report)
