@@ -226,7 +226,7 @@ def test_explain_takes_a_cell_an_id_or_its_beginning(here: Path, capsys):
 
 def test_check_finds_nothing_wrong_or_says_what(here: Path, capsys):
     assert main(["check", "tiny.yaml"]) == 0
-    assert capsys.readouterr().out == "tiny.yaml: nothing wrong; 1 data sets, 2 arms, 2 runs.\n"
+    assert capsys.readouterr().out == "tiny.yaml: nothing wrong; 1 data set, 2 arms, 2 runs.\n"
     written(here, changed(tiny(), "datasets.mine", {"kind": "npz", "path": "none.npz"}))
     assert main(["check", "tiny.yaml"]) == 2
     assert "datasets.mine: " in capsys.readouterr().err

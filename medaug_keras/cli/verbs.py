@@ -6,14 +6,15 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from medaug_keras import data, gpus
 from medaug_keras.plan import Plan, Task, plan
 from medaug_keras.reading import schema
-from medaug_keras.store import Store
+from medaug_keras.store import Store, StoreError
 
 from .memory import remember
 from .mistakes import DONE, INTERRUPTED, SOME_FAILED, WRONG_REQUEST, RequestError
@@ -137,7 +138,9 @@ def _hands(options: argparse.Namespace, *, work: bool) -> tuple[Callable[..., An
 
 def _warn(task: Task, store: Store, options: argparse.Namespace) -> None:
     """Say what is odd about a data set that was read."""
-    values = store.record(task.id).values
+    values: Mapping[str, Any] = {}
+    with suppress(StoreError):  # whoever needs it says what is wrong with it
+        values = store.record(task.id).values
     if "audit" in values and not options.quiet:
         for text in data.warnings(values):
             print(f"{task.dataset}: warning: {text}", file=sys.stderr)
@@ -170,7 +173,11 @@ def _check(options: argparse.Namespace) -> int:
         print("\n".join(f"{options.study}: {line}" for line in problems), file=sys.stderr)
         return WRONG_REQUEST
     runs = len(plan(study, found).cells)
-    print(f"{options.study}: nothing wrong; {len(study.datasets)} data sets, {len(study.arms)} arms, {runs} runs.")
+    summed = ", ".join(
+        f"{n:,} {word}{'' if n == 1 else 's'}"
+        for n, word in ((len(study.datasets), "data set"), (len(study.arms), "arm"), (runs, "run"))
+    )
+    print(f"{options.study}: nothing wrong; {summed}.")
     return DONE
 
 
