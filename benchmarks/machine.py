@@ -1,9 +1,11 @@
-"""Where a measurement was made, in a line for its table; and how a process of a benchmark waits for its turn."""
+"""Where a measurement was made, in a line for its table; how a process of a benchmark waits for its turn; who runs."""
 
+import contextlib
 import os
 import platform
 from importlib.metadata import version
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 
 def machine() -> str:
@@ -24,3 +26,14 @@ def turn(pipe: Connection) -> None:
         pipe.recv()
     except EOFError:
         os._exit(0)
+
+
+def children() -> list[int]:
+    """The processes that this one has started and that still run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == os.getpid() and state != "Z":
+                found.append(int(path.parent.name))
+    return found

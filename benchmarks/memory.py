@@ -12,7 +12,6 @@ there first: untrained samplers and classifiers take as much memory as trained o
 
 import argparse
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -28,7 +27,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 
-from benchmarks.machine import machine
+from benchmarks.machine import children, machine
 from medaug_keras import engine
 from medaug_keras.data import npz_fingerprint
 from medaug_keras.plan import Plan, Source, Task, plan
@@ -137,13 +136,13 @@ class Watch(threading.Thread):
     def run(self) -> None:
         while not self.over.wait(0.05):
             own = []
-            for child in multiprocessing.active_children():
+            for child in children():
                 try:
-                    peak, share = _field(child.pid, "status", "VmHWM"), _field(child.pid, "smaps_rollup", "Pss")
+                    peak, share = _field(child, "status", "VmHWM"), _field(child, "smaps_rollup", "Pss")
                 except OSError:  # it has ended
                     continue
                 if share:  # one that ends has nothing left
-                    self.resident[child.pid or 0] = peak
+                    self.resident[child] = peak
                     own.append(share)
             if sum(own) > sum(self.own):
                 self.own = own

@@ -14,7 +14,6 @@ difference, -1 that twice as many workers take half the time; the cores of the m
 
 import argparse
 import math
-import multiprocessing
 import os
 import tempfile
 import time
@@ -25,7 +24,7 @@ from pathlib import Path
 os.environ.setdefault("KERAS_BACKEND", "torch")
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from benchmarks.machine import machine
+from benchmarks.machine import children, machine
 from benchmarks.memory import Watch, noise, planned
 from medaug_keras import engine
 from medaug_keras.store import Store
@@ -80,8 +79,8 @@ def measure(asked: Point, folder: Path) -> Point:
 def _processor_seconds() -> float:
     """Of all children of this process so far."""
     ticks = 0
-    for child in multiprocessing.active_children():
-        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+    for child in children():
+        fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 

@@ -8,7 +8,6 @@ outlives a task that runs out of memory. Only tasks, epochs and statuses travel;
 import contextlib
 import json
 import logging
-import os
 import platform
 import queue
 import threading
@@ -16,8 +15,6 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from multiprocessing import current_process
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +23,10 @@ from distributed.comm import get_address_host_port
 from distributed.core import Status
 
 from medaug_keras import __version__
-from medaug_keras.engine import Death, Dispatcher, Event, Listener, Summary, Worker
+from medaug_keras.engine import Dispatcher, Event, Listener, Summary
 from medaug_keras.plan import Plan, Task
 from medaug_keras.store import Store
+from medaug_keras.worker import Death, Worker
 
 CONNECT_SECONDS = 10.0
 FETCH_SECONDS = 10.0  # for a status to travel; when its worker was lost in between, the task is asked for again
@@ -281,14 +279,14 @@ def make(*, version: str, run: str, results: str, data: str | None, task: Mappin
     except OSError as error:
         return "refused", f"the worker {worker.address} on {platform.node()} cannot start a process ({error})"
     while _wanted(worker, key):
-        if not wait([hand.pipe, hand.process.sentinel], timeout=1):
+        what, content = hand.next(1)
+        if what in ("beat", "ready"):
             continue
-        what, content = hand.hear()
         if what == "epoch":
             number, logs = content
             tell("epoch", [number, {name: float(value) for name, value in logs.items()}])
-        elif what == "message":
-            tell("message", content)
+        elif what in ("message", "silent"):
+            tell(what, content if what == "message" else f"on {platform.node()}, {content}")
         elif what == "died":
             hand.end()
             return what, content
@@ -334,12 +332,10 @@ def _hand(task: Task, store: Store) -> Worker:
     """A process that has begun with a task. Raises OSError where the machine refuses to start one."""
     with _door:
         hand = _idle.pop() if _idle else None
-    if hand is not None and not hand.process.is_alive():
+    if hand is not None and hand.process.poll() is not None:
         hand.end()
         hand = None
     if hand is None:
-        os.environ["OMP_NUM_THREADS"] = "1"  # of the process
-        current_process().daemon = False  # Dask's nanny makes it one, which may have no processes; ours end with it
         hand = Worker()
     hand.give(task, store)
     return hand

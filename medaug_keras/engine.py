@@ -2,36 +2,32 @@
 
 A worker imports Torch once, computes with one thread and makes one task after the other. The parent hands out tasks in
 the plan's order as soon as what they need is there, and never touches a number. A task that fails blocks what needs it
-and nothing else; a worker that dies costs its own task, which is tried once more. A disk that cannot be written to is
-no task's fault: it ends the run.
+and nothing else; a worker that dies or hangs costs its own task, which is tried once more. A disk that cannot be
+written to is no task's fault: it ends the run.
 
 `Dispatcher` decides all that. Hands are its children: the processes here, and those of a cluster in `cluster`.
 """
 
 import contextlib
-import faulthandler
-import multiprocessing
 import os
 import platform
-import signal
 import sys
-import tempfile
 import threading
 import time
 import traceback
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any, Literal
 
+from medaug_keras import __version__
 from medaug_keras.plan import Plan, Task
 from medaug_keras.store import Failure, Outcome, Store, StoreError, disk_trouble
+from medaug_keras.worker import BEAT, Death, Worker
 
-CRASHES_ALLOWED = 1  # a task whose worker died is tried again this many times; an error never is
+CRASHES_ALLOWED = 1  # a task whose worker died, and a worker's start, are tried again so often; an error never is
 BUSY_PAUSE = 1.0  # seconds until a task that another run is making is asked for again
 
 
@@ -39,8 +35,9 @@ BUSY_PAUSE = 1.0  # seconds until a task that another run is making is asked for
 class Event:
     """Something a listener may show."""
 
-    what: Literal["start", "epoch", "message", "done", "busy", "found", "failed", "blocked", "stopped"]
-    """busy: another run on this results folder is making it. found: it has. stopped: the disk refused it."""
+    what: Literal["start", "epoch", "message", "silent", "done", "busy", "found", "failed", "blocked", "stopped"]
+    """silent: its worker may hang. busy: another run on this results folder is making it. found: it has. stopped: the
+    disk refused it."""
     task: Task
     epoch: int = 0
     logs: Mapping[str, float] = field(default_factory=dict)
@@ -165,8 +162,8 @@ class Dispatcher(ABC):
         """Take note of what `attempt` told or returned, or of ("died", Death)."""
         if what == "epoch":
             self.listen(Event("epoch", task, epoch=content[0], logs=content[1]))
-        elif what == "message":
-            self.listen(Event("message", task, text=content))
+        elif what in ("message", "silent"):
+            self.listen(Event("message" if what == "message" else "silent", task, text=content))
         elif what in ("done", "found"):
             self.finished.add(task.id)
             (self.summary.done if what == "done" else self.summary.already).append(task.id)
@@ -183,7 +180,7 @@ class Dispatcher(ABC):
         else:
             self._failed(task, content)
 
-    def _died(self, task: Task, death: "Death") -> bool:
+    def _died(self, task: Task, death: Death) -> bool:
         """Count a worker that died of a task; whether the task may be tried again."""
         count = self.crashes[task.id] = self.crashes.get(task.id, 0) + 1
         if count <= CRASHES_ALLOWED:
@@ -215,84 +212,6 @@ class Dispatcher(ABC):
 # --- processes of this machine ---------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Death:
-    """How a worker died that was making a task."""
-
-    how: str
-    killed: bool
-    """Whether by something that does not wait, as a machine without memory does."""
-    words: str
-    """The last lines that it printed."""
-    run: Mapping[str, Any]
-    """When and where."""
-
-
-class Worker:
-    """One process, the pipe to it, and the file that has what it prints."""
-
-    def __init__(self, gpu: str | None = None) -> None:
-        self.gpu = gpu
-        context = multiprocessing.get_context("spawn")
-        self.log = tempfile.NamedTemporaryFile(prefix="medaug-worker-")  # noqa: SIM115 - closed in end()
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, self.log.name), daemon=True)
-        resource_tracker.ensure_running()  # it changes the mask too
-        # Ctrl-C reaches every process of a terminal; the parent decides, so a worker never listens to it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            with _seeing(gpu):
-                self.process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            theirs.close()
-        self.task: Task | None = None
-        self.since = 0.0
-
-    def give(self, task: Task, store: Store) -> None:
-        """Have it make a task. Raises OSError where it is dead."""
-        self.pipe.send((task, store))
-        self.task, self.since = task, time.time()
-
-    def end(self) -> None:
-        """End it now, whatever it does."""
-        self.process.terminate()
-        self.process.join(2)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
-        self.pipe.close()
-        self.log.close()
-
-    def hear(self) -> tuple[str, Any]:
-        """What `attempt` tells or returns, or ("died", Death), once its pipe or its sentinel is ready."""
-        try:
-            if not self.pipe.poll():
-                raise EOFError
-            return self.pipe.recv()
-        except (EOFError, OSError):
-            self.process.join()
-        code = self.process.exitcode or 0
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        words = "".join(Path(self.log.name).read_text(errors="replace").splitlines(keepends=True)[-20:])
-        return "died", Death(f"the process ended with {how}", code == -signal.SIGKILL, words, _moment(self.since))
-
-
-@contextlib.contextmanager
-def _seeing(gpu: str | None) -> Iterator[None]:
-    """A process that is started inside sees this GPU alone; without a word, what its parent sees."""
-    before = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    try:
-        yield
-    finally:
-        if before is not None:
-            os.environ["CUDA_VISIBLE_DEVICES"] = before
-        else:
-            os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-
-
 class _Crew(Dispatcher):
     """Workers here, at most `size`, on these GPUs, if any."""
 
@@ -302,6 +221,7 @@ class _Crew(Dispatcher):
         super().__init__(plan, store, listen, command)
         self.size, self.gpus = size, gpus
         self.workers: list[Worker] = []
+        self.false_starts = 0  # workers that were never ready, since one was
 
     def _recruit(self) -> None:
         """As many workers as there is work for, at once: each needs seconds to import Torch."""
@@ -311,16 +231,20 @@ class _Crew(Dispatcher):
             try:
                 self.workers.append(Worker(min(self.gpus, key=lambda gpu: load[gpu], default=None)))
             except OSError as error:
-                refused = f"The machine refuses to start {'another' if self.workers else 'a'} process ({error})"
-                if not self.workers:
-                    self.summary.stopped = f"{refused}. Close other programs, or ask for fewer --workers."
-                    return
-                self.size = len(self.workers)
-                self.summary.notes.append(f"{refused}; the run had {self.size} workers.")
+                another = "another" if self.workers else "a"
+                self._do_with(len(self.workers), f"The machine refuses to start {another} process ({error})")
+
+    def _do_with(self, size: int, why: str) -> None:
+        """Go on with fewer workers; without any, the run ends."""
+        self.size = size
+        if size:
+            self.summary.notes.append(f"{why}; the run had {size} workers.")
+        else:
+            self.summary.stopped = f"{why}. Close other programs, or ask for fewer --workers."
 
     def _hand_out(self) -> None:
         self._recruit()
-        idle = [worker for worker in self.workers if worker.task is None]
+        idle = [worker for worker in self.workers if worker.ready and worker.task is None]
         for task, worker in zip(self._ready() if idle else [], idle, strict=False):
             try:
                 worker.give(task, self.store)
@@ -334,23 +258,35 @@ class _Crew(Dispatcher):
         return any(worker.task is not None for worker in self.workers)
 
     def _hear(self, seconds: float | None) -> None:
-        signs: dict[Any, Worker] = {
-            sign: worker
-            for worker in self.workers
-            if worker.task is not None
-            for sign in (worker.pipe, worker.process.sentinel)
-        }
-        for sign in wait(list(signs), timeout=seconds):
-            worker = signs[sign]
-            task = worker.task
-            if task is None or worker not in self.workers:  # both its signs were there, and the first said all
-                continue
-            what, content = worker.hear()
-            if what == "died":
-                self._bury(worker)
-            elif what not in ("epoch", "message"):
+        at_work = {worker.pipe: worker for worker in self.workers if worker.task is not None or not worker.ready}
+        for pipe in wait(list(at_work), timeout=BEAT if seconds is None else min(seconds, BEAT)):
+            self._said(at_work[pipe], *at_work[pipe].hear())  # type: ignore[index]
+        for worker in at_work.values():
+            if worker in self.workers and (worker.task is not None or not worker.ready):
+                self._said(worker, *worker.look())
+
+    def _said(self, worker: Worker, what: str, content: Any) -> None:
+        task = worker.task
+        if what == "died":
+            self._bury(worker)
+        if what == "ready":
+            self.false_starts = 0
+        elif task is not None and what != "beat":
+            if what not in ("epoch", "message", "silent"):
                 worker.task = None
             self._heard(task, what, content)
+        elif what == "died":
+            self._not_started(content)
+        elif what == "silent" and self.waiting:
+            self.listen(Event("silent", next(iter(self.waiting.values())), text=f"waits for a worker: {content}"))
+
+    def _not_started(self, death: Death) -> None:
+        """A worker died, or hung, before it was ready for a task."""
+        self.false_starts += 1
+        if self.false_starts > CRASHES_ALLOWED:
+            last = f" ({death.words.strip().splitlines()[-1]})" if death.words.strip() and not death.hung else ""
+            why = f"A worker cannot start: {death.how}, {self.false_starts} times{last}"
+            self._do_with(sum(worker.ready for worker in self.workers), why)
 
     def _bury(self, worker: Worker) -> None:
         worker.end()
@@ -364,44 +300,40 @@ class _Crew(Dispatcher):
 # --- in the worker ---------------------------------------------------------------------------------
 
 
-def _work(pipe: Connection, log: str) -> None:
-    """Make tasks until the parent is gone."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
+def work(handle: int) -> None:
+    """Make tasks until the parent is gone. `handle` is this end of the pipe to it."""
+    pipe, turn, at_work = Connection(handle), threading.Lock(), threading.Event()
 
-    def leave() -> None:
-        Path(log).unlink(missing_ok=True)
-        os._exit(1)
+    def tell(what: str, content: Any) -> None:
+        try:
+            with turn:
+                pipe.send((what, content))
+        except OSError:  # the parent is gone
+            os._exit(1)
 
-    def follow() -> None:
-        parent.join()
-        leave()
+    def beat() -> None:
+        while True:
+            at_work.wait()
+            tell("beat", time.process_time())
+            time.sleep(BEAT)
 
-    threading.Thread(target=follow, daemon=True).start()
-    with open(
-        log, "ab"
-    ) as file:  # what libraries print would tear the parent's lines, and is a dead worker's last word
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    faulthandler.enable()
-    os.environ["KERAS_BACKEND"] = "torch"
+    threading.Thread(target=beat, daemon=True).start()
     with contextlib.suppress(Exception):  # the first task says what is wrong
         from medaug_keras import tasks, training  # noqa: F401 - takes seconds, best while there is no task yet
 
         training.keep_memory()
-
-    def tell(what: str, content: Any) -> None:
-        try:
-            pipe.send((what, content))
-        except OSError:  # the parent is gone
-            leave()
-
+    tell("ready", None)
     while True:
+        at_work.clear()
         try:
             task, store = pipe.recv()
         except (EOFError, OSError):
             sys.exit(0)
-        os.truncate(log, 0)
+        at_work.set()
+        for printed in (sys.stdout, sys.stderr):
+            printed.flush()
+        os.ftruncate(1, 0)  # what libraries print is a dead worker's last word
+        os.lseek(1, 0, os.SEEK_SET)
         tell(*attempt(task, store, tell))
 
 
@@ -453,13 +385,13 @@ def _circumstances(started: float) -> dict[str, Any]:
 
     import torch
 
-    names = ("medaug-keras", "keras", "torch", "numpy", "scikit-learn", "medmnist")
+    names = ("keras", "torch", "numpy", "scikit-learn", "medmnist")
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return _moment(started) | {
         "processor": _processor(),
         "device": gpu or "CPU",
         "threads": torch.get_num_threads(),
-        "packages": {name: version(name) for name in names},
+        "packages": {"medaug-keras": __version__} | {name: version(name) for name in names},
     }
 
 

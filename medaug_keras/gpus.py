@@ -27,7 +27,7 @@ def found() -> list[Gpu]:
     """The GPUs that CUDA_VISIBLE_DEVICES leaves, all where it is not set, and that the installed Torch can use."""
     if not any(Path(driver).exists() for driver in DRIVERS):
         return []
-    asked = subprocess.run([sys.executable, "-c", _ASK], capture_output=True, text=True)
+    asked = subprocess.run([sys.executable, "-P", "-c", _ASK], capture_output=True, text=True)
     if asked.returncode != 0:  # the first task will say what is wrong with Torch
         return []
     names = json.loads(asked.stdout.splitlines()[-1])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self, TextIO
 
+from medaug_keras.durations import duration
 from medaug_keras.engine import Event, pace_of
 from medaug_keras.plan import Plan, Task
 
@@ -56,12 +57,12 @@ class Progress:
         name = event.task.id
         if event.what == "start":
             self.running[name] = (event.task, time.monotonic(), "")
-        elif event.what in ("epoch", "message"):
+        elif event.what in ("epoch", "message", "silent"):
             if name in self.running:
                 task, started, _ = self.running[name]
                 self.running[name] = (task, started, event.text or _epoch(event))
-            if event.what == "message":
-                self._say(f"{event.task.title}: {event.text}")
+            if event.what != "epoch":
+                self._say(f"{event.task.title}: {event.text}", always=event.what == "silent")
         elif event.what == "done":
             _, started, _ = self.running.pop(name)
             self._learn(event.task, time.monotonic() - started)
@@ -127,12 +128,3 @@ def _epoch(event: Event) -> str:
     shown = [("loss", "loss"), ("val_loss", "val_loss"), ("val_accuracy", "validation accuracy")]
     parts = [f"{text} {event.logs[name]:.4g}" for name, text in shown if name in event.logs]
     return f"epoch {event.epoch}  " + "  ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words that fit: 42 s, 7 min, 3.5 h."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 6000:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

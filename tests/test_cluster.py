@@ -106,10 +106,10 @@ def addresses(client: cluster.Client) -> set[str]:
     return client.run_on_scheduler(lambda dask_scheduler: set(dask_scheduler.workers))
 
 
-def spawned(process: int) -> list[int]:
-    """Processes that Python has started under a process, the deepest last."""
-    found = children(process)
-    return [child for child in found if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+def hand(process: int) -> int:
+    """The process under a Dask worker that makes its task."""
+    (found,) = [child for child in children(process) if b"/child.py" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return found
 
 
 # --- what is made, and what is lost ----------------------------------------------------------------
@@ -165,7 +165,7 @@ def test_an_interrupted_run_ends_its_tasks_and_a_dead_process_costs_its_task_one
             starts.append(event.task.id)
         if event.what == "epoch" and len(starts) == 1 and (busy := busy_worker(client, task)):
             starts.append("killed")
-            os.kill(spawned(machines.processes[busy].pid)[-1], signal.SIGKILL)
+            os.kill(hand(machines.processes[busy].pid), signal.SIGKILL)
 
     summary = cluster.run(plan, store, client=client, listen=kill)
     assert starts == [task, "killed", task]

@@ -2,22 +2,23 @@
 
 import subprocess
 import sys
-from multiprocessing.context import SpawnProcess
 
 import pytest
 
-from medaug_keras import engine
+from medaug_keras import engine, worker
 from medaug_keras.data import phantom_fingerprint
 from medaug_keras.store import Store
 from studies import PHANTOM, environment, make_up, planned, tiny, written
 
 
 @pytest.fixture
-def started(monkeypatch) -> list[SpawnProcess]:
-    """The processes that were started since."""
+def started(monkeypatch) -> list[list[str]]:
+    """The commands of the processes that were started since."""
     found = []
-    start = SpawnProcess.start
-    monkeypatch.setattr(SpawnProcess, "start", lambda process: (found.append(process), start(process))[1])
+    start = worker._started
+    monkeypatch.setattr(
+        worker, "_started", lambda command, **words: (found.append(command), start(command, **words))[1]
+    )
     return found
 
 

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +59,12 @@ def until(process: subprocess.Popen[str], done: int) -> str:
 
 def half_made(folder: Path) -> list[str]:
     return [path.name for path in (folder / "unfinished").iterdir()]
+
+
+def tiny_plan(study: dict[str, Any]) -> Plan:
+    """The plan of a study of one phantom, with its real fingerprint."""
+    sizes = {split: PHANTOM[split] for split in ("train", "validation", "test")}
+    return planned(study, {"grey": phantom_fingerprint("phantom-ultrasound", seed=0, **sizes)})
 
 
 def planned_here(folder: Path) -> list[Task]:
@@ -158,8 +163,8 @@ def role(process: int) -> str:
         words = Path(f"/proc/{process}/cmdline").read_text()
     except OSError:
         return "a process that had ended"
-    roles = {"spawn_main": "a worker", "resource_tracker": "Python's resource tracker", "report": "the report"}
-    return next((name for word, name in roles.items() if word in words), "a process of it")
+    roles = {"worker": "a worker", "report": "the report"}
+    return next((name for word, name in roles.items() if f"\0{word}\0" in words), "a process of it")
 
 
 @pytest.mark.slow
@@ -188,9 +193,7 @@ def test_the_demo_study_survives_20_random_kills(tmp_path: Path, capsys: pytest.
 
 def test_a_dead_worker_costs_its_own_task_which_is_tried_once_more(tmp_path: Path):
     """Killed while it is idle, in the middle of a task, and whenever it gets one task."""
-    sizes = {split: PHANTOM[split] for split in ("train", "validation", "test")}
-    bytes_of_grey = phantom_fingerprint("phantom-ultrasound", seed=0, **sizes)
-    plan, store = planned(tiny(), {"grey": bytes_of_grey}), Store(tmp_path / "results")
+    plan, store = tiny_plan(tiny()), Store(tmp_path / "results")
     data, once, always = plan.tasks
     events: list[tuple[str, str]] = []
 
@@ -200,9 +203,10 @@ def test_a_dead_worker_costs_its_own_task_which_is_tried_once_more(tmp_path: Pat
         if ((event.what, event.task.id) in (("done", data), ("epoch", once)) and first) or (
             (event.what, event.task.id) == ("start", always)
         ):
-            for child in active_children():
-                child.kill()
-                child.join()
+            for child in children(os.getpid()):
+                os.kill(child, signal.SIGKILL)
+            while children(os.getpid()):
+                time.sleep(0.01)
 
     summary = engine.run(plan, store, workers=1, listen=kill, command="python -m medaug_keras tiny.yaml")
     assert events.count(("start", data)) == 1, "a worker that dies while idle costs nothing"
@@ -218,7 +222,7 @@ def test_a_dead_worker_costs_its_own_task_which_is_tried_once_more(tmp_path: Pat
     assert failure.again == f"python -m medaug_keras tiny.yaml --only task={always}"
     assert failure.run["host"]
     assert half_made(store.root) == []
-    assert active_children() == []
+    assert children(os.getpid()) == []
 
 
 # --- a training goes on ----------------------------------------------------------------------------
@@ -229,42 +233,49 @@ TRAINING = tiny(
     arms={"baseline": {}, "cvae": {"add": {"generator": "cvae"}}},
 )
 
-CAREFUL = """
-import json, sys
-from multiprocessing import active_children
+KILLING = """
+import json, os, signal, sys
 from pathlib import Path
+from medaug_keras import engine
+from medaug_keras.store import Store
+from studies import children
+from test_engine import training_plan
 
-if __name__ != "__main__":  # workers import this file too: here they learn to write a checkpoint after every epoch
+kills = [("epoch", "quality", 3)]
+
+def listen(event):
+    print(json.dumps([event.what, event.task.kind, event.epoch, event.text]), flush=True)
+    if (event.what, event.task.kind, event.epoch) in kills:
+        kills.clear()
+        for child in children(os.getpid()):
+            os.kill(child, signal.SIGKILL)
+
+engine.run(training_plan(), Store(Path(sys.argv[1])), workers=1, listen=listen)
+"""
+
+# Python runs a sitecustomize.py on its path when it starts. In workers, this one has a checkpoint written every epoch.
+IN_WORKERS = """
+import sys
+if any(word.endswith("child.py") for word in sys.orig_argv):
+"""
+CAREFUL = (
+    IN_WORKERS
+    + """
     from medaug_keras import checkpoints
     checkpoints.EVERY = 0
-else:
-    from medaug_keras import engine
-    from medaug_keras.store import Store
-    from test_engine import training_plan
-
-    kills = [("epoch", "quality", 3)]
-
-    def listen(event):
-        print(json.dumps([event.what, event.task.kind, event.epoch, event.text]), flush=True)
-        if (event.what, event.task.kind, event.epoch) in kills:
-            kills.clear()
-            for child in active_children():
-                child.kill()
-
-    engine.run(training_plan(), Store(Path(sys.argv[1])), workers=1, listen=listen)
 """
+)
 
 
 def training_plan() -> Plan:
-    sizes = {split: PHANTOM[split] for split in ("train", "validation", "test")}
-    return planned(TRAINING, {"grey": phantom_fingerprint("phantom-ultrasound", seed=0, **sizes)})
+    return tiny_plan(TRAINING)
 
 
 def test_a_training_that_is_killed_goes_on_from_its_last_epoch_and_its_record_is_the_same(tmp_path: Path):
     """The run is killed while a generator is trained; then a worker, in the classifier of a quality task."""
-    (tmp_path / "careful.py").write_text(CAREFUL)
-    words = [sys.executable, str(tmp_path / "careful.py"), str(tmp_path / "killed")]
-    folders = {"PYTHONPATH": os.pathsep.join(map(str, (PROJECT, PROJECT / "tests")))}
+    (tmp_path / "sitecustomize.py").write_text(CAREFUL)
+    words = [sys.executable, "-c", KILLING, str(tmp_path / "killed")]
+    folders = {"PYTHONPATH": os.pathsep.join(map(str, (tmp_path, PROJECT, PROJECT / "tests")))}
 
     def begun() -> subprocess.Popen[str]:
         return subprocess.Popen(words, env=environment() | folders, stdout=subprocess.PIPE, text=True)

@@ -4,12 +4,12 @@ import argparse
 import csv
 import shlex
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from medaug_keras import worker
 from medaug_keras.plan import Plan, Task
 from medaug_keras.spec import Study
 from medaug_keras.store import Outcome, Store
@@ -113,7 +113,7 @@ class LivePages:
     """Renders the pages while the study runs, in a process of its own, never more than a tenth of the time."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.command = [sys.executable, "-m", "medaug_keras", *report_words(options), "--no-site"]
+        self.command = worker.command(*report_words(options), "--no-site")
         self.process: subprocess.Popen[bytes] | None = None
         self.started, self.next = 0.0, time.monotonic() + 10
 

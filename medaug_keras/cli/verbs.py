@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from medaug_keras import data, gpus
+from medaug_keras.durations import duration
 from medaug_keras.plan import Plan, Task, plan
 from medaug_keras.reading import schema
 from medaug_keras.store import Store, StoreError
@@ -28,9 +29,8 @@ def _run(options: argparse.Namespace) -> int:
     study, whole, chosen = planned(options)
     beside = study_beside(study, options)
     store = Store(options.results)
-    os.environ["OMP_NUM_THREADS"] = "1"  # of every worker: two tasks side by side beat one on two cores
     from medaug_keras import engine
-    from medaug_keras.progress import Progress, duration
+    from medaug_keras.progress import Progress
 
     if options.repair:
         _repair(chosen, store)
@@ -183,7 +183,6 @@ def _check(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace) -> int:
     from medaug_keras import engine
-    from medaug_keras.progress import duration
 
     study, whole, chosen = planned(options)
     store = Store(options.results)
