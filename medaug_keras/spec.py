@@ -290,6 +290,8 @@ class KerasFactor(_Part):
 
     layer: Literal["RandomErasing", "RandomRotation", "RandomTranslation", "RandomZoom"]
     factor: Annotated[float, Field(gt=0, le=1)]
+    """The most that is drawn: of RandomRotation in full turns (15 degrees are 0.042), of RandomTranslation and
+    RandomZoom in parts of the image's side, of RandomErasing the probability."""
 
 
 class RandAugment(_Part):

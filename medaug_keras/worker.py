@@ -29,9 +29,10 @@ from medaug_keras.plan import Task
 from medaug_keras.store import Store
 
 BEAT = 1.0  # seconds between two signs of life
-SAY_AFTER = 60.0  # seconds without one, or of a start, until that is said
+SAY_AFTER = 60.0  # seconds without one until that is said
 END_AFTER = 600.0  # seconds without one until the process is ended; one that somebody stopped never is
-READY_WITHIN = 600.0  # seconds for a process to start: Torch may lie on a slow disk
+SLOW_AFTER = 120.0  # seconds of a start until that is said: Torch may lie on a slow disk
+READY_WITHIN = 600.0  # seconds of a start until the process is ended
 IDLE_AFTER = 600.0  # seconds without any use of the processor until that is said; a process that waits is not ended
 _BUSY = 0.01  # a process that uses less of a processor than this waits
 _TRACE = "(most recent call first):"  # what faulthandler writes
@@ -64,6 +65,7 @@ class Worker:
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in end(). Without a name, nothing of it can stay
         self.pipe, theirs = Pipe()
         environment = {**os.environ, "KERAS_BACKEND": "torch"}
+        environment["KERAS_HOME"] = f"{os.devnull}/keras"  # a keras.json there would change number formats and layouts
         environment["OMP_NUM_THREADS"] = "1"  # two tasks side by side beat one on two cores
         if gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = gpu
@@ -135,7 +137,7 @@ class Worker:
         if not self.ready:
             if self.silent >= READY_WITHIN:
                 return "died", self._given_up(f"was not ready after {duration(READY_WITHIN)}")
-            if self.silent >= SAY_AFTER:
+            if self.silent >= SLOW_AFTER:
                 words = f"was started at {since} and is not ready; after {duration(READY_WITHIN)} it is ended"
                 return self._say("starting", words)
         elif self.silent >= END_AFTER:

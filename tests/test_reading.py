@@ -1,6 +1,7 @@
 """YAML → Study: traps of YAML, merging, overrides, rules between sections, the schema and the reference page."""
 
 import json
+import os
 import re
 import resource
 import subprocess
@@ -240,6 +241,53 @@ def test_a_number_field_refuses_what_is_no_number_and_says_what_it_got(
     ("change", "says"),
     [
         (("epochs: 3", "epochs: 010"), "got '010'; write 10"),
+        (("name: small", "name:small"), "study.yaml:1: is not YAML: put a space after the colon: name: \\.\\.\\.$"),
+        (
+            ("epochs: 3", "epochs:3\n  batch_size: 4"),
+            "study.yaml:7: is not YAML: put a space after the colon: epochs: ",
+        ),
+        (
+            ("epochs: 3", "epochs:3"),
+            "study.yaml:6: classifier: .*got 'epochs:3'; put a space after the colon: epochs: ",
+        ),
+        (("kind: medmnist", "kind:medmnist"), "study.yaml:5: put a space after the colon: kind: "),
+        (("augment: [", "augment:["), "study.yaml:15: .*put a space after the colon: augment: "),
+        (
+            ("title: A", "title： A"),
+            r"study.yaml:2: is not YAML: holds U\+FF1A \(fullwidth colon\), .*: write : for it",
+        ),
+        (
+            ("epochs: 3", "epochs： 3"),
+            r"study.yaml:7: .*holds U\+FF1A|study.yaml:6: classifier: Input .*got 'epochs： 3'",
+        ),
+        (("[{layer", "［{layer"), r"study.yaml:15: .*holds U\+FF3B .*: write \[ for it"),
+        (
+            ("  epochs: 3", "\u00a0 epochs: 3"),
+            r"study.yaml:7: .*holds U\+00A0 \(no-break space\), which looks like a space",
+        ),
+        (("epochs: 3", "epochs:\u00a03"), r"study.yaml:[67]: .*(U\+00A0|put a space after the colon)"),
+        (("epochs: 3", "epochs: 3\u200b"), r"study.yaml:7: holds U\+200B \(zero width space\)"),
+        (("epochs: 3", "ep\u200dochs: 3"), r"study.yaml:7: holds U\+200D \(zero width joiner\)"),
+        (("epochs: 3", "head: soft\u200bmax"), r"got 'soft<U\+200B>max'; did you mean softmax"),
+        (("name: small", "name: small\u3000"), r"study.yaml:1: holds U\+3000 \(ideographic space\)"),
+        (
+            ("{kind: medmnist}", '{kind: npz, path: "C:\\Users\\me"}'),
+            r"study.yaml:5: is not YAML: .*use single quotes, as in 'C:",
+        ),
+        (("{kind: medmnist}", '{kind: npz, path: "C:\\temp\\me"}'), "study.yaml:5: .*use single quotes"),
+        (("{kind: medmnist}", '{kind: npz, path: "C:\\temp"}'), "study.yaml:5: a backslash in double quotes begins an"),
+        (("{kind: medmnist}", "medmnist"), "datasets.breastmnist: .*settings, got 'medmnist'; write {kind: medmnist}"),
+        (
+            ("[{layer: horizontal_flip}]", "horizontal_flip"),
+            r"got 'horizontal_flip'; write \[{layer: horizontal_flip}\]",
+        ),
+        (("[{layer: horizontal_flip}]", "[horizontal_flip]"), "augment.0: .*; write {layer: horizontal_flip}"),
+        (("[{layer: horizontal_flip}]", "hflip"), r"got 'hflip'; write \[{layer: \.\.\.}\] with one of sharpness, "),
+        (("[{layer: horizontal_flip}]", "{layer: hue}"), "got a mapping; it is a list: put .* around it"),
+        (
+            ("{layer: horizontal_flip}", "{layer: RandomRotation, factor: 15}"),
+            "got 15. .*in full turns .15 degrees are 0.042",
+        ),
         (("epochs: 3", "epochs: 1_000"), "got '1_000'; write 1000"),
         (("epochs: 3", "epochs: '5'"), "got '5'; write it without quotes"),
         (("epochs: 3", "epochs: 0x1F"), "got '0x1F'; write 31"),
@@ -325,6 +373,10 @@ def test_thousands_of_mistakes_are_counted_not_printed(study_file: Callable[...,
         (SMALL.replace("small study", "sm\x07ll").encode(), "study.yaml:2: the character U.0007 cannot be printed"),
         (SMALL.replace("small study", "sm\u2028ll").encode(), "study.yaml:2: the character U.2028"),
         (b"x" * 1_000_001, "study.yaml:1: is larger than 1,000,000 bytes"),
+        (b"<!DOCTYPE html>\n<html></html>\n", "study.yaml:1: is an HTML page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "study.yaml:1: is a git-lfs pointer"),
+        (b"PK\x03\x04\x14\x00", "study.yaml:1: is a zip file"),
+        (b"\x89PNG\r\n\x1a\n\x00", "study.yaml:1: is a PNG image"),
     ],
 )
 def test_a_file_that_is_no_text_is_refused(raw: bytes, says: str, study_file: Callable[..., Path]) -> None:
@@ -343,8 +395,29 @@ def test_a_byte_order_mark_and_windows_line_ends_are_harmless(study_file: Callab
 def test_a_missing_file_a_folder_and_an_unreadable_name_are_named(tmp_path: Path) -> None:
     assert "nosuch.yaml:1: cannot be read: No such file" in mistakes(tmp_path / "nosuch.yaml")
     (tmp_path / "folder.yaml").mkdir()
-    assert "folder.yaml:1: cannot be read: Is a directory" in mistakes(tmp_path / "folder.yaml")
+    assert "folder.yaml:1: cannot be read: Is a directory; name a file" in mistakes(tmp_path / "folder.yaml")
+    (tmp_path / "loose.yaml").symlink_to("gone.yaml")
+    assert mistakes(tmp_path / "loose.yaml").endswith("; it is a link to gone.yaml, which is not there")
     assert "cannot be read: File name too long" in mistakes(tmp_path / ("a" * 5000))
+
+
+def test_advice_on_a_step_is_not_refused_in_turn(study_file: Callable[..., Path]) -> None:
+    wrong = SMALL.replace("[{layer: horizontal_flip}]", "horizontal_flip")
+    advice = mistakes(study_file(wrong)).rpartition("; write ")[2]
+    assert read(study_file(wrong.replace("augment: horizontal_flip", f"augment: {advice}"))) == read(study_file())
+
+
+@pytest.mark.parametrize("name", ["demo.yaml", "demo.yml", "demos.yaml", "demo"])
+def test_a_study_in_the_folder_of_studies_is_proposed(tmp_path: Path, name: str, monkeypatch) -> None:
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies/demo.yaml").write_text(SMALL)
+    monkeypatch.chdir(tmp_path)
+    assert mistakes(Path(name)).endswith("; did you mean studies/demo.yaml?")
+
+
+@pytest.mark.parametrize("style", [f"title: {mark}" for mark in ("a\u200db", "a\u00a0b", '"\u00a0a"', "2\u00a0%")])
+def test_spaces_inside_of_text_are_the_users_own(style: str, study_file: Callable[..., Path]) -> None:
+    assert read(study_file(SMALL.replace("title: A small study", style))).title
 
 
 def test_the_two_parsers_of_yaml_give_the_same_studies(

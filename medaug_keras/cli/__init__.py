@@ -4,7 +4,6 @@ Checking, planning and help import neither Keras nor Torch, so that they answer 
 """
 
 import argparse
-import io
 import os
 import signal
 import sys
@@ -16,17 +15,32 @@ from typing import Any
 from medaug_keras import data
 from medaug_keras.reading import StudyError
 
+from . import streams
 from .mistakes import DONE, INTERRUPTED, SOME_FAILED, WRONG_REQUEST, RequestError, SiteError, apology, refusal
 from .options import parser, with_verb
 from .verbs import VERBS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    """Run the command line; returns the exit code. Without arguments, they are those of this process."""
+    if arguments is not None:
+        return _answer(list(arguments))
+    streams.make_sturdy()
+    if not os.path.isabs(os.path.expanduser("~")):  # a user without a home: libraries would make a folder named ~
+        os.environ["HOME"] = os.devnull
+    code = _answer(sys.argv[1:])
+    lost = streams.lost()
+    if lost:
+        print(f"Not all that was to be printed could be written: {lost}", file=sys.stderr)
+    return code or (SOME_FAILED if lost else DONE)
+
+
+def _answer(words: list[str]) -> int:
+    """Do what is asked; returns the exit code."""
     options = argparse.Namespace()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that has not every letter shows the others by number
-        sys.stdout.reconfigure(errors="backslashreplace")
+    if not words:
+        parser().print_help(sys.stderr)
+        return WRONG_REQUEST
     try:
         parser().parse_args(with_verb(words, VERBS), namespace=options)
         with _terminable():
@@ -39,9 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return SOME_FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output is gone, as after `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
     except Exception as error:
         refused = refusal(error)
         if refused is not None:

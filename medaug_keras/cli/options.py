@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from medaug_keras import gpus
+from medaug_keras.reading.strict_yaml import near
 from medaug_keras.reading.words import did_you_mean
 
 from .mistakes import RequestError
@@ -176,8 +177,10 @@ def with_verb(words: list[str], verbs: Collection[str]) -> list[str]:
         return words
     known = Path(words[0]).suffix in (".yaml", ".yml") or os.path.exists(words[0])
     if not words[0].startswith("-") and not known:
+        meant = near(Path(words[0][:80]))
         raise RequestError(
-            f"{words[0][:80]} is neither a verb nor the .yaml file of a study{did_you_mean(words[0], verbs)}\n"
+            f"{words[0][:80]} is neither a verb nor the .yaml file of a study"
+            f"{f'; did you mean {meant}?' if meant else did_you_mean(words[0], verbs)}\n"
             "python -m medaug_keras -h shows examples."
         )
     return ["run", *words]

@@ -144,6 +144,8 @@ def source(study: Study, name: str, options: argparse.Namespace) -> Source:
     cache = options.results / "fingerprints.json" if options.results.is_dir() else None
     kind, own_name = spec["kind"], spec.get("name") or name
     if kind == "medmnist":
+        if options.data.is_relative_to(os.devnull):
+            raise RequestError("There is no home folder (HOME) for MedMNIST's files: name another with --data DIR")
         fingerprint = data.medmnist_fingerprint(own_name, root=options.data, cache=cache)
         sizes = data.medmnist_sizes(own_name)
     elif kind == "phantom":

@@ -68,7 +68,7 @@ def _run(options: argparse.Namespace) -> int:
         if event.what in ("done", "found", "failed"):
             pages.changed()
 
-    command = shlex.join(["python", "-m", "medaug_keras", str(options.study), *words_again(options)])
+    command = _command(options)
     try:
         with progress:
             summary = hands(chosen, store, listen=listen, command=command)
@@ -100,8 +100,13 @@ def _run(options: argparse.Namespace) -> int:
     report = render(options, study, whole, chosen, store, beside, anew=False)
     if not options.quiet:
         print(report)
-        print(f"Next: python -m medaug_keras plan {options.study}, or change the study and run it again.")
+        print(f"Next: {_command(options, 'plan')}, or change the study and run it again.")
     return SOME_FAILED if summary.failed or summary.blocked else DONE
+
+
+def _command(options: argparse.Namespace, *verb: str) -> str:
+    """What to type for this very study, these data and these folders."""
+    return shlex.join(["python", "-m", "medaug_keras", *verb, str(options.study), *words_again(options)])
 
 
 def _hands(options: argparse.Namespace, *, work: bool) -> tuple[Callable[..., Any], int]:

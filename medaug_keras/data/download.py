@@ -183,7 +183,8 @@ class _Transfer:
 
     def _failure(self, why: str) -> DataError:
         return DataError(
-            f"{self.target.name} could not be downloaded from {self.url}: {_plain(why)}. Run again later, or "
+            f"{self.target.name} could not be downloaded from {self.url}{_proxy(self.url)}: {_plain(why)}. "
+            "Run again later, or "
             f"fetch it by another way (a browser, another machine), put it at {self.target}, and run "
             "again. Without a network, try the built-in images: "
             "python -m medaug_keras studies/demo.yaml"
@@ -302,6 +303,17 @@ def _writing(target: Path) -> Iterator[None]:
             f"{target} cannot be written ({error.strerror}). Make room there, or name another folder "
             "for the data with --data or MEDMNIST_ROOT."
         ) from error
+
+
+def _proxy(url: str) -> str:
+    """By which proxy an address is asked, and who says so; its password stays secret."""
+    address = urllib.parse.urlsplit(url)
+    proxy = urllib.request.getproxies().get(address.scheme)
+    if not proxy or urllib.request.proxy_bypass(address.netloc):
+        return ""
+    names = (f"{address.scheme}_proxy", f"{address.scheme}_proxy".upper())
+    said = next((name for name in names if os.environ.get(name)), "the system's settings")
+    return f" by the proxy {_plain(proxy.rpartition('@')[2])} (of {said})"
 
 
 def _sweep(target: Path, *, older_than: float) -> None:

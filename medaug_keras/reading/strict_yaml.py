@@ -4,7 +4,10 @@ Plain PyYAML reads `no` as false, `010` as 8, `10:30` as 630, `1e-3` as text, an
 Here `true`, `false`, `null`, `~` and decimal numbers mean what they look like, and everything else is text.
 """
 
+import difflib
+import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeAlias
@@ -55,7 +58,10 @@ def compose_file(path: Path, said: str) -> Node:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise YamlError([(start, f"cannot be read: {error.strerror}")]) from error
+        raise YamlError([(start, f"cannot be read: {error.strerror}{_instead(path, error)}")]) from error
+    found = _no_text(raw)
+    if found:
+        raise YamlError([(start, f"is {found}: a study is a text file (YAML)")])
     if len(raw) > MAX_BYTES:
         raise YamlError([(start, f"is larger than {MAX_BYTES:,} bytes: this is not a study")])
     node = _Composer(_decode(raw, said), lambda line: Place(said, line)).document()
@@ -64,6 +70,43 @@ def compose_file(path: Path, said: str) -> Node:
     if not isinstance(node.value, dict):
         raise YamlError([(node.place, "a study is a mapping (name: ..., datasets: ...)")])
     return node
+
+
+def near(path: Path) -> str:
+    """The study file that is meant by a name under which there is none: beside it, or in `studies`. Or nothing."""
+    files = {file.name: file for place in (path.parent / "studies", path.parent) for file in place.glob("*.y*ml")}
+    close = difflib.get_close_matches(path.name, files, n=1, cutoff=0.7)
+    same = [name for name in files if Path(name).stem == path.stem]
+    return str(files[(same or close)[0]]) if same or close else ""
+
+
+def _instead(path: Path, error: OSError) -> str:
+    """What is there in place of a study's file."""
+    if isinstance(error, IsADirectoryError):
+        inside = sorted(str(file) for file in path.glob("*.y*ml"))
+        return "; name a file in this folder" + (f", as {inside[0]}" if inside else "; no .yaml file is in it")
+    if not isinstance(error, FileNotFoundError):
+        return ""
+    if path.is_symlink():
+        return f"; it is a link to {os.readlink(path)}, which is not there"
+    meant = near(path)
+    return f"; did you mean {meant}?" if meant else ""
+
+
+def _no_text(raw: bytes) -> str | None:
+    """What a file is that is no text of the user's; None where it may be."""
+    head = raw[:1024]
+    strange = b"\0" in head or head.startswith((b"version https://git-lfs", b"%PDF")) or head.lstrip()[:1] == b"<"
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        strange = strange or error.start < 4
+    if not strange:
+        return None
+    from medaug_keras.data.filetype import what  # only now: it brings NumPy
+
+    found = what(head)
+    return None if found in ("a text file", "an empty file") else found
 
 
 def compose_value(text: str, place: Place) -> Node:
@@ -112,8 +155,15 @@ def scalar(text: str) -> Scalar:
 _NUMBER = re.compile(r"[-+]? (?: (?:0|[1-9][0-9]*) (?:\.[0-9]*)? | \.[0-9]+ ) (?:[eE][-+]?[0-9]+)?", re.VERBOSE)
 # Control characters, halves of surrogate pairs, and line breaks that YAML counts but editors do not.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+# What looks like a space, or like nothing.
+INVISIBLE = re.compile("[\u00a0\u00ad\u1680\u180e\u2000-\u200f\u202a-\u202f\u205f-\u206f\u3000]")
+# Marks that look like those of YAML, and are not.
+_LIKE_MARKS = str.maketrans("\uff1a\ufe55\ua789\uff0c\uff3b\uff3d\uff5b\uff5d\u2013\u2014\u2212", ":::,[]{}---")
+# `name:y`, which is text; a web address is meant to be.
+_NO_SPACE = re.compile(r"(?:^|[{,]\s*|- +)([\w.-]+):[^\s/]")
 _BREAK = re.compile("\r\n|\r|\n")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is 20 times faster, and is not always there
+_ESCAPES = r"a backslash in double quotes begins an escape: use single quotes, as in 'C:\Users\me', or write \\ for it"
 _HINTS = {  # a part of the parser's message → how to mend it
     "mapping values are not allowed": "put text with ': ' in it in quotes, or mend the indentation",
     "could not find expected ':'": "put a colon and a space after the key",
@@ -123,7 +173,9 @@ _HINTS = {  # a part of the parser's message → how to mend it
     "expected ',' or": "close the bracket, or put a comma between the entries",
     "unexpected end of stream": "close the quote",
     "cannot start any token": "indent with spaces, not tabs; put text that begins with @, ` or % in quotes",
-    "unknown escape character": r"write \\ for a backslash, or use single quotes",
+    "unknown escape character": _ESCAPES,
+    "hexdecimal number": _ESCAPES,  # libyaml's spelling
+    "hexadecimal numbers": _ESCAPES,
     "expected <document start>": "one file holds one study, and begins with its first key",
 }
 
@@ -154,6 +206,7 @@ class _Composer:
 
     def __init__(self, text: str, place: Callable[[int], Place]) -> None:
         self.events: Iterator[yaml.Event] = yaml.parse(text, Loader=_LOADER)
+        self.lines = _BREAK.split(text)
         self.place = place
         self.anchors: dict[str, Node | None] = {}  # None while what it names is still being read
         self.mistakes: list[tuple[Place, str]] = []
@@ -190,6 +243,7 @@ class _Composer:
         if isinstance(event, yaml.ScalarEvent):
             node = Node(place, event.value if event.style else scalar(event.value))
             self._printable(event)
+            self._as_it_looks(event)
         elif isinstance(event, yaml.SequenceStartEvent):
             items = []
             while not isinstance(inner := next(self.events), yaml.SequenceEndEvent):
@@ -210,6 +264,9 @@ class _Composer:
                 self._stop(event, "a key is plain text")
             self._printable(event)
             key, place = event.value, self._at(event)
+            strange = _strange(key, whole=True) if not event.style else None
+            if strange:
+                self.mistakes.append((place, strange))
             child = self._node(next(self.events), depth + 1)._replace(place=place)
             if key == "<<" and not event.style:
                 if merged is not None:
@@ -245,6 +302,19 @@ class _Composer:
         if found:
             self._stop(event, f"holds U+{ord(found.group()):04X}, which cannot be printed: take it out")
 
+    def _as_it_looks(self, event: yaml.ScalarEvent) -> None:
+        """Refuse a value that does not mean what it looks like."""
+        text = event.value
+        visible = INVISIBLE.sub("", text)
+        if not event.style and (
+            visible.strip() != visible or not isinstance(scalar(visible.strip()), str) or _at_an_end(text)
+        ):
+            strange = _strange(text, whole=False)
+            if strange:
+                self.mistakes.append((self._at(event), strange))
+        if event.style == '"' and re.match(r"[A-Za-z]:", text) and re.search("[\t\r\n]", text):  # "C:\temp"
+            self.mistakes.append((self._at(event), _ESCAPES))
+
     def _at(self, event: yaml.Event) -> Place:
         assert event.start_mark is not None  # only events that no parser made have none
         return self.place(event.start_mark.line + 1)
@@ -255,9 +325,34 @@ class _Composer:
     def _syntax(self, error: yaml.MarkedYAMLError) -> NoReturn:
         mark, begun = error.problem_mark, error.context_mark
         line = mark.line + 1 if mark else 1
+        for number in range(line, max(0, (begun.line if begun else line) - 2), -1):  # the parser notices it later
+            text = self.lines[number - 1].strip() if number <= len(self.lines) else ""
+            strange = _strange(text, whole=True) if not text.startswith("#") else None
+            if strange:
+                raise YamlError([*self.mistakes, (self.place(number), f"is not YAML: {strange}")]) from error
         began = ""
         if error.context and begun and begun.line + 1 < line:
             began = f" {error.context} that began in {self.place(begun.line + 1)}"
         hint = next((f"; {hint}" for part, hint in _HINTS.items() if part in str(error.problem)), "")
         message = f"is not YAML: {error.problem}{began}{hint}"
         raise YamlError([*self.mistakes, (self.place(line), message)]) from error
+
+
+def _at_an_end(text: str) -> bool:
+    return bool(text and (INVISIBLE.match(text[0]) or INVISIBLE.match(text[-1])))
+
+
+def _strange(text: str, *, whole: bool) -> str | None:
+    """Which character of a key or line, or end of a value, is not what it looks like, and what to write."""
+    found = INVISIBLE.search(text)
+    if found:
+        number, name = f"U+{ord(found.group()):04X}", unicodedata.name(found.group(), "").lower()
+        return f"holds {number} ({name}), which looks like a space or like nothing: take it out, or write a plain space"
+    if not whole:
+        return None
+    mark = next((letter for letter in text if ord(letter) in _LIKE_MARKS), None)
+    if mark:
+        name, right = unicodedata.name(mark).lower(), mark.translate(_LIKE_MARKS)
+        return f"holds U+{ord(mark):04X} ({name}), which is not a mark of YAML: write {right} for it"
+    glued = _NO_SPACE.search(text)
+    return f"put a space after the colon: {glued[1]}: ..." if glued else None

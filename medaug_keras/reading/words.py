@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from medaug_keras.reading.strict_yaml import Keys, scalar
+from medaug_keras.reading.strict_yaml import INVISIBLE, Keys, scalar
 from medaug_keras.spec import Study
 
 VOLUMES = "is one of MedMNIST's 3-D sets, whose images are volumes; only the 2-D sets are supported: leave it out"
@@ -62,8 +62,19 @@ def in_words(error: Mapping[str, Any]) -> tuple[Keys, str]:
         return keys, f"{_NAME}; got {_shown(found)}"
     if kind == "value_error":
         return keys, error["msg"].removeprefix("Value error, ")
-    message = _MESSAGES.get(kind, error["msg"])
-    return keys, f"{message}, got {_shown(found)}{_hint(kind, found, keys)}"
+    choices = [choice for member in _members(expected) for choice in tags(member)]
+    message = (
+        _MESSAGES["model_type" if kind == "dict_type" and choices else kind] if kind in _MESSAGES else error["msg"]
+    )
+    glued = isinstance(found, str) and re.match(r"([\w.-]+)[:\uff1a]\S", found)
+    if glued and kind in ("model_type", "dict_type"):
+        hint = f"; put a space after the colon: {glued[1]}: ..."
+    else:
+        hint = _tagged(found, expected) if choices else _hint(kind, found, keys)
+    if kind in ("less_than_equal", "greater_than") and section is not None:
+        about = section.model_fields[str(keys[-1])].description
+        hint = f". {_line(about)}" if about else hint
+    return keys, f"{message}, got {_shown(found)}{hint}"
 
 
 def tags(member: Any) -> tuple[str, ...]:
@@ -137,6 +148,30 @@ def _hint(kind: str, found: Any, keys: Keys) -> str:
     return ""
 
 
+def _members(expected: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What a value may be; of a list, what is in it."""
+    return tuple(
+        inner
+        for member in expected
+        for inner in (_alternatives(get_args(member)[0]) if get_origin(member) is tuple else (member,))
+    )
+
+
+def _tagged(found: Any, expected: tuple[Any, ...]) -> str:
+    """How to write a section that a word chooses, or a list of them: [{layer: hue}] for hue."""
+    members = _members(expected)
+    word = next(word for word in TAGS for member in members if tags(member) and word in member.model_fields)
+    choices = [choice for member in members for choice in tags(member)]
+    named = str(found)[:40].lower()
+    close = difflib.get_close_matches(named, choices, n=1, cutoff=0.7) if isinstance(found, str) else []
+    inside = f"{{{word}: {close[0] if close else '...'}}}"
+    if isinstance(found, dict):
+        return "; it is a list: put [ ] around it, or begin each entry with '- '"
+    return f"; write {inside if members == expected else f'[{inside}]'}" + (
+        "" if close else f" with one of {', '.join(choices)}"
+    )
+
+
 _BOOLEANS = dict.fromkeys(("yes", "on", "true"), "true") | dict.fromkeys(("no", "off", "false"), "false")
 
 
@@ -182,5 +217,5 @@ def _short(text: str, length: int) -> str:
 
 
 def _line(text: str) -> str:
-    """The text on one line."""
-    return " ".join(text.split())
+    """The text on one line, and what cannot be seen by its number."""
+    return " ".join(INVISIBLE.sub(lambda found: f"<U+{ord(found.group()):04X}>", text).split())

@@ -1,0 +1,59 @@
+"""What the program prints ends nothing: not where its reader leaves, nor where there is none, nor on a full disk."""
+
+import errno
+import io
+import os
+import sys
+from typing import Any
+
+_READER_IS_GONE = (errno.EPIPE, errno.EIO)  # as after `| head`; a terminal that was closed
+
+
+class _Output(io.FileIO):
+    """A stream that throws away what it cannot write any more."""
+
+    lost = ""
+    """Why something that somebody waits for was thrown away."""
+
+    def write(self, content: Any) -> int:
+        try:
+            return super().write(content)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if error.errno not in _READER_IS_GONE:
+                self.lost = str(error.strerror)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            return len(content)
+
+
+_outputs: list[_Output] = []
+
+
+def make_sturdy() -> None:
+    """Have this process's standard streams end nothing, and show letters by number that a terminal has not."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # closed, as with `>&-`: a file that is opened later would get its number, and what is printed
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        before = getattr(sys, name)
+        raw = _Output(number, "w", closefd=False)
+        _outputs.append(raw)
+        stream = io.TextIOWrapper(
+            io.BufferedWriter(raw),
+            encoding=getattr(before, "encoding", None) or "utf-8",
+            errors="backslashreplace",
+            line_buffering=number == 2 or raw.isatty(),
+        )
+        setattr(sys, name, stream)
+
+
+def lost() -> str:
+    """Why something that was printed is nowhere; empty where all is written, or nobody reads it."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    return next((output.lost for output in _outputs if output.lost), "")
