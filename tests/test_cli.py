@@ -273,7 +273,6 @@ def test_a_wrong_request_is_said_in_words_with_exit_code_2(here: Path, capsys, w
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "VERB"),
         (["run"], "STUDY.yaml"),
         (["tiny.yaml", "--worker", "1"], "unrecognized arguments: --worker"),  # an abbreviation is no contract
         (["tiny.yaml", "--workers", "0"], "expected a whole number from 1, got '0'"),
