@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from medaug_keras import __version__
 from medaug_keras.plan import Plan, Task
-from medaug_keras.store import Failure, Outcome, Store, StoreError, disk_trouble
+from medaug_keras.store import Failure, Store, StoreError, disk_trouble
 from medaug_keras.worker import BEAT, Death, Worker
 
 CRASHES_ALLOWED = 1  # a task whose worker died, and a worker's start, are tried again so often; an error never is
@@ -401,36 +401,3 @@ def _processor() -> str:
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
-
-
-# --- how long it takes -----------------------------------------------------------------------------
-
-
-def seconds_per_image(plan: Plan, outcomes: Mapping[str, Outcome]) -> dict[str, float]:
-    """Pace of each kind of work, from the finished tasks of this plan; a kind without one is left out."""
-    spent: dict[str, list[float]] = {}
-    for name, task in plan.tasks.items():
-        record = outcomes[name].record
-        if record is not None:
-            entry = spent.setdefault(pace_of(task), [0.0, 0.0])
-            entry[0] += record.run["seconds"]
-            entry[1] += max(task.images, 1)
-    return {kind: seconds / images for kind, (seconds, images) in spent.items()}
-
-
-def pace_of(task: Task) -> str:
-    """Tasks with equal names here take about equally long an image."""
-    settings = task.params.get("settings")
-    kind = settings.get("kind", "") if isinstance(settings, dict) else ""
-    return f"{task.kind} {kind}".strip()
-
-
-def expected_seconds(tasks: Mapping[str, Task], pace: Mapping[str, float]) -> float | None:
-    """Work in these tasks, in seconds of one worker; None where a kind has not been seen yet."""
-    total = 0.0
-    for task in tasks.values():
-        kind = pace_of(task)
-        if kind not in pace:
-            return None
-        total += pace[kind] * max(task.images, 1)
-    return total

@@ -2,12 +2,11 @@
 
 import sys
 import time
-from collections.abc import Mapping
 from types import TracebackType
 from typing import Self, TextIO
 
-from medaug_keras.durations import duration
-from medaug_keras.engine import Event, pace_of
+from medaug_keras.durations import Durations, counted, duration
+from medaug_keras.engine import Event
 from medaug_keras.plan import Plan, Task
 
 
@@ -19,7 +18,7 @@ class Progress:
         plan: Plan,
         *,
         done: set[str],
-        pace: Mapping[str, float],
+        durations: Durations,
         workers: int,
         quiet: bool,
         out: TextIO = sys.stderr,
@@ -27,12 +26,9 @@ class Progress:
         self.plan, self.workers, self.quiet, self.out = plan, workers, quiet, out
         self.done = set(done)
         self.given_up: set[str] = set()
-        self.pace = dict(pace)
-        self.left: dict[str, tuple[int, int]] = {}
-        """Kind of work → tasks and images that are left. Kept up to date: there may be ten thousand tasks."""
-        for name, task in plan.tasks.items():
-            if name not in self.done:
-                self._add(task, 1)
+        self.durations = durations
+        # Kind and size of task → how many are left. Kept up to date: there may be ten thousand tasks.
+        self.left = counted(task for name, task in plan.tasks.items() if name not in self.done)
         self.running: dict[str, tuple[Task, float, str]] = {}
         self.live = None
         if out.isatty() and not quiet:
@@ -65,14 +61,14 @@ class Progress:
                 self._say(f"{event.task.title}: {event.text}", always=event.what == "silent")
         elif event.what == "done":
             _, started, _ = self.running.pop(name)
-            self._learn(event.task, time.monotonic() - started)
+            self.durations.learn(event.task, time.monotonic() - started)
             self.done.add(name)
-            self._add(event.task, -1)
+            self._take(event.task)
             self._say(f"{self._count()} {event.task.title}: done in {time.monotonic() - started:.1f} s{self._left()}")
         elif event.what == "found":
             self.running.pop(name, None)
             self.done.add(name)
-            self._add(event.task, -1)
+            self._take(event.task)
             self._say(f"{self._count()} {event.task.title}: done by another run")
         elif event.what in ("busy", "stopped"):
             self.running.pop(name, None)
@@ -81,7 +77,7 @@ class Progress:
         else:
             self.running.pop(name, None)
             self.given_up.add(name)
-            self._add(event.task, -1)
+            self._take(event.task)
             word = "FAILED" if event.what == "failed" else "blocked"
             self._say(
                 f"{self._count()} {event.task.title}: {word} {event.text}".rstrip(), always=event.what == "failed"
@@ -94,26 +90,18 @@ class Progress:
         elif always or not self.quiet:
             print(line, file=self.out, flush=True)
 
-    def _learn(self, task: Task, seconds: float) -> None:
-        """Keep the latest pace of this kind of work; half of what was believed stays."""
-        now = seconds / max(task.images, 1)
-        kind = pace_of(task)
-        self.pace[kind] = (self.pace[kind] + now) / 2 if kind in self.pace else now
-
     def _count(self) -> str:
         total = len(self.plan.tasks)
         return f"[{len(self.done) + len(self.given_up):{len(str(total))}}/{total}]"
 
-    def _add(self, task: Task, count: int) -> None:
-        tasks, images = self.left.get(pace_of(task), (0, 0))
-        self.left[pace_of(task)] = tasks + count, images + count * max(task.images, 1)
+    def _take(self, task: Task) -> None:
+        """One task less is left."""
+        for what in counted([task]):
+            self.left[what] -= 1
 
     def _left(self) -> str:
-        rest = {kind: images for kind, (tasks, images) in self.left.items() if tasks}
-        if not rest or rest.keys() - self.pace.keys():
-            return ""
-        seconds = sum(self.pace[kind] * images for kind, images in rest.items())
-        return f", about {duration(seconds / self.workers)} left"
+        seconds = self.durations.left(self.left, self.workers)
+        return f", about {duration(seconds)} left" if seconds else ""
 
     def _lines(self):  # type: ignore[no-untyped-def]  # rich's own type, imported only for a terminal
         from rich.text import Text

@@ -533,22 +533,6 @@ def test_a_machine_that_refuses_some_processes_works_with_the_others(tmp_path: P
     assert "the run had 2 workers" in crew.summary.notes[0]
 
 
-# --- how long it takes -----------------------------------------------------------------------------
-
-
-def test_the_expected_time_is_the_pace_of_what_was_done(tmp_path: Path):
-    plan, store = planned(tiny(replicates=2)), Store(tmp_path / "results")
-    tasks = list(plan.tasks.values())
-    assert engine.seconds_per_image(plan, store.outcomes(plan)) == {}
-    make_up(store, tasks[0], seconds=3)
-    make_up(store, tasks[1], seconds=tasks[1].images / 10)
-    pace = engine.seconds_per_image(plan, store.outcomes(plan))
-    assert pace == {"data": 3, "classifier cnn": pytest.approx(0.1)}
-    rest = {task.id: task for task in tasks[2:]}
-    assert engine.expected_seconds(rest, pace) == pytest.approx(sum(task.images for task in rest.values()) / 10)
-    assert engine.expected_seconds(rest, {"data": 1.0}) is None
-
-
 def test_a_failure_that_cannot_be_recorded_ends_the_run(tmp_path: Path, monkeypatch):
     plan, store = planned(tiny()), Store(tmp_path / "results")
     crew = engine._Crew(plan, store, 1, lambda event: None, "", ())

@@ -5,8 +5,9 @@ import random
 
 import pytest
 
-from medaug_keras.engine import Event, expected_seconds, pace_of
-from medaug_keras.progress import Progress, duration
+from medaug_keras.durations import Durations, counted, duration
+from medaug_keras.engine import Event
+from medaug_keras.progress import Progress
 from studies import planned, tiny, whole
 
 PLAN = planned(tiny())
@@ -14,10 +15,11 @@ DATA, ONE, OTHER = PLAN.tasks.values()
 
 
 def lines(
-    *events: Event, quiet: bool = False, done: set[str] | None = None, pace: dict[str, float] | None = None
+    *events: Event, quiet: bool = False, done: set[str] | None = None, durations: Durations | None = None
 ) -> list[str]:
     out = io.StringIO()
-    with Progress(PLAN, done=done or set(), pace=pace or {}, workers=1, quiet=quiet, out=out) as progress:
+    known = durations or Durations()
+    with Progress(PLAN, done=done or set(), durations=known, workers=1, quiet=quiet, out=out) as progress:
         for event in events:
             progress(event)
     return out.getvalue().splitlines()
@@ -59,15 +61,22 @@ def test_quiet_says_failures_only():
     assert lines(*events, quiet=True) == ["[2/3] grey: baseline, shuffle, replicate 0: FAILED ValueError"]
 
 
-def test_time_left_follows_from_the_pace_and_is_not_guessed():
+def test_time_left_follows_from_what_was_seen_and_is_not_guessed():
     assert "left" not in lines(Event("start", DATA), Event("done", DATA))[0]
-    said = lines(Event("start", DATA), Event("done", DATA), pace={"classifier cnn": 1.0, "data": 1.0})
-    assert said == [f"[1/3] grey: data: done in 0.0 s, about {duration(ONE.images + OTHER.images)} left"]
+    known = Durations()
+    known.learn(ONE, 30.0)
+    said = lines(Event("start", DATA), Event("done", DATA), durations=known)
+    assert said == ["[1/3] grey: data: done in 0.0 s, about 60 s left"]
+
+
+def test_a_worker_that_may_hang_is_said_even_to_the_quiet():
+    events = [Event("start", DATA), Event("silent", DATA, text="its process 7 gives no sign of life")]
+    assert lines(*events, quiet=True) == ["grey: data: its process 7 gives no sign of life"]
 
 
 def test_a_task_that_another_run_makes_is_not_shown_as_running():
     out = io.StringIO()
-    progress = Progress(PLAN, done=set(), pace={}, workers=1, quiet=False, out=out)
+    progress = Progress(PLAN, done=set(), durations=Durations(), workers=1, quiet=False, out=out)
     progress(Event("start", DATA))
     assert progress.running.keys() == {DATA.id}
     progress(Event("busy", DATA))
@@ -87,13 +96,15 @@ def test_durations_are_short(seconds: float, words: str):
 def test_the_time_left_is_that_of_the_tasks_that_are_left(seed):
     """Kept up to date event by event; here it is counted anew after each."""
     chance, plan = random.Random(seed), planned(whole())
-    pace = {pace_of(task): chance.uniform(0.01, 1) for task in plan.tasks.values()}
+    known = Durations()
+    for task in plan.tasks.values():
+        known.learn(task, chance.uniform(1, 100))
     before = {name for name in plan.tasks if chance.random() < 0.3}
-    progress = Progress(plan, done=before, pace=pace, workers=3, quiet=True, out=io.StringIO())
+    progress = Progress(plan, done=before, durations=known, workers=3, quiet=True, out=io.StringIO())
     rest = {name: task for name, task in plan.tasks.items() if name not in before}
     while rest:
-        seconds = expected_seconds(rest, progress.pace)
-        assert progress._left() == f", about {duration(seconds / 3)} left"
+        seconds = known.left(counted(rest.values()), 3)
+        assert progress._left() == f", about {duration(seconds)} left"
         task = rest.pop(chance.choice(list(rest)))
         for what in ("start", chance.choice(["done", "found", "failed", "blocked"])):
             progress(Event(what, task))

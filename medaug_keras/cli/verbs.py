@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from medaug_keras import data, gpus
-from medaug_keras.durations import duration
+from medaug_keras.durations import Durations, counted, duration, kind_of, work_of
 from medaug_keras.plan import Plan, Task, plan
 from medaug_keras.reading import schema
 from medaug_keras.store import Store, StoreError
@@ -49,7 +49,7 @@ def _run(options: argparse.Namespace) -> int:
     progress = Progress(
         chosen,
         done=done,
-        pace=engine.seconds_per_image(whole, outcomes),
+        durations=Durations.of(whole, outcomes),
         workers=workers,
         quiet=options.quiet,
         out=sys.stderr,
@@ -187,14 +187,12 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from medaug_keras import engine
-
     study, whole, chosen = planned(options)
     store = Store(options.results)
     outcomes = store.outcomes(whole, values=False)
-    pace = engine.seconds_per_image(whole, outcomes)
+    durations = Durations.of(whole, outcomes)
     to_do = {name: task for name, task in chosen.tasks.items() if outcomes[name].state != "done"}
-    seconds = engine.expected_seconds(to_do, pace)
+    work = counted(to_do.values())
     if options.json:
         tasks = [
             {
@@ -206,18 +204,18 @@ def _plan(options: argparse.Namespace) -> int:
                 "state": outcomes[name].state,
                 "reason": outcomes[name].reason,
                 "images": task.images,
-                "seconds": engine.expected_seconds({name: task}, pace),
+                "seconds": durations.seconds(kind_of(task), work_of(task)),
                 "needs": list(task.needs.values()),
             }
             for name, task in chosen.tasks.items()
         ]
-        total = {"tasks": len(tasks), "to_do": len(to_do), "seconds_of_one_worker": seconds}
+        total = {"tasks": len(tasks), "to_do": len(to_do), "seconds_of_one_worker": durations.total(work)}
         print(json.dumps({"study": study.name, **total, "plan": tasks}, indent=1))
         return DONE
     print(f"{study.title}")
     of_kinds: dict[str, dict[str, Task]] = {}
     for name, task in chosen.tasks.items():
-        of_kinds.setdefault(engine.pace_of(task), {})[name] = task
+        of_kinds.setdefault(kind_of(task), {})[name] = task
     states = ("done", "pending", "running", "failed", "blocked", "damaged")
     rows: list[tuple[str, ...]] = [("", *states, "images to process")]
     for kind, of_kind in of_kinds.items():
@@ -230,13 +228,14 @@ def _plan(options: argparse.Namespace) -> int:
     for name, task in chosen.tasks.items():
         if outcomes[name].state in ("failed", "damaged"):
             print(f"{outcomes[name].state}: {task.title}: {outcomes[name].reason}")
+    seconds = durations.left(work, options.workers)
     if not to_do:
         print("Nothing to do.")
     elif seconds is None:
-        new = sorted({engine.pace_of(task) for task in to_do.values()} - pace.keys())
+        new = sorted({kind for kind, _ in work} - durations.seen.keys())
         print(f"Expected time: not known before the first task of each kind was run ({', '.join(new)}).")
     else:
-        print(f"Expected time: {duration(seconds / options.workers)} with {options.workers} workers.")
+        print(f"Expected time: {duration(seconds)} with {options.workers} workers.")
     return DONE
 
 
