@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from medaug_keras import worker
+from medaug_keras.durations import Durations, counted
 from medaug_keras.plan import Plan, Task
 from medaug_keras.spec import Study
 from medaug_keras.store import Outcome, Store
@@ -33,10 +34,10 @@ def render(
     `asked` is the part of the study that the first page speaks of first. Unless `anew`, pages are left alone whose
     inputs are what they were.
     """
-    from medaug_keras import engine, report
+    from medaug_keras import report
 
     def expected(tasks: Mapping[str, Task], outcomes: Mapping[str, Outcome]) -> float | None:
-        return engine.expected_seconds(tasks, engine.seconds_per_image(whole, outcomes))
+        return Durations.of(whole, outcomes).total(counted(tasks.values()))
 
     with _explained("The report could not be made", options):
         pages = report.render(

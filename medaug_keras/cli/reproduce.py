@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import os
 import shutil
 import sys
 import tempfile
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from medaug_keras.durations import Durations, duration
 from medaug_keras.plan import Plan, Task
 from medaug_keras.store import Store
 
@@ -25,9 +25,7 @@ def reproduce(options: argparse.Namespace, hands: Hands) -> int:
 
     Nothing of the results folder is changed: what is made is in a folder of its own.
     """
-    os.environ["OMP_NUM_THREADS"] = "1"  # as for every run
-    from medaug_keras import engine
-    from medaug_keras.progress import Progress, duration
+    from medaug_keras.progress import Progress
 
     options.only = []
     _, whole, _ = planned(options, study_by_name(options))
@@ -52,8 +50,8 @@ def reproduce(options: argparse.Namespace, hands: Hands) -> int:
             _take_over(part, task, kept, again)
         made, workers = hands(options, work=True)
         done = {name for name in part.tasks if again.is_done(name)}
-        pace = engine.seconds_per_image(whole, kept.outcomes(whole))
-        progress = Progress(part, done=done, pace=pace, workers=workers, quiet=options.quiet, out=sys.stderr)
+        durations = Durations.of(whole, kept.outcomes(whole))
+        progress = Progress(part, done=done, durations=durations, workers=workers, quiet=options.quiet, out=sys.stderr)
         started = time.monotonic()
         with progress:
             summary = made(part, again, listen=progress)

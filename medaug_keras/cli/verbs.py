@@ -284,14 +284,11 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
 
 def _rest(whole: Plan, chosen: Plan, store: Store, workers: int) -> str:
     """The study around the part that was asked for, in one line."""
-    from medaug_keras import engine
-    from medaug_keras.progress import duration
-
     rest = {name: task for name, task in whole.tasks.items() if name not in chosen.tasks}
     outcomes = store.outcomes(whole)
     to_do = {name: task for name, task in rest.items() if outcomes[name].state != "done"}
-    seconds = engine.expected_seconds(to_do, engine.seconds_per_image(whole, outcomes))
-    long = f", about {duration(seconds / workers)} with {workers} workers" if to_do and seconds is not None else ""
+    seconds = Durations.of(whole, outcomes).left(counted(to_do.values()), workers)
+    long = f", about {duration(seconds)} with {workers} workers" if to_do and seconds is not None else ""
     return f"The rest of the study: {len(rest) - len(to_do)} of {len(rest)} tasks done{long}."
 
 
