@@ -1,7 +1,6 @@
 """YAML → Study: traps of YAML, merging, overrides, rules between sections, the schema and the reference page."""
 
 import json
-import os
 import re
 import resource
 import subprocess
