@@ -1,5 +1,6 @@
 """Significance: which differences the study can claim. Synthetic images: are they any good, and are they copies?"""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,37 +10,29 @@ from medaug_keras.store import Record
 
 from . import evidence_tables, figures, quality_tables
 from .findings import claims, units
+from .format import plural
 from .inference import Comparison
 from .results import METRICS
 from .table import STATES
 
 if TYPE_CHECKING:
-    from .pages import Pages
+    from .pages import Pages, Shown
 
 
 def significance(book: "Pages") -> dict[str, Any]:
     """Forest plot, critical-difference diagram, tests, variance components, and what can be claimed."""
     results, inference = book.results, book.inference
     metric = METRICS[results.study.primary]
-    forest = []
     begun = [dataset for dataset in results.datasets if dataset in results.begun]
-    for one in inference.across:
-        rows = []
-        for dataset in begun or results.datasets:
-            c = inference.tests.get((dataset, one.arm, one.sampling))
-            why = "not part of this study" if c is None else _short(c)
-            r = c.result if c is not None else None
-            ends = (r.effect, r.low, r.high) if r is not None else (None, None, None)
-            rows.append(figures.Effect(results.title(dataset), *ends, reason=why))
-        m = one.meta
-        whole = figures.Effect("All data sets", m.effect, m.low, m.high) if m.effect is not None else None
-        forest.append(figures.ArmEffects(one.arm, one.sampling, results.variant(one.arm, one.sampling), rows, whole))
+    forest = [] if book.many else _forest(book, begun or results.datasets)
     variants, ranks = inference.ranks
     content: dict[str, Any] = {
         "claims": claims(results, inference),
         "claims_table": book.table(evidence_tables.claims(results, inference, book.paper)),
         "waiting": [results.title(d) for d in results.datasets if begun and d not in results.begun],
-        "forest": None,
+        "forest": arms_over_data_sets(book) if book.many else None,
+        "forests": {d: _forest_of(book, d) for d in begun or results.datasets} if book.many else {},
+        "apart": book.many,
         "ranks": None,
         "ranks_reason": ranks.reason or "",
         "friedman": ranks,
@@ -95,6 +88,62 @@ def significance(book: "Pages") -> dict[str, Any]:
     return content
 
 
+def _forest(book: "Pages", datasets: Sequence[str]) -> list[figures.ArmEffects]:
+    """A panel for each arm: its differences by data set, and their mean."""
+    results, inference, forest = book.results, book.inference, []
+    for one in inference.across:
+        rows = [_effect(book, d, one.arm, one.sampling, results.title(d)) for d in datasets]
+        m = one.meta
+        whole = figures.Effect("All data sets", m.effect, m.low, m.high) if m.effect is not None else None
+        forest.append(figures.ArmEffects(one.arm, one.sampling, results.variant(one.arm, one.sampling), rows, whole))
+    return forest
+
+
+def _effect(book: "Pages", dataset: str, arm: str, sampling: str, label: str) -> figures.Effect:
+    c = book.inference.tests.get((dataset, arm, sampling))
+    if c is None:
+        return figures.Effect(label, reason="not part of this study")
+    return figures.Effect(label, c.result.effect, c.result.low, c.result.high, reason=_short(c))
+
+
+def _forest_of(book: "Pages", dataset: str) -> "Shown | None":
+    """The differences of all arms on one data set, where there are too many for a panel each."""
+    results, (arm, sampling) = book.results, book.results.reference
+    others = [(one.arm, one.sampling, results.variant(one.arm, one.sampling)) for one in book.inference.across]
+    if not others:
+        return None
+    rows = [_effect(book, dataset, *other) for other in others]
+    panel = figures.ArmEffects(arm, sampling, results.title(dataset), rows)
+    metric = METRICS[results.study.primary]
+    return book.figure(
+        f"forest-{dataset}",
+        figures.forest_plot([panel], metric=metric, arms=results.arms),
+        f"Difference to {results.variant(arm, sampling)} in test {metric} on {results.title(dataset)}, points, with "
+        "the 95 % interval of the single comparison.",
+    )
+
+
+def arms_over_data_sets(book: "Pages") -> "Shown | None":
+    """The mean difference of every arm over the data sets, in one panel."""
+    results, (arm, sampling) = book.results, book.results.reference
+    rows = [
+        figures.Effect(
+            results.variant(one.arm, one.sampling), one.meta.effect, one.meta.low, one.meta.high, reason="not run yet"
+        )
+        for one in book.inference.across
+    ]
+    if not rows:
+        return None
+    panel = figures.ArmEffects(arm, sampling, f"Mean over {plural(len(results.datasets), 'data set')}", rows)
+    metric = METRICS[results.study.primary]
+    return book.figure(
+        "forest",
+        figures.forest_plot([panel], metric=metric, arms=results.arms),
+        f"Difference to {results.variant(arm, sampling)} in test {metric}, points: mean over data sets "
+        "with its 95 % interval.",
+    )
+
+
 def _short(c: Comparison) -> str:
     """Why a comparison has no effect, in the few words that a figure has room for."""
     states = {run.outcome.state for group in (c.group, c.base) for run in group.runs if not run.done}
@@ -112,7 +161,8 @@ def synthetic_images(book: "Pages") -> dict[str, Any]:
             made = results.makings("quality", dataset, arm)
             done = next(((m, o.record) for m, o in made if o.record is not None), None)
             if made and done is None:
-                pairs.append({"label": f"{results.title(dataset)}, {results.label(arm)}", "reason": made[0][1].reason})
+                label = f"{results.title(dataset)}, {results.label(arm)}"
+                pairs.append({"dataset": dataset, "label": label, "reason": made[0][1].reason})
             elif done is not None and results.generator(arm):
                 pairs.append(_pairs(book, dataset, arm, *done))
     return {
@@ -147,4 +197,9 @@ def _pairs(book: "Pages", dataset: str, arm: str, making: Making, record: Record
         "(left), and the test image that is nearest to each (right), with both distances in grey levels (root mean "
         "square)."
     )
-    return {"label": label, "reason": "", "figure": book.figure(f"pairs-{dataset}-{arm}", drawn, caption)}
+    return {
+        "dataset": dataset,
+        "label": label,
+        "reason": "",
+        "figure": book.figure(f"pairs-{dataset}-{arm}", drawn, caption),
+    }

@@ -1,6 +1,7 @@
 """Tests → tables: effects with intervals and corrected p, and what the design could have shown."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from medaug_keras.stats import FEW, Range
@@ -8,7 +9,7 @@ from medaug_keras.stats import FEW, Range
 from .findings import can_be_said, cannot_be_said
 from .inference import Cell, Comparison, Inference
 from .results import METRICS, SAMPLINGS, Results, printed_value
-from .table import ARM, DATASET, Column, Entry, Row, Table, arm_entry, dataset_entry, not_begun, variant_entry
+from .table import ARM, DATASET, Column, Entry, Row, Table, arm_entry, dataset_entry, measured, not_begun, variant_entry
 
 _EFFECT = (
     Column("effect", "Effect", "points", "Difference (points)"),
@@ -195,6 +196,59 @@ def tests(results: Results, inference: Inference) -> Table:
         ),
         factors,
         empty="The study has no arm beside its baseline.",
+    )
+
+
+def overview(results: Results, inference: Inference) -> Table:
+    """Every data set in one row: how far it is, its best arm, and what the tests of its arms say."""
+    metric = results.study.primary
+    verdicts = {
+        "better": "better",
+        "worse": "worse",
+        "not distinguishable": "not told apart",
+        "not tested": "not tested",
+    }
+    against = f"Arms against {results.variant(*results.reference)}"
+    columns = (
+        DATASET,
+        Column("done", "done", "count", "Runs"),
+        Column("planned", "planned", "count", "Runs"),
+        Column("best", "Arm", "text", "Best on validation data", ("name",)),
+        Column(metric, f"Test {METRICS[metric]}", "percent", "Best on validation data", ("sd", "n")),
+        *(Column(word.replace(" ", "_"), title, "count", against) for word, title in verdicts.items()),
+    )
+    rows = []
+    for dataset in results.datasets:
+        runs = [run for run in results.runs if run.dataset == dataset]
+        group = results.best.get(dataset)
+        words = [c.word for cell, c in inference.tests.items() if cell[0] == dataset]
+        best = Entry(missing="no run is done")
+        if group is not None:
+            best = replace(variant_entry(results, group.arm, group.sampling), href=f"best-models.html#best-{dataset}")
+        rows.append(
+            Row(
+                (
+                    Entry(
+                        results.title(dataset),
+                        href=f"significance/{dataset}.html",
+                        tags=tuple(results.marks(dataset)),
+                        name=dataset,
+                    ),
+                    Entry(sum(run.done for run in runs)),
+                    Entry(len(runs)),
+                    best,
+                    measured(group, results.select, metric) if group else Entry(missing="no run is done"),
+                    *(Entry(words.count(word)) for word in verdicts),  # type: ignore[arg-type]
+                )
+            )
+        )
+    return Table(
+        "overview",
+        "Every data set, its best arm, and how many arms a corrected test tells from the baseline.",
+        columns,
+        tuple(rows),
+        "evidence_tables.overview",
+        ("Each data set leads to its page of tests. Verdicts are corrected over the arms of a data set (Holm, 5 %).",),
     )
 
 

@@ -143,6 +143,11 @@ def _looks(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", plain(text)).casefold().split())
 
 
+def last_lines(text: str, lines: int = 12) -> str:
+    """The end of a long message, which says what went wrong."""
+    return "\n".join(text.rstrip().splitlines()[-lines:])
+
+
 # --- text of users, kept as text -------------------------------------------------------------------
 
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")

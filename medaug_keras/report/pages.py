@@ -1,6 +1,6 @@
 """A study's results → the files of its pages. Templates lay out what is gathered here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,15 @@ from medaug_keras.store import Record
 
 from . import citations, figures, format, paper, run_tables, tables
 from .circumstances import Expected, circumstances, environment, standing
-from .evidence_pages import significance, synthetic_images
+from .evidence_pages import arms_over_data_sets, significance, synthetic_images
+from .evidence_tables import overview
 from .export import json_text, records_csv, table_csv, table_json, table_latex
 from .figures import Figure
 from .findings import answer, metric_name
 from .inference import Inference
 from .model_pages import generators, models
-from .results import AWAY, LEAK, METRICS, Group, Results, Run, printed, printed_value, read_json
+from .results import AWAY, LEAK, METRICS, Group, Results, Run, printed, printed_value, read_json, typical
+from .run_pages import shared_page
 from .table import SELECT_WORDS, STATES, Table, select_words
 
 PAGES = {
@@ -40,6 +42,21 @@ PAGES = {
     "paper-index": "Paper index",
 }
 """Name of a page → its title, in the order of the study's navigation."""
+
+BY_DATASET = (
+    "data-sets",
+    "generators",
+    "results",
+    "best-models",
+    "significance",
+    "synthetic-images",
+    "runs",
+)
+"""Pages that can be parted: into one for each data set."""
+ROOM = 900_000
+"""Bytes of a page beyond which it is parted: browsers and readers are slow with more."""
+MANY_GROUPS = 120
+"""More arms on data sets than this are not drawn on one page."""
 
 SOURCES = {
     "simulated": "simulated images, made from a seed; they show no patient",
@@ -80,8 +97,8 @@ class Pages:
         self.templates = environment_of_templates()
         self.pages = {n: t for n, t in PAGES.items() if n != "against-the-paper" or self.paper}
 
-    def all(self) -> dict[str, bytes]:
-        """Make every page and every file that it links to."""
+    def each(self) -> Iterator[tuple[str, bytes]]:
+        """Make every page and every file that it links to, one after the other: together they can be a gigabyte."""
         for name, make in {
             "index": self._findings,
             "data-sets": self._data_sets,
@@ -97,43 +114,76 @@ class Pages:
             "paper-index": self._paper_index,
         }.items():
             if name in self.pages:
-                self._page(name, self.pages[name], make())
-        for run in self.results.runs:
-            self._page(
-                f"runs/{run.name}", f"Run {run.name}", self._run(run), template="run", root="../", current="runs"
-            )
+                self._whole_or_apart(name, make())
+                yield from self._made()
+        if self.results.shared:
+            for group in self.results.groups.values():
+                if group.tried:
+                    self._page(
+                        f"runs/{group.name}", group.name, shared_page(self, group), template="group", current="runs"
+                    )
+                    yield from self._made()
+        else:
+            for run in self.results.runs:
+                if run.tried:
+                    self._page(f"runs/{run.name}", f"Run {run.name}", self._run(run), template="run", current="runs")
+                    yield from self._made()
         records = run_tables.run_records(self.results)
         self._file("data/runs.csv", records_csv(run_tables.RUNS_CSV, records))
         self._file("data/runs.json", json_text(records))
         self._file("data/study.yaml", self._study_file())
         self._file("data/study.json", json_text(self._summary()))
-        return self.files
+        yield from self._made()
+
+    def all(self) -> dict[str, bytes]:
+        """The same, all at once."""
+        return dict(self.each())
 
     # --- writing ---
 
     def _file(self, path: str, content: str | bytes) -> None:
         self.files[path] = content.encode() if isinstance(content, str) else content
 
+    def _made(self) -> Iterator[tuple[str, bytes]]:
+        """What was written since this was asked last."""
+        made, self.files = self.files, {}
+        yield from made.items()
+
+    def _whole_or_apart(self, name: str, content: Mapping[str, Any]) -> None:
+        """A page of the study. Where it is too long, each data set has the same page with its part of it.
+
+        What is about all data sets stays on the page itself, which leads to the parts.
+        """
+        results, title = self.results, self.pages[name]
+        several = name in BY_DATASET and len(results.datasets) > 1
+        if not (several and content.get("apart")):
+            text = self._text(name, title, content, current=name)
+            if not several or len(text.encode()) <= ROOM:
+                self._file(f"{name}.md", text)
+                return
+        titled = [(dataset, results.title(dataset)) for dataset in results.datasets]
+        self._page(name, title, {**content, "parts": titled})
+        for part in titled:
+            own = {**content, "part": part, "datasets": [part[0]]}
+            self._page(f"{name}/{part[0]}", f"{title}: {part[1]}", own, template=name, current=name)
+
     def _page(
-        self,
-        name: str,
-        title: str,
-        content: Mapping[str, Any],
-        *,
-        template: str = "",
-        root: str = "",
-        current: str = "",
+        self, name: str, title: str, content: Mapping[str, Any], *, template: str = "", current: str = ""
     ) -> None:
+        self._file(f"{name}.md", self._text(template or name, title, content, "../" * name.count("/"), current or name))
+
+    def _text(self, template: str, title: str, content: Mapping[str, Any], root: str = "", current: str = "") -> str:
         shared = {
             "study": self.results.study,
             "title": title,
             "root": root,
-            "current": current or name,
+            "current": current,
             "pages": self.pages,
             "marks": self._marks(content.get("datasets", self.results.datasets)),
+            "parts": [],
+            "part": None,
         }
-        text = self.templates.get_template(f"{template or name}.md.j2").render({**shared, **content})
-        self._file(f"{name}.md", text)
+        return self.templates.get_template(f"{template}.md.j2").render({**shared, **content})
 
     def table(self, table: Table) -> Table:
         """The same table, with its files written."""
@@ -149,6 +199,10 @@ class Pages:
         if content is not None:
             self._file(path, content)
         return Shown(name, figure, caption, number, path)
+
+    def drawn(self, name: str, figure: Figure, caption: str) -> Shown:
+        """A figure that is on its page only."""
+        return Shown(name, figure, caption)
 
     def _marks(self, datasets: Sequence[str]) -> list[tuple[str, str]]:
         """(data set, what a reader must know of it)."""
@@ -179,22 +233,18 @@ class Pages:
         metric = results.study.primary
         begun, waiting = self._begun()
         now = standing(results, self.asked, self.expected)
-        panels = [
-            figures.ArmsPanel(
-                results.title(d), [self._cell(g) for (name, *_), g in results.groups.items() if name == d]
-            )
-            for d in begun
-        ]
-        dots = figures.arms_by_dataset(panels, metric=METRICS[metric], arms=results.arms)
-        return {
+        caption = (
+            f"Test {metric_name(metric)} of every arm: mean over replicates with its 95 % interval (Student's t; "
+            "training runs vary, the test images stay). The line is the baseline."
+        )
+        content: dict[str, Any] = {"dots": None, "overview": None, "arms_over_data_sets": None}
+        if self.many:
+            content["overview"] = self.table(overview(results, self.inference))
+            content["arms_over_data_sets"] = arms_over_data_sets(self)
+        else:
+            content["dots"] = self.figure("arms", self._dots(begun), caption)
+        return content | {
             "answer": answer(results, self.inference),
-            "dots": self.figure(
-                "arms",
-                dots,
-                f"Test {metric_name(metric)} of every arm: mean over replicates "
-                "with its 95 % interval (Student's t; training runs vary, the test images stay). The line is "
-                "the baseline.",
-            ),
             "odd": self._odd(),
             "waiting": [] if now.partial else waiting,  # they are the rest of the study, which has its line
             "progress": figures.progress(now.states, what="tasks", head="This run: " if now.partial else ""),
@@ -202,6 +252,17 @@ class Pages:
             "troubles": self._troubles(),
             "circumstances": circumstances(results, self.asked),
         }
+
+    @property
+    def many(self) -> bool:
+        """Whether there are too many arms and data sets to draw them all on one page."""
+        return len(self.results.datasets) > 1 and len(self.results.groups) > MANY_GROUPS
+
+    def _dots(self, datasets: Sequence[str]) -> Figure:
+        results = self.results
+        cells = {d: [self._cell(g) for (name, *_), g in results.groups.items() if name == d] for d in datasets}
+        panels = [figures.ArmsPanel(results.title(d), cells[d]) for d in datasets]
+        return figures.arms_by_dataset(panels, metric=METRICS[results.study.primary], arms=results.arms)
 
     def _begun(self) -> tuple[list[str], list[str]]:
         """Data sets to draw, which are those with a run, or all while there is none; and the titles of the others."""
@@ -233,7 +294,12 @@ class Pages:
                 details = outcome.failure.details if outcome.failure else ""
                 title = self.results.plan.tasks[task].title
                 found.append(
-                    {"title": title, "state": outcome.state, "reason": outcome.reason, "details": _last_lines(details)}
+                    {
+                        "title": title,
+                        "state": outcome.state,
+                        "reason": outcome.reason,
+                        "details": format.last_lines(details),
+                    }
                 )
         return found
 
@@ -301,7 +367,14 @@ class Pages:
         return {
             "sections": [(self.table(table), title) for table, title in zip(made, titles, strict=True)],
             "all_arms": self.table(run_tables.all_arms(self.results)),
+            "apart": self.many,
+            "dots": {d: self._dots_of(d) for d in self.results.datasets} if self.many else {},
         }
+
+    def _dots_of(self, dataset: str) -> Shown:
+        title = self.results.title(dataset)
+        caption = f"Test {metric_name(self.results.study.primary)} of every arm on {title}, with its 95 % interval."
+        return self.figure(f"arms-{dataset}", self._dots([dataset]), caption)
 
     def _best_models(self) -> dict[str, Any]:
         results = self.results
@@ -317,7 +390,7 @@ class Pages:
                 "figures": [],
             }
             if group is not None:
-                run = _typical(group, results)
+                run = typical(group, results)
                 label = results.variant(group.arm, group.sampling)
                 entry |= {
                     "label": label,
@@ -391,14 +464,18 @@ class Pages:
         return rows
 
     def _runs(self) -> dict[str, Any]:
-        return {"table": self.table(run_tables.runs(self.results))}
+        make = run_tables.groups if self.results.shared else run_tables.runs
+        return {"table": self.table(make(self.results)), "apart": self.results.runs_apart}
+
+    def command(self, run: Run) -> str:
+        """What makes a run again and compares it."""
+        # Checked names alone, so nothing is to be quoted. Settings and places are those that the results remember.
+        place = f"{run.dataset}/{run.arm}/{run.sampling}/{run.replicate}"
+        return f"python -m medaug_keras reproduce {self.results.study.name} {place}"
 
     def _run(self, run: Run) -> dict[str, Any]:
         results = self.results
         task = results.plan.tasks[run.task]
-        # Checked names alone, so nothing is to be quoted. Settings and places are those that the results remember.
-        place = f"{run.dataset}/{run.arm}/{run.sampling}/{run.replicate}"
-        command = f"python -m medaug_keras reproduce {results.study.name} {place}"
         content: dict[str, Any] = {
             "datasets": [run.dataset],
             "run": run,
@@ -408,9 +485,12 @@ class Pages:
             "task": task,
             "needs": [(word, results.plan.tasks[need].title, need) for word, need in task.needs.items()],
             "settings": yaml.safe_dump(dict(task.params), sort_keys=False),
-            "command": command,
-            "neighbours": [r for r in results.groups[run.dataset, run.arm, run.sampling].runs if r is not run],
-            "details": _last_lines(run.outcome.failure.details) if run.outcome.failure else "",
+            "command": self.command(run),
+            "run_table": results.runs_page(run.dataset),
+            "neighbours": [
+                r for r in results.groups[run.dataset, run.arm, run.sampling].runs if r is not run and r.tried
+            ],
+            "details": format.last_lines(run.outcome.failure.details) if run.outcome.failure else "",
             "figures": [],
             "scores": [],
             "files": [],
@@ -529,13 +609,6 @@ def _mark_words(results: Results, dataset: str, mark: str) -> str:
     return f"{AWAY}; {shown} shown from the last known fingerprint."
 
 
-def _typical(group: Group, results: Results) -> Run:
-    """The done run whose test metric is nearest to the group's mean, the first on ties: neither best nor worst."""
-    metric = results.study.primary
-    mean = group.estimate(results.select, "test", metric).mean or 0.0
-    return min(group.done, key=lambda run: abs((run.metric(results.select, "test", metric) or 0.0) - mean))
-
-
 def _scores(run: Run, select: str) -> list[tuple[str, list[tuple[str, float | None]]]]:
     """Rows of a run's table of metrics: (what, [(column, value)]); the epoch that tables show comes first."""
     rules: dict[int, list[str]] = {}
@@ -550,7 +623,3 @@ def _scores(run: Run, select: str) -> list[tuple[str, list[tuple[str, float | No
             why = format.together(SELECT_WORDS[rule] for rule in chosen)
             found.append((f"{split}, epoch {epoch} ({why})", [(METRICS[m], values[m]) for m in METRICS]))
     return found
-
-
-def _last_lines(text: str, lines: int = 12) -> str:
-    return "\n".join(text.rstrip().splitlines()[-lines:])

@@ -63,6 +63,12 @@ DEGENERATE = {
 """Sign that a network is degenerate → what it says of the run."""
 
 
+MANY_RUNS = 800
+"""With more runs than this, those of a data set, arm and sampling share a page, and a row in the table of runs."""
+TRIED = ("done", "failed", "damaged")
+"""States of a run that has something to show: it has a page."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One classifier run of the study, done or not."""
@@ -73,6 +79,8 @@ class Run:
     replicate: int
     task: str
     outcome: Outcome
+    shared: bool = False
+    """Whether it shares a page with the other replicates."""
 
     @property
     def name(self) -> str:
@@ -80,9 +88,21 @@ class Run:
         return f"{self.dataset}.{self.arm}.{self.sampling}.{self.replicate}"
 
     @property
+    def tried(self) -> bool:
+        """Whether there is something to show of it."""
+        return self.outcome.state in TRIED
+
+    @property
     def page(self) -> str:
-        """Address of the run's page, from the study's folder."""
-        return f"runs/{self.name}.html"
+        """Where the run is shown, from the study's folder; empty while there is nothing to show."""
+        if not self.tried:
+            return ""
+        return f"runs/{self.name.rpartition('.')[0]}.html#{self.anchor}" if self.shared else f"runs/{self.name}.html"
+
+    @property
+    def anchor(self) -> str:
+        """Where it begins on a page that it shares."""
+        return f"replicate-{self.replicate}"
 
     @property
     def done(self) -> bool:
@@ -129,16 +149,25 @@ class Group:
     arm: str
     sampling: str
     runs: tuple[Run, ...]
+    table: str = "runs.html"
+    """The page with their rows in the table of runs."""
 
     @property
     def name(self) -> str:
-        """Anchor of the group in the table of runs."""
+        """Anchor of the group in the table of runs, and name of the page that its runs share where they do."""
         return f"{self.dataset}.{self.arm}.{self.sampling}"
 
     @property
+    def tried(self) -> bool:
+        """Whether there is something to show of any of them."""
+        return any(run.tried for run in self.runs)
+
+    @property
     def page(self) -> str:
-        """Where the runs of this group are: the run's own page, or its rows in the table of all runs."""
-        return self.runs[0].page if len(self.runs) == 1 else f"runs.html#{self.name}"
+        """Where the runs of this group are: a page of their own, or their rows in the table of runs."""
+        if self.tried and (self.runs[0].shared or len(self.runs) == 1):
+            return self.runs[0].page if len(self.runs) == 1 else f"runs/{self.name}.html"
+        return f"{self.table}#{self.name}"
 
     @property
     def done(self) -> tuple[Run, ...]:
@@ -273,7 +302,23 @@ class Results:
                 c.replicate,
             ),
         )
-        return tuple(Run(c.dataset, c.arm, c.sampling, c.replicate, c.task, self.outcomes[c.task]) for c in cells)
+        return tuple(
+            Run(c.dataset, c.arm, c.sampling, c.replicate, c.task, self.outcomes[c.task], self.shared) for c in cells
+        )
+
+    @property
+    def shared(self) -> bool:
+        """Whether the replicates of an arm share a page: of many runs a page each is of no use to anybody."""
+        return len(self.plan.cells) > MANY_RUNS
+
+    def runs_page(self, dataset: str) -> str:
+        """The page with a data set's rows of the table of runs."""
+        return f"runs/{dataset}.html" if self.runs_apart else "runs.html"
+
+    @cached_property
+    def runs_apart(self) -> bool:
+        """Whether the table of runs is so long that each data set has its own."""
+        return self.shared and len({(c.dataset, c.arm, c.sampling) for c in self.plan.cells}) > MANY_RUNS
 
     @cached_property
     def groups(self) -> Mapping[tuple[str, str, str], Group]:
@@ -281,7 +326,7 @@ class Results:
         found: dict[tuple[str, str, str], list[Run]] = {}
         for run in self.runs:
             found.setdefault((run.dataset, run.arm, run.sampling), []).append(run)
-        return {key: Group(*key, tuple(runs)) for key, runs in found.items()}
+        return {key: Group(*key, tuple(runs), self.runs_page(key[0])) for key, runs in found.items()}
 
     @property
     def reference(self) -> tuple[str, str]:
@@ -330,8 +375,15 @@ class Results:
 
     def makings(self, kind: str, dataset: str, name: str) -> list[tuple[Making, Outcome]]:
         """All replicates of a generator's ("generators") or an arm's ("synthesis", "quality") task."""
-        found: Sequence[Making] = getattr(self.plan, kind)
-        return [(m, self.outcomes[m.task]) for m in found if (m.dataset, m.name) == (dataset, name)]
+        return [(m, self.outcomes[m.task]) for m in self._makings.get((kind, dataset, name), ())]
+
+    @cached_property
+    def _makings(self) -> Mapping[tuple[str, str, str], Sequence[Making]]:
+        found: dict[tuple[str, str, str], list[Making]] = {}
+        for kind in ("generators", "synthesis", "quality"):
+            for making in getattr(self.plan, kind):
+                found.setdefault((kind, making.dataset, making.name), []).append(making)
+        return found
 
     def marks(self, dataset: str) -> list[str]:
         """What a reader must know of a data set wherever it appears."""
@@ -366,6 +418,13 @@ class Results:
         counts: Counter[str] = Counter(self.outcomes[task].state for task in tasks)
         order = ("done", "running", "pending", "failed", "blocked", "damaged")
         return {state: counts[state] for state in order if counts[state]}
+
+
+def typical(group: Group, results: Results) -> Run:
+    """The done run whose test metric is nearest to the group's mean, the first on ties: neither best nor worst."""
+    metric = results.study.primary
+    mean = group.estimate(results.select, "test", metric).mean or 0.0
+    return min(group.done, key=lambda run: abs((run.metric(results.select, "test", metric) or 0.0) - mean))
 
 
 def read_json(record: Record, name: str) -> Any:

@@ -95,6 +95,55 @@ def runs(results: Results) -> Table:
     )
 
 
+def groups(results: Results) -> Table:
+    """The replicates of an arm in one row each, where the study has too many runs for a row of their own."""
+    columns = (
+        Column("run", "Runs of", parts=("name",)),
+        ARM,
+        Column("sampling", "Sampling"),
+        Column("done", "done", "count", "Replicates", reasons=True),
+        Column("planned", "planned", "count", "Replicates"),
+        Column("test_accuracy", "Accuracy", "percent", "Test (%)", ("sd",)),
+        Column("test_auc", "AUC", "percent", "Test (%)", ("sd",)),
+        Column("val_accuracy", "Accuracy", "percent", "Validation (%)", ("sd",)),
+        Column("seconds", "Time", "seconds"),
+    )
+    rows = []
+    for (dataset, arm, sampling), group in results.groups.items():
+        times = [seconds(run) for run in group.done]
+        spent = None if not times or None in times else sum(time for time in times if time is not None)
+        rows.append(
+            Row(
+                (
+                    Entry(
+                        results.title(dataset),
+                        href=group.page if group.tried else "",
+                        tags=tuple(results.marks(dataset)),
+                        name=dataset,
+                    ),
+                    arm_entry(results, arm),
+                    Entry(SAMPLINGS[sampling]),
+                    Entry(len(group.done), missing=group.reason),
+                    Entry(len(group.runs)),
+                    *(replace(measured(group, results.select, metric), href="") for metric in ("accuracy", "auc")),
+                    replace(measured(group, results.select, "accuracy", split="validation"), href=""),
+                    Entry(spent, missing="" if spent is not None else group.reason or "not known"),
+                ),
+                _factors(results, dataset, arm, sampling),
+                group.name,
+            )
+        )
+    return Table(
+        "runs-by-arm",
+        "All runs, the replicates of an arm in one row.",
+        columns,
+        tuple(rows),
+        "run_tables.groups",
+        (f"Mean ± standard deviation over the replicates done, {epoch_words(results)}; time of all together.",),
+        ("data set", "arm", "sampling"),
+    )
+
+
 def _run_numbers(results: Results, run: Run) -> list[Entry]:
     if not run.done:
         return [Entry(missing=run.outcome.reason)] * 6

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from medaug_keras.plan import Plan
@@ -53,9 +54,8 @@ def render(
         [unchanged.of_program(), settings, *(unchanged.of_results(r) for r in (results, other) if r is not None)]
     )
     if anew or not unchanged.is_unchanged(target, made_from):
-        files = Pages(results, beside=other, asked=asked, expected=expected, show_host=show_host).all()
-        made = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files, key=Path)}
-        _swap_in({**files, unchanged.NOTE: unchanged.note(made_from, made).encode()}, target)
+        pages = Pages(results, beside=other, asked=asked, expected=expected, show_host=show_host)
+        _swap_in(_with_note(pages.each(), made_from), target)
     write_if_changed(studies / "assets" / "report.css", palette.css() + (ASSETS / "report.css").read_text("utf-8"))
     write_if_changed(studies / "assets" / "report.js", (ASSETS / "report.js").read_text("utf-8"))
     write_if_changed(studies / "index.md", studies_page(studies))
@@ -132,9 +132,20 @@ def _take_over(before: Path, path: Path) -> None:
         shutil.copy2(before, path)
 
 
-def _swap_in(files: dict[str, bytes], target: Path) -> None:
+def _with_note(files: Iterable[tuple[str, bytes]], made_from: str) -> Iterator[tuple[str, bytes]]:
+    """The files one after the other, none of which has to be kept in memory; at the end the note on all of them."""
+    made: dict[str, str] = {}
+    for name, content in files:
+        if name not in made:  # two pages may show the same figure
+            made[name] = hashlib.sha256(content).hexdigest()
+            yield name, content
+    listed = {name: made[name] for name in sorted(made, key=Path)}
+    yield unchanged.NOTE, unchanged.note(made_from, listed).encode()
+
+
+def _swap_in(files: Iterable[tuple[str, bytes]], target: Path) -> None:
     fresh, old = _beside(target, "fresh"), _beside(target, "old")
-    for name, content in files.items():
+    for name, content in files:
         path = fresh / name
         path.parent.mkdir(parents=True, exist_ok=True)
         before = target / name

@@ -1,7 +1,7 @@
 """What a table is: columns, rows, and cells that know what stands beside their number and why one is missing."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from medaug_keras.stats import Estimate
@@ -85,6 +85,17 @@ class Table:
     notes: tuple[str, ...] = ()
     factors: tuple[str, ...] = ()
     empty: str = "Nothing to show yet."
+
+    @property
+    def by_dataset(self) -> bool:
+        """Whether every row is of one data set, so that the table can be shown in parts."""
+        return bool(self.rows) and all("data set" in row.factors for row in self.rows)
+
+    def of(self, dataset: str) -> "Table":
+        """The part that is of the data set with this title; the whole where rows are of no data set."""
+        if not self.by_dataset:
+            return self
+        return replace(self, rows=tuple(row for row in self.rows if row.factors["data set"] == dataset))
 
     @property
     def groups(self) -> list[tuple[str, int]]:

@@ -8,7 +8,8 @@ nothing.
 import hashlib
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -42,11 +43,17 @@ def of_program() -> str:
 
 def of_results(results: Results) -> str:
     """Digest of a study, its plan, and how every task of it stands."""
-    parts = [results.study.model_dump_json(), repr(results.plan)]
+    return digest(_parts(results))
+
+
+def _parts(results: Results) -> Iterator[str]:
+    """What the pages of these results are made of; one after the other, because all of it is large."""
+    plan = results.plan
+    yield results.study.model_dump_json()
+    yield repr(replace(plan, tasks={}))
     for task, outcome in results.outcomes.items():
         record = outcome.record and file_checksum(outcome.record.folder / "record.json")
-        parts.append(repr((task, outcome.state, outcome.reason, outcome.failure, record)))
-    return digest(parts)
+        yield repr((plan.tasks[task], outcome.state, outcome.reason, outcome.failure, record))
 
 
 def checksums(folder: Path) -> dict[str, str]:
