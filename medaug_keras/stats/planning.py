@@ -19,7 +19,9 @@ correction over that many: `Crossed.p_family` at alpha / tests.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -68,12 +70,11 @@ def outlook(
     S, n = result.replicates, result.units
 
     def detectable(replicates: int) -> Range:
-        low, high = (detectable_difference(v, replicates, n, power=power, alpha=alpha, tests=tests) for v in limits)
-        return Range(low, high)
+        return _range(detectable_difference(v, replicates, n, power=power, alpha=alpha, tests=tests) for v in limits)
 
     floor = (image_floor(v, n, power=power, alpha=alpha, tests=tests) for v in limits)
     needed = (replicates_needed(difference, v, n, power=power, alpha=alpha, tests=tests) for v in limits)
-    return Outlook(detectable(S), detectable(S + 1), Range(*floor), difference, *needed)
+    return Outlook(detectable(S), detectable(S + 1), _range(floor), difference, *needed)
 
 
 def detectable_range(result: Crossed, *, power: float = 0.8, alpha: float = 0.05, tests: int = 1) -> Range | None:
@@ -82,7 +83,12 @@ def detectable_range(result: Crossed, *, power: float = 0.8, alpha: float = 0.05
     if limits is None:
         return None
     S, n = result.replicates, result.units
-    return Range(*(detectable_difference(v, S, n, power=power, alpha=alpha, tests=tests) for v in limits))
+    return _range(detectable_difference(v, S, n, power=power, alpha=alpha, tests=tests) for v in limits)
+
+
+def _range(ends: Iterable[float]) -> Range:
+    """In order: with three replicates, less variance between images can mean fewer degrees of freedom, too."""
+    return Range(*sorted(ends))
 
 
 def variance_limits(result: Crossed, *, confidence: float = LIMIT) -> tuple[Components, Components] | None:
@@ -165,31 +171,28 @@ def replicates_needed(
         return None
 
     def enough(S: int) -> bool:
-        return detectable_difference(variances, S, images, power=power, alpha=alpha, tests=tests) <= difference
+        return float(power_to_detect(difference, variances, S, images, alpha=alpha, tests=tests)) >= power
 
-    high = 2
+    high = 4
     while not enough(high):
         high *= 2
         if high > 2**16:  # next to the floor: tens of thousands of replicates are none
             return None
-    if high == 2:
-        return 2
-    low = high // 2  # not enough
+    low = high // 2 if high > 4 else 1  # not enough
     while high - low > 1:
-        middle = (low + high) // 2
+        middle = (low + high + 1) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 
 def _critical(v: Components, S: int, n: int, alpha: float, tests: int) -> tuple[Array, float]:
     """Smallest significant effects (Q,) at Q equally likely values of MS_replicate; SD of the effect."""
-    from scipy.special import chdtri, stdtrit
+    from scipy.special import stdtrit
 
     if max(v.replicate, v.image, v.residual) <= 0:
         raise ValueError(NO_VARIANCE)
-    chi = chdtri(S - 1, (np.arange(QUANTILES) + 0.5) / QUANTILES)
     expected, image, residual = n * v.replicate + v.residual, S * v.image + v.residual, v.residual
-    replicate = expected * chi / (S - 1)
+    replicate = expected * _quantiles(S - 1) / (S - 1)
     se, df = standard_error(replicate, image, residual, S, n)
     critical = stdtrit(df, 1 - alpha / tests / 2) * se
     if tests > 1 or S == 2:  # with two replicates p is the family's anyway
@@ -197,3 +200,11 @@ def _critical(v: Components, S: int, n: int, alpha: float, tests: int) -> tuple[
         there = family_half_width(knots, image, residual, S, n, alpha / tests)
         critical = np.maximum(critical, np.exp(np.interp(np.log(replicate), np.log(knots), np.log(there))))
     return critical, float(np.sqrt((expected + image - residual) / (S * n)))
+
+
+@cache
+def _quantiles(df: int) -> Array:
+    """Equally likely values (Q,) of chi^2."""
+    from scipy.special import chdtri
+
+    return np.asarray(chdtri(df, (np.arange(QUANTILES) + 0.5) / QUANTILES))
