@@ -25,7 +25,7 @@ from medaug_keras.report import (
 from medaug_keras.report.inference import Inference
 from medaug_keras.report.results import Results, printed
 from medaug_keras.report.table import Column, Entry, Row, Table
-from medaug_keras.stats import benjamini_hochberg
+from medaug_keras.stats import Range, benjamini_hochberg
 from medaug_keras.store import Store
 
 TWO_ARMS = {name: ARMS[name] for name in ("baseline", "gda")}
@@ -491,6 +491,17 @@ def test_images_that_belong_together_are_tested_together_where_records_say_so(tm
     assert "156 test images of 39 groups that belong together" in said
     (said,) = findings.units(apart.results, apart)
     assert "each was taken as a patient of its own" in said
+
+
+def test_a_floor_of_zero_is_no_detectable_difference(tmp_path):
+    results = results_of(tmp_path, study=two_arms())
+    inference = Inference(results)
+    (c,) = inference.tests.values()
+    floor = Range(0.0, 0.02)
+    inference.tests["breastmnist", "gda", "shuffle"].__dict__["outlook"] = dataclasses.replace(c.outlook, floor=floor)
+    table = evidence_tables.planning(results, inference)
+    assert (cell(table, 0, "floor_low").value, cell(table, 0, "floor_high").value) == (None, 0.02)
+    assert cell(table, 0, "floor_low").missing.startswith("not known")
 
 
 def test_a_difference_that_few_images_make_is_marked_wherever_its_interval_stands(tmp_path):

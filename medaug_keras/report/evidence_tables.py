@@ -368,7 +368,8 @@ def across(results: Results, inference: Inference) -> Table:
         (
             "Every data set counts the same. Interval and p are those of a crossed replicates × data sets analysis, so "
             "it may be that a replicate, whose initial weights all data sets share, moves all of them together; p, "
-            "Holm is corrected over the arms. The last interval is where one more data set would lie.",
+            "Holm is corrected over the arms. Here, too, the interval can leave out 0 where p is above 5 %. The last "
+            "interval is where one more data set would lie.",
         ),
         empty="The study has no arm beside its baseline.",
     )
@@ -378,8 +379,11 @@ def _detectable(sizes: Range | None, why: str = "") -> tuple[Entry, Entry]:
     """The smallest true difference that is found, from and to; where even 100 points are not, nothing is."""
     if sizes is None:
         return Entry(missing=why or NOT_KNOWN), Entry(missing=why or NOT_KNOWN)
-    nothing = "no difference, however large, would be found"
-    low, high = (Entry(missing=nothing) if size >= 1 else Entry(size) for size in (sizes.low, sizes.high))
+    nothing, alike = "no difference, however large, would be found", "not known: the test images may differ in nothing"
+    low, high = (
+        Entry(missing=nothing if size >= 1 else alike) if size >= 1 or size == 0 else Entry(size)
+        for size in (sizes.low, sizes.high)
+    )
     return low, high
 
 

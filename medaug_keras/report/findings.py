@@ -131,10 +131,9 @@ def can_be_said(c: Comparison, control: Comparison | None) -> str:
             f"4 of 5 such studies find a true difference of {100 * size.low:.1f} points at best, and none, however "
             "large, at worst: how much runs vary is hardly known."
         )
-    return (
-        f"A true difference of {100 * size.high:.1f} points would have been found in 4 of 5 such studies or more; one "
-        f"of less than {100 * size.low:.1f} in fewer."
-    )
+    low, high = f"{100 * size.low:.1f}", f"{100 * size.high:.1f}"
+    fewer = f"; one of less than {low} in fewer" if low != high else ""
+    return f"A true difference of {high} points would have been found in 4 of 5 such studies or more{fewer}."
 
 
 def cannot_be_said(c: Comparison, control: Comparison | None, printed: float | None, *, generated: bool) -> str:
