@@ -238,7 +238,7 @@ def test_a_number_leads_to_its_runs(browser, site):
         named.nth(1).locator("a").first.click()
         assert page.url.endswith(f"{STUDY}/runs/breastmnist.baseline.shuffle.1.html")
         assert "BreastMNIST: No augmentation, replicate 1" in page.locator("h1").inner_text()
-        assert "--only dataset=breastmnist --only arm=baseline" in page.locator("pre").all_inner_texts()[0]
+        assert "reproduce fake breastmnist/baseline/shuffle/1" in page.locator("pre").all_inner_texts()[0]
 
 
 def test_tables_scroll_in_their_own_region_and_keep_the_first_column_in_view(browser, site):
