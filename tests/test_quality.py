@@ -488,7 +488,8 @@ def small_world(seed=0, copied=6, near=True):
     train, test = (rng.integers(0, 256, (n, 4, 3, 1), dtype=np.uint8) for n in (40, 30))
     synthetic = rng.integers(0, 256, (24, 4, 3, 1), dtype=np.uint8)
     if near:
-        test[:2], test[2] = train[:2], copying.mirror(train[2:3])[0]  # a patient who is in both splits
+        test[0] = test[1] = train[0]  # a patient who is in both splits, once twice
+        test[2] = copying.mirror(train[2:3])[0]
         test[3:6] = two_grey_levels(copying.mirror(train[3:6]), rng)
     train[30], test[20], test[21] = copying.mirror(train[7:8])[0], test[22], copying.mirror(test[23:24])[0]
     if copied:
