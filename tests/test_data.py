@@ -229,7 +229,13 @@ def test_retinamnist_says_that_its_grades_are_treated_as_classes(tmp_path):
     np.savez(tmp_path / "retinamnist.npz", **many)
     retina = data.load_medmnist("retinamnist", root=tmp_path, accept_unverified=True, report=None)
     assert retina.task == "multi-class"
-    assert "ordinal" in retina.description
+    assert "here the grades are plain classes" in retina.description
+
+
+def test_a_medmnist_file_without_a_training_image_of_a_class_is_refused(tmp_path):
+    saved(tmp_path / "breastmnist.npz", train_labels=np.ones(6, np.uint8))
+    with pytest.raises(DataError, match="no training image of class 0"):
+        data.load_medmnist("breastmnist", root=tmp_path, accept_unverified=True, report=None)
 
 
 def test_an_official_name_does_not_excuse_other_channels(tmp_path):
