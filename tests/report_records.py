@@ -120,6 +120,8 @@ def fake_results(
             details = 'Traceback (most recent call last):\n  File "x.py", line 1\nValueError: a made-up failure\n'
             store.fail(task, Failure(task.kind, task.key, "ValueError: a made-up failure <b>&", details, RUN))
             continue
+        if store.is_done(task.id):
+            continue
         with store.claim(task.id) as out:
             assert out is not None
             make = {"data": _data, "generator": _generator, "synthesis": _synthesis, "quality": _quality}.get(task.kind)

@@ -317,7 +317,7 @@ def test_the_answer_names_every_arm_that_differs_on_the_right_side_and_counts_th
         assert not any(name in side for name in others - set(names))
         assert names
         for cell, name in list(zip(found, names, strict=True))[:4]:
-            assert f"{name} ({findings.points(inference.tests[cell].result.effect)} points)" in side
+            assert f"{name} ({findings.points(inference.tests[cell].result.effect)} points" in side
     rest = len(words) - words.count("better") - words.count("worse")
     assert f"{rest} others not distinguishable (12 comparisons" in answer
 
@@ -411,7 +411,7 @@ def test_the_table_of_claims_shows_the_corrected_p_the_interval_and_what_its_sen
         effect, r = row["effect"], c.result
         assert (effect.value, effect.low, effect.high, effect.n, effect.planned) == (r.effect, r.low, r.high, 4, 4)
         control, generated = inference.controls.get((dataset, arm, sampling)), arm in ("cvae", "cgan")
-        assert row["can"].value == findings.can_be_said(c, control)
+        assert row["can"].value == findings.can_be_said(c, control, findings.caution(inference.results, inference, c))
         assert row["cannot"].value == findings.cannot_be_said(c, control, None, generated=generated)
 
 

@@ -51,6 +51,32 @@ def test_points_always_have_their_sign_and_turning_the_difference_turns_only_tha
     assert back(text) == 0 or (text[0] == "+") == (value > 0)
 
 
+@given(st.one_of(fractions, st.floats(0, 1e-4), st.floats(0, 1e-4).map(lambda tiny: 1 - tiny)), st.integers(0, 3))
+def test_0_and_100_are_said_only_where_they_are_true(value, decimals):
+    """But for what sums leave of rounding, and within one of the last decimal."""
+    text = format.percent(value, decimals)
+    assert (back(text) == 0) == (value <= 1e-12)
+    assert (back(text) == 100) == (value >= 1 - 1e-12)
+    assert back(text) == pytest.approx(100 * value, abs=1.01 * 10.0**-decimals)
+    for sign in (1, -1):
+        text = format.points(sign * value, decimals)
+        assert (text[0] == "0") == (value <= 1e-12)
+        assert (abs(back(text)) == 100) == (value >= 1 - 1e-12)
+        assert back(text) == pytest.approx(100 * sign * value, abs=1.01 * 10.0**-decimals)
+
+
+def test_what_is_nearly_all_or_nothing_says_so():
+    assert [format.percent(x) for x in (0, 4e-5, 0.99996, 1)] == ["0.00", "0.01", "99.99", "100.00"]
+    assert [format.percent(x, 0) for x in (0, 0.004, 0.996, 1)] == ["0", "1", "99", "100"]
+    assert [format.points(x) for x in (0, 1e-17, 4e-5, -4e-5, 0.99999)] == [
+        "0.00",
+        "0.00",
+        "+0.00",
+        f"{MINUS}0.00",
+        "+99.99",
+    ]
+
+
 @given(st.integers(0, 10**9))
 def test_counts_are_whole_and_grouped_by_thousands(value):
     text = format.count(value)

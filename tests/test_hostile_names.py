@@ -15,6 +15,7 @@ import yaml
 from report_records import fake_results, fake_study
 
 from medaug_keras import report
+from medaug_keras.looks import NAME
 from medaug_keras.spec import Study
 from medaug_keras.store import Failure
 
@@ -104,7 +105,7 @@ def rendered(text: str, root: Path) -> Path:
     before = listed(root)
     folder = report.render(study, plan, store, root / "docs")
     places = {path.relative_to(root).parts[:3] for path in listed(root.parent) - before if path.is_relative_to(root)}
-    assert places == {("docs", "studies", name) for name in ("fake", "assets", "index.md")}
+    assert places == {("results", NAME), *(("docs", "studies", name) for name in ("fake", "assets", "index.md"))}
     return folder
 
 

@@ -69,6 +69,9 @@ def parser() -> argparse.ArgumentParser:
     verb("check", "say what is wrong with a study", "check study.yaml")
     planned = verb("plan", "say what is done, what is to do and how long it takes", "plan study.yaml --json")
     planned.add_argument("--json", action="store_true", help="every task, for scripts")
+    planned.add_argument(
+        "--register", action="store_true", help="note the study and the time in the results folder, before its results"
+    )
     planned.add_argument("--only", action="append", default=[], metavar="NAME=VALUE", help=_ONLY)
     planned.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="for the expected time")
     why = verb("explain", "say why a task would run", "explain study.yaml breastmnist/gda/weighted/0")

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import os
 import shlex
 import subprocess
 import time
@@ -17,6 +18,9 @@ from medaug_keras.store import Outcome, Store
 
 from .mistakes import ReportError, SiteError, named, refusal
 from .options import report_words
+
+LIVE = "MEDAUG_LIVE"
+"""Is in the environment of what makes pages while a study runs: nobody asked for these, so they are no look."""
 
 
 def render(
@@ -49,6 +53,7 @@ def render(
             asked=asked,
             expected=expected,
             anew=anew,
+            look=LIVE not in os.environ,
             show_host=options.show_host,
         )
     if options.no_site:
@@ -128,7 +133,12 @@ class LivePages:
             self.process = None
         if now >= self.next:
             self.started = now
-            self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.process = subprocess.Popen(
+                self.command,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | {LIVE: "1"},
+            )
 
     def finish(self) -> None:
         """End a rendering that has not ended."""

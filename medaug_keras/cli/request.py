@@ -6,14 +6,16 @@ import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from medaug_keras import data
+from medaug_keras import data, looks
 from medaug_keras.plan import Plan, Source, Task, added_images, located, plan
-from medaug_keras.reading import read
+from medaug_keras.reading import read, words
 from medaug_keras.spec import Study, dump
-from medaug_keras.store import Store
+from medaug_keras.store import Store, StoreError
 
 from . import memory
 from .mistakes import RequestError
@@ -206,6 +208,57 @@ def examined(study: Study, name: str, options: argparse.Namespace) -> tuple[Sour
     odd = data.warnings(dataset.summary() | {"audit": data.audit(dataset)})
     counts = {split: dataset.per_class(split) for split in ("train", "validation")}
     return found, counts, [f"warning: {text}" for text in odd]
+
+
+def registered(study: Study, whole: Plan, done: Sequence[str], options: argparse.Namespace) -> str:
+    """Write a study into the log of its results folder, unless it is there, and say how it stands there.
+
+    Raises RequestError where a data set cannot be read, as its bytes belong to the study, or nothing can be written.
+    """
+    for name in study.datasets:
+        try:
+            source(study, name, options)
+        except data.DataError as error:
+            raise RequestError(f"--register: {name}: {error}") from None
+    check_results(options.results)
+    failed = looks.note(options.results, looks.line("registered", study, whole, done))
+    if failed:
+        raise RequestError(f"--results {options.results}: {looks.NAME} cannot be written ({failed})")
+    one = looks.looked(options.results, study, whole, done).registered
+    if one is None:
+        raise RequestError(f"--results {options.results}: {looks.NAME} does not keep what is written to it")
+    how = "before its results" if not one.done else f"when {one.done:,} of {one.runs:,} runs had a result"
+    when = datetime.fromtimestamp(one.time, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"Registered {how}, {when}: study {one.study}"
+
+
+def rare_classes(study: Study, whole: Plan, options: argparse.Namespace) -> str:
+    """A warning where accuracy is the primary metric and a class is known to be rare; empty elsewhere."""
+    if study.primary != "accuracy":
+        return ""
+    store, shares = Store(options.results), {}
+    for name in study.datasets:
+        with suppress(data.DataError, StoreError):
+            share = data.rarest_share(_class_counts(study, name, options) or _counted(store, whole.data[name]))
+            if share is not None:
+                shares[name] = share
+    return words.rare_classes(shares) if shares else ""
+
+
+def _class_counts(study: Study, name: str, options: argparse.Namespace) -> list[int]:
+    """Training images of each class, as far as a file that is there tells them without an image being read."""
+    spec = dump(study.datasets[name])
+    if spec["kind"] == "folder":
+        return data.folder_class_counts(Path(spec["path"]))
+    if spec["kind"] == "npz":
+        return data.npz_class_counts(Path(spec["path"]))
+    local = options.data / f"{spec.get('name') or name}.npz"
+    return data.npz_class_counts(local) if spec["kind"] == "medmnist" and local.exists() else []
+
+
+def _counted(store: Store, task: str) -> list[int]:
+    """The same from a finished data task; equal classes, which nobody is warned of, where there is none."""
+    return list(store.record(task).values["splits"]["train"]["per_class"]) if store.is_done(task) else [1, 1]
 
 
 def find_task(whole: Plan, text: str) -> Task:

@@ -22,7 +22,17 @@ from .mistakes import DONE, INTERRUPTED, SOME_FAILED, WRONG_REQUEST, RequestErro
 from .options import report_words, words_again
 from .pages import LivePages, fewer_than_shown, render
 from .reproduce import reproduce
-from .request import check_results, examined, find_task, misfits, planned, read_study, study_beside
+from .request import (
+    check_results,
+    examined,
+    find_task,
+    misfits,
+    planned,
+    rare_classes,
+    read_study,
+    registered,
+    study_beside,
+)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -177,12 +187,16 @@ def _check(options: argparse.Namespace) -> int:
     if problems:
         print("\n".join(f"{options.study}: {line}" for line in problems), file=sys.stderr)
         return WRONG_REQUEST
-    runs = len(plan(study, found).cells)
+    whole = plan(study, found)
+    runs = len(whole.cells)
     summed = ", ".join(
         f"{n:,} {word}{'' if n == 1 else 's'}"
         for n, word in ((len(study.datasets), "data set"), (len(study.arms), "arm"), (runs, "run"))
     )
     print(f"{options.study}: nothing wrong; {summed}.")
+    warning = rare_classes(study, whole, options)
+    if warning:
+        print(warning)
     return DONE
 
 
@@ -193,6 +207,9 @@ def _plan(options: argparse.Namespace) -> int:
     durations = Durations.of(whole, outcomes)
     to_do = {name: task for name, task in chosen.tasks.items() if outcomes[name].state != "done"}
     work = counted(to_do.values())
+    if options.register:
+        done = [name for name, outcome in outcomes.items() if outcome.state == "done"]
+        print(registered(study, whole, done, options), file=sys.stderr if options.json else sys.stdout)
     if options.json:
         tasks = [
             {
@@ -213,6 +230,9 @@ def _plan(options: argparse.Namespace) -> int:
         print(json.dumps({"study": study.name, **total, "plan": tasks}, indent=1))
         return DONE
     print(f"{study.title}")
+    warning = rare_classes(study, whole, options)
+    if warning:
+        print(warning)
     of_kinds: dict[str, dict[str, Task]] = {}
     for name, task in chosen.tasks.items():
         of_kinds.setdefault(kind_of(task), {})[name] = task

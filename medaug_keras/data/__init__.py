@@ -7,6 +7,7 @@ To add a kind, add a module here, and a branch to `load`.
 """
 
 from medaug_keras.data.audit import audit, warnings
+from medaug_keras.data.balance import folder_class_counts, npz_class_counts, rarest_share
 from medaug_keras.data.checksums import md5_of_file
 from medaug_keras.data.dataset import MAX_BYTES, DataError, Dataset, Sizes, Split, examples, pixel_std
 from medaug_keras.data.folders import folder_fingerprint, folder_sizes, load_folder
@@ -37,6 +38,7 @@ __all__ = [
     "Split",
     "audit",
     "examples",
+    "folder_class_counts",
     "folder_fingerprint",
     "folder_sizes",
     "load",
@@ -48,11 +50,13 @@ __all__ = [
     "medmnist_fingerprint",
     "medmnist_info",
     "medmnist_sizes",
+    "npz_class_counts",
     "npz_fingerprint",
     "npz_sizes",
     "phantom_fingerprint",
     "phantom_sizes",
     "pixel_std",
+    "rarest_share",
     "unpacked",
     "warnings",
 ]

@@ -43,6 +43,11 @@ def folder_sizes(path: Path, *, size: int | None, colour: Colour | None) -> Size
     return Sizes((side, side, 1 if kind == "grey" else 3), listing.classes, **counts)
 
 
+def folder_labels(path: Path) -> np.ndarray:
+    """Class numbers (N,) of the training images of a folder, from the names of its files."""
+    return np.array([file.label for file in _listed(path).files["train"]])
+
+
 def folder_fingerprint(path: Path, *, cache: Path | None) -> str:
     """MD5 over the names, sizes and contents of the images that would be used."""
     files = _listed(path).all()

@@ -219,3 +219,12 @@ def _short(text: str, length: int) -> str:
 def _line(text: str) -> str:
     """The text on one line, and what cannot be seen by its number."""
     return " ".join(INVISIBLE.sub(lambda found: f"<U+{ord(found.group()):04X}>", text).split())
+
+
+def rare_classes(shares: Mapping[str, float]) -> str:
+    """A warning that accuracy decides where a class is rare: data set → share of its rarest class."""
+    named = ", ".join(f"{name} {100 * share:.2g} %" for name, share in shares.items())
+    return (
+        f"The primary metric is accuracy, and a class is rare (its share of the training images: {named}). A network "
+        "that never names it is accurate all the same; primary: auc or balanced_accuracy would notice."
+    )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from medaug_keras.looks import Line
 from medaug_keras.plan import Plan, Task
 from medaug_keras.store import Outcome, Record
 
@@ -83,6 +84,14 @@ def _end(record: Record) -> float | None:
     return record.run["started"] + record.run.get("seconds", 0) if "started" in record.run else None
 
 
+def registered(one: Line) -> str:
+    """When a study was registered, and whether there were results by then."""
+    when = f"{moment(one.time)}, study {one.study[:16]}"
+    if not one.done:
+        return f"before its results, {when}"
+    return f"when {format.count(one.done)} of {format.plural(one.runs, 'run')} had a result, {when}"
+
+
 def circumstances(results: Results, asked: Plan) -> list[tuple[str, str]]:
     """What ran, on what, when and with which versions: over all finished tasks of the study."""
     records = [outcome.record for outcome in results.outcomes.values() if outcome.record is not None]
@@ -100,6 +109,8 @@ def circumstances(results: Results, asked: Plan) -> list[tuple[str, str]]:
         ("Epoch shown", select_words(results.select)),
         ("Compared with", results.variant(*results.reference) if results.reference[0] in study.arms else "–"),
     ]
+    if results.looks.registered is not None:
+        found.append(("Registered", registered(results.looks.registered)))
     if not records:
         return found
     started = [r.run["started"] for r in records if "started" in r.run]

@@ -9,7 +9,7 @@ from medaug_keras.plan import Making
 from medaug_keras.store import Record
 
 from . import evidence_tables, figures, quality_tables
-from .findings import claims, units
+from .findings import claims, log_words, units
 from .format import plural
 from .inference import Comparison
 from .results import METRICS
@@ -43,6 +43,8 @@ def significance(book: "Pages") -> dict[str, Any]:
         "across": book.table(evidence_tables.across(results, inference)),
         "planning": book.table(evidence_tables.planning(results, inference)),
         "variances": None,
+        "log": log_words(results),
+        "looks": book.table(evidence_tables.looks(results)) if results.looks.count > 1 else None,
     }
     if forest:
         content["forest"] = book.figure(

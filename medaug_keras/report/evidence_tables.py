@@ -6,10 +6,25 @@ from typing import Any
 
 from medaug_keras.stats import FEW, Range
 
-from .findings import can_be_said, cannot_be_said
+from .circumstances import moment
+from .findings import can_be_said, cannot_be_said, caution
 from .inference import Cell, Comparison, Inference
 from .results import METRICS, SAMPLINGS, Results, printed_value
-from .table import ARM, DATASET, Column, Entry, Row, Table, arm_entry, dataset_entry, measured, not_begun, variant_entry
+from .table import (
+    ARM,
+    DATASET,
+    SELECT_WORDS,
+    Column,
+    Entry,
+    Row,
+    Table,
+    arm_entry,
+    dataset_entry,
+    measured,
+    not_begun,
+    variant_entry,
+    verdict_tags,
+)
 
 _EFFECT = (
     Column("effect", "Effect", "points", "Difference (points)"),
@@ -51,6 +66,12 @@ _HEAD = (DATASET, ARM, Column("sampling", "Sampling"))
 _REPLICATES = (
     Column("replicates", "compared", "count", "Replicates", help="Replicates that both arms have"),
     Column("planned", "planned", "count", "Replicates"),
+)
+
+
+_EVER = (
+    Column("holm_ever", "p, Holm", "p", "Among all arms ever compared", help="Holm over the largest family in the log"),
+    Column("verdict_ever", "Verdict", "text", "Among all arms ever compared"),
 )
 
 
@@ -103,9 +124,9 @@ def claims(results: Results, inference: Inference, paper: Mapping[str, Any] | No
             first.append(Entry(said, missing="" if said is not None else "the paper has no such cell", tags=tags))
         entries = (
             *first,
-            Entry(c.word, p=c.holm, href=c.group.page),
+            Entry(c.word, p=c.holm, href=c.group.page, tags=verdict_tags(metric, (c.group, c.base), results.select)),
             Entry(r.effect, low=r.low, high=r.high, n=r.replicates, planned=len(c.group.runs), missing=why),
-            Entry(can_be_said(c, inference.controls.get(cell))),
+            Entry(can_be_said(c, inference.controls.get(cell), caution(results, inference, c))),
             Entry(cannot_be_said(c, inference.controls.get(cell), said, generated=bool(results.generator(arm)))),
         )
         return Row(entries, {"data set": results.title(dataset), "arm": label, "verdict": c.word})
@@ -145,12 +166,14 @@ def _printed_difference(results: Results, paper: Mapping[str, Any], cell: Cell) 
 
 def tests(results: Results, inference: Inference) -> Table:
     """Every arm against the baseline on the primary metric, corrected: the confirmatory tests."""
+    larger = any(c.family_ever > c.family for c in inference.tests.values())
     columns = (
         *_HEAD,
         Column("verdict", "Verdict"),
         *_EFFECT,
         Column("p", "p", "p", help="Before correction"),
         Column("holm", "p, Holm", "p", help="Corrected over all arms of the data set, tested or not"),
+        *_EVER[: 2 * larger],
         Column("fdr", "p, BH", "p", help="Corrected over all tested cells by Benjamini and Hochberg, exploratory"),
         Column("detectable_low", "from", "percent", _DETECTABLE, help="By the verdict, if runs and images vary little"),
         Column("detectable_high", "to", "percent", _DETECTABLE, help="By the verdict, if runs and images vary much"),
@@ -166,10 +189,11 @@ def tests(results: Results, inference: Inference) -> Table:
         low, high = c.bootstrap or (None, None)
         entries = (
             *_head(results, cell),
-            Entry(c.word, href=c.group.page),
+            Entry(c.word, href=c.group.page, tags=verdict_tags(c.metric, (c.group, c.base), results.select)),
             *_effect(c),
             Entry(c.result.p_family, missing=why),
             Entry(c.holm, missing=why),
+            *(Entry(c.holm_ever, missing=why), Entry(c.cautious))[: 2 * larger],
             Entry(c.fdr, missing=why),
             *_detectable(c.detectable, why),
             Entry(c.chance, missing=why),
@@ -313,7 +337,7 @@ def _simple(
         why = c.result.reason or ""
         entries = (
             *_head(results, cell),
-            Entry(c.word, href=c.group.page),
+            Entry(c.word, href=c.group.page, tags=verdict_tags(c.metric, (c.group, c.base), results.select)),
             *_effect(c),
             Entry(c.result.p_family, missing=why),
             Entry(c.holm, missing=why),
@@ -430,4 +454,42 @@ def planning(results: Results, inference: Inference) -> Table:
         ),
         factors,
         empty="The study has no arm beside its baseline.",
+    )
+
+
+def looks(results: Results) -> Table:
+    """Every look at these results that the log has, this one last."""
+    columns = (
+        Column("when", "When"),
+        Column("study", "Study"),
+        Column("primary", "Primary metric"),
+        Column("epoch", "Epoch shown"),
+        Column("arms", "Arms compared on a data set, at most", "count"),
+        Column("done", "with a result", "count", "Runs"),
+        Column("runs", "planned", "count", "Runs"),
+    )
+    rows = tuple(
+        Row(
+            (
+                Entry("this look" if one is results.looks.now else moment(one.time)),
+                Entry(one.name),
+                Entry(METRICS[one.primary]),
+                Entry(SELECT_WORDS[one.select]),
+                Entry(max((len(family.arms) for family in one.families), default=0)),
+                Entry(one.done),
+                Entry(one.runs),
+            )
+        )
+        for one in (*results.looks.before, results.looks.now)
+    )
+    return Table(
+        "looks",
+        "Looks at these results.",
+        columns,
+        rows,
+        "evidence_tables.looks",
+        (
+            "From the log in the results folder, looks.jsonl, which only grows. A look with no new result does not "
+            "count again, nor do pages that were made while a study ran.",
+        ),
     )

@@ -3,9 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from .format import count, p_text, p_value, plural, points, together
-from .inference import ALPHA, Comparison, Inference
-from .results import METRICS, Results
+from medaug_keras.looks import Looks
+from medaug_keras.reading.words import rare_classes
+
+from .format import count, p_text, p_value, percent, plural, points, together
+from .inference import ALPHA, Cell, Comparison, Inference
+from .results import DEGENERATE, METRICS, Results
 
 
 def metric_name(metric: str) -> str:
@@ -14,16 +17,21 @@ def metric_name(metric: str) -> str:
 
 
 def answer(results: Results, inference: Inference) -> list[str]:
-    """The study's answer in two sentences, and a third while it is not finished."""
+    """The study's answer in two sentences, then what must be known beside it, and that it is not finished."""
+    if not any(run.done for run in results.runs):
+        return ["No run is done yet, so there is no answer.", *_rare(results), *_unfinished(results)]
+    tested = [c for c in inference.tests.values() if c.word != "not tested"]
+    beside = [*_directions(results, inference), *_little_said(results), *_rare(results), *_looks(results, tested)]
+    return [*_answer(results, inference), *beside, *_unfinished(results)]
+
+
+def _answer(results: Results, inference: Inference) -> list[str]:
     name = metric_name(results.study.primary)
     base = results.variant(*results.reference)
     tests = list(inference.tests.values())
     tested = [c for c in tests if c.word != "not tested"]
-    unfinished = _unfinished(results)
-    if not any(run.done for run in results.runs):
-        return ["No run is done yet, so there is no answer.", *unfinished]
     if not tests:
-        return ["There is nothing to compare: the study has no arm beside its baseline.", *unfinished]
+        return ["There is nothing to compare: the study has no arm beside its baseline."]
     if not tested:
         why = (
             "every arm was trained once, and how much another training run would differ is unknown"
@@ -33,13 +41,14 @@ def answer(results: Results, inference: Inference) -> list[str]:
         return [
             f"Point values only: {why}, so no difference in test {name} was tested.",
             _spread(results),
-            *unfinished,
         ]
-    return [_words(results, tested, len(tests), name, base), _could(tested), *unfinished]
+    return [_words(results, inference, tested, len(tests), name, base), _could(tested)]
 
 
-def _words(results: Results, tested: Sequence[Comparison], all_tests: int, name: str, base: str) -> str:
-    better, worse = ([c for c in tested if c.word == word] for word in ("better", "worse"))
+def _words(
+    results: Results, inference: Inference, tested: Sequence[Comparison], all_tests: int, name: str, base: str
+) -> str:
+    better, worse = ([c for c in tested if c.cautious == word] for word in ("better", "worse"))
     of = (
         f"{len(tested)} comparisons" if len(tested) == all_tests else f"{len(tested)} of {all_tests} comparisons tested"
     )
@@ -52,7 +61,7 @@ def _words(results: Results, tested: Sequence[Comparison], all_tests: int, name:
     if not better and not worse:
         return f"No arm's test {name} could be told from that of “{base}” ({of})."
     parts = [
-        f"{word} than “{base}”: {together(_named(results, c) for c in found[:4])}{_more(found)}"
+        f"{word} than “{base}”: {together(_named(results, inference, c) for c in found[:4])}{_more(found)}"
         for word, found in (("better", better), ("worse", worse))
         if found
     ]
@@ -66,9 +75,144 @@ def _more(found: Sequence[Comparison]) -> str:
     return f" and {count(len(found) - 4)} more" if len(found) > 4 else ""
 
 
-def _named(results: Results, c: Comparison) -> str:
+def _named(results: Results, inference: Inference, c: Comparison) -> str:
     label = results.variant(c.group.arm, c.group.sampling)
-    return f"{label} on {results.title(c.group.dataset)} ({points(c.result.effect or 0.0)} points)"
+    size = f"{points(c.result.effect or 0.0)} points{caution(results, inference, c)}"
+    return f"{label} on {results.title(c.group.dataset)} ({size})"
+
+
+def caution(results: Results, inference: Inference, c: Comparison) -> str:
+    """What belongs into the sentence of a difference in accuracy of networks of which that says little, or nothing."""
+    if c.metric != "accuracy":
+        return ""
+    why = []
+    for group in (c.group, c.base):
+        signs = group.signs(results.select)
+        for sign in list(signs)[:1]:  # the gravest
+            runs = f"{count(signs[sign])} of {plural(len(group.done), 'run')}"
+            why.append(f"{DEGENERATE[sign]} in {runs} of “{results.variant(group.arm, group.sampling)}”")
+    if not why:
+        return ""
+    others = ("balanced_accuracy", "auc")
+    effects = {metric: inference.compare(c.group, c.base, metric).result.effect for metric in others}
+    beside = [f"{metric_name(m)} {points(e)}" for m, e in effects.items() if e is not None]
+    return f"; accuracy says little here: {together(why)}{'; ' if beside else ''}{', '.join(beside)}"
+
+
+def _directions(results: Results, inference: Inference) -> list[str]:
+    """Whether the metrics that no majority class can fool go with the primary one."""
+    primary, tests = results.study.primary, inference.tests
+    said: list[str] = []
+    against: dict[Cell, list[str]] = {}
+    for metric in [m for m in ("auc", "balanced_accuracy") if m != primary]:
+        effects = {cell: c.result.effect for cell, c in inference.exploratory[metric].items()}
+        there = [cell for cell, c in tests.items() if None not in (effects[cell], c.result.effect)]
+        other = [cell for cell in there if _sign(effects[cell]) != _sign(tests[cell].result.effect)]
+        if there:
+            name = METRICS[metric] if not said else metric_name(metric)
+            way = "" if said else f" points the same way as test {metric_name(primary)}"
+            said.append(f"{name}{way} in {count(len(there) - len(other))} of {plural(len(there), 'comparison')}")
+        for cell in other:
+            if tests[cell].cautious in ("better", "worse"):
+                against.setdefault(cell, []).append(f"{metric_name(metric)} by {points(effects[cell] or 0.0)}")
+    if not said:
+        return []
+    named = [
+        f"{results.variant(*cell[1:])} on {results.title(cell[0])} is {tests[cell].cautious} in {metric_name(primary)} "
+        f"and differs in {together(those)} points"
+        for cell, those in against.items()
+    ]
+    tail = f" But {'; '.join(named[:4])}{'; …' if len(named) > 4 else ''}." if named else ""
+    return [f"{together(said)}.{tail}"]
+
+
+def _sign(effect: float | None) -> int:
+    """-1, 0 or 1; what is left of rounding is 0."""
+    return 0 if effect is None or abs(effect) < 1e-12 else 1 if effect > 0 else -1
+
+
+def _little_said(results: Results) -> list[str]:
+    """How many runs have an accuracy that says little of what was learned, and why."""
+    found = []
+    for dataset in results.datasets:
+        runs = [run for run in results.runs if run.dataset == dataset and run.done]
+        degenerate = [run.degenerate(results.select) for run in runs]
+        signs = Counter(sign for signs in degenerate for sign in signs)
+        share = results.largest_class(dataset)
+        line = {"majority": f", {percent(share)} %" if share is not None else ""}
+        why = [f"{DEGENERATE[s]}{line.get(s, '')} ({count(signs[s])})" for s in DEGENERATE if signs[s]]
+        if why:
+            marked = sum(map(bool, degenerate))
+            found.append(f"{results.title(dataset)} {count(marked)} of {plural(len(runs), 'run')}: {together(why)}")
+    if not found:
+        return []
+    more = f"; and on {plural(len(found) - 4, 'other data set')}" if len(found) > 4 else ""
+    return [f"Accuracy says little of what some networks learned. On {'; on '.join(found[:4])}{more}."]
+
+
+def _looks(results: Results, tested: Sequence[Comparison]) -> list[str]:
+    """How often these results were looked at, and what was compared before; nothing where this is the first look."""
+    looks, found = results.looks, []
+    if looks.count > 1:
+        found.append(f"These results were looked at {count(looks.count)} times.")
+    larger = {c.group.dataset: c for c in tested if c.family_ever > c.family}
+    if larger:
+        sizes = [
+            f"{count(c.family_ever)} on {results.title(d)}, of which {count(c.family)} today" for d, c in larger.items()
+        ]
+        found.append(
+            f"Arms compared with the baseline so far: {'; '.join(sizes)}. What is called better or worse here is so "
+            "among all of them."
+        )
+    found += _forking(results, tested)
+    return [" ".join(found)] if found else []
+
+
+def log_words(results: Results) -> list[str]:
+    """What the log of looks says of a study that has results, beside the table of looks."""
+    looks = results.looks
+    if not looks.now.done:
+        return []
+    found = [_how_registered(looks)]
+    if looks.count == 1:
+        found.append("The log has no other look at these results.")
+    if not looks.noted:
+        found.append(
+            "This look is not in the log: these pages were made while the study ran, or its results folder cannot be "
+            "written."
+        )
+    if looks.unreadable:
+        found.append(f"{plural(looks.unreadable, 'line')} of the log cannot be read.")
+    return found
+
+
+def _how_registered(looks: Looks) -> str:
+    one = looks.registered
+    if one is None:
+        return "This study was not registered."
+    if one.done:
+        return f"This study was registered when {count(one.done)} of {plural(one.runs, 'run')} had a result."
+    return "This study was registered before its results."
+
+
+def _forking(results: Results, tested: Sequence[Comparison]) -> list[str]:
+    """What today's family would have called better or worse, and the largest one does not."""
+    lost = [c for c in tested if c.word in ("better", "worse") and c.cautious != c.word]
+    named = [f"{results.variant(c.group.arm, c.group.sampling)} on {results.title(c.group.dataset)}" for c in lost]
+    if not named:
+        return []
+    return [
+        f"Only with the arms left out that were compared before would a test tell {together(named[:4])}"
+        f"{f' and {count(len(named) - 4)} more' if len(named) > 4 else ''} from the baseline."
+    ]
+
+
+def _rare(results: Results) -> list[str]:
+    """A warning where a class is rare and accuracy decides."""
+    if results.study.primary != "accuracy":
+        return []
+    shares = {results.title(d): share for d in results.datasets if (share := results.rarest_class(d)) is not None}
+    return [rare_classes(shares)] if shares else []
 
 
 def _could(tested: Sequence[Comparison]) -> str:
@@ -111,14 +255,23 @@ def _unfinished(results: Results) -> list[str]:
     return [f"The study is not complete: {count(len(left))} of {plural(len(results.runs), 'run')} have no result."]
 
 
-def can_be_said(c: Comparison, control: Comparison | None) -> str:
-    """What a comparison allows to say of its arm; `control` is the arm against copies of real images."""
+def can_be_said(c: Comparison, control: Comparison | None, beside: str = "") -> str:
+    """What a comparison allows to say of its arm; `control` is the arm against copies of real images.
+
+    `beside` is what `caution` says of it.
+    """
     name = metric_name(c.metric)
     if c.word == "not tested":
         return "Nothing."
+    if c.cautious in ("better", "worse"):
+        copies = control and control.word == c.cautious == "better"
+        more = " More so than as many copies of real images." if copies else ""
+        return f"Here it {'raises' if c.cautious == 'better' else 'lowers'} test {name}{beside}.{more}"
     if c.word in ("better", "worse"):
-        more = " More so than as many copies of real images." if control and control.word == c.word == "better" else ""
-        return f"Here it {'raises' if c.word == 'better' else 'lowers'} test {name}.{more}"
+        return (
+            f"Nothing: {c.word} among today's {plural(c.family, 'arm')}, but not among the {count(c.family_ever)} that "
+            "were compared before."
+        )
     size = c.detectable
     if size is None:
         if c.result.mean_squares is None:
@@ -146,20 +299,20 @@ def cannot_be_said(c: Comparison, control: Comparison | None, printed: float | N
     few = " Few test images make this difference, so the interval is too narrow." if c.few else ""
     low, high = r.low, r.high
     inside = printed is not None and low <= printed <= high
-    if c.word == "not distinguishable":
+    if c.cautious == "not distinguishable":
         span = f"{points(low)} to {points(high)}"
         if low > 0 or high < 0:
             why = (
                 f"{plural(r.replicates, 'replicate')} say too little of how much runs vary"
                 if (r.p_family or 0.0) > ALPHA
-                else f"among {plural(c.family, 'comparison')} one such can come by chance"
+                else f"among {plural(max(c.family, c.family_ever), 'comparison')} one such can come by chance"
             )
             words = f"That it {'helps' if low > 0 else 'harms'}: alone, its interval of {span} leaves out 0, but {why}."
             return words + few
         paper = "" if printed is None else f"; the paper's {points(printed)} {'does' if inside else 'does not'}"
         return f"That it helps, harms or changes nothing: {span} points fit these runs{paper}.{few}"
     found = ["That it does so on other data sets or with another classifier."]
-    if generated and c.word == "better" and (control is None or control.word != "better"):
+    if generated and c.cautious == "better" and (control is None or control.word != "better"):
         found.append("That its images do more than as many copies of real ones.")
     if printed is not None and not inside:
         found.append(f"That the difference is the paper's {points(printed)}: it lies outside the interval.")
@@ -170,8 +323,9 @@ def claims(results: Results, inference: Inference) -> list[tuple[str, str]]:
     """("can" | "cannot", sentence): what this study can and cannot claim, in order of weight."""
     tests = list(inference.tests.values())
     tested = [c for c in tests if c.word != "not tested"]
-    differ = [c for word in ("better", "worse") for c in tested if c.word == word]
-    found = [("can", _difference(results, c)) for c in differ]
+    differ = [c for word in ("better", "worse") for c in tested if c.cautious == word]
+    found = [("can", _difference(results, inference, c)) for c in differ]
+    found += [("cannot", text) for text in _forking(results, tested)]
     found += [("cannot", text) for text in _not_shown(results, tests, tested, differ)]
     found += _over_data_sets(results, inference)
     found += _over_copies(results, inference)
@@ -201,14 +355,14 @@ def units(results: Results, inference: Inference) -> list[str]:
     return found
 
 
-def _difference(results: Results, c: Comparison) -> str:
-    r = c.result
+def _difference(results: Results, inference: Inference, c: Comparison) -> str:
+    r, p = c.result, max(c.holm or 0.0, c.holm_ever or 0.0)
     return (
-        f"On {results.title(c.group.dataset)}, {results.variant(c.group.arm, c.group.sampling)} is {c.word} than "
+        f"On {results.title(c.group.dataset)}, {results.variant(c.group.arm, c.group.sampling)} is {c.cautious} than "
         f"“{results.variant(*results.reference)}” in test {metric_name(c.metric)}: {points(r.effect or 0.0)} points, "
-        f"corrected {p_text(c.holm or 0.0)}, 95 % interval of this comparison alone {points(r.low or 0.0)} to "
+        f"corrected {p_text(p)}, 95 % interval of this comparison alone {points(r.low or 0.0)} to "
         f"{points(r.high or 0.0)}{' (too narrow: few test images make the difference)' if c.few else ''}, "
-        f"{plural(r.replicates, 'replicate')}."
+        f"{plural(r.replicates, 'replicate')}{caution(results, inference, c)}."
     )
 
 
@@ -244,14 +398,15 @@ def _over_data_sets(results: Results, inference: Inference) -> list[tuple[str, s
         return []
     name, found = metric_name(results.study.primary), []
     for one in inference.across:
-        if one.meta.effect is not None and one.holm is not None and one.holm <= ALPHA:
+        p = max(one.holm or 0.0, one.holm_ever or 0.0)
+        if one.meta.effect is not None and one.holm is not None and p <= ALPHA:
             found.append(
                 (
                     "can",
                     f"Over {one.meta.datasets} of {plural(len(results.datasets), 'data set')}, "
                     f"{results.variant(one.arm, one.sampling)} {'raises' if one.meta.effect > 0 else 'lowers'} test "
-                    f"{name} by {100 * abs(one.meta.effect):.2f} points on average (every data set counts the same; "
-                    f"corrected {p_text(one.holm)}).",
+                    f"{name} by {percent(abs(one.meta.effect))} points on average (every data set counts the same; "
+                    f"corrected {p_text(p)}{_cautions(results, inference, one.arm, one.sampling)}).",
                 )
             )
     if not found:
@@ -276,13 +431,28 @@ def _over_data_sets(results: Results, inference: Inference) -> list[tuple[str, s
     return found
 
 
+def _cautions(results: Results, inference: Inference, arm: str, sampling: str) -> str:
+    """What belongs into the sentence of an arm over all data sets: on which of them accuracy says little."""
+    here = [c for (_, *pair), c in inference.tests.items() if pair == [arm, sampling] and c.metric == "accuracy"]
+    marked = [c for c in here if c.group.signs(results.select) or c.base.signs(results.select)]
+    if not marked:
+        return ""
+    beside = []
+    for metric in ("balanced_accuracy", "auc"):
+        others = inference.exploratory[metric]
+        same = [_sign(others[c.group.dataset, arm, sampling].result.effect) == _sign(c.result.effect) for c in marked]
+        beside.append(f"{metric_name(metric)} points the same way on {count(sum(same))}")
+    where = together(results.title(c.group.dataset) for c in marked)
+    return f"; accuracy says little of some networks on {where}; of these, {together(beside)}"
+
+
 def _over_copies(results: Results, inference: Inference) -> list[tuple[str, str]]:
     if not inference.controls:
         return []
     name = metric_name(results.study.primary)
     over = [c for c in inference.controls.values() if c.word == "better"]
     if over:
-        named = together(_named(results, c) for c in over)
+        named = together(_named(results, inference, c) for c in over)
         return [("can", f"More than as many copies of real images do, in test {name}: {named}.")]
     return [
         ("cannot", f"No generator's images are shown to raise test {name} more than as many copies of real images.")

@@ -36,15 +36,30 @@ TITLES = {
 """How the paper writes the data sets, and how we call the phantoms; any other data set is called as in its study."""
 
 
-def percent(fraction: float) -> str:
-    """0.8269 → 82.69, the paper's two decimals."""
-    return f"{100 * fraction:.2f}"
+_EXACT = 1e-12  # what is this near to 0 or 1 is that, but for rounding in sums
 
 
-def points(fraction: float) -> str:
-    """0.0128 → +1.28; a difference of percentages, in percentage points."""
-    text = f"{100 * fraction:+.2f}"
-    return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", "\N{MINUS SIGN}")
+def percent(fraction: float, decimals: int = 2) -> str:
+    """0.8269 → 82.69, the paper's two decimals. 0 and 100 are said only where they are true: 0.99996 → 99.99."""
+    text, step = f"{100 * fraction:.{decimals}f}", 10.0**-decimals
+    if float(text) == 0 and abs(fraction) > _EXACT:
+        return f"{step:.{decimals}f}"
+    if float(text) == 100 and fraction < 1 - _EXACT:
+        return f"{100 - step:.{decimals}f}"
+    return text
+
+
+def points(fraction: float, decimals: int = 2) -> str:
+    """0.0128 → +1.28; a difference of percentages, in percentage points.
+
+    What has a sign is not 0, though it may round to it; 100 is said only where it is true.
+    """
+    if abs(fraction) <= _EXACT:
+        return f"{0:.{decimals}f}"
+    text = f"{100 * fraction:+.{decimals}f}"
+    if abs(float(text)) == 100 and abs(fraction) < 1 - _EXACT:
+        text = f"{text[0]}{100 - 10.0**-decimals:.{decimals}f}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def count(number: int) -> str:

@@ -64,6 +64,9 @@ class Comparison:
     fdr: float | None = None
     family: int = 1
     """Over how many comparisons Holm corrected, tested or not."""
+    holm_ever: float | None = None
+    """The same over the largest family that was ever declared."""
+    family_ever: int = 1
 
     @property
     def word(self) -> Verdict:
@@ -74,6 +77,12 @@ class Comparison:
     def few(self) -> bool:
         """Whether so few test images (or groups) carry the difference that its interval is too narrow."""
         return self.result.carried_by is not None and self.result.carried_by < FEW
+
+    @property
+    def cautious(self) -> Verdict:
+        """The word that sentences use: by the larger of the two families."""
+        p = [value for value in (self.holm, self.holm_ever) if value is not None]
+        return verdict(self.result.effect, max(p, default=None), alpha=ALPHA)
 
     @cached_property
     def outlook(self) -> Outlook | None:
@@ -94,6 +103,8 @@ class Across:
     sampling: str
     meta: MetaAnalysis
     holm: float | None = None
+    holm_ever: float | None = None
+    """The same over the largest family that was ever declared on a data set."""
 
 
 class Inference:
@@ -175,7 +186,7 @@ class Inference:
                 for cell, group in results.groups.items()
                 if base is not None and cell[0] == dataset and cell[1:] != results.reference
             ]
-            corrected = _corrected([comparison for _, comparison in here])
+            corrected = _corrected([comparison for _, comparison in here], results.largest_family(dataset))
             found.update({cell: c for (cell, _), c in zip(here, corrected, strict=True)})
         return _explored(found)
 
@@ -261,8 +272,10 @@ class Inference:
                 prediction_high=_possible(meta.prediction_high),
             )
             found.append(Across(arm, sampling, meta))
-        corrected = holm([one.meta.p for one in found])
-        return [replace(one, holm=p) for one, p in zip(found, corrected, strict=True)]
+        p = [one.meta.p for one in found]
+        missing = max([results.largest_family(dataset) - len(p) for dataset in results.datasets] + [0])
+        most = holm([*p, *[None] * missing])[: len(p)]
+        return [replace(one, holm=q, holm_ever=ever) for one, q, ever in zip(found, holm(p), most, strict=True)]
 
     def _by_replicate(self, dataset: str, pair: tuple[str, str]) -> dict[int, float]:
         """Replicate → the arm's primary metric less the baseline's, where both have it."""
@@ -311,10 +324,18 @@ def _explored(family: Mapping[Any, Comparison]) -> dict[Any, Comparison]:
     return {key: replace(c, fdr=p) for (key, c), p in zip(family.items(), rates, strict=True)}
 
 
-def _corrected(family: Sequence[Comparison]) -> list[Comparison]:
-    """Comparisons that belong together, each with its p by Holm."""
-    p = holm([comparison.result.p_family for comparison in family])
-    return [replace(c, holm=value, family=len(family)) for c, value in zip(family, p, strict=True)]
+def _corrected(family: Sequence[Comparison], ever: int = 0) -> list[Comparison]:
+    """Comparisons that belong together, each with its p by Holm; and by Holm among `ever`, where those are more.
+
+    Of comparisons that are no longer there the p is not known. It is taken for large, which is the safe side.
+    """
+    n, p = len(family), [comparison.result.p_family for comparison in family]
+    today, ever = holm(p), max(ever, n)
+    most = holm([*p, *[None] * (ever - n)])[:n]
+    return [
+        replace(c, holm=one, family=n, holm_ever=other, family_ever=ever)
+        for c, one, other in zip(family, today, most, strict=True)
+    ]
 
 
 def _metric(name: str) -> Metric:

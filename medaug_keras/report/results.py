@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from medaug_keras.data import warnings
+from medaug_keras.data import rarest_share, warnings
+from medaug_keras.looks import Looks, line, looked, note
 from medaug_keras.plan import Making, Plan
 from medaug_keras.spec import PhantomData, Study
 from medaug_keras.stats import Estimate, estimate
@@ -56,11 +57,11 @@ ARM_LABELS = {
 }
 """How arms are called when the study gives them no label."""
 DEGENERATE = {
-    "one class": "calls every test image the same class",
-    "first epoch": "is the network of the first epoch",
-    "majority": "is no more accurate than naming the largest class always",
+    "one class": "one class for every test image",
+    "first epoch": "network of the first epoch",
+    "majority": "no more accurate than always naming the largest class",
 }
-"""Sign that a network is degenerate → what it says of the run."""
+"""Sign that a run's accuracy says little of what was learned → its words."""
 
 
 MANY_RUNS = 800
@@ -190,6 +191,11 @@ class Group:
         """The done runs whose network is degenerate."""
         return tuple(run for run in self.done if run.degenerate(select))
 
+    def signs(self, select: str) -> dict[str, int]:
+        """Sign of `DEGENERATE` → in how many done runs it is, only those that occur."""
+        found = Counter(sign for run in self.done for sign in run.degenerate(select))
+        return {sign: found[sign] for sign in DEGENERATE if found[sign]}
+
     def values(self, select: str, split: str, metric: str) -> list[float]:
         """The metric of every done run in which it is defined."""
         found = [run.metric(select, split, metric) for run in self.done]
@@ -204,7 +210,7 @@ class Results:
     """A study, its plan, and how every task of it stands."""
 
     def __init__(self, study: Study, plan: Plan, store: Store) -> None:
-        self.study, self.plan = published.study(study), plan
+        self.study, self.plan, self.root = published.study(study), plan, store.root
         # What was changed or lost since it was made must not reach a table.
         found = store.outcomes(plan, check_files=True)
         self.outcomes: Mapping[str, Outcome] = {
@@ -212,6 +218,17 @@ class Results:
         }
         self.select: str = study.select
         """The rule that chooses the epochs whose metrics the tables show."""
+
+    @cached_property
+    def looks(self) -> Looks:
+        """Who looked at these results before, and what was declared then."""
+        done = [task for task, outcome in self.outcomes.items() if outcome.state == "done"]
+        return looked(self.root, self.study, self.plan, done)
+
+    def largest_family(self, dataset: str) -> int:
+        """The most arms that were ever compared with this baseline of the data set, as far as the log knows."""
+        base = self.baseline(dataset)
+        return self.looks.largest.get(base.runs[0].task, 0) if base else 0
 
     # --- what was asked ---
 
@@ -364,6 +381,19 @@ class Results:
         there = [(mean, group) for mean, group in means if mean is not None]
         return max(there, key=lambda pair: pair[0])[1] if there else None
 
+    def largest_class(self, dataset: str) -> float | None:
+        """Test accuracy of naming the largest class always: the line to beat. None before the data are read."""
+        record = self.data(dataset).record
+        if record is None:
+            return None
+        counts = record.values["splits"]["test"]["per_class"]
+        return float(max(counts) / sum(counts))
+
+    def rarest_class(self, dataset: str) -> float | None:
+        """Share of the training images that the rarest class has, where it is rare."""
+        record = self.data(dataset).record
+        return None if record is None else rarest_share(record.values["splits"]["train"]["per_class"])
+
     def data(self, dataset: str) -> Outcome:
         """How the data set's own task stands."""
         return self.outcomes[self.plan.data[dataset]]
@@ -425,6 +455,12 @@ def typical(group: Group, results: Results) -> Run:
     metric = results.study.primary
     mean = group.estimate(results.select, "test", metric).mean or 0.0
     return min(group.done, key=lambda run: abs((run.metric(results.select, "test", metric) or 0.0) - mean))
+
+
+def note_look(results: Results) -> None:
+    """Write the look that is being taken into the log, before it is read; where that cannot be done, pages say so."""
+    if results.states.get("done") and any(run.done for run in results.runs):
+        note(results.root, line("look", results.study, results.plan, [r.task for r in results.runs if r.done]))
 
 
 def read_json(record: Record, name: str) -> Any:

@@ -6,14 +6,28 @@ from typing import Any
 
 from medaug_keras.spec import differences, dump
 
-from .format import percent
 from .results import DEGENERATE, METRICS, PAPER_TABLES, SAMPLINGS, Results, Run, printed_value
-from .table import ARM, DATASET, STATES, Column, Entry, Row, Table, arm_entry, dataset_entry, epoch_words, measured
+from .table import (
+    ARM,
+    DATASET,
+    LARGEST_CLASS,
+    STATES,
+    Column,
+    Entry,
+    Row,
+    Table,
+    arm_entry,
+    dataset_entry,
+    epoch_words,
+    largest_class,
+    measured,
+    notes_of,
+)
 
 
 def all_arms(results: Results) -> Table:
     """Every data set, arm and sampling with all metrics: the long table behind Tables 2 to 5."""
-    columns = [DATASET, ARM, Column("sampling", "Sampling")]
+    columns = [DATASET, ARM, Column("sampling", "Sampling"), LARGEST_CLASS]
     columns += [Column(metric, title, "percent", "Test (%)", ("sd", "n")) for metric, title in METRICS.items()]
     columns.append(Column("validation", "Accuracy", "percent", "Validation (%)", ("sd",)))
     columns.append(Column("training_images", "Training images", "count"))
@@ -27,6 +41,7 @@ def all_arms(results: Results) -> Table:
                     dataset_entry(results, dataset),
                     arm_entry(results, arm),
                     Entry(SAMPLINGS[sampling]),
+                    largest_class(results, dataset),
                     *(measured(group, results.select, metric) for metric in METRICS),
                     measured(group, results.select, "accuracy", split="validation"),
                     Entry(images, missing="" if images else group.reason),
@@ -40,7 +55,7 @@ def all_arms(results: Results) -> Table:
         tuple(columns),
         tuple(rows),
         "run_tables.all_arms",
-        (f"Mean ± standard deviation over n replicates, {epoch_words(results)}.",),
+        (f"Mean ± standard deviation over n replicates, {epoch_words(results)}.", *notes_of(rows)),
         ("data set", "arm", "sampling"),
     )
 
@@ -311,5 +326,6 @@ def _beside(said: float | None, values: list[float], ours: Entry) -> list[Entry]
         word = Entry(missing="one replicate has no range")
     else:
         # Printed values are rounded to two decimals of a percent; so is the range they are held against.
-        word = Entry("yes" if percent(low) <= percent(said) <= percent(high) or low <= said <= high else "no")
+        printed = [round(100 * value, 2) for value in (low, said, high)]
+        word = Entry("yes" if printed == sorted(printed) or low <= said <= high else "no")
     return [Entry(low), Entry(high), Entry(ours.value - said), word]

@@ -16,7 +16,7 @@ from medaug_keras.store import Store
 from . import palette, unchanged
 from .circumstances import Expected
 from .pages import Pages, environment_of_templates
-from .results import Results
+from .results import Results, note_look
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -34,6 +34,7 @@ def render(
     expected: Expected | None = None,
     anew: bool = False,
     show_host: bool = False,
+    look: bool = True,
 ) -> Path:
     """Write the pages of a study to docs/studies/NAME and list it in docs/studies/index.md; returns its folder.
 
@@ -42,10 +43,15 @@ def render(
     `asked` is the part of the plan that the first page speaks of first, and `expected` says how long tasks take.
     `show_host` names on a run's page the machine that made it.
 
+    A look at results that are new to it, or by a study that is, is noted in the results folder's log, unless `look` is
+    False, as for pages that are made while a study runs.
+
     The same records give the same bytes. The folder is made beside its place and then moved there, so a server that
     watches `docs` never sees half of it; files that did not change keep their time.
     """
     results = Results(study, plan, store)
+    if look:
+        note_look(results)
     other = None if beside is None else Results(*beside, store)
     studies = docs / "studies"
     target = studies / study.name

@@ -126,6 +126,45 @@ DATASET = Column("dataset", "Data set", parts=("name",))
 ARM = Column("arm", "Arm", parts=("name",))
 
 
+def tags_of(group: Group, select: str) -> tuple[str, ...]:
+    """What shows that the accuracy of a group's runs says little, as tags: the gravest sign, and in how many runs."""
+    signs = group.signs(select)
+    return tuple(f"{_SHORT[sign]} {signs[sign]}/{len(group.done)}" for sign in list(signs)[:1])
+
+
+def verdict_tags(metric: str, groups: Iterable[Group], select: str) -> tuple[str, ...]:
+    """The tag of a verdict on the accuracy of groups of which one has runs whose accuracy says little."""
+    return (LITTLE_SAID,) if metric == "accuracy" and any(group.signs(select) for group in groups) else ()
+
+
+LITTLE_SAID = "accuracy says little"
+_SHORT = {"one class": "one class", "first epoch": "first epoch", "majority": "≤ largest class"}
+TAGS = (
+    "Tags count the runs of a mean whose accuracy says little: “one class”, the network gives all test images the same "
+    "class; “first epoch”, it is that of the first of several epochs; “≤ largest class”, it is no more accurate than "
+    "always naming the largest class."
+)
+"""What the tags mean, for the notes of a table that has some."""
+
+
+def notes_of(rows: Iterable["Row"]) -> tuple[str, ...]:
+    """The note that explains tags, where a table has some."""
+    short = tuple(_SHORT.values())
+    tagged = any(tag.startswith(short) for row in rows for entry in row.entries for tag in entry.tags)
+    return (TAGS,) if tagged else ()
+
+
+def largest_class(results: Results, dataset: str) -> Entry:
+    """The accuracy that naming the largest class always has on the test images: the line to beat."""
+    share = results.largest_class(dataset)
+    return Entry(share, missing="" if share is not None else "the data were not read yet")
+
+
+LARGEST_CLASS = Column(
+    "largest_class", "Largest class", "percent", help="Accuracy of naming the largest class always: the line to beat"
+)
+
+
 def measured(group: Group | None, epoch: str, metric: str, paper: float | None = None, split: str = "test") -> Entry:
     """A group's mean with its spread; a dash with the reason where there is none."""
     if group is None:
@@ -134,7 +173,8 @@ def measured(group: Group | None, epoch: str, metric: str, paper: float | None =
     if found.mean is None:
         reason = group.reason or f"{METRICS[metric]} is not defined on this test set"
         return Entry(paper=paper, missing=reason, href=group.page, planned=found.planned)
-    return Entry(found.mean, found.sd, found.n, found.planned, paper, missing=group.reason, href=group.page)
+    tags = tags_of(group, epoch) if (metric, split) == ("accuracy", "test") else ()
+    return Entry(found.mean, found.sd, found.n, found.planned, paper, missing=group.reason, href=group.page, tags=tags)
 
 
 def not_begun(results: Results, dataset: str, columns: Sequence[Column], factors: Iterable[str]) -> Row:

@@ -12,7 +12,22 @@ from medaug_keras.stats import selection
 from .format import distinct, percent
 from .inference import Inference
 from .results import METRICS, Group, Results, printed_value
-from .table import DATASET, Column, Entry, Part, Row, Table, dataset_entry, epoch_words, measured, variant_entry
+from .table import (
+    DATASET,
+    LARGEST_CLASS,
+    Column,
+    Entry,
+    Part,
+    Row,
+    Table,
+    dataset_entry,
+    epoch_words,
+    largest_class,
+    measured,
+    notes_of,
+    variant_entry,
+    verdict_tags,
+)
 
 SPLITS = ("train", "validation", "test")
 
@@ -125,7 +140,8 @@ def _generative(
                 extra.append(Entry(missing="no result of one of the two", paper=said))
             else:
                 why = found.result.reason or ""
-                extra.append(Entry(found.word, p=found.holm, paper=said, missing=why, href=found.group.page))
+                tags = verdict_tags(found.metric, (found.group, found.base), results.select)
+                extra.append(Entry(found.word, p=found.holm, paper=said, missing=why, href=found.group.page, tags=tags))
         rows.append(Row((*row.entries, *extra), row.factors))
     notes = [
         *table.notes,
@@ -149,7 +165,7 @@ def _grid(
     """Data sets down, arms across, AUC and accuracy of each; the best of a row in bold."""
     parts: tuple[Part, ...] = ("sd", "n", "paper") if paper else ("sd", "n")
     metrics = {"auc": "AUC", "accuracy": "Acc."}
-    columns = [DATASET]
+    columns = [DATASET, LARGEST_CLASS]
     for (arm, sampling), title in named.items():
         columns += [
             Column(f"{arm}.{sampling}.{metric}", short, "percent", title, parts) for metric, short in metrics.items()
@@ -158,13 +174,15 @@ def _grid(
     for dataset in results.datasets if named else ():
         found = {metric: _row(results, inference, dataset, list(named), metric, paper) for metric in metrics}
         cells = [found[metric][place] for place in range(len(named)) for metric in metrics]
-        rows.append(Row((dataset_entry(results, dataset), *cells), {"data set": results.title(dataset)}))
+        head = dataset_entry(results, dataset), largest_class(results, dataset)
+        rows.append(Row((*head, *cells), {"data set": results.title(dataset)}))
     notes = [
         f"Mean ± standard deviation over n replicates, {epoch_words(results)}. Bold: the highest mean of a row; "
         "≈: a corrected test does not tell it from that one."
     ]
     if paper:
         notes.append("Small print: the value printed in the paper, from one run.")
+    notes += notes_of(rows)
     empty = "This study has no such arms."
     return Table(name, caption, tuple(columns), tuple(rows), made_by, tuple(notes), empty=empty)
 
@@ -183,7 +201,8 @@ def _row(
         said = printed_value(paper, dataset, *pair, metric) if paper else None
         entries.append(measured(results.groups.get((dataset, *pair)), results.select, metric, said))
     texts = [percent(e.value) if isinstance(e.value, float) else None for e in entries]
-    top = max((text for text in texts if text), key=float, default=None) if sum(map(bool, texts)) > 1 else None
+    there = [(entry.value, text) for entry, text in zip(entries, texts, strict=True) if text]
+    top = max(there)[1] if len(there) > 1 else None
     tied = inference.leaders(dataset, pairs, metric)
     return [
         replace(entry, best=bool(text) and text == top, tied=bool(text) and text != top and pair in tied)
@@ -248,7 +267,9 @@ def _gain(
     if group is base:
         return Entry(0.0, paper=said, missing="this is the arm itself", href=base.page)
     c = inference.against(dataset, pair)[group.arm, group.sampling]
-    return Entry(c.result.effect, verdict=c.word, p=c.holm, paper=said, missing=c.result.reason or "", href=base.page)
+    tags = verdict_tags(c.metric, (c.group, c.base), results.select)
+    why = c.result.reason or ""
+    return Entry(c.result.effect, verdict=c.word, p=c.holm, paper=said, missing=why, href=base.page, tags=tags)
 
 
 def _optimism(results: Results, dataset: str) -> tuple[Entry, Entry]:

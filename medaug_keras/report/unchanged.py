@@ -51,6 +51,8 @@ def _parts(results: Results) -> Iterator[str]:
     plan = results.plan
     yield results.study.model_dump_json()
     yield repr(replace(plan, tasks={}))
+    looks = results.looks
+    yield repr((looks.before, looks.noted, sorted(looks.largest.items()), looks.registered, looks.unreadable))
     for task, outcome in results.outcomes.items():
         record = outcome.record and file_checksum(outcome.record.folder / "record.json")
         yield repr((plan.tasks[task], outcome.state, outcome.reason, outcome.failure, record))

@@ -10,15 +10,13 @@ from medaug_keras.report.figures.svg import (
     Board,
     Figure,
     Scale,
-    count,
     figure,
     num,
-    percent,
-    points,
     text_width,
     tick_decimals,
     wrap,
 )
+from medaug_keras.report.format import count, percent, points
 from medaug_keras.report.palette import SPLITS, STATES, ArmStyle, arm_styles
 
 

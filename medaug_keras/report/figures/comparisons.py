@@ -4,18 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medaug_keras.report.figures.charts import axis, interval, plot_range
-from medaug_keras.report.figures.svg import (
-    SMALL,
-    WIDTH,
-    Board,
-    Figure,
-    Scale,
-    figure,
-    num,
-    percent,
-    points,
-    wrap,
-)
+from medaug_keras.report.figures.svg import SMALL, WIDTH, Board, Figure, Scale, figure, num, wrap
+from medaug_keras.report.format import percent, points
 from medaug_keras.report.palette import ArmStyle, arm_styles
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from medaug_keras.report.figures.svg import SMALL, WIDTH, Board, Figure, count, figure, num, percent, text_width, wrap
+from medaug_keras.report.figures.svg import SMALL, WIDTH, Board, Figure, figure, num, text_width, wrap
+from medaug_keras.report.format import count, percent
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str], *, title: str = "") -> Figure:

@@ -12,11 +12,11 @@ from medaug_keras.report.figures.svg import (
     Scale,
     figure,
     num,
-    percent,
     text_width,
     tick_decimals,
     ticks,
 )
+from medaug_keras.report.format import percent
 from medaug_keras.report.palette import ArmStyle, shades
 
 

@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medaug_keras.report.figures.svg import SMALL, WIDTH, Board, Figure, count, figure, wrap
+from medaug_keras.report.figures.svg import SMALL, WIDTH, Board, Figure, figure, wrap
+from medaug_keras.report.format import count
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from medaug_keras.report.figures.svg import Figure, count
+from medaug_keras.report.figures.svg import Figure
+from medaug_keras.report.format import count
 
 Images = npt.NDArray[np.uint8]
 

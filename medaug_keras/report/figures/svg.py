@@ -15,7 +15,6 @@ from medaug_keras.report.palette import COLOURS, ArmStyle, Shape
 WIDTH = 360
 GAP = 16  # between panels in a file
 SMALL, BODY = 11, 12  # font sizes
-MINUS = "−"
 FONT = "Arial, 'Liberation Sans', Helvetica, system-ui, sans-serif"
 
 
@@ -283,24 +282,6 @@ def num(value: float) -> str:
     """A coordinate, two decimals at most."""
     text = f"{value:.2f}".rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text
-
-
-def percent(value: float, decimals: int = 2) -> str:
-    """0.8436 → 84.36."""
-    return f"{100 * value:.{decimals}f}"
-
-
-def points(value: float, decimals: int = 2) -> str:
-    """0.0123 → +1.23, with a true minus sign."""
-    text = f"{100 * value:+.{decimals}f}"
-    if float(text) == 0:
-        return text[1:]
-    return text.replace("-", MINUS)
-
-
-def count(value: int) -> str:
-    """12885 → 12,885."""
-    return f"{value:,}"
 
 
 def text_width(text: str, size: float) -> float:

@@ -1,0 +1,38 @@
+"""How many training images each class has, told without reading an image, and whether a class is rare."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from . import npz
+from .folders import folder_labels
+
+RARE = 0.2
+"""Share of the training images below which a class is rare."""
+
+
+def npz_class_counts(path: Path) -> list[int]:
+    """Training images of each class number of an .npz file, from its labels alone. Raises DataError."""
+    with npz.opened(path) as file:
+        npz.read_headers(file, where=path.name, max_bytes=2**63)
+        return _counts(npz.read_train_labels(file, where=path.name))
+
+
+def folder_class_counts(path: Path) -> list[int]:
+    """Training images of each class of a folder, from the names of its files. Raises DataError."""
+    return _counts(folder_labels(path))
+
+
+def _counts(labels: np.ndarray) -> list[int]:
+    return [int(n) for n in np.unique(labels, return_counts=True)[1]]  # labels may be wrong still
+
+
+def rarest_share(counts: Sequence[int]) -> float | None:
+    """Share of the rarest class, where it is rare; None elsewhere.
+
+    Rare is a class below a fifth of the images that has fewer than half as many as the largest class: many classes of
+    one size have small shares too, and none of them can be left out at a small price.
+    """
+    share = min(counts) / sum(counts)
+    return share if share < RARE and 2 * min(counts) < max(counts) else None

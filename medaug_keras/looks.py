@@ -1,0 +1,206 @@
+"""The log of looks: which studies were rendered with which results, and which were registered before.
+
+Who drops arms until a test finds something, or looks after every replicate, finds differences by chance more often than
+the tests say. A log that only grows lets pages tell. It is `looks.jsonl` in the results folder, a line a look:
+
+    {"what": "look", "time": …, "study": …, "families": [{"against": …, "arms": […], "done": …}], …}
+
+A *family* is what Holm corrects together: the arms of a data set that are compared with its baseline, each named by the
+task of its first replicate. Lines that cannot be read are passed over and counted; a line is written by one append, so
+that reports made side by side keep theirs apart.
+"""
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from medaug_keras.plan import Plan
+from medaug_keras.spec import Metric, Select, Study
+
+NAME = "looks.jsonl"
+_WORDS = {
+    "what": "look|registered",
+    "study": "[0-9a-f]{64}",
+    "results": "[0-9a-f]{64}",
+    "name": "[a-z0-9][a-z0-9_-]{0,39}",
+    "primary": "|".join(get_args(Metric)),
+    "select": "|".join(get_args(Select)),
+}
+"""Texts of a line, and what they look like."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """The arms that a study compares with the baseline of one data set, by the tasks of their first replicates."""
+
+    against: str
+    arms: tuple[str, ...]
+    done: int
+    """Runs of the baseline and of these arms that had a result."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the log."""
+
+    what: str
+    """look or registered."""
+    time: float
+    """Seconds since 1970."""
+    study: str
+    """Hash of everything about the study that decides its tests."""
+    results: str
+    """Hash of the names of the classifiers that had a result."""
+    name: str
+    primary: str
+    select: str
+    done: int
+    """Runs that had a result."""
+    runs: int
+    families: tuple[Family, ...]
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What the log says of a study."""
+
+    now: Line
+    """This look."""
+    before: tuple[Line, ...]
+    """The others at results of the same baselines, in order; none twice."""
+    noted: bool
+    """Whether this look is in the log."""
+    largest: Mapping[str, int]
+    """Task of a baseline → most arms that were ever compared with it, in one metric and by one rule for epochs."""
+    registered: Line | None
+    """The first registration of just this study."""
+    unreadable: int
+    """Lines of the log that say nothing."""
+
+    @property
+    def count(self) -> int:
+        """How many different looks there were, this one among them."""
+        return len(self.before) + 1
+
+
+def line(what: str, study: Study, plan: Plan, done: Iterable[str]) -> Line:
+    """What the log keeps of a study; `done` has the tasks that have a result."""
+    there, families = set(done), []
+    for dataset in plan.data:
+        cells = [cell for cell in plan.cells if cell.dataset == dataset]
+        reference = (study.baseline.arm, study.baseline.sampling)
+        first = {(cell.arm, cell.sampling): cell.task for cell in cells if cell.replicate == 0}
+        if reference in first:
+            arms = tuple(task for pair, task in first.items() if pair != reference)
+            families.append(Family(first[reference], arms, len({cell.task for cell in cells} & there)))
+    runs = sorted((plan.data[c.dataset], (c.arm, c.sampling) == reference, c.task) for c in plan.cells)
+    finished = sorted({cell.task for cell in plan.cells} & there)
+    return Line(
+        what,
+        time.time(),
+        _hash([study.primary, study.select, runs]),
+        _hash(finished),
+        study.name,
+        study.primary,
+        study.select,
+        sum(cell.task in there for cell in plan.cells),
+        len(plan.cells),
+        tuple(families),
+    )
+
+
+def read(root: Path) -> tuple[list[Line], int]:
+    """All lines of a results folder's log that can be read, and how many cannot."""
+    try:
+        content = (root / NAME).read_bytes()
+    except OSError:
+        return [], 0
+    found, unreadable = [], 0
+    for text in content.split(b"\n"):
+        if text.strip():
+            try:
+                found.append(_line(json.loads(text)))
+            except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+                unreadable += 1
+    return found, unreadable
+
+
+def looked(root: Path, study: Study, plan: Plan, done: Iterable[str]) -> Looks:
+    """What the log says of a study whose results are about to be shown."""
+    lines, unreadable = read(root)
+    now = line("look", study, plan, done)
+    mine = {family.against for family in now.families}
+    seen = [one for one in lines if one.what == "look" and any(f.against in mine and f.done for f in one.families)]
+    different = {(one.study, one.results): one for one in reversed(seen)}  # the first of each
+    noted = different.pop((now.study, now.results), None) is not None
+    registered = [one for one in lines if one.what == "registered" and one.study == now.study]
+    return Looks(
+        now=now,
+        before=tuple(reversed(different.values())),
+        noted=noted,
+        largest=_largest([*lines, now], mine),
+        registered=registered[0] if registered else None,
+        unreadable=unreadable,
+    )
+
+
+def _largest(lines: Iterable[Line], baselines: Iterable[str]) -> dict[str, int]:
+    arms: dict[tuple[str, str, str], set[str]] = {}
+    for one in lines:
+        for family in one.families:
+            if family.done or one.what == "registered":
+                arms.setdefault((family.against, one.primary, one.select), set()).update(family.arms)
+    sizes = {name: [len(found) for (against, *_), found in arms.items() if against == name] for name in baselines}
+    return {name: max(found, default=0) for name, found in sizes.items()}
+
+
+def note(root: Path, one: Line) -> str:
+    """Append a line unless its like is there. Returns why it could not be written; empty where it is there now.
+
+    A look is like another of the same study at the same results; of registrations of a study the first counts.
+    """
+    like = [other for other in read(root)[0] if (other.what, other.study) == (one.what, one.study)]
+    if any(one.what == "registered" or other.results == one.results for other in like):
+        return ""
+    text = json.dumps(_plain(one), sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    try:
+        handle = os.open(root / NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            size = os.fstat(handle).st_size
+            torn = size and os.pread(handle, 1, size - 1) != b"\n"  # what a power cut left of a line ends here
+            os.write(handle, b"\n" + text if torn else text)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        return str(error.strerror or error)
+    return ""
+
+
+def _plain(one: Line) -> dict[str, Any]:
+    return {**vars(one), "families": [vars(family) for family in one.families]}
+
+
+def _line(content: Mapping[str, Any]) -> Line:
+    """A line of the log. Raises ValueError, TypeError or KeyError where it is none."""
+    families = tuple(
+        Family(str(f["against"]), tuple(str(arm) for arm in f["arms"]), int(f["done"])) for f in content["families"]
+    )
+    words = {name: str(content[name]) for name in _WORDS}
+    numbers = {name: int(content[name]) for name in ("done", "runs")}
+    when = float(content["time"])
+    tasks = [task for family in families for task in (family.against, *family.arms)]
+    if not (0 <= when < 2**32 and all(re.fullmatch(p, words[name]) for name, p in _WORDS.items())):
+        raise ValueError("not a line that this program writes")
+    if not all(re.fullmatch(r"[a-z]+-[0-9a-f]{16}", task) for task in tasks):
+        raise ValueError("not the names of tasks")
+    return Line(**words, **numbers, time=when, families=families)  # type: ignore[arg-type]
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()

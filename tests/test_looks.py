@@ -1,0 +1,299 @@
+"""The log of looks: what is noted, what it says of a study, and what no line in it can break."""
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_records import ARMS, fake_plan, fake_results, fake_study
+
+from medaug_keras import looks, report
+from medaug_keras.report import findings
+from medaug_keras.report.inference import Inference, _corrected
+from medaug_keras.report.results import Results
+from medaug_keras.spec import Study
+from medaug_keras.stats import holm
+from medaug_keras.store import Store
+from studies import PHANTOM, cli, tiny, written
+
+FEW = {name: ARMS[name] for name in ("baseline", "gda")}
+MANY = {**FEW, **{f"zoom-{n}": {"augment": [{"layer": "RandomZoom", "factor": n / 20}]} for n in range(1, 10)}}
+
+
+def small(**more) -> Study:
+    return fake_study(**{"datasets": ("breastmnist",), "arms": FEW, "replicates": 2, "samplings": ["shuffle"], **more})
+
+
+def done_of(study: Study) -> list[str]:
+    return [cell.task for cell in fake_plan(study).cells]
+
+
+def line_of(study: Study, what: str = "look", done: list[str] | None = None) -> looks.Line:
+    return looks.line(what, study, fake_plan(study), done_of(study) if done is None else done)
+
+
+def looked(root: Path, study: Study, done: list[str] | None = None) -> looks.Looks:
+    return looks.looked(root, study, fake_plan(study), done_of(study) if done is None else done)
+
+
+def answered(root: Path, study: Study) -> str:
+    results = Results(study, fake_plan(study), Store(root))
+    return " ".join(findings.answer(results, Inference(results)))
+
+
+# --- what is noted ---------------------------------------------------------------------------------
+
+
+def test_a_look_is_noted_once_until_there_are_new_results_or_another_study(tmp_path):
+    study, root = small(), tmp_path / "results"
+
+    def render(study: Study, **how) -> int:
+        plan, store = fake_results(study, root, **how)
+        report.render(study, plan, store, tmp_path / "docs")
+        return len(looks.read(root)[0])
+
+    late = {"leave_out": lambda task: task.kind == "classifier" and task.replicate == 1}
+    assert render(study, leave_out=lambda task: task.kind != "data") == 0  # nothing to see yet
+    assert render(study, **late) == 1
+    assert render(study, **late) == 1
+    assert render(study) == 2
+    assert render(small(title="Another title", arms={**FEW, "gda": {**FEW["gda"], "label": "Flips"}})) == 2
+    assert render(small(primary="auc")) == 3
+    done = [(line.done, line.runs) for line in looks.read(root)[0]]
+    assert done == [(2, 4), (4, 4), (4, 4)]
+
+
+def test_pages_that_are_made_while_a_study_runs_are_no_look_and_say_so(tmp_path):
+    study = small()
+    plan, store = fake_results(study, tmp_path / "results")
+    folder = report.render(study, plan, store, tmp_path / "docs", look=False)
+    assert looks.read(tmp_path / "results") == ([], 0)
+    assert "This look is not in the log" in (folder / "significance.md").read_text("utf-8")
+    report.render(study, plan, store, tmp_path / "docs")
+    assert "This look is not in the log" not in (folder / "significance.md").read_text("utf-8")
+
+
+def test_where_no_log_can_be_kept_pages_are_made_all_the_same_and_say_so(tmp_path):
+    study = small()
+    plan, store = fake_results(study, tmp_path / "results")
+    (tmp_path / "results" / looks.NAME).mkdir()  # also for root, who may write into any folder
+    assert looks.note(tmp_path / "results", line_of(study)) == os.strerror(21)
+    folder = report.render(study, plan, store, tmp_path / "docs")
+    assert "This look is not in the log" in (folder / "significance.md").read_text("utf-8")
+
+
+def test_another_studys_look_at_the_same_results_changes_the_pages_and_nothing_else_does(tmp_path):
+    study, root = small(), tmp_path / "results"
+    plan, store = fake_results(study, root)
+    folder = report.render(study, plan, store, tmp_path / "docs")
+    first = (folder / "index.md").read_bytes()
+    assert b"looked at" not in first
+    looks.note(root, line_of(small(seed=1)))
+    report.render(study, plan, store, tmp_path / "docs")
+    assert (folder / "index.md").read_bytes() == first
+    looks.note(root, line_of(small(primary="auc")))
+    report.render(study, plan, store, tmp_path / "docs")
+    assert b"looked at 2 times" in (folder / "index.md").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"name": "other"}, True),
+        ({"title": "Other"}, True),
+        ({"question": "Other?"}, True),
+        ({"primary": "auc"}, False),
+        ({"classifier": {"select": "last"}}, False),
+        ({"classifier": {"select": "best_validation_accuracy"}}, True),  # what accuracy means anyway
+        ({"replicates": 3}, False),
+        ({"arms": {"baseline": {}}}, False),
+        ({"arms": {"baseline": {"label": "None"}, "flips": ARMS["gda"]}}, True),
+        ({"baseline": {"arm": "gda", "sampling": "shuffle"}}, False),
+        ({"datasets": ("breastmnist", "octmnist")}, False),
+        ({"seed": 1}, False),
+    ],
+    ids=str,
+)
+def test_a_study_is_another_one_if_its_tests_are(change, same):
+    assert (line_of(small(**change)).study == line_of(small()).study) == same
+
+
+# --- families --------------------------------------------------------------------------------------
+
+
+def test_the_largest_family_has_every_arm_that_was_ever_compared_also_one_at_a_time(tmp_path):
+    base = line_of(small()).families[0].against
+    for name in list(MANY)[1:]:
+        looks.note(tmp_path, line_of(small(arms={"baseline": {}, name: MANY[name]})))
+    assert looked(tmp_path, small()).largest == {base: 10}
+    assert looked(tmp_path, small()).count == 10
+
+
+def test_a_family_counts_by_metric_and_rule_and_only_with_results(tmp_path):
+    base = line_of(small()).families[0].against
+    looks.note(tmp_path, line_of(small(arms=MANY), done=[]))
+    assert looked(tmp_path, small()).largest == {base: 1}
+    looks.note(tmp_path, line_of(small(arms=MANY), "registered", done=[]))
+    assert looked(tmp_path, small()).largest == {base: 10}
+    other = {"baseline": {}, "other": {"augment": [{"layer": "hue"}]}}
+    looks.note(tmp_path, line_of(small(arms=other, primary="auc")))  # a study of its own, not an eleventh arm
+    assert looked(tmp_path, small()).largest == {base: 10}
+
+
+@pytest.mark.parametrize("ever", [0, 1, 3, 11])
+def test_a_larger_family_never_makes_a_p_smaller(tmp_path, ever):
+    study = small(arms=dict(list(MANY.items())[:4]))
+    plan, store = fake_results(study, tmp_path)
+    family = list(Inference(Results(study, plan, store)).tests.values())
+    found = _corrected(family, ever)
+    assert [c.holm for c in found] == holm([c.result.p_family for c in family])
+    for c in found:
+        assert c.holm <= c.holm_ever <= 1
+        assert c.family_ever == max(3, ever)
+        assert c.holm_ever == c.holm or ever == 11
+
+
+def gain(dataset: str, arm: str, sampling: str, replicate: int) -> np.ndarray:
+    """Arm gda is right on three more images, not always on the same; all others as the baseline."""
+    hit = np.arange(156) % 5 > 0
+    more = np.random.default_rng(replicate).permutation(np.flatnonzero(~hit))[: 3 if arm == "gda" else 0]
+    fewer = np.random.default_rng([replicate, len(arm)]).permutation(np.flatnonzero(hit))[:3]
+    hit[more] = True
+    hit[fewer] = False
+    return hit
+
+
+def test_dropping_arms_after_a_look_makes_none_better_that_was_not(tmp_path):
+    """Eleven arms, then two: the p is the same, and so is what is said."""
+    root = tmp_path / "results"
+    whole, part = small(arms=MANY, replicates=5), small(replicates=5)
+    plan, store = fake_results(whole, root, hits=gain)
+    alone = Inference(Results(part, fake_plan(part), store)).tests["breastmnist", "gda", "shuffle"]
+    assert (alone.word, alone.cautious) == ("better", "better")
+    assert "better than" in answered(root, part)
+    report.render(whole, plan, store, tmp_path / "docs")
+    (c,) = Inference(Results(part, fake_plan(part), store)).tests.values()
+    assert (c.word, c.cautious) == ("better", "not distinguishable")
+    said = answered(root, part)
+    assert "better than" not in said
+    assert "Arms compared with the baseline so far: 10 on BreastMNIST, of which 1 today." in said
+    assert "Only with the arms left out that were compared before would a test tell Geometric" in said
+    results = Results(part, fake_plan(part), store)
+    claimed = findings.claims(results, Inference(results))
+    assert not [text for kind, text in claimed if kind == "can"]
+    assert findings.can_be_said(c, None).startswith("Nothing: better among today's 1 arm, but not among the 10")
+    folder = report.render(part, fake_plan(part), store, tmp_path / "docs")
+    header = json.loads((folder / "data" / "tests.json").read_text("utf-8"))["columns"]
+    assert "holm_ever" in [column["key"] for column in header]
+
+
+def test_a_first_look_says_nothing_of_looks(tmp_path):
+    study = small(replicates=5)
+    plan, store = fake_results(study, tmp_path / "results", hits=gain)
+    report.render(study, plan, store, tmp_path / "docs")
+    said = answered(tmp_path / "results", study)
+    assert "better than" in said
+    assert not re.search("looked at|so far|left out", said)
+
+
+# --- a file that many write and anyone can edit ----------------------------------------------------
+
+WRONG = [
+    b"",
+    b"\x00\xff\xfe",
+    b"null",
+    b"[]",
+    b"{",
+    b'"look"',
+    b"[" * 100_000,
+    *(
+        json.dumps(dataclasses.asdict(line_of(small())) | change).encode()
+        for change in (
+            {"time": float("nan")},
+            {"time": 1e300},
+            {"time": -1},
+            {"time": None},
+            {"done": float("inf")},
+            {"name": "<script>"},
+            {"name": "\ud800"},
+            {"what": "other"},
+            {"primary": "luck"},
+            {"families": None},
+            {"families": [{"against": "x", "arms": [], "done": 1}]},
+            {"families": [{"against": 1}]},
+            {"study": "short"},
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda content: content[:20])
+def test_a_line_that_says_nothing_is_passed_over_and_counted(tmp_path, wrong):
+    study = small()
+    looks.note(tmp_path, line_of(small(primary="auc")))
+    with open(tmp_path / looks.NAME, "ab") as file:
+        file.write(wrong + b"\n")
+    looks.note(tmp_path, line_of(study))
+    found = looked(tmp_path, study)
+    assert (found.count, found.noted, found.unreadable) == (2, True, len(wrong) > 0)
+
+
+def test_a_line_after_a_torn_one_is_whole(tmp_path):
+    looks.note(tmp_path, line_of(small(primary="auc")))
+    path = tmp_path / looks.NAME
+    path.write_bytes(path.read_bytes()[:-20])
+    looks.note(tmp_path, line_of(small()))
+    lines, unreadable = looks.read(tmp_path)
+    assert ([line.primary for line in lines], unreadable) == (["accuracy"], 1)
+
+
+def write_many(root: Path, first: int) -> None:
+    for seed in range(first, first + 20):
+        assert looks.note(root, line_of(small(seed=seed))) == ""
+
+
+def test_lines_of_reports_that_are_made_side_by_side_stay_whole(tmp_path):
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=write_many, args=(tmp_path, 100 * n)) for n in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    lines, unreadable = looks.read(tmp_path)
+    assert len({line.study for line in lines}) == len(lines) == 80
+    assert unreadable == 0
+
+
+# --- registering -----------------------------------------------------------------------------------
+
+
+def test_a_study_that_was_registered_before_its_results_says_so_and_a_changed_one_does_not(tmp_path):
+    study = tiny(arms={"baseline": {}, "flip": {"augment": [{"layer": "horizontal_flip"}]}})
+    path = written(tmp_path, study)
+    said = [cli("plan", path, "--register", cwd=tmp_path).stdout for _ in range(2)]
+    for text in said:
+        assert re.search(r"^Registered before its results, 20\d\d-.* UTC: study [0-9a-f]{64}$", text, re.MULTILINE)
+    assert len(looks.read(tmp_path / "results")[0]) == 1
+    made = cli(path, "--no-site", "--workers", "1", "--quiet", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    index = tmp_path / "docs" / "studies" / study["name"] / "index.md"
+    assert "before its results" in index.read_text("utf-8")
+    other = ["--set", "primary=accuracy"]
+    assert cli("report", path, *other, "--no-site", cwd=tmp_path).returncode == 0
+    assert "before its results" not in index.read_text("utf-8")
+    late = cli("plan", path, *other, "--register", cwd=tmp_path).stdout
+    assert re.search(r"Registered when 2 of 2 runs had a result", late)
+    assert cli("report", path, *other, "--no-site", cwd=tmp_path).returncode == 0
+    assert "when 2 of 2 runs had a result" in index.read_text("utf-8")
+
+
+def test_a_study_whose_data_cannot_be_read_cannot_be_registered(tmp_path):
+    study = tiny(datasets={"small": PHANTOM, "gone": {"kind": "npz", "path": "gone.npz"}})
+    refused = cli("plan", written(tmp_path, study), "--register", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "--register: gone: " in refused.stderr
+    assert not (tmp_path / "results" / looks.NAME).exists()

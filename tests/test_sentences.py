@@ -1,0 +1,263 @@
+"""Every sentence that a study may say: from records in which it is true, and from others in which it must not appear.
+
+A *world* is a small study with made-up records. `SENTENCES` names, for each sentence, a world that says it and one that
+does not; a last test holds that no world says anything else.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from report_records import ARMS, fake_results, fake_study
+
+from medaug_keras.report import findings
+from medaug_keras.report.inference import Inference
+from medaug_keras.report.results import Results
+from medaug_keras.report.table import tags_of
+from medaug_keras.spec import Study
+
+BASE = {"baseline": {}}
+GDA = {name: ARMS[name] for name in ("baseline", "gda")}
+ZOOMS = {f"zoom-{n}": {"augment": [{"layer": "RandomZoom", "factor": n / 9}]} for n in range(1, 7)}
+COPIES = {name: ARMS[name] for name in ("baseline", "cvae", "duplicate")}
+SETS = ("breastmnist", "octmnist")
+ILL = np.repeat([True, False], [52, 104])  # BreastMNIST's made-up test images: class 0, then class 1
+
+
+def study(**more: Any) -> Study:
+    return fake_study(**{"datasets": ("breastmnist",), "arms": GDA, "samplings": ["shuffle"], "replicates": 5, **more})
+
+
+def level(**levels: float) -> dict[str, Any]:
+    """Records in which an arm has this accuracy, whichever images it is right on; 0.8 if it is not named."""
+    return {"score": lambda dataset, arm, sampling, replicate: levels.get(arm, 0.8)}
+
+
+def only_healthy(dataset: str, arm: str, sampling: str, replicate: int) -> np.ndarray:
+    """The baseline calls every image healthy; the other arm finds the ill and raises many false alarms."""
+    draws = np.random.default_rng(replicate)
+    return ~ILL if arm == "baseline" else np.where(ILL, draws.random(156) < 0.9, draws.random(156) < 0.25)
+
+
+def alike(dataset: str, arm: str, sampling: str, replicate: int) -> np.ndarray:
+    return np.arange(156) % 5 > 0
+
+
+def later(replicate: int) -> dict[str, Any]:
+    return {"leave_out": lambda task: task.kind == "classifier" and task.replicate >= replicate}
+
+
+WORLDS: dict[str, tuple[Study, dict[str, Any]]] = {
+    "nothing": (study(), {"leave_out": lambda task: task.kind != "data"}),
+    "baseline alone": (study(arms=BASE), level()),
+    "once": (study(replicates=1), level(gda=0.9)),
+    "one arm of two": (study(replicates=1), {"leave_out": lambda task: "gda" in task.title}),
+    "first of five": (study(), {**level(gda=0.9), **later(1)}),
+    "better": (study(), level(gda=0.97)),
+    "worse": (study(), level(gda=0.7, baseline=0.9)),
+    "level": (study(), level()),
+    "alike": (study(), {"hits": alike}),
+    "pairs": (study(), {**level(gda=0.97), "groups": lambda dataset: np.arange(156) // 2}),
+    "two replicates of five": (study(), {**level(gda=0.97), **later(2)}),
+    "two replicates": (study(replicates=2), level()),
+    "healthy": (study(), {"hits": only_healthy}),
+    "healthy, by AUC": (study(primary="auc"), {"hits": only_healthy}),
+    "two sets": (study(datasets=SETS), level(gda=0.97)),
+    "two sets, level": (study(datasets=SETS), level()),
+    "two sets, little learned": (study(datasets=SETS, replicates=3), level(baseline=0.3)),
+    "one set of two": (study(datasets=SETS), {**level(gda=0.97), "leave_out": lambda t: t.dataset == "octmnist"}),
+    "generated": (study(arms={name: ARMS[name] for name in ("baseline", "cvae")}), level(cvae=0.97)),
+    "copies": (study(arms=COPIES), level(cvae=0.97)),
+    "copies, level": (study(arms=COPIES), level()),
+    "rare": (study(datasets=("phantom-histology",)), level(gda=0.97)),
+    "rare, by AUC": (study(datasets=("phantom-histology",), primary="auc"), level(gda=0.97)),
+    "many arms": (study(arms={**BASE, **ZOOMS}), level(baseline=0.75, **dict.fromkeys(ZOOMS, 0.97))),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
+    """World → all that it says, each time a list of sentences."""
+    root = tmp_path_factory.mktemp("worlds")
+
+    @cache
+    def said(name: str) -> list[str]:
+        one, how = WORLDS[name]
+        plan, store = fake_results(one, root / name, **how)
+        return spoken(Results(one, plan, store))
+
+    return said
+
+
+def spoken(results: Results) -> list[str]:
+    inference = Inference(results)
+    texts = findings.answer(results, inference)
+    texts += [f"{kind}: {text}" for kind, text in findings.claims(results, inference)]
+    for cell, c in inference.tests.items():
+        control, beside = inference.controls.get(cell), findings.caution(results, inference, c)
+        texts.append("can be said: " + findings.can_be_said(c, control, beside))
+        for printed in (None, 0.0, 0.5):
+            texts.append("cannot be said: " + findings.cannot_be_said(c, control, printed, generated=cell[1] == "cvae"))
+    return texts + findings.units(results, inference) + findings.log_words(results)
+
+
+N = r"[+\N{MINUS SIGN}]?\d+\.\d\d"  # points
+METRIC = r"(accuracy|AUC)"
+NONE = "“No augmentation”"
+LITTLE = r"; accuracy says little here: (one class|no more accurate).* in \d of \d runs of “No augmentation”; "
+SENTENCES = [  # what is said, a world that says it, one that does not
+    (r"^No run is done yet, so there is no answer\.", "nothing", "once"),
+    (r"^There is nothing to compare: the study has no arm", "baseline alone", "level"),
+    (r"^Point values only: every arm was trained once", "once", "first of five"),
+    (r"^Point values only: no arm has two replicates in common", "first of five", "two replicates of five"),
+    (r"^Points between the highest and the lowest arm: BreastMNIST \+\d", "once", "better"),
+    (r"^Only one arm has a value\.", "one arm of two", "once"),
+    (rf"^No arm's test accuracy could be told from that of {NONE} \(", "level", "better"),
+    (rf"^In test {METRIC}, better than {NONE}: [^;]* on [^;]* \({N} points\)", "better", "level"),
+    (rf"^In test {METRIC}, worse than {NONE}: Geometric on BreastMNIST \({N} points\)", "worse", "better"),
+    (r"\(one comparison\)", "better", "two sets"),
+    (r" and 2 more \(6 comparisons, corrected for their number\)", "many arms", "better"),
+    (r"2 comparisons, corrected for all arms of a data set\)", "two sets", "better"),
+    (r"1 of 2 comparisons tested", "one set of two", "two sets"),
+    (r"1 other not distinguishable", "copies", "better"),
+    (r"^(What|These|With|Two|No)\b.*(80 %|found|tell|known)", "level", "once"),  # what could have been found
+    # networks whose accuracy says little
+    (rf"worse than .*\({N} points{LITTLE}balanced accuracy \+\d.*, AUC ", "healthy", "worse"),
+    (rf"^In test accuracy, better than {NONE}: .*{LITTLE}", "two sets, little learned", "two sets"),
+    (rf"^can: On BreastMNIST, Geometric is (better|worse) than .*replicates{LITTLE}", "healthy", "worse"),
+    (rf"^can: On .*replicates{LITTLE}", "two sets, little learned", "two sets"),
+    (rf"^can be said: Here it lowers test accuracy{LITTLE}", "healthy", "worse"),
+    (rf"^can be said: Here it raises test accuracy{LITTLE}", "two sets, little learned", "two sets"),
+    (r"^Accuracy says little of what some networks learned\. On BreastMNIST 10 of 10 runs: one class for every test "
+     r"image \(5\) and no more accurate than always naming the largest class, 66\.67 % \(10\)\.$", "healthy", "better"),
+    (r"^Accuracy says little of what some networks learned\.", "healthy, by AUC", "rare, by AUC"),
+    (r"balanced accuracy in 0 of 1 comparison\. But Geometric on BreastMNIST is worse in accuracy and differs in AUC "
+     rf"by {N} and balanced accuracy by {N} points", "healthy", "worse"),
+    (r"^AUC points the same way as test accuracy in 1 of 1 comparison and balanced accuracy in 1 of 1 comparison\.$",
+     "better", "healthy"),
+    (r"^AUC points the same way as test accuracy in \d of \d comparisons? and balanced accuracy in \d of \d comp",
+     "two sets", "rare, by AUC"),
+    (r"^Balanced accuracy points the same way as test AUC in \d of 1 comparison\.", "rare, by AUC", "rare"),
+    (r"^The primary metric is accuracy, and a class is rare \(.*Phantom histology 10 %\)", "rare", "rare, by AUC"),
+    (r"^The primary metric is accuracy, and a class is rare", "rare", "better"),
+    # what is missing
+    (r"^The study is not complete: \d+ of \d+ runs have no result\.", "first of five", "better"),
+    (r"^cannot: The study is not finished: \d+ of \d+ runs have no result\. Who", "two replicates of five", "better"),
+    (r"^cannot: \d comparisons? not tested: ", "one set of two", "two sets"),
+    # claims
+    (rf"^can: On .* is better than {NONE} in test {METRIC}: {N} points, .* replicates\.$", "better", "level"),
+    (rf"^can: On .* is worse than {NONE} in test {METRIC}: {N} points, .* replicates\.$", "worse", "better"),
+    (r"^cannot: The correction holds the chance of any false claim at 5 % for each data set", "two sets", "better"),
+    (r"^cannot: For \d comparisons? of \d neither a gain nor a loss", "level", "better"),
+    (r"^can: Over 2 of 2 data sets, Geometric raises test accuracy", "two sets", "two sets, level"),
+    (r"^cannot: No arm is shown to change test accuracy on average over data sets", "two sets, level", "better"),
+    (r"^cannot: Counting wins cannot show anything here", "two sets, level", "better"),
+    (r"^can: More than as many copies of real images do, in test accuracy: Conditional VAE", "copies", "copies, level"),
+    (r"^cannot: No generator's images are shown to raise test accuracy more", "copies, level", "copies"),
+    (r"^cannot: Differences on the other metrics are exploratory", "better", None),
+    (r"^cannot: Simulated images show that methods run", "rare", "better"),
+    (r"^cannot: Nothing here supports clinical use\.", "better", None),
+    # line by line
+    (r"^can be said: Nothing\.$", "once", "better"),
+    (rf"^can be said: Here it raises test {METRIC}\.$", "better", "level"),
+    (r"^can be said: Here it raises test accuracy\. More so than as many copies", "copies", "better"),
+    (rf"^can be said: Here it lowers test {METRIC}\.$", "worse", "better"),
+    (r"^can be said: Test accuracy was the same in every replicate, image by image\.", "alike", "level"),
+    (r"^can be said: (A true difference of|Nothing: with so few replicates|4 of 5 such studies)", "level", "better"),
+    (r"^cannot be said: That other runs would not differ: no test image told the two apart", "alike", "level"),
+    (r"^cannot be said: Whether it helps or harms: ", "once", "better"),
+    (r"^cannot be said: That it helps, harms or changes nothing: .* fit these runs\.", "level", "better"),
+    (r"fit these runs; the paper's 0\.00 does\.", "level", "better"),
+    (r"fit these runs; the paper's \+50\.00 does not\.", "level", "better"),
+    (r"^cannot be said: That it does so on other data sets", "better", "level"),
+    (r"^cannot be said: .*That its images do more than as many copies", "generated", "copies"),
+    (r"^cannot be said: .*That the difference is the paper's \+50\.00: it lies outside", "better", "level"),
+    # what belongs together
+    (r"^BreastMNIST: 156 test images of 78 groups that belong together", "pairs", "better"),
+    (r"^Nothing says which test images of .* belong together", "better", "pairs"),
+    # the log
+    (r"^This study was not registered\.", "better", "nothing"),
+    (r"^The log has no other look at these results\.", "better", "nothing"),
+    (r"^This look is not in the log: ", "better", "nothing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sentence", "where", "not_where"), SENTENCES, ids=[text[:50] for text, *_ in SENTENCES])
+def test_a_sentence_is_said_where_it_is_true_and_not_where_it_is_not(sentence, where, not_where, world):
+    assert [text for text in world(where) if re.search(sentence, text)], "\n".join(world(where))
+    if not_where is not None:
+        assert not [text for text in world(not_where) if re.search(sentence, text)], "\n".join(world(not_where))
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_nothing_else_is_said(name, world):
+    known = [sentence for sentence, *_ in SENTENCES]
+    assert not [text for text in world(name) if not any(re.search(sentence, text) for sentence in known)]
+
+
+SOME = "; accuracy says little of some networks on"
+
+
+@pytest.mark.parametrize(("name", "more"), [("two sets", ""), ("two sets, little learned", SOME)])
+def test_an_arm_over_all_data_sets_is_named_with_a_small_p_and_with_what_accuracy_does_not_say(name, more, tmp_path):
+    one, how = WORLDS[name]
+    results = Results(one, *fake_results(one, tmp_path, **how))
+    inference = Inference(results)
+    (across,) = inference.across
+    said = {}
+    for p, ever in ((0.01, 0.01), (0.01, 0.2), (0.2, 0.2)):
+        meta = dataclasses.replace(across.meta, effect=0.1)
+        inference.__dict__["across"] = [dataclasses.replace(across, meta=meta, holm=p, holm_ever=ever)]
+        texts = [text for _, text in findings.claims(results, inference)]
+        said[p, ever] = [text for text in texts if "raises test accuracy by 10.00 points on average" in text]
+    assert [len(texts) for texts in said.values()] == [1, 0, 0]
+    assert f"corrected p = 0.010{more}" in said[0.01, 0.01][0]
+    assert ("balanced accuracy points the same way on" in said[0.01, 0.01][0]) == bool(more)
+
+
+def test_an_interval_that_leaves_out_0_alone_harms_or_helps_by_its_side(tmp_path):
+    one, how = WORLDS["level"]
+    (c,) = Inference(Results(one, *fake_results(one, tmp_path, **how))).tests.values()
+    for low, high, word in ((0.01, 0.05, "helps"), (-0.05, -0.01, "harms")):
+        r = dataclasses.replace(c.result, effect=(low + high) / 2, low=low, high=high, p=0.03, p_family=0.04)
+        alone = dataclasses.replace(c, result=r, holm=0.12, holm_ever=0.3, family=3, family_ever=9)
+        text = findings.cannot_be_said(alone, None, None, generated=False)
+        assert text.startswith(f"That it {word}: alone, its interval")
+        assert "among 9 comparisons one such can come by chance" in text
+
+
+@pytest.mark.parametrize(
+    ("confusion", "epoch", "signs"),
+    [
+        ([[40, 12], [9, 95]], 12, ()),
+        ([[0, 52], [0, 104]], 12, ("one class", "majority")),
+        ([[52, 0], [104, 0]], 12, ("one class", "majority")),
+        ([[40, 12], [9, 95]], 1, ("first epoch",)),
+        ([[30, 22], [30, 74]], 12, ("majority",)),
+        ([[31, 21], [31, 73]], 12, ("majority",)),  # as accurate, and no more
+        ([[32, 20], [31, 73]], 12, ()),
+    ],
+)
+def test_a_run_is_marked_by_its_confusion_and_its_epoch_and_its_group_by_the_gravest_sign(
+    confusion, epoch, signs, tmp_path
+):
+    one, how = WORLDS["once"]
+    results = Results(one, *fake_results(one, tmp_path, **how))
+    run = results.runs[0]
+    values = run.record.values
+    scores = {str(epoch): {"test": values["scores"]["12"]["test"] | {"confusion": confusion}}}
+    record = dataclasses.replace(run.record, values={**values, "selected": {results.select: epoch}, "scores": scores})
+    run = dataclasses.replace(run, outcome=dataclasses.replace(run.outcome, record=record))
+    assert run.degenerate(results.select) == signs
+    group = dataclasses.replace(results.groups["breastmnist", "baseline", "shuffle"], runs=(run,))
+    assert group.signs(results.select) == dict.fromkeys(signs, 1)
+    tags = tags_of(group, results.select)
+    short = {"one class": "one class 1/1", "first epoch": "first epoch 1/1", "majority": "≤ largest class 1/1"}
+    assert tags == tuple(short[sign] for sign in signs[:1])
+    once = dataclasses.replace(run, outcome=dataclasses.replace(run.outcome, record=dataclasses.replace(
+        record, values={**record.values, "epochs": 1})))  # fmt: skip
+    assert "first epoch" not in once.degenerate(results.select)
