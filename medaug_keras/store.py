@@ -17,6 +17,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import uuid
@@ -26,12 +27,30 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
+from medaug_keras.ownership import file_checksum, free_name, remove_made
 from medaug_keras.plan import VERSIONS, Plan, Task
 
 FORMAT = 1
 
 # What the disk says when nothing more can be written, whoever tries.
 _DISK_TROUBLE = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))
+
+_TASK = re.compile(rf"({'|'.join(VERSIONS)})-[0-9a-f]{{16}}")
+"""The name of a task's folder. What is called otherwise is not ours."""
+MADE = (
+    "record.json",
+    "history.json",
+    "layers.json",
+    "examples.npz",
+    "synthetic.npz",
+    "predictions.npz",
+    "neighbours.npz",
+    "sampler.keras",
+    "classifier.keras",
+    "medmnist/*.csv",
+    "checkpoint.partial",
+)
+"""Patterns of the names of the files that tasks make."""
 
 State = Literal["done", "pending", "running", "failed", "blocked", "damaged"]
 
@@ -187,7 +206,7 @@ class Store:
         """
         work = self.root / "unfinished"
         work.mkdir(parents=True, exist_ok=True)
-        with open(work / f"{task}.lock", "w") as lock:
+        with open(work / f"{task}.lock", "a", opener=_no_link) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -197,7 +216,7 @@ class Store:
                 yield None
                 return
             folder = work / task
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_made(folder, MADE)
             folder.mkdir()
             try:
                 yield folder
@@ -210,7 +229,8 @@ class Store:
                 if self.is_done(task):
                     self.checkpoint(task).unlink(missing_ok=True)
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(lock.name)
+                    if os.fstat(lock.fileno()).st_size == 0:  # else it is somebody's
+                        os.unlink(lock.name)
 
     def is_claimed(self, task: str) -> bool:
         """Whether some process is making the task now."""
@@ -233,6 +253,8 @@ class Store:
         """
         for pattern in ("*.lock", "*.checkpoint"):
             for left in (self.root / "unfinished").glob(pattern):
+                if not _TASK.fullmatch(left.stem):
+                    continue
                 with contextlib.suppress(OSError), self.claim(left.stem):
                     pass
 
@@ -271,8 +293,8 @@ class Store:
         _write(made / "record.json", content)
         _sync(made)
         target = self.folder(task.id)
-        if target.exists() and not self.is_done(task.id):
-            shutil.rmtree(target)  # a folder without a record is no result
+        if not self.is_done(task.id):
+            remove_made(target, MADE)  # a folder without a record is no result
         os.rename(made, target)
         _sync(self.root)
         self.forget_failure(task.id)
@@ -281,6 +303,8 @@ class Store:
         """Record a failed attempt."""
         path = self.root / "failures" / f"{task.id}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(path) and not _is_failure(path):
+            os.rename(path, free_name(path))
         partial = path.with_suffix(f".{uuid.uuid4().hex}.partial")
         try:
             _write(partial, vars(failure))
@@ -290,8 +314,10 @@ class Store:
 
     def forget_failure(self, task: str) -> None:
         """Remove the failure of an earlier attempt."""
-        with contextlib.suppress(FileNotFoundError):
-            (self.root / "failures" / f"{task}.json").unlink()
+        path = self.root / "failures" / f"{task}.json"
+        if _is_failure(path):
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
 
 
 def disk_trouble(error: BaseException) -> str | None:
@@ -307,12 +333,6 @@ def disk_trouble(error: BaseException) -> str | None:
             return f"{where}{current.strerror or current}"
         current = None if current.__suppress_context__ else current.__context__
     return None
-
-
-def file_checksum(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _settled(path: Path) -> str:
@@ -365,6 +385,18 @@ def _read(path: str | Path) -> dict[str, Any]:
 
 
 _as_text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+def _is_failure(path: Path) -> bool:
+    try:
+        Failure(**_read(path))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
+    return True
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

@@ -98,6 +98,7 @@ def fake_results(
     held_out: Callable[[str, str, str, int], float] | None = None,
     late: Callable[[str, str, str, int], float] = lambda *cell: 0.0,
     small: bool = True,
+    whole: Plan | None = None,
 ) -> tuple[Plan, Store]:
     """Records for every task of the study but those left out, those that fail, and what needs them.
 
@@ -106,12 +107,14 @@ def fake_results(
     validation images where it is another; `late` what the last epoch has in addition. `small` keeps the arrays of
     images per split below 400, whatever the data set has.
     """
-    whole, store = fake_plan(study), Store(root)
+    whole, store = whole or fake_plan(study), Store(root)
     root.mkdir(parents=True, exist_ok=True)
     cells = {cell.task: cell for cell in whole.cells}
     names = {m.task: m.name for m in (*whole.generators, *whole.synthesis, *whole.quality)}
     gone: set[str] = set()
     for task in whole.tasks.values():
+        if store.is_done(task.id):
+            continue
         if leave_out(task) or any(need in gone for need in task.needs.values()):
             gone.add(task.id)
             continue

@@ -1,12 +1,15 @@
 """Tiny studies of phantoms, their plans, results made up without training, and the command line in a process."""
 
+import html
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 
@@ -130,6 +133,26 @@ def results(folder: Path) -> dict[str, dict[str, Any]]:
             "files": files,
         }
     return found
+
+
+def dead_links(site: Path) -> list[str]:
+    """Links of a site's pages, images, styles and scripts that lead to no file, or to no place in it."""
+    ids: dict[Path, set[str]] = {}
+    links = []
+    for page in sorted(site.rglob("*.html")):
+        text = page.read_text("utf-8")
+        ids[page.resolve()] = set(re.findall(r'\sid="?([^\s">]+)', text))
+        if page.name != "404.html":  # its links begin at the server's root
+            links += [(page, link) for link in re.findall(r'\s(?:href|src)="?([^\s">]+)', text)]
+    dead = []
+    for page, link in links:
+        address, _, anchor = html.unescape(link).partition("#")
+        if re.match(r"[a-z]+:", address):
+            continue
+        target = (page.parent / unquote(address)).resolve() if address else page.resolve()
+        if not target.is_file() or (anchor and target in ids and unquote(anchor) not in ids[target] | {"__top"}):
+            dead.append(f"{page.relative_to(site)}: {link}")
+    return dead
 
 
 def children(process: int) -> list[int]:

@@ -101,7 +101,9 @@ def test_a_run_prints_plain_lines_on_stderr_and_where_to_look_on_stdout(finished
         r"\[2/2\] grey: baseline, shuffle, replicate 0: done in [\d.]+ s\n",
         run.stderr,
     )
-    assert re.match(r"2 tasks done in .*, 0 were done already\.\nPages: docs/studies/tiny\nNext: python ", run.stdout)
+    assert re.match(
+        r"2 tasks done in .*, 0 were done already\.\nPages: docs/studies/tiny\nWritten: .*\nNext: python ", run.stdout
+    )
     assert (folder / "docs/studies/tiny/index.md").exists()
     assert not (folder / "site").exists()
 
@@ -126,7 +128,8 @@ def test_report_makes_the_pages_from_what_is_there(finished, tmp_path: Path):
     shutil.copytree(finished[0], folder)
     shutil.rmtree(folder / "docs")
     run = cli("report", "tiny.yaml", "--no-site", cwd=folder)
-    assert (run.returncode, run.stdout, run.stderr) == (0, "Pages: docs/studies/tiny\n", "")
+    written = "Written: results, docs/studies/tiny, docs/studies/assets, docs/studies/index.md"
+    assert (run.returncode, run.stdout, run.stderr) == (0, f"Pages: docs/studies/tiny\n{written}\n", "")
     assert (folder / "docs/studies/tiny/index.md").exists()
 
 
@@ -303,7 +306,7 @@ def test_a_wrong_option_ends_with_exit_code_2_and_the_usage(here: Path, capsys, 
         (["plan", "tiny.yaml", "--data", "tiny.yaml/folder"], 2),
         (["plan", "tiny.yaml", "--data", "~nobody-of-this-name/folder"], 0),
         (["report", "tiny.yaml", "--no-site", "--docs", f"docs/{'a' * 300}"], 1),
-        (["report", "tiny.yaml", "--no-site", "--docs", "full"], 1),
+        (["report", "tiny.yaml", "--no-site", "--docs", "full"], 2),
         (["plan", "caf\udce9.yaml"], 0),
         (["check", "caf\udce9.yaml"], 0),
     ],
@@ -427,7 +430,7 @@ def test_a_wrong_study_beside_is_said_before_any_work(here: Path, capsys):
 # --- help and start --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", ["", "run", "check", "plan", "explain", "report", "schema"])
+@pytest.mark.parametrize("verb", ["", "run", "check", "plan", "explain", "report", "init", "schema"])
 def test_every_verb_has_help_with_an_example(verb: str, capsys):
     with pytest.raises(SystemExit) as end:
         main([verb, "-h"] if verb else ["-h"])

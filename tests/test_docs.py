@@ -178,7 +178,7 @@ def options_said(heading: str) -> set[str]:
 @pytest.mark.parametrize("verb", cli.VERBS)
 def test_every_option_of_a_verb_has_its_line_and_no_other_has(verb: str) -> None:
     parser = verbs()[verb]
-    shared = {"-h", "--help"} if verb == "schema" else options_said(SHARED)
+    shared = {"-h", "--help"} if verb in ("init", "schema") else options_said(SHARED)
     assert options_said(verb) | shared == options_of(parser)
 
 

@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +15,8 @@ import pytest
 from report_records import ARMS, fake_plan, fake_results, fake_study
 
 from medaug_keras import reading, report
-from medaug_keras.report import site, unchanged
+from medaug_keras.ownership import NOTE
+from medaug_keras.report import unchanged
 from medaug_keras.report.format import plain
 from medaug_keras.report.pages import PAGES, Pages
 from medaug_keras.report.results import Results
@@ -118,8 +121,7 @@ CHANGES = {
     "a result that was made anew": remake,
     "a page that was edited": lambda made: (made.folder / "index.md").write_text("other"),
     "a page that is gone": lambda made: (made.folder / "runs.md").unlink(),
-    "a file that is not ours": lambda made: (made.folder / "mine.md").write_text("mine"),
-    "a note that is gone": lambda made: (made.folder / unchanged.NOTE).unlink(),
+    "a note that is gone": lambda made: (made.folder / NOTE).unlink(),
     "another version of the program": lambda made: made.monkeypatch.setattr(unchanged, "of_program", lambda: "other"),
 }
 
@@ -160,8 +162,7 @@ def test_a_site_is_built_again_only_when_its_pages_or_its_own_files_changed(tmp_
 
     def build(config):
         built.append(1)
-        site.mkdir(exist_ok=True)
-        (site / "index.html").write_text((docs / "index.md").read_text())
+        (Path(config.site_dir) / "index.html").write_text((docs / "index.md").read_text())
 
     monkeypatch.setattr("mkdocs.commands.build.build", build)
 
@@ -369,20 +370,32 @@ def test_figures_leave_out_data_sets_without_a_run_and_a_line_names_them(tmp_pat
         assert "OctMNIST" not in drawn
 
 
-def test_what_a_killed_render_left_goes_with_a_later_one_and_what_another_makes_now_stays(tmp_path, monkeypatch):
+HOLD = """
+import sys, time
+from pathlib import Path
+from medaug_keras.ownership import locked, staging
+with locked(Path(sys.argv[1]).parent, print), staging(Path(sys.argv[1])) as fresh:
+    (fresh / "index.md").write_text("half of it")
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_killed_render_left_goes_with_the_next_and_what_is_only_called_so_stays(tmp_path):
     study = small()
     plan, store = fake_results(study, tmp_path / "results")
-    studies = report.render(study, plan, store, tmp_path / "docs").parent
-    left = [studies / ".fake.1.fresh" / "data", studies / ".fake.2.old", studies / "assets" / ".report.css.3.partial"]
-    for path in left:
-        path.mkdir(parents=True)
-    (studies / "assets" / "report.css").unlink()
+    folder = report.render(study, plan, store, tmp_path / "docs")
+    process = subprocess.Popen([sys.executable, "-c", HOLD, folder], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.kill()
+    process.wait()
+    (mine := folder / ".fresh-of-mine").mkdir()
+    (mine / "notes.txt").write_text("mine")
+    assert len(list(folder.glob(".fresh-*/*.md"))) == 1
     report.render(study, plan, store, tmp_path / "docs", anew=True)
-    assert all(path.exists() for path in left)
-    monkeypatch.setattr(site, "ABANDONED", -1.0)
-    (studies / "assets" / "report.css").unlink()
-    report.render(study, plan, store, tmp_path / "docs", anew=True)
-    assert [path.name for path in studies.rglob(".*")] == [unchanged.NOTE]
+    assert sorted(p.name for p in folder.parent.rglob(".*")) == [mine.name, NOTE, NOTE]
+    assert (mine / "notes.txt").read_text() == "mine"
 
 
 def test_invisible_marks_that_turn_text_are_gone():

@@ -49,7 +49,7 @@ def in_a_process(code: str, *words: object, **options: Any) -> subprocess.Popen[
 
 HOLD = """
 with Store(Path(sys.argv[1])).claim(sys.argv[2]) as folder:
-    (folder / "half.bin").write_bytes(b"half")
+    (folder / "predictions.npz").write_bytes(b"half")
     print("ready", flush=True)
     time.sleep(60)
 """
@@ -182,7 +182,7 @@ def test_tidying_removes_what_the_dead_left_and_nothing_of_the_living(store: Sto
 HOLD_WITH_CHECKPOINT = """
 store = Store(Path(sys.argv[1]))
 with store.claim(sys.argv[2]) as folder:
-    (folder / "half.bin").write_bytes(b"half")
+    (folder / "predictions.npz").write_bytes(b"half")
     store.checkpoint(sys.argv[2]).write_bytes(b"so far")
     print("ready", flush=True)
     time.sleep(60)
@@ -253,7 +253,7 @@ def test_a_task_is_held_against_other_processes(store: Store, task: Task):
         process.stdout.readline()
         with store.claim(task.id) as folder:
             assert folder is None
-        assert (store.root / "unfinished" / task.id / "half.bin").exists()
+        assert (store.root / "unfinished" / task.id / "predictions.npz").exists()
     finally:
         process.kill()
         process.wait()

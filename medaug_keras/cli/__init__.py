@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from medaug_keras import data
+from medaug_keras.ownership import NotOursError
 from medaug_keras.reading import StudyError
 
 from . import streams
@@ -45,7 +46,7 @@ def _answer(words: list[str]) -> int:
         parser().parse_args(with_verb(words, VERBS), namespace=options)
         with _terminable():
             return VERBS[options.verb](options)
-    except (StudyError, RequestError, data.DataError) as error:
+    except (StudyError, RequestError, NotOursError, data.DataError) as error:
         print(error, file=sys.stderr)
         return WRONG_REQUEST
     except SiteError as error:

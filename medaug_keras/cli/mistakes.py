@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medaug_keras import __version__
+from medaug_keras.ownership import free_name
 from medaug_keras.store import disk_trouble
 
 DONE, SOME_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
@@ -56,6 +57,8 @@ def apology(error: Exception, words: Sequence[str], options: argparse.Namespace)
         if results is not None and results.is_dir():
             path = results / "failures" / f"{name}.txt"
             path.parent.mkdir(exist_ok=True)
+            if os.path.lexists(path) and not is_crash(path):
+                path = free_name(path)
         else:
             handle, kept = tempfile.mkstemp(prefix="medaug-", suffix=".txt")
             os.close(handle)
@@ -64,6 +67,15 @@ def apology(error: Exception, words: Sequence[str], options: argparse.Namespace)
     except OSError:
         return f"{said}\n{report}:\n\n{content}"
     return f"{said}\n{report} with the file {path}, which says where it happened."
+
+
+def is_crash(path: Path) -> bool:
+    """Whether a file is what `apology` wrote."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.readline().startswith("python -m medaug_keras") and file.readline().startswith("medaug-keras ")
+    except OSError:
+        return False
 
 
 def named(error: BaseException) -> str:

@@ -12,9 +12,17 @@ from medaug_keras.reading.words import did_you_mean
 
 from .mistakes import RequestError
 
+STARTS = {
+    "demo": "demo.yaml",
+    "own-images": "own-data.yaml",
+    "paper": "paper.yaml",
+    "as-published": "as-published.yaml",
+}
+"""What `init` can start from → its file in the package's folder `studies`."""
 FILTERS = ("dataset", "arm", "sampling", "replicate", "task")
 
 _EXAMPLES = """examples:
+  python -m medaug_keras init my-study                        a folder with a study to start from
   python -m medaug_keras studies/demo.yaml                    a small study without a network
   python -m medaug_keras study.yaml                           the paper's study
   python -m medaug_keras study.yaml --only dataset=breastmnist --only arm=gda
@@ -45,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        if name != "schema":
+        if name not in ("init", "schema"):
             _study_options(added)
         return added
 
@@ -94,15 +102,26 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument("--workers", type=_positive, help="processes (default: one a core)")
     again.add_argument("--quiet", action="store_true", help="print errors and what came out only")
     again.set_defaults(scheduler=None, workers_per_gpu=None)
+    new = verb("init", "write a study to start from into a folder", "init my-study --from own-images")
+    new.add_argument("folder", type=_folder, metavar="FOLDER", help="made where it is missing; no file is overwritten")
+    new.add_argument(
+        "--from",
+        dest="start",
+        metavar="START",
+        choices=STARTS,
+        default="demo",
+        help=f"which study to start from: {', '.join(STARTS)} (default: demo)",
+    )
     verb("schema", "print the JSON Schema of a study", "schema > study.schema.json")
     return program
 
 
 _ONLY = "narrow to dataset=, arm=, sampling= or replicate=, or to the very task=; repeatable"
-DEFAULTS: dict[str, Callable[[], Path]] = {
+DEFAULTS: dict[str, Callable[[], Path | None]] = {
     "data": lambda: Path(os.path.expanduser(os.environ.get("MEDMNIST_ROOT") or "~/.medmnist")),
     "results": lambda: Path("results"),
     "docs": lambda: Path("docs"),
+    "site": lambda: None,
 }
 
 
@@ -121,6 +140,9 @@ def _study_options(parser: argparse.ArgumentParser) -> None:
         "--results", type=_folder, default=DEFAULTS["results"](), metavar="DIR", help="default: results"
     )
     parser.add_argument("--docs", type=_folder, default=DEFAULTS["docs"](), metavar="DIR", help="default: docs")
+    parser.add_argument(
+        "--site", type=_folder, default=DEFAULTS["site"](), metavar="DIR", help="default: site, beside the docs folder"
+    )
     parser.add_argument(
         "--unverified-data", action="store_true", help="accept MedMNIST files whose MD5 is not the official one"
     )
@@ -158,7 +180,7 @@ def _positive(text: str) -> int:
 def words_again(options: argparse.Namespace) -> list[str]:
     """What was said on the command line that decides which study is meant and where things are."""
     words = []
-    for name in ("data", "results", "docs"):
+    for name in ("data", "results", "docs", "site"):
         if getattr(options, name) != DEFAULTS[name]():
             words += [f"--{name}", str(getattr(options, name))]
     for override in options.set:

@@ -5,6 +5,8 @@ import csv
 import os
 import shlex
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,15 +14,24 @@ from pathlib import Path
 
 from medaug_keras import worker
 from medaug_keras.durations import Durations, counted
+from medaug_keras.ownership import NotOursError, read_note
+from medaug_keras.places import MOVED, check_places, site_of
 from medaug_keras.plan import Plan, Task
 from medaug_keras.spec import Study
 from medaug_keras.store import Outcome, Store
 
-from .mistakes import ReportError, SiteError, named, refusal
+from .mistakes import ReportError, SiteError, is_crash, named, refusal
 from .options import report_words
 
 LIVE = "MEDAUG_LIVE"
 """Is in the environment of what makes pages while a study runs: nobody asked for these, so they are no look."""
+
+
+def check_report(options: argparse.Namespace, study: Study) -> None:
+    """Raises NotOursError where a report would cost or publish what this program did not make."""
+    site = None if getattr(options, "no_site", False) else site_of(options.docs, options.site)
+    places = {"docs": options.docs, "site": site, "results": options.results, "data": options.data}
+    check_places(study, file=options.study, **places)
 
 
 def render(
@@ -43,6 +54,7 @@ def render(
     def expected(tasks: Mapping[str, Task], outcomes: Mapping[str, Outcome]) -> float | None:
         return Durations.of(whole, outcomes).total(counted(tasks.values()))
 
+    site = site_of(options.docs, options.site)
     with _explained("The report could not be made", options):
         pages = report.render(
             study,
@@ -55,23 +67,36 @@ def render(
             anew=anew,
             look=LIVE not in os.environ,
             show_host=options.show_host,
+            file=options.study,
+            say=_say,
         )
+    assets, index = pages.parent / "assets", pages.parent / "index.md"
+    note = read_note(assets)
+    made = [options.results, pages, assets, *([index] if note and "index" in note.about else [])]
     if options.no_site:
         said = f"Pages: {pages}"
     else:
         from mkdocs.exceptions import MkDocsException
 
-        site = options.docs.resolve().parent / "site"
         there = f"The pages are in {pages}, but the site could not be built from them"
         with _explained(there, options):
             try:
-                report.build_site(options.docs, site, anew=anew)
+                report.build_site(options.docs, site, anew=anew, say=_say)
             except MkDocsException as error:
                 raise SiteError(f"{there}. MkDocs says: {error}\nLook at mkdocs.yml, or use --no-site.") from error
-        said = f"Report: {_shown(site)}/studies/{study.name}/index.html (double-click it, or: mkdocs serve)"
-    with suppress(OSError):
-        (options.results / "failures" / "report.txt").unlink()  # of an earlier attempt
-    return said
+        serve = ", or: mkdocs serve" if report.own_configuration() else ""
+        said = f"Report: {_shown(site)}/studies/{study.name}/index.html (double-click it{serve})"
+        made.append(site)
+    crash = options.results / "failures" / "report.txt"
+    if is_crash(crash):  # of an earlier attempt
+        with suppress(OSError):
+            crash.unlink()
+    return f"{said}\nWritten: {', '.join(map(_shown, made))}"
+
+
+def _say(text: str) -> None:
+    """At once, for the one who makes the pages while a study runs may be ended at any time."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def fewer_than_shown(options: argparse.Namespace, study: Study, whole: Plan) -> str:
@@ -98,7 +123,7 @@ def _explained(what: str, options: argparse.Namespace) -> Iterator[None]:
     """Turns a mistake of ours into a ReportError."""
     try:
         yield
-    except SiteError:
+    except (SiteError, NotOursError):
         raise
     except Exception as error:
         if refusal(error) is not None:
@@ -112,6 +137,7 @@ def _explained(what: str, options: argparse.Namespace) -> Iterator[None]:
 def _shown(path: Path) -> str:
     """A path as short as it can be from here."""
     here = Path.cwd()
+    path = Path(os.path.abspath(path))
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
@@ -121,6 +147,7 @@ class LivePages:
     def __init__(self, options: argparse.Namespace) -> None:
         self.command = worker.command(*report_words(options), "--no-site")
         self.process: subprocess.Popen[bytes] | None = None
+        self.said = tempfile.TemporaryFile()  # noqa: SIM115 - `finish` closes it
         self.started, self.next = 0.0, time.monotonic() + 10
 
     def changed(self) -> None:
@@ -136,12 +163,17 @@ class LivePages:
             self.process = subprocess.Popen(
                 self.command,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stderr=self.said,
                 env=os.environ | {LIVE: "1"},
             )
 
     def finish(self) -> None:
-        """End a rendering that has not ended."""
+        """End a rendering that has not ended, and say what was found that is not ours."""
         if self.process is not None:
             self.process.terminate()
             self.process.wait()
+        with self.said:
+            self.said.seek(0)
+            for line in dict.fromkeys(self.said.read().decode(errors="replace").splitlines()):
+                if line.startswith(MOVED):  # the report at the end says the rest again
+                    _say(line)

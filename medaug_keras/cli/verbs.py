@@ -13,14 +13,16 @@ from typing import Any
 
 from medaug_keras import data, gpus
 from medaug_keras.durations import Durations, counted, duration, kind_of, work_of
+from medaug_keras.ownership import NotOursError
 from medaug_keras.plan import Plan, Task, plan
 from medaug_keras.reading import schema
 from medaug_keras.store import Store, StoreError
 
+from .init import init
 from .memory import remember
 from .mistakes import DONE, INTERRUPTED, SOME_FAILED, WRONG_REQUEST, RequestError
 from .options import report_words, words_again
-from .pages import LivePages, fewer_than_shown, render
+from .pages import LivePages, check_report, fewer_than_shown, render
 from .reproduce import reproduce
 from .request import (
     check_results,
@@ -37,6 +39,7 @@ from .request import (
 
 def _run(options: argparse.Namespace) -> int:
     study, whole, chosen = planned(options)
+    check_report(options, study)
     beside = study_beside(study, options)
     store = Store(options.results)
     from medaug_keras import engine
@@ -173,6 +176,10 @@ def _check(options: argparse.Namespace) -> int:
     study = read_study(options)
     study_beside(study, options)
     found, counts, problems = {}, {}, []
+    try:
+        check_report(options, study)
+    except NotOursError as error:
+        problems += str(error).split("\n")
     for name in study.datasets:
         try:
             found[name], of_classes, known = examined(study, name, options)
@@ -270,6 +277,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     study, whole, chosen = planned(options)
+    check_report(options, study)
     fuller = "" if options.replace else fewer_than_shown(options, study, whole)
     if fuller:
         raise RequestError(
@@ -298,6 +306,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "explain": _explain,
     "report": _report,
     "reproduce": _reproduce,
+    "init": init,
     "schema": _schema,
 }
 

@@ -28,7 +28,7 @@ def md5_of_file(path: Path, *, cache: Path | None) -> str:
 def md5_of_files(paths: Iterable[Path], *, cache: Path | None) -> list[str]:
     """MD5 of each file. `cache`, a JSON file, keeps sums of files whose size and times have not changed.
 
-    A cache that is absent, damaged or cannot be written is no error: it only saves time.
+    A cache that is absent, not ours or cannot be written is no error: it only saves time.
     """
     known = _read(cache)
     sums, new = [], {}
@@ -47,7 +47,7 @@ def md5_of_files(paths: Iterable[Path], *, cache: Path | None) -> list[str]:
             raise DataError(f"{path} cannot be read ({error.strerror}). Check the path and who may read it.") from error
         if time.time() - max(status.st_mtime, status.st_ctime) > _SETTLED:
             new[word] = [*stamp, sums[-1]]
-    if cache is not None and new:
+    if cache is not None and new and (known or not os.path.lexists(cache)):  # else it is somebody's
         _write(cache, known | new)
     return sums
 
@@ -59,7 +59,8 @@ def _read(cache: Path | None) -> dict[str, object]:
         entries = json.loads(cache.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    return entries if isinstance(entries, dict) else {}
+    ours = isinstance(entries, dict) and all(isinstance(e, list) and len(e) == 4 for e in entries.values())
+    return entries if ours else {}
 
 
 def _write(cache: Path, entries: dict[str, object]) -> None:

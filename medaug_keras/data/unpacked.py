@@ -16,7 +16,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -25,8 +24,10 @@ from typing import Any
 import numpy as np
 
 from medaug_keras.data.dataset import SPLITS, Dataset, Split
+from medaug_keras.ownership import remove_made
 
 _WHAT = ("images", "labels")
+_MADE = ("dataset.json", *(f"{split}_{what}.npy" for split in SPLITS for what in _WHAT))
 _SAID = [field.name for field in fields(Dataset) if field.name not in SPLITS]
 
 
@@ -37,7 +38,7 @@ def unpacked(folder: Path, load: Callable[[], Dataset]) -> Dataset:
     for it. What `load` raises is raised, and OSError where the folder cannot be written.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(f"{folder}.lock", "w") as lock:
+    with open(f"{folder}.lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         dataset = _mapped(folder)
         if dataset is None:
@@ -53,7 +54,7 @@ def _write(dataset: Dataset, folder: Path) -> None:
     """Only for the holder of the lock."""
     part = Path(f"{folder}.part")
     for old in (part, folder):  # those that still map the old files keep them
-        shutil.rmtree(old, ignore_errors=True)
+        remove_made(old, _MADE)
     part.mkdir()
     sums = {}
     for name, array in _arrays(dataset).items():

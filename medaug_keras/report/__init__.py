@@ -4,6 +4,6 @@
 double-click. Neither imports Keras or Torch.
 """
 
-from .site import build_site, render
+from .site import build_site, own_configuration, render
 
-__all__ = ["build_site", "render"]
+__all__ = ["build_site", "own_configuration", "render"]

@@ -1,12 +1,10 @@
 """Whether pages and site are still what would be made of their inputs, so that a finished study's second run is short.
 
-Beside what was made lies a note: a digest of everything it was made from, and the checksum of every file that was
-made. Records count with all their files, which were held against their checksums before; times of files count for
-nothing.
+The note beside what was made (`ownership`) has a digest of everything it was made from, and the checksum of every file.
+Records count with all their files, which were held against their checksums before; times of files count for nothing.
 """
 
 import hashlib
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -14,12 +12,10 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from medaug_keras.store import file_checksum
+from medaug_keras.ownership import file_checksum, read_note
 
 from .results import Results
 
-NOTE = ".made-from.json"
-"""Name of the note; MkDocs passes over names with a dot."""
 PACKAGE = Path(__file__).parents[1]
 LIBRARIES = ("numpy", "scipy", "jinja2", "pyyaml", "pillow", "mkdocs", "mkdocs-material", "markdown")
 
@@ -58,25 +54,12 @@ def _parts(results: Results) -> Iterator[str]:
         yield repr((plan.tasks[task], outcome.state, outcome.reason, outcome.failure, record))
 
 
-def checksums(folder: Path) -> dict[str, str]:
-    """Name → SHA-256 of every file below a folder, in order; without names that begin with a dot."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        if not any(part.startswith(".") for part in name.parts) and path.is_file():
-            found[name.as_posix()] = file_checksum(path)
-    return found
-
-
-def note(made_from: str, files: dict[str, str]) -> str:
-    """The text to lie beside files with these checksums."""
-    return json.dumps({"made_from": made_from, "files": files}, indent=1) + "\n"
-
-
 def is_unchanged(folder: Path, made_from: str) -> bool:
-    """Whether the folder holds what was made from these inputs: all of it, nothing else, nothing edited."""
-    try:
-        text = (folder / NOTE).read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
+    """Whether the folder holds what was made from these inputs: all of it, and nothing of it edited."""
+    note = read_note(folder)
+    if note is None or note.made_from != made_from:
         return False
-    return text == note(made_from, checksums(folder))
+    try:
+        return all(file_checksum(folder / name) == checksum for name, checksum in note.files.items())
+    except OSError:
+        return False
