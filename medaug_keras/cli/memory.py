@@ -54,6 +54,8 @@ def remember(results: Path, study: Study, plan: Plan, *, data_root: str) -> None
     with contextlib.suppress(OSError):
         if path.exists() and path.read_text("utf-8") == text:
             return
+        if os.path.lexists(path) and not _is_ours(path):
+            return
         path.parent.mkdir(exist_ok=True)
         part = path.with_name(f".{path.name}.{os.urandom(8).hex()}.part")
         try:
@@ -61,6 +63,13 @@ def remember(results: Path, study: Study, plan: Plan, *, data_root: str) -> None
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return {"format", "study", "data_root"} <= json.loads(path.read_bytes()).keys()
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False
 
 
 def recall(results: Path, name: str) -> Known | None:
