@@ -63,15 +63,15 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("MEDMNIST_ROOT", raising=False)
     monkeypatch.setattr("medaug_keras.engine.run", made_up)
     monkeypatch.setattr("mkdocs.commands.build.build", copied)
-    whole, known = Pages.all, {}
+    whole, known = Pages.each, {}
 
-    def once(self: Pages) -> dict[str, bytes]:
+    def once(self: Pages) -> list[tuple[str, bytes]]:
         key = repr((self.results.study, sorted((t, o.state) for t, o in self.results.outcomes.items())))
         if key not in known:
-            known[key] = whole(self)
+            known[key] = list(whole(self))
         return known[key]
 
-    monkeypatch.setattr(Pages, "all", once)
+    monkeypatch.setattr(Pages, "each", once)
     written(Path(), STUDY)
     return tmp_path
 

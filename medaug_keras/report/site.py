@@ -90,9 +90,7 @@ def render(
     return target
 
 
-def _fill(
-    folder: Path, files: Iterable[tuple[str, bytes]], made_from: str, about: Mapping[str, str], say: Say
-) -> None:
+def _fill(folder: Path, files: Iterable[tuple[str, bytes]], made_from: str, about: Mapping[str, str], say: Say) -> None:
     """Take in the files one after the other, none of which has to be kept in memory."""
     made: dict[str, str] = {}
     with staging(folder) as fresh:
