@@ -740,6 +740,14 @@ def test_a_limit_holds_on_each_side_but_originals_are_looked_for_among_all_train
     assert components(data["test"][0]).shape == (160, 9)
 
 
+def test_training_images_that_stand_in_for_unseen_ones_are_drawn_from_all_of_them():
+    data, synthetic = balanced(train=100)
+    data["train"][0][:50] = data["train"][0][50:100]  # the first half of them has twins
+    found = everything(data, synthetic, extractors={}, limit=100)[0]["spaces"]["pixels"]["copying"]
+    assert found["train_sample"] == 50
+    assert 12 < found["identical_train"] < 38  # half of a random sample, within four standard deviations
+
+
 def test_copies_that_one_space_alone_shows_are_copies():
     """Negatives of training images: far from everything but in a space that knows distance from the mean alone."""
     rng = np.random.default_rng(0)
