@@ -748,6 +748,17 @@ def test_training_images_that_stand_in_for_unseen_ones_are_drawn_from_all_of_the
     assert 12 < found["identical_train"] < 38  # half of a random sample, within four standard deviations
 
 
+def test_quality_takes_a_mirrored_image_for_the_image_in_every_set():
+    def copying_of(world):
+        found = everything(world, world["synthetic"], extractors={})[0]["spaces"]["pixels"]["copying"]
+        return {name: value for name, value in found.items() if name != "nearer_to_train"}  # drawn by place
+
+    world = small_world()
+    expected = copying_of(world)
+    for kind, (images, labels) in world.items():
+        assert copying_of(world | {kind: (copying.mirror(images), labels)}) == expected, kind
+
+
 def test_copies_that_one_space_alone_shows_are_copies():
     """Negatives of training images: far from everything but in a space that knows distance from the mean alone."""
     rng = np.random.default_rng(0)
