@@ -575,16 +575,17 @@ def table(name: str, *, repeats: int, small: bool) -> Table:
         designs = product(VALUES, (False, True), sizes, (2,) if name == "two" else (3, 5, 10))
         return Row, (simulate(m, moved, n, S, seed=n * 100 + S, **how) for m, moved, n, S in designs)
     if name == "groups":
-        groups = product(("accuracy", "auc"), ("1 to 4", "20", "66 of 181"), (False, True), (3, 5, 10))
-        few = [g for g in groups if not small or g[0] == "accuracy"]
+        few = [("accuracy", *g) for g in product(("1 to 4", "20", "66 of 181"), (False, True), (3, 5, 10))]
+        if not small:
+            few += [("auc", *g) for g in product(("1 to 4", "20", "66 of 181"), (False, True), (5,))]
         return Grouped, (grouped(m, kind, e, S, seed=S, **how) for m, kind, e, S in few)
     if name == "across":
         studies = product((2, 3, 5, 10), (0.0, 0.01), (0.0, 0.1, 0.5, 1.0))
         return OverSets, (over_sets(S, tau, rho, seed=S, **how) for S, tau, rho in studies)
     if name == "announced":
-        said = product(("accuracy",), (False, True), sizes, (2, 3, 5, 10), (1, NULL_ARMS))
+        said = product(("accuracy",), (True,), sizes, (2, 3, 5, 10), (1, NULL_ARMS))
         return Announced, (announced(m, v, n, S, k, seed=n + S, **how) for m, v, n, S, k in said)
-    auc = product(((156, 10), (156, 40), (624, 10), (624, 40), (624, 170)), (0.85, 0.95, 0.985), (5, 10))
+    auc = product(((156, 10), (156, 40), (624, 40)), (0.85, 0.95, 0.985), (5, 10))
     return Rare, (rare(n, k, level, S, seed=n + S, **how) for (n, k), level, S in auc)
 
 
