@@ -137,7 +137,7 @@ def test_each_data_set_that_cannot_be_read_or_fetched_fails_its_own_task_and_the
     said = {path.stem: json.loads(path.read_text())["error"] for path in (tmp_path / "results/failures").iterdir()}
     for words in (
         "cut.npz is not a complete .npz file",
-        "test/benign/0.png is not a complete PNG or JPEG image",
+        "test/benign/0.png is an HTML page",
         "gone is not there, but a folder of images is expected",
         "breastmnist.npz could not be downloaded from ",
     ):
