@@ -728,6 +728,8 @@ def test_a_limit_holds_on_each_side_but_originals_are_looked_for_among_all_train
     assert (found["images"], found["test_images"], found["train_sample"]) == (100, 50, 50)
     assert values["spaces"]["pixels"]["kid"]["images"] == 100
     assert values["duplicates"]["images"] <= 50
+    assert found["c_t"]["cells"] == [0, 1]  # labels go with their images
+    assert all(abs(one["images"] - 50) < 12 for one in values["spaces"]["pixels"]["classes"])
     index = arrays["pixels_synthetic_index"]
     np.testing.assert_array_equal(arrays["pixels_synthetic"], synthetic[0][index])
     np.testing.assert_array_equal(arrays["pixels_train"], data["train"][0][arrays["pixels_train_index"]])
@@ -738,6 +740,20 @@ def test_a_limit_holds_on_each_side_but_originals_are_looked_for_among_all_train
     assert (arrays["pixels_distances"][:, 0] == 0).sum() == len(copies)
     components = evaluation.pixel_components(data["train"][0], components=16, limit=10, seed=0)
     assert components(data["test"][0]).shape == (160, 9)
+
+
+def test_twins_are_counted_among_as_many_real_images_in_the_mix_of_the_synthetic_ones():
+    data, synthetic = balanced()
+    data["train"][0][:40] = data["train"][0][0]  # class 0 is one image again and again
+    found = everything(data, synthetic, extractors={})[0]["duplicates"]
+    assert (found["images"], found["identical_real"]) == (20, 10)
+
+
+def test_a_class_of_just_as_many_images_as_neighbours_has_too_few():
+    rows = {kind: normal(n, 2, 0) for kind, n in {"train": 40, "test": 30, "synthetic": 5}.items()}
+    labels = {kind: np.zeros(len(some), int) for kind, some in rows.items()}
+    found = _class_measures(rows, labels, 0, 5, 100, np.random.default_rng(0))
+    assert found["reason"] == "5 synthetic images, more than 5 are needed"
 
 
 def test_training_images_that_stand_in_for_unseen_ones_are_drawn_from_all_of_them():
