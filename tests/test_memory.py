@@ -18,8 +18,9 @@ from medaug_keras import data, engine, tasks
 from medaug_keras.plan import Plan, Source, plan
 from medaug_keras.spec import Study
 from medaug_keras.store import Store
-from studies import environment, results, tiny
+from studies import PHANTOM, children, environment, planned, results, tiny
 
+FEW = {split: PHANTOM[split] for split in ("train", "validation", "test")}
 SIZES = {"train": 40, "validation": 12, "test": 16}
 ARRAYS = [f"{split}_{what}.npy" for split in SIZES for what in ("images", "labels")]
 
@@ -276,6 +277,27 @@ def test_bytes_that_are_not_those_planned_are_not_unpacked(own_images, tmp_path)
     assert what == "failed"
     assert "the data changed while the study ran" in failure.error
     assert not (store.root / "unpacked" / data_task.id).exists()
+
+
+@pytest.mark.parametrize("count", [12, pytest.param(150, marks=pytest.mark.slow)])
+def test_a_worker_stays_as_large_as_it_is_however_many_tasks_it_makes(tmp_path, count):
+    """It grows over its first fifty tasks, by what the C library keeps, and then no more."""
+    fingerprint = data.phantom_fingerprint(PHANTOM["name"], seed=0, **FEW)
+    todo = planned(tiny(arms={"baseline": {}}, replicates=count), {"grey": fingerprint})
+    memory, files = [], []  # in kB, and open files, after each task
+
+    def listen(event: engine.Event) -> None:
+        if event.what == "done":
+            (process,) = (Path("/proc") / str(child) for child in children(os.getpid()))
+            status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+            memory.append(int(status["VmRSS"].split()[0]))
+            files.append(len(list((process / "fd").iterdir())))
+
+    summary = engine.run(todo, Store(tmp_path), workers=1, listen=listen)
+    assert len(summary.done) == len(memory) == count + 1
+    warm = len(memory) // 2
+    assert set(files[warm:]) == {files[warm]}
+    assert max(memory[warm:]) < 1.1 * max(memory[:warm])
 
 
 # --- copies ----------------------------------------------------------------------------------------
