@@ -72,6 +72,24 @@ def fake_study(
     return Study.model_validate_json(json.dumps(content))
 
 
+def large_study(sets: int, arms: int, replicates: int) -> Study:
+    """Phantoms of many seeds; beside the baseline a generator, copies, and rotations by many angles."""
+    phantoms = ("phantom-ultrasound", "phantom-histology")
+    every = {name: ARMS[name] for name in ("baseline", "cvae", "duplicate")}
+    every |= {f"turned-{n:02d}": {"augment": [{"layer": "RandomRotation", "factor": n / 100}]} for n in range(3, arms)}
+    content = {
+        "name": "large",
+        "title": "A large study",
+        "question": "Does its report stay small?",
+        "samplings": ["shuffle"],
+        "replicates": replicates,
+        "datasets": {f"set-{n:02d}": {"kind": "phantom", "name": phantoms[n % 2], "seed": n} for n in range(sets)},
+        "generators": {"cvae": GENERATORS["cvae"]},
+        "arms": every,
+    }
+    return Study.model_validate_json(json.dumps(content))
+
+
 def fake_plan(study: Study) -> Plan:
     """The study's plan, with the true numbers of images of each data set (any other has BreastMNIST's)."""
     sources = {}

@@ -32,7 +32,7 @@ SMALLEST = {
     "memory": ["--images", "100", "--seconds", "60", "--only", "classifier"],
     "scaling": ["--images", "64", "--points", "1"],
     "statistics": ["--repeats", "2", "--small"],
-    "tool": ["--tasks", "40", "--done", "40", "--repeats", "1"],
+    "tool": ["--tasks", "40", "--done", "40", "--repeats", "1", "--large", "2", "4", "2"],
     "training": ["--images", "64", "--repeats", "1", "--threads", "1"],
 }
 
@@ -108,6 +108,13 @@ def test_a_slope_is_the_exponent(benchmark):
     for exponent in (-1, 0, 1, 2.5):
         assert slope([1, 2, 4, 8], [3 * n**exponent for n in (1, 2, 4, 8)]) == pytest.approx(exponent)
     assert math.isnan(slope([5], [7]))
+
+
+def test_a_large_study_is_planned_and_reported_in_processes_whose_cost_is_known(benchmark, tmp_path):
+    rows = benchmark("tool").measure_large(2, 4, 2, tmp_path)
+    assert all(seconds > 0.05 and 20 < memory < 2000 for _, seconds, memory in rows)
+    # The records that were made up are those that the command line asks for.
+    assert len(list((tmp_path / "docs" / "studies" / "large" / "runs").iterdir())) == 2 * 4 * 2
 
 
 def test_the_tools_commands_are_timed_on_studies_as_large_as_asked(benchmark, tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from report_records import ARMS, fake_results
+from report_records import fake_results, large_study
 
 from medaug_keras import report
 from medaug_keras.data import phantom_fingerprint
@@ -18,33 +18,15 @@ from medaug_keras.report.results import MANY_RUNS
 from medaug_keras.spec import Study
 from medaug_keras.store import Store
 
-PHANTOMS = ("phantom-ultrasound", "phantom-histology")
 SETS, COUNT, REPLICATES = 12, 12, 6
 assert SETS * COUNT * REPLICATES > MANY_RUNS
-
-
-def large(sets: int, arms: int, replicates: int) -> Study:
-    """Phantoms of many seeds, a generator, copies, and rotations by many angles."""
-    every = {name: ARMS[name] for name in ("baseline", "cvae", "duplicate")}
-    every |= {f"turned-{n:02d}": {"augment": [{"layer": "RandomRotation", "factor": n / 100}]} for n in range(3, arms)}
-    content = {
-        "name": "large",
-        "title": "A large study",
-        "question": "Does its report stay small?",
-        "samplings": ["shuffle"],
-        "replicates": replicates,
-        "datasets": {f"set-{n:02d}": {"kind": "phantom", "name": PHANTOMS[n % 2], "seed": n} for n in range(sets)},
-        "generators": {"cvae": {"kind": "cvae"}},
-        "arms": every,
-    }
-    return Study.model_validate_json(json.dumps(content))
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """A large study, of which some runs failed, some were not run, and two arms have no run at all on a data set."""
     root = tmp_path_factory.mktemp("large")
-    study = large(SETS, COUNT, REPLICATES)
+    study = large_study(SETS, COUNT, REPLICATES)
     whole, store = fake_results(
         study,
         root / "results",
@@ -62,7 +44,7 @@ def test_no_page_of_a_large_study_is_large(made: SimpleNamespace):
 
 
 def test_an_ordinary_study_of_480_runs_has_a_small_first_page_and_no_page_above_a_megabyte(tmp_path: Path):
-    study = large(8, 12, 5)
+    study = large_study(8, 12, 5)
     whole, store = fake_results(study, tmp_path / "results")
     folder = report.render(study, whole, store, tmp_path / "docs")
     assert (folder / "index.md").stat().st_size < 400_000
@@ -161,7 +143,7 @@ def test_rendering_a_large_study_twice_gives_the_same_bytes(made: SimpleNamespac
 def _planning(study: Study) -> float:
     """Processor seconds of a plan and of asking how its tasks stand."""
     sources = {
-        name: Source(phantom_fingerprint(PHANTOMS[0], seed=n, train=9, validation=9, test=9), 9, 9, 9)
+        name: Source(phantom_fingerprint("phantom-ultrasound", seed=n, train=9, validation=9, test=9), 9, 9, 9)
         for n, name in enumerate(study.datasets)
     }
     before = time.process_time()
@@ -170,7 +152,7 @@ def _planning(study: Study) -> float:
 
 
 def test_what_a_plan_costs_grows_with_the_tasks_and_not_with_their_square():
-    small, eight_times = large(5, 12, 10), large(20, 24, 10)
+    small, eight_times = large_study(5, 12, 10), large_study(20, 24, 10)
     _planning(small)  # what is done once
     ratio = min(_planning(eight_times) for _ in range(3)) / min(_planning(small) for _ in range(3))
     assert ratio < 30  # the square would be 64

@@ -917,3 +917,24 @@ def test_error_rates_at_every_size(benchmark, moved, n, S):
     assert row.family < 0.05 + noise
     assert row.coverage > 0.93 - noise
     assert row.holm < 0.05 + noise
+
+
+@given(seed=st.integers(0, 10**6), images=st.integers(1, 40), replicates=st.integers(1, 5))
+@settings(max_examples=40, deadline=None)
+def test_every_pair_of_arms_has_the_p_that_it_has_alone(seed, images, replicates):
+    chance = np.random.default_rng(seed)
+    arms = {
+        name: {
+            s: (chance.random(images) < 0.7).astype(float) for s in range(replicates) if s == 0 or chance.random() < 0.8
+        }
+        for name in "abcde"
+    }
+    arms["same as a"] = dict(arms["a"])
+    arms["a and a half"] = {s: values + 0.5 for s, values in arms["a"].items()}
+    pairs = list(combinations(arms, 2))
+    alone = [stats.crossed(stats.paired(arms[one], arms[other])).p_family for one, other in pairs]
+    holm = dict(zip(pairs, stats.holm(alone), strict=True))
+    found = stats.best_arms(arms)
+    for other, p in found.p.items():
+        expected = holm[(other, found.best) if (other, found.best) in holm else (found.best, other)]
+        assert p == pytest.approx(expected, rel=1e-9) if expected is not None else p is None

@@ -193,6 +193,28 @@ def numbered(groups: ArrayLike) -> tuple[Counts, int]:
     return place.reshape(np.shape(groups)).astype(np.int64), len(labels)
 
 
+def family_p_of_each(differences: Array) -> list[float | None]:
+    """`crossed(D).p_family` of each D of (k, S, n), all at once."""
+    k, S, n = differences.shape
+    if S < 2 or n < 2:
+        return [None] * k
+    from scipy.special import stdtr
+
+    found: list[float | None] = [None] * k
+    varies = np.ptp(differences, axis=(1, 2)) > 0
+    for i in np.flatnonzero(~varies):
+        found[i] = 1.0 if differences[i].mean() == 0 else None
+    if not varies.any():
+        return found
+    effect, replicate, image, residual = mean_squares(differences[varies])
+    se, df = standard_error(replicate, image, residual, S, n)
+    p = 2 * stdtr(df, -np.abs(effect) / se)
+    guarded = np.maximum(p, family_p(effect, replicate, image, residual, S, n))
+    for i, value in zip(np.flatnonzero(varies), guarded, strict=True):
+        found[i] = float(value)
+    return found
+
+
 def paired(arm: Mapping[int, ArrayLike], baseline: Mapping[int, ArrayLike]) -> Array:
     """D (S, n) over the replicates that both have, in order: {replicate: (n,) values} of each.
 

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .crossed import Array, crossed, paired
+from .crossed import Array, family_p_of_each
 
 Verdict = Literal["better", "worse", "not distinguishable", "not tested"]
 
@@ -98,7 +98,8 @@ def best_arms(arms: Mapping[str, Mapping[int, ArrayLike]], *, alpha: float = 0.0
     means = {name: np.mean([np.mean(np.asarray(v)) for v in runs.values()]) for name, runs in arms.items()}
     best = max(means, key=lambda name: means[name])  # max keeps the first on ties
     pairs = list(combinations(arms, 2))
-    p = [crossed(paired(arms[a], arms[b])).p_family for a, b in pairs]
+    known = _p_of_pairs(arms)
+    p = [known[pair] for pair in pairs]
     against: dict[str, float | None] = {
         (b if a == best else a): value for (a, b), value in zip(pairs, holm(p), strict=True) if best in (a, b)
     }
@@ -108,3 +109,27 @@ def best_arms(arms: Mapping[str, Mapping[int, ArrayLike]], *, alpha: float = 0.0
         untested=tuple(a for a, v in against.items() if v is None),
         p={a: against[a] for a in arms if a != best},
     )
+
+
+def _p_of_pairs(arms: Mapping[str, Mapping[int, ArrayLike]]) -> dict[tuple[str, str], float | None]:
+    """`crossed(paired(a, b)).p_family` of every two arms, one arm with many at once: the pairs grow with the square."""
+    found: dict[tuple[str, str], float | None] = {}
+    names = list(arms)
+    for place, a in enumerate(names):
+        alike: dict[tuple[int, ...], list[str]] = {}  # replicates in common → the arms that have them
+        for b in names[place + 1 :]:
+            alike.setdefault(tuple(sorted(arms[a].keys() & arms[b].keys())), []).append(b)
+        for replicates, others in alike.items():
+            if len(replicates) < 2:
+                found |= {(a, b): None for b in others}
+                continue
+            mine = np.stack([np.asarray(arms[a][s], dtype=np.float64) for s in replicates])  # (S, n)
+            step = max(1, _VALUES_AT_ONCE // mine.size)
+            for first in range(0, len(others), step):
+                some = others[first : first + step]
+                theirs = np.stack([[np.asarray(arms[b][s], dtype=np.float64) for s in replicates] for b in some])
+                found |= {(a, b): p for b, p in zip(some, family_p_of_each(mine - theirs), strict=True)}
+    return found
+
+
+_VALUES_AT_ONCE = 1_000_000  # 8 MB, and a few times as much while they are compared

@@ -47,6 +47,9 @@ def estimate(values: Sequence[float], *, planned: int | None = None, confidence:
     return Estimate(mean, sd, float(half_width) if sd > 0 else None, n, planned)
 
 
+_DRAWN_AT_ONCE = 50_000  # images
+
+
 def two_level_bootstrap(
     difference: ArrayLike,
     *,
@@ -74,9 +77,12 @@ def two_level_bootstrap(
     by_image = np.ascontiguousarray(D.T)  # (n, S)
     replicate_counts = chance.multinomial(S, np.full(S, 1 / S), size=draws)  # (draws, S)
     means = np.empty(draws)
-    for b in range(draws):  # one draw at a time: (draws, n) would not fit for large test sets
-        image_counts = np.bincount(chance.integers(n, size=n), minlength=n)  # (n,)
-        means[b] = (image_counts @ by_image) @ replicate_counts[b] / (S * n)
+    many = max(1, _DRAWN_AT_ONCE // n)  # (draws, n) would not fit for large test sets
+    for first in range(0, draws, many):
+        some = replicate_counts[first : first + many]  # (b, S)
+        drawn = chance.integers(n, size=(len(some), n)) + n * np.arange(len(some))[:, None]
+        image_counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)  # (b, n)
+        means[first : first + many] = ((image_counts.astype(np.float64) @ by_image) * some).sum(1) / (S * n)
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
