@@ -24,6 +24,7 @@ from medaug_keras.plan import Plan
 from medaug_keras.spec import Metric, Select, Study
 
 NAME = "looks.jsonl"
+_BEGINNING = b'{"done":'  # of every line, also of one that was torn
 _WORDS = {
     "what": "look|registered",
     "study": "[0-9a-f]{64}",
@@ -165,7 +166,8 @@ def note(root: Path, one: Line) -> str:
 
     A look is like another of the same study at the same results; of registrations of a study the first counts.
     """
-    like = [other for other in read(root)[0] if (other.what, other.study) == (one.what, one.study)]
+    lines, _ = read(root)
+    like = [other for other in lines if (other.what, other.study) == (one.what, one.study)]
     if any(one.what == "registered" or other.results == one.results for other in like):
         return ""
     text = json.dumps(_plain(one), sort_keys=True, separators=(",", ":")).encode() + b"\n"
@@ -173,6 +175,8 @@ def note(root: Path, one: Line) -> str:
         handle = os.open(root / NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         try:
             size = os.fstat(handle).st_size
+            if size and not lines and os.pread(handle, len(_BEGINNING), 0) != _BEGINNING:
+                return f"{NAME} has no line that this program wrote, so it is somebody's file"
             torn = size and os.pread(handle, 1, size - 1) != b"\n"  # what a power cut left of a line ends here
             os.write(handle, b"\n" + text if torn else text)
         finally:

@@ -46,7 +46,7 @@ MADE = (
     "predictions.npz",
     "neighbours.npz",
     "sampler.keras",
-    "classifier.keras",
+    "classifier-*.keras",
     "medmnist/*.csv",
     "checkpoint.partial",
 )

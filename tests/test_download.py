@@ -388,6 +388,14 @@ def test_parts_that_killed_downloads_left_are_removed_when_they_are_old(server, 
     assert other.exists()
 
 
+def test_a_link_that_leads_nowhere_is_named_and_stays(server, tmp_path):
+    (tmp_path / "x.npz").symlink_to(tmp_path / "unplugged" / "x.npz")
+    with pytest.raises(DataError, match=r"x\.npz is a link to .*unplugged"):
+        download(server.url, tmp_path / "x.npz", md5=MD5, max_bytes=10**6, report=None, **QUICK)
+    assert (tmp_path / "x.npz").is_symlink()
+    assert not server.requests
+
+
 def test_a_folder_that_cannot_be_written_is_named(server, tmp_path):
     (tmp_path / "data").write_bytes(b"a file, not a folder")
     with pytest.raises(DataError, match=r"breastmnist\.npz cannot be written.*--data or MEDMNIST_ROOT"):

@@ -251,6 +251,15 @@ def test_a_line_after_a_torn_one_is_whole(tmp_path):
     assert ([line.primary for line in lines], unreadable) == (["accuracy"], 1)
 
 
+def test_a_file_of_that_name_that_is_somebodys_is_left_alone_and_said(tmp_path):
+    path = tmp_path / looks.NAME
+    path.write_bytes(b'{"looks": "of my own"}\n')
+    assert "somebody's file" in looks.note(tmp_path, line_of(small()))
+    assert path.read_bytes() == b'{"looks": "of my own"}\n'
+    path.write_bytes(b"")
+    assert looks.note(tmp_path, line_of(small())) == ""
+
+
 def write_many(root: Path, first: int) -> None:
     for seed in range(first, first + 20):
         assert looks.note(root, line_of(small(seed=seed))) == ""

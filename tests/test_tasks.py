@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 from medaug_keras import augmentation, classifiers, data, engine, evaluation, generators, tasks
 from medaug_keras.plan import Source, plan, replicate_seed
 from medaug_keras.spec import Arm, Classifier, FolderData, MedMnistData, NpzData, PhantomData, Study
-from medaug_keras.store import Store
+from medaug_keras.store import MADE, Store
 from medaug_keras.training import subseed
 from studies import changed, planned, whole
 
@@ -52,6 +53,15 @@ def results(tmp_path_factory):
 def images():
     sizes = {split: SMALL[split] for split in ("train", "validation", "test")}
     return data.load_phantom("phantom-histology", seed=0, **sizes)
+
+
+def test_what_a_killed_task_leaves_has_names_that_the_store_knows(results):
+    todo, store = results
+    names = {name for task in todo.tasks for name in store.record(task).run["files"]}
+    assert "classifier-1.keras" in names or "classifier-2.keras" in names
+    assert [name for name in names if not any(fnmatchcase(name, pattern) for pattern in MADE)] == []
+    unused = [pattern for pattern in MADE[1:-1] if not any(fnmatchcase(name, pattern) for name in names)]
+    assert unused == ["medmnist/*.csv"]
 
 
 def records(results, kind):

@@ -47,6 +47,9 @@ def download(
     progress about once a second.
     Two processes may fetch the same file at once. On failure nothing is left behind. Raises DataError.
     """
+    if target.is_symlink():
+        where = os.readlink(target)
+        raise DataError(f"{target} is a link to {where}, where there is no file. Mend or remove the link.")
     part = target.with_name(f".{target.name}.{os.urandom(8).hex()}.part")
     with _writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -307,7 +310,10 @@ def _writing(target: Path) -> Iterator[None]:
 
 def _proxy(url: str) -> str:
     """By which proxy an address is asked, and who says so; its password stays secret."""
-    address = urllib.parse.urlsplit(url)
+    try:
+        address = urllib.parse.urlsplit(url)
+    except ValueError:  # no address at all
+        return ""
     proxy = urllib.request.getproxies().get(address.scheme)
     if not proxy or urllib.request.proxy_bypass(address.netloc):
         return ""
