@@ -163,7 +163,7 @@ def children(process: int) -> list[int]:
             fields = status.read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if fields[0] != "Z":
+        if _lives(fields):
             parents[int(status.parent.name)] = int(fields[1])
     found, new = [], [process]
     while new:
@@ -172,14 +172,19 @@ def children(process: int) -> list[int]:
     return found
 
 
+def _lives(fields: list[str]) -> bool:
+    """Whether a process has not ended; one whose first thread has may still hold files open by another."""
+    return fields[0] != "Z" or int(fields[17]) > 1
+
+
 def alive(processes: Iterable[int]) -> list[int]:
     """Those of the processes that still run."""
     running = []
     for process in processes:
         try:
-            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if state != "Z":
+        if _lives(fields):
             running.append(process)
     return running
