@@ -1,3 +1,4 @@
+import itertools
 from typing import get_args
 
 import keras
@@ -112,6 +113,22 @@ def test_a_rule_chooses_the_first_epoch_with_the_highest_rank(rule, sampling):
     assert result.selected[rule] == 1 + found.index(max(found))
     assert result.selected["last"] == 6
     assert set(result.kept) == set(result.selected.values())
+
+
+def test_a_rule_forgets_no_epoch_that_was_better_than_those_after_it():
+    """Validation labels that mean nothing: what is measured on them goes up and down."""
+    model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head="softmax", seed=0)
+    images = bright_and_dark(40, 1)[0]
+    held_out = {s: (images, np.random.default_rng(0).integers(0, 2, 40)) for s in ("validation", "test")}
+    how = SETTINGS | {"epochs": 8, "optimizer": {"learning_rate": 0.05, "momentum": 0.9}}
+    result = classifiers.fit(model, bright_and_dark(96, 0), held_out, task="binary-class", num_classes=2, **how)
+    rises = 0
+    for rule in classifiers.RULES:
+        found = ranks(result.history, rule)
+        assert result.selected[rule] == 1 + found.index(max(found))
+        best = found.index(max(found))
+        rises += any(before < now for before, now in itertools.pairwise(found[best:]))
+    assert rises > 0
 
 
 def test_of_epochs_that_sort_the_validation_images_equally_well_the_least_trained_does_not_win():

@@ -119,6 +119,12 @@ def test_frechet_distance_of_images_like_the_real_ones_is_its_floor_and_of_other
     assert unlike["low"] > 3 * unlike["floor_high"]
 
 
+def test_the_floor_is_of_two_real_sets_that_share_no_image():
+    real, labels, mine = normal(40, 3, 0), np.repeat([0, 1], 20), np.repeat([0, 1], 15)
+    found = evaluation.frechet_with_floor(real, labels, normal(30, 3, 1), mine, draws=3, limit=1000, seed=0)
+    assert found["images"] == 20  # 10 of each class, twice, are all there are
+
+
 def test_another_mix_of_classes_alone_does_not_make_synthetic_images_look_worse():
     labels = (np.arange(2000) % 10 == 0).astype(int)  # 10 % of class 1, which lies elsewhere
     real = normal(2000, 4, 0) + 3 * labels[:, None]

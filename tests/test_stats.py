@@ -574,6 +574,8 @@ def test_more_replicates_detect_less_down_to_the_floor_of_the_images(tests):
     assert (np.diff(found) < 0).all()
     floor = stats.image_floor(v, 624, tests=tests)
     assert stats.detectable_difference(v, 10**6, 624, tests=tests) == pytest.approx(floor, rel=1e-3)
+    few = stats.image_floor(v, 40, tests=tests)  # so few that n and n - 1 images are told apart
+    assert stats.detectable_difference(v, 10**7, 40, tests=tests) == pytest.approx(few, rel=2e-3)
     assert stats.replicates_needed(floor * 0.999, v, 624, tests=tests) is None
 
 
