@@ -11,7 +11,7 @@ from report_records import fake_plan, fake_results, fake_study
 
 from medaug_keras import report
 from medaug_keras.report import format
-from medaug_keras.report.results import Results
+from medaug_keras.report.numbers.results import Results
 
 FLIP = {"augment": [{"layer": "horizontal_flip"}]}
 ARMS = {

@@ -9,10 +9,13 @@ import pytest
 from report_records import ARMS, fake_results, fake_study
 
 from medaug_keras import stats
-from medaug_keras.report import evidence_tables, findings, quality_tables, tables
-from medaug_keras.report.inference import Comparison, Inference
-from medaug_keras.report.results import Group, Results, printed, printed_value
-from medaug_keras.report.table import Entry, Table
+from medaug_keras.report.numbers import findings
+from medaug_keras.report.numbers.inference import Comparison, Inference
+from medaug_keras.report.numbers.results import Group, Results, printed, printed_value
+from medaug_keras.report.tables import arms as tables
+from medaug_keras.report.tables import evidence as evidence_tables
+from medaug_keras.report.tables import quality as quality_tables
+from medaug_keras.report.tables.table import Entry, Table
 
 SETS = ("breastmnist", "phantom-ultrasound", "third")
 LEVELS = {"baseline": 0.60, "gda": 0.62, "cvae": 0.80, "cgan": 0.45, "duplicate": 0.64}

@@ -12,9 +12,9 @@ import pytest
 from report_records import ARMS, fake_plan, fake_results, fake_study
 
 from medaug_keras import looks, report
-from medaug_keras.report import findings
-from medaug_keras.report.inference import Inference, _corrected
-from medaug_keras.report.results import Results
+from medaug_keras.report.numbers import findings
+from medaug_keras.report.numbers.inference import Inference, _corrected
+from medaug_keras.report.numbers.results import Results
 from medaug_keras.spec import Study
 from medaug_keras.stats import holm
 from medaug_keras.store import Store

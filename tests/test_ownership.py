@@ -19,8 +19,8 @@ from medaug_keras.cli import main, options, request
 from medaug_keras.cli.mistakes import ReportError, apology
 from medaug_keras.cli.pages import check_report
 from medaug_keras.ownership import NOTE, NotOursError
-from medaug_keras.report import mkdocs_hooks
-from medaug_keras.report.pages import Pages
+from medaug_keras.report.pages.study import Pages
+from medaug_keras.report.site import mkdocs_hooks
 from medaug_keras.store import Store
 from studies import cli, dead_links, start, tiny, written
 

@@ -11,9 +11,9 @@ import pytest
 import report_records
 from report_records import fake_results, fake_study
 
-from medaug_keras.report import evidence_tables
-from medaug_keras.report.inference import Inference
-from medaug_keras.report.results import Results
+from medaug_keras.report.numbers.inference import Inference
+from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.tables import evidence as evidence_tables
 from medaug_keras.spec import Study
 from medaug_keras.stats import power_to_detect, variance_limits
 

@@ -17,7 +17,7 @@ from PIL import Image
 from report_records import fake_plan, fake_study
 
 from medaug_keras.plan import Plan
-from medaug_keras.report import published
+from medaug_keras.report.numbers import published
 from medaug_keras.store import Failure, Outcome, Store
 from studies import PHANTOM, PROJECT, command, tiny
 

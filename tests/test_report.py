@@ -2,6 +2,7 @@
 
 import csv
 import html.parser
+import importlib
 import json
 import os
 import re
@@ -16,10 +17,10 @@ from report_records import ARMS, fake_plan, fake_results, fake_study
 
 from medaug_keras import reading, report
 from medaug_keras.ownership import NOTE
-from medaug_keras.report import unchanged
 from medaug_keras.report.format import plain
-from medaug_keras.report.pages import PAGES, Pages
-from medaug_keras.report.results import Results
+from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.pages.study import PAGES, Pages
+from medaug_keras.report.site import unchanged
 from medaug_keras.spec import Study
 from medaug_keras.store import Store
 
@@ -239,6 +240,17 @@ def test_the_study_beside_the_pages_is_the_study(tmp_path):
     study = fake_study(arms=ARMS, paper=True)
     folder = report.render(study, fake_plan(study), Store(tmp_path / "results"), tmp_path / "docs")
     assert reading.read(folder / "data" / "study.yaml") == study
+
+
+def test_what_a_page_says_made_a_table_is_a_function_of_the_report(tmp_path):
+    study = fake_study(arms=ARMS, replicates=2, paper=True, datasets=("breastmnist",))
+    plan, store = fake_results(study, tmp_path / "results")
+    files = [json.loads(text) for name, text in Pages(Results(study, plan, store)).each() if name.endswith(".json")]
+    makers = {file["made_by"] for file in files if "made_by" in file}
+    assert len(makers) > 15
+    for maker in makers:
+        module, _, name = maker.rpartition(".")
+        assert callable(getattr(importlib.import_module(f"medaug_keras.report.{module}"), name))
 
 
 def test_a_failed_run_shows_the_end_of_its_error(tmp_path):

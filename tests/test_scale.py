@@ -13,8 +13,8 @@ from report_records import fake_results, large_study
 from medaug_keras import report
 from medaug_keras.data import phantom_fingerprint
 from medaug_keras.plan import Source, plan
-from medaug_keras.report.pages import ROOM
-from medaug_keras.report.results import MANY_RUNS
+from medaug_keras.report.numbers.results import MANY_RUNS
+from medaug_keras.report.pages.study import ROOM
 from medaug_keras.spec import Study
 from medaug_keras.store import Store
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from report_records import ARMS, fake_results, fake_study
 
-from medaug_keras.report import findings
-from medaug_keras.report.inference import Inference
-from medaug_keras.report.results import Results
-from medaug_keras.report.table import tags_of
+from medaug_keras.report.numbers import findings
+from medaug_keras.report.numbers.inference import Inference
+from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.tables.table import tags_of
 from medaug_keras.spec import Study
 
 BASE = {"baseline": {}}

@@ -12,19 +12,16 @@ import pytest
 from report_records import ARMS, fake_results, fake_study
 
 from medaug_keras.plan import Task
-from medaug_keras.report import (
-    evidence_tables,
-    export,
-    findings,
-    format,
-    paper,
-    quality_tables,
-    run_tables,
-    tables,
-)
-from medaug_keras.report.inference import Inference
-from medaug_keras.report.results import Results, printed
-from medaug_keras.report.table import Column, Entry, Row, Table
+from medaug_keras.report import format
+from medaug_keras.report.numbers import findings, paper
+from medaug_keras.report.numbers.inference import Inference
+from medaug_keras.report.numbers.results import Results, printed
+from medaug_keras.report.tables import arms as tables
+from medaug_keras.report.tables import evidence as evidence_tables
+from medaug_keras.report.tables import export
+from medaug_keras.report.tables import quality as quality_tables
+from medaug_keras.report.tables import runs as run_tables
+from medaug_keras.report.tables.table import Column, Entry, Row, Table
 from medaug_keras.stats import Range, benjamini_hochberg
 from medaug_keras.store import Store
 

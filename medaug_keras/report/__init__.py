@@ -4,6 +4,7 @@
 double-click. Neither imports Keras or Torch.
 """
 
-from .site import build_site, own_configuration, render
+from medaug_keras.report.site.building import build_site, own_configuration
+from medaug_keras.report.site.writing import render
 
 __all__ = ["build_site", "own_configuration", "render"]

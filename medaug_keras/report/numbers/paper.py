@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from .format import TITLES
-from .results import Results
+from medaug_keras.report.format import TITLES
+from medaug_keras.report.numbers.results import Results
 
 DATASETS = (
     "pathmnist",

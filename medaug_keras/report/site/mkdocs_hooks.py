@@ -14,7 +14,7 @@ from mkdocs.structure.files import File, Files, InclusionLevel
 
 from medaug_keras.ownership import Note, checksums, write_note
 from medaug_keras.places import STUDIES
-from medaug_keras.report.site import LOOK, is_of_others, notes_of, studies_page
+from medaug_keras.report.site.writing import LOOK, is_of_others, notes_of, studies_page
 
 _OF_THE_LOOK = {"stylesheets/site.css", "javascripts/search-from-file.js"}
 _serving = False

@@ -2,25 +2,22 @@
 
 import json
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from medaug_keras.plan import Task
-
-from . import figures, format
-from .circumstances import environment
-from .results import METRICS, Group, Results, Run, read_json, typical
-from .table import STATES, epoch_words, select_words
-
-if TYPE_CHECKING:
-    from .pages import Pages
+from medaug_keras.report import figures, format
+from medaug_keras.report.numbers.circumstances import environment
+from medaug_keras.report.numbers.results import METRICS, Group, Results, Run, read_json, select_words, typical
+from medaug_keras.report.pages.book import Book
+from medaug_keras.report.tables.table import STATES, epoch_words
 
 _OWN = ("Started", "Took")
 """What differs between replicates that ran on one machine."""
 
 
-def shared_page(book: "Pages", group: Group) -> dict[str, Any]:
+def shared_page(book: Book, group: Group) -> dict[str, Any]:
     """What every replicate measured, the curves of a typical one, the settings of all, and where each came from."""
     results = book.results
     around = {run.replicate: environment(run.record, show_host=book.show_host) for run in group.done}
@@ -46,7 +43,7 @@ def shared_page(book: "Pages", group: Group) -> dict[str, Any]:
     }
 
 
-def _run(book: "Pages", run: Run, facts: list[tuple[str, str]]) -> dict[str, Any]:
+def _run(book: Book, run: Run, facts: list[tuple[str, str]]) -> dict[str, Any]:
     results = book.results
     task = results.plan.tasks[run.task]
     failure = run.outcome.failure
@@ -80,7 +77,7 @@ def _files(run: Run) -> str:
     return "\n".join(f"{checksum}  {name}" for name, checksum in sorted(run.record.run.get("files", {}).items()))
 
 
-def _figures(book: "Pages", group: Group) -> list[Any]:
+def _figures(book: Book, group: Group) -> list[Any]:
     results = book.results
     if not group.done:
         return []

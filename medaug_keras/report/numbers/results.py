@@ -17,13 +17,12 @@ import yaml
 from medaug_keras.data import rarest_share, warnings
 from medaug_keras.looks import Looks, line, looked, note
 from medaug_keras.plan import Making, Plan
+from medaug_keras.report.format import TITLES, distinct
+from medaug_keras.report.numbers import published
+from medaug_keras.report.palette import cell_label
 from medaug_keras.spec import PhantomData, Study
 from medaug_keras.stats import Estimate, estimate
 from medaug_keras.store import Outcome, Record, Store
-
-from . import published
-from .format import TITLES, distinct
-from .palette import cell_label
 
 LEAK = "test images in training"
 METRICS = {
@@ -62,6 +61,14 @@ DEGENERATE = {
     "majority": "no more accurate than always naming the largest class",
 }
 """Sign that a run's accuracy says little of what was learned → its words."""
+SELECT_WORDS = {
+    "best_validation_accuracy": "best validation accuracy",
+    "best_validation_auc": "best validation AUC",
+    "best_validation_balanced_accuracy": "best validation balanced accuracy",
+    "best_validation_loss": "lowest validation loss",
+    "last": "last epoch",
+}
+"""Rule for epochs → its words."""
 
 
 MANY_RUNS = 800
@@ -450,6 +457,11 @@ class Results:
         return {state: counts[state] for state in order if counts[state]}
 
 
+def select_words(select: str) -> str:
+    """The epoch that a rule chooses, in the middle of a sentence."""
+    return "the last epoch" if select == "last" else f"the epoch with the {SELECT_WORDS[select]}"
+
+
 def typical(group: Group, results: Results) -> Run:
     """The done run whose test metric is nearest to the group's mean, the first on ties: neither best nor worst."""
     metric = results.study.primary
@@ -470,7 +482,7 @@ def read_json(record: Record, name: str) -> Any:
 
 def printed() -> Mapping[str, Any]:
     """The paper's printed tables."""
-    path = Path(__file__).parent.parent / "paper.yaml"
+    path = Path(__file__).parents[2] / "paper.yaml"
     content: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return content
 

@@ -1,25 +1,24 @@
 """Significance: which differences the study can claim. Synthetic images: are they any good, and are they copies?"""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from medaug_keras.plan import Making
+from medaug_keras.report import figures
+from medaug_keras.report.format import plural
+from medaug_keras.report.numbers.findings import claims, log_words, units
+from medaug_keras.report.numbers.inference import Comparison
+from medaug_keras.report.numbers.results import METRICS
+from medaug_keras.report.pages.book import Book, Shown
+from medaug_keras.report.tables import evidence as evidence_tables
+from medaug_keras.report.tables import quality as quality_tables
+from medaug_keras.report.tables.table import STATES
 from medaug_keras.store import Record
 
-from . import evidence_tables, figures, quality_tables
-from .findings import claims, log_words, units
-from .format import plural
-from .inference import Comparison
-from .results import METRICS
-from .table import STATES
 
-if TYPE_CHECKING:
-    from .pages import Pages, Shown
-
-
-def significance(book: "Pages") -> dict[str, Any]:
+def significance(book: Book) -> dict[str, Any]:
     """Forest plot, critical-difference diagram, tests, variance components, and what can be claimed."""
     results, inference = book.results, book.inference
     metric = METRICS[results.study.primary]
@@ -90,7 +89,7 @@ def significance(book: "Pages") -> dict[str, Any]:
     return content
 
 
-def _forest(book: "Pages", datasets: Sequence[str]) -> list[figures.ArmEffects]:
+def _forest(book: Book, datasets: Sequence[str]) -> list[figures.ArmEffects]:
     """A panel for each arm: its differences by data set, and their mean."""
     results, inference, forest = book.results, book.inference, []
     for one in inference.across:
@@ -101,14 +100,14 @@ def _forest(book: "Pages", datasets: Sequence[str]) -> list[figures.ArmEffects]:
     return forest
 
 
-def _effect(book: "Pages", dataset: str, arm: str, sampling: str, label: str) -> figures.Effect:
+def _effect(book: Book, dataset: str, arm: str, sampling: str, label: str) -> figures.Effect:
     c = book.inference.tests.get((dataset, arm, sampling))
     if c is None:
         return figures.Effect(label, reason="not part of this study")
     return figures.Effect(label, c.result.effect, c.result.low, c.result.high, reason=_short(c))
 
 
-def _forest_of(book: "Pages", dataset: str) -> "Shown | None":
+def _forest_of(book: Book, dataset: str) -> Shown | None:
     """The differences of all arms on one data set, where there are too many for a panel each."""
     results, (arm, sampling) = book.results, book.results.reference
     others = [(one.arm, one.sampling, results.variant(one.arm, one.sampling)) for one in book.inference.across]
@@ -125,7 +124,7 @@ def _forest_of(book: "Pages", dataset: str) -> "Shown | None":
     )
 
 
-def arms_over_data_sets(book: "Pages") -> "Shown | None":
+def arms_over_data_sets(book: Book) -> Shown | None:
     """The mean difference of every arm over the data sets, in one panel."""
     results, (arm, sampling) = book.results, book.results.reference
     rows = [
@@ -152,7 +151,7 @@ def _short(c: Comparison) -> str:
     return next((STATES[state] for state in ("failed", "damaged", "blocked") if state in states), "not run yet")
 
 
-def synthetic_images(book: "Pages") -> dict[str, Any]:
+def synthetic_images(book: Book) -> dict[str, Any]:
     """Measures of the synthetic images, and the pairs of a synthetic and a training image that are closest."""
     results = book.results
     pairs: list[dict[str, Any]] = []
@@ -178,7 +177,7 @@ def synthetic_images(book: "Pages") -> dict[str, Any]:
     }
 
 
-def _pairs(book: "Pages", dataset: str, arm: str, making: Making, record: Record) -> dict[str, Any]:
+def _pairs(book: Book, dataset: str, arm: str, making: Making, record: Record) -> dict[str, Any]:
     results = book.results
     label = f"{results.title(dataset)}, {results.label(arm)}"
     with np.load(record.folder / "neighbours.npz", allow_pickle=False) as file:

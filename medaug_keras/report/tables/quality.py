@@ -6,12 +6,22 @@ from typing import Any
 
 from medaug_keras.measures import MEASURES
 from medaug_keras.plan import Making
+from medaug_keras.report.format import together
+from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.tables.table import (
+    ARM,
+    DATASET,
+    Column,
+    Entry,
+    Part,
+    Row,
+    Table,
+    arm_entry,
+    dataset_entry,
+    not_begun,
+)
 from medaug_keras.stats import estimate
 from medaug_keras.store import Outcome
-
-from .format import together
-from .results import Results
-from .table import ARM, DATASET, Column, Entry, Part, Row, Table, arm_entry, dataset_entry, not_begun
 
 SPACES = {"features": "classifier features", "pixels": "pixels"}
 SEARCHED = {**SPACES, "aligned": "aligned thumbnails"}
@@ -97,7 +107,7 @@ def similarity(results: Results) -> Table:
         "Distance between synthetic and real images.",
         tuple(columns),
         _rows(results, columns, factors, rows),
-        "quality_tables.similarity",
+        "tables.quality.similarity",
         (
             "Lower is better; read a distance only beside that of real images. Mean ± standard deviation over n "
             "replicates. The 95 % interval below it is Student's t over replicates, or for one replicate the jackknife "
@@ -166,7 +176,7 @@ def usefulness(results: Results) -> Table:
         "Class consistency and usefulness of synthetic images.",
         tuple(columns),
         _rows(results, columns, factors, rows),
-        "quality_tables.usefulness",
+        "tables.quality.usefulness",
         ("Mean ± standard deviation over n replicates.",),
         factors,
         empty="This study judges no images.",
@@ -203,7 +213,7 @@ def classes(results: Results) -> Table:
         "Class by class: do synthetic images lie where real ones lie, and the other way round?",
         tuple(columns),
         _rows(results, columns, factors, rows),
-        "quality_tables.classes",
+        "tables.quality.classes",
         ("Means over replicates.",),
         factors,
         empty="This study judges no images.",
@@ -271,7 +281,7 @@ def copying(results: Results) -> Table:
         "Nearest training image against nearest test image.",
         columns,
         _rows(results, columns, factors, rows),
-        "quality_tables.copying",
+        "tables.quality.copying",
         (
             "Real test images are the yardstick: copying is called when more synthetic images lie close to a training "
             "image than those explain, at a false-alarm chance of 0.1 % for a set of images. “No copying found” is the "
@@ -305,4 +315,4 @@ def legend() -> Table:
         Column("trap", "Trap"),
     )
     rows = tuple(Row((Entry(m.label), Entry(m.meaning), Entry(m.direction), Entry(m.trap))) for m in MEASURES.values())
-    return Table("measures", "What the measures mean.", columns, rows, "quality_tables.legend")
+    return Table("measures", "What the measures mean.", columns, rows, "tables.quality.legend")

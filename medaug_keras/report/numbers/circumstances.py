@@ -6,11 +6,9 @@ from datetime import UTC, datetime
 
 from medaug_keras.looks import Line
 from medaug_keras.plan import Plan, Task
+from medaug_keras.report import format
+from medaug_keras.report.numbers.results import Results, select_words
 from medaug_keras.store import Outcome, Record
-
-from . import format
-from .results import Results
-from .table import select_words
 
 
 def environment(record: Record, *, show_host: bool) -> list[tuple[str, str]]:

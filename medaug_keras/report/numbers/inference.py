@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medaug_keras.report.numbers.results import METRICS, Group, Results
 from medaug_keras.stats import (
     FEW,
     Components,
@@ -39,8 +40,6 @@ from medaug_keras.stats import (
     verdict,
     why_undefined,
 )
-
-from .results import METRICS, Group, Results
 
 ALPHA = 0.05
 NO_CONTROL = "no control arm adds as many copies as this arm adds images"

@@ -1,7 +1,6 @@
 """A study's results → the files of its pages. Templates lay out what is gathered here."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,21 +10,36 @@ from markupsafe import Markup
 
 from medaug_keras.data.medmnist import BELONGING
 from medaug_keras.plan import Plan
+from medaug_keras.report import figures, format
+from medaug_keras.report.figures import Figure
+from medaug_keras.report.numbers import paper
+from medaug_keras.report.numbers.circumstances import Expected, circumstances, environment, standing
+from medaug_keras.report.numbers.findings import answer, metric_name
+from medaug_keras.report.numbers.results import (
+    AWAY,
+    LEAK,
+    METRICS,
+    SELECT_WORDS,
+    Group,
+    Results,
+    Run,
+    printed_value,
+    read_json,
+    select_words,
+    typical,
+)
+from medaug_keras.report.pages import citations
+from medaug_keras.report.pages.book import Book, Shown
+from medaug_keras.report.pages.evidence import arms_over_data_sets, significance, synthetic_images
+from medaug_keras.report.pages.models import generators, models
+from medaug_keras.report.pages.runs import shared_page
+from medaug_keras.report.tables import arms as arm_tables
+from medaug_keras.report.tables import runs as run_tables
+from medaug_keras.report.tables.evidence import overview
+from medaug_keras.report.tables.export import json_text, records_csv
+from medaug_keras.report.tables.table import STATES
 from medaug_keras.spec import MedMnistData, dump
 from medaug_keras.store import Record
-
-from . import citations, figures, format, paper, run_tables, tables
-from .circumstances import Expected, circumstances, environment, standing
-from .evidence_pages import arms_over_data_sets, significance, synthetic_images
-from .evidence_tables import overview
-from .export import json_text, records_csv, table_csv, table_json, table_latex
-from .figures import Figure
-from .findings import answer, metric_name
-from .inference import Inference
-from .model_pages import generators, models
-from .results import AWAY, LEAK, METRICS, Group, Results, Run, printed, printed_value, read_json, typical
-from .run_pages import shared_page
-from .table import SELECT_WORDS, STATES, Table, select_words
 
 PAGES = {
     "index": "Findings",
@@ -55,8 +69,6 @@ BY_DATASET = (
 """Pages that can be parted: into one for each data set."""
 ROOM = 900_000
 """Bytes of a page beyond which it is parted: browsers and readers are slow with more."""
-MANY_GROUPS = 120
-"""More arms on data sets than this are not drawn on one page."""
 
 SOURCES = {
     "simulated": "simulated images, made from a seed; they show no patient",
@@ -64,20 +76,7 @@ SOURCES = {
 }
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A figure on a page: its address there, its words, and its file."""
-
-    name: str
-    figure: Figure
-    caption: str
-    number: str = ""
-    """What the paper calls it, for example Fig. 29."""
-    file: str = ""
-    """From the page; empty where the figure is on the page only."""
-
-
-class Pages:
+class Pages(Book):
     """All files of a study's report, as bytes by path from the study's folder."""
 
     def __init__(
@@ -89,11 +88,7 @@ class Pages:
         expected: Expected | None = None,
         show_host: bool = False,
     ) -> None:
-        self.results, self.beside, self.show_host = results, beside, show_host
-        self.asked, self.expected = asked or results.plan, expected
-        self.paper: Mapping[str, Any] | None = printed() if results.study.paper else None
-        self.inference = Inference(results)
-        self.files: dict[str, bytes] = {}
+        super().__init__(results, beside=beside, asked=asked, expected=expected, show_host=show_host)
         self.templates = environment_of_templates()
         self.pages = {n: t for n, t in PAGES.items() if n != "against-the-paper" or self.paper}
 
@@ -115,39 +110,31 @@ class Pages:
         }.items():
             if name in self.pages:
                 self._whole_or_apart(name, make())
-                yield from self._made()
+                yield from self.made()
         if self.results.shared:
             for group in self.results.groups.values():
                 if group.tried:
                     self._page(
                         f"runs/{group.name}", group.name, shared_page(self, group), template="group", current="runs"
                     )
-                    yield from self._made()
+                    yield from self.made()
         else:
             for run in self.results.runs:
                 if run.tried:
                     self._page(f"runs/{run.name}", f"Run {run.name}", self._run(run), template="run", current="runs")
-                    yield from self._made()
+                    yield from self.made()
         records = run_tables.run_records(self.results)
-        self._file("data/runs.csv", records_csv(run_tables.RUNS_CSV, records))
-        self._file("data/runs.json", json_text(records))
-        self._file("data/study.yaml", self._study_file())
-        self._file("data/study.json", json_text(self._summary()))
-        yield from self._made()
+        self.file("data/runs.csv", records_csv(run_tables.RUNS_CSV, records))
+        self.file("data/runs.json", json_text(records))
+        self.file("data/study.yaml", self._study_file())
+        self.file("data/study.json", json_text(self._summary()))
+        yield from self.made()
 
     def all(self) -> dict[str, bytes]:
         """The same, all at once."""
         return dict(self.each())
 
     # --- writing ---
-
-    def _file(self, path: str, content: str | bytes) -> None:
-        self.files[path] = content.encode() if isinstance(content, str) else content
-
-    def _made(self) -> Iterator[tuple[str, bytes]]:
-        """What was written since this was asked last."""
-        made, self.files = self.files, {}
-        yield from made.items()
 
     def _whole_or_apart(self, name: str, content: Mapping[str, Any]) -> None:
         """A page of the study. Where it is too long, each data set has the same page with its part of it.
@@ -159,7 +146,7 @@ class Pages:
         if not (several and content.get("apart")):
             text = self._text(name, title, content, current=name)
             if not several or len(text.encode()) <= ROOM:
-                self._file(f"{name}.md", text)
+                self.file(f"{name}.md", text)
                 return
         titled = [(dataset, results.title(dataset)) for dataset in results.datasets]
         self._page(name, title, {**content, "parts": titled})
@@ -170,7 +157,7 @@ class Pages:
     def _page(
         self, name: str, title: str, content: Mapping[str, Any], *, template: str = "", current: str = ""
     ) -> None:
-        self._file(f"{name}.md", self._text(template or name, title, content, "../" * name.count("/"), current or name))
+        self.file(f"{name}.md", self._text(template or name, title, content, "../" * name.count("/"), current or name))
 
     def _text(self, template: str, title: str, content: Mapping[str, Any], root: str = "", current: str = "") -> str:
         shared = {
@@ -184,25 +171,6 @@ class Pages:
             "part": None,
         }
         return self.templates.get_template(f"{template}.md.j2").render({**shared, **content})
-
-    def table(self, table: Table) -> Table:
-        """The same table, with its files written."""
-        self._file(f"data/{table.name}.csv", table_csv(table))
-        self._file(f"data/{table.name}.json", table_json(table))
-        self._file(f"data/{table.name}.tex", table_latex(table))
-        return table
-
-    def figure(self, name: str, figure: Figure, caption: str, number: str = "", file: str = "") -> Shown:
-        """A figure with its file; `file` names it where the address (fig-29) says too little."""
-        path = f"figures/{file or name}.{'png' if figure.png else 'svg'}"
-        content = figure.png or figure.svg
-        if content is not None:
-            self._file(path, content)
-        return Shown(name, figure, caption, number, path)
-
-    def drawn(self, name: str, figure: Figure, caption: str) -> Shown:
-        """A figure that is on its page only."""
-        return Shown(name, figure, caption)
 
     def _marks(self, datasets: Sequence[str]) -> list[tuple[str, str]]:
         """(data set, what a reader must know of it)."""
@@ -252,11 +220,6 @@ class Pages:
             "troubles": self._troubles(),
             "circumstances": circumstances(results, self.asked),
         }
-
-    @property
-    def many(self) -> bool:
-        """Whether there are too many arms and data sets to draw them all on one page."""
-        return len(self.results.datasets) > 1 and len(self.results.groups) > MANY_GROUPS
 
     def _dots(self, datasets: Sequence[str]) -> Figure:
         results = self.results
@@ -329,7 +292,7 @@ class Pages:
             if outcome.record is not None:
                 entry["figures"] = self._data_figures(name, outcome.record)
             shown.append(entry)
-        return {"sizes": self.table(tables.dataset_sizes(results, self.paper)), "sections": shown}
+        return {"sizes": self.table(arm_tables.dataset_sizes(results, self.paper)), "sections": shown}
 
     def _data_figures(self, name: str, record: Record) -> list[Shown]:
         results, title = self.results, self.results.title(name)
@@ -337,7 +300,7 @@ class Pages:
             images = examples["montage"]
         montage, distribution = paper.montage_figure(name), paper.distribution_figure(name)
         made = figures.montage(images, columns=20, what=f"training images of {title}")
-        counts = {split: record.values["splits"][split]["per_class"] for split in tables.SPLITS}
+        counts = {split: record.values["splits"][split]["per_class"] for split in arm_tables.SPLITS}
         bars = figures.class_distribution(results.classes(name), counts)
         return [
             self.figure(
@@ -358,10 +321,10 @@ class Pages:
 
     def _results(self) -> dict[str, Any]:
         made = [
-            tables.geometric(self.results, self.inference, self.paper),
-            tables.generative(self.results, self.inference, self.paper),
-            tables.generative_weighted(self.results, self.inference, self.paper),
-            tables.best_models(self.results, self.inference, self.paper),
+            arm_tables.geometric(self.results, self.inference, self.paper),
+            arm_tables.generative(self.results, self.inference, self.paper),
+            arm_tables.generative_weighted(self.results, self.inference, self.paper),
+            arm_tables.best_models(self.results, self.inference, self.paper),
         ]
         titles = ("Without added images", "With added images, shuffled", "With added images, weighted", "Best models")
         return {
@@ -466,12 +429,6 @@ class Pages:
     def _runs(self) -> dict[str, Any]:
         make = run_tables.groups if self.results.shared else run_tables.runs
         return {"table": self.table(make(self.results)), "apart": self.results.runs_apart}
-
-    def command(self, run: Run) -> str:
-        """What makes a run again and compares it."""
-        # Checked names alone, so nothing is to be quoted. Settings and places are those that the results remember.
-        place = f"{run.dataset}/{run.arm}/{run.sampling}/{run.replicate}"
-        return f"python -m medaug_keras reproduce {self.results.study.name} {place}"
 
     def _run(self, run: Run) -> dict[str, Any]:
         results = self.results

@@ -4,10 +4,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from medaug_keras.spec import differences, dump
-
-from .results import DEGENERATE, METRICS, PAPER_TABLES, SAMPLINGS, Results, Run, printed_value
-from .table import (
+from medaug_keras.report.numbers.results import (
+    DEGENERATE,
+    METRICS,
+    PAPER_TABLES,
+    SAMPLINGS,
+    Results,
+    Run,
+    printed_value,
+)
+from medaug_keras.report.tables.table import (
     ARM,
     DATASET,
     LARGEST_CLASS,
@@ -23,6 +29,7 @@ from .table import (
     measured,
     notes_of,
 )
+from medaug_keras.spec import differences, dump
 
 
 def all_arms(results: Results) -> Table:
@@ -54,7 +61,7 @@ def all_arms(results: Results) -> Table:
         "All metrics of every arm.",
         tuple(columns),
         tuple(rows),
-        "run_tables.all_arms",
+        "tables.runs.all_arms",
         (f"Mean ± standard deviation over n replicates, {epoch_words(results)}.", *notes_of(rows)),
         ("data set", "arm", "sampling"),
     )
@@ -104,7 +111,7 @@ def runs(results: Results) -> Table:
         "All runs.",
         columns,
         tuple(rows),
-        "run_tables.runs",
+        "tables.runs.runs",
         (f"Metrics {epoch_words(results)}.",),
         ("data set", "arm", "sampling", "status"),
     )
@@ -153,7 +160,7 @@ def groups(results: Results) -> Table:
         "All runs, the replicates of an arm in one row.",
         columns,
         tuple(rows),
-        "run_tables.groups",
+        "tables.runs.groups",
         (f"Mean ± standard deviation over the replicates done, {epoch_words(results)}; time of all together.",),
         ("data set", "arm", "sampling"),
     )
@@ -272,7 +279,7 @@ def against_the_paper(results: Results, paper: Mapping[str, Any], other: Results
         "Every printed test AUC and accuracy beside ours.",
         columns,
         tuple(rows),
-        "run_tables.against_the_paper",
+        "tables.runs.against_the_paper",
         (
             f"Ours is the mean ± standard deviation over n replicates, {epoch_words(results)}. A printed "
             "value comes from one "
@@ -309,7 +316,7 @@ def differing_settings(results: Results, other: Results) -> Table:
         f"Settings in which this study differs from “{other.study.title}”.",
         (Column("setting", "Setting"), Column("beside", f"Study {other.study.name}"), Column("here", "This study")),
         tuple(rows),
-        "run_tables.differing_settings",
+        "tables.runs.differing_settings",
         empty="The two studies differ in their data sets only.",
     )
 

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from medaug_keras.stats import selection
-
-from .format import distinct, percent
-from .inference import Inference
-from .results import METRICS, Group, Results, printed_value
-from .table import (
+from medaug_keras.report.format import distinct, percent
+from medaug_keras.report.numbers.inference import Inference
+from medaug_keras.report.numbers.results import METRICS, Group, Results, printed_value
+from medaug_keras.report.tables.table import (
     DATASET,
     LARGEST_CLASS,
     Column,
@@ -28,6 +26,7 @@ from .table import (
     variant_entry,
     verdict_tags,
 )
+from medaug_keras.stats import selection
 
 SPLITS = ("train", "validation", "test")
 
@@ -74,7 +73,7 @@ def dataset_sizes(results: Results, paper: Mapping[str, Any] | None) -> Table:
             "in version 2.2.4."
         )
     return Table(
-        "table-1", "Data sets and their sizes.", tuple(columns), tuple(rows), "tables.dataset_sizes", tuple(notes)
+        "table-1", "Data sets and their sizes.", tuple(columns), tuple(rows), "tables.arms.dataset_sizes", tuple(notes)
     )
 
 
@@ -94,17 +93,17 @@ def geometric(results: Results, inference: Inference, paper: Mapping[str, Any] |
     named = {pair: titles.get(pair, results.variant(*pair)) if paper else results.variant(*pair) for pair in pairs}
     named = distinct(named, lambda pair: pair[0])
     caption = "Test AUC and accuracy (%) without added images."
-    return _grid(results, inference, paper, "table-2", caption, "tables.geometric", named)
+    return _grid(results, inference, paper, "table-2", caption, "tables.arms.geometric", named)
 
 
 def generative(results: Results, inference: Inference, paper: Mapping[str, Any] | None) -> Table:
     """Table 3. Test AUC and accuracy of the arms that add images, trained on shuffled batches."""
-    return _generative(results, inference, paper, "table-3", "shuffle", "tables.generative")
+    return _generative(results, inference, paper, "table-3", "shuffle", "tables.arms.generative")
 
 
 def generative_weighted(results: Results, inference: Inference, paper: Mapping[str, Any] | None) -> Table:
     """Table 4. Test AUC and accuracy of the arms that add images, trained with weighted random sampling."""
-    return _generative(results, inference, paper, "table-4", "weighted", "tables.generative_weighted")
+    return _generative(results, inference, paper, "table-4", "weighted", "tables.arms.generative_weighted")
 
 
 def _generative(
@@ -251,7 +250,7 @@ def best_models(results: Results, inference: Inference, paper: Mapping[str, Any]
         "scores in the other replicates (mean ± standard deviation over n replicates).",
     ]
     return Table(
-        "table-5", "Best model of each data set.", tuple(columns), tuple(rows), "tables.best_models", tuple(notes)
+        "table-5", "Best model of each data set.", tuple(columns), tuple(rows), "tables.arms.best_models", tuple(notes)
     )
 
 

@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .format import csv_text, json_text, latex, p_text, plain, shown, spread
-from .table import Column, Entry, Part, Table
+from medaug_keras.report.format import csv_text, json_text, latex, p_text, plain, shown, spread
+from medaug_keras.report.tables.table import Column, Entry, Part, Table
 
 _SCALED = ("percent", "points")
 

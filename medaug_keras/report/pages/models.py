@@ -1,20 +1,18 @@
 """Models and generators: networks layer by layer, losses, and what the generators make."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from medaug_keras.report import figures
+from medaug_keras.report.figures import Figure
+from medaug_keras.report.numbers import paper
+from medaug_keras.report.numbers.results import Results, Run, read_json
+from medaug_keras.report.pages.book import Book, Shown
+from medaug_keras.report.tables.table import ARM, DATASET, Column, Entry, Row, Table, arm_entry, dataset_entry
 from medaug_keras.spec import Cgan, Cvae, JointVae
 from medaug_keras.store import Record
-
-from . import figures, paper
-from .figures import Figure
-from .results import Results, Run, read_json
-from .table import ARM, DATASET, Column, Entry, Row, Table, arm_entry, dataset_entry
-
-if TYPE_CHECKING:
-    from .pages import Pages, Shown
 
 KINDS = {"cvae": "Conditional VAE", "joint_vae": "Joint VAE", "cgan": "Conditional GAN"}
 DIAGRAMS = {"cvae": 18, "joint_vae": 21, "cgan": 24}
@@ -50,15 +48,15 @@ def layer_table(networks: Sequence[Mapping[str, Any]], number: int) -> Table:
         Column("parameters", "Trainable parameters", "count", "", ("paper",)),
     )
     content = "Layers of the classifier" if number == 9 else f"Layers: {paper.MODEL_FIGURES[number].lower()}"
-    return Table(f"layers-{number}", f"{content}.", columns, rows, "model_pages.layer_table")
+    return Table(f"layers-{number}", f"{content}.", columns, rows, "pages.models.layer_table")
 
 
-def models(book: "Pages") -> dict[str, Any]:
+def models(book: Book) -> dict[str, Any]:
     """The networks of the study, each from a live model, and the diagrams of the generators."""
     return {"classifier": _classifier(book), "kinds": [_kind(book, kind) for kind in KINDS]}
 
 
-def _classifier(book: "Pages") -> dict[str, Any] | None:
+def _classifier(book: Book) -> dict[str, Any] | None:
     run = _preferred([run for run in book.results.runs if run.done], "pathmnist")
     if run is None:
         return None
@@ -66,7 +64,7 @@ def _classifier(book: "Pages") -> dict[str, Any] | None:
     return {"dataset": book.results.title(run.dataset), **_network(book, networks, 9, "Classifier")}
 
 
-def _network(book: "Pages", networks: Sequence[Mapping[str, Any]], number: int, title: str) -> dict[str, Any]:
+def _network(book: Book, networks: Sequence[Mapping[str, Any]], number: int, title: str) -> dict[str, Any]:
     layers = [figures.Layer(**layer) for network in networks for layer in network["layers"]]
     return {
         "number": number,
@@ -84,7 +82,7 @@ def _network(book: "Pages", networks: Sequence[Mapping[str, Any]], number: int, 
     }
 
 
-def _kind(book: "Pages", kind: str) -> dict[str, Any]:
+def _kind(book: Book, kind: str) -> dict[str, Any]:
     """One kind of generator, whether the study has it or not: the paper's figures keep their places."""
     results = book.results
     specs = {name: spec for name, spec in results.study.generators.items() if spec.kind == kind}
@@ -143,7 +141,7 @@ def _preferred(runs: Sequence[Run], dataset: str) -> Run | None:
 # --- generators ------------------------------------------------------------------------------------
 
 
-def generators(book: "Pages") -> dict[str, Any]:
+def generators(book: Book) -> dict[str, Any]:
     """Losses and images of every generator, data set by data set; of its replicates the first that is done."""
     results = book.results
     arms = [arm for arm in results.arms if results.generator(arm)]
@@ -185,7 +183,7 @@ def _first_done(results: Results, kind: str, dataset: str, name: str) -> tuple[i
     return 0, None, made[0][1].reason if made else "not part of this study"
 
 
-def _curves(book: "Pages", dataset: str, names: Sequence[str]) -> "Shown":
+def _curves(book: Book, dataset: str, names: Sequence[str]) -> Shown:
     results, panels = book.results, []
     kinds = [results.study.generators[name].kind for name in names]
     for name, kind in zip(names, kinds, strict=True):
@@ -204,7 +202,7 @@ def _curves(book: "Pages", dataset: str, names: Sequence[str]) -> "Shown":
     )
 
 
-def _montage(book: "Pages", dataset: str, arm: str) -> dict[str, Any]:
+def _montage(book: Book, dataset: str, arm: str) -> dict[str, Any]:
     results = book.results
     label, title = results.label(arm), results.title(dataset)
     replicate, record, reason = _first_done(results, "synthesis", dataset, arm)
@@ -270,7 +268,7 @@ def class_counts(results: Results) -> Table:
         "Images added to the training sets.",
         columns,
         tuple(rows),
-        "model_pages.class_counts",
+        "pages.models.class_counts",
         (),
         ("data set", "arm"),
         empty="No arm of this study adds images.",

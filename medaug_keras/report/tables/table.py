@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from medaug_keras.report.numbers.results import METRICS, Group, Results, select_words
 from medaug_keras.stats import Estimate
-
-from .results import METRICS, Group, Results
 
 Kind = Literal["text", "sentence", "count", "percent", "points", "number", "p", "seconds"]
 Part = Literal["name", "sd", "n", "paper", "verdict", "p", "low", "high"]
@@ -200,21 +199,6 @@ def arm_entry(results: Results, arm: str) -> Entry:
 def variant_entry(results: Results, arm: str, sampling: str) -> Entry:
     """An arm with its sampling."""
     return Entry(results.variant(arm, sampling), name=f"{arm}.{sampling}")
-
-
-SELECT_WORDS = {
-    "best_validation_accuracy": "best validation accuracy",
-    "best_validation_auc": "best validation AUC",
-    "best_validation_balanced_accuracy": "best validation balanced accuracy",
-    "best_validation_loss": "lowest validation loss",
-    "last": "last epoch",
-}
-"""Rule for epochs → its words."""
-
-
-def select_words(select: str) -> str:
-    """The epoch that a rule chooses, in the middle of a sentence."""
-    return "the last epoch" if select == "last" else f"the epoch with the {SELECT_WORDS[select]}"
 
 
 def epoch_words(results: Results) -> str:

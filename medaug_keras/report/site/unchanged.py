@@ -13,10 +13,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from medaug_keras.ownership import file_checksum, read_note
+from medaug_keras.report.numbers.results import Results
 
-from .results import Results
-
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parents[2]
 LIBRARIES = ("numpy", "scipy", "jinja2", "pyyaml", "pillow", "mkdocs", "mkdocs-material", "markdown")
 
 

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 
 from medaug_keras.looks import Looks
 from medaug_keras.reading.words import rare_classes
-
-from .format import count, p_text, p_value, percent, plural, points, together
-from .inference import ALPHA, Cell, Comparison, Inference
-from .results import DEGENERATE, METRICS, Results
+from medaug_keras.report.format import count, p_text, p_value, percent, plural, points, together
+from medaug_keras.report.numbers.inference import ALPHA, Cell, Comparison, Inference
+from medaug_keras.report.numbers.results import DEGENERATE, METRICS, Results
 
 
 def metric_name(metric: str) -> str:

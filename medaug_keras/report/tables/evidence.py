@@ -4,16 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from medaug_keras.stats import FEW, Range
-
-from .circumstances import moment
-from .findings import can_be_said, cannot_be_said, caution
-from .inference import Cell, Comparison, Inference
-from .results import METRICS, SAMPLINGS, Results, printed_value
-from .table import (
+from medaug_keras.report.numbers.circumstances import moment
+from medaug_keras.report.numbers.findings import can_be_said, cannot_be_said, caution
+from medaug_keras.report.numbers.inference import Cell, Comparison, Inference
+from medaug_keras.report.numbers.results import METRICS, SAMPLINGS, SELECT_WORDS, Results, printed_value
+from medaug_keras.report.tables.table import (
     ARM,
     DATASET,
-    SELECT_WORDS,
     Column,
     Entry,
     Row,
@@ -25,6 +22,7 @@ from .table import (
     variant_entry,
     verdict_tags,
 )
+from medaug_keras.stats import FEW, Range
 
 _EFFECT = (
     Column("effect", "Effect", "points", "Difference (points)"),
@@ -143,7 +141,7 @@ def claims(results: Results, inference: Inference, paper: Mapping[str, Any] | No
         "What can and cannot be said of every arm.",
         tuple(columns),
         _rows(results, inference.tests, columns, factors, row),
-        "evidence_tables.claims",
+        "tables.evidence.claims",
         tuple(notes),
         factors,
         empty="The study has no arm beside its baseline.",
@@ -208,7 +206,7 @@ def tests(results: Results, inference: Inference) -> Table:
         f"Test {METRICS[results.study.primary]} of every arm against {results.variant(*results.reference)}.",
         columns,
         _rows(results, inference.tests, columns, factors, row),
-        "evidence_tables.tests",
+        "tables.evidence.tests",
         (
             "Crossed replicates × images analysis (as in multi-reader multi-case studies). The verdict follows the p "
             "that Holm's method corrects over the arms of a data set, at 5 %. p is averaged over all that the "
@@ -271,7 +269,7 @@ def overview(results: Results, inference: Inference) -> Table:
         "Every data set, its best arm, and how many arms a corrected test tells from the baseline.",
         columns,
         tuple(rows),
-        "evidence_tables.overview",
+        "tables.evidence.overview",
         ("Each data set leads to its page of tests. Verdicts are corrected over the arms of a data set (Holm, 5 %).",),
     )
 
@@ -297,7 +295,7 @@ def exploratory(results: Results, inference: Inference) -> Table:
         "The other metrics: exploratory.",
         columns,
         tuple(rows),
-        "evidence_tables.exploratory",
+        "tables.evidence.exploratory",
         (
             "For AUC, balanced accuracy and F1 the analysis takes jackknife pseudo-values over the test images. p is "
             "corrected over all cells of this table, of all metrics and data sets (Benjamini and Hochberg).",
@@ -315,7 +313,7 @@ def controls(results: Results, inference: Inference) -> Table:
         inference.controls,
         "controls",
         "Generated images against copies of real images, same sampling.",
-        "evidence_tables.controls",
+        "tables.evidence.controls",
         "The study has no control arm with copies of real images.",
     )
 
@@ -388,7 +386,7 @@ def across(results: Results, inference: Inference) -> Table:
         f"Mean difference over data sets in test {METRICS[results.study.primary]}.",
         columns,
         tuple(rows),
-        "evidence_tables.across",
+        "tables.evidence.across",
         (
             "Every data set counts the same. Interval and p are those of a crossed replicates × data sets analysis, so "
             "it may be that a replicate, whose initial weights all data sets share, moves all of them together; p, "
@@ -445,7 +443,7 @@ def planning(results: Results, inference: Inference) -> Table:
         "What this many replicates could have shown.",
         columns,
         _rows(results, inference.tests, columns, factors, row),
-        "evidence_tables.planning",
+        "tables.evidence.planning",
         (
             "At 80 % power and 5 %, by the p of the single comparison; the verdict, corrected for all arms, needs more "
             "(see the tests). Few replicates say little of how much runs vary, so every number is a range: from the "
@@ -487,7 +485,7 @@ def looks(results: Results) -> Table:
         "Looks at these results.",
         columns,
         rows,
-        "evidence_tables.looks",
+        "tables.evidence.looks",
         (
             "From the log in the results folder, looks.jsonl, which only grows. A look with no new result does not "
             "count again, nor do pages that were made while a study ran.",

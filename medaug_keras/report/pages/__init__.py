@@ -1,0 +1,1 @@
+"""What every page of a study shows, gathered for its template."""

@@ -1,0 +1,87 @@
+"""What the pages of a study have in common: its results, and the files that tables and figures become."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from medaug_keras.plan import Plan
+from medaug_keras.report.figures import Figure
+from medaug_keras.report.numbers.circumstances import Expected
+from medaug_keras.report.numbers.inference import Inference
+from medaug_keras.report.numbers.results import Results, Run, printed
+from medaug_keras.report.tables.export import table_csv, table_json, table_latex
+from medaug_keras.report.tables.table import Table
+
+MANY_GROUPS = 120
+"""More arms on data sets than this are not drawn on one page."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure on a page: its address there, its words, and its file."""
+
+    name: str
+    figure: Figure
+    caption: str
+    number: str = ""
+    """What the paper calls it, for example Fig. 29."""
+    file: str = ""
+    """From the page; empty where the figure is on the page only."""
+
+
+class Book:
+    """A study's results, and the files written of them so far."""
+
+    def __init__(
+        self,
+        results: Results,
+        *,
+        beside: Results | None = None,
+        asked: Plan | None = None,
+        expected: Expected | None = None,
+        show_host: bool = False,
+    ) -> None:
+        self.results, self.beside, self.show_host = results, beside, show_host
+        self.asked, self.expected = asked or results.plan, expected
+        self.paper: Mapping[str, Any] | None = printed() if results.study.paper else None
+        self.inference = Inference(results)
+        self.files: dict[str, bytes] = {}
+
+    @property
+    def many(self) -> bool:
+        """Whether there are too many arms and data sets to draw them all on one page."""
+        return len(self.results.datasets) > 1 and len(self.results.groups) > MANY_GROUPS
+
+    def command(self, run: Run) -> str:
+        """What makes a run again and compares it."""
+        # Checked names alone, so nothing is to be quoted. Settings and places are those that the results remember.
+        place = f"{run.dataset}/{run.arm}/{run.sampling}/{run.replicate}"
+        return f"python -m medaug_keras reproduce {self.results.study.name} {place}"
+
+    def file(self, path: str, content: str | bytes) -> None:
+        """Write a file, named from the study's folder."""
+        self.files[path] = content.encode() if isinstance(content, str) else content
+
+    def made(self) -> Iterator[tuple[str, bytes]]:
+        """What was written since this was asked last."""
+        made, self.files = self.files, {}
+        yield from made.items()
+
+    def table(self, table: Table) -> Table:
+        """The same table, with its files written."""
+        self.file(f"data/{table.name}.csv", table_csv(table))
+        self.file(f"data/{table.name}.json", table_json(table))
+        self.file(f"data/{table.name}.tex", table_latex(table))
+        return table
+
+    def figure(self, name: str, figure: Figure, caption: str, number: str = "", file: str = "") -> Shown:
+        """A figure with its file; `file` names it where the address (fig-29) says too little."""
+        path = f"figures/{file or name}.{'png' if figure.png else 'svg'}"
+        content = figure.png or figure.svg
+        if content is not None:
+            self.file(path, content)
+        return Shown(name, figure, caption, number, path)
+
+    def drawn(self, name: str, figure: Figure, caption: str) -> Shown:
+        """A figure that is on its page only."""
+        return Shown(name, figure, caption)

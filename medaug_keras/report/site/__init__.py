@@ -1,0 +1,1 @@
+"""Pages on disk, and the site that MkDocs makes of them."""
