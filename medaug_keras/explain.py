@@ -58,7 +58,7 @@ def _compared(task: Task, record: Record, plan: Plan, read: Callable[[str], Reco
         lines.append(
             f"- this version makes {task.kind} tasks another way ({record.version} there, {VERSIONS[task.kind]} now)"
         )
-    for name, (old, new) in differences(record.params, task.params).items():
+    for name, (old, new) in differences(record.params, task.keyed).items():
         lines.append(f"- {_place(name, task, plan)}: {_shown(old)} there, {_shown(new)} now")
     for word, need in task.needs.items():
         used = record.needs.get(word)

@@ -7,12 +7,14 @@ of a table: a data set, an arm, a sampling and a replicate, and the classifier t
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Literal
 
-from medaug_keras.spec import Amount, Arm, Study, dump
+from pydantic import BaseModel
+
+from medaug_keras.spec import Add, Arm, Duplicate, Interleave, Study, born, deciding, dump, of_synthesis
 
 Kind = Literal["data", "generator", "synthesis", "classifier", "quality"]
 
@@ -25,20 +27,23 @@ VERSIONS: dict[Kind, int] = {
     "quality": 2,  # copies are looked for among aligned thumbnails too
 }
 
-# Settings that say how a finished thing is used or shown, not how it is made.
-_SHOWN_ONLY = {"select"}
-_USED_LATER = {"sampling_statistics"}
-# Where a data set lies and how it is called; its bytes are in the fingerprint.
-_LOCAL = {"name", "accept_unverified", "path", "title", "classes", "licence", "citation"}
+# Settings of the study that decide the result of every task but reading the data.
+_EVERYWHERE = ("precision",)
+
+Keep = Callable[[BaseModel, Mapping[str, Any]], Mapping[str, Any]]
+"""(a part of the study, some of its settings) -> those that are kept."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One piece of work. `key` covers kind, version, params and the keys of its needs; the rest is for people."""
+    """One piece of work. `key` covers kind, version, `keyed` and the keys of its needs; the rest is for people."""
 
     kind: Kind
     key: str
     params: Mapping[str, Any]
+    """All that decides the result."""
+    keyed: Mapping[str, Any]
+    """`params` without the settings that are at their birth value: what the key covers, and what its record keeps."""
     needs: Mapping[str, str]
     """Word by which the task knows it → id of the task that makes it."""
     dataset: str
@@ -147,9 +152,9 @@ def task_id(kind: str, key: str) -> str:
     return f"{kind}-{key[:16]}"
 
 
-def task_key(kind: Kind, params: Mapping[str, Any], needs: Mapping[str, str]) -> str:
+def task_key(kind: Kind, keyed: Mapping[str, Any], needs: Mapping[str, str]) -> str:
     """Hash (hex, SHA-256) of everything that decides a task's result."""
-    content = {"kind": kind, "version": VERSIONS[kind], "params": params, "needs": needs}
+    content = {"kind": kind, "version": VERSIONS[kind], "params": keyed, "needs": needs}
     return hashlib.sha256(_as_text(content).encode()).hexdigest()
 
 
@@ -187,13 +192,18 @@ def located(study: Study, dataset: str, data_root: str) -> dict[str, Any]:
     return {**spec, "name": spec.get("name") or dataset, "dataset": dataset, "root": data_root}
 
 
+def _all(part: BaseModel, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    return values
+
+
 class _Planner:
     def __init__(self, study: Study, sources: Mapping[str, Source], data_root: str) -> None:
         self.study, self.sources, self.data_root = study, sources, data_root
         self.tasks: dict[str, Task] = {}
         self.data: dict[str, str] = {}
         self.local = {name: located(study, name, data_root) for name in study.datasets}
-        self.classifier = {k: v for k, v in dump(study.classifier).items() if k not in _SHOWN_ONLY}
+        self.classifier = deciding(study.classifier)
+        self.everywhere = {name: getattr(study, name) for name in _EVERYWHERE}
 
     def plan(self) -> Plan:
         study = self.study
@@ -230,7 +240,7 @@ class _Planner:
     def _add(
         self,
         kind: Kind,
-        params: Mapping[str, Any],
+        content: Callable[[Keep], dict[str, Any]],
         needs: Mapping[str, str],
         *,
         dataset: str,
@@ -238,25 +248,41 @@ class _Planner:
         replicate: int,
         images: int,
     ) -> str:
-        if kind != "data" and self.study.precision != "float32":  # what is not said is float32
-            params = {**params, "precision": self.study.precision}
-        key = task_key(kind, params, {word: self.tasks[need].key for word, need in needs.items()})
+        """The id of a task, which is new unless it is there already: two arms that ask for the same work share it.
+
+        `content` gives its params, with the settings of every part that the function keeps which it is handed.
+        """
+        params, keyed = content(_all), content(born)
+        if kind != "data":
+            params |= self.everywhere
+            keyed |= born(self.study, self.everywhere)
+        key = task_key(kind, keyed, {word: self.tasks[need].key for word, need in needs.items()})
         name = task_id(kind, key)
-        if name not in self.tasks:  # two arms that ask for the same work share it
-            self.tasks[name] = Task(kind, key, params, needs, dataset, title, replicate, images, self.local[dataset])
+        if name not in self.tasks:
+            local = self.local[dataset]
+            self.tasks[name] = Task(kind, key, params, keyed, needs, dataset, title, replicate, images, local)
         return name
 
     def _data(self, dataset: str) -> str:
-        spec = {word: value for word, value in dump(self.study.datasets[dataset]).items() if word not in _LOCAL}
-        params = {**spec, "fingerprint": self.sources[dataset].fingerprint}
-        return self._add("data", params, {}, dataset=dataset, title=f"{dataset}: data", replicate=0, images=0)
+        part = self.study.datasets[dataset]
+        settings, fingerprint = deciding(part), {"fingerprint": self.sources[dataset].fingerprint}
+        return self._add(
+            "data",
+            lambda keep: {**keep(part, settings), **fingerprint},
+            {},
+            dataset=dataset,
+            title=f"{dataset}: data",
+            replicate=0,
+            images=0,
+        )
 
     def _generator(self, dataset: str, name: str, replicate: int) -> str:
-        settings = {k: v for k, v in dump(self.study.generators[name]).items() if k not in _USED_LATER}
+        part = self.study.generators[name]
+        settings, seed = deciding(part), replicate_seed(self.study.seed, replicate)
         source = self.sources[dataset]
         return self._add(
             "generator",
-            {"settings": settings, "seed": replicate_seed(self.study.seed, replicate)},
+            lambda keep: {"settings": keep(part, settings), "seed": seed},
             {"data": self.data[dataset]},
             dataset=dataset,
             title=f"{dataset}: generator {name}, replicate {replicate}",
@@ -265,47 +291,42 @@ class _Planner:
         )
 
     def _synthesis(self, dataset: str, name: str, arm: Arm, replicate: int) -> str | None:
-        seed = replicate_seed(self.study.seed, replicate)
-        needs = {"data": self.data[dataset]}
-        params: dict[str, Any]
-        if arm.add is not None:
-            generator = self.study.generators[arm.add.generator]
-            later = {k: v for k, v in dump(generator).items() if k in _USED_LATER}
-            amount = self._amount(arm.add.amount, dataset)
-            params = {
-                "how": "add",
-                "kind": generator.kind,
-                "amount": amount,
-                "settings": later,
-                "seed": seed,
-            }
-            needs["generator"] = self._generator(dataset, arm.add.generator, replicate)
-        elif arm.interleave is not None:
-            kind = self.study.generators[arm.interleave.generator].kind
-            params = {"how": "interleave", "kind": kind, "mode": arm.interleave.mode, "seed": seed}
-            needs["generator"] = self._generator(dataset, arm.interleave.generator, replicate)
-        elif arm.duplicate is not None:
-            params = {
-                "how": "duplicate",
-                "amount": self._amount(arm.duplicate.amount, dataset),
-                "seed": seed,
-            }
-        else:
+        how, use = next(((h, u) for h in ("add", "interleave", "duplicate") if (u := getattr(arm, h))), ("", None))
+        if use is None:
             return None
+        seed, needs = replicate_seed(self.study.seed, replicate), {"data": self.data[dataset]}
+        word = getattr(use, "generator", None)
+        generator = self.study.generators[word] if word else None
+        if word:
+            needs["generator"] = self._generator(dataset, word, replicate)
+
+        def content(keep: Keep) -> dict[str, Any]:
+            found = {"how": how, **self._use(use, dataset, keep), "seed": seed}
+            if generator is not None:
+                later = of_synthesis(generator)
+                found["kind"] = generator.kind
+                if how == "add" or later:  # the keys of reconstructions have had no settings
+                    found["settings"] = keep(generator, later)
+            return found
+
         return self._add(
             "synthesis",
-            params,
+            content,
             needs,
             dataset=dataset,
             title=f"{dataset}: images for arm {name}, replicate {replicate}",
             replicate=replicate,
-            images=self._added(params, dataset),
+            images=self._added(content(_all), dataset),
         )
 
-    def _amount(self, amount: Amount, dataset: str) -> dict[str, Any]:
-        values = dump(amount)
-        special = values.pop("fractions")
-        return {**values, "fraction": special.get(dataset, values["fraction"])}
+    def _use(self, use: Add | Interleave | Duplicate, dataset: str, keep: Keep) -> dict[str, Any]:
+        """What an arm says of the images that it adds; a fraction for this data set alone in place of the others'."""
+        values = dict(keep(use, {name: value for name, value in deciding(use).items() if name != "generator"}))
+        if "amount" in values:
+            amount = dict(values["amount"])
+            special = amount.pop("fractions")
+            values["amount"] = {**amount, "fraction": special.get(dataset, amount["fraction"])}
+        return values
 
     def _added(self, params: Mapping[str, Any], dataset: str) -> int:
         train = self.sources[dataset].train
@@ -320,14 +341,18 @@ class _Planner:
         replicate: int,
         synthesis: str | None,
     ) -> str:
-        params = {
-            "settings": self.classifier,
-            "augment": [dump(step) for step in arm.augment],
-            "sampling": "weighted" if arm.always_weighted else sampling,
-            "seed": replicate_seed(self.study.seed, replicate),
-            # The published code's two columns are separate runs of the same thing: only then does the name decide.
-            "stream": sampling if arm.always_weighted else "",
-        }
+        steps = [(step, deciding(step)) for step in arm.augment]
+
+        def content(keep: Keep) -> dict[str, Any]:
+            return {
+                "settings": keep(self.study.classifier, self.classifier),
+                "augment": [keep(step, settings) for step, settings in steps],
+                "sampling": "weighted" if arm.always_weighted else sampling,
+                "seed": replicate_seed(self.study.seed, replicate),
+                # Duplicates in the published code; they get distinct keys only in that case.
+                "stream": sampling if arm.always_weighted else "",
+            }
+
         source = self.sources[dataset]
         needs = {"data": self.data[dataset]}
         train = source.train
@@ -336,7 +361,7 @@ class _Planner:
             train += self.tasks[synthesis].images
         return self._add(
             "classifier",
-            params,
+            content,
             needs,
             dataset=dataset,
             title=f"{dataset}: {name}, {sampling}, replicate {replicate}",
@@ -345,22 +370,24 @@ class _Planner:
         )
 
     def _quality(self, dataset: str, name: str, replicate: int, synthesis: str, baseline: str) -> str:
-        settings = dump(self.study.quality)
-        settings.pop("enabled")
-        made = self.tasks[synthesis]
-        params: dict[str, Any] = {
-            "settings": settings,
-            "classifier": self.classifier,
-            "synthesis": {k: v for k, v in made.params.items() if k in ("how", "kind", "settings")},
-            "seed": replicate_seed(self.study.seed, replicate),
-        }
+        settings, made = deciding(self.study.quality), self.tasks[synthesis]
+
+        def content(keep: Keep) -> dict[str, Any]:
+            how = made.params if keep is _all else made.keyed
+            return {
+                "settings": keep(self.study.quality, settings),
+                "classifier": keep(self.study.classifier, self.classifier),
+                "synthesis": {k: v for k, v in how.items() if k in ("how", "kind", "settings")},
+                "seed": replicate_seed(self.study.seed, replicate),
+            }
+
         needs = {"data": self.data[dataset], "synthesis": synthesis, "classifier": baseline}
         if "generator" in made.needs:
             needs["generator"] = made.needs["generator"]
         source = self.sources[dataset]
         return self._add(
             "quality",
-            params,
+            content,
             needs,
             dataset=dataset,
             title=f"{dataset}: quality of {name}'s images, replicate {replicate}",

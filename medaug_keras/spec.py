@@ -5,6 +5,8 @@ published schema and an editor show. Nothing here imports Keras or Torch: checki
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -61,6 +63,41 @@ MedMnistName = Literal[
 ]
 
 
+# --- where a setting is in a key -------------------------------------------------------------------
+#
+# A setting is in the key of the task that its section belongs to, unless its annotation has one of these marks.
+
+
+@dataclass(frozen=True)
+class Birth:
+    """Mark of a setting that was added later: at this value, it is left out of the key.
+
+    Under this value the program does what it did before the setting existed, so results made before stay valid. The
+    birth value never changes, whatever becomes of the default.
+    """
+
+    value: Any
+
+    def is_(self, value: Any) -> bool:
+        """Whether a plain JSON value is this one: 0 is not False."""
+        return type(value) is type(self.value) and bool(value == self.value)
+
+
+@dataclass(frozen=True)
+class _Mark:
+    name: str
+
+
+SHOWN = _Mark("shown")
+"""Mark of a setting that says where data are or how a result is shown, not how it is made: it is in no key."""
+SYNTHESIS = _Mark("synthesis")
+"""Mark of a generator's setting that is used when images are made: it is in the key of the synthesis, not of the
+training."""
+
+
+PhantomName = Literal["phantom-ultrasound", "phantom-histology", "phantom-planted"]
+
+
 class _Part(BaseModel):
     """One section of a study."""
 
@@ -76,9 +113,9 @@ class MedMnistData(_Part):
     """A 2-D MedMNIST data set at 28 x 28, downloaded when it is not there."""
 
     kind: Literal["medmnist"] = "medmnist"
-    name: MedMnistName | None = None
+    name: Annotated[MedMnistName | None, SHOWN] = None
     """MedMNIST's name of the data set; left out, it is the key in `datasets`."""
-    accept_unverified: bool = False
+    accept_unverified: Annotated[bool, SHOWN] = False
     """Use a local file whose MD5 is not the official one; pages then say "unverified copy"."""
 
 
@@ -86,7 +123,7 @@ class PhantomData(_Part):
     """Simulated images from a seed: nothing to download, and how they were made is known. Not patients."""
 
     kind: Literal["phantom"]
-    name: Literal["phantom-ultrasound", "phantom-histology", "phantom-planted"] | None = None
+    name: Annotated[PhantomName | None, SHOWN] = None
     """Which phantom; left out, it is the key in `datasets`."""
     train: PositiveInt = 546
     """Training images (BreastMNIST's number)."""
@@ -100,30 +137,30 @@ class NpzData(_Part):
     """Your own images in one .npz file, with MedMNIST's array names (train_images, train_labels, val_images ...)."""
 
     kind: Literal["npz"]
-    path: Text
+    path: Annotated[Text, SHOWN]
     """The file; a relative path starts at the study file's folder."""
-    title: Text | None = None
-    classes: tuple[Text, ...] | None = None
+    title: Annotated[Text | None, SHOWN] = None
+    classes: Annotated[tuple[Text, ...] | None, SHOWN] = None
     """Names of the classes, in the order of the labels."""
     size: Literal[28] | None = None
     """28 resizes images of another size; left out, another size is an error."""
-    licence: Text | None = None
-    citation: Text | None = None
+    licence: Annotated[Text | None, SHOWN] = None
+    citation: Annotated[Text | None, SHOWN] = None
 
 
 class FolderData(_Part):
     """Your own images in folders: PATH/train/CLASS/*.png, PATH/val/..., PATH/test/... ."""
 
     kind: Literal["folder"]
-    path: Text
+    path: Annotated[Text, SHOWN]
     """The folder; a relative path starts at the study file's folder."""
-    title: Text | None = None
+    title: Annotated[Text | None, SHOWN] = None
     colour: Literal["grey", "rgb"] | None = None
     """Left out, the files decide; they must agree."""
     size: Literal[28] | None = None
     """28 resizes images of another size; left out, another size is an error."""
-    licence: Text | None = None
-    citation: Text | None = None
+    licence: Annotated[Text | None, SHOWN] = None
+    citation: Annotated[Text | None, SHOWN] = None
 
 
 Data = Annotated[MedMnistData | PhantomData | NpzData | FolderData, Field(discriminator="kind")]
@@ -150,7 +187,7 @@ class Classifier(_Part):
     epochs: PositiveInt = 20
     batch_size: Annotated[int, Field(ge=2)] = 64
     optimizer: Sgd = Sgd()
-    select: Select | None = None
+    select: Annotated[Select | None, SHOWN] = None
     """Which epoch tables show; left out, the best by the study's `primary` metric on the validation set (for macro_f1,
     by balanced accuracy). Every rule's epoch is recorded, so a change makes no work. The published code reports the
     last."""
@@ -201,7 +238,7 @@ class Cvae(_Generator):
     reconstruction: Literal["sum", "mean"] = "sum"
     """Squared error summed over the batch (the published code) or its mean (upstream; its weight is 0.00025)."""
     kl_weight: NonNegativeFloat = 0.005
-    sampling_statistics: Literal["batch", "moving"] = "batch"
+    sampling_statistics: Annotated[Literal["batch", "moving"], SYNTHESIS] = "batch"
     """Batch-norm statistics when images are made: the batch's own, or the moving averages."""
 
 
@@ -403,7 +440,7 @@ class Reference(_Part):
 class Quality(_Part):
     """Measures of the synthetic images."""
 
-    enabled: bool = True
+    enabled: Annotated[bool, SHOWN] = True
     neighbours: PositiveInt = 5
     """k of precision, recall, density and coverage."""
     components: PositiveInt = 64
@@ -429,7 +466,7 @@ class Study(_Part):
     primary: Metric = "auc"
     """The metric whose tests are confirmatory; the others are exploratory. Where a class is rare, the accuracy of a
     network that never names it is high; its AUC and balanced accuracy are not."""
-    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    precision: Annotated[Literal["float32", "tf32", "bfloat16"], Birth("float32")] = "float32"
     """How matrices are multiplied. tf32 (NVIDIA's GPUs alone; float32 elsewhere) and bfloat16 are faster where the
     machine has them, and round more: their results are not taken for those of float32."""
     paper: bool = False
@@ -452,8 +489,46 @@ class Study(_Part):
 
 
 def dump(part: BaseModel) -> dict[str, Any]:
-    """The part as plain JSON values, defaults included: what tasks get and keys are made of."""
+    """The part as plain JSON values, defaults included."""
     return part.model_dump(mode="json")
+
+
+def deciding(part: BaseModel) -> dict[str, Any]:
+    """What decides the result of the part's task, as plain JSON values: `dump` without the marked settings."""
+    return part.model_dump(mode="json", exclude=_marked(type(part), SHOWN) | _marked(type(part), SYNTHESIS))
+
+
+def of_synthesis(part: BaseModel) -> dict[str, Any]:
+    """A generator's settings that are used when images are made, as plain JSON values."""
+    return part.model_dump(mode="json", include=_marked(type(part), SYNTHESIS))
+
+
+def born(part: BaseModel, values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values`, some of the part's as plain JSON values, without the settings that are at their birth value.
+
+    This is what a key is made of.
+    """
+    fields = type(part).model_fields
+    return {
+        name: _born(getattr(part, name), value) if name in fields else value
+        for name, value in values.items()
+        if name not in fields or not any(isinstance(m, Birth) and m.is_(value) for m in fields[name].metadata)
+    }
+
+
+def _born(inner: Any, value: Any) -> Any:
+    if isinstance(inner, BaseModel):
+        return born(inner, value)
+    if isinstance(inner, tuple):
+        return [_born(one, content) for one, content in zip(inner, value, strict=True)]
+    if isinstance(inner, Mapping):
+        return {name: _born(inner[name], content) for name, content in value.items()}
+    return value
+
+
+@cache
+def _marked(part: type[BaseModel], mark: _Mark) -> set[str]:
+    return {name for name, field in part.model_fields.items() if mark in field.metadata}
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

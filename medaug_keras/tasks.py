@@ -36,7 +36,7 @@ def make(task: Task, store: Store, out: Path, tell: Tell) -> dict[str, Any]:
     checkpoint = checkpoints.kept_in(
         store.checkpoint(task.id), scratch=out, key=task.key, say=lambda text: tell("message", text)
     )
-    with arithmetic(task.params.get("precision", "float32")):
+    with arithmetic(task.params.get("precision", "float32")):  # reading data has none
         return MAKERS[task.kind](task, folders, out, tell, checkpoint)
 
 
