@@ -21,15 +21,16 @@ import numpy as np
 import torch
 
 from benchmarks.machine import machine, turn
-from medaug_keras import classifiers, networks, training
+from medaug_keras import classifiers, training
 from medaug_keras.generators import GENERATORS
+from medaug_keras.networks import blocks, fused
 
 BATCH = 64
 CNN, CVAE, CGAN = "classifier", "Conditional VAE", "Conditional GAN"
 # model, what is left out, and how
 WAYS: list[tuple[str, str, Callable[[], object] | None]] = [
     (CNN, "nothing", None),
-    (CNN, "fused operations (Keras's own layers instead)", lambda: setattr(classifiers, "fused", _keras_itself)),
+    (CNN, "fused operations (Keras's own layers instead)", lambda: setattr(classifiers, "fuse", _keras_itself)),
     (CNN, "no gradient of idle biases", lambda: setattr(classifiers, "_idle_biases", lambda model: [])),
     (CNN, "memory that is kept", lambda: setattr(training, "keep_memory", lambda: None)),
     (CVAE, "nothing", None),
@@ -46,7 +47,7 @@ def _keras_itself(model: keras.Model) -> Callable[..., torch.Tensor]:
 
 
 def _as_laid_out() -> None:
-    for module in (training, networks):
+    for module in (fused, blocks):
         module.relaid = lambda kernel: kernel  # type: ignore[attr-defined]
 
 

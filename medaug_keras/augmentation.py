@@ -13,8 +13,9 @@ from typing import Any
 import keras
 import numpy as np
 import torch
+from torch import Tensor
 
-from medaug_keras.training import Tensor, generator, subseed
+from medaug_keras.training import generator, subseed
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, H, W, C) in [0, 1] and targets (B, K), each row summing to 1."""

@@ -14,20 +14,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from keras import layers
+from torch import Tensor
 
 from medaug_keras import evaluation
 from medaug_keras.augmentation import augmentation
-from medaug_keras.checkpoints import Checkpoint, Ongoing
-from medaug_keras.networks import batch_norm, torch_init
+from medaug_keras.networks import batch_norm, device_of, fuse, parameters, torch_init
 from medaug_keras.training import (
+    Checkpoint,
     DivergedError,
+    Ongoing,
     Report,
-    Tensor,
     batches,
-    device_of,
     epoch_order,
-    fused,
-    parameters,
     recorded,
     subseed,
 )
@@ -150,7 +148,7 @@ def fit(
     Raises DivergedError when the loss is no longer a number.
     """
     device = device_of(model)
-    network = fused(model)
+    network = fuse(model)
     still = _idle_biases(model)
     for bias in still:
         bias.requires_grad_(False)
@@ -245,7 +243,7 @@ def features(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 def _passed(model: keras.Model, images: np.ndarray | Tensor, finish: Callable[[Tensor], Tensor]) -> np.ndarray:
     """Images (N, H, W, C) uint8 through a model, by chunks, without learning."""
-    network, device = fused(model), device_of(model)
+    network, device = fuse(model), device_of(model)
     every = images if isinstance(images, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(images))
     found = []
     with torch.inference_mode(), torch.autocast(device.type, enabled=False):  # what is judged is never rounded more

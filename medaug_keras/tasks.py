@@ -13,11 +13,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from medaug_keras import augmentation, checkpoints, classifiers, data, evaluation, generators
-from medaug_keras.checkpoints import Checkpoint
+from medaug_keras import augmentation, classifiers, data, evaluation, generators
 from medaug_keras.plan import Task, added_images
 from medaug_keras.store import Store
-from medaug_keras.training import arithmetic, subseed
+from medaug_keras.training import Checkpoint, arithmetic, kept_in, subseed
 
 Tell = Callable[[str, Any], None]
 """Called with ("epoch", (number, values)) or ("message", text)."""
@@ -33,9 +32,7 @@ MEDMNISTS_RULE = "best_validation_auc"
 def make(task: Task, store: Store, out: Path, tell: Tell) -> dict[str, Any]:
     """Do the work of a task in `out` and return the values of its record."""
     folders = {word: store.folder(need) for word, need in task.needs.items()}
-    checkpoint = checkpoints.kept_in(
-        store.checkpoint(task.id), scratch=out, key=task.key, say=lambda text: tell("message", text)
-    )
+    checkpoint = kept_in(store.checkpoint(task.id), scratch=out, key=task.key, say=lambda text: tell("message", text))
     with arithmetic(task.params.get("precision", "float32")):  # reading data has none
         return MAKERS[task.kind](task, folders, out, tell, checkpoint)
 

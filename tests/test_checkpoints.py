@@ -13,11 +13,11 @@ import pytest
 import torch
 from test_generators import SETTINGS, two_tones
 
-from medaug_keras import checkpoints, classifiers
-from medaug_keras.checkpoints import Checkpoint, Ongoing, kept_in
+from medaug_keras import classifiers
 from medaug_keras.generators import GENERATORS
+from medaug_keras.networks import fuse
 from medaug_keras.store import disk_trouble
-from medaug_keras.training import Report, fused
+from medaug_keras.training import Checkpoint, Ongoing, Report, checkpoints, kept_in
 
 GEOMETRIC = [
     {"layer": "sharpness", "factor": 2.0, "probability": 0.5},
@@ -225,9 +225,9 @@ def test_a_disk_that_fills_while_writing_leaves_the_checkpoint_before(tmp_path: 
 
 @pytest.mark.usefixtures("at_once")
 def test_values_go_into_the_memory_that_is_there(tmp_path: Path):
-    """`fused` lays kernels out anew; a tensor in their place would be rounded otherwise."""
+    """`fuse` lays kernels out anew; a tensor in their place would be rounded otherwise."""
     model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head="softmax", seed=0)
-    fused(model)
+    fuse(model)
     ongoing = Ongoing([model], [], [])
     before = [(weight.value.data_ptr(), weight.value.stride()) for weight in model.weights]
     state = ongoing.state()

@@ -7,9 +7,10 @@ from test_classifiers import bright_and_dark, trained
 from test_generators import SETTINGS, fit
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from medaug_keras import classifiers, training
+from medaug_keras import classifiers
 from medaug_keras.generators import cgan, loop
-from medaug_keras.training import arithmetic, recorded
+from medaug_keras.networks import device_of, fuse
+from medaug_keras.training import arithmetic, recorded, recording
 
 GEOMETRIC = [
     {"layer": "sharpness", "factor": 2.0, "probability": 0.5},
@@ -93,7 +94,7 @@ def test_biases_that_batch_norm_takes_out_again_stay_and_the_others_move():
 def test_a_bias_before_batch_norm_has_no_gradient_to_speak_of():
     model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head="softmax", seed=0)
     images, labels = bright_and_dark(64, 0)
-    logits = training.fused(model)(torch.from_numpy(images).float() / 255, training=True)
+    logits = fuse(model)(torch.from_numpy(images).float() / 255, training=True)
     torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels)).backward()
     for number in range(1, 6):
         layer = model.get_layer(f"conv{number}")
@@ -143,7 +144,7 @@ def test_float32_is_exact_on_a_gpu_too():
 @pytest.mark.parametrize("changes", [{}, {"augment": GEOMETRIC}])
 def test_a_recorded_classifier_is_the_one_that_is_not(monkeypatch, changes):
     found, _ = trained(batch_size=8, **changes)
-    monkeypatch.setattr(training, "WARM_UP", 10**9)
+    monkeypatch.setattr(recording, "WARM_UP", 10**9)
     plain, _ = trained(batch_size=8, **changes)
     np.testing.assert_allclose(found.history["loss"], plain.history["loss"], rtol=1e-4)
     np.testing.assert_allclose(found.chosen("last")["test"], plain.chosen("last")["test"], atol=1e-3)
@@ -153,7 +154,7 @@ def test_a_recorded_classifier_is_the_one_that_is_not(monkeypatch, changes):
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_recorded_generator_is_the_one_that_is_not(monkeypatch, name):
     found = fit(name, 48, epochs=3)
-    monkeypatch.setattr(training, "WARM_UP", 10**9)
+    monkeypatch.setattr(recording, "WARM_UP", 10**9)
     plain = fit(name, 48, epochs=3)
     for loss, values in found.history.items():
         np.testing.assert_allclose(values, plain.history[loss], rtol=1e-3)
@@ -171,7 +172,7 @@ def test_an_epoch_on_a_gpu_agrees_with_one_on_the_cpu_from_the_same_weights_and_
     other.set_weights(weights)
     with arithmetic("float32"):
         there = _one_epoch(other)
-    assert training.device_of(other).type == "cuda"
+    assert device_of(other).type == "cuda"
     np.testing.assert_allclose(there.chosen("last")["test"], on_cpu.chosen("last")["test"], atol=1e-4)
 
 

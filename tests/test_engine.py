@@ -261,7 +261,7 @@ if any(word.endswith("child.py") for word in sys.orig_argv):
 CAREFUL = (
     IN_WORKERS
     + """
-    from medaug_keras import checkpoints
+    from medaug_keras.training import checkpoints
     checkpoints.EVERY = 0
 """
 )

@@ -13,10 +13,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from medaug_keras.checkpoints import Ongoing
 from medaug_keras.generators import GENERATORS, cgan, cvae, joint_vae
-from medaug_keras.generators.loop import Trained, gaussian_kl, train
-from medaug_keras.training import DivergedError, fused
+from medaug_keras.generators.loop import Trained, gaussian_kl
+from medaug_keras.networks import fuse
+from medaug_keras.training import DivergedError, Ongoing, train
 
 ADAM = {"kind": "adam", "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
 COMMON = {"num_classes": 2, "seed": 0, "sampling": "weighted", "learning_rate_decay": 1.0}
@@ -303,7 +303,7 @@ def test_the_discriminator_is_plain_pytorchs():
         logit = (features @ score).squeeze(1) + (projection[labels] * features).sum(1)
         head = model.get_layer("class_head")
         classes = features @ head.kernel.value + head.bias.value
-        for ours in (model([images, labels], training=False), fused(model)(images, labels, training=False)):
+        for ours in (model([images, labels], training=False), fuse(model)(images, labels, training=False)):
             assert torch.allclose(ours[0].squeeze(1), logit, atol=1e-4)
             assert torch.allclose(ours[1], classes, atol=1e-4)
 
@@ -316,7 +316,7 @@ def test_the_generator_trains_as_the_keras_model_that_is_shown(training):
     before = model.get_weights()
     expected = model([noise, labels], training=training)
     model.set_weights(before)
-    assert torch.allclose(fused(model)(noise, labels, training=training), expected, atol=1e-4)
+    assert torch.allclose(fuse(model)(noise, labels, training=training), expected, atol=1e-4)
 
 
 def test_the_cvae_takes_the_gradient_of_its_published_loss():
@@ -324,7 +324,7 @@ def test_the_cvae_takes_the_gradient_of_its_published_loss():
     model = cvae.build(image_shape=(28, 28, 1), num_classes=2, latent_dim=4)["whole"]
     images, labels, noise = torch.rand(4, 28, 28, 1) * 2 - 1, torch.tensor([0, 1, 1, 0]), torch.randn(4, 4)
     gradients = []
-    for call in (fused(model), lambda *inputs, training: model(list(inputs), training=training)):
+    for call in (fuse(model), lambda *inputs, training: model(list(inputs), training=training)):
         rebuilt, mean, log_variance = call(images, labels, noise, training=True)
         kl = -0.5 * torch.mean(torch.sum(1 + log_variance - mean**2 - torch.exp(log_variance), dim=1))
         loss = F.mse_loss(rebuilt, images, reduction="sum") + 0.005 * kl

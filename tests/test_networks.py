@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from medaug_keras import networks
-from medaug_keras.training import fused
+from medaug_keras.networks import fuse
 
 
 def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -86,7 +86,7 @@ def test_the_encoder_is_pytorchs_padded_strided_convolutions(training):
     x = numbers(4, 28, 28, 2)
     with torch.no_grad():
         expected = reference(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        assert torch.allclose(fused(encoder)(x, training=training), expected, atol=1e-4)
+        assert torch.allclose(fuse(encoder)(x, training=training), expected, atol=1e-4)
     moved = [m.running_var for m in modules if isinstance(m, nn.BatchNorm2d)]
     ours = [layer for layer in encoder.layers if isinstance(layer, keras.layers.BatchNormalization)]
     for mine, theirs in zip(ours, moved, strict=True):
@@ -96,7 +96,7 @@ def test_the_encoder_is_pytorchs_padded_strided_convolutions(training):
 def test_the_decoder_is_pytorchs_transposed_convolutions():
     parts = networks.vae_decoder(3, 7)
     x = numbers(3, 7)
-    y = fused(parts[0])(x, training=False)
+    y = fuse(parts[0])(x, training=False)
     with torch.no_grad():
         expected = y.permute(0, 3, 1, 2)
         for part in parts[1:]:
@@ -112,7 +112,7 @@ def test_the_decoder_is_pytorchs_transposed_convolutions():
                     expected = expected / (1 + 1e-5) ** 0.5
                 elif isinstance(layer, keras.layers.LeakyReLU):
                     expected = F.leaky_relu(expected, 0.01)
-            y = fused(part)(y, training=False)
+            y = fuse(part)(y, training=False)
         assert torch.allclose(y, torch.tanh(expected).permute(0, 2, 3, 1), atol=1e-5)
 
 

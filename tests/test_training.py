@@ -5,7 +5,8 @@ import torch
 from keras import layers
 
 from medaug_keras import classifiers
-from medaug_keras.training import batches, epoch_order, fused, generator, parameters, subseed
+from medaug_keras.networks import fuse, parameters
+from medaug_keras.training import batches, epoch_order, generator, subseed
 
 
 def small_network(layer_chain, shape):
@@ -56,7 +57,7 @@ def test_a_fused_network_equals_the_keras_model_forward_and_backward(case, train
     x = torch.randn(16, *model.input_shape[1:])
 
     expected = twin(x, training=training)
-    found = fused(model)(x.clone(), training=training)
+    found = fuse(model)(x.clone(), training=training)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
     if not model.trainable_weights:
         return
@@ -71,7 +72,7 @@ def test_fused_batch_norm_moves_its_statistics_by_pytorchs_rule():
     keras.utils.set_random_seed(0)
     model = small_network([layers.BatchNormalization(momentum=0.9, epsilon=1e-5)], (3,))
     x = torch.randn(8, 3) * 2 + 1
-    fused(model)(x, training=True)
+    fuse(model)(x, training=True)
     norm = torch.nn.BatchNorm1d(3)
     norm(x)
     layer = model.layers[1]
@@ -88,7 +89,7 @@ def test_a_tensor_that_two_layers_use_is_not_changed_in_place(layer):
     x = layers.Dense(4)(inputs)
     model = keras.Model(inputs, layers.Concatenate()([layer()(x), x]))
     data = torch.randn(5, 4)
-    torch.testing.assert_close(fused(model)(data, training=False), model(data))
+    torch.testing.assert_close(fuse(model)(data, training=False), model(data))
 
 
 @pytest.mark.parametrize("layer", IN_PLACE)
@@ -96,7 +97,7 @@ def test_the_callers_tensor_is_not_changed_in_place(layer):
     model = small_network([layer()], (4,))
     data = torch.randn(5, 4)
     before = data.clone()
-    fused(model)(data, training=False)
+    fuse(model)(data, training=False)
     assert torch.equal(data, before)
 
 
@@ -105,7 +106,7 @@ def test_layers_of_several_inputs_are_fused(join):
     one, other = keras.Input((6,)), keras.Input((6,))
     model = keras.Model([one, other], join()([one, other]))
     data = torch.randn(5, 6), torch.randn(5, 6)
-    torch.testing.assert_close(fused(model)(*data, training=False), model(list(data)))
+    torch.testing.assert_close(fuse(model)(*data, training=False), model(list(data)))
 
 
 @pytest.mark.parametrize(
@@ -123,18 +124,18 @@ def test_layers_of_several_inputs_are_fused(join):
 )
 def test_what_pytorch_computes_otherwise_is_refused(layer):
     with pytest.raises(TypeError, match=layer.name):
-        fused(small_network([layer], (6, 6, 2)))
+        fuse(small_network([layer], (6, 6, 2)))
 
 
 def test_joining_along_another_axis_is_refused():
     inputs = keras.Input((6, 6, 2))
     with pytest.raises(TypeError, match="last axis"):
-        fused(keras.Model(inputs, layers.Concatenate(axis=1)([inputs, inputs])))
+        fuse(keras.Model(inputs, layers.Concatenate(axis=1)([inputs, inputs])))
 
 
 def test_a_layer_without_a_fused_operation_is_refused_by_name():
     with pytest.raises(TypeError, match="GlobalMaxPooling2D"):
-        fused(small_network([layers.GlobalMaxPooling2D()], (4, 4, 2)))
+        fuse(small_network([layers.GlobalMaxPooling2D()], (4, 4, 2)))
 
 
 def test_the_whole_classifier_trains_as_pytorchs_own_network_does():
@@ -163,7 +164,7 @@ def test_the_whole_classifier_trains_as_pytorchs_own_network_does():
                     ours = ours.reshape(128, 4, 4, 64).permute(0, 3, 1, 2).reshape(128, 1024)
             theirs.copy_(ours)
     draws = generator(0, "data")
-    network = fused(model)
+    network = fuse(model)
     ours, theirs = (torch.optim.SGD(p, lr=0.01, momentum=0.9) for p in (parameters(model), other.parameters()))
     for _ in range(6):
         x, y = torch.randn(16, 28, 28, 3, generator=draws), torch.randint(0, 4, (16,), generator=draws)

@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from keras import layers
 
 from medaug_keras import networks
-from medaug_keras.checkpoints import Checkpoint, Ongoing
-from medaug_keras.generators.loop import Trained, adam, in_range, on_device, painter, train, training_batches
-from medaug_keras.training import Report, device_of, fused, generator, parameters, recorded, subseed
+from medaug_keras.generators.loop import Trained, adam, in_range, on_device, painter, training_batches
+from medaug_keras.networks import device_of, fuse, parameters
+from medaug_keras.training import Checkpoint, Ongoing, Report, generator, recorded, subseed, train
 
 SIDE = 32
 TOGETHER = 256  # images made at once
@@ -140,7 +140,7 @@ def fit(
     channels = images.shape[-1]
     maker = build_generator(channels=channels, num_classes=num_classes, latent_dim=latent_dim, spectral=True)
     judge = build_discriminator(channels=channels, num_classes=num_classes, class_head=class_head)
-    make, judged, device = fused(maker), fused(judge), device_of(maker)
+    make, judged, device = fuse(maker), fuse(judge), device_of(maker)
     maker_descent = adam(parameters(maker), **optimizer)
     judge_descent = adam(parameters(judge), **optimizer)
     order = np.random.default_rng(subseed(seed, "order"))

@@ -15,9 +15,9 @@ import torch
 from keras import layers
 
 from medaug_keras import networks
-from medaug_keras.checkpoints import Checkpoint
 from medaug_keras.generators.loop import Losses, Trained, gaussian_kl, painter, squared_error, train_vae
-from medaug_keras.training import Report, fused, subseed
+from medaug_keras.networks import fuse
+from medaug_keras.training import Checkpoint, Report, subseed
 
 FEWEST = 256  # images that share batch statistics when images are made
 
@@ -95,7 +95,7 @@ def fit(
     keras.utils.set_random_seed(subseed(seed, "weights"))
     parts = build(image_shape=images.shape[1:], num_classes=num_classes, latent_dim=latent_dim)
     sampler, whole = parts.pop("sampler"), parts["whole"]
-    call = fused(whole)
+    call = fuse(whole)
 
     def losses(image: torch.Tensor, label: torch.Tensor, chance: torch.Generator, training: bool) -> Losses:
         noise = torch.randn(len(image), latent_dim, generator=chance, device=image.device)

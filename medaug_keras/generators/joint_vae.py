@@ -21,9 +21,9 @@ import torch
 from keras import layers
 
 from medaug_keras import networks
-from medaug_keras.checkpoints import Checkpoint, State
-from medaug_keras.generators.loop import Losses, Outcome, Trained, gaussian_kl, painter, squared_error, train_vae
-from medaug_keras.training import Report, device_of, fused, subseed
+from medaug_keras.generators.loop import Losses, Trained, gaussian_kl, painter, squared_error, train_vae
+from medaug_keras.networks import device_of, fuse
+from medaug_keras.training import Checkpoint, Outcome, Report, State, subseed
 
 TOGETHER = 256  # images rebuilt at once
 
@@ -149,7 +149,7 @@ def fit(
         report: Report,
         checkpoint: Checkpoint | None,
     ) -> Outcome:
-        call, step = fused(whole), torch.zeros((), dtype=torch.int64, device=device_of(whole))
+        call, step = fuse(whole), torch.zeros((), dtype=torch.int64, device=device_of(whole))
 
         def losses(image: torch.Tensor, label: torch.Tensor, chance: torch.Generator, training: bool) -> Losses:
             step.add_(int(training))

@@ -1,42 +1,21 @@
-"""Batches, fused steps and the loop that trains a classifier.
+"""A Keras model as a function of fused Torch operations.
 
-A model is built, counted, shown and saved as a plain Keras model; it is *trained* through `fused`, a function made from
+A model is built, counted, shown and saved as a plain Keras model; it is *trained* through `fuse`, a function made from
 it that calls the fused Torch kernels in channels-last memory. Why: Keras's batch normalisation on Torch is a chain of
 small operations and its layers change the memory layout; `benchmarks/training.py` prints what that costs.
 
-Shapes: B batch, N images, H x W x C image, K classes.
+Shapes: B batch, H x W x C image.
 """
 
-import contextlib
-import ctypes
 import functools
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
-import numpy as np
 import torch
 import torch.nn.functional as F
-
-Tensor: TypeAlias = torch.Tensor
-Report = Callable[[int, dict[str, float]], None]
-
-
-class DivergedError(Exception):
-    """A loss became NaN or infinite: training cannot go on."""
-
-
-def subseed(seed: int, purpose: str) -> int:
-    """A seed below 2**31 for one named purpose: equal seeds and purposes always give equal draws."""
-    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") >> 1
-
-
-def generator(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
-    """A Torch generator of its own for one purpose, so that no other draw can move it."""
-    return torch.Generator(device=device).manual_seed(subseed(seed, purpose))
+from torch import Tensor
 
 
 def device_of(model: keras.Model) -> torch.device:
@@ -49,120 +28,7 @@ def parameters(model: keras.Model) -> list[Tensor]:
     return [weight.value for weight in model.trainable_weights]
 
 
-# --- order of the images ---------------------------------------------------------------------------
-
-
-def epoch_order(labels: np.ndarray, sampling: str, rng: np.random.Generator) -> np.ndarray:
-    """Indices (N,) of one epoch.
-
-    `shuffle`: every image once. `weighted`: N draws with replacement, every class equally likely (the
-    weights are 1 / size of the image's class, as PyTorch's WeightedRandomSampler is used).
-    """
-    if sampling == "shuffle":
-        return rng.permutation(len(labels))
-    if sampling == "weighted":
-        sizes = np.bincount(labels)
-        weights = 1.0 / sizes[labels]
-        return rng.choice(len(labels), len(labels), replace=True, p=weights / weights.sum())
-    raise ValueError(f"sampling is {sampling!r}; expected 'shuffle' or 'weighted'")
-
-
-def batches(order: np.ndarray, size: int, *, merge_single: bool = False) -> Iterator[np.ndarray]:
-    """Cut an order into batches; the last may be smaller.
-
-    `merge_single` joins a last batch of one image to the one before: batch statistics of one image do not exist.
-    """
-    stops = list(range(size, len(order), size))
-    if merge_single and stops and len(order) - stops[-1] == 1:
-        stops.pop()
-    yield from np.split(order, stops)
-
-
-# --- how a step is computed --------------------------------------------------------------------------
-
-WARM_UP = 3  # steps before one is recorded: libraries choose their kernels and take their memory in them
-
-
-def recorded(
-    step: Callable[[Tensor], Any], *, size: int, device: torch.device, draws: Sequence[torch.Generator] = ()
-) -> Callable[[Tensor], Any]:
-    """The same training step: on a GPU recorded once as a CUDA graph and then replayed, elsewhere as it is.
-
-    A step of these small networks is some hundred kernels of a few microseconds each, so a GPU would wait for the
-    Python that starts them. `step` takes the indices (B,) of a batch, changes tensors in place, draws from `draws`
-    alone, asks nothing back from the device, and returns a tensor or several; what it returned is overwritten by the
-    next call. Batches of another size than `size` are computed as they are.
-    """
-    return step if device.type != "cuda" else _Recorded(step, size, draws)
-
-
-class _Recorded:
-    def __init__(self, step: Callable[[Tensor], Any], size: int, draws: Sequence[torch.Generator]) -> None:
-        self.step, self.size, self.draws = step, size, draws
-        self.stream = torch.cuda.Stream()
-        self.graph: Any = None
-        self.done = 0
-
-    def __call__(self, index: Tensor) -> Any:
-        if len(index) != self.size or self.done < WARM_UP:
-            self.done += len(index) == self.size
-            return self._as_it_is(index)
-        if self.graph is None:
-            self._record(index)
-        self.index.copy_(index)
-        self.graph.replay()
-        return self.outcome
-
-    def _as_it_is(self, index: Tensor) -> Any:
-        """On the stream of the recording, because a gradient is summed on the stream that its weight was first used."""
-        outside = torch.cuda.current_stream()
-        self.stream.wait_stream(outside)
-        with torch.cuda.stream(self.stream):
-            outcome = self.step(index)
-        outside.wait_stream(self.stream)
-        return outcome
-
-    def _record(self, index: Tensor) -> None:
-        self.index = index.clone()
-        self.graph = torch.cuda.CUDAGraph()
-        for generator in self.draws:
-            self.graph.register_generator_state(generator)
-        torch.cuda.synchronize()
-        with torch.cuda.graph(self.graph, stream=self.stream):  # records, and computes nothing
-            self.outcome = self.step(self.index)
-
-
-def keep_memory() -> None:
-    """Ask the C library to keep the memory that tensors give back, for this process; without glibc, do nothing.
-
-    By default it returns what is large to the system, which clears every page anew at the next step: without that the
-    VAEs train 12 to 15 % faster on one core (`benchmarks/generators.py`). The process stays as large as it ever was.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(-4, 0)  # M_MMAP_MAX: no block of memory is a mapping of its own
-        mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: free memory at the end of the heap that is not given back
-
-
-@contextlib.contextmanager
-def arithmetic(precision: str) -> Iterator[None]:
-    """How matrices are multiplied inside: `float32` exactly so; `tf32` or `bfloat16`, with 10 or 7 bits of fraction.
-
-    `tf32` exists on NVIDIA's GPUs alone and is float32 elsewhere. Weights and sums of gradients are float32 always.
-    """
-    fraction = "tf32" if precision == "tf32" else "ieee"
-    torch.backends.cuda.matmul.fp32_precision = fraction
-    torch.backends.cudnn.conv.fp32_precision = fraction  # Torch's own default is TF32
-    kind = "cuda" if torch.cuda.is_available() else "cpu"
-    # without its cache, which would keep a recorded step's cast weights
-    with torch.autocast(kind, torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=False):
-        yield
-
-
-# --- a Keras model as a function of fused Torch operations ------------------------------------------
-
-
-def fused(model: keras.Model) -> Callable[..., Any]:
+def fuse(model: keras.Model) -> Callable[..., Any]:
     """The function `call(*inputs, training)` that computes `model(inputs, training=training)`.
 
     Inputs and outputs are laid out as Keras has them (channels last); in between, images are (B, C, H, W) in
@@ -221,7 +87,7 @@ def _operation(layer: Any, alone: bool) -> Callable[..., Tensor]:
 
 
 def _nested(model: keras.Model) -> Callable[..., Tensor]:
-    call = fused(model)
+    call = fuse(model)
 
     def run(training: bool, *inputs: Tensor) -> Tensor:
         output = call(*(x.permute(0, 2, 3, 1) if x.ndim == 4 else x for x in inputs), training=training)

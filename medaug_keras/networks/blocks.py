@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from keras import layers, ops
 
-from medaug_keras.training import relaid
+from medaug_keras.networks.fused import relaid
 
 VAE_WIDTHS = (32, 64, 128, 256, 512)  # 28 -> 14 -> 7 -> 4 -> 2 -> 1
 VAE_SLOPE = 0.01
@@ -174,7 +174,7 @@ class SpectralConv2D(_Spectral, layers.Conv2D):
         return ops.conv(inputs, self.normalised(training), self.strides, self.padding) + self.bias
 
     def fused(self, alone: bool) -> Any:
-        """The same as a Torch operation on (B, C, H, W), for H and W that the stride divides; see training.fused."""
+        """The same as a Torch operation on (B, C, H, W), for H and W that the stride divides; see networks.fuse."""
         side = (self.kernel_size[0] - self.strides[0]) // 2
         relaid(self.kernel)
 
@@ -194,7 +194,7 @@ class SpectralConv2DTranspose(_Spectral, layers.Conv2DTranspose):
         return images + self.bias
 
     def fused(self, alone: bool) -> Any:
-        """The same as a Torch operation on (B, C, H, W); see training.fused."""
+        """The same as a Torch operation on (B, C, H, W); see networks.fuse."""
         side = (self.kernel_size[0] - self.strides[0]) // 2 if self.padding == "same" else 0
         relaid(self.kernel)
 
@@ -216,7 +216,7 @@ class SpectralDense(_Spectral, layers.Dense):
         return ops.matmul(inputs, self.normalised(training)) + self.bias
 
     def fused(self, alone: bool) -> Any:
-        """The same as a Torch operation; see training.fused."""
+        """The same as a Torch operation; see networks.fuse."""
         return lambda training, x: torch.addmm(self.bias.value, x, self.normalised(training))
 
 
@@ -232,7 +232,7 @@ class SpectralEmbedding(_Spectral, layers.Embedding):
         return ops.take(self.normalised(training), inputs, axis=0)
 
     def fused(self, alone: bool) -> Any:
-        """The same as a Torch operation; see training.fused."""
+        """The same as a Torch operation; see networks.fuse."""
         return lambda training, labels: self.normalised(training)[labels]
 
     def _raw(self) -> Any:
@@ -271,7 +271,7 @@ class SelfAttention(keras.Layer):
         return x + self.gamma * seen
 
     def fused(self, alone: bool) -> Any:
-        """The same as a Torch operation on (B, C, H, W); see training.fused."""
+        """The same as a Torch operation on (B, C, H, W); see networks.fuse."""
 
         def run(training: bool, x: torch.Tensor, *parts: torch.Tensor) -> torch.Tensor:
             # (B, D, H, W) in channels-last memory -> (B, HW, D) without a copy

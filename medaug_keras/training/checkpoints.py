@@ -18,9 +18,9 @@ from typing import Any
 import keras
 import numpy as np
 import torch
+from torch import Tensor
 
 from medaug_keras import __version__
-from medaug_keras.training import Tensor
 
 FORMAT = 1
 
