@@ -23,6 +23,7 @@ from distributed.comm import get_address_host_port
 from distributed.core import Status
 
 from medaug_keras import __version__
+from medaug_keras.data import KINDS
 from medaug_keras.engine import Dispatcher, Event, Listener, Summary
 from medaug_keras.plan import Plan, Task
 from medaug_keras.store import Store
@@ -239,10 +240,7 @@ class _Cluster(Dispatcher):
 
 def _data(task: Task) -> Path | None:
     """The file or folder of a task's images, where they are not simulated."""
-    local = task.local
-    if local["kind"] == "medmnist":
-        return Path(local["root"]) / f"{local['name']}.npz"
-    return Path(local["path"]) if "path" in local else None
+    return KINDS[task.local["kind"]].place(task.local)
 
 
 def _lost(flight: _Flight) -> Death:

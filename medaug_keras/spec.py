@@ -7,7 +7,7 @@ published schema and an editor show. Nothing here imports Keras or Torch: checki
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -109,7 +109,30 @@ class _Part(BaseModel):
 # --- data sets -------------------------------------------------------------------------------------
 
 
-class MedMnistData(_Part):
+VOLUMES = "is one of MedMNIST's 3-D sets, whose images are volumes; only the 2-D sets are supported: leave it out"
+
+
+class _Data(_Part):
+    called: ClassVar[str]
+    """What one of this kind is called in messages."""
+
+    @classmethod
+    def published(cls) -> tuple[str, ...]:
+        """The published or simulated sets of which a section names one; none where the images are the user's."""
+        field = cls.model_fields.get("name")
+        return tuple(name for form in get_args(field.annotation) for name in get_args(form)) if field else ()
+
+    @classmethod
+    def refused(cls, name: str) -> str | None:
+        """Why a set of this name cannot be used; None where nothing speaks against it."""
+        return None
+
+    def many_classes(self, name: str) -> bool:
+        """Whether the set is known to have more than two classes before its images are read."""
+        return False
+
+
+class MedMnistData(_Data):
     """A 2-D MedMNIST data set at 28 x 28, downloaded when it is not there."""
 
     kind: Literal["medmnist"] = "medmnist"
@@ -117,9 +140,23 @@ class MedMnistData(_Part):
     """MedMNIST's name of the data set; left out, it is the key in `datasets`."""
     accept_unverified: Annotated[bool, SHOWN] = False
     """Use a local file whose MD5 is not the official one; pages then say "unverified copy"."""
+    called: ClassVar[str] = "MedMNIST data set"
+
+    @classmethod
+    def refused(cls, name: str) -> str | None:
+        """3-D sets, and those with several findings an image."""
+        if name.endswith("mnist3d"):
+            return f"{name} {VOLUMES}"
+        if name == "chestmnist":
+            return f"{name} is not supported yet: its images have several labels each; leave it out"
+        return None
+
+    def many_classes(self, name: str) -> bool:
+        """All but two sets have more than two classes."""
+        return name in self.published() and name not in ("breastmnist", "pneumoniamnist")
 
 
-class PhantomData(_Part):
+class PhantomData(_Data):
     """Simulated images from a seed: nothing to download, and how they were made is known. Not patients."""
 
     kind: Literal["phantom"]
@@ -131,9 +168,14 @@ class PhantomData(_Part):
     test: PositiveInt = 156
     seed: Seed = 0
     """Of the images; the same in every replicate."""
+    called: ClassVar[str] = "phantom"
+
+    def many_classes(self, name: str) -> bool:
+        """One phantom has more than two classes."""
+        return name == "phantom-histology"
 
 
-class NpzData(_Part):
+class NpzData(_Data):
     """Your own images in one .npz file, with MedMNIST's array names (train_images, train_labels, val_images ...)."""
 
     kind: Literal["npz"]
@@ -146,9 +188,14 @@ class NpzData(_Part):
     """28 resizes images of another size; left out, another size is an error."""
     licence: Annotated[Text | None, SHOWN] = None
     citation: Annotated[Text | None, SHOWN] = None
+    called: ClassVar[str] = "file of arrays"
+
+    def many_classes(self, name: str) -> bool:
+        """As many as are named."""
+        return len(self.classes or ()) > 2
 
 
-class FolderData(_Part):
+class FolderData(_Data):
     """Your own images in folders: PATH/train/CLASS/*.png, PATH/val/..., PATH/test/... ."""
 
     kind: Literal["folder"]
@@ -161,6 +208,7 @@ class FolderData(_Part):
     """28 resizes images of another size; left out, another size is an error."""
     licence: Annotated[Text | None, SHOWN] = None
     citation: Annotated[Text | None, SHOWN] = None
+    called: ClassVar[str] = "folder of images"
 
 
 Data = Annotated[MedMnistData | PhantomData | NpzData | FolderData, Field(discriminator="kind")]
@@ -225,6 +273,11 @@ class _Generator(_Part):
     learning_rate_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Factor on the learning rate after each epoch; 1 keeps it. The upstream VAE code uses 0.95."""
 
+    @property
+    def needs_every_class(self) -> bool:
+        """Whether it cannot be trained unless every class has images to train on and to validate with."""
+        return False
+
 
 class Cvae(_Generator):
     """Conditional VAE."""
@@ -267,6 +320,11 @@ class JointVae(_Generator):
     capacity_steps: PositiveInt = 25_000
     per_class: bool = False
     """One Joint VAE for each class instead of one for all."""
+
+    @property
+    def needs_every_class(self) -> bool:
+        """Whether it cannot be trained unless every class has images to train on and to validate with."""
+        return self.per_class
 
 
 class Cgan(_Generator):

@@ -14,7 +14,7 @@ from pathlib import Path
 from medaug_keras import data, looks
 from medaug_keras.plan import Plan, Source, Task, added_images, located, plan
 from medaug_keras.reading import read, words
-from medaug_keras.spec import Study, dump
+from medaug_keras.spec import Study
 from medaug_keras.store import Store, StoreError
 
 from . import memory
@@ -130,36 +130,25 @@ def sources(study: Study, options: argparse.Namespace) -> dict[str, Source]:
 
 
 def _gone(study: Study, name: str, options: argparse.Namespace, last: Source | None) -> Source | None:
-    """A MedMNIST file that is not there now, and was an unverified copy: the official one would be other data."""
-    spec = study.datasets[name]
-    if last is None or spec.kind != "medmnist" or not spec.accept_unverified:
+    """A published file that is not there now, and was an unverified copy: the official one would be other data."""
+    section = located(study, name, str(options.data))
+    kind = data.KINDS[section["kind"]]
+    path, official = kind.place(section), kind.official(section)
+    if last is None or path is None or path.exists() or official in (None, last.fingerprint):
         return None
-    path = options.data / f"{spec.name or name}.npz"
-    if path.exists() or last.fingerprint == data.medmnist_info(spec.name or name)["MD5"]:
+    if not section["accept_unverified"]:
         return None
     return replace(last, away=f"{path} is not there, and the official file is not the one that was used. Say --data.")
 
 
 def source(study: Study, name: str, options: argparse.Namespace) -> Source:
     """Fingerprint and sizes of a data set, without reading its images. Raises DataError."""
-    spec = dump(study.datasets[name])
+    section = located(study, name, str(options.data))
+    kind = data.KINDS[section["kind"]]
     cache = options.results / "fingerprints.json" if options.results.is_dir() else None
-    kind, own_name = spec["kind"], spec.get("name") or name
-    if kind == "medmnist":
-        if options.data.is_relative_to(os.devnull):
-            raise RequestError("There is no home folder (HOME) for MedMNIST's files: name another with --data DIR")
-        fingerprint = data.medmnist_fingerprint(own_name, root=options.data, cache=cache)
-        sizes = data.medmnist_sizes(own_name)
-    elif kind == "phantom":
-        counts = {split: spec[split] for split in ("train", "validation", "test")}
-        fingerprint = data.phantom_fingerprint(own_name, seed=spec["seed"], **counts)
-        sizes = data.phantom_sizes(own_name, **counts)
-    elif kind == "npz":
-        fingerprint = data.npz_fingerprint(Path(spec["path"]), cache=cache)
-        sizes = data.npz_sizes(Path(spec["path"]), classes=spec["classes"], size=spec["size"])
-    else:
-        fingerprint = data.folder_fingerprint(Path(spec["path"]), cache=cache)
-        sizes = data.folder_sizes(Path(spec["path"]), size=spec["size"], colour=spec["colour"])
+    if (kind.place(section) or Path()).is_relative_to(os.devnull):
+        raise RequestError("There is no home folder (HOME) for MedMNIST's files: name another with --data DIR")
+    fingerprint, sizes = kind.fingerprint(section, cache), kind.sizes(section)
     return Source(fingerprint, sizes.train, sizes.validation, sizes.test, len(sizes.classes))
 
 
@@ -172,7 +161,7 @@ def misfits(study: Study, found: Mapping[str, Source], counts: Mapping[str, Coun
     for name, splits in (counts or {}).items():
         for generator, made in study.generators.items():
             few = [k for k, n in enumerate(splits["train"]) if n < 2 or not splits["validation"][k]]
-            if made.kind == "joint_vae" and made.per_class and few:
+            if made.needs_every_class and few:
                 said.append(
                     f"generators.{generator}.per_class: needs 2 training images and a validation image of every class, "
                     f"but {name} has {splits['train'][few[0]]} and {splits['validation'][few[0]]} of class {few[0]}"
@@ -200,10 +189,12 @@ def examined(study: Study, name: str, options: argparse.Namespace) -> tuple[Sour
     """A data set read whole, as a run would, its images of each class, and what to say of it. Raises DataError."""
     found = source(study, name, options)
     section = located(study, name, str(options.data.resolve()))
-    if section["kind"] == "medmnist" and not os.path.lexists(options.data / f"{section['name']}.npz"):
-        return found, None, [f"not in {options.data} yet; a run downloads it"]
-    if section["kind"] == "phantom":  # made from a seed, so nothing can be wrong with it
+    kind = data.KINDS[section["kind"]]
+    place = kind.place(section)
+    if place is None:  # made from a seed, so nothing can be wrong with it
         return found, None, []
+    if kind.official(section) is not None and not os.path.lexists(place):
+        return found, None, [f"not in {options.data} yet; a run downloads it"]
     dataset = data.load(section, None)
     odd = data.warnings(dataset.summary() | {"audit": data.audit(dataset)})
     counts = {split: dataset.per_class(split) for split in ("train", "validation")}
@@ -247,13 +238,8 @@ def rare_classes(study: Study, whole: Plan, options: argparse.Namespace) -> str:
 
 def _class_counts(study: Study, name: str, options: argparse.Namespace) -> list[int]:
     """Training images of each class, as far as a file that is there tells them without an image being read."""
-    spec = dump(study.datasets[name])
-    if spec["kind"] == "folder":
-        return data.folder_class_counts(Path(spec["path"]))
-    if spec["kind"] == "npz":
-        return data.npz_class_counts(Path(spec["path"]))
-    local = options.data / f"{spec.get('name') or name}.npz"
-    return data.npz_class_counts(local) if spec["kind"] == "medmnist" and local.exists() else []
+    section = located(study, name, str(options.data))
+    return list(data.KINDS[section["kind"]].class_counts(section))
 
 
 def _counted(store: Store, task: str) -> list[int]:

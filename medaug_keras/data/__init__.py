@@ -2,7 +2,7 @@
 
 KIND_sizes tells the sizes without reading images; KIND_fingerprint gives the MD5 of what would be read; load_KIND
 reads, checks, and returns a `Dataset`. What is wrong with the data is a `DataError`; what is only odd, `warnings` tell.
-To add a kind, add a module here, and a branch to `load`.
+To add a kind, add a module here, and an entry to `KINDS`: the rest of the program asks for a kind nowhere else.
 `unpacked` keeps a loaded data set on disk, where all processes map the same pages.
 """
 
@@ -11,7 +11,7 @@ from medaug_keras.data.balance import folder_class_counts, npz_class_counts, rar
 from medaug_keras.data.checksums import md5_of_file
 from medaug_keras.data.dataset import MAX_BYTES, DataError, Dataset, Sizes, Split, examples, pixel_std
 from medaug_keras.data.folders import folder_fingerprint, folder_sizes, load_folder
-from medaug_keras.data.kinds import load
+from medaug_keras.data.kinds import KINDS, Kind, load
 from medaug_keras.data.medmnist import (
     MEDMNIST_NAMES,
     load_medmnist,
@@ -29,11 +29,13 @@ from medaug_keras.data.phantoms import (
 from medaug_keras.data.unpacked import unpacked
 
 __all__ = [
+    "KINDS",
     "MAX_BYTES",
     "MEDMNIST_NAMES",
     "PHANTOM_NAMES",
     "DataError",
     "Dataset",
+    "Kind",
     "Sizes",
     "Split",
     "audit",

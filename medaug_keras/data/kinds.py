@@ -1,32 +1,99 @@
-"""A data set as a study's section describes it, whatever its kind."""
+"""The kinds of data sets that a study can name, each with the same few functions of a section.
 
-from collections.abc import Callable, Mapping
+A section is a data set's part of a study with all its settings, and besides them `dataset` (its key in the study),
+`name` (that key, unless the section has another) and `root` (the folder of published files).
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medaug_keras.data.dataset import Dataset
-from medaug_keras.data.folders import load_folder
-from medaug_keras.data.medmnist import load_medmnist
-from medaug_keras.data.own import load_npz
-from medaug_keras.data.phantoms import load_phantom
+from medaug_keras.data import folders, medmnist, own, phantoms
+from medaug_keras.data.balance import folder_class_counts, npz_class_counts
+from medaug_keras.data.dataset import SPLITS, Dataset, Sizes
+
+Section = Mapping[str, Any]
 
 
-def load(section: Mapping[str, Any], report: Callable[[str], None] | None) -> Dataset:
-    """The data set of a section with all its settings, and besides them `dataset` (its key in the study) and `root`.
+def _unknown(section: Section) -> Any:
+    return None
 
-    `report` is told how a download goes. Raises DataError.
-    """
-    kind, name = section["kind"], section["name"]
-    if kind == "medmnist":
-        return load_medmnist(
-            name, root=Path(section["root"]), accept_unverified=section["accept_unverified"], report=report
-        )
-    if kind == "phantom":
-        sizes = {split: section[split] for split in ("train", "validation", "test")}
-        return load_phantom(name, seed=section["seed"], **sizes)
-    shown = {word: section[word] or "" for word in ("licence", "citation")}
+
+@dataclass(frozen=True)
+class Kind:
+    """What the program asks of a kind of data sets."""
+
+    load: Callable[[Section, Callable[[str], None] | None], Dataset]
+    """Reads and checks the images; the second argument is told how a download goes. Raises DataError."""
+    sizes: Callable[[Section], Sizes]
+    """Shape, classes and numbers of images, without reading images. Raises DataError."""
+    fingerprint: Callable[[Section, Path | None], str]
+    """MD5 of what would be read; the second argument is a file that keeps checksums. Raises DataError."""
+    place: Callable[[Section], Path | None] = _unknown
+    """The file or folder with the images; None where they are made from a seed."""
+    official: Callable[[Section], str | None] = _unknown
+    """MD5 of the published file, which is downloaded where `place` is not there; None where there is none."""
+    class_counts: Callable[[Section], Sequence[int]] = lambda section: []
+    """Training images of each class, told without reading an image; empty where that cannot be. Raises DataError."""
+
+
+def _path(section: Section) -> Path:
+    return Path(section["path"])
+
+
+def _file(section: Section) -> Path:
+    return Path(section["root"]) / f"{section['name']}.npz"
+
+
+def _counts(section: Section) -> dict[str, int]:
+    return {split: section[split] for split in SPLITS}
+
+
+def _described(section: Section) -> dict[str, Any]:
     key = section["dataset"]
-    own = {"name": key, "title": section["title"] or key, "size": section["size"], **shown}
-    if kind == "npz":
-        return load_npz(Path(section["path"]), classes=section["classes"], **own)
-    return load_folder(Path(section["path"]), colour=section["colour"], **own)
+    words = {word: section[word] or "" for word in ("licence", "citation")}
+    return {"name": key, "title": section["title"] or key, "size": section["size"], **words}
+
+
+KINDS: dict[str, Kind] = {
+    "medmnist": Kind(
+        load=lambda section, tell: medmnist.load_medmnist(
+            section["name"], root=Path(section["root"]), accept_unverified=section["accept_unverified"], report=tell
+        ),
+        sizes=lambda section: medmnist.medmnist_sizes(section["name"]),
+        fingerprint=lambda section, cache: medmnist.medmnist_fingerprint(
+            section["name"], root=Path(section["root"]), cache=cache
+        ),
+        place=_file,
+        official=lambda section: medmnist.medmnist_info(section["name"])["MD5"],
+        class_counts=lambda section: npz_class_counts(_file(section)) if os.path.exists(_file(section)) else [],
+    ),
+    "phantom": Kind(
+        load=lambda section, _: phantoms.load_phantom(section["name"], seed=section["seed"], **_counts(section)),
+        sizes=lambda section: phantoms.phantom_sizes(section["name"], **_counts(section)),
+        fingerprint=lambda section, _: phantoms.phantom_fingerprint(
+            section["name"], seed=section["seed"], **_counts(section)
+        ),
+    ),
+    "npz": Kind(
+        load=lambda section, _: own.load_npz(_path(section), classes=section["classes"], **_described(section)),
+        sizes=lambda section: own.npz_sizes(_path(section), classes=section["classes"], size=section["size"]),
+        fingerprint=lambda section, cache: own.npz_fingerprint(_path(section), cache=cache),
+        place=_path,
+        class_counts=lambda section: npz_class_counts(_path(section)),
+    ),
+    "folder": Kind(
+        load=lambda section, _: folders.load_folder(_path(section), colour=section["colour"], **_described(section)),
+        sizes=lambda section: folders.folder_sizes(_path(section), size=section["size"], colour=section["colour"]),
+        fingerprint=lambda section, cache: folders.folder_fingerprint(_path(section), cache=cache),
+        place=_path,
+        class_counts=lambda section: folder_class_counts(_path(section)),
+    ),
+}
+
+
+def load(section: Section, report: Callable[[str], None] | None) -> Dataset:
+    """The data set of a section; `report` is told how a download goes. Raises DataError."""
+    return KINDS[section["kind"]].load(section, report)

@@ -4,12 +4,9 @@ from collections.abc import Iterator
 from typing import get_args
 
 from medaug_keras.reading.strict_yaml import Keys
-from medaug_keras.reading.words import VOLUMES, did_you_mean
-from medaug_keras.spec import Arm, Data, MedMnistData, MedMnistName, NpzData, PhantomData, Study
+from medaug_keras.reading.words import did_you_mean
+from medaug_keras.spec import Arm, Data, MedMnistName, Study
 
-_MEDMNIST = get_args(MedMnistName)
-_PHANTOMS = ("phantom-ultrasound", "phantom-histology", "phantom-planted")
-_TWO_CLASSES = {"breastmnist", "pneumoniamnist", "phantom-ultrasound", "phantom-planted"}
 # What an arm can do with a generator → the kinds that can do it, and what to do with another kind.
 _ADDS = (("cvae", "cgan"), "a Joint VAE knows no classes, so it cannot add images of given ones: use interleave")
 _INTERLEAVES = (("joint_vae",), "only a Joint VAE's reconstructions can be interleaved: use add")
@@ -28,24 +25,17 @@ def problems(study: Study) -> list[tuple[Keys, str]]:
 
 
 def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
-    called = name
-    if isinstance(data, MedMnistData | PhantomData):
-        called = data.name or name
-        choices = _MEDMNIST if isinstance(data, MedMnistData) else _PHANTOMS
-        if called.endswith("mnist3d"):
-            yield (), f"{called} {VOLUMES}"
-        elif called not in choices:
-            kind = "MedMNIST data set" if isinstance(data, MedMnistData) else "phantom"
-            yield (), f"{name} is not a {kind}: say which with name{did_you_mean(name, choices)}"
-    if isinstance(data, MedMnistData) and called == "chestmnist":
-        yield (), "chestmnist is not supported yet: its images have several labels each; leave it out"
-    classes = data.classes if isinstance(data, NpzData) else None
-    if classes is not None and len(set(classes)) < max(2, len(classes)):
+    called = getattr(data, "name", None) or name
+    refused = data.refused(called)
+    if refused is not None:
+        yield (), refused
+    elif data.published() and called not in data.published():
+        yield (), f"{name} is not a {data.called}: say which with name{did_you_mean(name, data.published())}"
+    names = getattr(data, "classes", None)
+    if names is not None and len(set(names)) < max(2, len(names)):
         yield ("classes",), "needs two or more different names, in the order of the labels"
-    if study.classifier.head == "sigmoid":
-        many = called in {*_MEDMNIST, *_PHANTOMS} - _TWO_CLASSES if classes is None else len(classes) > 2
-        if many:
-            yield (), f"{name} has more than two classes, and classifier.head sigmoid is for two: use softmax"
+    if study.classifier.head == "sigmoid" and data.many_classes(called):
+        yield (), f"{name} has more than two classes, and classifier.head sigmoid is for two: use softmax"
 
 
 def _arm(arm: Arm, study: Study) -> Iterator[tuple[Keys, str]]:
@@ -61,7 +51,7 @@ def _arm(arm: Arm, study: Study) -> Iterator[tuple[Keys, str]]:
     for word, part in (("add", arm.add), ("duplicate", arm.duplicate)):
         for dataset in part.amount.fractions if part is not None else ():
             # MedMNIST's own names may stay when a study that extends another drops data sets.
-            if dataset not in study.datasets and dataset not in _MEDMNIST:
+            if dataset not in study.datasets and dataset not in get_args(MedMnistName):
                 yield (
                     (word, "amount", "fractions", dataset),
                     f"there is no data set {dataset}{did_you_mean(dataset, study.datasets)}",

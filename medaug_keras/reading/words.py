@@ -10,9 +10,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from medaug_keras.reading.strict_yaml import INVISIBLE, Keys, scalar
-from medaug_keras.spec import Study
+from medaug_keras.spec import VOLUMES, Study
 
-VOLUMES = "is one of MedMNIST's 3-D sets, whose images are volumes; only the 2-D sets are supported: leave it out"
 TAGS = ("kind", "layer")
 """The keys that choose among the forms of a section."""
 
