@@ -79,7 +79,9 @@ def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint
     images, labels = dataset.train.images, dataset.train.labels
     if params["how"] == "interleave":
         sampler = keras.models.load_model(needs["generator"] / "sampler.keras")
-        made = generators.joint_vae.reconstruct(sampler, images, labels, seed=params["seed"], mode=params["mode"])
+        reconstruct = generators.GENERATORS[params["kind"]].reconstruct
+        settings = params.get("settings", {})
+        made = reconstruct(sampler, images, labels, seed=params["seed"], mode=params["mode"], **settings)
         made_labels = labels
     else:
         amount = params["amount"]
@@ -99,8 +101,8 @@ def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint
             made = images[augmentation.copies(labels, made_labels, seed=params["seed"])]
         else:
             sampler = keras.models.load_model(needs["generator"] / "sampler.keras")
-            module = generators.GENERATORS[params["kind"]]
-            made = module.sample(sampler, made_labels, seed=params["seed"], **params["settings"])
+            sample = generators.GENERATORS[params["kind"]].sample
+            made = sample(sampler, made_labels, seed=params["seed"], **params["settings"])
     np.savez_compressed(out / "synthetic.npz", allow_pickle=False, images=made, labels=made_labels)
     return {
         "images": len(made_labels),
@@ -206,8 +208,8 @@ def _usefulness(
     if how["how"] == "add":
         labels = dataset.train.labels
         sampler = keras.models.load_model(needs["generator"] / "sampler.keras")
-        module = generators.GENERATORS[how["kind"]]
-        made = module.sample(sampler, labels, seed=subseed(seed, "usefulness"), **how["settings"]), labels
+        sample = generators.GENERATORS[how["kind"]].sample
+        made = sample(sampler, labels, seed=subseed(seed, "usefulness"), **how["settings"]), labels
     trained = _trained(
         dataset,
         made,

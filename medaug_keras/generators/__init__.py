@@ -1,12 +1,73 @@
 """The generators that a study can name.
 
-Each module has `fit`, which trains and returns a `Trained`, and `sample` (images of given classes) or `reconstruct`
-(a new version of given images). A saved sampler needs no code of ours: `keras.models.load_model`, then call it.
+A kind is one entry of `GENERATORS`, which imports neither Keras nor Torch: its module, whose `fit` trains and returns a
+`loop.Trained`, is imported when it is needed. A saved sampler needs no code of ours: `keras.models.load_model`, then
+call it.
 """
 
-from medaug_keras.generators import cgan, cvae, joint_vae
-from medaug_keras.generators.loop import Trained
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
-GENERATORS = {"cvae": cvae, "joint_vae": joint_vae, "cgan": cgan}
 
-__all__ = ["GENERATORS", "Trained"]
+@dataclass(frozen=True)
+class Kind:
+    """What the program knows of a kind of generators before it trains one."""
+
+    title: str
+    module: str
+    """Where `fit` is, and `sample` (images of given classes) or `reconstruct` (new versions of given images)."""
+    reconstructs: bool = False
+    """Whether it has `reconstruct` and not `sample`: an arm interleaves its images, and cannot add any."""
+    networks: Mapping[str, tuple[str, ...]] | None = None
+    """What the report calls a part of the model → the trained networks that the part consists of, in their order. None
+    shows every network by its own name."""
+    citations: tuple[str, ...] = ()
+    """BibTeX keys of the publications behind it."""
+
+    @property
+    def fit(self) -> Callable[..., Any]:
+        """Trains a generator on images and labels."""
+        return self._function("fit")
+
+    @property
+    def sample(self) -> Callable[..., Any]:
+        """(sampler, labels, *, seed, settings) -> uint8 images of these classes."""
+        return self._function("sample")
+
+    @property
+    def reconstruct(self) -> Callable[..., Any]:
+        """(sampler, images, labels, *, seed, mode) -> uint8 images, a new version of each."""
+        return self._function("reconstruct")
+
+    def _function(self, name: str) -> Callable[..., Any]:
+        function: Callable[..., Any] = getattr(import_module(self.module), name)
+        return function
+
+
+_DECODER = ("decoder input", "decoder", "decoder hidden", "decoder output")
+
+GENERATORS: dict[str, Kind] = {
+    "cvae": Kind(
+        "Conditional VAE",
+        "medaug_keras.generators.cvae",
+        networks={"Decoder": _DECODER, "Encoder": ("encoder",)},
+        citations=("sohn2015cvae",),
+    ),
+    "joint_vae": Kind(
+        "Joint VAE",
+        "medaug_keras.generators.joint_vae",
+        reconstructs=True,
+        networks={"Decoder": _DECODER, "Encoder": ("encoder",)},
+        citations=("dupont2018jointvae",),
+    ),
+    "cgan": Kind(
+        "Conditional GAN",
+        "medaug_keras.generators.cgan",
+        networks={"Discriminator": ("discriminator",), "Generator": ("generator",)},
+        citations=("mirza2014cgan", "miyato2018projection", "jolicoeur2019relativistic"),
+    ),
+}
+
+__all__ = ["GENERATORS", "Kind"]

@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from typing import get_args
 
+from medaug_keras.generators import GENERATORS
 from medaug_keras.reading.strict_yaml import Keys
 from medaug_keras.reading.words import did_you_mean
 from medaug_keras.spec import Arm, Data, MedMnistName, Study
 
-# What an arm can do with a generator → the kinds that can do it, and what to do with another kind.
-_ADDS = (("cvae", "cgan"), "a Joint VAE knows no classes, so it cannot add images of given ones: use interleave")
-_INTERLEAVES = (("joint_vae",), "only a Joint VAE's reconstructions can be interleaved: use add")
+# What is wrong where an arm adds images of a generator that reconstructs, or interleaves those of one that does not.
+_ADVICE = {
+    "add": "it makes new versions of given images, so it cannot add images of given classes: use interleave",
+    "interleave": "it makes images of given classes and reconstructs none, so there are none to interleave: use add",
+}
 
 
 def problems(study: Study) -> list[tuple[Keys, str]]:
@@ -39,15 +42,15 @@ def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
 
 
 def _arm(arm: Arm, study: Study) -> Iterator[tuple[Keys, str]]:
-    for word, use, (kinds, advice) in (("add", arm.add, _ADDS), ("interleave", arm.interleave, _INTERLEAVES)):
+    for word, use in (("add", arm.add), ("interleave", arm.interleave)):
         if use is None:
             continue
         generator = study.generators.get(use.generator)
         if generator is None:
             known = did_you_mean(use.generator, study.generators) or "; add it to generators"
             yield (word, "generator"), f"there is no generator {use.generator}{known}"
-        elif generator.kind not in kinds:
-            yield (word, "generator"), f"{use.generator} is a {generator.kind}; {advice}"
+        elif GENERATORS[generator.kind].reconstructs is not (word == "interleave"):
+            yield (word, "generator"), f"{use.generator} is a {generator.kind}; {_ADVICE[word]}"
     for word, part in (("add", arm.add), ("duplicate", arm.duplicate)):
         for dataset in part.amount.fractions if part is not None else ():
             # MedMNIST's own names may stay when a study that extends another drops data sets.
