@@ -627,8 +627,8 @@ generators:
             ("generator: cvae", "generator: cvea"),
             "16: arms.cvae.add.generator: there is no generator cvea; did you mean cvae",
         ),
-        (("generator: cvae", "generator: jvae"), "jvae is a joint_vae; it makes new versions of given images.*use interleave"),
-        (("add: {generator: cvae,.*", "interleave: {generator: cvae}}"), "cvae is a cvae; it makes images of given classes.*use add"),
+        (("generator: cvae", "generator: jvae"), "jvae is a joint_vae; it makes new versions.*use interleave"),
+        (("add: {generator: cvae,.*", "interleave: {generator: cvae}}"), "cvae is a cvae; it makes images of.*use add"),
         (
             ("fractions: {breastmnist", "fractions: {breast"),
             "fractions.breast: there is no data set breast; did you mean",
