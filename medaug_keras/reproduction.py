@@ -113,6 +113,7 @@ def _of_values(old: Any, new: Any) -> tuple[str, float | None] | None:
     """What differs between two values, in words, and by how much; None where nothing does."""
     before, after = _array(old), _array(new)
     if before is None or after is None:
+        old, new = (value.tolist() if isinstance(value, np.ndarray) else value for value in (old, new))
         return None if old == new else (f"{_short(old)} kept, {_short(new)} made again", None)
     if before.shape != after.shape:
         return f"numbers of shape {before.shape} kept, {after.shape} made again", None
@@ -130,14 +131,12 @@ def _of_values(old: Any, new: Any) -> tuple[str, float | None] | None:
 
 
 def _array(value: Any) -> np.ndarray | None:
-    """A number, or numbers, as an array; None for what is no number."""
-    if isinstance(value, bool | str) or value is None:
-        return None
+    """A number, or numbers, as an array, a truth value among them; None for what is no number."""
     try:
         found = np.asarray(value)
     except ValueError:  # lists of unequal lengths
         return None
-    return found if found.dtype.kind in "iuf" else None
+    return found if found.dtype.kind in "biuf" else None
 
 
 def _short(value: Any) -> str:

@@ -1,5 +1,6 @@
 """What is odd about a data set: counted right, said with numbers, on stderr and on the pages."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,20 @@ def test_an_absent_class_is_named():
         }
     )
     assert said(summary) == [f"No test image is of the class {three.classes[2]}: AUC is not defined there."]
+
+
+@pytest.mark.parametrize(("classes", "words"), [(7, "2, 3, 4, 5, 6:"), (8, "2, 3, 4, 5, 6 and 1 more:")])
+def test_at_most_five_absent_classes_are_named(classes: int, words: str):
+    some = dataclasses.replace(dataset(), classes=tuple(map(str, range(classes))))
+    assert said(some)[0] == f"No training image is of the class {words} AUC is not defined there."
+
+
+def test_a_split_is_not_called_what_it_is_only_in_form():
+    """Black images are not said to hold 0 and 1, nor is a single image said to be identical to itself."""
+    black = said(dataset(test=(flat([0] * 4), [0, 1, 0, 1])))
+    assert not [sentence for sentence in black if "values of 0 and 1" in sentence]
+    single = said(dataset(test=(dataset().test.images[:1], [0])))
+    assert single == ["All test images are of one class (a): AUC is not defined there."]
 
 
 @pytest.mark.parametrize("name", data.PHANTOM_NAMES)

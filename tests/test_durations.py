@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medaug_keras.durations import Durations, counted, kind_of, work_of
+from medaug_keras.durations import Durations, _weighted_median, counted, duration, kind_of, work_of
 from medaug_keras.store import Store
 from studies import PHANTOM, make_up, planned, tiny
 
@@ -35,7 +35,11 @@ def test_a_fixed_time_and_one_for_each_image_are_told_apart(fixed: float, each: 
         assert expected(seen, work) == pytest.approx(fixed + each * work, rel=1e-3, abs=1e-3)
 
 
-@given(st.dictionaries(SIZES, st.lists(SECONDS, min_size=1, max_size=4), min_size=1, max_size=8), SIZES, SIZES)
+@given(
+    st.dictionaries(SIZES | st.integers(100, 120), st.lists(SECONDS, min_size=1, max_size=4), min_size=1, max_size=8),
+    SIZES,
+    SIZES,
+)
 def test_more_work_never_takes_less_time_and_no_time_is_negative(
     seen: dict[float, list[float]], one: float, two: float
 ):
@@ -50,6 +54,28 @@ def test_after_one_task_an_equal_one_takes_as_long_and_a_larger_one_longer_but_n
     seen = {work: [seconds]}
     assert expected(seen, work) == pytest.approx(seconds)
     assert seconds * (1 - 1e-9) <= expected(seen, times * work) <= times * seconds * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("sizes", [[100.0], [100.0, 1000.0]], ids=["one size", "no difference between sizes"])
+def test_two_seconds_at_most_are_believed_to_be_fixed_while_nothing_tells(sizes: list[float]):
+    assert expected({100.0: [10]}, 200) == pytest.approx(2 + 2 * 8)
+    assert expected({100.0: [1]}, 200) == pytest.approx(0.8 + 2 * 0.2)
+    seen = {work: [10.0] for work in sizes}
+    assert expected(seen, 2000) > expected(seen, 1000) > expected(seen, 100)
+
+
+@given(st.lists(st.tuples(st.floats(-10, 10), st.integers(1, 9)), min_size=1, max_size=9))
+def test_a_weighted_median_is_the_lower_median_of_each_value_as_often_as_it_weighs(values):
+    many = sorted(value for value, weight in values for _ in range(weight))
+    assert _weighted_median(values) == many[(len(many) - 1) // 2]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0 s"), (99, "99 s"), (100, "2 min"), (5999, "100 min"), (6000, "1.7 h"), (360_000, "100.0 h")],
+)
+def test_a_duration_is_said_in_the_unit_that_fits(seconds: float, words: str):
+    assert duration(seconds) == words
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -60,6 +60,7 @@ def test_scores_agree_with_sklearn_and_with_their_own_confusion_matrix(task, ima
     confusion = np.array(values["confusion"])
     np.testing.assert_array_equal(confusion, sklearn_metrics.confusion_matrix(labels, predicted))
     assert values["accuracy"] == pytest.approx(np.trace(confusion) / images)
+    assert values["balanced_accuracy"] == evaluation.balanced_accuracy(labels, probabilities, task)
     assert values["balanced_accuracy"] == pytest.approx(sklearn_metrics.balanced_accuracy_score(labels, predicted))
     assert values["macro_f1"] == pytest.approx(sklearn_metrics.f1_score(labels, predicted, average="macro"))
     np.testing.assert_allclose(values["recall"], sklearn_metrics.recall_score(labels, predicted, average=None))
@@ -88,6 +89,7 @@ def test_a_class_without_images_makes_auc_undefined_and_leaves_the_rest_defined(
     assert values["auc"] is None
     assert values["recall"] == [0.5, 0.5, None]
     assert values["balanced_accuracy"] == values["accuracy"] == 0.5
+    assert evaluation.balanced_accuracy(labels, probabilities, "multi-class") == 0.5
     assert values["macro_f1"] == pytest.approx((2 / 3 + 0.5) / 2)  # F1 of class 0 and of class 1
     assert evaluation.auc(np.array([1, 1]), np.full((2, 2), 0.5), "binary-class") is None
 
@@ -97,6 +99,10 @@ def test_a_class_without_images_makes_auc_undefined_and_leaves_the_rest_defined(
     [
         ([0, 1], [[0.5, 0.5]] * 2, "regression", "task is one of"),
         ([[0], [1]], [[0.5, 0.5]] * 2, "binary-class", "expected labels"),
+        ([0, 1], [0.5, 0.5], "binary-class", "expected labels"),
+        ([0, 1, 1], [[0.5, 0.5]] * 2, "binary-class", "expected labels"),
+        ([0, 0], [[1.0]] * 2, "multi-class", "1 classes"),
+        ([-1, 1], [[0.5, 0.5]] * 2, "binary-class", r"labels must be in 0\.\.1"),
         ([0, 1], [[0.2, 0.3, 0.5]] * 2, "binary-class", "3 classes"),
         ([0, 2], [[0.5, 0.5]] * 2, "binary-class", r"labels must be in 0\.\.1"),
         ([0, 1], [[0.5, float("nan")]] * 2, "binary-class", "not finite"),
@@ -104,8 +110,9 @@ def test_a_class_without_images_makes_auc_undefined_and_leaves_the_rest_defined(
     ],
 )
 def test_arrays_that_cannot_be_scored_are_refused_saying_why(labels, probabilities, task, message):
-    with pytest.raises(ValueError, match=message):
-        evaluation.scores(np.array(labels), np.array(probabilities), task)
+    for measure in (evaluation.scores, evaluation.auc, evaluation.accuracy, evaluation.balanced_accuracy):
+        with pytest.raises(ValueError, match=message):
+            measure(np.array(labels), np.array(probabilities), task)
 
 
 # Runs medmnist's command line; only its data set classes are replaced, for they need torchvision.

@@ -122,6 +122,33 @@ def test_a_study_is_another_one_if_its_tests_are(change, same):
     assert (line_of(small(**change)).study == line_of(small()).study) == same
 
 
+def test_the_order_in_which_results_are_listed_does_not_make_another_look():
+    study = small(replicates=200)
+    done = done_of(study)
+    found = {line_of(study, done=order).results for order in (done, done[::-1], done[1::2] + done[::2])}
+    assert len(found) == 1
+
+
+def test_a_look_that_saw_no_result_of_a_data_set_is_no_look_at_it(tmp_path):
+    two = small(datasets=("breastmnist", "octmnist"))
+    plan = fake_plan(two)
+    looks.note(tmp_path, line_of(two, done=[cell.task for cell in plan.cells if cell.dataset == "octmnist"]))
+    assert looked(tmp_path, small()).count == 1
+    assert looked(tmp_path, small(datasets=("octmnist",))).count == 2
+
+
+def test_only_a_registration_of_just_this_study_counts_as_one_and_the_first_does(tmp_path):
+    study, other = small(), small(primary="auc")
+    for one in (line_of(study), line_of(other, "registered")):
+        looks.note(tmp_path, one)
+    assert looked(tmp_path, study).registered is None
+    first = dataclasses.replace(line_of(study, "registered", done=[]), time=1e9)
+    for one in (first, line_of(study, "registered")):
+        looks.note(tmp_path, one)
+    assert looked(tmp_path, study).registered == first
+    assert looked(tmp_path, study).count == 1
+
+
 # --- families --------------------------------------------------------------------------------------
 
 
@@ -225,6 +252,8 @@ WRONG = [
             {"families": None},
             {"families": [{"against": "x", "arms": [], "done": 1}]},
             {"families": [{"against": 1}]},
+            {"families": [{"against": f"classifier-{'0' * 16}", "arms": ["x"], "done": 1}]},
+            {"time": 2**32},
             {"study": "short"},
         )
     ),
@@ -240,6 +269,27 @@ def test_a_line_that_says_nothing_is_passed_over_and_counted(tmp_path, wrong):
     looks.note(tmp_path, line_of(study))
     found = looked(tmp_path, study)
     assert (found.count, found.noted, found.unreadable) == (2, True, len(wrong) > 0)
+
+
+@pytest.mark.parametrize("when", [0, 2**32 - 1])
+def test_any_time_until_the_next_century_is_read(tmp_path, when):
+    one = dataclasses.replace(line_of(small()), time=when)
+    assert looks.note(tmp_path, one) == ""
+    assert looks.read(tmp_path) == ([one], 0)
+
+
+def test_who_may_read_the_log_is_who_may_read_other_new_files(tmp_path):
+    (tmp_path / "other").touch()
+    looks.note(tmp_path, line_of(small()))
+    assert (tmp_path / looks.NAME).stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_log_whose_beginning_was_damaged_is_still_ours(tmp_path):
+    looks.note(tmp_path, line_of(small(primary="auc")))
+    path = tmp_path / looks.NAME
+    path.write_bytes(b"damaged\n" + path.read_bytes())
+    assert looks.note(tmp_path, line_of(small())) == ""
+    assert len(looks.read(tmp_path)[0]) == 2
 
 
 def test_a_line_after_a_torn_one_is_whole(tmp_path):

@@ -25,6 +25,7 @@ from medaug_keras.store import Store
 from studies import cli, dead_links, start, tiny, written
 
 PHANTOM = {"kind": "phantom", "name": "phantom-ultrasound", "train": 546, "validation": 78, "test": 156}
+MEDMNIST = "datasets={breastmnist: {kind: medmnist}}"
 STUDY = tiny(datasets={"phantom-ultrasound": PHANTOM}, arms={"baseline": {}})
 
 
@@ -374,6 +375,8 @@ def test_a_page_of_studies_of_the_users_own_stays_and_ours_is_made_where_there_i
         (["--docs", "scans"], "--docs scans holds the data set mine"),
         (["--docs", "scans/images/docs"], "--docs scans/images/docs lies in the data set mine"),
         (["--results", "docs/results"], "--docs docs holds --results docs/results"),
+        (["--data", "docs/files", "--set", MEDMNIST], "--docs docs holds --data docs/files"),
+        (["--site", "out", "--docs", "out/docs"], "--site out and --docs out/docs lie in one another"),
         (["--site", "docs/site"], "--site docs/site and --docs docs lie in one another"),
         (["--site", "."], "--site . is or holds the current folder"),
         (["--set", "name=assets"], "A study cannot be called assets"),
@@ -393,6 +396,19 @@ def test_folders_that_would_publish_or_cost_something_are_refused_by_name(
     assert sorted(p.name for p in Path().iterdir()) == ["scans", "tiny.yaml"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--data", "files", "--docs", "files/docs", "--set", MEDMNIST],  # only files of known names are read there
+        ["--data", "docs/files"],  # of which the study uses none
+    ],
+)
+def test_folders_that_cost_and_publish_nothing_are_taken(world: Path, words: list[str]):
+    study = SimpleNamespace(study=Path("tiny.yaml"), set=words[words.index("--set") + 1 :] if "--set" in words else [])
+    study.replicates, study.unverified_data = None, False
+    check_report(options.parser().parse_args(["report", "tiny.yaml", *words]), request.read_study(study))
+
+
 def test_two_files_with_one_name_of_a_study_do_not_replace_each_others_pages(world: Path, capsys):
     assert main(["tiny.yaml"]) == 0
     page = Path("docs/studies/tiny/index.md").read_bytes()
@@ -407,6 +423,7 @@ def test_two_files_with_one_name_of_a_study_do_not_replace_each_others_pages(wor
     shutil.copy("tiny.yaml", "copy.yaml")
     assert main(["copy.yaml"]) == 0  # it says the same
     assert main(["docs/studies/tiny/data/study.yaml"]) == 0
+    assert main(["other/tiny.yaml"]) == 2
     written(Path(), STUDY | {"title": "Changed"})
     assert main(["tiny.yaml"]) == 0  # and the first one stays the owner
     assert main(["other/tiny.yaml", "--set", "name=another"]) == 0

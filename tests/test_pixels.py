@@ -1,8 +1,12 @@
 """One image file: its pixels arrive as they are, or it is refused by a message that says what was found."""
 
+import bz2
 import io
 import itertools
+import lzma
 import struct
+import tarfile
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -252,6 +256,12 @@ def zipped(content: bytes) -> bytes:
     return gzip.compress(content)
 
 
+def written(write) -> bytes:
+    buffer = io.BytesIO()
+    write(buffer)
+    return buffer.getvalue()
+
+
 NIFTI = bytes([92, 1]) + bytes(342) + b"n+1\0" + bytes(100)
 FILES = {
     "an empty file": b"",
@@ -274,6 +284,12 @@ FILES = {
     "a gzip file": zipped(b"anything else"),
     "one NumPy array (.npy)": b"\x93NUMPY\x01\0" + bytes(20),
     "a zip file": b"PK\x03\x04" + bytes(30),
+    "an empty zip file": written(lambda file: zipfile.ZipFile(file, "w").close()),
+    "a tar archive": tarfile.TarInfo("a").tobuf() + bytes(1024),
+    "an xz file": lzma.compress(b"anything else"),
+    "a bzip2 file": bz2.compress(b"anything else"),
+    "an SQLite database": b"SQLite format 3\0" + bytes(80),
+    "a video": b"\0\0\0\x20ftypisom" + bytes(30),
     "a PDF document": b"%PDF-1.7\n",
     "a Python pickle": b"\x80\x04\x95" + bytes(10),
     "a file of zeros": bytes(3000),
@@ -287,6 +303,16 @@ def test_another_file_under_an_images_name_is_called_what_it_is(kind):
 
 def test_only_what_is_known_is_named():
     assert filetype.what(np.random.default_rng(0).bytes(1024)) is None
+    for almost in (
+        b"\x80" + b"\xd0" * 99,  # a pickle says its version next
+        b"\x80",
+        b"\xd0\x02" + b"\xd0" * 99,
+        b"words" + b"\xff" * 99,  # no letters of any alphabet
+        b"words\0and\1bytes" * 9,
+        b"BM" + b"\xd0" * 99,
+        b"RIFF" + bytes(4) + b"WAVE" + b"\xd0" * 99,
+    ):
+        assert filetype.what(almost) is None, almost
     assert "is not a complete PNG or JPEG image" in refused(b"\xd0" + np.random.default_rng(0).bytes(999))
 
 

@@ -59,7 +59,7 @@ def what(head: bytes) -> str | None:
         return "a NIfTI volume (.nii)"
     if head[257:262] == b"ustar":
         return "a tar archive"
-    if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
+    if head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         return "a Python pickle"
     if not head.strip(b"\0"):
         return "a file of zeros (its bytes never reached the disk)"
@@ -73,7 +73,7 @@ def _text(head: bytes) -> str | None:
     if start.startswith((b"<?xml", b"<svg")):
         return "an XML or SVG file"
     text = head.decode("utf-8", "ignore")  # a letter may be cut in two at the end
-    if len(text.encode()) + 3 >= len(head) and all(c.isprintable() or c in "\t\r\n\f" for c in text):
+    if text and len(text.encode()) + 3 >= len(head) and all(c.isprintable() or c in "\t\r\n\f" for c in text):
         return "a text file"
     return None
 
