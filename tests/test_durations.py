@@ -60,6 +60,7 @@ def test_after_one_task_an_equal_one_takes_as_long_and_a_larger_one_longer_but_n
 def test_two_seconds_at_most_are_believed_to_be_fixed_while_nothing_tells(sizes: list[float]):
     assert expected({100.0: [10]}, 200) == pytest.approx(2 + 2 * 8)
     assert expected({100.0: [1]}, 200) == pytest.approx(0.8 + 2 * 0.2)
+    assert 0 < expected({100.0: [1.0], 110.0: [0.4]}, 100) < expected({100.0: [1.0], 110.0: [0.4]}, 10_000)
     seen = {work: [10.0] for work in sizes}
     assert expected(seen, 2000) > expected(seen, 1000) > expected(seen, 100)
 

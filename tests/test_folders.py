@@ -161,6 +161,77 @@ def test_an_empty_folder_and_a_folder_of_files_are_told_what_is_expected(tmp_pat
     assert "Found are no folders" in refused(tmp_path / "mine")[0]
 
 
+def test_two_folders_of_one_split_are_named(tmp_path):
+    root = folders(tmp_path / "mine")
+    (root / "validation").mkdir()
+    (line,) = refused(root)
+    assert line.endswith("validation and val are both there; keep one of them.")
+
+
+@pytest.mark.parametrize(("many", "end"), [(12, "l12; missing"), (13, "l12 and 1 more; missing")])
+def test_at_most_twelve_folders_are_listed(tmp_path, many, end):
+    for number in range(1, many + 1):
+        (tmp_path / "mine" / f"l{number:02}").mkdir(parents=True)
+    assert f"Found are l01, l02, l03, l04, l05, l06, l07, l08, l09, l10, l11, {end}" in refused(tmp_path / "mine")[0]
+
+
+def test_what_is_no_folder_is_named_by_what_it_is(tmp_path):
+    (tmp_path / "file").write_bytes(b"%PDF")
+    (tmp_path / "link").symlink_to("nowhere")
+    for name, what in {"file": "a PDF document", "gone": "not there", "link": "a link to "}.items():
+        (line,) = refused(tmp_path / name)
+        assert line.startswith(f"{tmp_path / name} is {what}")
+        assert "but a folder of images is expected" in line
+
+
+def test_a_split_without_images_is_named_unless_its_classes_are_what_is_wrong(tmp_path):
+    root = folders(tmp_path / "mine", val=0)
+    (line,) = refused(root)
+    assert line.startswith("mine/val holds no image (.png, .jpg, .jpeg) in a class folder")
+    renamed(root / "val", benign="first", malignant="second")
+    assert [line.partition(" has the class ")[0] for line in refused(root)] == ["mine/val"] * 2
+
+
+def test_what_other_programs_leave_in_folders_is_passed_over(tmp_path):
+    root = folders(tmp_path / "mine")
+    before = load(root).md5
+    for place in (root, root / "train", root / "val" / "benign"):
+        for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._0.png"):
+            (place / name).write_bytes(b"x")
+        (place / ".cache").mkdir()
+    assert load(root).md5 == before == data.folder_fingerprint(root, cache=None)
+
+
+def test_images_that_do_not_fit_into_memory_are_refused_before_they_are_read(tmp_path):
+    root = folders(tmp_path / "mine")
+    needed = 20 * 28 * 28
+    assert len(load(root, max_bytes=needed).train.labels) == 12
+    (line,) = refused(root, max_bytes=needed - 1)
+    assert "20 images of (28, 28, 1) would take 15,680 bytes in memory, more than the limit of 15,679" in line
+
+
+@pytest.mark.parametrize("step", ["iterdir", "open"])
+def test_what_may_not_be_read_is_named(tmp_path, monkeypatch, step):
+    """By a stand-in, since root may read everything."""
+    root = folders(tmp_path / "mine")
+    if step == "open":
+        (root / "val" / "benign" / "scan.dcm").write_bytes(b"x")
+    whole, closed = getattr(Path, step), root / "val" / "benign"
+
+    def refuses(path: Path, *more):
+        if path.is_relative_to(closed):
+            raise PermissionError(13, "Permission denied")
+        return whole(path, *more)
+
+    monkeypatch.setattr(Path, step, refuses)
+    said = (
+        f"{closed} cannot be read (Permission denied)."
+        if step == "iterdir"
+        else ("mine/val/benign/scan.dcm is a file that cannot be read (Permission denied), not a .png")
+    )
+    assert any(line.startswith(said) for line in refused(root))
+
+
 # --- names -----------------------------------------------------------------------------------------
 
 NFC, NFD = (unicodedata.normalize(form, "bénin") for form in ("NFC", "NFD"))

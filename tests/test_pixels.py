@@ -75,6 +75,19 @@ def test_plain_pixels_arrive_as_they_are(bits, colour, interlaced):
     assert np.array_equal(read(encoded(values, bits, colour, interlaced=interlaced)), values * 255 // (2**bits - 1))
 
 
+@pytest.mark.parametrize("side", range(1, 34))
+def test_interlaced_pixels_are_those_of_the_plain_file_at_every_size(side):
+    for bits, colour in ((1, 0), (8, 2)):
+        values = np.random.default_rng(side).integers(0, 2**bits, (side, side, VALUES[colour]))
+        plain, interlaced = (encoded(values, bits, colour, interlaced=way) for way in (False, True))
+        assert np.array_equal(read(interlaced, size=28), read(plain, size=28))
+
+
+def test_an_animation_of_one_image_is_that_image():
+    one = (b"acTL", struct.pack(">II", 1, 0))
+    assert np.array_equal(read(encoded(some(8, 0), 8, 0, extra=[one])), some(8, 0))
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 def test_a_palette_gives_the_colours_that_it_names(bits):
     values = some(bits, 3)
@@ -225,6 +238,62 @@ def test_an_image_that_is_to_be_shown_turned_is_refused(kind, orientation):
         assert f"Exif orientation {orientation}" in refused(buffer.getvalue())
     else:
         assert read(buffer.getvalue()).shape == (28, 28, 1)
+
+
+def test_a_note_on_turning_counts_only_where_exif_stands():
+    content = jpeg(size=28)
+    turned = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0"
+    exif, comment = (mark + struct.pack(">H", 2 + len(turned)) + turned for mark in (b"\xff\xe1", b"\xff\xfe"))
+    assert "Exif orientation 6" in refused(content[:2] + exif + content[2:])
+    assert np.array_equal(read(content[:2] + comment + content[2:]), read(content))
+
+
+@pytest.mark.parametrize("padding", [1, 2, 7])
+def test_padding_before_a_marker_of_a_jpeg_is_passed_over(padding):
+    content = jpeg(size=28)
+    assert np.array_equal(read(content[:2] + b"\xff" * padding + content[2:]), read(content))
+    end = content[:-2] + b"\xff" * padding + content[-2:]
+    assert np.array_equal(read(end), read(content))
+
+
+def test_a_table_of_codes_that_ends_too_early_is_no_crash():
+    content = jpeg(size=28)
+    for length in range(20):
+        table = b"\xff\xc4" + struct.pack(">H", 2 + length) + bytes(length)
+        try:
+            found = read(content[:2] + table + content[2:])
+        except DataError:
+            continue
+        assert np.array_equal(found, read(content))
+
+
+FLAT = {0: (2, 0), 16: (3, 0)}  # codes of zeros that say "as before" and "no more in this block"
+SCANS = {  # components with their sampling, those in the scan, blocks in 64 x 48 pixels
+    "grey": ([(1, 0x11)], [1], 48),
+    "colour": ([(1, 0x11), (2, 0x11), (3, 0x11)], [1, 2, 3], 3 * 48),
+    "colour at half size": ([(1, 0x22), (2, 0x11), (3, 0x11)], [1, 2, 3], 6 * 12),
+    "one of its components": ([(1, 0x22), (2, 0x11), (3, 0x11)], [3], 12),
+}
+
+
+@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize(("first", "last", "bits"), [(0, 63, 5), (0, 0, 2), (1, 63, 3)])
+def test_zeros_may_stand_for_as_many_blocks_as_there_are_and_no_more(scan, first, last, bits):
+    """As many zeros as 64 x 48 pixels take when each block is as the one before; fewer than 64 bytes tell nothing."""
+    parts, listed, blocks = SCANS[scan]
+    frame = struct.pack(">BHHB", 8, 48 * 16, 64 * 16, len(parts)) + b"".join(bytes([name, at, 0]) for name, at in parts)
+    head = bytes([len(listed)]) + b"".join(bytes([name, 0]) for name in listed) + bytes([first, last, 0])
+    fit = blocks * 256 * bits // 8
+
+    def check(zeros: int, tables: dict[int, tuple[int, int]]) -> None:
+        pixels._check_scan(b"\x5a" * 9 + bytes(zeros) + b"\x5a" * 9, head, frame, tables, "x.jpg")
+
+    check(fit, FLAT)
+    check(63, {0: (2, 3), 16: (3, 3)})
+    with pytest.raises(DataError, match=f"{fit + 1:,} bytes of zeros"):
+        check(fit + 1, FLAT)
+    with pytest.raises(DataError, match="64 bytes of zeros"):
+        check(64, {0: (2, 3), 16: (3, 3)})  # here zeros say that something is new
 
 
 @pytest.mark.parametrize("exif", [b"", b"II", b"XX*\0\x08\0\0\0", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff"])

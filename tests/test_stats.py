@@ -666,6 +666,21 @@ def test_the_two_level_bootstrap_has_the_spread_that_theory_gives_it():
     assert stats.two_level_bootstrap(D[:1], seed=1) is None
 
 
+@pytest.mark.parametrize("at_once", [1, 10**4, 10**9])
+def test_how_many_draws_fit_into_memory_at_once_changes_no_bootstrap(at_once, monkeypatch):
+    D = np.random.default_rng(0).normal(size=(3, 50))
+    expected = stats.two_level_bootstrap(D, seed=1, draws=500)
+    monkeypatch.setattr("medaug_keras.stats.replicates._DRAWN_AT_ONCE", at_once)
+    assert stats.two_level_bootstrap(D, seed=1, draws=500) == pytest.approx(expected)
+
+
+def test_an_arm_and_a_baseline_of_different_shapes_are_refused():
+    labels = np.arange(10) % 2
+    one, two = np.full((1, 10, 2), 0.5), np.full((2, 10, 2), 0.5)
+    with pytest.raises(ValueError, match=r"arm has shape \(1, 10, 2\), baseline \(2, 10, 2\); expected the same"):
+        stats.compare("accuracy", one, two, labels)
+
+
 def test_the_chance_to_beat_counts_all_pairs_and_halves_ties():
     assert stats.chance_to_beat([0.9, 0.8], [0.8, 0.7]) == pytest.approx((1 + 1 + 0.5 + 1) / 4)
     assert stats.chance_to_beat([0.9], [0.9, 0.9, 0.9]) == 0.5
@@ -689,6 +704,22 @@ def test_selection_on_the_test_set_is_never_worse_on_the_test_set():
     assert (found.single_run.mean, found.single_run.n) == (pytest.approx((0.04 + 0.02) / 2), 2)
     assert stats.selection([[0.8]], [[0.7]]).single_run.mean is None
     assert stats.selection([[np.nan]], [[0.7]]) is None
+    with pytest.raises(ValueError, match=r"validation \(1, 2\) and test \(1, 1\); expected the same"):
+        stats.selection([[0.8, 0.8]], [[0.7]])
+
+
+def test_runs_that_failed_and_arms_without_any_do_not_count_in_a_selection():
+    validation, test = np.random.default_rng(3).uniform(0.2, 0.9, (2, 5, 4))
+    validation[1, 2] = test[3, 0] = np.nan
+    validation[4] = np.nan
+    there = np.isfinite(validation) & np.isfinite(test)
+    means = [np.where(there, values, np.nan)[:4] for values in (validation, test)]
+    by_validation, by_test = (np.nanmean(values, axis=1) for values in means)
+    with np.errstate(all="raise"):
+        found = stats.selection(validation, test)
+    assert (found.by_validation, found.by_test) == (by_validation.argmax(), by_test.argmax())
+    assert found.test_choice == pytest.approx(by_test.max())
+    assert found.validation_choice == pytest.approx(by_test[by_validation.argmax()])
 
 
 def test_choosing_among_equal_arms_by_one_run_pretends_the_expected_maximum():
