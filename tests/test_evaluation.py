@@ -90,6 +90,9 @@ def test_a_class_without_images_makes_auc_undefined_and_leaves_the_rest_defined(
     assert values["recall"] == [0.5, 0.5, None]
     assert values["balanced_accuracy"] == values["accuracy"] == 0.5
     assert evaluation.balanced_accuracy(labels, probabilities, "multi-class") == 0.5
+    assert evaluation.balanced_accuracy(np.array([0, 0, 2, 2]), probabilities, "multi-class") == 0.5
+    assert evaluation.balanced_accuracy(np.array([0, 1, 1, 0]), probabilities, "multi-class") == 0.75
+    assert evaluation.balanced_accuracy(np.array([0, 0, 1, 2]), probabilities, "multi-class") == pytest.approx(2.5 / 3)
     assert values["macro_f1"] == pytest.approx((2 / 3 + 0.5) / 2)  # F1 of class 0 and of class 1
     assert evaluation.auc(np.array([1, 1]), np.full((2, 2), 0.5), "binary-class") is None
 

@@ -279,6 +279,14 @@ def test_a_second_report_waits_until_the_first_is_done_and_says_so(tmp_path):
     assert order == [f"Another report is being made in {tmp_path}; waiting for it.", "first", "second"]
 
 
+def test_who_does_not_want_to_wait_leaves_nothing_open(tmp_path):
+    with locked(tmp_path, nobody_waits):
+        before = handles()
+        with pytest.raises(AssertionError, match="waiting for it"), locked(tmp_path, nobody_waits):
+            pass
+        assert handles() == before
+
+
 @pytest.mark.parametrize("step", ["flock", "open"])
 def test_where_a_file_system_has_no_locks_nobody_waits(tmp_path, monkeypatch, step):
     def refuses(*_: Any, **__: Any) -> None:
