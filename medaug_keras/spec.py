@@ -1,7 +1,7 @@
 """What a study may say. The only home of settings and their defaults.
 
-Every class is one section of the YAML file. Unknown keys are errors. A field's docstring-like description is what the
-published schema and an editor show. Nothing here imports Keras or Torch: checking a study takes a moment.
+Every class is one section of the YAML file. Unknown keys are errors. The string below a field becomes its description
+in the JSON Schema and in editors. Nothing here imports Keras or Torch: checking a study takes a moment.
 """
 
 from collections.abc import Iterator, Mapping

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from . import npz
-from .folders import folder_labels
+from medaug_keras.data import npz
+from medaug_keras.data.folders import folder_labels
 
 RARE = 0.2
 """Share of the training images below which a class is rare."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from medaug_keras.data.dataset import DataError
 
-_SETTLED = 2.0  # seconds; some file systems count time in such steps, so a younger file may change unseen
+_SETTLED = 2.0  # seconds; a file changed more recently could change again within the same timestamp
 
 
 def md5_of_stream(file: BufferedReader) -> str:

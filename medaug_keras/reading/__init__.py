@@ -37,14 +37,14 @@ _NAMED = {("datasets",), ("generators",), ("arms",)}
 class StudyError(Exception):
     """Not a study. `mistakes` are (place, message), sorted by place; the text lists them all."""
 
-    def __init__(self, said: str, mistakes: Iterable[tuple[Place, str]]) -> None:
-        self.mistakes = sorted(set(mistakes), key=lambda m: (m[0].line is None, m[0].said, m[0].line or 0, m[1]))
+    def __init__(self, name: str, mistakes: Iterable[tuple[Place, str]]) -> None:
+        self.mistakes = sorted(set(mistakes), key=lambda m: (m[0].line is None, m[0].name, m[0].line or 0, m[1]))
         count = len(self.mistakes)
         lines = [f"  {_line(place, message)}" for place, message in self.mistakes[:MAX_SHOWN]]
         if count > MAX_SHOWN:
             lines.append(f"  and {count - MAX_SHOWN:,} more")
         noun = "mistake" if count == 1 else "mistakes"
-        super().__init__("\n".join([f"{said} is not a study ({count:,} {noun}):", *lines]))
+        super().__init__("\n".join([f"{name} is not a study ({count:,} {noun}):", *lines]))
 
 
 def read(
@@ -90,7 +90,7 @@ def read(
 
 def _whole_path(path: str, place: Place) -> str:
     """A path that starts at the folder of the file that says it, or at the working directory for an option."""
-    folder = os.path.dirname(place.said) if place.line is not None else ""
+    folder = os.path.dirname(place.name) if place.line is not None else ""
     return os.path.abspath(os.path.join(folder, os.path.expanduser(path)))
 
 
@@ -99,32 +99,32 @@ def _line(place: Place, message: str) -> str:
     message = " ".join(message.split())
     message = message if len(message) <= 400 else message[:397] + "..."
     key, _, rest = message.partition(": ")
-    repeats = place.line is None and place.said.startswith((f"--set {key}=", f"--{key} "))
+    repeats = place.line is None and place.name.startswith((f"--set {key}=", f"--{key} "))
     return f"{place}: {rest if repeats else message}"
 
 
 def _file(path: Path, chain: tuple[str, ...] = ()) -> Node:
     """A file merged onto those that it extends. `chain` holds the files that led here."""
-    said = str(path)
-    tree = compose_file(path, said)
+    name = str(path)
+    tree = compose_file(path, name)
     assert isinstance(tree.value, dict)
     entries = dict(tree.value)
     base = entries.pop("extends", None)
     tree = tree._replace(value=entries)
     if base is None:
         return tree
-    chain = (*chain, said)
+    chain = (*chain, name)
     if not isinstance(base.value, str) or not base.value.strip():
         raise YamlError([(base.place, "extends: takes the name of one study file")])
-    said_base = os.path.normpath(os.path.join(os.path.dirname(said), base.value))
-    route = " → ".join([*chain, said_base])
-    if any(os.path.realpath(said_base) == os.path.realpath(other) for other in chain):
+    base_name = os.path.normpath(os.path.join(os.path.dirname(name), base.value))
+    route = " → ".join([*chain, base_name])
+    if any(os.path.realpath(base_name) == os.path.realpath(other) for other in chain):
         raise YamlError([(base.place, f"extends: goes round in a circle: {route}")])
     if len(chain) > MAX_EXTENDS:
         raise YamlError([(base.place, f"extends: more than {MAX_EXTENDS} files: {route}")])
-    if not os.path.isfile(said_base):
-        raise YamlError([(base.place, f"extends: no such file: {said_base} ({route})")])
-    return _merged(_file(Path(said_base), chain), tree)
+    if not os.path.isfile(base_name):
+        raise YamlError([(base.place, f"extends: no such file: {base_name} ({route})")])
+    return _merged(_file(Path(base_name), chain), tree)
 
 
 def _merged(base: Node, over: Node, keys: Keys = ()) -> Node:
@@ -165,7 +165,7 @@ def _override(text: str) -> Node:
     return node
 
 
-def _validated(tree: Node, said: str) -> Study:
+def _validated(tree: Node, name: str) -> Study:
     data = plain(tree)
     assert isinstance(data, dict)
     try:
@@ -178,7 +178,7 @@ def _validated(tree: Node, said: str) -> Study:
         if not found:
             return study
     mistakes = [(place_of(tree, keys), f"{dotted(keys)}: {message}") for keys, message in found]
-    raise StudyError(said, mistakes) from None
+    raise StudyError(name, mistakes) from None
 
 
 def _problems_of_the_rest(data: dict[str, Any], wrong: list[Keys]) -> list[tuple[Keys, str]]:

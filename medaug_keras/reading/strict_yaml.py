@@ -25,17 +25,17 @@ Keys: TypeAlias = tuple[str | int, ...]
 
 
 class Place(NamedTuple):
-    """Where something was said: a file and its line (from 1), or an option of the command line and no line."""
+    """A file and a line (from 1), or a command-line option, which has no line number."""
 
-    said: str
+    name: str
     line: int | None = None
 
     def __str__(self) -> str:
-        return self.said if self.line is None else f"{self.said}:{self.line}"
+        return self.name if self.line is None else f"{self.name}:{self.line}"
 
 
 class Node(NamedTuple):
-    """A value and where it was said; for an entry of a mapping, that is where its key stands."""
+    """A value and its place; of an entry of a mapping, the place of its key."""
 
     place: Place
     value: "Scalar | list[Node] | dict[str, Node]"
@@ -51,9 +51,9 @@ class YamlError(Exception):
         self.mistakes = mistakes
 
 
-def compose_file(path: Path, said: str) -> Node:
-    """The one document of a file. `said` is how messages call the file."""
-    start = Place(said, 1)
+def compose_file(path: Path, name: str) -> Node:
+    """The one document of a file; `name` is the file's name in error messages."""
+    start = Place(name, 1)
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -64,7 +64,7 @@ def compose_file(path: Path, said: str) -> Node:
         raise YamlError([(start, f"is {found}: a study is a text file (YAML)")])
     if len(raw) > MAX_BYTES:
         raise YamlError([(start, f"is larger than {MAX_BYTES:,} bytes: this is not a study")])
-    node = _Composer(_decode(raw, said), lambda line: Place(said, line)).document()
+    node = _Composer(_decode(raw, name), lambda line: Place(name, line)).document()
     if node is None:
         raise YamlError([(start, "is empty; studies/demo.yaml is a short study to start from")])
     if not isinstance(node.value, dict):
@@ -110,7 +110,7 @@ def _no_text(raw: bytes) -> str | None:
 
 
 def compose_value(text: str, place: Place) -> Node:
-    """The value of an option, all of it said at `place`; nothing is null."""
+    """The value of an option, all of it at `place`; nothing is null."""
     _refuse_unprintable(text, lambda _: place)
     return _Composer(text, lambda _: place).document() or Node(place, None)
 
@@ -125,7 +125,7 @@ def plain(node: Node) -> Plain:
 
 
 def place_of(tree: Node, path: Keys) -> Place:
-    """Where the value at `path` was said, or the innermost section around it that was."""
+    """The place of the value at `path`, or of the innermost section around it that exists."""
     node = tree
     for key in path:
         if isinstance(node.value, dict) and key in node.value:
@@ -180,16 +180,16 @@ _HINTS = {  # a part of the parser's message → how to mend it
 }
 
 
-def _decode(raw: bytes, said: str) -> str:
+def _decode(raw: bytes, name: str) -> str:
     if raw.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")):
-        raise YamlError([(Place(said, 1), "is UTF-16 or UTF-32: save it as UTF-8")])
+        raise YamlError([(Place(name, 1), "is UTF-16 or UTF-32: save it as UTF-8")])
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = 1 + len(_BREAK.findall(raw[: error.start].decode("utf-8", "replace")))
         found = f"byte 0x{raw[error.start]:02x} is not UTF-8: save the file as UTF-8"
-        raise YamlError([(Place(said, line), found)]) from error
-    _refuse_unprintable(text, lambda line: Place(said, line))
+        raise YamlError([(Place(name, line), found)]) from error
+    _refuse_unprintable(text, lambda line: Place(name, line))
     return text
 
 

@@ -12,7 +12,7 @@ Where images belong together (patients, slides, scans), functions take `groups` 
 - `estimate`, `two_level_bootstrap`, `chance_to_beat`, `selection`: what replicates say.
 """
 
-from .crossed import (
+from medaug_keras.stats.crossed import (
     FEW,
     Components,
     Crossed,
@@ -25,7 +25,7 @@ from .crossed import (
     paired,
     standard_error,
 )
-from .datasets import (
+from medaug_keras.stats.datasets import (
     Friedman,
     MetaAnalysis,
     Reach,
@@ -35,9 +35,9 @@ from .datasets import (
     rank_groups,
     reach,
 )
-from .families import Best, Verdict, benjamini_hochberg, best_arms, holm, verdict
-from .metrics import Metric, compare, pseudo_values, why_undefined
-from .planning import (
+from medaug_keras.stats.families import Best, Verdict, benjamini_hochberg, best_arms, holm, verdict
+from medaug_keras.stats.metrics import Metric, compare, pseudo_values, why_undefined
+from medaug_keras.stats.planning import (
     Outlook,
     Range,
     detectable_difference,
@@ -48,7 +48,7 @@ from .planning import (
     replicates_needed,
     variance_limits,
 )
-from .replicates import (
+from medaug_keras.stats.replicates import (
     Estimate,
     Selection,
     chance_to_beat,

@@ -16,8 +16,6 @@ that the mean over groups stays the mean over images, and G takes the place of n
 Letters: S replicates, n test images, G groups of them. All effects are fractions in [-1, 1], not percent.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache

@@ -3,8 +3,6 @@
 Letters: m data sets, k arms.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, factorial, log2
@@ -12,7 +10,7 @@ from math import ceil, factorial, log2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .crossed import crossed
+from medaug_keras.stats.crossed import crossed
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ Corrections take `Crossed.p_family`, not `Crossed.p`. Holm within a data set is 
 Benjamini-Hochberg over all cells is exploratory.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -14,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .crossed import Array, family_p_of_each
+from medaug_keras.stats.crossed import Array, family_p_of_each
 
 Verdict = Literal["better", "worse", "not distinguishable", "not tested"]
 

@@ -16,15 +16,13 @@ Meijer & van der Leeden 1999) makes less of the largest, and too many false clai
 Letters: S replicates, n test images, K classes, G groups.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .crossed import Array, Counts, Crossed, Mask, crossed, group_sums, numbered
+from medaug_keras.stats.crossed import Array, Counts, Crossed, Mask, crossed, group_sums, numbered
 
 Metric = Literal["accuracy", "auc", "balanced_accuracy", "macro_f1"]
 

@@ -17,8 +17,6 @@ in nine of ten studies. Where nothing varied between runs there is no range at a
 correction over that many: `Crossed.p_family` at alpha / tests.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -26,7 +24,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .crossed import Array, Components, Crossed, family_half_width, standard_error
+from medaug_keras.stats.crossed import Array, Components, Crossed, family_half_width, standard_error
 
 QUANTILES = 64  # of MS_replicate, over which power is averaged
 LIMIT = 0.9  # confidence of each of the two limits of a variance
@@ -176,7 +174,7 @@ def replicates_needed(
     high = 4
     while not enough(high):
         high *= 2
-        if high > 2**16:  # next to the floor: tens of thousands of replicates are none
+        if high > 2**16:  # so close to the floor that no practical number suffices
             return None
     low = high // 2 if high > 4 else 1  # not enough
     while high - low > 1:

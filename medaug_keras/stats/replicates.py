@@ -1,9 +1,7 @@
-"""What replicates of one cell say: means, intervals, how often an arm wins, what selection costs.
+"""Replicates of one arm: means, intervals, how often it beats another, how much selection inflates a score.
 
 The intervals here are descriptions or checks; the test of a difference is `crossed`.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .crossed import Array, Mask, group_sums
+from medaug_keras.stats.crossed import Array, Mask, group_sums
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def chance_to_beat(arm: Sequence[float], baseline: Sequence[float]) -> float | N
 
 @dataclass(frozen=True)
 class Selection:
-    """What choosing the best arm on the test set pretends. Arms by index; metrics as fractions.
+    """How much choosing the best arm on the test set inflates its score. Arms by index; metrics as fractions.
 
     by_validation, by_test: the arm with the highest mean on either (the first one on ties).
     validation_choice, test_choice: their means on the test set.
