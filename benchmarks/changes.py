@@ -23,6 +23,7 @@ import torch
 from benchmarks.machine import machine, turn
 from medaug_keras import classifiers, training
 from medaug_keras.generators import GENERATORS
+from medaug_keras.generators.fitting import Recipe, TrainingData
 from medaug_keras.networks import blocks, fused
 
 BATCH = 64
@@ -48,7 +49,7 @@ def _keras_itself(model: keras.Model) -> Callable[..., torch.Tensor]:
 
 def _as_laid_out() -> None:
     for module in (fused, blocks):
-        module.relaid = lambda kernel: kernel  # type: ignore[attr-defined]
+        module.make_channels_last = lambda kernel: kernel  # type: ignore[attr-defined]
 
 
 def _process(pipe: Connection, number: int, steps: int) -> None:
@@ -60,7 +61,7 @@ def _process(pipe: Connection, number: int, steps: int) -> None:
     torch.set_num_threads(1)
     ended = 0.0
 
-    def report(epoch: int, logs: dict[str, float]) -> None:
+    def on_epoch(epoch: int, logs: dict[str, float]) -> None:
         nonlocal ended
         pipe.send((time.process_time() - ended) / (steps * BATCH) * 1e6)
         turn(pipe)
@@ -76,16 +77,18 @@ def _process(pipe: Connection, number: int, steps: int) -> None:
         model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head="softmax", seed=0)
         settings = {"task": "binary-class", "num_classes": 2, "head": "softmax", "epochs": 10**6, "batch_size": BATCH}
         descent = {"learning_rate": 0.001, "momentum": 0.9}
-        others = {"sampling": "shuffle", "augment": [], "seed": 0, "report": report}
-        both = {"validation": held_out, "test": held_out}
-        classifiers.fit(model, data, both, optimizer=descent, **settings, **others)
+        others = {"sampling": "shuffle", "augment": [], "seed": 0, "on_epoch": on_epoch}
+        splits = {"validation": held_out, "test": held_out}
+        classifiers.fit(model, data, splits, optimizer=descent, **settings, **others)
     adam = {"kind": "adam", "learning_rate": 1e-4, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
-    settings = {"latent_dim": 128, "epochs": 10**6, "batch_size": BATCH, "sampling": "shuffle", "patience": None}
-    settings |= {"keep": "last", "optimizer": adam, "learning_rate_decay": 1.0, "num_classes": 2, "seed": 0}
+    settings = {"epochs": 10**6, "batch_size": BATCH, "sampling": "shuffle", "patience": None}
+    recipe = Recipe(**settings, keep="last", optimizer=adam, learning_rate_decay=1.0)
+    both = {"latent_dim": 128, "seed": 0, "on_epoch": on_epoch}
+    learned = TrainingData(*data, *held_out, num_classes=2)
     if name == CVAE:
-        GENERATORS["cvae"].fit(*data, *held_out, report=report, reconstruction="sum", kl_weight=0.005, **settings)
+        GENERATORS["cvae"].fit(learned, recipe, reconstruction="sum", kl_weight=0.005, **both)
     own = {"loss": "relativistic_average", "class_head": False, "class_head_weight": 1.0}
-    GENERATORS["cgan"].fit(*data, *held_out, report=report, **own, **settings)
+    GENERATORS["cgan"].fit(learned, recipe, **own, **both)
 
 
 def measure(steps: int, repeats: int) -> list[list[float]]:

@@ -22,6 +22,7 @@ import torch
 from benchmarks import plain
 from benchmarks.machine import machine
 from medaug_keras.generators import GENERATORS
+from medaug_keras.generators.fitting import Recipe, TrainingData
 from medaug_keras.reading import read
 from medaug_keras.spec import dump
 
@@ -46,7 +47,7 @@ def measure(kind: str, images: int, repeats: int, clock: Callable[[], float]) ->
     ours: list[float] = []
     ended = clock()
 
-    def report(epoch: int, losses: dict[str, float]) -> None:
+    def on_epoch(epoch: int, losses: dict[str, float]) -> None:
         nonlocal ended
         ours.append((clock() - ended) / images * 1e6)
         start = clock()
@@ -55,8 +56,9 @@ def measure(kind: str, images: int, repeats: int, clock: Callable[[], float]) ->
         ended = clock()
 
     # two validation images: what is compared is training
-    held_out = data[0][:2], data[1][:2]
-    GENERATORS[kind].fit(*data, *held_out, num_classes=2, seed=0, report=report, **settings)
+    learned = TrainingData(*data, data[0][:2], data[1][:2], num_classes=2)
+    recipe, own = Recipe.split(settings)
+    GENERATORS[kind].fit(learned, recipe, seed=0, on_epoch=on_epoch, **own)
     return theirs[1:], ours[1:]  # the first of each warms up
 
 

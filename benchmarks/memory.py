@@ -78,14 +78,17 @@ def planned(study: Mapping[str, Any], path: Path, arrays: Mapping[str, np.ndarra
 def prepare(whole: Plan, store: Store, arrays: Mapping[str, np.ndarray]) -> None:
     """Finish all that other tasks need: the data for real, the rest without learning."""
     from medaug_keras import classifiers, generators
+    from medaug_keras.generators import fitting
 
     few = {name: array[:64] for name, array in arrays.items()}
 
     def generator(task: Task, out: Path) -> None:
         settings = task.params["settings"] | {"epochs": 1}
         module = generators.GENERATORS[settings.pop("kind")]
+        recipe, own = fitting.Recipe.split(settings)
         four = [few[f"{split}_{what}"] for split in ("train", "val") for what in ("images", "labels")]
-        made = module.fit(*four, num_classes=CLASSES, seed=0, report=lambda epoch, logs: None, **settings)
+        learned = fitting.TrainingData(*four, num_classes=CLASSES)
+        made = module.fit(learned, recipe, seed=0, on_epoch=lambda epoch, logs: None, **own)
         made.sampler.save(out / "sampler.keras")
 
     def synthesis(task: Task, out: Path) -> None:

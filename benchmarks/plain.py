@@ -143,7 +143,7 @@ def _spectral(layer: nn.Module) -> nn.Module:
     return nn.utils.parametrizations.spectral_norm(layer)
 
 
-class Maker(nn.Module):
+class Generator(nn.Module):
     """Fig. 26 for grey images and two classes."""
 
     def __init__(self) -> None:
@@ -162,7 +162,7 @@ class Maker(nn.Module):
         return torch.tanh(self.layers[3](x))
 
 
-class Judge(nn.Module):
+class Discriminator(nn.Module):
     """Fig. 25 for grey images and two classes."""
 
     def __init__(self) -> None:
@@ -186,12 +186,16 @@ class Judge(nn.Module):
 
 def gan(data: Data, device: str = "cpu") -> Epoch:
     """A step of the discriminator and one of the generator on every batch; relativistic average loss."""
-    maker, judge = (network.to(device, memory_format=torch.channels_last) for network in (Maker(), Judge()))
-    descents = [torch.optim.Adam(network.parameters(), 0.0001, (0.5, 0.999), fused=True) for network in (maker, judge)]
+    both = (network.to(device, memory_format=torch.channels_last) for network in (Generator(), Discriminator()))
+    generator, discriminator = both
+    descents = [
+        torch.optim.Adam(network.parameters(), 0.0001, (0.5, 0.999), fused=True)
+        for network in (generator, discriminator)
+    ]
 
     def fakes(count: int) -> tuple[torch.Tensor, torch.Tensor]:
         wanted = torch.randint(2, (count,), device=device)
-        return maker(torch.randn(count, 128, device=device), wanted), wanted
+        return generator(torch.randn(count, 128, device=device), wanted), wanted
 
     def loss(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         return (F.softplus(second.mean() - first).mean() + F.softplus(second - first.mean()).mean()) / 2
@@ -202,12 +206,12 @@ def gan(data: Data, device: str = "cpu") -> Epoch:
             real = F.interpolate(real, (32, 32), mode="bilinear", align_corners=False)
             with torch.no_grad():
                 fake, wanted = fakes(len(labels))
-            _step(descents[1], loss(judge(real, labels), judge(fake, wanted)))
+            _step(descents[1], loss(discriminator(real, labels), discriminator(fake, wanted)))
             fake, wanted = fakes(len(labels))
             with torch.no_grad():
-                judged = judge(real, labels)
-            judge.requires_grad_(False)
-            _step(descents[0], loss(judge(fake, wanted), judged))
-            judge.requires_grad_(True)
+                real_logit = discriminator(real, labels)
+            discriminator.requires_grad_(False)
+            _step(descents[0], loss(discriminator(fake, wanted), real_logit))
+            discriminator.requires_grad_(True)
 
     return epoch

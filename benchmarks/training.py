@@ -117,7 +117,7 @@ def ours(
         sampling=sampling,
         augment=steps,
         seed=0,
-        report=lambda epoch, logs: ends.append(clock()),
+        on_epoch=lambda epoch, logs: ends.append(clock()),
     )
     return ends[1] - ends[0]
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medaug_keras.training import generator, subseed
+from medaug_keras.training import numpy_rng, subseed, torch_rng
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, H, W, C) in [0, 1] and targets (B, K), each row summing to 1."""
@@ -74,10 +74,10 @@ class Augmentation:
     """Steps that are applied in order to each batch: (images, targets) -> (images, targets)."""
 
     steps: Sequence[Callable[[Tensor, Tensor], Batch]]
-    draws: torch.Generator
-    """Where our own steps draw."""
+    rng: torch.Generator
+    """What our own steps draw from."""
     counters: Sequence[Tensor]
-    """Of the draws of Keras's layers, which depend on nothing else."""
+    """Those of the draws of Keras's layers, which depend on nothing else."""
 
     def __call__(self, images: Tensor, targets: Tensor) -> Batch:
         """A changed batch; where there are no steps, the batch itself."""
@@ -90,51 +90,51 @@ def augmentation(steps: Sequence[Mapping[str, Any]], *, seed: int, device: torch
     """The augmentation of which a study names the `steps`.
 
     They are mappings with a `layer` and its settings: `sharpness`, `autocontrast`, `hue`, `horizontal_flip`, or a
-    Keras layer by its class name. Every image draws for itself, from a generator that belongs to `seed`.
+    Keras layer by its class name. Every image has its own draws, from a random number generator of `seed`.
     """
-    draws = generator(seed, "augmentation", device)
-    functions = [_step(dict(step), draws, subseed(seed, f"augmentation {n}")) for n, step in enumerate(steps)]
+    rng = torch_rng(seed, "augmentation", device)
+    functions = [_step(dict(step), rng, subseed(seed, f"augmentation {n}")) for n, step in enumerate(steps)]
     layers = [function.layer for function in functions if isinstance(function, _KerasStep)]
-    return Augmentation(functions, draws, [counter.value for layer in layers for counter in layer.variables])
+    return Augmentation(functions, rng, [counter.value for layer in layers for counter in layer.variables])
 
 
-def _step(step: dict[str, Any], draws: torch.Generator, seed: int) -> Callable[[Tensor, Tensor], Batch]:
+def _step(step: dict[str, Any], rng: torch.Generator, seed: int) -> Callable[[Tensor, Tensor], Batch]:
     layer = step.pop("layer")
     if layer in _OURS:
-        return _OURS[layer](draws, **step)
+        return _OURS[layer](rng, **step)
     return _KerasStep(layer, seed, **step)
 
 
-def _sometimes(draws: torch.Generator, probability: float, change: Callable[[Tensor], Tensor]) -> Any:
+def _sometimes(rng: torch.Generator, probability: float, change: Callable[[Tensor], Tensor]) -> Any:
     """Change each image of a batch with this probability.
 
-    All are computed: to find out which are chosen, a GPU would have to be waited for.
+    Transforms every image; selecting the chosen ones first would force a GPU synchronisation.
     """
 
     def run(images: Tensor, targets: Tensor) -> Batch:
-        chosen = torch.rand(len(images), generator=draws, device=images.device) < probability
+        chosen = torch.rand(len(images), generator=rng, device=images.device) < probability
         return torch.where(chosen[:, None, None, None], change(images), images), targets
 
     return run
 
 
-def _sharpness(draws: torch.Generator, *, factor: float, probability: float) -> Any:
-    return _sometimes(draws, probability, lambda images: sharpen(images, factor))
+def _sharpness(rng: torch.Generator, *, factor: float, probability: float) -> Any:
+    return _sometimes(rng, probability, lambda images: sharpen(images, factor))
 
 
-def _autocontrast(draws: torch.Generator, *, probability: float) -> Any:
-    return _sometimes(draws, probability, autocontrast)
+def _autocontrast(rng: torch.Generator, *, probability: float) -> Any:
+    return _sometimes(rng, probability, autocontrast)
 
 
-def _horizontal_flip(draws: torch.Generator, *, probability: float) -> Any:
-    return _sometimes(draws, probability, lambda images: images.flip(2))
+def _horizontal_flip(rng: torch.Generator, *, probability: float) -> Any:
+    return _sometimes(rng, probability, lambda images: images.flip(2))
 
 
-def _hue(draws: torch.Generator, *, delta: float) -> Any:
+def _hue(rng: torch.Generator, *, delta: float) -> Any:
     def run(images: Tensor, targets: Tensor) -> Batch:
         if images.shape[-1] != 3:
             return images, targets
-        turns = torch.rand(len(images), generator=draws, device=images.device) * (2 * delta) - delta
+        turns = torch.rand(len(images), generator=rng, device=images.device) * (2 * delta) - delta
         return shift_hue(images, turns), targets
 
     return run
@@ -241,13 +241,13 @@ def labels_to_make(
         counts = class_counts(total, sizes, shares=shares, class_order=order)
     else:
         weights = class_weights(total, sizes, shares=shares, class_order=order)
-        counts = np.random.default_rng(subseed(seed, "class choice")).multinomial(total, weights)
+        counts = numpy_rng(seed, "class choice").multinomial(total, weights)
     return np.repeat(np.arange(num_classes), counts)
 
 
 def copies(labels: np.ndarray, wanted: np.ndarray, *, seed: int) -> np.ndarray:
     """Indices of training images to copy, one for each label in `wanted`: none twice before all of its class were."""
-    rng = np.random.default_rng(subseed(seed, "copies"))
+    rng = numpy_rng(seed, "copies")
     chosen = np.empty(len(wanted), dtype=np.int64)
     for label in np.unique(wanted):
         places = np.flatnonzero(wanted == label)

@@ -3,10 +3,8 @@
 Shapes: B batch, N images, H x W x C image, K classes.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import keras
@@ -18,20 +16,32 @@ from torch import Tensor
 
 from medaug_keras import evaluation
 from medaug_keras.augmentation import augmentation
-from medaug_keras.networks import batch_norm, device_of, fuse, parameters, torch_init
+from medaug_keras.networks import (
+    assign_weights,
+    batch_norm,
+    copy_weights,
+    device_of,
+    fuse,
+    parameters,
+    torch_init,
+)
+from medaug_keras.networks.scaling import center, to_unit
 from medaug_keras.training import (
+    LAST,
     Checkpoint,
-    DivergedError,
-    Ongoing,
-    Report,
+    OnEpoch,
+    Rule,
+    TrainingState,
     batches,
     epoch_order,
+    numpy_rng,
     recorded,
     subseed,
+    train,
 )
 
-# Images that pass at once when nothing is learnt. By 512, with two threads, an image takes twice as long: the
-# activations fit no cache, and are so large that the system takes their memory back each time.
+# Images per batch when nothing is trained. In batches of 512 (two threads) each image takes twice as long: the
+# activations fit no cache, and are so large that their memory goes back to the kernel each time.
 PREDICTION_BATCH = 128
 
 
@@ -71,24 +81,20 @@ def build(kind: str, *, image_shape: tuple[int, int, int], num_classes: int, hea
     return CLASSIFIERS[kind](image_shape=image_shape, num_outputs=1 if head == "sigmoid" else num_classes)
 
 
-Logs = Mapping[str, Any]
-
-# Rule that chooses an epoch → what it ranks epochs by; the highest wins, and the first of several. Accuracy alone
-# decides as the paper and its code choose. The other rules ask for the validation loss next, so that among epochs that
-# sort the validation images equally well, or where the AUC is not defined, it is not the least trained that wins.
-RULES: Mapping[str, Callable[[Logs], list[float]]] = {
+# Rule that selects an epoch -> how it ranks epochs. Accuracy alone decides as the paper and its code choose. The other
+# rules ask for the validation loss next, so that among epochs that sort the validation images equally well, or where
+# the AUC is not defined, it is not the least trained that wins.
+RULES: Mapping[str, Rule] = {
     "best_validation_accuracy": lambda logs: [logs["val_accuracy"]],
     "best_validation_auc": lambda logs: [-1.0 if logs["val_auc"] is None else logs["val_auc"], -logs["val_loss"]],
     "best_validation_balanced_accuracy": lambda logs: [logs["val_balanced_accuracy"], -logs["val_loss"]],
     "best_validation_loss": lambda logs: [-logs["val_loss"]],
 }
-LAST = "last"
-"""The rule that needs no measure."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """An epoch that a rule chooses."""
+    """An epoch that a rule selects."""
 
     weights: list[Tensor]
     """In the order of the model's weights, on its device."""
@@ -98,32 +104,31 @@ class Kept:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained classifier, at every epoch that a rule chooses."""
+    """A trained classifier, at every epoch that a rule selects."""
 
     model: keras.Model
-    """With the weights of the last epoch, or of the one that `at` was last asked for."""
+    """With the weights of the last epoch, or of the one that `at` was last called with."""
     history: dict[str, list[float | None]]
     """loss, accuracy, auc, val_loss, val_accuracy, val_auc, val_balanced_accuracy: one value an epoch. Training metrics
     are those of the passes that trained, as Keras has them; an undefined AUC is None."""
     selected: dict[str, int]
-    """Rule → the epoch that it chooses, from 1."""
+    """Rule -> the epoch that it selects, from 1."""
     kept: dict[int, Kept]
     """Those epochs, each once, in their order."""
 
     def chosen(self, rule: str) -> dict[str, np.ndarray]:
-        """Probabilities (N, K) float32 of `validation` and `test` at the epoch that a rule chooses."""
+        """Probabilities (N, K) float32 of `validation` and `test` at the epoch that a rule selects."""
         return self.kept[self.selected[rule]].probabilities
 
     def at(self, epoch: int) -> keras.Model:
         """The model, with the weights of a kept epoch."""
-        for weight, value in zip(self.model.weights, self.kept[epoch].weights, strict=True):
-            weight.assign(value)
+        assign_weights(self.model, self.kept[epoch].weights)
         return self.model
 
 
 def fit(
     model: keras.Model,
-    train: tuple[np.ndarray, np.ndarray],
+    train_set: tuple[np.ndarray, np.ndarray],
     held_out: Mapping[str, tuple[np.ndarray, np.ndarray]],
     *,
     task: str,
@@ -135,92 +140,97 @@ def fit(
     sampling: str,
     augment: Sequence[Mapping[str, Any]],
     seed: int,
-    report: Report,
+    on_epoch: OnEpoch,
     checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Train on images (N, H, W, C) uint8 and labels (N,); `held_out` has such pairs for `validation` and `test`.
 
     `optimizer` has learning_rate and momentum of SGD. `seed` decides the order of the images and the augmentation.
-    With a `checkpoint`, training goes on after the epoch that it keeps.
+    With a `checkpoint`, training resumes after the epoch that it holds.
 
-    What every rule of `RULES` chooses is kept, so that another rule needs no other training.
+    What every rule of `RULES` selects is kept, so that another rule needs no other training run.
 
     Raises DivergedError when the loss is no longer a number.
     """
     device = device_of(model)
     network = fuse(model)
-    still = _idle_biases(model)
-    for bias in still:
+    idle = _idle_biases(model)
+    for bias in idle:
         bias.requires_grad_(False)
-    images = torch.from_numpy(train[0]).to(device)
-    targets = torch.eye(num_classes)[torch.from_numpy(train[1])].to(device)
-    change = augmentation(augment, seed=seed, device=device)
-    descent = torch.optim.SGD(parameters(model), optimizer["learning_rate"], optimizer["momentum"], fused=True)
-    draws = np.random.default_rng(subseed(seed, "order"))
-    judged = {split: torch.from_numpy(np.ascontiguousarray(pair[0])).to(device) for split, pair in held_out.items()}
+    images = torch.from_numpy(train_set[0]).to(device)
+    targets = torch.eye(num_classes)[torch.from_numpy(train_set[1])].to(device)
+    augment_batch = augmentation(augment, seed=seed, device=device)
+    sgd = torch.optim.SGD(parameters(model), optimizer["learning_rate"], optimizer["momentum"], fused=True)
+    order_rng = numpy_rng(seed, "order")
+    held_out_images = {
+        split: torch.from_numpy(np.ascontiguousarray(x)).to(device) for split, (x, _) in held_out.items()
+    }
     validation_labels = held_out["validation"][1]
-    ongoing = Ongoing([model], [descent], [draws, change.draws], change.counters)
+    # of the present epoch: the order of the training images, their probabilities, and those of the validation images
+    order, seen, probabilities = np.empty(0, np.int64), torch.empty(0), np.empty(0, np.float32)
 
     def step(index: Tensor) -> tuple[Tensor, Tensor]:
-        x, y = change(images[index].float().div_(255), targets[index])
-        logits = network(x.sub_(0.5).div_(0.5), training=True)
+        x, y = augment_batch(to_unit(images[index]), targets[index])
+        logits = network(center(x), training=True)
         loss = _loss(logits, y, head)
-        descent.zero_grad(set_to_none=True)
+        sgd.zero_grad(set_to_none=True)
         loss.backward()
-        descent.step()
+        sgd.step()
         return loss.detach() * len(index), _probabilities(logits.detach(), head)
 
     # Keras's layers ask the device for their seeds, which a recording cannot do
-    train_on = step if change.counters else recorded(step, size=batch_size, device=device, draws=[change.draws])
+    rngs = [augment_batch.rng]
+    train_on = step if augment_batch.counters else recorded(step, size=batch_size, device=device, rngs=rngs)
 
-    first, history, (ranks, selected, kept) = ongoing.resume(checkpoint, ({}, {}, {}))
-    for epoch in range(first, epochs + 1):
-        order = epoch_order(train[1], sampling, draws)
-        total = torch.zeros((), device=device)
+    def train_epoch() -> dict[str, float]:
+        nonlocal order, seen
+        order = epoch_order(train_set[1], sampling, order_rng)
         seen = torch.empty(len(order), num_classes, device=device)
+        total = torch.zeros((), device=device)
         start = 0
-        for batch in torch.from_numpy(order).to(device).split([len(b) for b in batches(order, batch_size)]):
-            share, probabilities = train_on(batch)
-            total += share
-            seen[start : start + len(batch)] = probabilities
-            start += len(batch)
-        loss_mean = float(total) / len(order)
-        if not math.isfinite(loss_mean):
-            raise DivergedError(f"the training loss is {loss_mean} after epoch {epoch}; try a lower learning rate")
-        probabilities = predict(model, judged["validation"], head=head)
-        logs = {
-            "loss": loss_mean,
-            **_metrics("", train[1][order], seen.cpu().numpy(), task),
+        for index in batches(order, batch_size, device=device):
+            loss, seen[start : start + len(index)] = train_on(index)
+            total += loss
+            start += len(index)
+        return {"loss": float(total) / len(order)}
+
+    def validate() -> dict[str, Any]:
+        nonlocal probabilities
+        probabilities = predict(model, held_out_images["validation"], head=head)
+        return {
+            **_metrics("", train_set[1][order], seen.cpu().numpy(), task),
             "val_loss": _log_loss(validation_labels, probabilities),
             **_metrics("val_", validation_labels, probabilities, task),
             "val_balanced_accuracy": evaluation.balanced_accuracy(validation_labels, probabilities, task),
         }
-        for name, value in logs.items():
-            history.setdefault(name, []).append(value)
-        report(epoch, {name: value for name, value in logs.items() if value is not None})
-        found = {rule: rank(logs) for rule, rank in RULES.items()}
-        higher = [rule for rule in RULES if rule not in ranks or found[rule] > ranks[rule]]
-        ranks |= {rule: found[rule] for rule in higher}
-        selected |= dict.fromkeys(higher, epoch)
-        if higher or epoch == epochs:
-            weights = [weight.value.detach().clone() for weight in model.weights]
-            kept[epoch] = weights, torch.from_numpy(probabilities)
-        kept = {number: one for number, one in kept.items() if number in selected.values() or number == epochs}
-        if checkpoint and epoch < epochs:
-            checkpoint.save(partial(ongoing.after, epoch, history, (ranks, selected, kept)))
-    trained = Trained(model, history, {**selected, LAST: epochs}, {})
-    for epoch, (weights, validation) in kept.items():
-        trained.kept[epoch] = Kept(weights, {"validation": validation.numpy()})
-        trained.kept[epoch].probabilities["test"] = predict(trained.at(epoch), judged["test"], head=head)
-    for bias in still:
+
+    run = train(
+        TrainingState([model], [sgd], [order_rng, augment_batch.rng], augment_batch.counters),
+        epochs=epochs,
+        train_epoch=train_epoch,
+        validate=validate,
+        rules=RULES,
+        keep=[*RULES, LAST],
+        snapshot=lambda: (copy_weights(model), torch.from_numpy(probabilities)),
+        early_stopping=None,
+        learning_rate_decay=1.0,
+        on_epoch=on_epoch,
+        checkpoint=checkpoint,
+    )
+    kept = {}
+    for epoch, (weights, validation) in run.kept.items():
+        assign_weights(model, weights)
+        test = predict(model, held_out_images["test"], head=head)
+        kept[epoch] = Kept(weights, {"validation": validation.numpy(), "test": test})
+    for bias in idle:
         bias.requires_grad_(True)
-    return trained
+    return Trained(model, run.history, run.selected, kept)
 
 
 def _idle_biases(model: keras.Model) -> list[Tensor]:
-    """Biases of convolutions that go into a batch norm alone, which takes them out again.
+    """Biases of convolutions whose only consumer is a batch norm, which cancels them.
 
-    Their gradient is zero but for rounding, and not to compute it makes a step 3 % faster.
+    Their gradient is zero but for rounding; not computing it makes a step 3 % faster.
     """
     return [
         layer.bias.value
@@ -242,15 +252,16 @@ def features(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 
 def _passed(model: keras.Model, images: np.ndarray | Tensor, finish: Callable[[Tensor], Tensor]) -> np.ndarray:
-    """Images (N, H, W, C) uint8 through a model, by chunks, without learning."""
+    """Images (N, H, W, C) uint8 through a model, in batches, without training it."""
     network, device = fuse(model), device_of(model)
-    every = images if isinstance(images, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(images))
-    found = []
-    with torch.inference_mode(), torch.autocast(device.type, enabled=False):  # what is judged is never rounded more
-        for chunk in every.split(PREDICTION_BATCH):
-            x = chunk.to(device).float().div_(255).sub_(0.5).div_(0.5)
-            found.append(finish(network(x, training=False)))
-    return torch.cat(found).cpu().numpy()
+    pixels = images if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
+    with torch.inference_mode(), torch.autocast(device.type, enabled=False):  # float32 whatever the precision
+        outputs = [
+            finish(network(center(to_unit(batch.to(device))), training=False))
+            for batch in pixels.split(PREDICTION_BATCH)
+        ]
+    passed: np.ndarray = torch.cat(outputs).cpu().numpy()
+    return passed
 
 
 def _loss(logits: Tensor, targets: Tensor, head: str) -> Tensor:

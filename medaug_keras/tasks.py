@@ -14,9 +14,10 @@ import keras
 import numpy as np
 
 from medaug_keras import augmentation, classifiers, data, evaluation, generators
+from medaug_keras.generators.fitting import Recipe, TrainingData
 from medaug_keras.plan import Task, added_images
 from medaug_keras.store import Store
-from medaug_keras.training import Checkpoint, arithmetic, kept_in, subseed
+from medaug_keras.training import Checkpoint, arithmetic, file_checkpoint, subseed
 
 Tell = Callable[[str, Any], None]
 """Called with ("epoch", (number, values)) or ("message", text)."""
@@ -32,7 +33,9 @@ MEDMNISTS_RULE = "best_validation_auc"
 def make(task: Task, store: Store, out: Path, tell: Tell) -> dict[str, Any]:
     """Do the work of a task in `out` and return the values of its record."""
     folders = {word: store.folder(need) for word, need in task.needs.items()}
-    checkpoint = kept_in(store.checkpoint(task.id), scratch=out, key=task.key, say=lambda text: tell("message", text))
+    checkpoint = file_checkpoint(
+        store.checkpoint(task.id), scratch=out, key=task.key, on_message=lambda text: tell("message", text)
+    )
     with arithmetic(task.params.get("precision", "float32")):  # reading data has none
         return MAKERS[task.kind](task, folders, out, tell, checkpoint)
 
@@ -51,16 +54,20 @@ def make_generator(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint
     settings = dict(task.params["settings"])
     kind = settings.pop("kind")
     keras.backend.clear_session()
+    recipe, own = Recipe.split(settings)
     trained = generators.GENERATORS[kind].fit(
-        dataset.train.images,
-        dataset.train.labels,
-        dataset.validation.images,
-        dataset.validation.labels,
-        num_classes=len(dataset.classes),
+        TrainingData(
+            dataset.train.images,
+            dataset.train.labels,
+            dataset.validation.images,
+            dataset.validation.labels,
+            num_classes=len(dataset.classes),
+        ),
+        recipe,
         seed=task.params["seed"],
-        report=lambda epoch, logs: tell("epoch", (epoch, logs)),
+        on_epoch=lambda epoch, logs: tell("epoch", (epoch, logs)),
         checkpoint=checkpoint,
-        **settings,
+        **own,
     )
     trained.sampler.save(out / "sampler.keras")
     _write_json(out / "history.json", trained.history)
@@ -266,7 +273,7 @@ def _trained(
         sampling=sampling,
         augment=augment,
         seed=subseed(seed, stream) if stream else seed,
-        report=lambda epoch, logs: tell("epoch", (epoch, logs)),
+        on_epoch=lambda epoch, logs: tell("epoch", (epoch, logs)),
         checkpoint=checkpoint,
         **others,
     )

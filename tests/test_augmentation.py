@@ -188,7 +188,7 @@ def test_every_step_draws_for_itself_and_by_the_seed():
     again(noise(2, 8, 8, 1), torch.zeros(2, 2))
     assert seeds[:2] != [tuple(c.tolist()) for c in again.counters]  # they are what a checkpoint has to keep
     first, other = (augmentation(GEOMETRIC[:2], seed=s) for s in (0, 1))
-    assert first.draws.initial_seed() != other.draws.initial_seed()
+    assert first.rng.initial_seed() != other.rng.initial_seed()
 
 
 def test_steps_of_our_own_draw_from_their_generator_alone():

@@ -1,4 +1,4 @@
-"""A training that is interrupted goes on after its last epoch, and ends with the bytes of an undisturbed one."""
+"""A training run that is interrupted resumes after its last epoch, and ends with the bytes of an undisturbed one."""
 
 import errno
 import json
@@ -15,9 +15,10 @@ from test_generators import SETTINGS, two_tones
 
 from medaug_keras import classifiers
 from medaug_keras.generators import GENERATORS
+from medaug_keras.generators.fitting import Recipe, TrainingData
 from medaug_keras.networks import fuse
 from medaug_keras.store import disk_trouble
-from medaug_keras.training import Checkpoint, Ongoing, Report, checkpoints, kept_in
+from medaug_keras.training import Checkpoint, OnEpoch, TrainingState, checkpoints, file_checkpoint
 
 GEOMETRIC = [
     {"layer": "sharpness", "factor": 2.0, "probability": 0.5},
@@ -39,11 +40,13 @@ TRAININGS: dict[str, dict[str, Any]] = {
 COLOUR, HELD = two_tones(26, channels=3), two_tones(14, channels=3, seed=1)
 
 
-def train(name: str, report: Report, checkpoint: Checkpoint | None) -> dict[str, Any]:
+def train(name: str, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> dict[str, Any]:
     """Train with one of the settings; everything that came of it, arrays as bytes."""
     settings, kind = TRAININGS[name], name.split(" ")[0]
     if kind in GENERATORS:
-        made = GENERATORS[kind].fit(*COLOUR, *HELD, report=report, checkpoint=checkpoint, **settings)
+        recipe, own = Recipe.split(settings)
+        data = TrainingData(*COLOUR, *HELD, num_classes=2)
+        made = GENERATORS[kind].fit(data, recipe, on_epoch=on_epoch, checkpoint=checkpoint, **own)
         weights = [weight for network in (made.sampler, *made.networks.values()) for weight in network.get_weights()]
         found = {"losses": made.losses, "history": made.history, "best_epoch": made.best_epoch}
     else:
@@ -58,7 +61,7 @@ def train(name: str, report: Report, checkpoint: Checkpoint | None) -> dict[str,
             batch_size=8,
             optimizer={"learning_rate": 0.01, "momentum": 0.9},
             seed=3,
-            report=report,
+            on_epoch=on_epoch,
             checkpoint=checkpoint,
             **settings,
         )
@@ -73,7 +76,8 @@ class KilledError(Exception):
 
 
 def kept(folder: Path, key: str = "key", said: list[str] | None = None) -> Checkpoint:
-    return kept_in(folder / "x.checkpoint", scratch=folder, key=key, say=[].append if said is None else said.append)
+    on_message = [].append if said is None else said.append
+    return file_checkpoint(folder / "x.checkpoint", scratch=folder, key=key, on_message=on_message)
 
 
 @pytest.fixture
@@ -105,7 +109,7 @@ def test_a_training_that_is_killed_in_every_epoch_ends_as_an_undisturbed_one(nam
     assert train(name, reported.__setitem__, kept(tmp_path, said=said)) == undisturbed
     assert reported == shown
     assert len(shown) == (6 if "per class" in name else 3)
-    assert said == ["goes on from its checkpoint"]
+    assert said == ["resumes from its checkpoint"]
 
 
 # --- the file --------------------------------------------------------------------------------------
@@ -166,7 +170,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no checkpoint": (lambda path: path.write_bytes(b"\x80\x04\xff" * 1000), ""),
     "a list": (lambda path: path.write_bytes(b"[]\n"), ""),
     "a folder": (lambda path: (path.unlink(), path.mkdir()), "Is a directory"),
-    "other format": (rewritten(lambda about: about.update(format=0)), "format was 0"),
+    "other format": (rewritten(lambda about: about.update(format=1)), "format was 1"),
     "other Torch": (rewritten(lambda about: about.update(torch="1.0")), "torch was 1.0"),
     "other processor": (rewritten(lambda about: about.update(processor="ABACUS")), "processor was ABACUS"),
     "no version": (rewritten(lambda about: about.pop("numpy")), "numpy was None"),
@@ -183,7 +187,7 @@ def test_what_is_torn_damaged_or_made_otherwise_is_not_used_and_this_is_said(how
     assert state is None
     assert said.startswith("its checkpoint cannot be used (")
     assert message in said
-    assert said.endswith("so it starts anew")
+    assert said.endswith("so it starts from scratch")
 
 
 @pytest.mark.usefixtures("at_once")
@@ -225,13 +229,13 @@ def test_a_disk_that_fills_while_writing_leaves_the_checkpoint_before(tmp_path: 
 
 @pytest.mark.usefixtures("at_once")
 def test_values_go_into_the_memory_that_is_there(tmp_path: Path):
-    """`fuse` lays kernels out anew; a tensor in their place would be rounded otherwise."""
+    """`fuse` changes the order of a kernel's memory; a tensor in their place would be rounded otherwise."""
     model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head="softmax", seed=0)
     fuse(model)
-    ongoing = Ongoing([model], [], [])
+    state = TrainingState([model], [], [])
     before = [(weight.value.data_ptr(), weight.value.stride()) for weight in model.weights]
-    state = ongoing.state()
-    state["tensors"] = [torch.full_like(tensor, 7).contiguous() for tensor in state["tensors"]]
-    ongoing.restore(state)
+    values = state.state_dict()
+    values["tensors"] = [torch.full_like(tensor, 7).contiguous() for tensor in values["tensors"]]
+    state.load_state_dict(values)
     assert [(weight.value.data_ptr(), weight.value.stride()) for weight in model.weights] == before
     assert all((weight.numpy() == 7).all() for weight in model.weights)

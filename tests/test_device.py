@@ -8,7 +8,7 @@ from test_generators import SETTINGS, fit
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from medaug_keras import classifiers
-from medaug_keras.generators import cgan, loop
+from medaug_keras.generators import cgan, vae
 from medaug_keras.networks import device_of, fuse
 from medaug_keras.training import arithmetic, recorded, recording
 
@@ -46,7 +46,7 @@ def steps(monkeypatch):
 
         return run
 
-    for module in (classifiers, loop, cgan):
+    for module in (classifiers, vae, cgan):
         monkeypatch.setattr(module, "recorded", guarded)
     return made
 
@@ -180,5 +180,5 @@ def _one_epoch(model):
     held_out = {"validation": bright_and_dark(30, 1), "test": bright_and_dark(40, 2)}
     settings = {"task": "binary-class", "num_classes": 2, "head": "softmax", "epochs": 1, "batch_size": 16}
     descent = {"learning_rate": 0.001, "momentum": 0.9}
-    others = {"sampling": "shuffle", "augment": [], "seed": 0, "report": lambda epoch, logs: None}
+    others = {"sampling": "shuffle", "augment": [], "seed": 0, "on_epoch": lambda epoch, logs: None}
     return classifiers.fit(model, bright_and_dark(96, 0), held_out, optimizer=descent, **settings, **others)

@@ -302,7 +302,7 @@ def test_a_training_that_is_killed_goes_on_from_its_last_epoch_and_its_record_is
     assert epochs["generator"] == list(range(again, 8))
     assert epochs["quality"].count(1) == epochs["quality"].count(2) == 1
     assert epochs["quality"][-1] == 7
-    assert [text for what, _, _, text in events if what == "message"] == ["goes on from its checkpoint"] * 2
+    assert [text for what, _, _, text in events if what == "message"] == ["resumes from its checkpoint"] * 2
     assert half_made(tmp_path / "killed") == []
 
     calm = Store(tmp_path / "calm")

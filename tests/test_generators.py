@@ -14,12 +14,14 @@ import torch
 import torch.nn.functional as F
 
 from medaug_keras.generators import GENERATORS, cgan, cvae, joint_vae
-from medaug_keras.generators.loop import Trained, gaussian_kl
+from medaug_keras.generators.fitting import Outcome, Recipe, Trained, TrainingData, train_generator
+from medaug_keras.generators.per_class import combined
+from medaug_keras.generators.vae import gaussian_kl
 from medaug_keras.networks import fuse
-from medaug_keras.training import DivergedError, Ongoing, train
+from medaug_keras.training import DivergedError, TrainingState
 
 ADAM = {"kind": "adam", "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
-COMMON = {"num_classes": 2, "seed": 0, "sampling": "weighted", "learning_rate_decay": 1.0}
+COMMON = {"seed": 0, "sampling": "weighted", "learning_rate_decay": 1.0}
 VAE = {**COMMON, "patience": None, "keep": "best", "optimizer": ADAM, "reconstruction": "sum", "latent_dim": 8}
 SETTINGS = {
     "cvae": {**VAE, "batch_size": 8, "epochs": 8, "kl_weight": 64.0},  # samples are good only with a heavy KL
@@ -67,10 +69,11 @@ def two_tones(count: int, channels: int = 1, seed: int = 0) -> tuple[np.ndarray,
 
 def fit(name: str, count: int, **changes: object) -> Trained:
     settings = {**SETTINGS[name], **changes}
-    report = settings.pop("report", lambda epoch, logs: None)
-    channels = settings.pop("channels", 1)
-    held = two_tones(16, channels, seed=1)
-    return GENERATORS[name].fit(*two_tones(count, channels), *held, report=report, **settings)
+    on_epoch = settings.pop("on_epoch", lambda epoch, logs: None)
+    channels, classes = settings.pop("channels", 1), settings.pop("num_classes", 2)
+    data = TrainingData(*two_tones(count, channels), *two_tones(16, channels, seed=1), num_classes=classes)
+    recipe, own = Recipe.split(settings)
+    return GENERATORS[name].fit(data, recipe, on_epoch=on_epoch, **own)
 
 
 @functools.cache
@@ -377,7 +380,7 @@ def test_saved_samplers_need_no_code_of_ours(tmp_path):
     samplers = {
         "cvae": cvae.build(image_shape=shape, num_classes=2, latent_dim=4)["sampler"],
         "joint_vae": one["sampler"],
-        "one_a_class": joint_vae.joined([one["sampler"], two["sampler"]]),
+        "one_a_class": combined([one["sampler"], two["sampler"]], "both"),
         "cgan": cgan.build_sampler(gan),
     }
     for name, sampler in samplers.items():
@@ -426,7 +429,7 @@ def test_chance_comes_from_the_seed_alone(name):
 @pytest.mark.parametrize("name", list(GENERATORS))
 def test_a_generator_reports_every_epoch_and_takes_colour(name):
     seen = []
-    result = fit(name, count=8, epochs=2, channels=3, report=lambda epoch, logs: seen.append((epoch, logs)))
+    result = fit(name, count=8, epochs=2, channels=3, on_epoch=lambda epoch, logs: seen.append((epoch, logs)))
     assert [epoch for epoch, _ in seen] == [1, 2]
     assert [logs for _, logs in seen] == [
         {loss: values[epoch] for loss, values in result.history.items()} for epoch in range(2)
@@ -460,8 +463,8 @@ def test_every_other_setting_trains_and_changes_what_is_trained(name, changes):
 
 def loop(
     losses: list[float], optimizer: torch.optim.Optimizer | None = None, **changes: object
-) -> tuple[tuple, keras.Model]:
-    """The loop over epochs with given validation losses; the weight is the number of the epoch."""
+) -> tuple[Outcome, keras.Model]:
+    """A training run with given validation losses; the weight is the number of the epoch."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     epochs = itertools.count(1)
 
@@ -471,16 +474,16 @@ def loop(
 
     remaining = iter(losses)
     settings = {"epochs": len(losses), "patience": 2, "keep": "best", "learning_rate_decay": 1.0}
-    result = train(
+    outcome = train_generator(
         model,
+        Recipe(batch_size=1, sampling="shuffle", optimizer={}, **settings | changes),
         train_epoch=train_epoch,
         validate=lambda: {"val_loss": next(remaining)},
-        ongoing=Ongoing([model], [optimizer] if optimizer else [], []),
-        report=lambda epoch, logs: None,
+        state=TrainingState([model], [optimizer] if optimizer else [], []),
+        on_epoch=lambda epoch, logs: None,
         checkpoint=None,
-        **settings | changes,
     )
-    return result, model
+    return outcome, model
 
 
 @pytest.mark.parametrize(
@@ -488,11 +491,11 @@ def loop(
     [({}, 4, 2), ({"keep": "last"}, 4, 4), ({"patience": None}, 6, 6), ({"patience": None, "keep": "last"}, 6, 6)],
 )
 def test_training_stops_after_patience_epochs_and_the_kept_weights_come_back(changes, epochs, weight):
-    (history, best, kept), model = loop([3.0, 2.0, 2.0, 2.5, 1.5, 1.0], **changes)
-    assert len(history["val_loss"]) == epochs
-    assert best == (2 if epochs == 4 else 6)
+    outcome, model = loop([3.0, 2.0, 2.0, 2.5, 1.5, 1.0], **changes)
+    assert len(outcome.history["val_loss"]) == epochs
+    assert outcome.best_epoch == (2 if epochs == 4 else 6)
     assert model.get_weights()[0].item() == weight
-    assert kept["val_loss"] == history["val_loss"][weight - 1]
+    assert outcome.losses["val_loss"] == outcome.history["val_loss"][weight - 1]
 
 
 def test_a_loss_that_is_no_number_stops_training():
@@ -549,7 +552,7 @@ def test_reconstructing_pairs_in_training_mode_forgets_the_image(rebuilder):
 
 def test_one_joint_vae_a_class_is_chosen_by_the_label():
     epochs = []
-    result = fit("joint_vae", count=32, epochs=2, per_class=True, report=lambda epoch, logs: epochs.append(epoch))
+    result = fit("joint_vae", count=32, epochs=2, per_class=True, on_epoch=lambda epoch, logs: epochs.append(epoch))
     assert epochs == [1, 2, 3, 4]
     assert 1 <= result.best_epoch <= 2
     images, labels = two_tones(6)

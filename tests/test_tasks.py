@@ -158,7 +158,7 @@ def fitted(images, train, *, sampling="shuffle", augment=(), seed=SEED, order=SE
     held_out = {
         split: (getattr(images, split).images, getattr(images, split).labels) for split in ("validation", "test")
     }
-    how = {"sampling": sampling, "augment": augment, "seed": order, "report": lambda epoch, logs: None}
+    how = {"sampling": sampling, "augment": augment, "seed": order, "on_epoch": lambda epoch, logs: None}
     return classifiers.fit(model, train, held_out, task="multi-class", num_classes=4, **SETTINGS, **how)
 
 

@@ -6,7 +6,7 @@ from keras import layers
 
 from medaug_keras import classifiers
 from medaug_keras.networks import fuse, parameters
-from medaug_keras.training import batches, epoch_order, generator, subseed
+from medaug_keras.training import batches, epoch_order, subseed, torch_rng
 
 
 def small_network(layer_chain, shape):
@@ -163,16 +163,16 @@ def test_the_whole_classifier_trains_as_pytorchs_own_network_does():
                 if ours.shape[1] == 1024:  # Keras flattens H, W, C; PyTorch C, H, W
                     ours = ours.reshape(128, 4, 4, 64).permute(0, 3, 1, 2).reshape(128, 1024)
             theirs.copy_(ours)
-    draws = generator(0, "data")
+    rng = torch_rng(0, "data")
     network = fuse(model)
     ours, theirs = (torch.optim.SGD(p, lr=0.01, momentum=0.9) for p in (parameters(model), other.parameters()))
     for _ in range(6):
-        x, y = torch.randn(16, 28, 28, 3, generator=draws), torch.randint(0, 4, (16,), generator=draws)
+        x, y = torch.randn(16, 28, 28, 3, generator=rng), torch.randint(0, 4, (16,), generator=rng)
         for descent, logits in ((ours, network(x, training=True)), (theirs, other(x.permute(0, 3, 1, 2)))):
             descent.zero_grad()
             nn.functional.cross_entropy(logits, y).backward()
             descent.step()
-    x = torch.randn(8, 28, 28, 3, generator=draws)
+    x = torch.randn(8, 28, 28, 3, generator=rng)
     other.eval()
     torch.testing.assert_close(network(x, training=False), other(x.permute(0, 3, 1, 2)), atol=1e-4, rtol=1e-3)
 

@@ -1,7 +1,7 @@
 """The generators that a study can name.
 
 A kind is one entry of `GENERATORS`, which imports neither Keras nor Torch: its module, whose `fit` trains and returns a
-`loop.Trained`, is imported when it is needed. A saved sampler needs no code of ours: `keras.models.load_model`, then
+`fitting.Trained`, is imported when it is needed. A saved sampler needs no code of ours: `keras.models.load_model`, then
 call it.
 """
 
@@ -28,7 +28,7 @@ class Kind:
 
     @property
     def fit(self) -> Callable[..., Any]:
-        """Trains a generator on images and labels."""
+        """(TrainingData, Recipe, *, seed, on_epoch, checkpoint, settings of the kind) -> Trained."""
         return self._function("fit")
 
     @property

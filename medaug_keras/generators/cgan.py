@@ -8,7 +8,6 @@ They work on 32 x 32 images; bilinear resizing without antialiasing leads there 
 Shapes: B batch, N images, H x W x C image, K classes, Z latent_dim.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -16,14 +15,36 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from keras import layers
+from torch import Tensor
 
 from medaug_keras import networks
-from medaug_keras.generators.loop import Trained, adam, in_range, on_device, painter, training_batches
+from medaug_keras.generators.fitting import (
+    Images,
+    Labels,
+    Recipe,
+    Trained,
+    TrainingData,
+    as_tensors,
+    image_function,
+    train_generator,
+)
 from medaug_keras.networks import device_of, fuse, parameters
-from medaug_keras.training import Checkpoint, Ongoing, Report, generator, recorded, subseed, train
+from medaug_keras.networks.scaling import center, to_pixels_layer, to_unit
+from medaug_keras.training import (
+    Checkpoint,
+    OnEpoch,
+    TrainingState,
+    adam,
+    batches,
+    epoch_order,
+    numpy_rng,
+    recorded,
+    subseed,
+    torch_rng,
+)
 
 SIDE = 32
-TOGETHER = 256  # images made at once
+CHUNK = 256  # images made at once
 SPECTRAL_INIT = {"kernel_initializer": "glorot_uniform", "bias_initializer": "zeros"}
 
 
@@ -89,11 +110,11 @@ def build_sampler(trained: keras.Model) -> keras.Model:
         else:
             target.set_weights(source.get_weights())
     x = layers.Resizing(28, 28, interpolation="bilinear", antialias=False, name="resize")(plain.output)
-    pixels = layers.Rescaling(127.5, offset=127.5, name="pixels")(x)
+    pixels = to_pixels_layer()(x)
     return keras.Model(plain.inputs, pixels, name="cgan_sampler")
 
 
-def discriminator_loss(real: torch.Tensor, fake: torch.Tensor, loss: str) -> torch.Tensor:
+def discriminator_loss(real: Tensor, fake: Tensor, loss: str) -> Tensor:
     """Logits (B, 1) of real and fake images -> nats: is real more real than fake?"""
     if loss == "relativistic_pairwise":
         return F.softplus(fake - real).mean()
@@ -101,126 +122,115 @@ def discriminator_loss(real: torch.Tensor, fake: torch.Tensor, loss: str) -> tor
     return (F.softplus(fake.mean() - real).mean() + F.softplus(fake - real.mean()).mean()) / 2
 
 
-def generator_loss(real: torch.Tensor, fake: torch.Tensor, loss: str) -> torch.Tensor:
+def generator_loss(real: Tensor, fake: Tensor, loss: str) -> Tensor:
     """Logits (B, 1) of real and fake images -> nats: is fake more real than real?"""
     return discriminator_loss(fake, real, loss)
 
 
 def fit(
-    images: np.ndarray,
-    labels: np.ndarray,
-    validation_images: np.ndarray,
-    validation_labels: np.ndarray,
+    data: TrainingData,
+    recipe: Recipe,
     *,
-    num_classes: int,
     seed: int,
-    report: Report,
+    on_epoch: OnEpoch,
     latent_dim: int,
-    epochs: int,
-    batch_size: int,
-    sampling: str,
-    patience: None,
-    keep: str,
-    optimizer: Mapping[str, Any],
-    learning_rate_decay: float,
     loss: str,
     class_head: bool,
     class_head_weight: float,
     checkpoint: Checkpoint | None = None,
 ) -> Trained:
-    """Train on uint8 images (N, 28, 28, C) and labels (N,); settings as in the study.
+    """Train on 28 x 28 images; settings as in the study.
 
-    With a `checkpoint`, training goes on after the epoch that it keeps.
+    With a `checkpoint`, training resumes after the epoch that it holds.
 
     Losses: `discriminator_loss` and `generator_loss` (nats, means over the images). A GAN's loss does not say which
-    epoch is best, so the last is kept, and the validation images are not used: they are arguments because those of
-    every generator are.
+    epoch is best, so the last is kept, and the validation images are not used.
     """
     keras.utils.set_random_seed(subseed(seed, "weights"))
-    channels = images.shape[-1]
-    maker = build_generator(channels=channels, num_classes=num_classes, latent_dim=latent_dim, spectral=True)
-    judge = build_discriminator(channels=channels, num_classes=num_classes, class_head=class_head)
-    make, judged, device = fuse(maker), fuse(judge), device_of(maker)
-    maker_descent = adam(parameters(maker), **optimizer)
-    judge_descent = adam(parameters(judge), **optimizer)
-    order = np.random.default_rng(subseed(seed, "order"))
-    chance = generator(seed, "noise", device)
-    real_images, real_labels = on_device(images, labels, device)
+    channels, num_classes = data.images.shape[-1], data.num_classes
+    generator = build_generator(channels=channels, num_classes=num_classes, latent_dim=latent_dim, spectral=True)
+    discriminator = build_discriminator(channels=channels, num_classes=num_classes, class_head=class_head)
+    generate, discriminate, device = fuse(generator), fuse(discriminator), device_of(generator)
+    generator_optimizer = adam(parameters(generator), **recipe.optimizer)
+    discriminator_optimizer = adam(parameters(discriminator), **recipe.optimizer)
+    order_rng, noise_rng = numpy_rng(seed, "order"), torch_rng(seed, "noise", device)
+    images, labels = as_tensors(data.images, data.labels, device)
 
-    def fakes(size: int) -> tuple[torch.Tensor, torch.Tensor]:
-        wanted = torch.randint(num_classes, (size,), generator=chance, device=device)
-        return make(torch.randn(size, latent_dim, generator=chance, device=device), wanted, training=True), wanted
+    def fakes(size: int) -> tuple[Tensor, Tensor]:
+        wanted = torch.randint(num_classes, (size,), generator=noise_rng, device=device)
+        noise = torch.randn(size, latent_dim, generator=noise_rng, device=device)
+        return generate(noise, wanted, training=True), wanted
 
-    def logits(image: torch.Tensor, label: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def logits(image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """The logit, and the class head's part of the loss."""
         if not class_head:
-            return judged(image, label, training=True), torch.zeros((), device=device)
-        logit, head = judged(image, label, training=True)
+            return discriminate(image, label, training=True), torch.zeros((), device=device)
+        logit, head = discriminate(image, label, training=True)
         return logit, class_head_weight * F.cross_entropy(head, label)
 
-    def step(index: torch.Tensor) -> torch.Tensor:
-        image, label = upscaled(in_range(real_images[index])), real_labels[index]
+    def step(index: Tensor) -> Tensor:
+        image, label = upscaled(center(to_unit(images[index]))), labels[index]
         with torch.no_grad():
             fake, wanted = fakes(len(index))
         real_logit, real_class = logits(image, label)
-        judge_loss = discriminator_loss(real_logit, logits(fake, wanted)[0], loss) + real_class
-        judge_descent.zero_grad()
-        judge_loss.backward()
-        judge_descent.step()
+        d_loss = discriminator_loss(real_logit, logits(fake, wanted)[0], loss) + real_class
+        discriminator_optimizer.zero_grad()
+        d_loss.backward()
+        discriminator_optimizer.step()
 
         fake, wanted = fakes(len(index))
         with torch.no_grad():
             real_logit, _ = logits(image, label)
-        for weight in parameters(judge):
+        for weight in parameters(discriminator):
             weight.requires_grad_(False)  # the generator's step needs no gradient of them
         fake_logit, fake_class = logits(fake, wanted)
-        maker_loss = generator_loss(real_logit, fake_logit, loss) + fake_class
-        maker_descent.zero_grad()
-        maker_loss.backward()
-        maker_descent.step()
-        for weight in parameters(judge):
+        g_loss = generator_loss(real_logit, fake_logit, loss) + fake_class
+        generator_optimizer.zero_grad()
+        g_loss.backward()
+        generator_optimizer.step()
+        for weight in parameters(discriminator):
             weight.requires_grad_(True)
-        return torch.stack([judge_loss, maker_loss]).detach() * len(index)
+        return torch.stack([d_loss, g_loss]).detach() * len(index)
 
     # a recorded step keeps its learning rate
-    decays = learning_rate_decay != 1
-    train_on = step if decays else recorded(step, size=batch_size, device=device, draws=[chance])
+    decays = recipe.learning_rate_decay != 1
+    train_on = step if decays else recorded(step, size=recipe.batch_size, device=device, rngs=[noise_rng])
 
     def train_epoch() -> dict[str, float]:
         sums = torch.zeros(2, device=device)
-        for index in training_batches(labels, batch_size=batch_size, sampling=sampling, rng=order, device=device):
+        order = epoch_order(data.labels, recipe.sampling, order_rng)
+        for index in batches(order, recipe.batch_size, device=device, merge_single=True):
             sums += train_on(index)
-        judge_mean, maker_mean = (sums / len(labels)).tolist()
-        return {"discriminator_loss": judge_mean, "generator_loss": maker_mean}
+        d_mean, g_mean = (sums / len(order)).tolist()
+        return {"discriminator_loss": d_mean, "generator_loss": g_mean}
 
-    history, best_epoch, kept = train(
-        maker,
+    optimizers = [discriminator_optimizer, generator_optimizer]
+    outcome = train_generator(
+        generator,
+        recipe,
         train_epoch=train_epoch,
         validate=None,
-        ongoing=Ongoing([maker, judge], [judge_descent, maker_descent], [order, chance]),
-        epochs=epochs,
-        patience=patience,
-        keep=keep,
-        learning_rate_decay=learning_rate_decay,
-        report=report,
+        state=TrainingState([generator, discriminator], optimizers, [order_rng, noise_rng]),
+        on_epoch=on_epoch,
         checkpoint=checkpoint,
     )
-    return Trained(build_sampler(maker), history, best_epoch, kept, {"generator": maker, "discriminator": judge})
+    both = {"generator": generator, "discriminator": discriminator}
+    return Trained(**vars(outcome), sampler=build_sampler(generator), networks=both)
 
 
-def upscaled(images: torch.Tensor) -> torch.Tensor:
+def upscaled(images: Tensor) -> Tensor:
     """(B, 28, 28, C) -> (B, 32, 32, C), bilinear."""
     larger = F.interpolate(images.permute(0, 3, 1, 2), (SIDE, SIDE), mode="bilinear", align_corners=False)
     return larger.permute(0, 2, 3, 1)
 
 
-def sample(sampler: keras.Model, labels: np.ndarray, *, seed: int) -> np.ndarray:
+def sample(sampler: keras.Model, labels: Labels, *, seed: int) -> Images:
     """uint8 images (n, 28, 28, C) of the classes in `labels` (n,); z ~ N(0, 1)."""
-    rng = np.random.default_rng(subseed(seed, "noise"))
+    rng = numpy_rng(seed, "noise")
     noise = rng.standard_normal((len(labels), sampler.inputs[0].shape[-1]), dtype=np.float32)
-    paint = painter(sampler)
+    make = image_function(sampler)
     made = np.empty((len(labels), *sampler.output_shape[1:]), np.uint8)
-    for start in range(0, len(labels), TOGETHER):
-        rows = slice(start, start + TOGETHER)
-        made[rows] = paint(noise[rows], labels[rows].astype(np.int64))
+    for start in range(0, len(labels), CHUNK):
+        rows = slice(start, start + CHUNK)
+        made[rows] = make(noise[rows], labels[rows].astype(np.int64))
     return made

@@ -6,20 +6,22 @@ squared error summed over the batch + kl_weight * KL (the published code), or it
 Shapes: B batch, N images, H x W x C image, K classes, Z latent_dim.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 import torch
 from keras import layers
+from torch import Tensor
 
 from medaug_keras import networks
-from medaug_keras.generators.loop import Losses, Trained, gaussian_kl, painter, squared_error, train_vae
+from medaug_keras.generators.fitting import Images, Labels, Recipe, Trained, TrainingData, image_function
+from medaug_keras.generators.vae import Losses, gaussian_kl, squared_error, train_vae
 from medaug_keras.networks import fuse
-from medaug_keras.training import Checkpoint, Report, subseed
+from medaug_keras.networks.scaling import to_pixels_layer
+from medaug_keras.training import Checkpoint, OnEpoch, numpy_rng, subseed
 
-FEWEST = 256  # images that share batch statistics when images are made
+SMALLEST_BATCH = 256  # images that share batch statistics when images are made
 
 
 def build(*, image_shape: tuple[int, int, int], num_classes: int, latent_dim: int) -> dict[str, keras.Model]:
@@ -52,7 +54,7 @@ def build(*, image_shape: tuple[int, int, int], num_classes: int, latent_dim: in
     rebuilt = decode(networks.reparameterised(mean, log_variance, noise), one_hot)
     whole = keras.Model([image, label, noise], [rebuilt, mean, log_variance], name="cvae")
 
-    pixels = layers.Rescaling(127.5, offset=127.5, name="pixels")(decode(noise, one_hot))
+    pixels = to_pixels_layer()(decode(noise, one_hot))
     sampler = keras.Model([noise, label], pixels, name="cvae_sampler")
     return {
         "encoder": encoder,
@@ -65,68 +67,42 @@ def build(*, image_shape: tuple[int, int, int], num_classes: int, latent_dim: in
 
 
 def fit(
-    images: np.ndarray,
-    labels: np.ndarray,
-    validation_images: np.ndarray,
-    validation_labels: np.ndarray,
+    data: TrainingData,
+    recipe: Recipe,
     *,
-    num_classes: int,
     seed: int,
-    report: Report,
+    on_epoch: OnEpoch,
     latent_dim: int,
-    epochs: int,
-    batch_size: int,
-    sampling: str,
-    patience: int | None,
-    keep: str,
-    optimizer: Mapping[str, Any],
-    learning_rate_decay: float,
     reconstruction: str,
     kl_weight: float,
     checkpoint: Checkpoint | None = None,
 ) -> Trained:
-    """Train on uint8 images (N, 28, 28, C) and labels (N,); settings as in the study.
+    """Train on 28 x 28 images; settings as in the study.
 
-    With a `checkpoint`, training goes on after the epoch that it keeps.
+    With a `checkpoint`, training resumes after the epoch that it holds.
 
-    Losses, means over the images: `reconstruction` (squared error an image, pixels in [-1, 1]), `kl` (nats an image),
-    `loss` (what is minimised, divided by the images of the batch if it is a sum), and the same with `val_`.
+    Losses, means over the images: `reconstruction` (squared error per image, pixels in [-1, 1]), `kl` (nats per
+    image), `loss` (what is minimised, divided by the images of the batch if it is a sum), and the same with `val_`.
     """
     keras.utils.set_random_seed(subseed(seed, "weights"))
-    parts = build(image_shape=images.shape[1:], num_classes=num_classes, latent_dim=latent_dim)
+    parts = build(image_shape=data.images.shape[1:], num_classes=data.num_classes, latent_dim=latent_dim)
     sampler, whole = parts.pop("sampler"), parts["whole"]
     call = fuse(whole)
 
-    def losses(image: torch.Tensor, label: torch.Tensor, chance: torch.Generator, training: bool) -> Losses:
-        noise = torch.randn(len(image), latent_dim, generator=chance, device=image.device)
+    def losses(image: Tensor, label: Tensor, rng: torch.Generator, training: bool) -> Losses:
+        noise = torch.randn(len(image), latent_dim, generator=rng, device=image.device)
         rebuilt, mean, log_variance = call(image, label, noise, training=training)
         kl = gaussian_kl(mean, log_variance).mean()
         error = squared_error(image, rebuilt, reconstruction)
         return error.to_minimise + kl_weight * kl, {"reconstruction": error.per_image, "kl": kl}
 
-    history, best_epoch, kept = train_vae(
-        whole,
-        losses,
-        images,
-        labels,
-        validation_images,
-        validation_labels,
-        seed=seed,
-        report=report,
-        epochs=epochs,
-        batch_size=batch_size,
-        sampling=sampling,
-        patience=patience,
-        keep=keep,
-        optimizer=optimizer,
-        learning_rate_decay=learning_rate_decay,
-        reconstruction=reconstruction,
-        checkpoint=checkpoint,
+    outcome = train_vae(
+        whole, losses, data, recipe, reconstruction=reconstruction, seed=seed, on_epoch=on_epoch, checkpoint=checkpoint
     )
-    return Trained(sampler, history, best_epoch, kept, parts)
+    return Trained(**vars(outcome), sampler=sampler, networks=parts)
 
 
-def sample(sampler: keras.Model, labels: np.ndarray, *, seed: int, sampling_statistics: str) -> np.ndarray:
+def sample(sampler: keras.Model, labels: Labels, *, seed: int, sampling_statistics: str) -> Images:
     """uint8 images (n, 28, 28, C) of the classes in `labels` (n,); z ~ N(0, 1).
 
     `sampling_statistics` "moving" uses batch norm's moving averages. "batch" uses the statistics of the images made
@@ -135,12 +111,12 @@ def sample(sampler: keras.Model, labels: np.ndarray, *, seed: int, sampling_stat
     request is filled up with more of the same labels, whose images are dropped. So an image then depends on the
     classes it is made with, and a request for one class alone is the worst case.
     """
-    rng = np.random.default_rng(subseed(seed, "noise"))
-    filled = labels if sampling_statistics == "moving" else np.resize(labels, max(len(labels), FEWEST))
+    rng = numpy_rng(seed, "noise")
+    filled = labels if sampling_statistics == "moving" else np.resize(labels, max(len(labels), SMALLEST_BATCH))
     noise = rng.standard_normal((len(filled), sampler.inputs[0].shape[-1]), dtype=np.float32)
     mixed = rng.permutation(len(filled))
-    paint = painter(sampler, training=sampling_statistics == "batch")
+    make = image_function(sampler, training=sampling_statistics == "batch")
     made = np.empty((len(filled), *sampler.output_shape[1:]), np.uint8)
-    for chunk in np.array_split(mixed, max(1, len(filled) // FEWEST)):
-        made[chunk] = paint(noise[chunk], filled[chunk].astype(np.int64))
+    for chunk in np.array_split(mixed, max(1, len(filled) // SMALLEST_BATCH)):
+        made[chunk] = make(noise[chunk], filled[chunk].astype(np.int64))
     return made[: len(labels)]

@@ -6,26 +6,31 @@ https://arxiv.org/abs/1611.01144). Loss, from PyTorch-VAE with the published cod
     alpha * squared error + kl_weight * (continuous_gamma * |C_c - KL_c| + categorical_gamma * |C_d - KL_d|)
 
 with capacities C that grow with the training batches. The temperature stays as it is: PyTorch-VAE's annealing rule
-starts at its minimum. The model knows no classes; with `per_class` there is one model for each.
+starts at its minimum. The model knows no classes; with `per_class` there is one model for each (`per_class.py`).
 
 Shapes: B batch, N images, H x W x C image, K classes, Z latent_dim, Q categories.
 """
 
 import math
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 import torch
 from keras import layers
+from torch import Tensor
 
 from medaug_keras import networks
-from medaug_keras.generators.loop import Losses, Trained, gaussian_kl, painter, squared_error, train_vae
+from medaug_keras.generators.fitting import Images, Labels, Outcome, Recipe, Trained, TrainingData, image_function
+from medaug_keras.generators.per_class import by_class, fit_per_class
+from medaug_keras.generators.vae import Losses, gaussian_kl, squared_error, train_vae
 from medaug_keras.networks import device_of, fuse
-from medaug_keras.training import Checkpoint, Outcome, Report, State, subseed
+from medaug_keras.networks.scaling import from_pixels_layer, to_pixels_layer
+from medaug_keras.training import Checkpoint, OnEpoch, numpy_rng, subseed
 
-TOGETHER = 256  # images rebuilt at once
+CHUNK = 256  # images rebuilt at once
+SAMPLER = "joint_vae_sampler"
 
 
 def build(
@@ -58,8 +63,8 @@ def build(
     image = keras.Input(image_shape, name="image")
     inputs = [keras.Input((latent_dim,), name="noise"), keras.Input((categories,), name="gumbel")]
     whole = keras.Model([image, *inputs], list(rebuild(image, *inputs)), name="joint_vae")
-    rebuilt = rebuild(layers.Rescaling(1 / 127.5, offset=-1, name="in_range")(image), *inputs)[0]
-    pixels = layers.Rescaling(127.5, offset=127.5, name="pixels")(rebuilt)
+    rebuilt = rebuild(from_pixels_layer()(image), *inputs)[0]
+    pixels = to_pixels_layer()(rebuilt)
     return {
         "encoder": encoder,
         "decoder input": decoder[0],
@@ -70,13 +75,13 @@ def build(
     }
 
 
-def categorical_kl(logits: torch.Tensor) -> torch.Tensor:
+def categorical_kl(logits: Tensor) -> Tensor:
     """(B, Q) -> (B,): nats between softmax(logits) and the uniform distribution."""
     probabilities = torch.softmax(logits, dim=1)
     return (probabilities * ((probabilities + 1e-7).log() - math.log(1 / logits.shape[1] + 1e-7))).sum(dim=1)
 
 
-def capacity(step: torch.Tensor, *, steps: int, maximum: float) -> torch.Tensor:
+def capacity(step: Tensor, *, steps: int, maximum: float) -> Tensor:
     """Nats that a latent variable is asked to carry in training batch number `step`; linear from 0, then constant."""
     return maximum * (step.double() / steps).clamp(max=1)
 
@@ -86,216 +91,138 @@ def gumbel(uniform: Any, log: Any) -> Any:
     return -log(-log(uniform + 1e-7) + 1e-7)
 
 
+@dataclass(frozen=True)
+class Objective:
+    """The settings of the loss at the top of this module."""
+
+    reconstruction: str
+    """"sum" of the squared error over all pixels of all images, or its "mean"."""
+    alpha: float
+    kl_weight: float
+    continuous_gamma: float
+    categorical_gamma: float
+    continuous_capacity: float
+    """C_c at the end, in nats."""
+    categorical_capacity: float
+    """C_d at the end, in nats; ln Q at most."""
+    capacity_steps: int
+    """Training batches until then."""
+
+    def loss(self, error: Tensor, kl: Tensor, kl_categorical: Tensor, *, step: Tensor, categories: int) -> Tensor:
+        """What is minimised in training batch number `step`; the divergences are in nats, means over the batch."""
+        continuous = capacity(step, steps=self.capacity_steps, maximum=self.continuous_capacity).float()
+        categorical = capacity(step, steps=self.capacity_steps, maximum=self.categorical_capacity)
+        categorical = categorical.clamp(max=math.log(categories)).float()
+        return self.alpha * error + self.kl_weight * (
+            self.continuous_gamma * (continuous - kl).abs()
+            + self.categorical_gamma * (categorical - kl_categorical).abs()
+        )
+
+
 def fit(
-    images: np.ndarray,
-    labels: np.ndarray,
-    validation_images: np.ndarray,
-    validation_labels: np.ndarray,
+    data: TrainingData,
+    recipe: Recipe,
     *,
-    num_classes: int,
     seed: int,
-    report: Report,
+    on_epoch: OnEpoch,
     latent_dim: int,
     categories: int,
-    epochs: int,
-    batch_size: int,
-    sampling: str,
-    patience: int | None,
-    keep: str,
-    optimizer: Mapping[str, Any],
-    learning_rate_decay: float,
-    reconstruction: str,
     temperature: float,
-    alpha: float,
-    kl_weight: float,
-    continuous_gamma: float,
-    categorical_gamma: float,
-    continuous_capacity: float,
-    categorical_capacity: float,
-    capacity_steps: int,
     per_class: bool,
     checkpoint: Checkpoint | None = None,
+    **objective: Any,
 ) -> Trained:
-    """Train on uint8 images (N, 28, 28, C) and labels (N,); settings as in the study.
+    """Train on 28 x 28 images; settings as in the study, `objective` those of `Objective`.
 
-    With a `checkpoint`, training goes on after the epoch that it keeps.
+    With a `checkpoint`, training resumes after the epoch that it holds.
 
-    Losses, means over the images: `reconstruction` (squared error an image, pixels in [-1, 1]), `kl` and
-    `kl_categorical` (nats an image), `loss` (what is minimised, divided by the images of the batch if it is a sum), and
-    the same with `val_`.
+    Losses, means over the images: `reconstruction` (squared error per image, pixels in [-1, 1]), `kl` and
+    `kl_categorical` (nats per image), `loss` (what is minimised, divided by the images of the batch if it is a sum),
+    and the same with `val_`.
 
-    With `per_class` one Joint VAE after the other learns its class, and the sampler takes the labels as a fourth input.
-    The best epoch is then the latest of theirs, losses are means weighted by the classes' training images, and in the
-    history over the classes still in training.
-
-    Raises ValueError where `per_class` meets a class with fewer than two training images or no validation image.
+    With `per_class` one Joint VAE after the other learns its class; see `fit_per_class`, also for the errors.
     """
+    target = Objective(**objective)
 
-    def built(name: str, seed: int) -> dict[str, keras.Model]:
+    def build_one(name: str, seed: int) -> dict[str, keras.Model]:
         keras.utils.set_random_seed(subseed(seed, "weights"))
+        shape = data.images.shape[1:]
         return build(
-            image_shape=images.shape[1:],
-            latent_dim=latent_dim,
-            categories=categories,
-            temperature=temperature,
-            name=name,
+            image_shape=shape, latent_dim=latent_dim, categories=categories, temperature=temperature, name=name
         )
 
-    def train_one(
-        whole: keras.Model,
-        chosen: np.ndarray | slice,
-        held: np.ndarray | slice,
-        seed: int,
-        report: Report,
-        checkpoint: Checkpoint | None,
+    def fit_one(
+        networks: dict[str, keras.Model], data: TrainingData, seed: int, report: OnEpoch, part: Checkpoint | None
     ) -> Outcome:
-        call, step = fuse(whole), torch.zeros((), dtype=torch.int64, device=device_of(whole))
+        return _train(networks["whole"], target, data, recipe, seed=seed, on_epoch=report, checkpoint=part)
 
-        def losses(image: torch.Tensor, label: torch.Tensor, chance: torch.Generator, training: bool) -> Losses:
-            step.add_(int(training))
-            noise = torch.randn(len(image), latent_dim, generator=chance, device=image.device)
-            uniform = torch.rand(len(image), categories, generator=chance, device=image.device)
-            rebuilt, mean, log_variance, logits = call(image, noise, gumbel(uniform, torch.log), training=training)
-            kl, kl_categorical = gaussian_kl(mean, log_variance).mean(), categorical_kl(logits).mean()
-            asked = capacity(step, steps=capacity_steps, maximum=continuous_capacity).float()
-            asked_categorical = capacity(step, steps=capacity_steps, maximum=categorical_capacity)
-            asked_categorical = asked_categorical.clamp(max=math.log(categories)).float()
-            error = squared_error(image, rebuilt, reconstruction)
-            loss = alpha * error.to_minimise + kl_weight * (
-                continuous_gamma * (asked - kl).abs() + categorical_gamma * (asked_categorical - kl_categorical).abs()
-            )
-            return loss, {"reconstruction": error.per_image, "kl": kl, "kl_categorical": kl_categorical}
-
-        return train_vae(
-            whole,
-            losses,
-            images[chosen],
-            labels[chosen],
-            validation_images[held],
-            validation_labels[held],
-            seed=seed,
-            report=report,
-            epochs=epochs,
-            batch_size=batch_size,
-            sampling=sampling,
-            patience=patience,
-            keep=keep,
-            optimizer=optimizer,
-            learning_rate_decay=learning_rate_decay,
-            reconstruction=reconstruction,
-            checkpoint=checkpoint,
-            counters=[step],
+    if per_class:
+        return fit_per_class(
+            build_one, fit_one, data, name=SAMPLER, seed=seed, on_epoch=on_epoch, checkpoint=checkpoint
         )
+    parts = build_one(SAMPLER, seed)
+    outcome = fit_one(parts, data, seed, on_epoch, checkpoint)
+    return Trained(**vars(outcome), sampler=parts.pop("sampler"), networks=parts)
 
-    if not per_class:
-        parts = built("joint_vae_sampler", seed)
-        outcome = train_one(parts["whole"], slice(None), slice(None), seed, report, checkpoint)
-        return Trained(parts.pop("sampler"), *outcome, parts)
-    sizes = np.bincount(labels, minlength=num_classes)
-    held_sizes = np.bincount(validation_labels, minlength=num_classes)
-    if sizes.min() < 2 or held_sizes.min() < 1:
-        raise ValueError(
-            "per_class needs at least 2 training images and 1 validation image of every class, found "
-            f"{sizes.tolist()} and {held_sizes.tolist()}"
-        )
-    saved = checkpoint.load() if checkpoint else None
-    finished: list[State] = saved["finished"] if saved else []
-    current = saved["current"] if saved else None
-    trained: list[Trained] = []
-    for k in range(num_classes):
-        own_seed = subseed(seed, f"class {k}")
-        parts = built(f"class_{k}", own_seed)
-        whole = parts["whole"]
-        if k < len(finished):
-            for weight, value in zip(whole.weights, finished[k]["weights"], strict=True):
-                weight.assign(value)
-        else:
-            shown = _after(report, sum(len(one.history["loss"]) for one in trained))
-            part = _part(checkpoint, finished, current)
-            current = None  # it was the first unfinished class's
-            outcome = train_one(whole, labels == k, validation_labels == k, own_seed, shown, part)
-            finished.append({"outcome": outcome, "weights": [weight.value.detach() for weight in whole.weights]})
-            if checkpoint and k < num_classes - 1:
-                checkpoint.save(lambda: {"finished": finished, "current": None})
-        own_history, best_epoch, kept = finished[k]["outcome"]
-        trained.append(Trained(parts.pop("sampler"), own_history, best_epoch, kept, parts))
-    running = range(max(len(one.history["loss"]) for one in trained))
-    history = {
-        name: [
-            _mean({k: one.history[name][i] for k, one in enumerate(trained) if i < len(one.history[name])}, sizes)
-            for i in running
-        ]
-        for name in trained[0].history
-    }
-    return Trained(
-        joined([one.sampler for one in trained]),
-        history,
-        max(one.best_epoch for one in trained),
-        {name: _mean({k: one.losses[name] for k, one in enumerate(trained)}, sizes) for name in history},
-        trained[0].networks,
+
+def _train(
+    whole: keras.Model,
+    objective: Objective,
+    data: TrainingData,
+    recipe: Recipe,
+    *,
+    seed: int,
+    on_epoch: OnEpoch,
+    checkpoint: Checkpoint | None,
+) -> Outcome:
+    """Train one Joint VAE, its network `whole` of `build`."""
+    call, step = fuse(whole), torch.zeros((), dtype=torch.int64, device=device_of(whole))
+    latent_dim, categories = (given.shape[-1] for given in whole.inputs[1:])
+
+    def losses(image: Tensor, label: Tensor, rng: torch.Generator, training: bool) -> Losses:
+        step.add_(int(training))
+        noise = torch.randn(len(image), latent_dim, generator=rng, device=image.device)
+        uniform = torch.rand(len(image), categories, generator=rng, device=image.device)
+        rebuilt, mean, log_variance, logits = call(image, noise, gumbel(uniform, torch.log), training=training)
+        kl, kl_categorical = gaussian_kl(mean, log_variance).mean(), categorical_kl(logits).mean()
+        error = squared_error(image, rebuilt, objective.reconstruction)
+        loss = objective.loss(error.to_minimise, kl, kl_categorical, step=step, categories=categories)
+        return loss, {"reconstruction": error.per_image, "kl": kl, "kl_categorical": kl_categorical}
+
+    return train_vae(
+        whole,
+        losses,
+        data,
+        recipe,
+        reconstruction=objective.reconstruction,
+        seed=seed,
+        on_epoch=on_epoch,
+        checkpoint=checkpoint,
+        counters=[step],
     )
 
 
-def reconstruct(sampler: keras.Model, images: np.ndarray, labels: np.ndarray, *, seed: int, mode: str) -> np.ndarray:
+def reconstruct(sampler: keras.Model, images: Images, labels: Labels, *, seed: int, mode: str) -> Images:
     """A new version of each uint8 image (n, 28, 28, C); `labels` (n,) choose the part of a `per_class` sampler.
 
     `mode`: "sample" draws both latent variables; "mean" takes the mean and the softmax of the logits; "train_pair"
     repeats the published code, where each image goes as a pair of equal images through batch norm in training mode:
     the last batch norm of the encoder then sees two equal rows and gives its bias, whatever the image.
     """
-    rng = np.random.default_rng(subseed(seed, "noise"))
+    rng = numpy_rng(seed, "noise")
     made = np.empty_like(images)
-    for part, chosen in _parts(sampler, labels):
+    parts = by_class(sampler, labels) if len(sampler.inputs) == 4 else [(sampler, np.arange(len(labels)))]
+    for part, chosen in parts:
         latent_dim, categories = (given.shape[-1] for given in part.inputs[1:])
-        paint = painter(part, training=mode == "train_pair")
-        copies, together = (2, 1) if mode == "train_pair" else (1, TOGETHER)
+        make = image_function(part, training=mode == "train_pair")
+        copies, chunk = (2, 1) if mode == "train_pair" else (1, CHUNK)
         noise = rng.standard_normal((len(chosen), copies, latent_dim), dtype=np.float32)
         shift = gumbel(rng.random((len(chosen), copies, categories), dtype=np.float32), np.log)
         if mode == "mean":
             noise, shift = np.zeros_like(noise), np.zeros_like(shift)
-        for start in range(0, len(chosen), together):
-            rows = slice(start, start + together)
+        for start in range(0, len(chosen), chunk):
+            rows = slice(start, start + chunk)
             batch = np.repeat(images[chosen[rows]], copies, axis=0).astype(np.float32)
-            rebuilt = paint(batch, noise[rows].reshape(-1, latent_dim), shift[rows].reshape(-1, categories))
+            rebuilt = make(batch, noise[rows].reshape(-1, latent_dim), shift[rows].reshape(-1, categories))
             made[chosen[rows]] = rebuilt[::copies]
     return made
-
-
-def _parts(sampler: keras.Model, labels: np.ndarray) -> list[tuple[keras.Model, np.ndarray]]:
-    """The sampler's models, each with the rows it is for."""
-    if len(sampler.inputs) == 3:
-        return [(sampler, np.arange(len(labels)))]
-    return [(sampler.get_layer(f"class_{k}"), np.flatnonzero(labels == k)) for k in np.unique(labels)]
-
-
-def joined(samplers: list[keras.Model]) -> keras.Model:
-    """The samplers of the classes 0 .. K - 1 as one, which takes the labels (B,) as a fourth input."""
-    inputs = [keras.Input(given.shape[1:], name=given.name) for given in samplers[0].inputs]
-    label = keras.Input((), dtype="int32", name="label")
-    masked = []
-    for k, sampler in enumerate(samplers):
-        own = layers.Embedding(len(samplers), 1, trainable=False, name=f"is_class_{k}")
-        mask = layers.Reshape((1, 1, 1), name=f"mask_{k}")(own(label))
-        own.set_weights([np.eye(len(samplers), dtype=np.float32)[:, k : k + 1]])
-        masked.append(layers.Multiply(name=f"masked_{k}")([sampler(inputs), mask]))
-    return keras.Model([*inputs, label], layers.Add(name="chosen")(masked), name="joint_vae_sampler")
-
-
-def _after(report: Report, epochs: int) -> Report:
-    """Counts on from the epochs of the classes before."""
-    return lambda epoch, logs: report(epochs + epoch, logs)
-
-
-def _part(checkpoint: Checkpoint | None, finished: list[State], current: State | None) -> Checkpoint | None:
-    """The checkpoint of one class; what those before it have `finished` is kept with it."""
-    if checkpoint is None:
-        return None
-    return Checkpoint(
-        load=lambda: current,
-        save=lambda state: checkpoint.save(lambda: {"finished": finished, "current": state()}),
-    )
-
-
-def _mean(values: dict[int, float], sizes: np.ndarray) -> float:
-    """Of the classes that have a value, weighted by their training images `sizes` (K,)."""
-    return float(np.average(list(values.values()), weights=sizes[list(values)]))

@@ -15,7 +15,8 @@ from medaug_keras.networks.blocks import (
     vae_decoder,
     vae_encoder,
 )
-from medaug_keras.networks.fused import device_of, fuse, parameters
+from medaug_keras.networks.fused import fuse
+from medaug_keras.networks.weights import assign_weights, copy_weights, device_of, parameters
 
 __all__ = [
     "GAN_SLOPE",
@@ -24,9 +25,11 @@ __all__ = [
     "SpectralConv2DTranspose",
     "SpectralDense",
     "SpectralEmbedding",
+    "assign_weights",
     "batch_norm",
     "chain",
     "conditional_batch_norm",
+    "copy_weights",
     "device_of",
     "fuse",
     "parameters",

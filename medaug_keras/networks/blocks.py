@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from keras import layers, ops
 
-from medaug_keras.networks.fused import relaid
+from medaug_keras.networks.fused import make_channels_last
 
 VAE_WIDTHS = (32, 64, 128, 256, 512)  # 28 -> 14 -> 7 -> 4 -> 2 -> 1
 VAE_SLOPE = 0.01
@@ -176,7 +176,7 @@ class SpectralConv2D(_Spectral, layers.Conv2D):
     def fused(self, alone: bool) -> Any:
         """The same as a Torch operation on (B, C, H, W), for H and W that the stride divides; see networks.fuse."""
         side = (self.kernel_size[0] - self.strides[0]) // 2
-        relaid(self.kernel)
+        make_channels_last(self.kernel)
 
         def run(training: bool, x: torch.Tensor) -> torch.Tensor:
             kernel = self.normalised(training).permute(3, 2, 0, 1)
@@ -196,7 +196,7 @@ class SpectralConv2DTranspose(_Spectral, layers.Conv2DTranspose):
     def fused(self, alone: bool) -> Any:
         """The same as a Torch operation on (B, C, H, W); see networks.fuse."""
         side = (self.kernel_size[0] - self.strides[0]) // 2 if self.padding == "same" else 0
-        relaid(self.kernel)
+        make_channels_last(self.kernel)
 
         def run(training: bool, x: torch.Tensor) -> torch.Tensor:
             kernel = self.normalised(training).permute(3, 2, 0, 1)

@@ -18,16 +18,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def device_of(model: keras.Model) -> torch.device:
-    """Where the model's weights live."""
-    return model.weights[0].value.device
-
-
-def parameters(model: keras.Model) -> list[Tensor]:
-    """The Torch parameters behind the model's trainable weights, in Keras's order."""
-    return [weight.value for weight in model.trainable_weights]
-
-
 def fuse(model: keras.Model) -> Callable[..., Any]:
     """The function `call(*inputs, training)` that computes `model(inputs, training=training)`.
 
@@ -41,7 +31,7 @@ def fuse(model: keras.Model) -> Callable[..., Any]:
     Raises TypeError for a layer that has no entry in `FUSED`.
     """
     nodes = [n for depth in sorted(model._nodes_by_depth, reverse=True) for n in model._nodes_by_depth[depth]]
-    makers = {id(node.outputs[0]): node.operation for node in nodes}
+    producers = {id(node.outputs[0]): node.operation for node in nodes}
     uses = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
     uses.update(id(tensor) for tensor in model.outputs)
     steps: dict[int, tuple[Callable[..., Tensor], list[int]]] = {}
@@ -52,9 +42,9 @@ def fuse(model: keras.Model) -> Callable[..., Any]:
         sources = [id(tensor) for tensor in node.input_tensors]
         # only where nobody else reads its input, and we made it, may a layer work in place or merge with the one before
         alone = all(uses[source] == 1 and source in steps for source in sources)
-        merge = MERGED.get((type(makers[sources[0]]), type(layer))) if alone else None
+        merge = MERGED.get((type(producers[sources[0]]), type(layer))) if alone else None
         if merge:
-            operation = merge(makers[sources[0]], layer)
+            operation = merge(producers[sources[0]], layer)
             sources = steps.pop(sources[0])[1]
         else:
             operation = _operation(layer, alone)
@@ -111,8 +101,8 @@ def _activation(function: Any, alone: bool) -> Callable[[Tensor], Tensor]:
     return table[name]
 
 
-def relaid(kernel: Any) -> Any:
-    """The kernel's variable, its memory in the order in which `permute(3, 2, 0, 1)` is channels last.
+def make_channels_last(kernel: Any) -> Any:
+    """Lay out a kernel's memory so that `permute(3, 2, 0, 1)` is channels last; returns the kernel's variable.
 
     Its shape and values stay. For a VAE's largest kernels it makes forward and backward 25 % faster than a copy a step.
     Call it once, before the model is used.
@@ -129,7 +119,7 @@ def _conv(layer: Any, alone: bool, padding: Any = None) -> Callable[..., Tensor]
     if layer.padding == "same" and set(layer.strides) != {1}:
         raise TypeError(f"{layer.name}: 'same' padding with strides differs from PyTorch's; pad with ZeroPadding2D")
     padding = layer.padding if padding is None else padding
-    weight, bias = relaid(layer.kernel), layer.bias if layer.use_bias else None
+    weight, bias = make_channels_last(layer.kernel), layer.bias if layer.use_bias else None
     after = _activation(layer.activation, True)
 
     def run(training: bool, x: Tensor) -> Tensor:
@@ -148,7 +138,7 @@ def _conv_transpose(
         if set(layer.kernel_size) != {4} or set(layer.strides) != {2}:
             raise TypeError(f"{layer.name}: 'same' has a fused operation only for kernel 4, stride 2")
         padding = (1, 1)
-    weight, bias = relaid(layer.kernel), layer.bias if layer.use_bias else None
+    weight, bias = make_channels_last(layer.kernel), layer.bias if layer.use_bias else None
     after = _activation(layer.activation, True)
 
     def run(training: bool, x: Tensor) -> Tensor:

@@ -1,25 +1,41 @@
-"""How models are trained: chance, the loop over epochs, checkpoints, and how a step is computed."""
+"""How models are trained: seeds, the loop over epochs, checkpoints, optimizers, and how a step is computed."""
 
-from medaug_keras.training.chance import batches, epoch_order, generator, subseed
-from medaug_keras.training.checkpoints import Checkpoint, Ongoing, State, kept_in
+from medaug_keras.training.chance import batches, epoch_order, numpy_rng, subseed, torch_rng
+from medaug_keras.training.checkpoints import Checkpoint, State, TrainingState, file_checkpoint
 from medaug_keras.training.compute import arithmetic, keep_memory
-from medaug_keras.training.loop import DivergedError, Outcome, Report, train
+from medaug_keras.training.loop import (
+    LAST,
+    DivergedError,
+    EarlyStopping,
+    Logs,
+    OnEpoch,
+    Rule,
+    TrainingRun,
+    train,
+)
+from medaug_keras.training.optimizers import adam
 from medaug_keras.training.recording import recorded
 
 __all__ = [
+    "LAST",
     "Checkpoint",
     "DivergedError",
-    "Ongoing",
-    "Outcome",
-    "Report",
+    "EarlyStopping",
+    "Logs",
+    "OnEpoch",
+    "Rule",
     "State",
+    "TrainingRun",
+    "TrainingState",
+    "adam",
     "arithmetic",
     "batches",
     "epoch_order",
-    "generator",
+    "file_checkpoint",
     "keep_memory",
-    "kept_in",
+    "numpy_rng",
     "recorded",
     "subseed",
+    "torch_rng",
     "train",
 ]

@@ -4,10 +4,11 @@ Shapes: N images.
 """
 
 import hashlib
-from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 
 def subseed(seed: int, purpose: str) -> int:
@@ -16,16 +17,23 @@ def subseed(seed: int, purpose: str) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-def generator(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
-    """A Torch generator of its own for one purpose, so that no other draw can move it."""
+def numpy_rng(seed: int, purpose: str) -> np.random.Generator:
+    """A NumPy random number generator for one purpose, so that no other draw can move it."""
+    return np.random.default_rng(subseed(seed, purpose))
+
+
+def torch_rng(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
+    """A Torch random number generator for one purpose, so that no other draw can move it."""
     return torch.Generator(device=device).manual_seed(subseed(seed, purpose))
 
 
-def epoch_order(labels: np.ndarray, sampling: str, rng: np.random.Generator) -> np.ndarray:
+def epoch_order(labels: NDArray[np.integer], sampling: str, rng: np.random.Generator) -> NDArray[np.int64]:
     """Indices (N,) of one epoch.
 
     `shuffle`: every image once. `weighted`: N draws with replacement, every class equally likely (the
     weights are 1 / size of the image's class, as PyTorch's WeightedRandomSampler is used).
+
+    Raises ValueError for any other `sampling`.
     """
     if sampling == "shuffle":
         return rng.permutation(len(labels))
@@ -36,12 +44,14 @@ def epoch_order(labels: np.ndarray, sampling: str, rng: np.random.Generator) -> 
     raise ValueError(f"sampling is {sampling!r}; expected 'shuffle' or 'weighted'")
 
 
-def batches(order: np.ndarray, size: int, *, merge_single: bool = False) -> Iterator[np.ndarray]:
-    """Cut an order into batches; the last may be smaller.
+def batches(
+    order: NDArray[np.int64], size: int, *, device: torch.device | str = "cpu", merge_single: bool = False
+) -> tuple[Tensor, ...]:
+    """An epoch's indices (N,), cut into batches on a device; the last may be smaller.
 
-    `merge_single` joins a last batch of one image to the one before: batch statistics of one image do not exist.
+    `merge_single` joins a last batch of one image to the one before: batch norm needs at least two images.
     """
-    stops = list(range(size, len(order), size))
-    if merge_single and stops and len(order) - stops[-1] == 1:
-        stops.pop()
-    yield from np.split(order, stops)
+    sizes = [len(order[start : start + size]) for start in range(0, len(order), size)]
+    if merge_single and len(sizes) > 1 and sizes[-1] == 1:
+        sizes[-2:] = [sizes[-2] + 1]
+    return torch.from_numpy(order).to(device).split(sizes)

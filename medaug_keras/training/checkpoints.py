@@ -1,7 +1,8 @@
-"""Where a training stands after an epoch, kept in a file, so that one that was killed goes on from there.
+"""How far a training run has come, kept in a file after an epoch, so that a killed run resumes from there.
 
-A `Checkpoint` is two functions that a training is handed; `kept_in` makes them for a file. `Ongoing` is all that a
-training changes from one epoch to the next; put back, the epochs that follow are bitwise those of an undisturbed one.
+A `Checkpoint` is two functions that a training run is given; `file_checkpoint` makes them for a file. `TrainingState`
+is all that a run changes from one epoch to the next; restored, the epochs that follow are bitwise those of an
+undisturbed run.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import json
 import os
 import pickle
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,10 @@ from torch import Tensor
 
 from medaug_keras import __version__
 
-FORMAT = 1
+FORMAT = 2
 
-# Seconds from one writing to the next: a kill costs at most this and an epoch, and writing less than one per cent, as
-# the largest usual state (a VAE's 58 MB: weights, Adam's two moments, the best weights) takes 0.2 s.
+# Seconds between two writes: a kill costs at most this and an epoch, and writing takes less than one per cent of the
+# time, as the largest usual state (a VAE's 58 MB: weights, Adam's two moments, the best weights) takes 0.2 s.
 EVERY = 30.0
 
 State = dict[str, Any]
@@ -34,71 +35,58 @@ State = dict[str, Any]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """How a training keeps where it stands."""
+    """Where a training run keeps its state."""
 
     load: Callable[[], State | None]
-    """The state that was kept, or None to start anew."""
+    """Returns the saved state, or None where the run starts from scratch."""
     save: Callable[[Callable[[], State]], None]
-    """To be called at the end of an epoch that is not the last, with the function that collects the state; it is
+    """To be called at the end of an epoch that is not the last, with the function that collects the state; that is
     called only where it is time to write."""
 
 
 @dataclass(frozen=True)
-class Ongoing:
-    """All that a training changes from one epoch to the next, except what its loop knows in plain numbers."""
+class TrainingState:
+    """All that a training run changes from one epoch to the next, except what its loop knows in plain numbers."""
 
     models: Sequence[keras.Model]
     optimizers: Sequence[torch.optim.Optimizer]
-    draws: Sequence[np.random.Generator | torch.Generator]
+    rngs: Sequence[np.random.Generator | torch.Generator]
     others: Sequence[Tensor] = ()
     """Counters, and whatever else changes in place."""
 
-    def resume(self, checkpoint: Checkpoint | None, best: Any) -> tuple[int, dict[str, Any], Any]:
-        """Before the first step: the epoch to begin with, the history, and the best so far.
-
-        They are those of the checkpoint, whose values are put back; or 1, none and `best`.
-        """
-        saved = checkpoint.load() if checkpoint else None
-        if saved is None:
-            return 1, {}, best
-        self.restore(saved["ongoing"])
-        return saved["epoch"] + 1, saved["history"], saved["best"]
-
-    def after(self, epoch: int, history: Mapping[str, Any], best: Any) -> State:
-        """What `resume` needs to go on after this epoch, to be written at once: it has no copies."""
-        return {"epoch": epoch, "history": history, "best": best, "ongoing": self.state()}
-
-    def state(self) -> State:
-        """The values, to be written at once: they are no copies."""
+    def state_dict(self) -> State:
+        """The values themselves, not copies: to be written at once."""
         return {
             "tensors": [tensor.detach() for tensor in self._tensors()],
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "draws": [d.get_state() if isinstance(d, torch.Generator) else d.bit_generator.state for d in self.draws],
+            "rngs": [
+                rng.get_state() if isinstance(rng, torch.Generator) else rng.bit_generator.state for rng in self.rngs
+            ],
         }
 
-    @torch.no_grad()
-    def restore(self, state: State) -> None:
-        """Put the values back, before the first step."""
-        for tensor, value in zip(self._tensors(), state["tensors"], strict=True):
-            tensor.copy_(value)  # into the memory it has: the order of a kernel's memory decides how sums are rounded
+    def load_state_dict(self, state: State) -> None:
+        """Restore the values, before the first step."""
+        with torch.no_grad():
+            for tensor, value in zip(self._tensors(), state["tensors"], strict=True):
+                tensor.copy_(value)  # into its own memory: the order of a kernel's memory decides how sums are rounded
         for optimizer, value in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(value)  # there is no memory yet; a tensor is read in the order it was written
-        for draw, value in zip(self.draws, state["draws"], strict=True):
-            if isinstance(draw, torch.Generator):
-                draw.set_state(value)
+            optimizer.load_state_dict(value)  # it has no memory yet; a tensor is read in the order it was written
+        for rng, value in zip(self.rngs, state["rngs"], strict=True):
+            if isinstance(rng, torch.Generator):
+                rng.set_state(value)
             else:
-                draw.bit_generator.state = value
+                rng.bit_generator.state = value
 
     def _tensors(self) -> list[Tensor]:
         return [*(weight.value for model in self.models for weight in model.weights), *self.others]
 
 
-def kept_in(path: Path, *, scratch: Path, key: str, say: Callable[[str], None]) -> Checkpoint:
-    """A checkpoint in a file, of the training that `key` names; written at most every `EVERY` seconds.
+def file_checkpoint(path: Path, *, scratch: Path, key: str, on_message: Callable[[str], None]) -> Checkpoint:
+    """A checkpoint in a file, of the training run that `key` names; written at most every `EVERY` seconds.
 
-    The file is made in the folder `scratch`, of the same file system, and gets its name by a rename when it is whole.
-    It is not flushed to the disk: what a power cut tears is found by its checksum. What is torn, damaged, of another
-    training, of other versions or of a machine that rounds differently is not used, and `say` is told so.
+    The file is written in the folder `scratch`, on the same file system, and renamed to `path` when it is complete. It
+    is not flushed to the disk: a checksum finds what a power cut tears. A file that is torn, damaged, of another run,
+    of other versions or of a machine that rounds differently is not used; `on_message` gets the reason.
     """
     expected = {"format": FORMAT, "key": key, **_circumstances()}
     written = time.monotonic()
@@ -112,21 +100,21 @@ def kept_in(path: Path, *, scratch: Path, key: str, say: Callable[[str], None]) 
             differing = [f"{name} was {header.get(name)}" for name, now in expected.items() if header.get(name) != now]
             if differing:
                 raise ValueError(", ".join(differing))
-            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            state: State = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, AttributeError, LookupError, TypeError, RuntimeError, pickle.PickleError) as error:
-            why = str(error).partition("\n")[0]  # Torch's go on with advice
-            say(f"its checkpoint cannot be used ({why}), so it starts anew")
+            why = str(error).partition("\n")[0]  # Torch's messages continue with advice
+            on_message(f"its checkpoint cannot be used ({why}), so it starts from scratch")
             return None
-        say("goes on from its checkpoint")
+        on_message("resumes from its checkpoint")
         return state
 
     def save(collect: Callable[[], State]) -> None:
         nonlocal written
         if time.monotonic() - written < EVERY:
             return
-        buffer = io.BytesIO()  # not into the file: Torch says a full disk in words of its own
+        buffer = io.BytesIO()  # not directly to the file: torch.save hides a full disk behind an error of its own
         torch.save(collect(), buffer)
         header = expected | {"sha256": hashlib.sha256(buffer.getbuffer()).hexdigest()}
         partial = scratch / "checkpoint.partial"

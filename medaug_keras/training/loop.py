@@ -1,69 +1,124 @@
-"""The loop over the epochs of a training run."""
+"""The loop over the epochs of a training run: one for classifiers and generators.
+
+An epoch trains, is validated, recorded and reported; rules then say which epoch is the best so far. Copies of what a
+rule selects are kept, so that later epochs cannot overwrite them.
+"""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-import keras
+from medaug_keras.training.checkpoints import Checkpoint, State, TrainingState
 
-from medaug_keras.training.checkpoints import Checkpoint, Ongoing
+Logs = Mapping[str, Any]
+"""What an epoch measured: a number, or None where it is undefined."""
+OnEpoch = Callable[[int, dict[str, float]], None]
+"""Called after every epoch with its number, from 1, and what it measured."""
+Rule = Callable[[Logs], Sequence[float]]
+"""How epochs are ranked: the highest rank wins, and the first of several."""
 
-Report = Callable[[int, dict[str, float]], None]
-Outcome = tuple[dict[str, list[float]], int, dict[str, float]]  # history, best epoch, losses at the kept epoch
+LAST = "last"
+"""The rule that selects the last epoch. It is always there and needs no measure."""
 
 
 class DivergedError(Exception):
-    """A loss became NaN or infinite: training cannot go on."""
+    """A loss became NaN or infinite: training cannot continue."""
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Training stops when `rule` has selected no epoch for `patience` epochs."""
+
+    rule: str
+    patience: int
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A finished training run."""
+
+    history: dict[str, list[Any]]
+    """Each measure, one value an epoch."""
+    selected: dict[str, int]
+    """Rule -> the epoch that it selects, from 1."""
+    kept: dict[int, Any]
+    """Those epochs of which copies were asked for -> their snapshot, in the order of the epochs."""
 
 
 def train(
-    model: keras.Model,
+    state: TrainingState,
     *,
-    train_epoch: Callable[[], dict[str, float]],
-    validate: Callable[[], dict[str, float]] | None,
-    ongoing: Ongoing,
     epochs: int,
-    patience: int | None,
-    keep: str,
+    train_epoch: Callable[[], dict[str, float]],
+    validate: Callable[[], Logs] | None,
+    rules: Mapping[str, Rule],
+    keep: Collection[str],
+    snapshot: Callable[[], Any],
+    early_stopping: EarlyStopping | None,
     learning_rate_decay: float,
-    report: Report,
+    on_epoch: OnEpoch,
     checkpoint: Checkpoint | None,
-) -> Outcome:
-    """Run the epochs and leave the kept weights in `model`.
+) -> TrainingRun:
+    """Run the epochs.
 
-    `validate` gives a `val_loss`, whose strict minimum is the best epoch; training ends `patience` epochs after it.
-    With `keep` "best" the weights of that epoch come back. They are copies: the published code kept a reference, which
-    later epochs overwrote. Without `validate` the last epoch is kept.
-
-    With a `checkpoint`, training goes on after the epoch that it keeps; `ongoing` is what the epochs change.
+    Args:
+        state: all that the epochs change.
+        epochs: how many at most.
+        train_epoch: trains one epoch and returns its losses.
+        validate: returns what is measured after an epoch; not called when a loss is no number.
+        rules: what ranks the epochs; `LAST` is added to them.
+        keep: the rules whose selected epochs are kept as copies.
+        snapshot: returns copies of what is to be kept of the present epoch: tensors, numbers, lists and tuples.
+        early_stopping: when to stop before `epochs`.
+        learning_rate_decay: the learning rates are multiplied by it after each epoch.
+        on_epoch: is told about every epoch; measures that are None are left out.
+        checkpoint: training resumes after the epoch that it holds.
 
     Raises DivergedError when a loss is no longer a number.
     """
-    first, history, (lowest, best_epoch, copies) = ongoing.resume(checkpoint, (math.inf, 0, []))
-    for epoch in range(first, epochs + 1):
-        logs = train_epoch() | (validate() if validate else {})
-        report(epoch, logs)
+    saved = checkpoint.load() if checkpoint else None
+    if saved is None:
+        saved = {"epoch": 0, "history": {}, "ranks": {}, "selected": {}, "kept": {}}
+    else:
+        state.load_state_dict(saved["state"])
+    history, ranks, selected, kept = (saved[name] for name in ("history", "ranks", "selected", "kept"))
+
+    def collect(epoch: int) -> State:
+        run = {"epoch": epoch, "history": history, "ranks": ranks, "selected": selected, "kept": kept}
+        return {**run, "state": state.state_dict()}
+
+    for epoch in range(saved["epoch"] + 1, epochs + 1):
+        logs: dict[str, Any] = _finite(train_epoch(), epoch)
+        if validate is not None:
+            logs |= _finite(validate(), epoch)
         for name, value in logs.items():
-            if not math.isfinite(value):
-                raise DivergedError(f"{name} is {value} after epoch {epoch}; try a lower learning rate")
             history.setdefault(name, []).append(value)
-        if validate is None:
-            best_epoch = epoch
-        elif logs["val_loss"] < lowest:
-            lowest, best_epoch = logs["val_loss"], epoch
-            if keep == "best":
-                copies = [weight.value.detach().clone() for weight in model.weights]
-        elif patience is not None and epoch - best_epoch >= patience:
+        on_epoch(epoch, {name: value for name, value in logs.items() if value is not None})
+
+        found = {name: rule(logs) for name, rule in rules.items()}
+        better = {name: rank for name, rank in found.items() if name not in ranks or rank > ranks[name]}
+        ranks |= better
+        selected |= dict.fromkeys([*better, LAST], epoch)
+        patience = math.inf if early_stopping is None else early_stopping.patience
+        waited = 0 if early_stopping is None else epoch - selected[early_stopping.rule]
+        stop = epoch == epochs or waited >= patience
+        if not better.keys().isdisjoint(keep) or (stop and LAST in keep):
+            kept[epoch] = snapshot()
+        for number in kept.keys() - {selected[name] for name in keep}:
+            del kept[number]
+        if stop:
             break
-        for group in (group for optimizer in ongoing.optimizers for group in optimizer.param_groups):
+        for group in (group for optimizer in state.optimizers for group in optimizer.param_groups):
             group["lr"] *= learning_rate_decay
-        if checkpoint and epoch < epochs:
-            checkpoint.save(partial(ongoing.after, epoch, history, (lowest, best_epoch, copies)))
-    if copies:
-        for weight, copy in zip(model.weights, copies, strict=True):
-            weight.assign(copy)
-    for weight in model.weights:
-        # back from the memory order of `fused`, so that the model rounds exactly as its saved file will
-        weight.value.data = weight.value.data.contiguous()
-    kept = best_epoch - 1 if copies else -1
-    return history, best_epoch, {name: values[kept] for name, values in history.items()}
+        if checkpoint:
+            checkpoint.save(partial(collect, epoch))
+    return TrainingRun(history, selected, kept)
+
+
+def _finite(logs: Logs, epoch: int) -> dict[str, Any]:
+    for name, value in logs.items():
+        if value is not None and not math.isfinite(value):
+            raise DivergedError(f"{name} is {value} after epoch {epoch}; try a lower learning rate")
+    return dict(logs)
