@@ -503,9 +503,9 @@ def test_a_loss_that_is_no_number_stops_training():
         loop([1.0, math.nan, 1.0])
 
 
-def test_the_learning_rate_decays_by_its_factor_each_epoch():
+def test_the_learning_rate_decays_by_its_factor_before_each_further_epoch():
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1.0)
-    loop([3.0, 2.0], optimizer, learning_rate_decay=0.5)
+    loop([3.0, 2.0, 1.0], optimizer, learning_rate_decay=0.5)
     assert optimizer.param_groups[0]["lr"] == 0.25
 
 
