@@ -47,7 +47,7 @@ MEASURES: dict[str, Measure] = {
         "Distance between the distributions of synthetic and real training images; about 0 when"
         " they agree, and then as often below as above.",
         LOWER,
-        "Its features are our own, so it compares with no other paper's KID; copies score best.",
+        "Its features are our own, so it compares with no published KID; copies score best.",
     ),
     "kid_real": Measure(
         "KID-own of real test images",

@@ -218,7 +218,7 @@ Data = Annotated[MedMnistData | PhantomData | NpzData | FolderData, Field(discri
 
 
 class Sgd(_Part):
-    """Stochastic gradient descent, as the paper has it."""
+    """Stochastic gradient descent with momentum."""
 
     kind: Literal["sgd"] = "sgd"
     learning_rate: PositiveFloat = 0.001
@@ -229,7 +229,7 @@ class Classifier(_Part):
     """The network that is trained on every arm, and how."""
 
     kind: Literal["cnn"] = "cnn"
-    """cnn: the network of the paper's Fig. 9."""
+    """cnn: MedMNIST's getting-started network, 235 thousand parameters."""
     head: Literal["softmax", "sigmoid"] = "softmax"
     """softmax: cross-entropy on one logit a class. sigmoid: one logit, for two classes only."""
     epochs: PositiveInt = 20
@@ -339,7 +339,7 @@ class Cgan(_Generator):
     """Of both networks."""
     loss: Literal["relativistic_average", "relativistic_pairwise"] = "relativistic_average"
     class_head: bool = False
-    """Add the class head that Fig. 25 prints (and the published code does not have)."""
+    """Add a class head to the discriminator (Le Roux prints one; the published code has none)."""
     class_head_weight: NonNegativeFloat = 1.0
     """Weight of the class head's cross-entropy; our choice, no source has one."""
 
@@ -527,8 +527,10 @@ class Study(_Part):
     precision: Annotated[Literal["float32", "tf32", "bfloat16"], Birth("float32")] = "float32"
     """How matrices are multiplied. tf32 (NVIDIA's GPUs alone; float32 elsewhere) and bfloat16 are faster where the
     machine has them, and round more: their results are not taken for those of float32."""
+    references: tuple[Name, ...] = ()
+    """Publications whose printed values are shown beside ours: le-roux."""
     paper: bool = False
-    """Show the values printed in the paper beside ours."""
+    """The same as `references: [le-roux]`."""
     beside: Text | None = None
     """Another study file, relative to this one: its results, as far as they are in the same results folder, are shown
     beside this study's, with the settings in which the two differ."""
@@ -544,6 +546,11 @@ class Study(_Part):
     def select(self) -> Select:
         """The rule that chooses the epochs shown: the classifier's, or the one that follows the primary metric."""
         return self.classifier.select or FOLLOWS[self.primary]
+
+    @property
+    def shown_references(self) -> tuple[str, ...]:
+        """References by name, however the study asks for them."""
+        return tuple(dict.fromkeys((*self.references, *(("le-roux",) if self.paper else ()))))
 
 
 def dump(part: BaseModel) -> dict[str, Any]:

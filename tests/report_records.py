@@ -26,12 +26,12 @@ SIZES = {  # training, validation and test images, classes, channels
 }
 NAMES = ["malignant", "normal, benign", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "x", "y"]
 ARMS: dict[str, Any] = {
-    "baseline": {},
-    "gda": {"augment": [{"layer": "horizontal_flip"}]},
-    "cvae": {"add": {"generator": "cvae"}},
-    "jvae": {"interleave": {"generator": "jvae"}},
-    "cgan": {"add": {"generator": "cgan"}},
-    "duplicate": {"duplicate": {}},
+    "baseline": {"label": "No augmentation"},
+    "gda": {"label": "Geometric", "augment": [{"layer": "horizontal_flip"}]},
+    "cvae": {"label": "Conditional VAE", "add": {"generator": "cvae"}},
+    "jvae": {"label": "Joint VAE", "interleave": {"generator": "jvae"}},
+    "cgan": {"label": "Conditional GAN", "add": {"generator": "cgan"}},
+    "duplicate": {"label": "Duplicates (control)", "duplicate": {}},
 }
 GENERATORS = {"cvae": {"kind": "cvae"}, "jvae": {"kind": "joint_vae"}, "cgan": {"kind": "cgan"}}
 EFFECTS = {"baseline": 0.0, "gda": -0.02, "cvae": 0.012, "jvae": -0.01, "cgan": 0.02, "duplicate": 0.003}

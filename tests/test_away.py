@@ -215,7 +215,7 @@ def test_a_study_beside_whose_data_are_away_keeps_its_numbers_and_it_is_said(fol
     (folder / "data").rename(folder / "moved")
     assert main(["report", "beside.yaml", "--data", "medmnist", "--no-site"]) == 0
     assert "one.yaml: datasets.ct cannot be read now" in capsys.readouterr().err
-    page = pages(folder, "beside")["against-the-paper.md"].decode()
+    page = pages(folder, "beside")["against-le-roux.md"].decode()
     assert "of one" in page
     assert "cannot be read now; its finished result is shown from the last known fingerprint" in page
     before = pages(folder, "beside")

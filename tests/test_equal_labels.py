@@ -17,10 +17,10 @@ FLIP = {"augment": [{"layer": "horizontal_flip"}]}
 ARMS = {
     "baseline": {},
     "gda": FLIP,
-    "a": FLIP | {"label": "Geometric"},  # as gda is called when it has no label
-    "b": FLIP | {"label": "  geometric\u200b "},  # which looks the same
-    "wrs": FLIP | {"label": "WRS"},  # as the baseline is called where it is drawn weighted
-    "cvae": {"add": {"generator": "cvae"}},
+    "a": FLIP | {"label": "Gda"},  # which looks like the arm without a label
+    "b": FLIP | {"label": "  gda\u200b "},
+    "heavy": FLIP | {"label": "baseline (weighted)"},  # as the baseline is called where it is drawn weighted
+    "cvae": {"add": {"generator": "cvae"}, "label": "Conditional VAE"},
     "more": {"add": {"generator": "cvae", "amount": {"fraction": 0.5}}, "label": "Conditional VAE"},
 }
 OWN = {"kind": "npz", "path": "x.npz", "title": "Lesions"}
@@ -57,7 +57,13 @@ def test_every_row_of_every_table_is_told_from_the_others_by_names(pages):
 
 def test_columns_of_arms_that_are_called_alike_do_not_merge(pages):
     page = (pages / "results.md").read_text("utf-8")
-    for said in ("geometric (b)", "Geometric (a)", "WRS (wrs)", "Conditional VAE (cvae)", "Conditional VAE (more)"):
+    for said in (
+        "gda (b)",
+        "Gda (a)",
+        "baseline (weighted) (heavy)",
+        "Conditional VAE (cvae)",
+        "Conditional VAE (more)",
+    ):
         assert f'<th scope="colgroup" colspan="2"><bdi>{said}</bdi></th>' in page
     assert "Lesions (one)" in page
     assert "Lesions (two)" in page
@@ -67,7 +73,7 @@ def test_columns_of_arms_that_are_called_alike_do_not_merge(pages):
 def test_labels_that_differ_stay_as_they_are(tmp_path):
     study = fake_study(arms={name: arm for name, arm in ARMS.items() if name in ("baseline", "gda", "cvae")})
     results = Results(study, fake_plan(study), fake_results(study, tmp_path)[1])
-    assert [results.label(arm) for arm in results.arms] == ["No augmentation", "Geometric", "Conditional VAE"]
+    assert [results.label(arm) for arm in results.arms] == ["baseline", "gda", "Conditional VAE"]
     assert [results.title(name) for name in results.datasets] == ["BreastMNIST", "Phantom histology"]
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from report_records import ARMS, fake_results, fake_study
 
-from medaug_keras import stats
+from medaug_keras import references, stats
 from medaug_keras.report.numbers import findings
 from medaug_keras.report.numbers.inference import Comparison, Inference
-from medaug_keras.report.numbers.results import Group, Results, printed, printed_value
+from medaug_keras.report.numbers.results import Group, Results
 from medaug_keras.report.tables import arms as tables
 from medaug_keras.report.tables import evidence as evidence_tables
 from medaug_keras.report.tables import quality as quality_tables
@@ -193,11 +193,13 @@ def test_a_result_that_was_changed_reaches_no_table(tmp_path):
     ],
 )
 def test_what_the_paper_printed_is_read_from_the_column_of_its_arm_and_sampling(column, pair):
-    paper = printed()
-    for dataset, row in paper["table2"].items():
-        assert printed_value(paper, dataset, *pair, "accuracy") == pytest.approx(row[column]["acc"] / 100)
-        assert printed_value(paper, dataset, *pair, "auc") == pytest.approx(row[column]["auc"] / 100)
-    assert printed_value(paper, "breastmnist", *pair, "macro_f1") is None
+    paper = references.load("le-roux")
+    table = paper.table("without-added-images")
+    assert table is not None
+    for dataset, row in table.scores.items():
+        for metric in ("accuracy", "auc"):
+            assert paper.score(dataset, *pair, metric) == pytest.approx(row[column][metric] / 100)
+    assert paper.score("breastmnist", *pair, "macro_f1") is None
 
 
 # --- which epoch, and chosen on what -----------------------------------------------------------------
@@ -214,8 +216,8 @@ def test_every_number_is_of_the_epoch_that_the_studys_rule_chooses(select, tmp_p
     inference = Inference(results)
     (test,) = inference.tests.values()
     assert test.result.effect == pytest.approx(late)
-    assert cell(tables.geometric(results, inference, None), 0, "gda.shuffle.accuracy").value == 0.5 + late
-    best = tables.best_models(results, inference, None)
+    assert cell(tables.without_added_images(results, inference), 0, "gda.shuffle.accuracy").value == 0.5 + late
+    best = tables.best_models(results, inference)
     assert cell(best, 0, "validation.model").value == ("Geometric" if late else "No augmentation")
     assert cell(best, 0, "validation.accuracy").value == 0.5 + late
     _, ranks = inference.ranks
@@ -231,7 +233,7 @@ def test_the_best_model_is_chosen_on_validation_images_and_what_the_test_images_
     )
     assert results.best["breastmnist"].arm == "gda"
     assert results.best_on_test["breastmnist"].arm == "duplicate"
-    table = tables.best_models(results, Inference(results), None)
+    table = tables.best_models(results, Inference(results))
     right = {arm: round(level * 156) / 156 for arm, level in on_test.items()}
     for choice, arm in (("validation", "gda"), ("test", "duplicate")):
         assert cell(table, 0, f"{choice}.model").value == results.variant(arm, "shuffle")
@@ -268,11 +270,11 @@ WORDS = ("better", "worse", "not distinguishable", "not tested")
 def test_more_than_copies_is_said_only_where_both_comparisons_say_so_and_denied_where_they_do_not(word, control):
     beside = None if control is None else made_up(control)
     can = findings.can_be_said(made_up(word), beside)
-    cannot = findings.cannot_be_said(made_up(word), beside, None, generated=True)
+    cannot = findings.cannot_be_said(made_up(word), beside, (), generated=True)
     both = word == control == "better"
     assert ("copies" in can) == both
     assert ("copies" in cannot) == (word == "better" and not both)
-    assert "copies" not in findings.cannot_be_said(made_up(word), beside, None, generated=False)
+    assert "copies" not in findings.cannot_be_said(made_up(word), beside, (), generated=False)
 
 
 def test_an_arm_raises_lowers_or_leaves_the_metric_as_its_verdict_says():
@@ -284,14 +286,14 @@ def test_an_arm_raises_lowers_or_leaves_the_metric_as_its_verdict_says():
         "not tested": (False, False),
     }
     for word in WORDS:  # where there is a verdict, "helps or harms" is not among what cannot be said
-        text = findings.cannot_be_said(made_up(word), None, None, generated=False)
+        text = findings.cannot_be_said(made_up(word), None, (), generated=False)
         assert ("harms" in text) == (word in ("not distinguishable", "not tested"))
 
 
 @pytest.mark.parametrize(("low", "high", "word"), [(0.001, 0.05, "helps"), (-0.05, -0.001, "harms")])
 def test_an_interval_that_leaves_out_0_alone_is_denied_with_its_own_sign(low, high, word):
     comparison = made_up("not distinguishable", effect=(low + high) / 2, low=low, high=high)
-    text = findings.cannot_be_said(comparison, None, None, generated=False)
+    text = findings.cannot_be_said(comparison, None, (), generated=False)
     assert text.startswith(f"That it {word}: ")
     assert "4 comparisons" in text
 
@@ -301,7 +303,7 @@ def test_the_papers_difference_is_denied_only_where_it_lies_outside_the_interval
     comparison = made_up(word, low=-0.005 if word != "better" else 0.02, high=0.04)
     edges = comparison.result.low, comparison.result.high
     for said, inside in ((edges[0], True), (edges[1], True), (edges[0] - 0.001, False), (edges[1] + 0.001, False)):
-        text = findings.cannot_be_said(comparison, None, said, generated=False)
+        text = findings.cannot_be_said(comparison, None, [("the paper", said)], generated=False)
         assert ("outside" in text or "does not" in text) == (not inside)
 
 
@@ -407,14 +409,14 @@ def numbers(table: Table) -> list[dict[str, Entry]]:
 
 
 def test_the_table_of_claims_shows_the_corrected_p_the_interval_and_what_its_sentences_say(inference):
-    rows = numbers(evidence_tables.claims(inference.results, inference, None))
+    rows = numbers(evidence_tables.claims(inference.results, inference))
     for row, ((dataset, arm, sampling), c) in zip(rows, inference.tests.items(), strict=True):
         assert (row["verdict"].value, row["verdict"].p) == (c.word, c.holm)
         effect, r = row["effect"], c.result
         assert (effect.value, effect.low, effect.high, effect.n, effect.planned) == (r.effect, r.low, r.high, 4, 4)
         control, generated = inference.controls.get((dataset, arm, sampling)), arm in ("cvae", "cgan")
         assert row["can"].value == findings.can_be_said(c, control, findings.caution(inference.results, inference, c))
-        assert row["cannot"].value == findings.cannot_be_said(c, control, None, generated=generated)
+        assert row["cannot"].value == findings.cannot_be_said(c, control, (), generated=generated)
 
 
 def test_the_table_over_data_sets_shows_each_number_under_its_own_name(inference):
@@ -427,7 +429,7 @@ def test_the_table_over_data_sets_shows_each_number_under_its_own_name(inference
 
 def test_bold_is_the_highest_mean_of_a_row_and_those_that_a_test_does_not_tell_from_it_are_marked(inference):
     pairs = [(arm, "shuffle") for arm in ("cvae", "cgan", "duplicate")]
-    rows = numbers(tables.generative(inference.results, inference, None))
+    rows = numbers(tables.with_added_images(inference.results, inference))
     for dataset, row in zip(SETS, rows, strict=True):
         tied = inference.leaders(dataset, pairs, "accuracy")
         marks = {pair: row[f"{pair[0]}.shuffle.accuracy"] for pair in pairs}
@@ -442,7 +444,7 @@ def test_the_best_of_the_generators_is_a_generators_even_where_copies_do_better(
     levels = {"baseline": 0.9, "cvae": 0.5, "duplicate": 0.95}
     study = fake_study(datasets=("breastmnist",), arms=arms, replicates=3, samplings=["shuffle"])
     results = results_of(tmp_path, study, score=lambda d, arm, s, r: levels[arm])
-    (row,) = numbers(tables.generative(results, Inference(results), None))
+    (row,) = numbers(tables.with_added_images(results, Inference(results)))
     assert row["over.baseline"].value == "worse"
 
 

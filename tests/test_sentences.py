@@ -20,7 +20,7 @@ from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.tables.table import tags_of
 from medaug_keras.spec import Study
 
-BASE = {"baseline": {}}
+BASE = {"baseline": ARMS["baseline"]}
 GDA = {name: ARMS[name] for name in ("baseline", "gda")}
 ZOOMS = {f"zoom-{n}": {"augment": [{"layer": "RandomZoom", "factor": n / 9}]} for n in range(1, 7)}
 COPIES = {name: ARMS[name] for name in ("baseline", "cvae", "duplicate")}
@@ -100,7 +100,7 @@ def spoken(results: Results) -> list[str]:
     for cell, c in inference.tests.items():
         control, beside = inference.controls.get(cell), findings.caution(results, inference, c)
         texts.append("can be said: " + findings.can_be_said(c, control, beside))
-        for printed in (None, 0.0, 0.5):
+        for printed in ((), (("the paper", 0.0),), (("the paper", 0.5),)):
             texts.append("cannot be said: " + findings.cannot_be_said(c, control, printed, generated=cell[1] == "cvae"))
     return texts + findings.units(results, inference) + findings.log_words(results)
 

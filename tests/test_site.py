@@ -230,7 +230,7 @@ def _number(text: str) -> bool:
 def test_a_number_leads_to_its_runs(browser, site):
     with Visitor(browser, site.as_uri()) as visitor:
         page = visitor.go(f"{STUDY}/results.html")
-        page.locator("#table-2-table tbody tr").first.locator("td a").first.click()
+        page.locator("#without-added-images-table tbody tr").first.locator("td a").first.click()
         assert page.url.endswith(f"{STUDY}/runs.html#breastmnist.baseline.shuffle")
         named = page.locator("tr.ma-named")
         named.first.wait_for()
@@ -244,11 +244,11 @@ def test_a_number_leads_to_its_runs(browser, site):
 def test_tables_scroll_in_their_own_region_and_keep_the_first_column_in_view(browser, site):
     with Visitor(browser, site.as_uri(), "phone") as visitor:
         page = visitor.go(f"{STUDY}/results.html")
-        region = page.locator("#table-2-table .ma-scroll")
+        region = page.locator("#without-added-images-table .ma-scroll")
         assert region.get_attribute("tabindex") == "0"
         region.evaluate("r => { r.scrollLeft = 200 }")
         left, start = page.evaluate(
-            """() => { const r = document.querySelector('#table-2-table .ma-scroll');
+            """() => { const r = document.querySelector('#without-added-images-table .ma-scroll');
                return [r.querySelector('tbody th').getBoundingClientRect().left, r.getBoundingClientRect().left] }"""
         )
         assert left == pytest.approx(start, abs=1)

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from report_records import ARMS, fake_results, fake_study
 
+from medaug_keras import references
 from medaug_keras.plan import Task
 from medaug_keras.report import format
-from medaug_keras.report.numbers import findings, paper
+from medaug_keras.report.numbers import findings
 from medaug_keras.report.numbers.inference import Inference
-from medaug_keras.report.numbers.results import Results, printed
+from medaug_keras.report.numbers.printed import beside_layers
+from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.tables import arms as tables
 from medaug_keras.report.tables import evidence as evidence_tables
 from medaug_keras.report.tables import export
@@ -52,12 +54,12 @@ def cell(table: Table, row: int, key: str) -> Entry:
 def test_a_mean_and_its_spread_are_those_of_the_records(tmp_path):
     right = {0: 120 / 156, 1: 123 / 156, 2: 129 / 156}
     results = results_of(tmp_path, score=lambda d, a, s, r: right[r])
-    table = tables.geometric(results, Inference(results), printed())
+    table = tables.without_added_images(results, Inference(results))
     entry = cell(table, 0, "baseline.shuffle.accuracy")
     assert entry.value == pytest.approx(124 / 156)
     assert entry.sd == pytest.approx(math.sqrt((4**2 + 1**2 + 5**2) / 2) / 156)
     assert (entry.n, entry.planned) == (3, 3)
-    assert entry.paper == pytest.approx(0.8269)
+    assert entry.printed == (("paper", pytest.approx(0.8269)),)
 
 
 def test_the_highest_mean_of_a_row_is_bold_and_equal_ones_both_are(tmp_path):
@@ -68,7 +70,7 @@ def test_the_highest_mean_of_a_row_is_bold_and_equal_ones_both_are(tmp_path):
         ("gda", "weighted"): 110,
     }
     results = results_of(tmp_path, score=lambda d, a, s, r: scores[a, s] / 156)
-    table = tables.geometric(results, Inference(results), None)
+    table = tables.without_added_images(results, Inference(results))
     bold = {key: cell(table, 0, f"{'.'.join(key)}.accuracy").best for key in scores}
     assert bold == {key: score == 130 for key, score in scores.items()}
 
@@ -76,7 +78,7 @@ def test_the_highest_mean_of_a_row_is_bold_and_equal_ones_both_are(tmp_path):
 def test_a_single_replicate_has_no_spread_and_no_test(tmp_path):
     results = results_of(tmp_path, replicates=1)
     inference = Inference(results)
-    entry = cell(tables.geometric(results, inference, None), 0, "gda.shuffle.accuracy")
+    entry = cell(tables.without_added_images(results, inference), 0, "gda.shuffle.accuracy")
     assert (entry.sd, entry.n, entry.tied) == (None, 1, False)
     assert entry.href == "runs/breastmnist.gda.shuffle.0.html"
     assert {c.word for c in inference.tests.values()} == {"not tested"}
@@ -98,9 +100,9 @@ def test_a_failed_replicate_is_in_every_denominator(tmp_path):
         shown = {column.key: entry.value for column, entry in zip(table.columns, row.entries, strict=True)}
         assert (shown["replicates"], shown["planned"]) == (4, 5), table.name
     counted = {
-        "table-3": cell(tables.generative(results, inference, None), 0, "cvae.shuffle.accuracy"),
+        "with-added-images": cell(tables.with_added_images(results, inference), 0, "cvae.shuffle.accuracy"),
         "all-arms": run_tables.all_arms(results).rows[1].entries[4],
-        "claims": cell(evidence_tables.claims(results, inference, None), 0, "effect"),
+        "claims": cell(evidence_tables.claims(results, inference), 0, "effect"),
         "usefulness": cell(quality_tables.usefulness(results), 0, "consistency"),
         "similarity": cell(quality_tables.similarity(results), 0, "features.kid"),
     }
@@ -121,18 +123,18 @@ def test_an_arm_that_could_not_be_tested_stays_in_the_family_that_is_corrected(t
 
 def test_a_failed_replicate_is_counted_and_said(tmp_path):
     results = results_of(tmp_path, fails=lambda task: classifier(task, "gda", "shuffle", 1))
-    entry = cell(tables.geometric(results, Inference(results), None), 0, "gda.shuffle.accuracy")
+    entry = cell(tables.without_added_images(results, Inference(results)), 0, "gda.shuffle.accuracy")
     assert (entry.n, entry.planned) == (2, 3)
     assert entry.missing == "1 of 3 failed: ValueError: a made-up failure <b>&"
 
 
 def test_a_cell_without_runs_is_a_dash_with_its_reason_and_the_row_stays(tmp_path):
     results = results_of(tmp_path, leave_out=lambda task: task.kind == "classifier" and ": gda" in task.title)
-    table = tables.geometric(results, Inference(results), printed())
+    table = tables.without_added_images(results, Inference(results))
     entry = cell(table, 0, "gda.weighted.auc")
     assert entry.value is None
     assert entry.missing == "3 of 3 pending: not run yet"
-    assert entry.paper == pytest.approx(0.8302)
+    assert entry.printed == (("paper", pytest.approx(0.8302)),)
     assert format.shown(entry.value, "percent") == format.DASH
 
 
@@ -148,15 +150,15 @@ def test_what_needs_a_failed_task_is_blocked_and_says_what_it_needs(tmp_path):
 
 def test_sizes_that_differ_from_the_paper_stand_beside_it(tmp_path):
     results = results_of(tmp_path, datasets=("organcmnist",), replicates=1)
-    table = tables.dataset_sizes(results, printed())
-    assert (cell(table, 0, "train").value, cell(table, 0, "train").paper) == (12975, 13000)
-    assert (cell(table, 0, "validation").value, cell(table, 0, "validation").paper) == (2392, 2392)
-    assert "2.2.4" in table.notes[0]
+    table = tables.dataset_sizes(results)
+    assert (cell(table, 0, "train").value, cell(table, 0, "train").printed) == (12975, (("paper", 13000),))
+    assert (cell(table, 0, "validation").value, cell(table, 0, "validation").printed) == (2392, (("paper", 2392),))
+    assert "2.2.4" in table.notes[1]
 
 
 def test_sizes_of_data_not_read_yet_are_dashes(tmp_path):
     results = results_of(tmp_path, leave_out=lambda task: True)
-    assert cell(tables.dataset_sizes(results, None), 0, "train") == Entry(missing="not run yet")
+    assert cell(tables.dataset_sizes(results), 0, "train") == Entry(printed=(("paper", 546),), missing="not run yet")
 
 
 def test_the_best_model_is_chosen_on_validation_data_and_gains_are_over_the_baseline(tmp_path):
@@ -168,19 +170,19 @@ def test_the_best_model_is_chosen_on_validation_data_and_gains_are_over_the_base
     }
     results = results_of(tmp_path, score=lambda d, a, s, r: scores[a, s])
     inference = Inference(results)
-    table = tables.best_models(results, inference, printed())
+    table = tables.best_models(results, inference)
     assert cell(table, 0, "validation.model").value == "Geometric"
     gain = cell(table, 0, "validation.gain")
     assert gain.value == pytest.approx(round(0.7 * 156) / 156 - 78 / 156)
     test = inference.tests["breastmnist", "gda", "shuffle"]
     assert (gain.verdict, gain.p) == (test.word, test.holm) == ("better", pytest.approx(test.holm))
-    assert cell(table, 0, "test.gain").paper == "+3.21"
+    assert cell(table, 0, "test.gain").printed == (("paper", "+3.21"),)
     assert cell(table, 0, "optimism").value == 0
 
 
 def test_the_best_model_over_itself_gains_nothing_and_is_not_tested(tmp_path):
     results = results_of(tmp_path, score=lambda d, a, s, r: 0.8 if (a, s) == ("baseline", "weighted") else 0.5)
-    table = tables.best_models(results, Inference(results), printed())
+    table = tables.best_models(results, Inference(results))
     own, other = cell(table, 0, "validation.gain_weighted"), cell(table, 0, "validation.gain")
     assert (own.value, own.verdict, own.p, own.missing) == (0, None, None, "this is the arm itself")
     assert (other.verdict, other.p < 0.05) == ("better", True)
@@ -191,21 +193,21 @@ def test_the_optimism_of_a_single_run_is_what_choosing_by_it_pretends(tmp_path):
     arms = {name: ARMS[name] for name in ("baseline", "gda")}
     study = fake_study(datasets=("breastmnist",), arms=arms, replicates=2, samplings=["shuffle"])
     results = results_of(tmp_path, study=study, score=lambda d, a, s, r: right[a, s][r] / 156)
-    entry = cell(tables.best_models(results, Inference(results), None), 0, "optimism_single")
+    entry = cell(tables.best_models(results, Inference(results)), 0, "optimism_single")
     assert entry.value == pytest.approx(((124 - 118) + (126 - 120)) / 2 / 156)
     assert (entry.n, entry.planned) == (2, 2)
 
 
 def test_one_run_of_each_arm_has_no_optimism_to_measure(tmp_path):
     results = results_of(tmp_path, replicates=1)
-    entry = cell(tables.best_models(results, Inference(results), None), 0, "optimism_single")
+    entry = cell(tables.best_models(results, Inference(results)), 0, "optimism_single")
     assert (entry.value, entry.missing) == (None, "needs two replicates of an arm")
 
 
 def test_gains_follow_the_primary_metric(tmp_path):
     study = fake_study(datasets=("breastmnist",), arms=TWO_ARMS, replicates=2, primary="auc")
     results = results_of(tmp_path, study=study)
-    table = tables.best_models(results, Inference(results), None)
+    table = tables.best_models(results, Inference(results))
     auc = results.best["breastmnist"].estimate(results.select, "test", "auc").mean
     assert cell(table, 0, "validation.auc").value == auc
 
@@ -225,7 +227,7 @@ def test_one_replicate_has_no_range_to_hold_a_printed_value_against():
 
 def test_every_printed_value_of_a_data_set_has_its_row(tmp_path):
     results = results_of(tmp_path, replicates=1)
-    table = run_tables.against_the_paper(results, printed())
+    table = run_tables.against(results, references.load("le-roux"))
     assert len(table.rows) == 20  # ten arms, AUC and accuracy
     assert [row.entries[6].missing for row in table.rows].count("not part of this study") == 12
 
@@ -260,23 +262,23 @@ def test_every_run_and_every_arm_of_the_plan_has_a_row(tmp_path):
 
 
 def some_table(**values) -> Table:
-    columns = (Column("name", "Name"), Column("score", "Score", "percent", "Test", ("sd", "n", "paper")))
+    columns = (Column("name", "Name"), Column("score", "Score", "percent", "Test", ("sd", "n"), printed=("A b",)))
     return Table(
         "some", "Some table.", columns, (Row((Entry(values.pop("name", "x")), Entry(**values))),), "tests.some"
     )
 
 
 def test_csv_has_what_the_table_shows_unrounded():
-    text = export.table_csv(some_table(value=0.123456, sd=0.01, n=3, paper=0.12))
+    text = export.table_csv(some_table(value=0.123456, sd=0.01, n=3, printed=(("A b", 0.12),)))
     assert list(csv.reader(io.StringIO(text))) == [
-        ["name", "score", "score_sd", "score_n", "score_paper"],
+        ["name", "score", "score_sd", "score_n", "score_a_b"],
         ["x", "12.3456", "1.0", "3", "12.0"],
     ]
 
 
 def test_latex_is_what_the_page_shows_for_booktabs():
-    text = export.table_latex(some_table(name="a_b & 50%", value=0.5, sd=0.01, n=3, paper=0.4, best=True))
-    assert r"a\_b \& 50\% & \textbf{50.00} $\pm$ 1.00 (40.00) \\" in text
+    text = export.table_latex(some_table(name="a_b & 50%", value=0.5, sd=0.01, n=3, printed=(("A b", 0.4),), best=True))
+    assert r"a\_b \& 50\% & \textbf{50.00} $\pm$ 1.00 (A b 40.00) \\" in text
     assert r" & \multicolumn{1}{c}{Test} \\" in text
     assert r"\toprule" in text
 
@@ -287,7 +289,7 @@ def test_json_says_why_a_value_is_missing():
         "value": None,
         "sd": None,
         "n": None,
-        "paper": None,
+        "a_b": None,
         "missing": "not run yet",
     }
 
@@ -343,24 +345,12 @@ def test_printed_counts_stand_beside_the_layers_they_belong_to():
         0,
         258,
     ]
-    beside = paper.beside(9, ours)
-    assert [said for said in beside if said is not None] == list(paper.PRINTED_LAYERS[9])
+    printed = references.load("le-roux").figure("layers", classifier="cnn")
+    assert printed is not None
+    beside = beside_layers(printed.parameters, ours)
+    assert [said for said in beside if said is not None] == list(printed.parameters)
     assert (beside[1], beside[-1]) == (448, 1_161)
     assert all(said is None for said, count in zip(beside, ours, strict=True) if count == 0)
-
-
-def test_printed_layers_sum_to_the_printed_totals():
-    printed_sums = {9: 235_225, 20: 1_570_848, 23: 1_570_560, 25: 772_426, 26: 1_076_547}
-    assert {number: paper.PRINTED_TOTALS[number] for number in printed_sums} == printed_sums
-    assert paper.PRINTED_TOTALS[19] - (109 * 2048 + 2048) == 1_568_160 + 19_491
-
-
-def test_the_index_has_five_tables_and_forty_four_figures(tmp_path):
-    results = results_of(tmp_path, leave_out=lambda task: True)
-    the_tables, the_figures = paper.index(results)
-    assert [place.name for place in the_tables] == [f"Table {n}" for n in range(1, 6)]
-    assert [place.name for place in the_figures] == [f"Fig. {n}" for n in range(1, 45)]
-    assert sum("not part of this study" in place.note for place in the_figures) == 7 * 4 + 2
 
 
 def test_a_planted_gain_is_called_better_and_none_is_not(tmp_path):
@@ -379,7 +369,7 @@ def claims_of(tmp_path, **how) -> tuple[dict[str, dict[str, Entry]], list[tuple[
     """The table of claims as data set and arm → its cells; the list of claims; what both were made from."""
     results = results_of(tmp_path, **how)
     inference = Inference(results)
-    table = evidence_tables.claims(results, inference, printed())
+    table = evidence_tables.claims(results, inference)
     keys = [column.key for column in table.columns]
     cells = {
         f"{row.factors['data set']} {row.factors['arm']}": dict(zip(keys, row.entries, strict=True))
@@ -391,7 +381,9 @@ def claims_of(tmp_path, **how) -> tuple[dict[str, dict[str, Entry]], list[tuple[
 def test_what_can_be_said_of_an_arm_follows_its_corrected_test_and_stands_beside_the_paper(tmp_path):
     levels = {"baseline": 0.8, "gda": 0.97, "cvae": 0.68, "jvae": 0.8}  # the largest class has 0.67
     arms = {name: ARMS[name] for name in levels}
-    study = fake_study(datasets=("breastmnist",), arms=arms, replicates=5, samplings=["shuffle"])
+    study = fake_study(
+        datasets=("breastmnist",), arms=arms, replicates=5, samplings=["shuffle"], references=["le-roux"]
+    )
     cells, sentences, _ = claims_of(tmp_path, study=study, score=lambda d, a, s, r: levels[a])
     assert [(c["verdict"].value, c["verdict"].p <= 0.05) for c in cells.values()] == [
         ("better", True),
@@ -403,7 +395,7 @@ def test_what_can_be_said_of_an_arm_follows_its_corrected_test_and_stands_beside
     assert cvae["can"].value == "Here it lowers test accuracy."
     assert "points would have been found in 4 of 5 such studies" in jvae["can"].value
     assert jvae["cannot"].value.startswith("That it helps, harms or changes nothing: ")
-    assert gda["paper"].value == pytest.approx(0.7821 - 0.8269)
+    assert gda["le-roux"].value == pytest.approx(0.7821 - 0.8269)
     assert "the paper's −4.48: it lies outside" in gda["cannot"].value
     assert (gda["effect"].n, gda["effect"].planned) == (5, 5)
     assert gda["effect"].low < gda["effect"].value < gda["effect"].high
@@ -574,7 +566,7 @@ def test_a_data_set_that_nothing_was_run_on_is_one_row_of_dashes(tmp_path):
     results = results_of(tmp_path, datasets=datasets, arms=arms, leave_out=lambda task: task.dataset != "breastmnist")
     inference = Inference(results)
     for table in (
-        evidence_tables.claims(results, inference, None),
+        evidence_tables.claims(results, inference),
         evidence_tables.tests(results, inference),
         evidence_tables.controls(results, inference),
         evidence_tables.planning(results, inference),
@@ -619,6 +611,6 @@ def test_a_store_of_nothing_gives_every_table(tmp_path):
     plan, _ = fake_results(study, tmp_path, leave_out=lambda task: True)
     results = Results(study, plan, Store(tmp_path))
     inference = Inference(results)
-    assert len(tables.geometric(results, inference, printed()).rows) == 2
-    assert all(e.value is None for e in tables.generative(results, inference, printed()).rows[0].entries[1:])
+    assert len(tables.without_added_images(results, inference).rows) == 2
+    assert all(e.value is None for e in tables.with_added_images(results, inference).rows[0].entries[1:])
     assert "No run is done yet" in findings.answer(results, inference)[0]

@@ -24,7 +24,7 @@ FILTERS = ("dataset", "arm", "sampling", "replicate", "task")
 _EXAMPLES = """examples:
   python -m medaug_keras init my-study                        a folder with a study to start from
   python -m medaug_keras studies/demo.yaml                    a small study without a network
-  python -m medaug_keras study.yaml                           the paper's study
+  python -m medaug_keras study.yaml                           a published study, repeated
   python -m medaug_keras study.yaml --only dataset=breastmnist --only arm=gda
   python -m medaug_keras study.yaml --set classifier.epochs=2 --replicates 1
   python -m medaug_keras plan study.yaml                      what is done, what is to do, how long it takes

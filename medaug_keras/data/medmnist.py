@@ -27,20 +27,22 @@ from medaug_keras.data.dataset import (
 
 _MOST = 224 * 224 // IMAGE_SIZE**2  # times the bytes: MedMNIST's largest size, to say that it is the wrong one
 
-MEDMNIST_NAMES = (
-    "pathmnist",
-    "chestmnist",
-    "dermamnist",
-    "octmnist",
-    "pneumoniamnist",
-    "retinamnist",
-    "breastmnist",
-    "bloodmnist",
-    "tissuemnist",
-    "organamnist",
-    "organcmnist",
-    "organsmnist",
-)
+TITLES = {
+    "pathmnist": "PathMNIST",
+    "chestmnist": "ChestMNIST",
+    "dermamnist": "DermaMNIST",
+    "octmnist": "OctMNIST",
+    "pneumoniamnist": "PneumoniaMNIST",
+    "retinamnist": "RetinaMNIST",
+    "breastmnist": "BreastMNIST",
+    "bloodmnist": "BloodMNIST",
+    "tissuemnist": "TissueMNIST",
+    "organamnist": "OrganAMNIST",
+    "organcmnist": "OrganCMNIST",
+    "organsmnist": "OrganSMNIST",
+}
+"""Name of a 2-D data set → how it is written."""
+MEDMNIST_NAMES = tuple(TITLES)
 
 _BENCHMARK = """@article{medmnistv2,
   title = {MedMNIST v2 - A large-scale lightweight benchmark for 2D and 3D biomedical image classification},

@@ -23,6 +23,13 @@ _BLOCK = 256  # images drawn at a time, to bound memory; part of the version, si
 
 _Draw = Callable[[np.random.Generator, np.ndarray], np.ndarray]  # labels (N,) → images (N, S, S, C)
 
+TITLES = {
+    "phantom-ultrasound": "Phantom ultrasound",
+    "phantom-histology": "Phantom histology",
+    "phantom-planted": "Phantom with planted effects",
+}
+"""Name of a phantom → how it is written."""
+
 _DESCRIPTIONS = {
     "phantom-ultrasound": (
         "Simulated images, not patients: one dark lesion in speckled tissue, drawn from random numbers. Ovals with a "

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import get_args
 
+from medaug_keras import references
 from medaug_keras.generators import GENERATORS
 from medaug_keras.reading.strict_yaml import Keys
 from medaug_keras.reading.words import did_you_mean
@@ -24,7 +25,7 @@ def problems(study: Study) -> list[tuple[Keys, str]]:
         found += [(("datasets", name, *keys), message) for keys, message in _data(name, data, study)]
     for name, arm in study.arms.items():
         found += [(("arms", name, *keys), message) for keys, message in _arm(arm, study)]
-    return found + list(_baseline(study))
+    return found + list(_baseline(study)) + list(_references(study))
 
 
 def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
@@ -64,6 +65,14 @@ def _arm(arm: Arm, study: Study) -> Iterator[tuple[Keys, str]]:
             yield ("samplings",), "names every sampling once, and at least one; leave it out for all"
         for sampling in set(arm.samplings) - set(study.samplings):
             yield ("samplings",), f"{sampling} is not among the study's samplings: add it there"
+
+
+def _references(study: Study) -> Iterator[tuple[Keys, str]]:
+    for place, name in enumerate(study.references):
+        if name not in references.names():
+            yield ("references", place), f"there is no reference {name}{did_you_mean(name, references.names())}"
+    if len(set(study.references)) < len(study.references):
+        yield ("references",), "names a reference twice; keep one"
 
 
 def _baseline(study: Study) -> Iterator[tuple[Keys, str]]:

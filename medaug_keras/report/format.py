@@ -16,26 +16,6 @@ from markupsafe import Markup, escape
 
 DASH = "–"
 
-TITLES = {
-    "pathmnist": "PathMNIST",
-    "chestmnist": "ChestMNIST",
-    "dermamnist": "DermaMNIST",
-    "octmnist": "OctMNIST",
-    "pneumoniamnist": "PneumoniaMNIST",
-    "retinamnist": "RetinaMNIST",
-    "breastmnist": "BreastMNIST",
-    "bloodmnist": "BloodMNIST",
-    "tissuemnist": "TissueMNIST",
-    "organamnist": "OrganAMNIST",
-    "organcmnist": "OrganCMNIST",
-    "organsmnist": "OrganSMNIST",
-    "phantom-ultrasound": "Phantom ultrasound",
-    "phantom-histology": "Phantom histology",
-    "phantom-planted": "Phantom with planted effects",
-}
-"""How the paper writes the data sets, and how we call the phantoms; any other data set is called as in its study."""
-
-
 _EXACT = 1e-12  # what is this near to 0 or 1 is that, but for rounding in sums
 
 

@@ -1,4 +1,4 @@
-"""Colours, marks and order of the arms, decided once for every figure and table of the report.
+"""Colours and marks, decided once for every figure and table of the report.
 
 A colour is a CSS custom property `--ma-<name>` with one value for light pages and one for dark ones. The series colours
 start from Okabe & Ito's (2008) set, moved until each has a contrast of 3 to the page and any two are at least 20 CIELAB
@@ -14,7 +14,7 @@ Shape = Literal["circle", "square", "triangle", "diamond", "down", "pentagon", "
 
 # name: (on light pages, on dark pages)
 COLOURS: Mapping[str, tuple[str, str]] = {
-    "paper": ("#ffffff", "#1e2129"),
+    "page": ("#ffffff", "#1e2129"),
     "panel": ("#f3f5f7", "#2a2e38"),  # fill of boxes and bands
     "ink": ("#1f2328", "#e8eaed"),
     "muted": ("#57606a", "#aeb6c0"),  # labels of axes, remarks
@@ -34,10 +34,6 @@ COLOURS: Mapping[str, tuple[str, str]] = {
 
 _SERIES = ("grey", "blue", "vermilion", "green", "purple", "ochre", "cyan")
 _SHAPES: tuple[Shape, ...] = ("circle", "square", "triangle", "diamond", "down", "pentagon", "hexagon")
-
-# The paper's arms and the control keep their place in every study, whatever else the study has.
-ARM_ORDER = ("baseline", "gda", "cvae", "jvae", "cgan", "duplicate")
-_OTHER_NAMES = {"joint_vae": "jvae", "geometric": "gda", "duplicates": "duplicate", "none": "baseline"}
 
 SPLITS = {"train": "blue", "validation": "ochre", "test": "vermilion"}
 STATES = {  # in the order in which a bar shows them
@@ -59,39 +55,9 @@ class ArmStyle:
 
 
 def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
-    """Arm → its look. The paper's arms have fixed looks; others take what is left, in the order given.
-
-    Colour and shape are a pair of their own for up to 49 arms.
-    """
-    arms = list(dict.fromkeys(arms))
+    """Arm → its look, by its place in the order given. Colour and shape are a pair of their own for up to 49 arms."""
     looks = [ArmStyle(_SERIES[i % 7], _SHAPES[(i + i // 7) % 7]) for i in range(49)]
-    styles = {arm: looks[ARM_ORDER.index(known)] for arm in arms if (known := _known(arm)) is not None}
-    free = [look for look in looks if look not in looks[: len(ARM_ORDER)]]
-    others = [arm for arm in arms if arm not in styles]
-    styles.update({arm: free[i % len(free)] for i, arm in enumerate(others)})
-    return styles
-
-
-def arm_order(arms: Iterable[str]) -> list[str]:
-    """The paper's arms first, in the paper's order, then the others as given."""
-    arms = list(dict.fromkeys(arms))
-    first = sorted((arm for arm in arms if _known(arm)), key=lambda arm: ARM_ORDER.index(_known(arm) or ""))
-    return first + [arm for arm in arms if not _known(arm)]
-
-
-def _known(arm: str) -> str | None:
-    name = _OTHER_NAMES.get(arm, arm)
-    return name if name in ARM_ORDER else None
-
-
-def cell_label(arm_label: str, sampling: str, *, plain: bool = False) -> str:
-    """What a cell is called: the arm's label, with "WRS + " before it when batches are drawn weighted.
-
-    `plain` says that the arm changes nothing itself: weighted, it is "WRS" alone.
-    """
-    if sampling != "weighted":
-        return arm_label
-    return "WRS" if plain else f"WRS + {arm_label}"
+    return {arm: looks[i % len(looks)] for i, arm in enumerate(dict.fromkeys(arms))}
 
 
 def css() -> str:
@@ -101,6 +67,6 @@ def css() -> str:
 
 
 def shades(names: Sequence[str]) -> list[str]:
-    """Colours for things that are no arms (losses, components), by position: the grey of the baseline comes last."""
+    """Colours for series other than arms (losses, components), by position: the grey of the baseline comes last."""
     turn = ("blue", "vermilion", "green", "purple", "ochre", "cyan", "grey")
     return [turn[i % len(turn)] for i in range(len(names))]

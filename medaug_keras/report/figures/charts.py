@@ -170,7 +170,7 @@ def interval(board: Board, scale: Scale, low: float, high: float, y: float, colo
 
 
 def class_distribution(classes: Sequence[str], counts: Mapping[str, Sequence[int]], *, title: str = "") -> Figure:
-    """Figs. 10-17. Images of each class in each split: bars show the share of the split, numbers the images."""
+    """Images of each class in each split: bars show the share of the split, numbers the images."""
     board = Board()
     y = board.heading(title)
     colours = {split: SPLITS.get(split, "grey") for split in counts}

@@ -1,4 +1,4 @@
-"""What differs: effects and their summary, average ranks, where variance comes from, and the paper's values."""
+"""What differs: effects and their summary, average ranks, where variance comes from, and printed values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -53,23 +53,23 @@ class VarianceRow:
 
 
 @dataclass(frozen=True)
-class PaperRow:
-    """One cell: the paper's printed value and our replicates, as fractions."""
+class PrintedRow:
+    """One cell: the printed value and our replicates, as fractions."""
 
     arm: str
     sampling: str
     label: str
-    paper: float | None
+    printed: float | None
     ours: Sequence[float] = ()
     reason: str = "not run"
 
 
 @dataclass(frozen=True)
-class PaperPanel:
-    """One data set of `paper_vs_ours`."""
+class PrintedPanel:
+    """One data set of `printed_vs_ours`."""
 
     title: str
-    rows: Sequence[PaperRow]
+    rows: Sequence[PrintedRow]
 
 
 # --- forest plot -----------------------------------------------------------------------------------
@@ -266,25 +266,28 @@ def variance_components(rows: Sequence[VarianceRow]) -> Figure:
     return figure(variance_components, [board], "Shares of variance. " + "; ".join(listed) + ".")
 
 
-# --- the paper -------------------------------------------------------------------------------------
+# --- printed values --------------------------------------------------------------------------------
 
 
-def paper_vs_ours(panels: Sequence[PaperPanel], *, metric: str = "Accuracy", arms: Sequence[str] = ()) -> Figure:
-    """The paper's printed value (a cross) beside ours: the replicates' range as a line, their mean as a mark."""
+def printed_vs_ours(
+    panels: Sequence[PrintedPanel], *, short: str, metric: str = "Accuracy", arms: Sequence[str] = ()
+) -> Figure:
+    """The printed value (a cross) beside ours: the replicates' range as a line, their mean as a mark.
+
+    `short` says who printed it, in a word.
+    """
     styles = arm_styles([*arms, *(row.arm for panel in panels for row in panel.rows)])
-    boards = [_paper_panel(panel, metric, styles) for panel in panels]
-    alt = f"Test {metric} in percent, the paper's value and ours. " + " ".join(board.alt for board in boards)
-    return figure(paper_vs_ours, boards, alt)
+    boards = [_printed_panel(panel, metric, short, styles) for panel in panels]
+    alt = f"Test {metric} in percent, printed ({short}) and ours. " + " ".join(board.alt for board in boards)
+    return figure(printed_vs_ours, boards, alt)
 
 
-def _paper_panel(panel: PaperPanel, metric: str, styles: Mapping[str, ArmStyle]) -> Board:
-    board = Board(alt=f"{panel.title}: " + "; ".join(_paper_words(row) for row in panel.rows) + ".")
+def _printed_panel(panel: PrintedPanel, metric: str, short: str, styles: Mapping[str, ArmStyle]) -> Board:
+    board = Board(alt=f"{panel.title}: " + "; ".join(_printed_words(row, short) for row in panel.rows) + ".")
     top = board.heading(panel.title) + 2
     labels_end = 116
-    found = [
-        (v, None, None) for row in panel.rows for v in [*row.ours, *([row.paper] if row.paper is not None else [])]
-    ]
-    scale = Scale(*plot_range(found, least=0.02, ends=(0, 1)), labels_end + 12, 268)
+    values = [v for row in panel.rows for v in (*row.ours, row.printed) if v is not None]
+    scale = Scale(*plot_range([(v, None, None) for v in values], least=0.02, ends=(0, 1)), labels_end + 12, 268)
     rows, y = [], top + 6
     for row in panel.rows:
         label = wrap(row.label, labels_end - 2, SMALL, 2)
@@ -293,10 +296,10 @@ def _paper_panel(panel: PaperPanel, metric: str, styles: Mapping[str, ArmStyle])
         y += height
     axis(board, scale, top, y + 2)
     board.text(labels_end, y + 16, metric, anchor="end", fill="muted")
-    board.text(WIDTH - 48, y + 16, "× paper", anchor="end", fill="muted")
+    board.text(WIDTH - 48, y + 16, f"× {short}", anchor="end", fill="muted")
     board.text(WIDTH, y + 16, "ours", anchor="end", fill="muted")
     for row, label, middle in rows:
-        style, said = styles[row.arm], _paper_words(row)
+        style, said = styles[row.arm], _printed_words(row, short)
         board.lines(labels_end, middle, label, anchor="end", title=row.label)
         if row.ours:
             mean = sum(row.ours) / len(row.ours)
@@ -305,19 +308,19 @@ def _paper_panel(panel: PaperPanel, metric: str, styles: Mapping[str, ArmStyle])
             board.text(WIDTH, middle + 4, percent(mean), anchor="end")
         else:
             board.text(WIDTH, middle + 4, "–", anchor="end", fill="muted", title=said)  # no room for the reason
-        if row.paper is not None:
-            x = scale(row.paper)
+        if row.printed is not None:
+            x = scale(row.printed)
             for a, b in ((-4, 4), (4, -4)):
                 board.line(x - 4, middle + a, x + 4, middle + b, "ink", width=2, title=said)
-        board.text(WIDTH - 48, middle + 4, "–" if row.paper is None else percent(row.paper), anchor="end")
+        board.text(WIDTH - 48, middle + 4, "–" if row.printed is None else percent(row.printed), anchor="end")
     board.height = y + 22
     return board
 
 
-def _paper_words(row: PaperRow) -> str:
-    paper = "no value in the paper" if row.paper is None else f"paper {percent(row.paper)}"
+def _printed_words(row: PrintedRow, short: str) -> str:
+    printed = f"no value in {short}" if row.printed is None else f"{short} {percent(row.printed)}"
     if not row.ours:
-        return f"{row.label}: {paper}, ours {row.reason}"
+        return f"{row.label}: {printed}, ours {row.reason}"
     mean = percent(sum(row.ours) / len(row.ours))
     spread = f"{percent(min(row.ours))} to {percent(max(row.ours))} in {len(row.ours)} replicates"
-    return f"{row.label}: {paper}, ours {mean}" + (f" ({spread})" if len(row.ours) > 1 else " (one replicate)")
+    return f"{row.label}: {printed}, ours {mean}" + (f" ({spread})" if len(row.ours) > 1 else " (one replicate)")

@@ -7,7 +7,7 @@ from medaug_keras.report.format import count, percent
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str], *, title: str = "") -> Figure:
-    """Figs. 29, 31, ... 43. Rows are true classes, columns predictions; a cell shows row percentage and images.
+    """Rows are true classes, columns predictions; a cell shows row percentage and images.
 
     `counts` is K x K. Columns have the numbers of the classes; rows below the matrix say names, recall and images.
     """

@@ -37,7 +37,7 @@ class LossPanel:
 def learning_curves(
     history: Mapping[str, Sequence[float | None]], *, best_epoch: int | None, title: str = ""
 ) -> Figure:
-    """Figs. 30, 32, ... 44. Accuracy and AUC an epoch, training and validation; the chosen epoch (from 1) is marked."""
+    """Accuracy and AUC an epoch, training and validation; the chosen epoch (from 1) is marked."""
     boards = []
     for name, word in (("accuracy", "Accuracy"), ("auc", "AUC")):
         lines = {
@@ -51,7 +51,7 @@ def learning_curves(
 
 
 def loss_curves(panels: Sequence[LossPanel]) -> Figure:
-    """Fig. 27. Losses an epoch, one panel a generator; a logarithmic axis where they lie far apart."""
+    """Losses an epoch, one panel a generator; a logarithmic axis where they lie far apart."""
     boards = []
     for panel in panels:
         lines = {name: list(values) for name, values in panel.losses.items()}

@@ -22,7 +22,7 @@ class Layer:
 
 
 def cvae_diagram(*, image_shape: Sequence[int], classes: int, latent_dim: int) -> Figure:
-    """Fig. 18. The conditional VAE: encoder, latent variable, decoder; the class enters both networks."""
+    """The conditional VAE: encoder, latent variable, decoder; the class enters both networks."""
     board, shape = Board(), _size(image_shape)
     top = board.heading("Conditional VAE") + 4
     _box(board, 92, top, 132, ["image x", shape], "data")
@@ -56,7 +56,7 @@ def cvae_diagram(*, image_shape: Sequence[int], classes: int, latent_dim: int) -
 
 
 def joint_vae_diagram(*, image_shape: Sequence[int], latent_dim: int, categories: int) -> Figure:
-    """Fig. 21. The Joint VAE: a continuous and a categorical latent variable; no class enters."""
+    """The Joint VAE: a continuous and a categorical latent variable; no class enters."""
     board, shape = Board(), _size(image_shape)
     top = board.heading("Joint VAE") + 4
     _box(board, 140, top, 136, ["image x", shape], "data")
@@ -92,7 +92,7 @@ def joint_vae_diagram(*, image_shape: Sequence[int], latent_dim: int, categories
 
 
 def cgan_diagram(*, image_shape: Sequence[int], classes: int, latent_dim: int) -> Figure:
-    """Fig. 24. The conditional GAN: a generator from noise and class, a critic that sees image and class."""
+    """The conditional GAN: a generator from noise and class, a critic that sees image and class."""
     board, shape = Board(), _size(image_shape)
     top = board.heading("Conditional GAN") + 4
     _box(board, 0, top, 104, ["noise z", f"{latent_dim} numbers"], "noise")
@@ -177,7 +177,7 @@ class _Stage:
 
 
 def network_diagram(layers: Sequence[Layer], *, title: str) -> Figure:
-    """Figs. 9, 19, 20, 22, 23, 25, 26 as a picture: from input to output, a block for each output shape.
+    """From input to output, a block for each output shape.
 
     A block is as wide as its feature maps are and as high as the logarithm of their number (vectors: as narrow
     as 1 pixel, as high as their length). Beside it: the shape, the layers, and their trainable parameters.

@@ -40,7 +40,7 @@ class Pair:
 
 
 def montage(images: Images, *, columns: int = 20, scale: int = 2, what: str) -> Figure:
-    """Figs. 1-8. Images (N, H, W, C) uint8, C 1 or 3, row by row; every pixel is `scale` x `scale` in the picture.
+    """Images (N, H, W, C) uint8, C 1 or 3, row by row; every pixel is `scale` x `scale` in the picture.
 
     `what` says in words what the images are, such as "training images of PathMNIST".
     """
@@ -58,7 +58,7 @@ def montage(images: Images, *, columns: int = 20, scale: int = 2, what: str) -> 
 
 
 def class_montage(rows: Sequence[ClassRow], *, columns: int = 5, what: str) -> Figure:
-    """Fig. 28. A row for each class: its name, then up to `columns` real images left, as many synthetic ones right."""
+    """A row for each class: its name, then up to `columns` real images left, as many synthetic ones right."""
     H, W = next((row.real if len(row.real) else row.synthetic).shape[1:3] for row in rows)
     half, middle, line, factor = columns * (3 * W + 3) - 3, 60, 57, 3
     sheet = _Sheet(2 * half + middle, 60 + len(rows) * (line + factor * H + 15) - 15, 39)

@@ -201,7 +201,7 @@ class Board:
     def mark(self, x: float, y: float, style: ArmStyle, *, filled: bool, radius: float = 4.5, title: str = "") -> None:
         """An arm's mark: hollow or filled."""
         d = _outline(style.shape, x, y, radius)
-        self.path(d, fill=style.colour if filled else "paper", stroke=style.colour, width=1.75, title=title)
+        self.path(d, fill=style.colour if filled else "page", stroke=style.colour, width=1.75, title=title)
 
     def arrow(self, points: Sequence[tuple[float, float]], *, stroke: str = "muted", dash: str = "") -> None:
         """A line through points with a head at its end."""
@@ -341,9 +341,9 @@ def _svg(content: str, width: float, height: float, alt: str, used: set[str], st
         f".ma-{name}{{{words[name[0]]}:var(--ma-{name[2:]},{COLOURS[name[2:]][0]})}}" for name in sorted(used)
     )
     # svg:root is the picture itself only in a file of its own; in a page it matches nothing, and the page decides.
-    names = sorted({"paper"} | {name[2:] for name in used})
+    names = sorted({"page"} | {name[2:] for name in used})
     dark = ";".join(f"--ma-{name}:{COLOURS[name][1]}" for name in names)
-    rules += f"svg:root{{background:var(--ma-paper,{COLOURS['paper'][0]})}}"
+    rules += f"svg:root{{background:var(--ma-page,{COLOURS['page'][0]})}}"
     rules += f"@media(prefers-color-scheme:dark){{svg:root{{{dark}}}}}"
     view = f"{num(-margin)} {num(-margin)} {num(width + 2 * margin)} {num(height + 2 * margin)}"
     return (

@@ -288,8 +288,13 @@ def can_be_said(c: Comparison, control: Comparison | None, beside: str = "") -> 
     return f"A true difference of {high} points would have been found in 4 of 5 such studies or more{fewer}."
 
 
-def cannot_be_said(c: Comparison, control: Comparison | None, printed: float | None, *, generated: bool) -> str:
-    """What a comparison does not allow to say; `printed` is the paper's difference, `generated` a generator's arm."""
+def cannot_be_said(
+    c: Comparison, control: Comparison | None, printed: Sequence[tuple[str, float]], *, generated: bool
+) -> str:
+    """What a comparison does not allow to say of its arm, which is a generator's if `generated`.
+
+    `printed` has the differences that references print, each with what the reference is called.
+    """
     r = c.result
     if c.word == "not tested":
         return f"Whether it helps or harms: {r.reason}."
@@ -297,7 +302,6 @@ def cannot_be_said(c: Comparison, control: Comparison | None, printed: float | N
         return f"That other runs would not differ: {r.reason}."
     few = " Few test images make this difference, so the interval is too narrow." if c.few else ""
     low, high = r.low, r.high
-    inside = printed is not None and low <= printed <= high
     if c.cautious == "not distinguishable":
         span = f"{points(low)} to {points(high)}"
         if low > 0 or high < 0:
@@ -308,13 +312,19 @@ def cannot_be_said(c: Comparison, control: Comparison | None, printed: float | N
             )
             words = f"That it {'helps' if low > 0 else 'harms'}: alone, its interval of {span} leaves out 0, but {why}."
             return words + few
-        paper = "" if printed is None else f"; the paper's {points(printed)} {'does' if inside else 'does not'}"
-        return f"That it helps, harms or changes nothing: {span} points fit these runs{paper}.{few}"
+        theirs = "".join(
+            f"; {called}'s {points(value)} {'does' if low <= value <= high else 'does not'}"
+            for called, value in printed
+        )
+        return f"That it helps, harms or changes nothing: {span} points fit these runs{theirs}.{few}"
     found = ["That it does so on other data sets or with another classifier."]
     if generated and c.cautious == "better" and (control is None or control.word != "better"):
         found.append("That its images do more than as many copies of real ones.")
-    if printed is not None and not inside:
-        found.append(f"That the difference is the paper's {points(printed)}: it lies outside the interval.")
+    found += [
+        f"That the difference is {called}'s {points(value)}: it lies outside the interval."
+        for called, value in printed
+        if not low <= value <= high
+    ]
     return " ".join(found) + few
 
 

@@ -8,18 +8,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
+from medaug_keras import references
 from medaug_keras.data import rarest_share, warnings
+from medaug_keras.data.medmnist import TITLES as MEDMNIST_TITLES
+from medaug_keras.data.phantoms import TITLES as PHANTOM_TITLES
 from medaug_keras.looks import Looks, line, looked, note
 from medaug_keras.plan import Making, Plan
-from medaug_keras.report.format import TITLES, distinct
+from medaug_keras.report.format import distinct
 from medaug_keras.report.numbers import published
-from medaug_keras.report.palette import cell_label
 from medaug_keras.spec import PhantomData, Study
 from medaug_keras.stats import Estimate, estimate
 from medaug_keras.store import Outcome, Record, Store
@@ -33,28 +33,8 @@ METRICS = {
 }
 SAMPLINGS = {"shuffle": "shuffled", "weighted": "weighted"}
 
-PAPER_TABLES = {
-    "table2": {
-        "baseline": ("baseline", "shuffle"),
-        "wrs": ("baseline", "weighted"),
-        "gda": ("gda", "shuffle"),
-        "wrs_gda": ("gda", "weighted"),
-    },
-    "table3": {name: (name, "shuffle") for name in ("cvae", "jvae", "cgan")},
-    "table4": {f"wrs_{name}": (name, "weighted") for name in ("cvae", "jvae", "cgan")},
-}
-"""The paper's column → our arm and sampling."""
 AWAY = "cannot be read now"
 """The mark of a data set that is not where it was when its tasks were done."""
-ARM_LABELS = {
-    "baseline": "No augmentation",
-    "gda": "Geometric",
-    "cvae": "Conditional VAE",
-    "jvae": "Joint VAE",
-    "cgan": "Conditional GAN",
-    "duplicate": "Duplicates (control)",
-}
-"""How arms are called when the study gives them no label."""
 DEGENERATE = {
     "one class": "one class for every test image",
     "first epoch": "network of the first epoch",
@@ -71,6 +51,8 @@ SELECT_WORDS = {
 """Rule for epochs → its words."""
 
 
+_TITLES = {**MEDMNIST_TITLES, **PHANTOM_TITLES}
+"""How data sets are written that the study gives no title."""
 MANY_RUNS = 800
 """With more runs than this, those of a data set, arm and sampling share a page, and a row in the table of runs."""
 TRIED = ("done", "failed", "damaged")
@@ -240,6 +222,17 @@ class Results:
     # --- what was asked ---
 
     @cached_property
+    def references(self) -> tuple[references.Reference, ...]:
+        """Publications whose printed values stand beside ours."""
+        return tuple(references.load(name) for name in self.study.shown_references)
+
+    @cached_property
+    def by_look(self) -> tuple[str, ...]:
+        """All arms of the study file in the order that gives them their colours and marks: the baseline first."""
+        base = self.study.baseline.arm
+        return (base, *(arm for arm in self.study.arms if arm != base))
+
+    @cached_property
     def datasets(self) -> tuple[str, ...]:
         """In the order of the study file."""
         return tuple(name for name in self.study.datasets if name in self.plan.data)
@@ -265,6 +258,10 @@ class Results:
         """A data set's name for people, unlike that of any other."""
         return self._titles[dataset]
 
+    def title_of(self, dataset: str) -> str:
+        """The same of a data set that the study may not have."""
+        return self._titles.get(dataset) or _TITLES.get(dataset, dataset)
+
     def label(self, arm: str) -> str:
         """An arm's name for people, unlike that of any other."""
         return self._labels[arm]
@@ -276,12 +273,12 @@ class Results:
     @cached_property
     def _titles(self) -> Mapping[str, str]:
         own = {name: getattr(spec, "title", None) for name, spec in self.study.datasets.items()}
-        return distinct({name: title or TITLES.get(name, name) for name, title in own.items()})
+        return distinct({name: title or _TITLES.get(name, name) for name, title in own.items()})
 
     @cached_property
     def _labels(self) -> Mapping[str, str]:
         arms = self.study.arms.items()
-        return distinct({name: spec.label or ARM_LABELS.get(name, name) for name, spec in arms})
+        return distinct({name: spec.label or name for name, spec in arms})
 
     @cached_property
     def _variants(self) -> Mapping[tuple[str, str], str]:
@@ -289,8 +286,7 @@ class Results:
         return distinct({pair: self._cell_label(*pair) for pair in pairs}, lambda pair: pair[0])
 
     def _cell_label(self, arm: str, sampling: str) -> str:
-        plain = not self.study.arms[arm].augment and not self.generative(arm)
-        return cell_label(self.label(arm), sampling, plain=plain)
+        return f"{self.label(arm)} (weighted)" if sampling == "weighted" else self.label(arm)
 
     def generative(self, arm: str) -> bool:
         """Whether the arm adds images to the training set (a generator's, or copies)."""
@@ -378,7 +374,7 @@ class Results:
 
     @cached_property
     def best_on_test(self) -> Mapping[str, Group]:
-        """The same, chosen on the test set as the paper did: its score is too good by what choosing gains."""
+        """The same, chosen on the test set: its score is too good by what choosing gains."""
         return {d: group for d in self.datasets if (group := self._highest(d, "test")) is not None}
 
     def _highest(self, dataset: str, split: str) -> Group | None:
@@ -478,20 +474,3 @@ def note_look(results: Results) -> None:
 def read_json(record: Record, name: str) -> Any:
     """A JSON file of a finished task."""
     return json.loads((record.folder / name).read_bytes())
-
-
-def printed() -> Mapping[str, Any]:
-    """The paper's printed tables."""
-    path = Path(__file__).parents[2] / "paper.yaml"
-    content: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return content
-
-
-def printed_value(paper: Mapping[str, Any], dataset: str, arm: str, sampling: str, metric: str) -> float | None:
-    """A printed test metric as a fraction; None where the paper has no such cell."""
-    short = {"accuracy": "acc", "auc": "auc"}.get(metric)
-    for table, columns in PAPER_TABLES.items():
-        for column, cell in columns.items():
-            if cell == (arm, sampling) and short and dataset in paper[table]:
-                return float(paper[table][dataset][column][short]) / 100
-    return None

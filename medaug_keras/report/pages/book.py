@@ -1,14 +1,13 @@
 """What the pages of a study have in common: its results, and the files that tables and figures become."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from medaug_keras.plan import Plan
 from medaug_keras.report.figures import Figure
 from medaug_keras.report.numbers.circumstances import Expected
 from medaug_keras.report.numbers.inference import Inference
-from medaug_keras.report.numbers.results import Results, Run, printed
+from medaug_keras.report.numbers.results import Results, Run
 from medaug_keras.report.tables.export import table_csv, table_json, table_latex
 from medaug_keras.report.tables.table import Table
 
@@ -24,7 +23,7 @@ class Shown:
     figure: Figure
     caption: str
     number: str = ""
-    """What the paper calls it, for example Fig. 29."""
+    """What references call it."""
     file: str = ""
     """From the page; empty where the figure is on the page only."""
 
@@ -43,7 +42,6 @@ class Book:
     ) -> None:
         self.results, self.beside, self.show_host = results, beside, show_host
         self.asked, self.expected = asked or results.plan, expected
-        self.paper: Mapping[str, Any] | None = printed() if results.study.paper else None
         self.inference = Inference(results)
         self.files: dict[str, bytes] = {}
 
@@ -51,6 +49,12 @@ class Book:
     def many(self) -> bool:
         """Whether there are too many arms and data sets to draw them all on one page."""
         return len(self.results.datasets) > 1 and len(self.results.groups) > MANY_GROUPS
+
+    def begun(self) -> tuple[list[str], list[str]]:
+        """Data sets to draw, which are those with a run, or all while there is none; and the titles of the others."""
+        results = self.results
+        begun = [d for d in results.datasets if d in results.begun] or results.datasets
+        return list(begun), [results.title(d) for d in results.datasets if d not in begun]
 
     def command(self, run: Run) -> str:
         """What makes a run again and compares it."""
@@ -74,9 +78,9 @@ class Book:
         self.file(f"data/{table.name}.tex", table_latex(table))
         return table
 
-    def figure(self, name: str, figure: Figure, caption: str, number: str = "", file: str = "") -> Shown:
-        """A figure with its file; `file` names it where the address (fig-29) says too little."""
-        path = f"figures/{file or name}.{'png' if figure.png else 'svg'}"
+    def figure(self, name: str, figure: Figure, caption: str, number: str = "") -> Shown:
+        """A figure with its file; `number` is what references call it."""
+        path = f"figures/{name}.{'png' if figure.png else 'svg'}"
         content = figure.png or figure.svg
         if content is not None:
             self.file(path, content)

@@ -2,41 +2,36 @@
 
 from collections.abc import Collection
 
-_PAPER = """@misc{leroux2022exploring,
-  title = {Exploring the Impact of Deep Learning Data Augmentation on Medical Imagery Classification},
-  author = {Le Roux, Quentin},
-  year = {2022}
-}"""
+from medaug_keras.generators import GENERATORS
 
-_GENERATORS = {
-    "cvae": """@inproceedings{sohn2015cvae,
+BIBTEX = {
+    "sohn2015cvae": """@inproceedings{sohn2015cvae,
   title = {Learning Structured Output Representation using Deep Conditional Generative Models},
   author = {Sohn, Kihyuk and Lee, Honglak and Yan, Xinchen},
   booktitle = {Advances in Neural Information Processing Systems}, volume = {28}, year = {2015}
 }""",
-    "joint_vae": """@inproceedings{dupont2018jointvae,
+    "dupont2018jointvae": """@inproceedings{dupont2018jointvae,
   title = {Learning Disentangled Joint Continuous and Discrete Representations},
   author = {Dupont, Emilien},
   booktitle = {Advances in Neural Information Processing Systems}, volume = {31}, year = {2018}
 }""",
-    "cgan": """@misc{mirza2014cgan,
+    "mirza2014cgan": """@misc{mirza2014cgan,
   title = {Conditional Generative Adversarial Nets},
   author = {Mirza, Mehdi and Osindero, Simon},
   year = {2014}, eprint = {1411.1784}, archivePrefix = {arXiv}
-}
-
-@inproceedings{miyato2018projection,
+}""",
+    "miyato2018projection": """@inproceedings{miyato2018projection,
   title = {{cGANs} with Projection Discriminator},
   author = {Miyato, Takeru and Koyama, Masanori},
   booktitle = {International Conference on Learning Representations}, year = {2018}
-}
-
-@inproceedings{jolicoeur2019relativistic,
+}""",
+    "jolicoeur2019relativistic": """@inproceedings{jolicoeur2019relativistic,
   title = {The relativistic discriminator: a key element missing from standard {GAN}},
   author = {Jolicoeur-Martineau, Alexia},
   booktitle = {International Conference on Learning Representations}, year = {2019}
 }""",
 }
+"""Key → entry, of everything that a kind of generator may cite."""
 _STATISTICS = """@article{obuchowski1995,
   title = {Hypothesis testing of diagnostic accuracy for multiple readers and multiple tests: an {ANOVA} approach with
            dependent observations},
@@ -53,10 +48,12 @@ _STATISTICS = """@article{obuchowski1995,
 
 
 def methods(generators: Collection[str], *, statistics: bool) -> list[tuple[str, str]]:
-    """(what, BibTeX) of the study's generators by kind, of the tests where any were made, and of the paper."""
-    found = [("The paper whose study this repeats or extends", _PAPER)]
-    titles = {"cvae": "Conditional VAE", "joint_vae": "Joint VAE", "cgan": "Conditional GAN"}
-    found += [(titles[kind], entry) for kind, entry in _GENERATORS.items() if kind in generators]
+    """(what, BibTeX) of the study's generators by kind, and of the tests where any were made."""
+    found = [
+        (kind.title, "\n\n".join(BIBTEX[key] for key in kind.citations))
+        for name, kind in GENERATORS.items()
+        if name in generators and kind.citations
+    ]
     if statistics:
         found.append(("Crossed replicates × images analysis, and the correction for many tests", _STATISTICS))
     return found

@@ -27,7 +27,7 @@ def significance(book: Book) -> dict[str, Any]:
     variants, ranks = inference.ranks
     content: dict[str, Any] = {
         "claims": claims(results, inference),
-        "claims_table": book.table(evidence_tables.claims(results, inference, book.paper)),
+        "claims_table": book.table(evidence_tables.claims(results, inference)),
         "waiting": [results.title(d) for d in results.datasets if begun and d not in results.begun],
         "forest": arms_over_data_sets(book) if book.many else None,
         "forests": {d: _forest_of(book, d) for d in begun or results.datasets} if book.many else {},
@@ -48,7 +48,7 @@ def significance(book: Book) -> dict[str, Any]:
     if forest:
         content["forest"] = book.figure(
             "forest",
-            figures.forest_plot(forest, metric=metric, arms=results.arms),
+            figures.forest_plot(forest, metric=metric, arms=results.by_look),
             f"Difference to {results.variant(*results.reference)} in test {metric}, points, with the 95 % "
             "interval of the "
             "single comparison; the diamond is the mean over data sets.",
@@ -62,7 +62,7 @@ def significance(book: Book) -> dict[str, Any]:
         content["ranks"] = book.figure(
             "ranks",
             figures.critical_difference(
-                ranked, difference=ranks.critical_difference, datasets=ranks.datasets, note=note, arms=results.arms
+                ranked, difference=ranks.critical_difference, datasets=ranks.datasets, note=note, arms=results.by_look
             ),
             "Average rank of every arm over the data sets, 1 is best; a bar joins arms that this picture does not tell "
             "apart. It is a picture beside the tests above, not one of them.",
@@ -118,7 +118,7 @@ def _forest_of(book: Book, dataset: str) -> Shown | None:
     metric = METRICS[results.study.primary]
     return book.figure(
         f"forest-{dataset}",
-        figures.forest_plot([panel], metric=metric, arms=results.arms),
+        figures.forest_plot([panel], metric=metric, arms=results.by_look),
         f"Difference to {results.variant(arm, sampling)} in test {metric} on {results.title(dataset)}, points, with "
         "the 95 % interval of the single comparison.",
     )
@@ -139,7 +139,7 @@ def arms_over_data_sets(book: Book) -> Shown | None:
     metric = METRICS[results.study.primary]
     return book.figure(
         "forest",
-        figures.forest_plot([panel], metric=metric, arms=results.arms),
+        figures.forest_plot([panel], metric=metric, arms=results.by_look),
         f"Difference to {results.variant(arm, sampling)} in test {metric}, points: mean over data sets "
         "with its 95 % interval.",
     )

@@ -1,89 +1,144 @@
 """Models and generators: networks layer by layer, losses, and what the generators make."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
+from medaug_keras.generators import GENERATORS
 from medaug_keras.report import figures
 from medaug_keras.report.figures import Figure
-from medaug_keras.report.numbers import paper
-from medaug_keras.report.numbers.results import Results, Run, read_json
+from medaug_keras.report.numbers.printed import beside_layers, figure_numbers
+from medaug_keras.report.numbers.results import Results, read_json
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.tables.table import ARM, DATASET, Column, Entry, Row, Table, arm_entry, dataset_entry
-from medaug_keras.spec import Cgan, Cvae, JointVae
 from medaug_keras.store import Record
 
-KINDS = {"cvae": "Conditional VAE", "joint_vae": "Joint VAE", "cgan": "Conditional GAN"}
-DIAGRAMS = {"cvae": 18, "joint_vae": 21, "cgan": 24}
-NETWORKS: dict[str, dict[int, tuple[str, ...]]] = {
-    "cvae": {19: ("decoder input", "decoder", "decoder hidden", "decoder output"), 20: ("encoder",)},
-    "joint_vae": {22: ("decoder input", "decoder", "decoder hidden", "decoder output"), 23: ("encoder",)},
-    "cgan": {25: ("discriminator",), 26: ("generator",)},
+DIAGRAMS: dict[str, Callable[[Any, tuple[int, ...], int], Figure]] = {
+    "cvae": lambda settings, shape, classes: figures.cvae_diagram(
+        image_shape=shape, classes=classes, latent_dim=settings.latent_dim
+    ),
+    "joint_vae": lambda settings, shape, classes: figures.joint_vae_diagram(
+        image_shape=shape, latent_dim=settings.latent_dim, categories=settings.categories
+    ),
+    "cgan": lambda settings, shape, classes: figures.cgan_diagram(
+        image_shape=shape, classes=classes, latent_dim=settings.latent_dim
+    ),
 }
-"""Kind of a generator → figure of the paper → networks of ours that it shows."""
+"""Kind of a generator → its drawing, from its settings, the shape of an image and the number of classes.
+
+A kind that is not here has none.
+"""
+T = TypeVar("T")
 PER_CLASS = 5
 """Images of a class in a montage, real and synthetic each."""
 
 
-def layer_table(networks: Sequence[Mapping[str, Any]], number: int) -> Table:
-    """Figs. 9, 19, 20, 22, 23, 25 and 26. Layers of the live networks, the paper's printed counts beside."""
-    layers = [layer for network in networks for layer in network["layers"]]
-    said = paper.beside(number, [layer["parameters"] for layer in layers])
+def title_of(kind: str) -> str:
+    """A kind of generator, for people."""
+    return GENERATORS[kind].title if kind in GENERATORS else kind
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network of a trained model, maybe in several parts, and what references call it."""
+
+    title: str
+    parts: Sequence[Mapping[str, Any]]
+    """As layers.json has them."""
+    of: Mapping[str, str]
+    """Classifier, or generator and network: what a printed figure is found by."""
+
+    @property
+    def name(self) -> str:
+        """Its address on the page, and the name of its files."""
+        generator = self.of.get("generator")
+        return f"layers-{generator}-{self.of['network']}" if generator else "layers-classifier"
+
+    @property
+    def layers(self) -> list[Mapping[str, Any]]:
+        """Of all parts."""
+        return [layer for part in self.parts for layer in part["layers"]]
+
+
+def layer_table(results: Results, network: Network) -> Table:
+    """Layers of a live network, printed counts beside."""
+    parameters = [layer["parameters"] for layer in network.layers]
+    printed = {
+        reference.short: beside_layers(figure.parameters, parameters)
+        for reference in results.references
+        if (figure := reference.figure("layers", **network.of)) is not None
+    }
     rows = tuple(
         Row(
             (
                 Entry(layer["name"]),
                 Entry(layer["type"]),
                 Entry(" × ".join(str(size) for size in layer["output_shape"])),
-                Entry(layer["parameters"], paper=printed),
+                Entry(
+                    layer["parameters"],
+                    printed=tuple((short, n) for short, counts in printed.items() if (n := counts[place]) is not None),
+                ),
             )
         )
-        for layer, printed in zip(layers, said, strict=True)
+        for place, layer in enumerate(network.layers)
     )
     columns = (
         Column("name", "Layer"),
         Column("type", "Type"),
         Column("output_shape", "Output (height × width × channels)"),
-        Column("parameters", "Trainable parameters", "count", "", ("paper",)),
+        Column("parameters", "Trainable parameters", "count", printed=tuple(printed)),
     )
-    content = "Layers of the classifier" if number == 9 else f"Layers: {paper.MODEL_FIGURES[number].lower()}"
-    return Table(f"layers-{number}", f"{content}.", columns, rows, "pages.models.layer_table")
+    return Table(network.name, f"Layers: {network.title}.", columns, rows, "pages.models.layer_table")
 
 
 def models(book: Book) -> dict[str, Any]:
-    """The networks of the study, each from a live model, and the diagrams of the generators."""
-    return {"classifier": _classifier(book), "kinds": [_kind(book, kind) for kind in KINDS]}
+    """The networks of the study, each from a live model, and the diagrams of its generators."""
+    kinds = dict.fromkeys(spec.kind for spec in book.results.study.generators.values())
+    number = figure_numbers(book.results, "layers", classifier=book.results.study.classifier.kind)
+    return {"classifier": _classifier(book), "classifier_number": number, "kinds": [_kind(book, k) for k in kinds]}
 
 
 def _classifier(book: Book) -> dict[str, Any] | None:
-    run = _preferred([run for run in book.results.runs if run.done], "pathmnist")
+    results, of = book.results, {"classifier": book.results.study.classifier.kind}
+    run = _preferred([(run.dataset, run) for run in results.runs if run.done], _printed_for(results, of))
     if run is None:
         return None
-    networks = read_json(run.record, "layers.json")
-    return {"dataset": book.results.title(run.dataset), **_network(book, networks, 9, "Classifier")}
+    network = Network("Classifier", read_json(run[1].record, "layers.json"), of)
+    return {"dataset": results.title(run[0]), **_network(book, network)}
 
 
-def _network(book: Book, networks: Sequence[Mapping[str, Any]], number: int, title: str) -> dict[str, Any]:
-    layers = [figures.Layer(**layer) for network in networks for layer in network["layers"]]
+def _network(book: Book, network: Network) -> dict[str, Any]:
+    results = book.results
+    layers = [figures.Layer(**layer) for layer in network.layers]
+    printed = [
+        (reference, figure)
+        for reference in results.references
+        if (figure := reference.figure("layers", **network.of)) is not None and figure.parameters
+    ]
     return {
-        "number": number,
-        "title": title,
-        "table": book.table(layer_table(networks, number)),
+        "name": network.name,
+        "title": network.title,
+        "number": figure_numbers(results, "layers", **network.of),
+        "table": book.table(layer_table(results, network)),
         "diagram": book.figure(
-            f"fig-{number}",
-            figures.network_diagram(layers, title=title),
-            f"{title}: layers of the live model.",
-            f"Fig. {number}",
+            network.name,
+            figures.network_diagram(layers, title=network.title),
+            f"{network.title}: layers of the live model.",
+            figure_numbers(results, "layers", **network.of),
         ),
-        "total": sum(network["trainable"] for network in networks),
-        "parts": [(network["network"], network["trainable"]) for network in networks],
-        "printed": paper.PRINTED_TOTALS[number],
+        "total": sum(part["trainable"] for part in network.parts),
+        "parts": [(part["network"], part["trainable"]) for part in network.parts],
+        "printed": [
+            (reference.called, results.title_of(figure.dataset or ""), sum(figure.parameters))
+            for reference, figure in printed
+        ],
     }
 
 
 def _kind(book: Book, kind: str) -> dict[str, Any]:
-    """One kind of generator, whether the study has it or not: the paper's figures keep their places."""
+    """One kind of generator of the study: how it works, and its networks as soon as one is trained."""
     results = book.results
     specs = {name: spec for name, spec in results.study.generators.items() if spec.kind == kind}
     made = [
@@ -91,51 +146,48 @@ def _kind(book: Book, kind: str) -> dict[str, Any]:
         for making in results.plan.generators
         if making.name in specs and (outcome := results.outcomes[making.task]).record is not None
     ]
-    found = next((pair for pair in made if pair[0] == "pathmnist"), made[0] if made else None)
-    number = DIAGRAMS[kind]
+    found = _preferred(made, _printed_for(results, {"generator": kind}))
+    title = title_of(kind)
     content: dict[str, Any] = {
         "kind": kind,
-        "title": KINDS[kind],
-        "diagram": book.figure(
-            f"fig-{number}", _diagram(results, kind, specs), f"{KINDS[kind]}, drawn for this study.", f"Fig. {number}"
-        ),
-        "reason": "" if found else ("no generator of this kind is trained yet" if specs else "not part of this study"),
+        "title": title,
+        "diagram": None,
+        "reason": "" if found else "no generator of this kind is trained yet",
         "networks": [],
-        "missing": list(NETWORKS[kind]),
         "dataset": results.title(found[0]) if found else "",
     }
+    if kind in DIAGRAMS:
+        drawing = DIAGRAMS[kind](next(iter(specs.values())), *_images(results))
+        number = figure_numbers(results, "diagram", generator=kind)
+        content["diagram"] = book.figure(f"diagram-{kind}", drawing, f"{title}, drawn for this study.", number)
     if found and found[1] is not None:
-        there = {network["network"]: network for network in read_json(found[1], "layers.json")}
-        for figure, names in NETWORKS[kind].items():
-            parts = [there[name] for name in names if name in there]
-            if parts:
-                title = paper.MODEL_FIGURES[figure]
-                content["networks"].append(_network(book, parts, figure, title))
-                content["missing"].remove(figure)
+        trained = {network["network"]: network for network in read_json(found[1], "layers.json")}
+        parts = GENERATORS[kind].networks or {name.capitalize(): (name,) for name in trained}
+        for part, names in parts.items():
+            networks = [trained[name] for name in names if name in trained]
+            if networks:
+                network = Network(f"{part} of the {title}", networks, {"generator": kind, "network": part.lower()})
+                content["networks"].append(_network(book, network))
     return content
 
 
-def _diagram(results: Results, kind: str, specs: Mapping[str, Any]) -> Figure:
-    """The diagram with the settings of the study's first generator of the kind, or the defaults, on its "
-    "first data set."""
-    shape, classes = (28, 28, 3), 9
+def _images(results: Results) -> tuple[tuple[int, ...], int]:
+    """Shape of an image and number of classes of the first data set that was read; of none, those of a usual one."""
     for dataset in results.datasets:
         if (record := results.data(dataset).record) is not None:
-            shape, classes = tuple(record.values["image_shape"]), len(record.values["classes"])
-            break
-    spec = next(iter(specs.values()), None)
-    if kind == "cvae":
-        spec = spec or Cvae(kind="cvae")
-        return figures.cvae_diagram(image_shape=shape, classes=classes, latent_dim=spec.latent_dim)
-    if kind == "joint_vae":
-        spec = spec or JointVae(kind="joint_vae")
-        return figures.joint_vae_diagram(image_shape=shape, latent_dim=spec.latent_dim, categories=spec.categories)
-    spec = spec or Cgan(kind="cgan")
-    return figures.cgan_diagram(image_shape=shape, classes=classes, latent_dim=spec.latent_dim)
+            return tuple(record.values["image_shape"]), len(record.values["classes"])
+    return (28, 28, 3), 9
 
 
-def _preferred(runs: Sequence[Run], dataset: str) -> Run | None:
-    return next((run for run in runs if run.dataset == dataset), runs[0] if runs else None)
+def _printed_for(results: Results, of: Mapping[str, str]) -> set[str]:
+    """Data sets for which references print layers of this classifier or generator."""
+    figures_ = (f for r in results.references for f in r.figures if f.shows == "layers" and f.dataset)
+    return {f.dataset or "" for f in figures_ if all(getattr(f, word) == value for word, value in of.items())}
+
+
+def _preferred(found: Sequence[tuple[str, T]], datasets: set[str]) -> tuple[str, T] | None:
+    """The first pair of one of these data sets, so that counts can be held against printed ones; else the first."""
+    return next((pair for pair in found if pair[0] in datasets), found[0] if found else None)
 
 
 # --- generators ------------------------------------------------------------------------------------
@@ -159,18 +211,6 @@ def generators(book: Book) -> dict[str, Any]:
     return {
         "sections": sections,
         "made": book.table(class_counts(results)),
-        "anchors": _anchors(results, bool(sections)),
-    }
-
-
-def _anchors(results: Results, there: bool) -> dict[str, str]:
-    """Data set → the paper's figure whose place its section is, so that the index always leads somewhere."""
-    if not there:
-        return {}
-    first = results.datasets[0]
-    return {
-        "fig-27": "pathmnist" if "pathmnist" in results.datasets else first,
-        "fig-28": "dermamnist" if "dermamnist" in results.datasets else first,
     }
 
 
@@ -188,7 +228,7 @@ def _curves(book: Book, dataset: str, names: Sequence[str]) -> Shown:
     kinds = [results.study.generators[name].kind for name in names]
     for name, kind in zip(names, kinds, strict=True):
         _, record, reason = _first_done(results, "generators", dataset, name)
-        title = KINDS[kind] if kinds.count(kind) == 1 else f"{KINDS[kind]} ({name})"
+        title = title_of(kind) if kinds.count(kind) == 1 else f"{title_of(kind)} ({name})"
         if record is None:
             panels.append(figures.LossPanel(title, {}, reason=reason))
         else:
@@ -198,7 +238,7 @@ def _curves(book: Book, dataset: str, names: Sequence[str]) -> Shown:
         f"losses-{dataset}",
         figures.loss_curves(panels),
         f"Losses per epoch of the generators on {title}; the mark is the epoch whose weights make the images.",
-        "Fig. 27" if dataset == "pathmnist" else "",
+        figure_numbers(results, "losses", dataset=dataset),
     )
 
 
@@ -226,7 +266,7 @@ def _montage(book: Book, dataset: str, arm: str) -> dict[str, Any]:
             f"images-{dataset}-{arm}",
             made,
             f"{title}, class by class: real training images, and {how} of {label}, replicate {replicate}.",
-            "Fig. 28" if dataset == "dermamnist" else "",
+            figure_numbers(results, "images", dataset=dataset),
         ),
     }
 

@@ -1,6 +1,6 @@
 """A study's results → the files of its pages. Templates lay out what is gathered here."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,13 @@ from markupsafe import Markup
 
 from medaug_keras.data.medmnist import BELONGING
 from medaug_keras.plan import Plan
+from medaug_keras.references import TableName
 from medaug_keras.report import figures, format
 from medaug_keras.report.figures import Figure
-from medaug_keras.report.numbers import paper
 from medaug_keras.report.numbers.circumstances import Expected, circumstances, environment, standing
 from medaug_keras.report.numbers.findings import answer, metric_name
+from medaug_keras.report.numbers.inference import Inference
+from medaug_keras.report.numbers.printed import figure_numbers, table_numbers
 from medaug_keras.report.numbers.results import (
     AWAY,
     LEAK,
@@ -23,7 +25,6 @@ from medaug_keras.report.numbers.results import (
     Group,
     Results,
     Run,
-    printed_value,
     read_json,
     select_words,
     typical,
@@ -32,12 +33,13 @@ from medaug_keras.report.pages import citations
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.pages.evidence import arms_over_data_sets, significance, synthetic_images
 from medaug_keras.report.pages.models import generators, models
+from medaug_keras.report.pages.references import against, index
 from medaug_keras.report.pages.runs import shared_page
 from medaug_keras.report.tables import arms as arm_tables
 from medaug_keras.report.tables import runs as run_tables
 from medaug_keras.report.tables.evidence import overview
 from medaug_keras.report.tables.export import json_text, records_csv
-from medaug_keras.report.tables.table import STATES
+from medaug_keras.report.tables.table import STATES, Table
 from medaug_keras.spec import MedMnistData, dump
 from medaug_keras.store import Record
 
@@ -50,12 +52,10 @@ PAGES = {
     "best-models": "Best models",
     "significance": "Significance",
     "synthetic-images": "Synthetic images",
-    "against-the-paper": "Against the paper",
     "runs": "Runs",
     "cite": "How to cite",
-    "paper-index": "Paper index",
 }
-"""Name of a page → its title, in the order of the study's navigation."""
+"""Name of a page → its title, in the order of the study's navigation. Each reference has two pages more."""
 
 BY_DATASET = (
     "data-sets",
@@ -90,11 +90,18 @@ class Pages(Book):
     ) -> None:
         super().__init__(results, beside=beside, asked=asked, expected=expected, show_host=show_host)
         self.templates = environment_of_templates()
-        self.pages = {n: t for n, t in PAGES.items() if n != "against-the-paper" or self.paper}
+        self.against = {f"against-{r.name}": r for r in results.references}
+        self.indices = {f"index-{r.name}": r for r in results.references}
+        self.pages: dict[str, str] = {}
+        for name, title in PAGES.items():
+            if name == "runs":
+                self.pages |= {page: f"Against {r.called}" for page, r in self.against.items()}
+            self.pages[name] = title
+        self.pages |= {page: f"Index of {r.called}" for page, r in self.indices.items()}
 
     def each(self) -> Iterator[tuple[str, bytes]]:
         """Make every page and every file that it links to, one after the other: together they can be a gigabyte."""
-        for name, make in {
+        make: dict[str, Callable[[], dict[str, Any]]] = {
             "index": self._findings,
             "data-sets": self._data_sets,
             "models": lambda: models(self),
@@ -103,14 +110,19 @@ class Pages(Book):
             "best-models": self._best_models,
             "significance": lambda: significance(self),
             "synthetic-images": lambda: synthetic_images(self),
-            "against-the-paper": self._against_the_paper,
             "runs": self._runs,
             "cite": self._cite,
-            "paper-index": self._paper_index,
-        }.items():
-            if name in self.pages:
-                self._whole_or_apart(name, make())
-                yield from self.made()
+        }
+        for name, title in self.pages.items():
+            if name in make:
+                self._whole_or_apart(name, make[name]())
+            elif name in self.against:
+                marks = [*self._marks(self.results.datasets), *self._marks_beside()]
+                content = against(self, self.against[name]) | {"marks": marks}
+                self._page(name, title, content, template="against")
+            else:
+                self._page(name, title, index(self, self.indices[name]), template="reference-index")
+            yield from self.made()
         if self.results.shared:
             for group in self.results.groups.values():
                 if group.tried:
@@ -199,7 +211,7 @@ class Pages(Book):
     def _findings(self) -> dict[str, Any]:
         results = self.results
         metric = results.study.primary
-        begun, waiting = self._begun()
+        begun, waiting = self.begun()
         now = standing(results, self.asked, self.expected)
         caption = (
             f"Test {metric_name(metric)} of every arm: mean over replicates with its 95 % interval (Student's t; "
@@ -225,13 +237,7 @@ class Pages(Book):
         results = self.results
         cells = {d: [self._cell(g) for (name, *_), g in results.groups.items() if name == d] for d in datasets}
         panels = [figures.ArmsPanel(results.title(d), cells[d]) for d in datasets]
-        return figures.arms_by_dataset(panels, metric=METRICS[results.study.primary], arms=results.arms)
-
-    def _begun(self) -> tuple[list[str], list[str]]:
-        """Data sets to draw, which are those with a run, or all while there is none; and the titles of the others."""
-        results = self.results
-        begun = [d for d in results.datasets if d in results.begun] or results.datasets
-        return list(begun), [results.title(d) for d in results.datasets if d not in begun]
+        return figures.arms_by_dataset(panels, metric=METRICS[results.study.primary], arms=results.by_look)
 
     def _cell(self, group: Group) -> figures.Cell:
         found = group.estimate(self.results.select, "test", self.results.study.primary)
@@ -281,54 +287,53 @@ class Pages(Book):
                 "belonging": BELONGING.get(asked.name or name, "") if isinstance(asked, MedMnistData) else "",
                 "figures": [],
                 "missing": [
-                    (f"fig-{number}", f"Fig. {number}", content)
-                    for number, content in (
-                        (paper.montage_figure(name), "montage of training images"),
-                        (paper.distribution_figure(name), "class distribution"),
-                    )
-                    if number
+                    (f"{shows}-{name}", figure_numbers(results, shows, dataset=name), content)
+                    for shows, content in (("montage", "Montage of training images"), ("classes", "Class distribution"))
                 ],
             }
             if outcome.record is not None:
                 entry["figures"] = self._data_figures(name, outcome.record)
             shown.append(entry)
-        return {"sizes": self.table(arm_tables.dataset_sizes(results, self.paper)), "sections": shown}
+        return {
+            "sizes": self.table(arm_tables.dataset_sizes(results)),
+            "sizes_number": table_numbers(results, "data-set-sizes"),
+            "sections": shown,
+        }
 
     def _data_figures(self, name: str, record: Record) -> list[Shown]:
         results, title = self.results, self.results.title(name)
         with np.load(record.folder / "examples.npz", allow_pickle=False) as examples:
             images = examples["montage"]
-        montage, distribution = paper.montage_figure(name), paper.distribution_figure(name)
         made = figures.montage(images, columns=20, what=f"training images of {title}")
         counts = {split: record.values["splits"][split]["per_class"] for split in arm_tables.SPLITS}
         bars = figures.class_distribution(results.classes(name), counts)
         return [
             self.figure(
-                f"fig-{montage}" if montage else f"montage-{name}",
+                f"montage-{name}",
                 made,
                 f"{len(images)} training images of {title}, drawn at random.",
-                f"Fig. {montage}" if montage else "",
-                f"montage-{name}",
+                figure_numbers(results, "montage", dataset=name),
             ),
             self.figure(
-                f"fig-{distribution}" if distribution else f"classes-{name}",
+                f"classes-{name}",
                 bars,
                 f"Images of {title} by class.",
-                f"Fig. {distribution}" if distribution else "",
-                f"classes-{name}",
+                figure_numbers(results, "classes", dataset=name),
             ),
         ]
 
     def _results(self) -> dict[str, Any]:
-        made = [
-            arm_tables.geometric(self.results, self.inference, self.paper),
-            arm_tables.generative(self.results, self.inference, self.paper),
-            arm_tables.generative_weighted(self.results, self.inference, self.paper),
-            arm_tables.best_models(self.results, self.inference, self.paper),
+        sections: list[tuple[TableName, str, Callable[[Results, Inference], Table]]] = [
+            ("without-added-images", "Without added images", arm_tables.without_added_images),
+            ("with-added-images", "With added images, shuffled", arm_tables.with_added_images),
+            ("with-added-images-weighted", "With added images, weighted", arm_tables.with_added_images_weighted),
+            ("best-models", "Best models", arm_tables.best_models),
         ]
-        titles = ("Without added images", "With added images, shuffled", "With added images, weighted", "Best models")
         return {
-            "sections": [(self.table(table), title) for table, title in zip(made, titles, strict=True)],
+            "sections": [
+                (self.table(make(self.results, self.inference)), title, table_numbers(self.results, name))
+                for name, title, make in sections
+            ],
             "all_arms": self.table(run_tables.all_arms(self.results)),
             "apart": self.many,
             "dots": {d: self._dots_of(d) for d in self.results.datasets} if self.many else {},
@@ -344,12 +349,11 @@ class Pages(Book):
         shown = []
         for name in results.datasets:
             group = results.best.get(name)
-            numbers = (paper.confusion_figure(name), paper.curves_figure(name))
             entry: dict[str, Any] = {
                 "name": name,
                 "title": results.title(name),
                 "reason": "" if group else "no run of this data set is done yet",
-                "missing": [f"fig-{number}" for number in numbers if number],
+                "missing": [f"confusion-{name}", f"curves-{name}"],
                 "figures": [],
             }
             if group is not None:
@@ -360,71 +364,28 @@ class Pages(Book):
                     "page": group.page,
                     "run": run,
                     "others": len(group.done) - 1,
-                    "figures": self._best_figures(name, label, run, numbers),
+                    "figures": self._best_figures(name, label, run),
                 }
             shown.append(entry)
         return {"sections": shown}
 
-    def _best_figures(self, name: str, label: str, run: Run, numbers: tuple[int | None, int | None]) -> list[Shown]:
+    def _best_figures(self, name: str, label: str, run: Run) -> list[Shown]:
         results, title = self.results, self.results.title(name)
-        confusion, curves = numbers
         matrix = run.scores(results.select, "test")["confusion"]
         return [
             self.figure(
-                f"fig-{confusion}" if confusion else f"confusion-{name}",
+                f"confusion-{name}",
                 figures.confusion_matrix(matrix, results.classes(name)),
                 f"Confusion matrix on the test images of {title}: {label}, replicate {run.replicate}.",
-                f"Fig. {confusion}" if confusion else "",
-                f"confusion-{name}",
+                figure_numbers(results, "confusion", dataset=name),
             ),
             self.figure(
-                f"fig-{curves}" if curves else f"curves-{name}",
+                f"curves-{name}",
                 figures.learning_curves(read_json(run.record, "history.json"), best_epoch=run.selected(results.select)),
                 f"Accuracy and AUC per epoch on {title}: {label}, replicate {run.replicate}.",
-                f"Fig. {curves}" if curves else "",
-                f"curves-{name}",
+                figure_numbers(results, "curves", dataset=name),
             ),
         ]
-
-    def _against_the_paper(self) -> dict[str, Any]:
-        assert self.paper is not None
-        results, metric = self.results, self.results.study.primary
-        table = self.table(run_tables.against_the_paper(results, self.paper, self.beside))
-        differing = run_tables.differing_settings(results, self.beside) if self.beside else None
-        begun, waiting = self._begun()
-        panels = [figures.PaperPanel(results.title(d), self._paper_rows(d)) for d in begun if d in paper.DATASETS]
-        known = set(results.datasets)
-        notes = [entry for entry in paper.INCONSISTENCIES if not entry.datasets or known & set(entry.datasets)]
-        within = [row.entries[-1].value for row in table.rows]
-        return {
-            "table": table,
-            "figure": self.figure(
-                "paper-and-ours",
-                figures.paper_vs_ours(panels, metric=METRICS[metric], arms=results.arms),
-                f"Test {metric_name(metric)}: every replicate of ours, and the printed value.",
-            )
-            if panels
-            else None,
-            "waiting": waiting,
-            "inside": within.count("yes"),
-            "compared": within.count("yes") + within.count("no"),
-            "cells": len(within),
-            "beside": self.beside and self.beside.study.title,
-            "differing": differing and self.table(differing),
-            "notes": notes,
-            "marks": [*self._marks(results.datasets), *self._marks_beside()],
-        }
-
-    def _paper_rows(self, dataset: str) -> list[figures.PaperRow]:
-        results, metric = self.results, self.results.study.primary
-        rows = []
-        for (name, arm, sampling), group in results.groups.items():
-            if name == dataset and self.paper is not None:
-                said = printed_value(self.paper, dataset, arm, sampling, metric)
-                ours = group.values(results.select, "test", metric)
-                label = results.variant(arm, sampling)
-                rows.append(figures.PaperRow(arm, sampling, label, said, ours, group.reason or "not defined"))
-        return rows
 
     def _runs(self) -> dict[str, Any]:
         make = run_tables.groups if self.results.shared else run_tables.runs
@@ -484,15 +445,14 @@ class Pages(Book):
                 for n in self.results.datasets
                 if (record := self.results.data(n).record) is not None
             ],
-            "methods": citations.methods(kinds, statistics=self.results.replicates > 1),
+            "methods": [
+                *((f"What this study repeats or extends: {r.title}", r.citation) for r in self.results.references),
+                *citations.methods(kinds, statistics=self.results.replicates > 1),
+            ],
             "software": citations.software(
                 {r.run["packages"]["medaug-keras"] for r in records if "medaug-keras" in r.run.get("packages", {})}
             ),
         }
-
-    def _paper_index(self) -> dict[str, Any]:
-        the_tables, the_figures = paper.index(self.results)
-        return {"the_tables": the_tables, "the_figures": the_figures}
 
     def _study_file(self) -> str:
         """The study with every setting, to be run by others."""

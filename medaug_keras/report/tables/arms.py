@@ -1,15 +1,17 @@
-"""The paper's Tables 1 to 5, ours beside: records in, numbers out; `format.py` writes them.
+"""Data sets down, arms across: sizes, scores and the best arm, with what references printed beside.
 
 Every function makes one table, and the page names it. A cell without a number says why.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
+from medaug_keras.references import TableName
 from medaug_keras.report.format import distinct, percent
+from medaug_keras.report.numbers import printed
 from medaug_keras.report.numbers.inference import Inference
-from medaug_keras.report.numbers.results import METRICS, Group, Results, printed_value
+from medaug_keras.report.numbers.printed import Printed
+from medaug_keras.report.numbers.results import METRICS, Group, Results
 from medaug_keras.report.tables.table import (
     DATASET,
     LARGEST_CLASS,
@@ -31,8 +33,8 @@ from medaug_keras.stats import selection
 SPLITS = ("train", "validation", "test")
 
 
-def dataset_sizes(results: Results, paper: Mapping[str, Any] | None) -> Table:
-    """Table 1. The data sets: task, classes and images per split, the paper's printed sizes beside ours."""
+def dataset_sizes(results: Results) -> Table:
+    """The data sets: task, classes and images per split, printed sizes beside ours."""
     columns = [
         DATASET,
         Column("type", "Images"),
@@ -40,23 +42,24 @@ def dataset_sizes(results: Results, paper: Mapping[str, Any] | None) -> Table:
         Column("classes", "Classes", "count"),
         Column("channels", "Channels", "count"),
     ]
-    part: tuple[Part, ...] = ("paper",) if paper else ()
-    columns += [Column(split, split.capitalize(), "count", "Images per split", part) for split in SPLITS]
+    beside = _beside(results, "data-set-sizes")
+    columns += [Column(split, split.capitalize(), "count", "Images per split", printed=beside) for split in SPLITS]
     rows = []
     for name in results.datasets:
         outcome = results.data(name)
-        printed = paper["table1"].get(name) if paper else None
+        kind = next((found.type for r in results.references if (found := r.sizes(name)) is not None), "")
         first = dataset_entry(results, name)
         if outcome.record is None:
             missing = Entry(missing=outcome.reason)
-            sizes = tuple(Entry(missing=outcome.reason, paper=_size(printed, split)) for split in SPLITS)
-            rows.append(Row((first, Entry(printed["type"] if printed else ""), missing, missing, missing, *sizes)))
+            sizes = tuple(Entry(missing=outcome.reason, printed=_sizes(results, name, split)) for split in SPLITS)
+            rows.append(Row((first, Entry(kind), missing, missing, missing, *sizes)))
             continue
         values = outcome.record.values
-        kind = printed["type"] if printed else ("simulated" if values["source"] == "simulated" else "")
-        sizes = tuple(Entry(values["splits"][split]["images"], paper=_size(printed, split)) for split in SPLITS)
+        sizes = tuple(
+            Entry(values["splits"][split]["images"], printed=_sizes(results, name, split)) for split in SPLITS
+        )
         described = (
-            Entry(kind),
+            Entry(kind or ("simulated" if values["source"] == "simulated" else "")),
             Entry(values["task"]),
             Entry(len(values["classes"])),
             Entry(values["image_shape"][-1]),
@@ -64,114 +67,130 @@ def dataset_sizes(results: Results, paper: Mapping[str, Any] | None) -> Table:
         rows.append(Row((first, *described, *sizes)))
     notes = []
     if any(
-        entry.paper is not None and entry.value is not None and entry.paper != entry.value
+        value != entry.value
         for row in rows
         for entry in row.entries
+        for _, value in entry.printed
+        if entry.value is not None
     ):
-        notes.append(
-            "Where a size differs, the paper's is beside it: MedMNIST removed blank images from the Organ data sets "
-            "in version 2.2.4."
-        )
-    return Table(
-        "table-1", "Data sets and their sizes.", tuple(columns), tuple(rows), "tables.arms.dataset_sizes", tuple(notes)
+        notes += ["Where a size differs, the printed one is beside it.", *_table_notes(results, "data-set-sizes")]
+    caption = "Data sets and their sizes."
+    return Table("data-set-sizes", caption, tuple(columns), tuple(rows), "tables.arms.dataset_sizes", tuple(notes))
+
+
+def _sizes(results: Results, dataset: str, split: str) -> Printed:
+    found = ((reference.short, reference.sizes(dataset)) for reference in results.references)
+    return tuple((short, getattr(sizes, split)) for short, sizes in found if sizes is not None)
+
+
+def _beside(results: Results, name: TableName) -> tuple[str, ...]:
+    """Short names of the references that have this table."""
+    return tuple(reference.short for reference in results.references if reference.table(name) is not None)
+
+
+def _table_notes(results: Results, name: TableName) -> list[str]:
+    """What the references that have this table say of theirs."""
+    tables = [reference.table(name) for reference in results.references]
+    return [table.note for table in tables if table is not None and table.note]
+
+
+def without_added_images(results: Results, inference: Inference) -> Table:
+    """Test AUC and accuracy of the arms that add no images, for each sampling."""
+    pairs = [(arm, sampling) for arm, sampling in results.variants() if not results.generative(arm)]
+    named = distinct({pair: results.variant(*pair) for pair in pairs}, lambda pair: pair[0])
+    caption = "Test AUC and accuracy (%) without added images."
+    return _grid(results, inference, "without-added-images", caption, "tables.arms.without_added_images", named)
+
+
+def with_added_images(results: Results, inference: Inference) -> Table:
+    """Test AUC and accuracy of the arms that add images, trained on shuffled batches."""
+    return _added(results, inference, "with-added-images", "shuffle", "tables.arms.with_added_images")
+
+
+def with_added_images_weighted(results: Results, inference: Inference) -> Table:
+    """Test AUC and accuracy of the arms that add images, trained with weighted random sampling."""
+    return _added(
+        results, inference, "with-added-images-weighted", "weighted", "tables.arms.with_added_images_weighted"
     )
 
 
-def _size(printed: Mapping[str, Any] | None, split: str) -> int | None:
-    return None if printed is None else int(printed["val" if split == "validation" else split])
-
-
-def geometric(results: Results, inference: Inference, paper: Mapping[str, Any] | None) -> Table:
-    """Table 2. Test AUC and accuracy of the arms that add no images, for each sampling."""
-    pairs = [(arm, sampling) for arm, sampling in results.variants() if not results.generative(arm)]
-    titles = {
-        ("baseline", "shuffle"): "no GDA or WRS",
-        ("baseline", "weighted"): "WRS, no GDA",
-        ("gda", "shuffle"): "no WRS, GDA",
-        ("gda", "weighted"): "WRS & GDA",
-    }
-    named = {pair: titles.get(pair, results.variant(*pair)) if paper else results.variant(*pair) for pair in pairs}
-    named = distinct(named, lambda pair: pair[0])
-    caption = "Test AUC and accuracy (%) without added images."
-    return _grid(results, inference, paper, "table-2", caption, "tables.arms.geometric", named)
-
-
-def generative(results: Results, inference: Inference, paper: Mapping[str, Any] | None) -> Table:
-    """Table 3. Test AUC and accuracy of the arms that add images, trained on shuffled batches."""
-    return _generative(results, inference, paper, "table-3", "shuffle", "tables.arms.generative")
-
-
-def generative_weighted(results: Results, inference: Inference, paper: Mapping[str, Any] | None) -> Table:
-    """Table 4. Test AUC and accuracy of the arms that add images, trained with weighted random sampling."""
-    return _generative(results, inference, paper, "table-4", "weighted", "tables.arms.generative_weighted")
-
-
-def _generative(
-    results: Results,
-    inference: Inference,
-    paper: Mapping[str, Any] | None,
-    name: str,
-    sampling: str,
-    made_by: str,
-) -> Table:
+def _added(results: Results, inference: Inference, name: TableName, sampling: str, made_by: str) -> Table:
     pairs = [(arm, s) for arm, s in results.variants() if results.generative(arm) and s == sampling]
     how = "on shuffled batches" if sampling == "shuffle" else "with weighted random sampling"
     caption = f"Test AUC and accuracy (%) with added images, trained {how}."
-    named = {pair: results.label(pair[0]) for pair in pairs}
-    table = _grid(results, inference, paper, name, caption, made_by, named)
-    gda = ("gda", sampling)
-    against = [p for p in ((results.reference[0], sampling), gda) if p in results.variants()]
+    table = _grid(results, inference, name, caption, made_by, {pair: results.label(pair[0]) for pair in pairs})
+    against = _compared(results, name, sampling)
     judged = [pair for pair in pairs if results.generator(pair[0])]  # copies of real images are a control
     if not judged or not against:
         return table
-    part: tuple[Part, ...] = ("p", "paper") if paper else ("p",)
+    beside = tuple(r.short for r in results.references if (theirs := r.table(name)) and theirs.improved_over)
     group = f"Best by {METRICS[results.study.primary].lower()}, over"
-    columns = [Column(f"over.{arm}", results.label(arm), "text", group, part) for arm, _ in against]
-    words = {"shuffle": ("no_gda", "gda"), "weighted": ("wrs_no_gda", "wrs_gda")}[sampling]
+    columns = [Column(f"over.{arm}", results.label(arm), "text", group, ("p",), printed=beside) for arm, _ in against]
     rows = []
     for dataset, row in zip(results.datasets, table.rows, strict=True):
-        printed = (paper or {}).get(name.replace("-", ""), {}).get(dataset, {}).get("improved_over", {})
         extra = []
         for pair in against:
-            said = printed.get(words[1] if pair == gda else words[0])
+            said = _improved(results, name, dataset, pair)
             found = inference.best_over(dataset, judged, pair)
             if found is None:
-                extra.append(Entry(missing="no result of one of the two", paper=said))
+                extra.append(Entry(missing="no result of one of the two", printed=said))
             else:
                 why = found.result.reason or ""
                 tags = verdict_tags(found.metric, (found.group, found.base), results.select)
-                extra.append(Entry(found.word, p=found.holm, paper=said, missing=why, href=found.group.page, tags=tags))
+                href = found.group.page
+                extra.append(Entry(found.word, p=found.holm, printed=said, missing=why, href=href, tags=tags))
         rows.append(Row((*row.entries, *extra), row.factors))
     notes = [
         *table.notes,
         "Last columns: the generator's arm with the highest mean of this table against the arm named; the verdict "
         "follows p, which is corrected for having been chosen (Holm, 5 %).",
     ]
-    if paper:
-        notes.append("Below it, whether the paper says that it improved (id.: the same), which it did not test.")
+    if beside:
+        notes.append("Below it, whether it is printed that the best improved. " + " ".join(_table_notes(results, name)))
     return replace(table, columns=(*table.columns, *columns), rows=tuple(rows), notes=tuple(notes))
+
+
+def _compared(results: Results, name: TableName, sampling: str) -> list[tuple[str, str]]:
+    """What the best arm of the table is held against: the baseline, and what a reference holds its best against."""
+    found = [(results.reference[0], sampling)]
+    for reference in results.references:
+        table = reference.table(name)
+        words = dict.fromkeys(word for row in table.improved_over.values() for word in row) if table else {}
+        found += [(reference.cells[word].arm, reference.cells[word].sampling) for word in words]
+    return [pair for pair in dict.fromkeys(found) if pair in results.variants() and not results.generative(pair[0])]
+
+
+def _improved(results: Results, name: TableName, dataset: str, over: tuple[str, str]) -> Printed:
+    found = []
+    for reference in results.references:
+        table = reference.table(name)
+        said = table.improved_over.get(dataset, {}).get(reference.word(*over) or "") if table else None
+        if said is not None:
+            found.append((reference.short, said))
+    return tuple(found)
 
 
 def _grid(
     results: Results,
     inference: Inference,
-    paper: Mapping[str, Any] | None,
-    name: str,
+    name: TableName,
     caption: str,
     made_by: str,
     named: Mapping[tuple[str, str], str],
 ) -> Table:
     """Data sets down, arms across, AUC and accuracy of each; the best of a row in bold."""
-    parts: tuple[Part, ...] = ("sd", "n", "paper") if paper else ("sd", "n")
+    parts: tuple[Part, ...] = ("sd", "n")
+    beside = tuple(r.short for r in results.references if any(table.scores for table in r.tables))
     metrics = {"auc": "AUC", "accuracy": "Acc."}
     columns = [DATASET, LARGEST_CLASS]
     for (arm, sampling), title in named.items():
         columns += [
-            Column(f"{arm}.{sampling}.{metric}", short, "percent", title, parts) for metric, short in metrics.items()
+            Column(f"{arm}.{sampling}.{metric}", short, "percent", title, parts, printed=beside)
+            for metric, short in metrics.items()
         ]
     rows = []
     for dataset in results.datasets if named else ():
-        found = {metric: _row(results, inference, dataset, list(named), metric, paper) for metric in metrics}
+        found = {metric: _row(results, inference, dataset, list(named), metric) for metric in metrics}
         cells = [found[metric][place] for place in range(len(named)) for metric in metrics]
         head = dataset_entry(results, dataset), largest_class(results, dataset)
         rows.append(Row((*head, *cells), {"data set": results.title(dataset)}))
@@ -179,8 +198,9 @@ def _grid(
         f"Mean ± standard deviation over n replicates, {epoch_words(results)}. Bold: the highest mean of a row; "
         "≈: a corrected test does not tell it from that one."
     ]
-    if paper:
-        notes.append("Small print: the value printed in the paper, from one run.")
+    notes += [
+        f"Small print: the value printed in {r.called}. {r.caution}" for r in results.references if r.short in beside
+    ]
     notes += notes_of(rows)
     empty = "This study has no such arms."
     return Table(name, caption, tuple(columns), tuple(rows), made_by, tuple(notes), empty=empty)
@@ -192,12 +212,11 @@ def _row(
     dataset: str,
     pairs: list[tuple[str, str]],
     metric: str,
-    paper: Mapping[str, Any] | None,
 ) -> list[Entry]:
     """One metric of several arms; the best by what the reader sees, so that equal numbers are both bold."""
     entries = []
     for pair in pairs:
-        said = printed_value(paper, dataset, *pair, metric) if paper else None
+        said = printed.scores(results, dataset, *pair, metric)
         entries.append(measured(results.groups.get((dataset, *pair)), results.select, metric, said))
     texts = [percent(e.value) if isinstance(e.value, float) else None for e in entries]
     there = [(entry.value, text) for entry, text in zip(entries, texts, strict=True) if text]
@@ -209,66 +228,67 @@ def _row(
     ]
 
 
-def best_models(results: Results, inference: Inference, paper: Mapping[str, Any] | None) -> Table:
-    """Table 5. The best arm of each data set, chosen on validation data and, as in the paper, on test data."""
+def best_models(results: Results, inference: Inference) -> Table:
+    """The best arm of each data set, chosen on validation data and, to show what that costs, on test data."""
     base, weighted = results.reference, (results.reference[0], "weighted")
-    over = {"gain": (base, "gain_over_baseline")}
+    over = {"gain": base}
     if weighted in results.variants() and weighted != base:
-        over["gain_weighted"] = (weighted, "gain_over_wrs")
+        over["gain_weighted"] = weighted
     metric, short = results.study.primary, METRICS[results.study.primary]
-    part: tuple[Part, ...] = ("paper",) if paper and metric == "accuracy" else ()
+    theirs = {r.short: r for r in results.references if any(r.best(d, metric) for d in results.datasets)}
     spread: tuple[Part, ...] = ("sd", "n")
     columns = [DATASET]
     for choice, title in _CHOICES.items():
-        beside = part if choice == "test" else ()
-        columns.append(Column(f"{choice}.model", "Model", "text", title, ("name", *beside)))
+        printed_by = tuple(theirs) if choice == "test" else ()
+        columns.append(Column(f"{choice}.model", "Model", "text", title, ("name",), printed=printed_by))
         columns.append(Column(f"{choice}.{metric}", f"Test {short}", "percent", title, spread))
-        for key, (pair, _) in over.items():
-            parts: tuple[Part, ...] = ("verdict", "p", *beside)
-            columns.append(Column(f"{choice}.{key}", f"Over {results.variant(*pair)}", "points", title, parts))
+        for key, pair in over.items():
+            named = f"Over {results.variant(*pair)}"
+            columns.append(Column(f"{choice}.{key}", named, "points", title, ("verdict", "p"), printed=printed_by))
     columns.append(Column("optimism", "of the means", "points", "Optimism", help="Chosen on test less on validation"))
     columns.append(Column("optimism_single", "of a single run", "points", "Optimism", spread))
     rows = []
     for dataset in results.datasets:
-        said = (paper or {}).get("table5", {}).get(dataset, {}) if part else {}
         entries = [dataset_entry(results, dataset)]
         for choice, chosen in (("validation", results.best), ("test", results.best_on_test)):
-            printed = said if choice == "test" else {}
+            beside = theirs if choice == "test" else {}
+            best = tuple((short, b.model) for short, r in beside.items() if (b := r.best(dataset, metric)))
             group = chosen.get(dataset)
             model = Entry() if group is None else variant_entry(results, group.arm, group.sampling)
             missing, page = ("no run is done", "") if group is None else ("", f"best-models.html#best-{dataset}")
-            entries.append(replace(model, paper=printed.get("model"), missing=missing, href=page))
+            entries.append(replace(model, printed=best, missing=missing, href=page))
             entries.append(measured(group, results.select, metric) if group else Entry(missing=missing))
-            for pair, word in over.values():
-                entries.append(_gain(results, inference, dataset, group, pair, printed.get(word)))
+            for pair in over.values():
+                gains = tuple((s, g) for s, r in beside.items() if (g := r.gain(dataset, metric, pair)) is not None)
+                entries.append(_gain(results, inference, dataset, group, pair, gains))
         rows.append(Row((*entries, *_optimism(results, dataset)), {"data set": results.title(dataset)}))
     notes = [
         "Gains are differences over the replicates that both arms have, with the verdict of a test and its p, "
         "corrected for all arms that could have been chosen (Holm, 5 %). Optimism is what choosing the best arm on "
-        "the test set, as the paper did, adds to its score: first in the means over replicates, compared with choosing "
-        "on validation data; then for a study of a single run, as the paper's, compared with what the chosen arm "
-        "scores in the other replicates (mean ± standard deviation over n replicates).",
+        "the test set adds to its score: first in the means over replicates, compared with choosing on validation "
+        "data; then for a study of a single run, compared with what the chosen arm scores in the other replicates "
+        "(mean ± standard deviation over n replicates).",
+        *_table_notes(results, "best-models"),
     ]
-    return Table(
-        "table-5", "Best model of each data set.", tuple(columns), tuple(rows), "tables.arms.best_models", tuple(notes)
-    )
+    caption = "Best model of each data set."
+    return Table("best-models", caption, tuple(columns), tuple(rows), "tables.arms.best_models", tuple(notes))
 
 
-_CHOICES = {"validation": "Chosen on validation data", "test": "Chosen on test data, as in the paper"}
+_CHOICES = {"validation": "Chosen on validation data", "test": "Chosen on test data"}
 
 
 def _gain(
-    results: Results, inference: Inference, dataset: str, group: Group | None, pair: tuple[str, str], said: str | None
+    results: Results, inference: Inference, dataset: str, group: Group | None, pair: tuple[str, str], said: Printed
 ) -> Entry:
     base = results.groups.get((dataset, *pair))
     if group is None or base is None:
-        return Entry(missing="no run is done", paper=said)
+        return Entry(missing="no run is done", printed=said)
     if group is base:
-        return Entry(0.0, paper=said, missing="this is the arm itself", href=base.page)
+        return Entry(0.0, printed=said, missing="this is the arm itself", href=base.page)
     c = inference.against(dataset, pair)[group.arm, group.sampling]
     tags = verdict_tags(c.metric, (c.group, c.base), results.select)
     why = c.result.reason or ""
-    return Entry(c.result.effect, verdict=c.word, p=c.holm, paper=said, missing=why, href=base.page, tags=tags)
+    return Entry(c.result.effect, verdict=c.word, p=c.holm, printed=said, missing=why, href=base.page, tags=tags)
 
 
 def _optimism(results: Results, dataset: str) -> tuple[Entry, Entry]:

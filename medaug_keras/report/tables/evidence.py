@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
+from medaug_keras.report.numbers import printed
 from medaug_keras.report.numbers.circumstances import moment
 from medaug_keras.report.numbers.findings import can_be_said, cannot_be_said, caution
 from medaug_keras.report.numbers.inference import Cell, Comparison, Inference
-from medaug_keras.report.numbers.results import METRICS, SAMPLINGS, SELECT_WORDS, Results, printed_value
+from medaug_keras.report.numbers.results import METRICS, SAMPLINGS, SELECT_WORDS, Results
 from medaug_keras.report.tables.table import (
     ARM,
     DATASET,
@@ -95,12 +95,13 @@ def _rows(
     return tuple(rows)
 
 
-def claims(results: Results, inference: Inference, paper: Mapping[str, Any] | None) -> Table:
-    """What can and cannot be said of every arm, beside what the paper printed."""
+def claims(results: Results, inference: Inference) -> Table:
+    """What can and cannot be said of every arm, beside what references printed."""
     metric = results.study.primary
     columns = [DATASET, ARM]
-    if paper:
-        columns.append(Column("paper", "The paper", "points", help="Difference of its printed values, one run each"))
+    for reference in results.references:
+        title = f"{reference.called[:1].upper()}{reference.called[1:]}"
+        columns.append(Column(reference.name, title, "points", help="Difference of its printed values"))
     columns += [
         Column("verdict", "Verdict", parts=("p",)),
         Column("effect", "Difference (points)", "points", parts=("low", "high", "n")),
@@ -114,18 +115,19 @@ def claims(results: Results, inference: Inference, paper: Mapping[str, Any] | No
         label, r = results.variant(arm, sampling), c.result
         why = r.reason or ""
         first: list[Entry] = [dataset_entry(results, dataset), variant_entry(results, arm, sampling)]
-        said = None
-        if paper:
-            said = _printed_difference(results, paper, cell)
-            best = paper["table5"].get(dataset, {}).get("arm") == _paper_name(arm, sampling) and metric == "accuracy"
-            tags = ("its best model",) if best else ()
-            first.append(Entry(said, missing="" if said is not None else "the paper has no such cell", tags=tags))
+        theirs = printed.differences(results, *cell)
+        for reference, said in zip(results.references, theirs, strict=True):
+            best = reference.best(dataset, metric)
+            tags = ("its best model",) if best and best.cell == reference.word(arm, sampling) else ()
+            missing = "" if said is not None else f"{reference.called} has no such cell"
+            first.append(Entry(said, missing=missing, tags=tags))
+        named = [(r.called, said) for r, said in zip(results.references, theirs, strict=True) if said is not None]
         entries = (
             *first,
             Entry(c.word, p=c.holm, href=c.group.page, tags=verdict_tags(metric, (c.group, c.base), results.select)),
             Entry(r.effect, low=r.low, high=r.high, n=r.replicates, planned=len(c.group.runs), missing=why),
             Entry(can_be_said(c, inference.controls.get(cell), caution(results, inference, c))),
-            Entry(cannot_be_said(c, inference.controls.get(cell), said, generated=bool(results.generator(arm)))),
+            Entry(cannot_be_said(c, inference.controls.get(cell), named, generated=bool(results.generator(arm)))),
         )
         return Row(entries, {"data set": results.title(dataset), "arm": label, "verdict": c.word})
 
@@ -134,8 +136,10 @@ def claims(results: Results, inference: Inference, paper: Mapping[str, Any] | No
         "corrected over all arms of the data set (Holm, 5 %); the 95 % interval is that of the comparison alone; n "
         "counts the replicates that both arms have.",
     ]
-    if paper:
-        notes.append("The paper: difference of its printed values. It trained every cell once and tested nothing.")
+    notes += [
+        f"{r.called[:1].upper()}{r.called[1:]}: difference of its printed values. {r.caution}".strip()
+        for r in results.references
+    ]
     return Table(
         "claims",
         "What can and cannot be said of every arm.",
@@ -146,20 +150,6 @@ def claims(results: Results, inference: Inference, paper: Mapping[str, Any] | No
         factors,
         empty="The study has no arm beside its baseline.",
     )
-
-
-def _paper_name(arm: str, sampling: str) -> str:
-    """What paper.yaml calls an arm."""
-    if sampling == "shuffle":
-        return arm
-    return "wrs" if arm == "baseline" else f"wrs_{arm}"
-
-
-def _printed_difference(results: Results, paper: Mapping[str, Any], cell: Cell) -> float | None:
-    dataset, arm, sampling = cell
-    metric = results.study.primary
-    values = [printed_value(paper, dataset, *pair, metric) for pair in ((arm, sampling), results.reference)]
-    return None if values[0] is None or values[1] is None else values[0] - values[1]
 
 
 def tests(results: Results, inference: Inference) -> Table:

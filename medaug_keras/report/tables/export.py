@@ -12,8 +12,7 @@ _SCALED = ("percent", "points")
 
 
 def table_csv(table: Table) -> str:
-    """The table as CSV. Percentages and points are in percent; sd, n and the paper's value have columns of "
-    "their own."""
+    """The table as CSV. Percentages and points are in percent; sd, n and printed values have columns of their own."""
     header = [key for column in table.columns for key in _keys(column)]
     rows = [
         [text for column, entry in zip(table.columns, row.entries, strict=True) for text in _fields(column, entry)]
@@ -37,7 +36,12 @@ def records_csv(header: Sequence[str], records: Iterable[Mapping[str, Any]]) -> 
 
 
 def _keys(column: Column) -> list[str]:
-    return [column.key, *(f"{column.key}_{part}" for part in column.parts)]
+    return [column.key, *(f"{column.key}_{part}" for part in (*column.parts, *map(_name, column.printed)))]
+
+
+def _name(short: str) -> str:
+    """A reference's short name in files."""
+    return "_".join(short.lower().split())
 
 
 def number(value: Any, kind: str) -> Any:
@@ -46,7 +50,12 @@ def number(value: Any, kind: str) -> Any:
 
 
 def _fields(column: Column, entry: Entry) -> list[Any]:
-    return [number(entry.value, column.kind), *(_part(column, entry, part) for part in column.parts)]
+    printed = dict(entry.printed)
+    return [
+        number(entry.value, column.kind),
+        *(_part(column, entry, part) for part in column.parts),
+        *(number(printed.get(short), column.kind) for short in column.printed),
+    ]
 
 
 def _part(column: Column, entry: Entry, part: Part) -> Any:
@@ -57,7 +66,13 @@ def _part(column: Column, entry: Entry, part: Part) -> Any:
 def table_json(table: Table) -> str:
     """The table as JSON, with the reason for every missing value."""
     columns = [
-        {"key": c.key, "title": plain(c.title), "group": plain(c.group), "kind": c.kind, "parts": list(c.parts)}
+        {
+            "key": c.key,
+            "title": plain(c.title),
+            "group": plain(c.group),
+            "kind": c.kind,
+            "parts": [*c.parts, *map(_name, c.printed)],
+        }
         for c in table.columns
     ]
     rows = [
@@ -79,6 +94,8 @@ def table_json(table: Table) -> str:
 def _object(column: Column, entry: Entry) -> dict[str, Any]:
     found: dict[str, Any] = {"value": _clean(number(entry.value, column.kind))}
     found.update({part: _clean(_part(column, entry, part)) for part in column.parts})
+    printed = dict(entry.printed)
+    found.update({_name(short): _clean(number(printed.get(short), column.kind)) for short in column.printed})
     if entry.best:
         found["best"] = True
     if entry.tied:
@@ -130,10 +147,6 @@ def _latex_cell(column: Column, entry: Entry) -> str:
         text += f", {latex(entry.verdict)}"
     if "p" in column.parts and entry.p is not None:
         text += f", {latex(p_text(entry.p))}"
-    if "paper" in column.parts and entry.paper is not None:
-        text += f" ({latex(_paper(column, entry))})"
+    for short, value in entry.printed if column.printed else ():
+        text += f" ({latex(short)} {latex(value if isinstance(value, str) else shown(value, column.kind))})"
     return text
-
-
-def _paper(column: Column, entry: Entry) -> str:
-    return entry.paper if isinstance(entry.paper, str) else shown(entry.paper, column.kind)

@@ -1,17 +1,15 @@
-"""Tables of our own: all metrics, all runs, and every printed value beside ours."""
+"""All metrics, all runs, and every printed value beside ours."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from medaug_keras.references import Cell, PrintedTable, Reference
 from medaug_keras.report.numbers.results import (
     DEGENERATE,
     METRICS,
-    PAPER_TABLES,
     SAMPLINGS,
     Results,
     Run,
-    printed_value,
 )
 from medaug_keras.report.tables.table import (
     ARM,
@@ -33,7 +31,7 @@ from medaug_keras.spec import differences, dump
 
 
 def all_arms(results: Results) -> Table:
-    """Every data set, arm and sampling with all metrics: the long table behind Tables 2 to 5."""
+    """Every data set, arm and sampling with all metrics: the long table behind the others."""
     columns = [DATASET, ARM, Column("sampling", "Sampling"), LARGEST_CLASS]
     columns += [Column(metric, title, "percent", "Test (%)", ("sd", "n")) for metric, title in METRICS.items()]
     columns.append(Column("validation", "Accuracy", "percent", "Validation (%)", ("sd",)))
@@ -229,8 +227,8 @@ def run_records(results: Results) -> list[dict[str, Any]]:
     return found
 
 
-def against_the_paper(results: Results, paper: Mapping[str, Any], other: Results | None = None) -> Table:
-    """Every printed test metric of the paper's Tables 2 to 4 beside ours, and beside another study's."""
+def against(results: Results, reference: Reference, other: Results | None = None) -> Table:
+    """Every printed test metric of a reference beside ours, and beside another study's."""
     columns = (
         DATASET,
         Column("table", "Table"),
@@ -247,48 +245,59 @@ def against_the_paper(results: Results, paper: Mapping[str, Any], other: Results
     )
     rows = []
     for dataset in results.datasets:
-        for number, (table, cells) in enumerate(PAPER_TABLES.items(), 2):
-            if dataset not in paper[table]:
-                continue
-            for arm, sampling in cells.values():
-                for metric in ("auc", "accuracy"):
-                    said = printed_value(paper, dataset, arm, sampling, metric)
-                    group = results.groups.get((dataset, arm, sampling))
-                    label = results.label(arm) if group else arm
-                    ours = measured(group, results.select, metric)
-                    values = group.values(results.select, "test", metric) if group else []
-                    factors = {
-                        "data set": results.title(dataset),
-                        "arm": label,
-                        "sampling": SAMPLINGS[sampling],
-                        "metric": METRICS[metric],
-                    }
-                    head = (
-                        dataset_entry(results, dataset),
-                        Entry(f"Table {number}", href=f"results.html#table-{number}"),
-                        Entry(label, name=arm),
-                        Entry(SAMPLINGS[sampling]),
-                        Entry(METRICS[metric]),
-                        Entry(said),
-                        *([_elsewhere(other, dataset, arm, sampling, metric)] if other else []),
-                        ours,
-                    )
-                    rows.append(Row((*head, *_beside(said, values, ours)), factors))
+        for table in reference.tables:
+            for word, values in table.scores.get(dataset, {}).items():
+                cell = reference.cells[word]
+                for metric in values:
+                    rows.append(_against(results, reference, table, dataset, cell, metric, other))
     return Table(
-        "against-the-paper",
-        "Every printed test AUC and accuracy beside ours.",
+        f"against-{reference.name}",
+        "Every printed test metric beside ours.",
         columns,
         tuple(rows),
-        "tables.runs.against_the_paper",
+        "tables.runs.against",
         (
-            f"Ours is the mean ± standard deviation over n replicates, {epoch_words(results)}. A printed "
-            "value comes from one "
-            "run: that it lies outside the range of a few replicates of ours does not show that it is wrong, nor that "
-            "it lies inside that it is right.",
+            f"Ours is the mean ± standard deviation over n replicates, {epoch_words(results)}. That a printed value "
+            "lies outside the range of a few replicates does not show that it is wrong, nor that it lies inside that "
+            f"it is right. {reference.caution}".strip(),
         ),
         ("data set", "arm", "sampling", "metric"),
-        empty="This study has no data set of the paper.",
+        empty=f"This study has no data set of {reference.called}.",
     )
+
+
+def _against(
+    results: Results,
+    reference: Reference,
+    table: PrintedTable,
+    dataset: str,
+    cell: Cell,
+    metric: str,
+    other: Results | None,
+) -> Row:
+    arm, sampling = cell.arm, cell.sampling
+    said = reference.score(dataset, arm, sampling, metric)
+    group = results.groups.get((dataset, arm, sampling))
+    label = results.label(arm) if group else arm
+    ours = measured(group, results.select, metric)
+    values = group.values(results.select, "test", metric) if group else []
+    factors = {
+        "data set": results.title(dataset),
+        "arm": label,
+        "sampling": SAMPLINGS[sampling],
+        "metric": METRICS[metric],
+    }
+    head = (
+        dataset_entry(results, dataset),
+        Entry(table.number, href=f"results.html#{table.shows}"),
+        Entry(label, name=arm),
+        Entry(SAMPLINGS[sampling]),
+        Entry(METRICS[metric]),
+        Entry(said),
+        *([_elsewhere(other, dataset, arm, sampling, metric)] if other else []),
+        ours,
+    )
+    return Row((*head, *_beside(said, values, ours)), factors)
 
 
 def _elsewhere(other: Results, dataset: str, arm: str, sampling: str, metric: str) -> Entry:
@@ -300,7 +309,7 @@ def differing_settings(results: Results, other: Results) -> Table:
     """The settings in which this study differs from the one shown beside it."""
     here, there = (dump(r.study) for r in (results, other))
     for study in (here, there):  # what is only shown, and data sets that one of them leaves out
-        for word in ("name", "title", "question", "beside", "datasets"):
+        for word in ("name", "title", "question", "beside", "paper", "references", "datasets"):
             del study[word]
     for section in ("arms", "generators"):  # an arm that only one has is one line, not one for each setting
         for name in here[section].keys() ^ there[section].keys():

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from medaug_keras.report.numbers.printed import Printed
 from medaug_keras.report.numbers.results import METRICS, Group, Results, select_words
 from medaug_keras.stats import Estimate
 
 Kind = Literal["text", "sentence", "count", "percent", "points", "number", "p", "seconds"]
-Part = Literal["name", "sd", "n", "paper", "verdict", "p", "low", "high"]
+Part = Literal["name", "sd", "n", "verdict", "p", "low", "high"]
 
 STATES = {
     "done": "done",
@@ -30,6 +31,8 @@ class Column:
     group: str = ""
     parts: tuple[Part, ...] = ()
     help: str = ""
+    printed: tuple[str, ...] = ()
+    """Short names of references whose values stand beside ours."""
     reasons: bool = False
     """Whether the reason of a cell is written out under its text; otherwise it shows on hover."""
 
@@ -42,7 +45,8 @@ class Entry:
     sd: float | None = None
     n: int | None = None
     planned: int | None = None
-    paper: float | str | None = None
+    printed: Printed = ()
+    """What references printed."""
     verdict: str | None = None
     """What a corrected test says of the number: better, worse, not distinguishable, not tested."""
     p: float | None = None
@@ -164,16 +168,18 @@ LARGEST_CLASS = Column(
 )
 
 
-def measured(group: Group | None, epoch: str, metric: str, paper: float | None = None, split: str = "test") -> Entry:
+def measured(group: Group | None, epoch: str, metric: str, printed: Printed = (), split: str = "test") -> Entry:
     """A group's mean with its spread; a dash with the reason where there is none."""
     if group is None:
-        return Entry(paper=paper, missing="not part of this study")
+        return Entry(printed=printed, missing="not part of this study")
     found: Estimate = group.estimate(epoch, split, metric)
     if found.mean is None:
         reason = group.reason or f"{METRICS[metric]} is not defined on this test set"
-        return Entry(paper=paper, missing=reason, href=group.page, planned=found.planned)
+        return Entry(printed=printed, missing=reason, href=group.page, planned=found.planned)
     tags = tags_of(group, epoch) if (metric, split) == ("accuracy", "test") else ()
-    return Entry(found.mean, found.sd, found.n, found.planned, paper, missing=group.reason, href=group.page, tags=tags)
+    return Entry(
+        found.mean, found.sd, found.n, found.planned, printed, missing=group.reason, href=group.page, tags=tags
+    )
 
 
 def not_begun(results: Results, dataset: str, columns: Sequence[Column], factors: Iterable[str]) -> Row:
