@@ -75,7 +75,7 @@ def _process(pipe: Connection, number: int, steps: int) -> None:
     ended = time.process_time()
     if name == CNN:
         model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head="softmax", seed=0)
-        settings = {"task": "binary-class", "num_classes": 2, "head": "softmax", "epochs": 10**6, "batch_size": BATCH}
+        settings = {"num_classes": 2, "head": "softmax", "epochs": 10**6, "batch_size": BATCH}
         descent = {"learning_rate": 0.001, "momentum": 0.9}
         others = {"sampling": "shuffle", "augment": [], "seed": 0, "on_epoch": on_epoch}
         splits = {"validation": held_out, "test": held_out}

@@ -108,7 +108,6 @@ def ours(
         model,
         data,
         held_out,
-        task="binary-class",
         num_classes=2,
         head="softmax",
         epochs=2,

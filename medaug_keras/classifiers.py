@@ -131,7 +131,6 @@ def fit(
     train_set: tuple[np.ndarray, np.ndarray],
     held_out: Mapping[str, tuple[np.ndarray, np.ndarray]],
     *,
-    task: str,
     num_classes: int,
     head: str,
     epochs: int,
@@ -198,10 +197,10 @@ def fit(
         nonlocal probabilities
         probabilities = predict(model, held_out_images["validation"], head=head)
         return {
-            **_metrics("", train_set[1][order], seen.cpu().numpy(), task),
+            **_metrics("", train_set[1][order], seen.cpu().numpy()),
             "val_loss": _log_loss(validation_labels, probabilities),
-            **_metrics("val_", validation_labels, probabilities, task),
-            "val_balanced_accuracy": evaluation.balanced_accuracy(validation_labels, probabilities, task),
+            **_metrics("val_", validation_labels, probabilities),
+            "val_balanced_accuracy": evaluation.balanced_accuracy(validation_labels, probabilities),
         }
 
     run = train(
@@ -281,8 +280,8 @@ def _log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return float(-np.log(np.maximum(chosen, np.finfo(np.float32).tiny)).mean())
 
 
-def _metrics(prefix: str, labels: np.ndarray, probabilities: np.ndarray, task: str) -> dict[str, Any]:
+def _metrics(prefix: str, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
     return {
-        f"{prefix}accuracy": evaluation.accuracy(labels, probabilities, task),
-        f"{prefix}auc": evaluation.auc(labels, probabilities, task),
+        f"{prefix}accuracy": evaluation.accuracy(labels, probabilities),
+        f"{prefix}auc": evaluation.auc(labels, probabilities),
     }

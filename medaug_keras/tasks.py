@@ -151,7 +151,7 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
     }
     truth = {f"{split}_labels": labels for split, (_, labels) in held_out.items()}
     np.savez_compressed(out / "predictions.npz", allow_pickle=False, **kept, **truth)
-    measured = _measured(trained, held_out, dataset.task)
+    measured = _measured(trained, held_out)
     if dataset.official_md5 is not None:
         folder = out / "medmnist"
         folder.mkdir()
@@ -189,7 +189,6 @@ def make_quality(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: 
         extractors={"features": lambda some: classifiers.features(model, some)},
         synthetic_probabilities=[classifiers.predict(model, images, head=head)],
         test_probabilities=[test_probabilities],
-        task=dataset.task,
         seed=subseed(params["seed"], "quality"),
         **settings,
     )
@@ -228,7 +227,7 @@ def _usefulness(
         tell=tell,
         checkpoint=checkpoint,
     )
-    return {"images": len(made[1]), **_measured(trained, _held_out(dataset), dataset.task)}
+    return {"images": len(made[1]), **_measured(trained, _held_out(dataset))}
 
 
 MAKERS: dict[str, Callable[[Task, Folders, Path, Tell, Checkpoint], dict[str, Any]]] = {
@@ -268,7 +267,6 @@ def _trained(
         model,
         train,
         _held_out(dataset),
-        task=dataset.task,
         num_classes=len(dataset.classes),
         sampling=sampling,
         augment=augment,
@@ -279,12 +277,10 @@ def _trained(
     )
 
 
-def _measured(
-    trained: classifiers.Trained, held_out: Mapping[str, tuple[np.ndarray, np.ndarray]], task: str
-) -> dict[str, Any]:
+def _measured(trained: classifiers.Trained, held_out: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
     """Which epoch every rule chooses, and the scores at each of these epochs."""
     scores = {
-        str(epoch): {split: evaluation.scores(held_out[split][1], p, task) for split, p in one.probabilities.items()}
+        str(epoch): {split: evaluation.scores(held_out[split][1], p) for split, p in one.probabilities.items()}
         for epoch, one in trained.kept.items()
     }
     return {"selected": trained.selected, "scores": scores}

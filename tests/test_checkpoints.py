@@ -55,7 +55,6 @@ def train(name: str, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> dict[s
             model,
             COLOUR,
             {"validation": HELD, "test": two_tones(10, channels=3, seed=2)},
-            task="binary-class",
             num_classes=2,
             epochs=3,
             batch_size=8,

@@ -37,7 +37,7 @@ def trained(validation=None, **changes):
     )
     held_out = {"validation": validation or bright_and_dark(30, 1), "test": bright_and_dark(40, 2)}
     train = bright_and_dark(96, 0)
-    return classifiers.fit(model, train, held_out, task="binary-class", num_classes=2, **(SETTINGS | changes)), held_out
+    return classifiers.fit(model, train, held_out, num_classes=2, **(SETTINGS | changes)), held_out
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_rule_forgets_no_epoch_that_was_better_than_those_after_it():
     images = bright_and_dark(40, 1)[0]
     held_out = {s: (images, np.random.default_rng(0).integers(0, 2, 40)) for s in ("validation", "test")}
     how = SETTINGS | {"epochs": 8, "optimizer": {"learning_rate": 0.05, "momentum": 0.9}}
-    result = classifiers.fit(model, bright_and_dark(96, 0), held_out, task="binary-class", num_classes=2, **how)
+    result = classifiers.fit(model, bright_and_dark(96, 0), held_out, num_classes=2, **how)
     rises = 0
     for rule in classifiers.RULES:
         found = ranks(result.history, rule)
@@ -259,7 +259,7 @@ def test_the_weights_of_an_epoch_are_those_of_its_predictions_and_its_history_an
     held_out = {s: (images, 1 - labels) for s, (images, labels) in trained(epochs=1)[1].items()}
     told = []
     how = SETTINGS | {"epochs": 4, "on_epoch": lambda epoch, logs: told.append((epoch, logs))}
-    result = classifiers.fit(model, bright_and_dark(96, 0), held_out, task="binary-class", num_classes=2, **how)
+    result = classifiers.fit(model, bright_and_dark(96, 0), held_out, num_classes=2, **how)
     history = result.history
     best_epoch = result.selected["best_validation_accuracy"]
     best, last = result.chosen("best_validation_accuracy"), result.chosen("last")
@@ -269,7 +269,7 @@ def test_the_weights_of_an_epoch_are_those_of_its_predictions_and_its_history_an
         assert not np.array_equal(best[split], last[split])
     for epoch, kept in ((best_epoch, best), (4, last)):
         labels, chosen = held_out["validation"][1], kept["validation"]
-        assert history["val_accuracy"][epoch - 1] == evaluation.accuracy(labels, chosen, "binary-class")
+        assert history["val_accuracy"][epoch - 1] == evaluation.accuracy(labels, chosen)
         assert history["val_loss"][epoch - 1] == pytest.approx(
             F.nll_loss(torch.log(torch.tensor(chosen)), torch.tensor(labels)).item()
         )
@@ -303,7 +303,6 @@ def test_breastmnist_agrees_with_an_independent_pytorch_implementation(medmnist_
                 model,
                 split["train"],
                 held_out,
-                task="binary-class",
                 num_classes=2,
                 **(settings | {"sampling": sampling, "seed": seed}),
             )

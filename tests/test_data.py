@@ -228,7 +228,7 @@ def test_retinamnist_says_that_its_grades_are_treated_as_classes(tmp_path):
     many = {name: np.stack([a] * 3, -1) if "images" in name else a for name, a in many.items()}
     np.savez(tmp_path / "retinamnist.npz", **many)
     retina = data.load_medmnist("retinamnist", root=tmp_path, accept_unverified=True, report=None)
-    assert retina.task == "multi-class"
+    assert retina.label_kind == "multi-class"
     assert "here the grades are plain classes" in retina.description
 
 
@@ -812,7 +812,7 @@ def test_the_ultrasound_phantom_is_as_unbalanced_as_breastmnist():
     phantom = data.load_phantom("phantom-ultrasound", train=546, validation=78, test=156, seed=3)
     assert [phantom.per_class(split) for split in SPLITS] == [[147, 399], [21, 57], [42, 114]]
     assert phantom.image_shape == (28, 28, 1)
-    assert phantom.task == "binary-class"
+    assert phantom.label_kind == "binary-class"
 
 
 @pytest.mark.parametrize("name", data.PHANTOM_NAMES)

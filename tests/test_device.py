@@ -178,7 +178,7 @@ def test_an_epoch_on_a_gpu_agrees_with_one_on_the_cpu_from_the_same_weights_and_
 
 def _one_epoch(model):
     held_out = {"validation": bright_and_dark(30, 1), "test": bright_and_dark(40, 2)}
-    settings = {"task": "binary-class", "num_classes": 2, "head": "softmax", "epochs": 1, "batch_size": 16}
+    settings = {"num_classes": 2, "head": "softmax", "epochs": 1, "batch_size": 16}
     descent = {"learning_rate": 0.001, "momentum": 0.9}
     others = {"sampling": "shuffle", "augment": [], "seed": 0, "on_epoch": lambda epoch, logs: None}
     return classifiers.fit(model, bright_and_dark(96, 0), held_out, optimizer=descent, **settings, **others)

@@ -44,7 +44,7 @@ def test_auc_is_the_mean_share_of_pairs_in_the_right_order(task, images, seed):
     labels, probabilities = draw(task, images, seed)
     columns = [1] if task == "binary-class" else range(probabilities.shape[1])
     expected = np.mean([pairs_won((labels == c).astype(int), probabilities[:, c]) for c in columns])
-    assert evaluation.auc(labels, probabilities, task) == pytest.approx(expected, abs=1e-12)
+    assert evaluation.auc(labels, probabilities) == pytest.approx(expected, abs=1e-12)
 
 
 @settings(max_examples=25, deadline=None)
@@ -55,12 +55,12 @@ def test_auc_is_the_mean_share_of_pairs_in_the_right_order(task, images, seed):
 )
 def test_scores_agree_with_sklearn_and_with_their_own_confusion_matrix(task, images, seed):
     labels, probabilities = draw(task, images, seed)
-    predicted = evaluation.predicted_classes(probabilities, task)
-    values = evaluation.scores(labels, probabilities, task)
+    predicted = evaluation.predicted_classes(probabilities)
+    values = evaluation.scores(labels, probabilities)
     confusion = np.array(values["confusion"])
     np.testing.assert_array_equal(confusion, sklearn_metrics.confusion_matrix(labels, predicted))
     assert values["accuracy"] == pytest.approx(np.trace(confusion) / images)
-    assert values["balanced_accuracy"] == evaluation.balanced_accuracy(labels, probabilities, task)
+    assert values["balanced_accuracy"] == evaluation.balanced_accuracy(labels, probabilities)
     assert values["balanced_accuracy"] == pytest.approx(sklearn_metrics.balanced_accuracy_score(labels, predicted))
     assert values["macro_f1"] == pytest.approx(sklearn_metrics.f1_score(labels, predicted, average="macro"))
     np.testing.assert_allclose(values["recall"], sklearn_metrics.recall_score(labels, predicted, average=None))
@@ -69,15 +69,15 @@ def test_scores_agree_with_sklearn_and_with_their_own_confusion_matrix(task, ima
 
 def test_a_binary_probability_of_exactly_one_half_is_class_0():
     probabilities = np.array([[0.5, 0.5], [0.5, 0.5], [0.4, 0.6]])
-    assert evaluation.predicted_classes(probabilities, "binary-class").tolist() == [0, 0, 1]
-    assert evaluation.accuracy(np.array([0, 1, 1]), probabilities, "binary-class") == 2 / 3
+    assert evaluation.predicted_classes(probabilities).tolist() == [0, 0, 1]
+    assert evaluation.accuracy(np.array([0, 1, 1]), probabilities) == 2 / 3
 
 
 def test_a_binary_task_is_judged_by_its_last_column_alone():
     labels = np.array([0, 1, 0, 1])
     honest = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
     odd = np.column_stack([[0.0, 1.0, 1.0, 0.0], honest[:, 1]])
-    assert evaluation.scores(labels, odd, "binary-class") == evaluation.scores(labels, honest, "binary-class")
+    assert evaluation.scores(labels, odd) == evaluation.scores(labels, honest)
 
 
 def test_a_class_without_images_makes_auc_undefined_and_leaves_the_rest_defined():
@@ -85,37 +85,35 @@ def test_a_class_without_images_makes_auc_undefined_and_leaves_the_rest_defined(
     probabilities = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.2, 0.7, 0.1], [0.1, 0.2, 0.7]])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        values = evaluation.scores(labels, probabilities, "multi-class")
+        values = evaluation.scores(labels, probabilities)
     assert values["auc"] is None
     assert values["recall"] == [0.5, 0.5, None]
     assert values["balanced_accuracy"] == values["accuracy"] == 0.5
-    assert evaluation.balanced_accuracy(labels, probabilities, "multi-class") == 0.5
-    assert evaluation.balanced_accuracy(np.array([0, 0, 2, 2]), probabilities, "multi-class") == 0.5
-    assert evaluation.balanced_accuracy(np.array([0, 1, 1, 0]), probabilities, "multi-class") == 0.75
-    assert evaluation.balanced_accuracy(np.array([0, 0, 1, 2]), probabilities, "multi-class") == pytest.approx(2.5 / 3)
+    assert evaluation.balanced_accuracy(labels, probabilities) == 0.5
+    assert evaluation.balanced_accuracy(np.array([0, 0, 2, 2]), probabilities) == 0.5
+    assert evaluation.balanced_accuracy(np.array([0, 1, 1, 0]), probabilities) == 0.75
+    assert evaluation.balanced_accuracy(np.array([0, 0, 1, 2]), probabilities) == pytest.approx(2.5 / 3)
     assert values["macro_f1"] == pytest.approx((2 / 3 + 0.5) / 2)  # F1 of class 0 and of class 1
-    assert evaluation.auc(np.array([1, 1]), np.full((2, 2), 0.5), "binary-class") is None
+    assert evaluation.auc(np.array([1, 1]), np.full((2, 2), 0.5)) is None
 
 
 @pytest.mark.parametrize(
-    ("labels", "probabilities", "task", "message"),
+    ("labels", "probabilities", "message"),
     [
-        ([0, 1], [[0.5, 0.5]] * 2, "regression", "task is one of"),
-        ([[0], [1]], [[0.5, 0.5]] * 2, "binary-class", "expected labels"),
-        ([0, 1], [0.5, 0.5], "binary-class", "expected labels"),
-        ([0, 1, 1], [[0.5, 0.5]] * 2, "binary-class", "expected labels"),
-        ([0, 0], [[1.0]] * 2, "multi-class", "1 classes"),
-        ([-1, 1], [[0.5, 0.5]] * 2, "binary-class", r"labels must be in 0\.\.1"),
-        ([0, 1], [[0.2, 0.3, 0.5]] * 2, "binary-class", "3 classes"),
-        ([0, 2], [[0.5, 0.5]] * 2, "binary-class", r"labels must be in 0\.\.1"),
-        ([0, 1], [[0.5, float("nan")]] * 2, "binary-class", "not finite"),
-        ([0], [[0.5, 0.5]], "binary-class", "at least 2 images"),
+        ([[0], [1]], [[0.5, 0.5]] * 2, "expected labels"),
+        ([0, 1], [0.5, 0.5], "expected labels"),
+        ([0, 1, 1], [[0.5, 0.5]] * 2, "expected labels"),
+        ([0, 0], [[1.0]] * 2, "two classes at least, got 1"),
+        ([-1, 1], [[0.5, 0.5]] * 2, r"labels must be in 0\.\.1"),
+        ([0, 2], [[0.5, 0.5]] * 2, r"labels must be in 0\.\.1"),
+        ([0, 1], [[0.5, float("nan")]] * 2, "not finite"),
+        ([0], [[0.5, 0.5]], "at least 2 images"),
     ],
 )
-def test_arrays_that_cannot_be_scored_are_refused_saying_why(labels, probabilities, task, message):
+def test_arrays_that_cannot_be_scored_are_refused_saying_why(labels, probabilities, message):
     for measure in (evaluation.scores, evaluation.auc, evaluation.accuracy, evaluation.balanced_accuracy):
         with pytest.raises(ValueError, match=message):
-            measure(np.array(labels), np.array(probabilities), task)
+            measure(np.array(labels), np.array(probabilities))
 
 
 # Runs medmnist's command line; only its data set classes are replaced, for they need torchvision.
@@ -149,8 +147,8 @@ def test_medmnist_accepts_our_evaluation_file_and_finds_the_same_scores(name, ta
     rng = np.random.default_rng(0)
     odds = np.exp(rng.normal(size=(len(labels), classes)) + np.eye(classes)[labels])
     probabilities = (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
-    auc = evaluation.auc(labels, probabilities, task)
-    accuracy = evaluation.accuracy(labels, probabilities, task)
+    auc = evaluation.auc(labels, probabilities)
+    accuracy = evaluation.accuracy(labels, probabilities)
 
     path = evaluation.write_medmnist_csv(tmp_path, name, split, probabilities, auc, accuracy, "gda-weighted-0")
     printed = subprocess.run(
@@ -190,7 +188,7 @@ from medaug_keras import evaluation
 heavy = {"keras", "torch", "sklearn", "pandas", "medmnist"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 import numpy as np
-evaluation.scores(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]), "binary-class")
+evaluation.scores(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
 assert not [name for name in sys.modules if name.split(".")[0] == "medmnist"]
 assert "torchvision" not in sys.modules
 """

@@ -188,7 +188,7 @@ def test_class_consistency_weights_its_ceiling_by_the_synthetic_classes():
     test = np.eye(2)[[0, 0, 0, 1, 1, 0]]  # recalls 3/4 and 1/2
     mine = np.array([0, 1, 1, 1])
     right, wrong = np.eye(2)[mine], np.eye(2)[1 - mine]
-    found = evaluation.class_consistency(mine, [right, wrong], test_labels, [test, test], "binary-class")
+    found = evaluation.class_consistency(mine, [right, wrong], test_labels, [test, test])
     assert (found["value"], found["low"], found["high"]) == (0.5, 0.0, 1.0)
     assert found["ceiling"] == pytest.approx(0.25 * 0.75 + 0.75 * 0.5)
     assert found["by_class"] == [0.5, 0.5]
@@ -198,7 +198,7 @@ def test_class_consistency_weights_its_ceiling_by_the_synthetic_classes():
 def test_class_consistency_has_no_ceiling_where_a_class_has_no_test_image():
     labels = np.array([0, 1, 2])
     p = np.eye(3)[labels]
-    found = evaluation.class_consistency(labels, [p], labels[:2], [p[:2]], "multi-class")
+    found = evaluation.class_consistency(labels, [p], labels[:2], [p[:2]])
     assert found["value"] == 1
     assert found["ceiling"] is None
     assert found["ceiling_by_class"] == [1, 1, None]
@@ -621,7 +621,6 @@ def everything(data, synthetic, **changes):
         "extractors": {"classifier": lambda x: x.reshape(len(x), -1)[:, 300:420] / 255},
         "synthetic_probabilities": [np.eye(k)[synthetic[1]]],
         "test_probabilities": [np.eye(k)[data["test"][1]]],
-        "task": "binary-class",
         "components": 64,
         "neighbours": 5,
         "draws": 3,
@@ -861,7 +860,6 @@ def test_one_image_is_judged_as_far_as_it_can_be_and_the_rest_says_why_not(teste
         extractors={},
         synthetic_probabilities=[np.tile([0.3, 0.7], (made, 1))],
         test_probabilities=[np.tile([0.3, 0.7], (tested, 1))],
-        task="binary-class",
         components=64,
         neighbours=5,
         draws=3,

@@ -159,14 +159,14 @@ def fitted(images, train, *, sampling="shuffle", augment=(), seed=SEED, order=SE
         split: (getattr(images, split).images, getattr(images, split).labels) for split in ("validation", "test")
     }
     how = {"sampling": sampling, "augment": augment, "seed": order, "on_epoch": lambda epoch, logs: None}
-    return classifiers.fit(model, train, held_out, task="multi-class", num_classes=4, **SETTINGS, **how)
+    return classifiers.fit(model, train, held_out, num_classes=4, **SETTINGS, **how)
 
 
 def measured(images, trained):
     """What a record says of a trained classifier."""
     splits = {split: getattr(images, split).labels for split in ("validation", "test")}
     scores = {
-        str(epoch): {s: evaluation.scores(splits[s], p, "multi-class") for s, p in one.probabilities.items()}
+        str(epoch): {s: evaluation.scores(splits[s], p) for s, p in one.probabilities.items()}
         for epoch, one in trained.kept.items()
     }
     return {"selected": trained.selected, "scores": scores}
@@ -268,7 +268,6 @@ def test_images_are_judged_beside_the_test_images_by_the_baseline_of_their_repli
         extractors={"features": lambda some: classifiers.features(model, some)},
         synthetic_probabilities=[classifiers.predict(model, made["images"], head="softmax")],
         test_probabilities=[classifiers.predict(model, images.test.images, head="softmax")],
-        task="multi-class",
         seed=subseed(SEED, "quality"),
         neighbours=5,
         components=8,

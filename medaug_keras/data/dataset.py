@@ -19,7 +19,7 @@ PER_CLASS = 10  # images of each class in `examples`
 LINES = 20  # of one message; what is beyond is counted
 _BLOCK = 2**20  # values that are counted at once
 
-Task = Literal["binary-class", "multi-class"]
+LabelKind = Literal["binary-class", "multi-class"]
 Origin = Literal["official", "unverified copy", "simulated", "own"]
 
 
@@ -102,7 +102,7 @@ class Dataset:
     test: Split
 
     @property
-    def task(self) -> Task:
+    def label_kind(self) -> LabelKind:
         """MedMNIST's word for the kind of labels."""
         return "binary-class" if len(self.classes) == 2 else "multi-class"
 
@@ -127,7 +127,7 @@ class Dataset:
             "official_md5": self.official_md5,
             "image_shape": list(self.image_shape),
             "classes": list(self.classes),
-            "task": self.task,
+            "task": self.label_kind,
             "splits": {
                 split: {
                     "images": len(getattr(self, split).labels),

@@ -1,8 +1,7 @@
 """How well predicted probabilities fit the true classes; AUC and accuracy by MedMNIST's own code.
 
 Shapes: N images, K classes. `labels` is (N,) int in 0..K-1 and `probabilities` (N, K) float in
-[0, 1]; a binary task has K = 2 and MedMNIST judges it by the last column alone. `task` is
-"binary-class" or "multi-class", the words of medmnist's INFO.
+[0, 1]. With K = 2 MedMNIST judges by the last column alone.
 """
 
 import functools
@@ -16,60 +15,58 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-TASKS = ("binary-class", "multi-class")
-
 # Our word for a split -> the word in the name of a MedMNIST evaluation file.
 MEDMNIST_SPLITS = {"train": "train", "validation": "val", "test": "test"}
 
 
-def auc(labels: NDArray[Any], probabilities: NDArray[Any], task: str) -> float | None:
+def auc(labels: NDArray[Any], probabilities: NDArray[Any]) -> float | None:
     """Area under the ROC curve by medmnist's getAUC: one against the rest, mean over the classes.
 
     None where it is undefined, which is when one of the K classes has no image.
     """
-    labels, probabilities = _checked(labels, probabilities, task)
+    labels, probabilities = _checked(labels, probabilities)
     if np.any(np.bincount(labels, minlength=probabilities.shape[1]) == 0):
         return None
-    return float(_medmnist_evaluator().getAUC(labels, probabilities, task))
+    return float(_medmnist_evaluator().getAUC(labels, probabilities, _task(probabilities)))
 
 
-def accuracy(labels: NDArray[Any], probabilities: NDArray[Any], task: str) -> float:
+def accuracy(labels: NDArray[Any], probabilities: NDArray[Any]) -> float:
     """Fraction of the images whose class is predicted, by medmnist's getACC."""
-    labels, probabilities = _checked(labels, probabilities, task)
-    return float(_medmnist_evaluator().getACC(labels, probabilities, task))
+    labels, probabilities = _checked(labels, probabilities)
+    return float(_medmnist_evaluator().getACC(labels, probabilities, _task(probabilities)))
 
 
-def balanced_accuracy(labels: NDArray[Any], probabilities: NDArray[Any], task: str) -> float:
+def balanced_accuracy(labels: NDArray[Any], probabilities: NDArray[Any]) -> float:
     """Mean over the classes that have images of the fraction of them whose class is predicted."""
-    labels, probabilities = _checked(labels, probabilities, task)
-    hits = labels[predicted_classes(probabilities, task) == labels]
+    labels, probabilities = _checked(labels, probabilities)
+    hits = labels[predicted_classes(probabilities) == labels]
     actual = np.bincount(labels)
     present = actual > 0
     return float((np.bincount(hits, minlength=len(actual))[present] / actual[present]).mean())
 
 
-def predicted_classes(probabilities: NDArray[Any], task: str) -> NDArray[np.int64]:
+def predicted_classes(probabilities: NDArray[Any]) -> NDArray[np.int64]:
     """(N, K) -> (N,) classes as getACC decides them.
 
-    Binary: class 1 where its probability is above 0.5, strictly. Multi-class: the most probable,
-    the first of them on ties.
+    K = 2: class 1 where its probability is above 0.5, strictly. Else the most probable, the first
+    of them on ties.
     """
-    if task == "binary-class":
+    if probabilities.shape[1] == 2:
         return (probabilities[:, -1] > 0.5).astype(np.int64)
     return np.argmax(probabilities, axis=-1).astype(np.int64)
 
 
-def scores(labels: NDArray[Any], probabilities: NDArray[Any], task: str) -> dict[str, Any]:
+def scores(labels: NDArray[Any], probabilities: NDArray[Any]) -> dict[str, Any]:
     """All that a record keeps about one set of predictions, as plain numbers in [0, 1].
 
     auc, accuracy: see above. recall: one for each class, None for a class without images.
     balanced_accuracy: mean recall, macro_f1: mean F1, both over the classes that have images
     (so they always exist). confusion: K x K counts, a row for each true class.
     """
-    labels, probabilities = _checked(labels, probabilities, task)
+    labels, probabilities = _checked(labels, probabilities)
     classes = probabilities.shape[1]
     confusion = np.zeros((classes, classes), np.int64)
-    np.add.at(confusion, (labels, predicted_classes(probabilities, task)), 1)
+    np.add.at(confusion, (labels, predicted_classes(probabilities)), 1)
 
     hits, actual, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
     present = actual > 0
@@ -79,8 +76,8 @@ def scores(labels: NDArray[Any], probabilities: NDArray[Any], task: str) -> dict
     for index, value in zip(np.flatnonzero(present), recall, strict=True):
         recall_by_class[index] = float(value)
     return {
-        "auc": auc(labels, probabilities, task),
-        "accuracy": accuracy(labels, probabilities, task),
+        "auc": auc(labels, probabilities),
+        "accuracy": accuracy(labels, probabilities),
         "balanced_accuracy": float(recall.mean()),
         "macro_f1": float(f1.mean()),
         "recall": recall_by_class,
@@ -112,18 +109,21 @@ def write_medmnist_csv(
     return path
 
 
-def _checked(labels: NDArray[Any], probabilities: NDArray[Any], task: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
+def _task(probabilities: NDArray[Any]) -> str:
+    """MedMNIST's word for the kind of labels."""
+    return "binary-class" if probabilities.shape[1] == 2 else "multi-class"
+
+
+def _checked(labels: NDArray[Any], probabilities: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """The arrays if they are what this module says they are, else ValueError saying what is not."""
-    if task not in TASKS:
-        raise ValueError(f"task is one of {', '.join(TASKS)}; got {task!r}")
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     if labels.ndim != 1 or probabilities.ndim != 2 or len(labels) != len(probabilities):
         raise ValueError(
             f"expected labels (N,) and probabilities (N, K), got shapes {labels.shape} and {probabilities.shape}"
         )
     classes = probabilities.shape[1]
-    if classes < 2 or (task == "binary-class" and classes != 2):
-        raise ValueError(f"a {task} task cannot have probabilities of {classes} classes")
+    if classes < 2:
+        raise ValueError(f"probabilities need two classes at least, got {classes}")
     if len(labels) < 2:
         raise ValueError(f"at least 2 images are needed to judge a classifier, got {len(labels)}")
     if labels.min() < 0 or labels.max() >= classes:

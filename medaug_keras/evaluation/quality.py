@@ -82,7 +82,6 @@ def quality(
     extractors: Mapping[str, Extractor],
     synthetic_probabilities: Sequence[NDArray[Any]],
     test_probabilities: Sequence[NDArray[Any]],
-    task: str,
     components: int,
     neighbours: int,
     draws: int,
@@ -123,7 +122,7 @@ def quality(
     values: dict[str, Any] = {
         "images": len(synthetic_images),
         "class_consistency": class_consistency(
-            synthetic_labels, synthetic_probabilities, test_labels, test_probabilities, task
+            synthetic_labels, synthetic_probabilities, test_labels, test_probabilities
         ),
         "duplicates": _duplicates(train, synthetic, labels, limit // 2, seed),
         "spaces": {},

@@ -142,7 +142,6 @@ def class_consistency(
     synthetic_probabilities: Sequence[NDArray[Any]],
     test_labels: NDArray[Any],
     test_probabilities: Sequence[NDArray[Any]],
-    task: str,
 ) -> dict[str, Any]:
     """How often classifiers trained on real images give a synthetic image its label.
 
@@ -152,8 +151,8 @@ def class_consistency(
     if not synthetic_probabilities or len(synthetic_probabilities) != len(test_probabilities):
         raise ValueError("class consistency needs the same classifiers on both sets, at least one")
     classes = synthetic_probabilities[0].shape[1]
-    rates = [_recall(synthetic_labels, predicted_classes(p, task), classes) for p in synthetic_probabilities]
-    limits = [_recall(test_labels, predicted_classes(p, task), classes) for p in test_probabilities]
+    rates = [_recall(synthetic_labels, predicted_classes(p), classes) for p in synthetic_probabilities]
+    limits = [_recall(test_labels, predicted_classes(p), classes) for p in test_probabilities]
     mix = np.bincount(synthetic_labels, minlength=classes) / len(synthetic_labels)
     used = mix > 0
     values = [float(mix[used] @ rate[used]) for rate in rates]

@@ -9,7 +9,8 @@ from torch import Tensor
 
 def device_of(model: keras.Model) -> torch.device:
     """Where the model's weights live."""
-    device: torch.device = model.weights[0].value.device
+    made = model.weights[0].value if model.weights else keras.ops.zeros(())  # a model may have no weights at all
+    device: torch.device = made.device
     return device
 
 
