@@ -328,7 +328,7 @@ class JointVae(_Generator):
 
 
 class Cgan(_Generator):
-    """Conditional GAN with spectral normalisation and a projection critic."""
+    """Conditional GAN with spectral normalisation and a projection discriminator."""
 
     kind: Literal["cgan"]
     latent_dim: PositiveInt = 128

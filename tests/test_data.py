@@ -81,7 +81,7 @@ def said(error):
 
 
 def test_our_names_are_all_the_2d_sets_that_medmnist_knows():
-    info = medmnist._package().INFO
+    info = medmnist.part("info").INFO
     assert set(data.MEDMNIST_NAMES) == {name for name in info if not name.endswith("3d")}
 
 
@@ -177,21 +177,21 @@ def test_a_copy_that_is_not_the_official_file_is_refused_with_both_sums():
 
 def test_a_file_with_another_sum_is_refused_and_used_only_as_an_unverified_copy_where_that_is_asked_for(tmp_path):
     path = saved(tmp_path / "breastmnist.npz")
-    official, md5 = medmnist._package().INFO["breastmnist"]["MD5"], hashlib.md5(path.read_bytes()).hexdigest()
+    official, md5 = medmnist.part("info").INFO["breastmnist"]["MD5"], hashlib.md5(path.read_bytes()).hexdigest()
     with pytest.raises(DataError) as error:
         data.load_medmnist("breastmnist", root=tmp_path, accept_unverified=False, report=None)
     for part in (md5, official, "accept_unverified: true", "--unverified-data"):
         assert part in said(error)
     breast = data.load_medmnist("breastmnist", root=tmp_path, accept_unverified=True, report=None)
     assert (breast.source, breast.md5, breast.official_md5) == ("unverified copy", md5, official)
-    assert breast.licence == medmnist._package().INFO["breastmnist"]["license"]
+    assert breast.licence == medmnist.part("info").INFO["breastmnist"]["license"]
 
 
 def test_a_file_with_far_more_than_the_official_images_is_not_read(tmp_path, monkeypatch):
     for n, read in ((12, True), (40, False)):  # 14 images are official here; older releases hold some more
         saved(tmp_path / "breastmnist.npz", train_images=np.zeros((n, 28, 28), np.uint8), train_labels=np.arange(n) % 2)
         few = {"train": 6, "val": 4, "test": 4}
-        monkeypatch.setitem(medmnist._package().INFO["breastmnist"], "n_samples", few)
+        monkeypatch.setitem(medmnist.part("info").INFO["breastmnist"], "n_samples", few)
         if read:
             found = data.load_medmnist("breastmnist", root=tmp_path, accept_unverified=True, report=None)
             assert len(found.train.labels) == n
@@ -201,7 +201,7 @@ def test_a_file_with_far_more_than_the_official_images_is_not_read(tmp_path, mon
 
 
 def test_the_splits_of_a_file_are_those_of_their_names_and_in_the_plans_order(tmp_path):
-    sizes = medmnist._package().INFO["breastmnist"]["n_samples"]
+    sizes = medmnist.part("info").INFO["breastmnist"]["n_samples"]
     found = data.medmnist_sizes("breastmnist")
     assert (found.train, found.validation, found.test) == (sizes["train"], sizes["val"], sizes["test"])
     path = saved(tmp_path / "mine.npz", val_images=np.full((4, 28, 28), 7, np.uint8))
@@ -214,7 +214,7 @@ def test_the_splits_of_a_file_are_those_of_their_names_and_in_the_plans_order(tm
 def test_the_official_sum_makes_a_file_official(tmp_path, monkeypatch):
     path = saved(tmp_path / "breastmnist.npz")
     md5 = hashlib.md5(path.read_bytes()).hexdigest()
-    monkeypatch.setitem(medmnist._package().INFO["breastmnist"], "MD5", md5)
+    monkeypatch.setitem(medmnist.part("info").INFO["breastmnist"], "MD5", md5)
     breast = data.load_medmnist("breastmnist", root=tmp_path, accept_unverified=False, report=None)
     assert breast.source == "official"
     assert breast.md5 == breast.official_md5 == md5

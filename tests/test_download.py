@@ -426,7 +426,7 @@ def test_a_data_set_that_is_absent_is_fetched_once_and_then_used(server, tmp_pat
     np.savez_compressed(made, **arrays)
     monkeypatch.setattr(f"{__name__}.CONTENT", made.read_bytes())
     md5 = data.md5_of_file(made, cache=None)
-    info = medmnist._package().INFO["breastmnist"]
+    info = medmnist.part("info").INFO["breastmnist"]
     monkeypatch.setitem(info, "url", server.url)
     monkeypatch.setitem(info, "MD5", md5)
     server.script = ["good", "404"]

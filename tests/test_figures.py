@@ -63,7 +63,7 @@ def curves():
 def losses():
     panels = [
         figures.LossPanel("Cond. VAE", {"loss": [4321.0, 22.5, 0.5], "KL divergence": [300.0, 310.0, 314.0]}, 2),
-        figures.LossPanel("Cond. GAN", {"generator": [-1.0], "critic": [0.0]}, 1),
+        figures.LossPanel("Cond. GAN", {"generator": [-1.0], "discriminator": [0.0]}, 1),
         figures.LossPanel("Joint VAE", {}, reason="failed: out of memory"),
     ]
     return figures.loss_curves(panels)

@@ -1,16 +1,11 @@
 """The twelve 2-D data sets of MedMNIST at 28 x 28: what the medmnist package knows of them, and their files.
 
-Yang et al. 2023, https://doi.org/10.1038/s41597-022-01721-8. The package itself is never imported, because that
-imports torchvision; only its table of facts is, from its file.
+Yang et al. 2023, https://doi.org/10.1038/s41597-022-01721-8. Of the package, only its table of facts is used.
 """
 
-import functools
-import importlib.util
 import os
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from medaug_keras.data import checksums, npz
@@ -24,6 +19,7 @@ from medaug_keras.data.dataset import (
     check_classes,
     class_numbers,
 )
+from medaug_keras.data.medmnist_package import part
 
 _MOST = 224 * 224 // IMAGE_SIZE**2  # times the bytes: MedMNIST's largest size, to say that it is the wrong one
 
@@ -160,14 +156,14 @@ _ORDINAL = (
 
 def medmnist_info(name: str) -> Mapping[str, Any]:
     """MedMNIST's own entry on one data set: url, MD5, task, label, n_channels, n_samples, license ..."""
-    if name.endswith("3d") and name in _package().INFO:
+    if name.endswith("3d") and name in part("info").INFO:
         raise DataError(
             f"{name} is one of MedMNIST's 3-D sets, whose images are volumes; only the 2-D sets are supported. Take "
             "the data set out of the study."
         )
     if name not in MEDMNIST_NAMES:
         raise DataError(f"{name} is not a MedMNIST data set. Expected is one of {', '.join(MEDMNIST_NAMES)}.")
-    info: Mapping[str, Any] = _package().INFO[name]
+    info: Mapping[str, Any] = part("info").INFO[name]
     if info["task"].startswith("multi-label"):
         raise DataError(
             f"{name} is not supported yet: its images have several labels each "
@@ -247,28 +243,11 @@ def load_medmnist(
         md5=md5,
         official_md5=info["MD5"],
         licence=info["license"],
-        homepage=_package().HOMEPAGE,
+        homepage=part("info").HOMEPAGE,
         citation="\n\n".join((_BENCHMARK, *_ORIGINS[name])),
         description=info["description"] + (_ORDINAL if ordinal else ""),
         **splits,
     )
-
-
-@functools.cache
-def _package() -> ModuleType:
-    """medmnist's info.py, alone."""
-    package = importlib.util.find_spec("medmnist")
-    if package is None or not package.submodule_search_locations:
-        raise DataError("The package medmnist is not installed. Install it: pip install medmnist.")
-    path = Path(package.submodule_search_locations[0], "info.py")
-    spec = importlib.util.spec_from_file_location("medaug_keras.data._medmnist_info", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    with warnings.catch_warnings():  # it makes ~/.medmnist, and warns where it cannot: we need not
-        warnings.simplefilter("ignore")
-        spec.loader.exec_module(module)
-    return module
 
 
 def _shape(info: Mapping[str, Any]) -> tuple[int, int, int]:

@@ -4,16 +4,13 @@ Shapes: N images, K classes. `labels` is (N,) int in 0..K-1 and `probabilities` 
 [0, 1]. With K = 2 MedMNIST judges by the last column alone.
 """
 
-import functools
-import importlib
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from medaug_keras.data.medmnist_package import part
 
 # Our word for a split -> the word in the name of a MedMNIST evaluation file.
 MEDMNIST_SPLITS = {"train": "train", "validation": "val", "test": "test"}
@@ -27,13 +24,13 @@ def auc(labels: NDArray[Any], probabilities: NDArray[Any]) -> float | None:
     labels, probabilities = _checked(labels, probabilities)
     if np.any(np.bincount(labels, minlength=probabilities.shape[1]) == 0):
         return None
-    return float(_medmnist_evaluator().getAUC(labels, probabilities, _task(probabilities)))
+    return float(part("evaluator").getAUC(labels, probabilities, _task(probabilities)))
 
 
 def accuracy(labels: NDArray[Any], probabilities: NDArray[Any]) -> float:
     """Fraction of the images whose class is predicted, by medmnist's getACC."""
     labels, probabilities = _checked(labels, probabilities)
-    return float(_medmnist_evaluator().getACC(labels, probabilities, _task(probabilities)))
+    return float(part("evaluator").getACC(labels, probabilities, _task(probabilities)))
 
 
 def balanced_accuracy(labels: NDArray[Any], probabilities: NDArray[Any]) -> float:
@@ -131,25 +128,3 @@ def _checked(labels: NDArray[Any], probabilities: NDArray[Any]) -> tuple[NDArray
     if not np.all(np.isfinite(probabilities)):
         raise ValueError("some probabilities are not finite: the training has diverged")
     return labels.astype(np.int64), probabilities
-
-
-@functools.cache
-def _medmnist_evaluator() -> ModuleType:
-    """medmnist/evaluator.py without medmnist/__init__.py, which imports torchvision.
-
-    A bare package of the same name and folder stands in for it during the import, so that the
-    evaluator's own `from medmnist.info import ...` works and nothing else of medmnist is run.
-    """
-    if "medmnist" in sys.modules:
-        return importlib.import_module("medmnist.evaluator")
-    spec = importlib.util.find_spec("medmnist")
-    if spec is None or spec.submodule_search_locations is None:
-        raise ModuleNotFoundError("medmnist is not installed: pip install medmnist")
-    stand_in = ModuleType("medmnist")
-    stand_in.__path__ = list(spec.submodule_search_locations)
-    sys.modules["medmnist"] = stand_in
-    try:
-        return importlib.import_module("medmnist.evaluator")
-    finally:  # a later `import medmnist` gets the real package
-        for name in ("medmnist", "medmnist.info", "medmnist.evaluator"):
-            sys.modules.pop(name, None)

@@ -92,7 +92,7 @@ def joint_vae_diagram(*, image_shape: Sequence[int], latent_dim: int, categories
 
 
 def cgan_diagram(*, image_shape: Sequence[int], classes: int, latent_dim: int) -> Figure:
-    """The conditional GAN: a generator from noise and class, a critic that sees image and class."""
+    """The conditional GAN: a generator from noise and class, a discriminator that sees image and class."""
     board, shape = Board(), _size(image_shape)
     top = board.heading("Conditional GAN") + 4
     _box(board, 0, top, 104, ["noise z", f"{latent_dim} numbers"], "noise")
@@ -100,7 +100,9 @@ def cgan_diagram(*, image_shape: Sequence[int], classes: int, latent_dim: int) -
     _box(board, 0, top + 76, 232, ["generator", "transposed convolutions, norms by class"], "network")
     _box(board, 64, top + 152, 104, ["made image", shape], "data")
     _box(board, 256, top + 152, 104, ["real image", shape], "data")
-    _box(board, 64, top + 236, 296, ["critic", "convolutions, self-attention, projection on the class"], "network")
+    _box(
+        board, 64, top + 236, 296, ["discriminator", "convolutions, self-attention, projection on the class"], "network"
+    )
     _box(board, 64, top + 312, 296, ["score", "is the made image less real than real ones?"], "hidden")
     board.arrow([(52, top + 40), (52, top + 76)])
     board.arrow([(180, top + 40), (180, top + 76)])
@@ -114,15 +116,15 @@ def cgan_diagram(*, image_shape: Sequence[int], classes: int, latent_dim: int) -
     y = _remark(
         board,
         top + 366,
-        "Both learn in turns: the critic to tell real from made, the generator to be taken for real. "
+        "Both learn in turns: the discriminator to tell real from made, the generator to be taken for real. "
         "To make an image of class y: draw z and use the generator alone.",
     )
     board.height = y
     alt = (
         f"Conditional GAN. The generator makes an image of {shape} from {latent_dim} noise numbers and a class, one of "
-        f"{classes}. The critic sees made and real images with their class and scores how real they are. They learn in "
-        "turns: the critic to tell them apart, the generator to be taken for real. New images: draw noise, choose "
-        "the class, generate."
+        f"{classes}. The discriminator sees made and real images with their class and scores how real they are. They "
+        "learn in turns: the discriminator to tell them apart, the generator to be taken for real. New images: draw "
+        "noise, choose the class, generate."
     )
     return figure(cgan_diagram, [board], alt)
 
