@@ -47,7 +47,7 @@ def autocontrast(images: Tensor) -> Tensor:
 
 
 def shift_hue(images: Tensor, turns: Tensor) -> Tensor:
-    """Turn the hue of RGB images (B, H, W, 3) by `turns` (B,), one a full circle. Grey pixels do not change."""
+    """Turn the hue of RGB images (B, H, W, 3) by `turns` (B,), one a full circle. Gray pixels do not change."""
     red, green, blue = images.unbind(-1)
     value, _ = images.max(dim=-1)
     chroma = value - images.amin(dim=-1)
@@ -108,7 +108,7 @@ def _step(step: dict[str, Any], rng: torch.Generator, seed: int) -> Callable[[Te
 def _sometimes(rng: torch.Generator, probability: float, change: Callable[[Tensor], Tensor]) -> Any:
     """Change each image of a batch with this probability.
 
-    Transforms every image; selecting the chosen ones first would force a GPU synchronisation.
+    Transforms every image; selecting the chosen ones first would force a GPU synchronization.
     """
 
     def run(images: Tensor, targets: Tensor) -> Batch:

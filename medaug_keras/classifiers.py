@@ -48,7 +48,7 @@ PREDICTION_BATCH = 128
 def cnn(*, image_shape: tuple[int, int, int], num_outputs: int) -> keras.Model:
     """The CNN of the paper's Fig. 9 (MedMNIST's getting-started network): (B, 28, 28, C) -> (B, num_outputs) logits.
 
-    Initial weights and batch-norm conventions are PyTorch's. 235,225 trainable parameters for 9 classes in colour.
+    Initial weights and batch-norm conventions are PyTorch's. 235,225 trainable parameters for 9 classes in color.
     """
     inputs = keras.Input(image_shape, name="image")
     x = inputs

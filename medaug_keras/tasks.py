@@ -1,7 +1,7 @@
 """What each kind of task does: it reads files, calls the science, and writes files.
 
 Every function gets the task, the folders of its needs (by the word under which it needs them), an empty folder `out`,
-and a checkpoint from which a training that was killed goes on. It returns the few values worth a record; anything
+and a checkpoint from which a killed training run resumes. It returns the few values worth a record; anything
 large is a file in `out`. To add a kind, add to `MAKERS`.
 """
 

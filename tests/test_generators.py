@@ -302,7 +302,7 @@ def test_the_discriminator_is_plain_pytorchs():
         weights = torch.einsum("bdi,bdj->bij", query, key).softmax(-1)
         x = x + 0.7 * torch.einsum("bij,bdj->bdi", weights, value).view_as(x)
         features = conv("conv4", conv("conv3", x, 2), 2).permute(0, 2, 3, 1).flatten(1)
-        score, projection = (model.get_layer(name).normalised(False) for name in ("score", "projection"))
+        score, projection = (model.get_layer(name).normalized(False) for name in ("score", "projection"))
         logit = (features @ score).squeeze(1) + (projection[labels] * features).sum(1)
         head = model.get_layer("class_head")
         classes = features @ head.kernel.value + head.bias.value

@@ -116,7 +116,7 @@ def test_the_decoder_is_pytorchs_transposed_convolutions():
         assert torch.allclose(y, torch.tanh(expected).permute(0, 2, 3, 1), atol=1e-5)
 
 
-# --- spectral normalisation ------------------------------------------------------------------------
+# --- spectral normalization ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SPECTRAL)
@@ -124,7 +124,7 @@ def test_spectral_norm_gives_largest_singular_value_one(name):
     layer, x = spectral_layers()[name]
     for _ in range(300):
         layer(x, training=True)
-    values = torch.linalg.svdvals(as_matrix(name, layer.normalised(False)))
+    values = torch.linalg.svdvals(as_matrix(name, layer.normalized(False)))
     assert values[0].item() == pytest.approx(1, abs=1e-3)
 
 

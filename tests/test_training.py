@@ -141,7 +141,7 @@ def test_a_layer_without_a_fused_operation_is_refused_by_name():
 def test_the_whole_classifier_trains_as_pytorchs_own_network_does():
     """Same weights, same batches, 6 steps: the independent PyTorch network ends with the same weights.
 
-    More steps would compare rounding, which such a training doubles again and again: by 30 it is in the second digit.
+    More steps would compare rounding, which such training doubles again and again: by 30 it is in the second digit.
     """
     model = classifiers.build("cnn", image_shape=(28, 28, 3), num_classes=4, head="softmax", seed=5)
     nn = torch.nn

@@ -2,8 +2,8 @@
 
 The networks are TorchFusion's (https://github.com/johnolafenwa/TorchFusion): class-conditional batch norm in the
 generator, a projection discriminator (Miyato & Koyama 2018, https://arxiv.org/abs/1802.05637) with self-attention,
-spectral normalisation in both. Losses: relativistic GAN, Jolicoeur-Martineau 2019, https://arxiv.org/abs/1807.00734.
-They work on 32 x 32 images; bilinear resizing without antialiasing leads there and back.
+spectral normalization in both. Losses: relativistic GAN, Jolicoeur-Martineau 2019, https://arxiv.org/abs/1807.00734.
+They work on 32 x 32 images, to and from which 28 x 28 images are resized, bilinearly and without antialiasing.
 
 Shapes: B batch, N images, H x W x C image, K classes, Z latent_dim.
 """
@@ -51,7 +51,7 @@ SPECTRAL_INIT = {"kernel_initializer": "glorot_uniform", "bias_initializer": "ze
 def build_generator(*, channels: int, num_classes: int, latent_dim: int, spectral: bool) -> keras.Model:
     """[noise (B, Z), labels (B,)] -> (B, 32, 32, channels) in [-1, 1].
 
-    1,191,235 parameters for 9 classes in colour and Z = 128. `spectral=False` is the same with plain layers.
+    1,191,235 parameters for 9 classes in color and Z = 128. `spectral=False` is the same with plain layers.
     """
     transposed = networks.SpectralConv2DTranspose if spectral else layers.Conv2DTranspose
     noise = keras.Input((latent_dim,), name="noise")
@@ -68,7 +68,7 @@ def build_generator(*, channels: int, num_classes: int, latent_dim: int, spectra
 def build_discriminator(*, channels: int, num_classes: int, class_head: bool) -> keras.Model:
     """[(B, 32, 32, channels) in [-1, 1], labels (B,)] -> logit (B, 1), with `class_head` also class logits (B, K).
 
-    logit = w . phi + b + e_label . phi, phi the 4096 features. 735,553 parameters for 9 classes in colour and one,
+    logit = w . phi + b + e_label . phi, phi the 4096 features. 735,553 parameters for 9 classes in color and one,
     gamma, that Fig. 25 does not count; with the class head 36,873 more.
     """
 
@@ -106,7 +106,7 @@ def build_sampler(trained: keras.Model) -> keras.Model:
     )
     for source, target in zip(trained.layers, plain.layers, strict=True):
         if isinstance(source, networks.SpectralConv2DTranspose):
-            target.set_weights([keras.ops.convert_to_numpy(source.normalised(False)), source.bias.numpy()])
+            target.set_weights([keras.ops.convert_to_numpy(source.normalized(False)), source.bias.numpy()])
         else:
             target.set_weights(source.get_weights())
     x = layers.Resizing(28, 28, interpolation="bilinear", antialias=False, name="resize")(plain.output)

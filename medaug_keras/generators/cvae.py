@@ -51,7 +51,7 @@ def build(*, image_shape: tuple[int, int, int], num_classes: int, latent_dim: in
     x = layers.Flatten(name="flatten")(x)
     mean = layers.Dense(latent_dim, **networks.torch_init(512), name="mean")(x)
     log_variance = layers.Dense(latent_dim, **networks.torch_init(512), name="log_variance")(x)
-    rebuilt = decode(networks.reparameterised(mean, log_variance, noise), one_hot)
+    rebuilt = decode(networks.reparameterized(mean, log_variance, noise), one_hot)
     whole = keras.Model([image, label, noise], [rebuilt, mean, log_variance], name="cvae")
 
     pixels = to_pixels_layer()(decode(noise, one_hot))
@@ -82,7 +82,7 @@ def fit(
     With a `checkpoint`, training resumes after the epoch that it holds.
 
     Losses, means over the images: `reconstruction` (squared error per image, pixels in [-1, 1]), `kl` (nats per
-    image), `loss` (what is minimised, divided by the images of the batch if it is a sum), and the same with `val_`.
+    image), `loss` (what is minimized, divided by the images of the batch if it is a sum), and the same with `val_`.
     """
     keras.utils.set_random_seed(subseed(seed, "weights"))
     parts = build(image_shape=data.images.shape[1:], num_classes=data.num_classes, latent_dim=latent_dim)
@@ -94,7 +94,7 @@ def fit(
         rebuilt, mean, log_variance = call(image, label, noise, training=training)
         kl = gaussian_kl(mean, log_variance).mean()
         error = squared_error(image, rebuilt, reconstruction)
-        return error.to_minimise + kl_weight * kl, {"reconstruction": error.per_image, "kl": kl}
+        return error.to_minimize + kl_weight * kl, {"reconstruction": error.per_image, "kl": kl}
 
     outcome = train_vae(
         whole, losses, data, recipe, reconstruction=reconstruction, seed=seed, on_epoch=on_epoch, checkpoint=checkpoint

@@ -54,7 +54,7 @@ def build(
         shifted = layers.Add(name="noisy_logits")([logits, gumbel])
         shifted = layers.Rescaling(1 / temperature, name="over_temperature")(shifted)
         category = layers.Activation("softmax", name="category")(shifted)
-        z = networks.reparameterised(mean, log_variance, noise)
+        z = networks.reparameterized(mean, log_variance, noise)
         x = layers.Concatenate(name="latents")([z, category])
         for part in decoder:
             x = part(x)
@@ -109,7 +109,7 @@ class Objective:
     """Training batches until then."""
 
     def loss(self, error: Tensor, kl: Tensor, kl_categorical: Tensor, *, step: Tensor, categories: int) -> Tensor:
-        """What is minimised in training batch number `step`; the divergences are in nats, means over the batch."""
+        """What is minimized in training batch number `step`; the divergences are in nats, means over the batch."""
         continuous = capacity(step, steps=self.capacity_steps, maximum=self.continuous_capacity).float()
         categorical = capacity(step, steps=self.capacity_steps, maximum=self.categorical_capacity)
         categorical = categorical.clamp(max=math.log(categories)).float()
@@ -137,7 +137,7 @@ def fit(
     With a `checkpoint`, training resumes after the epoch that it holds.
 
     Losses, means over the images: `reconstruction` (squared error per image, pixels in [-1, 1]), `kl` and
-    `kl_categorical` (nats per image), `loss` (what is minimised, divided by the images of the batch if it is a sum),
+    `kl_categorical` (nats per image), `loss` (what is minimized, divided by the images of the batch if it is a sum),
     and the same with `val_`.
 
     With `per_class` one Joint VAE after the other learns its class; see `fit_per_class`, also for the errors.
@@ -186,7 +186,7 @@ def _train(
         rebuilt, mean, log_variance, logits = call(image, noise, gumbel(uniform, torch.log), training=training)
         kl, kl_categorical = gaussian_kl(mean, log_variance).mean(), categorical_kl(logits).mean()
         error = squared_error(image, rebuilt, objective.reconstruction)
-        loss = objective.loss(error.to_minimise, kl, kl_categorical, step=step, categories=categories)
+        loss = objective.loss(error.to_minimize, kl, kl_categorical, step=step, categories=categories)
         return loss, {"reconstruction": error.per_image, "kl": kl, "kl_categorical": kl_categorical}
 
     return train_vae(

@@ -26,13 +26,13 @@ from medaug_keras.training import (
 )
 
 Losses = tuple[Tensor, dict[str, Tensor]]
-"""What is minimised, and what is shown: means over the images."""
+"""What is minimized, and what is shown: means over the images."""
 
 
 class SquaredError(NamedTuple):
-    """Squared error of a batch: as it is minimised, and per image."""
+    """Squared error of a batch: as it is minimized, and per image."""
 
-    to_minimise: Tensor
+    to_minimize: Tensor
     per_image: Tensor
 
 
@@ -62,7 +62,7 @@ def train_vae(
     """Train a VAE, as `train_generator` does, with `losses(images in [-1, 1], labels, noise_rng, training)`.
 
     `counters` are those that `losses` moves. In the history, losses are means over the images; `loss` is what is
-    minimised, divided by the images of the batch where `reconstruction` is "sum".
+    minimized, divided by the images of the batch where `reconstruction` is "sum".
     """
     device = device_of(model)
     optimizer = adam(parameters(model), **recipe.optimizer)

@@ -70,7 +70,7 @@ def vae_encoder(channels: int) -> keras.Model:
 def vae_decoder(channels: int, latent: int) -> tuple[keras.Model, keras.Model, keras.Model]:
     """Figs. 19 and 22: (B, latent) -> (B, 28, 28, channels) in [-1, 1], as the three networks that are printed there.
 
-    1,568,160 parameters in the hidden part, 19,491 in the output part for colour. The 2048 numbers of the first part
+    1,568,160 parameters in the hidden part, 19,491 in the output part for color. The 2048 numbers of the first part
     are read as 2 x 2 x 512 where PyTorch reads 512 x 2 x 2: the same network with its units in another order.
     """
     dense = layers.Dense(2048, name="dense", **torch_init(latent))
@@ -99,7 +99,7 @@ def vae_decoder(channels: int, latent: int) -> tuple[keras.Model, keras.Model, k
     return entrance, hidden, output
 
 
-def reparameterised(mean: Any, log_variance: Any, noise: Any) -> Any:
+def reparameterized(mean: Any, log_variance: Any, noise: Any) -> Any:
     """(B, Z) each -> mean + exp(log_variance / 2) * noise: Kingma & Welling 2014, https://arxiv.org/abs/1312.6114."""
     half = layers.Rescaling(0.5, name="half_log_variance")(log_variance)
     deviation = layers.Activation("exponential", name="deviation")(half)
@@ -121,7 +121,7 @@ def conditional_batch_norm(x: Any, label: Any, *, num_classes: int, name: str) -
     return layers.Add(name=f"{name}_shifted")([scaled, beta])
 
 
-# --- spectral normalisation ------------------------------------------------------------------------
+# --- spectral normalization ------------------------------------------------------------------------
 
 
 def _unit(vector: Any) -> Any:
@@ -146,7 +146,7 @@ class _Spectral(keras.Layer):
         self.u.assign(_unit(self.u))
         self.v.assign(_unit(self.v))
 
-    def normalised(self, training: bool | None) -> Any:
+    def normalized(self, training: bool | None) -> Any:
         """W / sigma in the shape of the weight."""
         raw = self._raw()
         transposed = self._folded(raw)  # W': (rest, out)
@@ -171,7 +171,7 @@ class SpectralConv2D(_Spectral, layers.Conv2D):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """(B, H, W, C) -> (B, H / stride, W / stride, filters)."""
-        return ops.conv(inputs, self.normalised(training), self.strides, self.padding) + self.bias
+        return ops.conv(inputs, self.normalized(training), self.strides, self.padding) + self.bias
 
     def fused(self, alone: bool) -> Any:
         """The same as a Torch operation on (B, C, H, W), for H and W that the stride divides; see networks.fuse."""
@@ -179,7 +179,7 @@ class SpectralConv2D(_Spectral, layers.Conv2D):
         make_channels_last(self.kernel)
 
         def run(training: bool, x: torch.Tensor) -> torch.Tensor:
-            kernel = self.normalised(training).permute(3, 2, 0, 1)
+            kernel = self.normalized(training).permute(3, 2, 0, 1)
             return F.conv2d(x, kernel, self.bias.value, self.strides, side)
 
         return run
@@ -190,7 +190,7 @@ class SpectralConv2DTranspose(_Spectral, layers.Conv2DTranspose):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """(B, H, W, C) -> (B, stride * H, stride * W, filters) with "same" padding."""
-        images = ops.conv_transpose(inputs, self.normalised(training), self.strides, self.padding)
+        images = ops.conv_transpose(inputs, self.normalized(training), self.strides, self.padding)
         return images + self.bias
 
     def fused(self, alone: bool) -> Any:
@@ -199,7 +199,7 @@ class SpectralConv2DTranspose(_Spectral, layers.Conv2DTranspose):
         make_channels_last(self.kernel)
 
         def run(training: bool, x: torch.Tensor) -> torch.Tensor:
-            kernel = self.normalised(training).permute(3, 2, 0, 1)
+            kernel = self.normalized(training).permute(3, 2, 0, 1)
             return F.conv_transpose2d(x, kernel, self.bias.value, self.strides, side)
 
         return run
@@ -213,11 +213,11 @@ class SpectralDense(_Spectral, layers.Dense):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """(B, in) -> (B, units)."""
-        return ops.matmul(inputs, self.normalised(training)) + self.bias
+        return ops.matmul(inputs, self.normalized(training)) + self.bias
 
     def fused(self, alone: bool) -> Any:
         """The same as a Torch operation; see networks.fuse."""
-        return lambda training, x: torch.addmm(self.bias.value, x, self.normalised(training))
+        return lambda training, x: torch.addmm(self.bias.value, x, self.normalized(training))
 
 
 class SpectralEmbedding(_Spectral, layers.Embedding):
@@ -229,11 +229,11 @@ class SpectralEmbedding(_Spectral, layers.Embedding):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """(B,) labels -> (B, width)."""
-        return ops.take(self.normalised(training), inputs, axis=0)
+        return ops.take(self.normalized(training), inputs, axis=0)
 
     def fused(self, alone: bool) -> Any:
         """The same as a Torch operation; see networks.fuse."""
-        return lambda training, labels: self.normalised(training)[labels]
+        return lambda training, labels: self.normalized(training)[labels]
 
     def _raw(self) -> Any:
         return ops.convert_to_tensor(self.embeddings)

@@ -1,7 +1,7 @@
 """A Keras model as a function of fused Torch operations.
 
 A model is built, counted, shown and saved as a plain Keras model; it is *trained* through `fuse`, a function made from
-it that calls the fused Torch kernels in channels-last memory. Why: Keras's batch normalisation on Torch is a chain of
+it that calls the fused Torch kernels in channels-last memory. Why: Keras's batch normalization on Torch is a chain of
 small operations and its layers change the memory layout; `benchmarks/training.py` prints what that costs.
 
 Shapes: B batch, H x W x C image.
@@ -25,8 +25,8 @@ def fuse(model: keras.Model) -> Callable[..., Any]:
     channels-last memory. Gradients reach the model's own weights; with `training=True` the moving statistics move, by
     PyTorch's rule (unbiased variance), which is what the paper's code did.
 
-    A layer of our own brings its operation as a method `fused`; models inside the model are followed. A convolution's
-    kernel is used in another order than Keras has it, so its memory is laid out, once, in the order of its use.
+    Layers of our own have their operation as a method `fused`; models inside the model are followed. Torch uses a
+    convolution's kernel in another order than Keras, so its memory is laid out, once, in the order of its use.
 
     Raises TypeError for a layer that has no entry in `FUSED`.
     """
@@ -40,7 +40,7 @@ def fuse(model: keras.Model) -> Callable[..., Any]:
         if isinstance(layer, keras.layers.InputLayer):
             continue
         sources = [id(tensor) for tensor in node.input_tensors]
-        # only where nobody else reads its input, and we made it, may a layer work in place or merge with the one before
+        # a layer works in place or merges with the one before only where its input is ours and has no other consumer
         alone = all(uses[source] == 1 and source in steps for source in sources)
         merge = MERGED.get((type(producers[sources[0]]), type(layer))) if alone else None
         if merge:
@@ -59,7 +59,7 @@ def fuse(model: keras.Model) -> Callable[..., Any]:
             values[name] = value.permute(0, 3, 1, 2) if rank == 4 else value
         for target, (operation, sources) in steps.items():
             values[target] = operation(training, *(values[source] for source in sources))
-        # float32 also where `arithmetic` computes in bfloat16: losses and probabilities are never rounded so
+        # float32 also where `arithmetic` computes in bfloat16, so that losses and probabilities are not rounded
         found = [(values[name].float(), rank) for name, rank in exits]
         outputs = [value.permute(0, 2, 3, 1) if rank == 4 else value for value, rank in found]
         return outputs[0] if single else outputs
@@ -92,7 +92,7 @@ def _activation(function: Any, alone: bool) -> Callable[[Tensor], Tensor]:
         return lambda x: x
     if name == "relu":
         return F.relu_ if alone else F.relu
-    table = {
+    table: dict[str, Callable[[Tensor], Tensor]] = {
         "exponential": torch.exp,
         "sigmoid": torch.sigmoid,
         "softmax": lambda x: F.softmax(x, dim=1),

@@ -54,4 +54,5 @@ def batches(
     sizes = [len(order[start : start + size]) for start in range(0, len(order), size)]
     if merge_single and len(sizes) > 1 and sizes[-1] == 1:
         sizes[-2:] = [sizes[-2] + 1]
-    return torch.from_numpy(order).to(device).split(sizes)
+    cut: tuple[Tensor, ...] = torch.from_numpy(order).to(device).split(sizes)
+    return cut
