@@ -101,7 +101,8 @@ def augmentation(steps: Sequence[Mapping[str, Any]], *, seed: int, device: torch
 def _step(step: dict[str, Any], rng: torch.Generator, seed: int) -> Callable[[Tensor, Tensor], Batch]:
     layer = step.pop("layer")
     if layer in _OURS:
-        return _OURS[layer](rng, **step)
+        ours: Callable[[Tensor, Tensor], Batch] = _OURS[layer](rng, **step)
+        return ours
     return _KerasStep(layer, seed, **step)
 
 
@@ -177,7 +178,7 @@ def class_counts(
     The shares are those of `class_weights`, rounded by largest remainder (ties to the lower class).
     """
     exact = total * class_weights(total, class_sizes, shares=shares, class_order=class_order)
-    counts = np.floor(exact).astype(np.int64)
+    counts: np.ndarray = np.floor(exact).astype(np.int64)
     order = np.argsort(-(exact - counts), kind="stable")
     counts[order[: total - counts.sum()]] += 1
     return counts
@@ -195,7 +196,8 @@ def class_weights(
     order in which the classes first appear, and hands them to the classes 0 .. K - 1
     (finding F5 in docs/explanation/methods.md).
     """
-    sizes = class_sizes.astype(np.float64)
+    sizes: np.ndarray = class_sizes.astype(np.float64)
+    weights: np.ndarray
     if shares == "deficit":
         weights = sizes.max() - sizes + 100
     elif shares == "inverse_frequency":
@@ -210,7 +212,7 @@ def class_weights(
         raise ValueError(f"shares is {shares!r}, which is no rule")
     if class_order is not None:
         weights = weights[class_order]
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def _water_fill(total: int, sizes: np.ndarray) -> np.ndarray:
@@ -219,7 +221,8 @@ def _water_fill(total: int, sizes: np.ndarray) -> np.ndarray:
         level = (total + ranked[:filled].sum()) / filled
         if filled == len(ranked) or level <= ranked[filled]:
             break
-    return np.maximum(0, level - sizes)
+    added: np.ndarray = np.maximum(0, level - sizes)
+    return added
 
 
 def first_appearance(labels: np.ndarray) -> np.ndarray:

@@ -205,7 +205,7 @@ class _Cluster(Dispatcher):
                 self._heard(task, "died", _lost(flight))
             else:  # others brought its workers down
                 self.waiting[task.id] = task
-        except Exception as error:  # whatever keeps a worker from beginning, it is no fault of the task
+        except Exception as error:  # noqa: BLE001 - whatever keeps a worker from beginning, it is no fault of the task
             said = str(error).partition("\n")[0]
             self._refused(
                 task,

@@ -359,7 +359,7 @@ def attempt(task: Task, store: Store, tell: Callable[[str, Any], None]) -> tuple
                 store.verify(need)
             values = tasks.make(task, store, folder, tell)
             store.commit(task, folder, values, _circumstances(started))
-    except Exception as error:  # whatever went wrong is this task's record; the study goes on
+    except Exception as error:  # noqa: BLE001 - whatever went wrong is this task's record; the study goes on
         trouble = disk_trouble(error)
         if trouble is not None:
             return "stop", trouble

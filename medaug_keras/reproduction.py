@@ -55,7 +55,7 @@ def _of_files(where: str, old: Path, new: Path) -> Iterator[Difference]:
         return
     try:
         before = _contents(old)
-    except Exception as error:  # whatever someone did to it: it is not what was made again
+    except Exception as error:  # noqa: BLE001 - whatever someone did to it: it is not what was made again
         yield Difference(where, f"cannot be read ({type(error).__name__}: {error})")
         return
     after = _contents(new)

@@ -99,9 +99,9 @@ def test_a_training_that_is_killed_in_every_epoch_ends_as_an_undisturbed_one(nam
             reported.setdefault(epoch, logs)
             assert reported[epoch] == logs
             if epoch == last:
-                raise KilledError
+                raise KilledError("killed")
 
-        with pytest.raises(KilledError):
+        with pytest.raises(KilledError, match="killed"):
             train(name, report, kept(tmp_path))
         assert epochs == ([1, 2] if last == 2 else [last - 1, last])
     said: list[str] = []

@@ -65,7 +65,7 @@ def test_a_generators_step_asks_nothing_of_the_device_and_brings_nothing_to_it(s
 
 def test_the_guard_notices_a_question_and_a_copy():
     for wrong in (lambda x: x.sum().item(), lambda x: x[x > 0], lambda x: x + torch.tensor(1.0)):
-        with pytest.raises(AssertionError), Guard():
+        with pytest.raises(AssertionError, match="a training step calls"), Guard():
             wrong(torch.ones(3))
 
 

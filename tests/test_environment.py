@@ -190,7 +190,7 @@ def test_a_proxy_that_refuses_is_named_with_its_variable_and_without_its_passwor
     for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, "http://me:secret@127.0.0.1:1")
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match="no connection") as caught:
         download(
             "http://example.org/x", tmp_path / "x", md5="0" * 32, max_bytes=1, report=None, attempts=1, stall_timeout=5
         )

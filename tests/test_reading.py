@@ -56,7 +56,7 @@ def study_file(tmp_path: Path) -> Callable[..., Path]:
 
 def mistakes(path: Path, **options: Any) -> str:
     """The message, with the folder of the study taken out."""
-    with pytest.raises(StudyError) as caught:
+    with pytest.raises(StudyError, match=re.escape(str(path))) as caught:
         read(path, **options)
     return str(caught.value).replace(f"{path.parent}/", "")
 

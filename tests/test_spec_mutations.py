@@ -334,7 +334,7 @@ def test_the_line_named_is_the_line_that_was_changed(folder: Path) -> None:
         for keys in list(places(study))[1:]:
             wrong = dumped(changed(study, keys, [[None]])).splitlines()
             path.write_bytes(b"\n".join(wrong))
-            with pytest.raises(StudyError) as caught:
+            with pytest.raises(StudyError, match="is not a study") as caught:
                 read(path)
             first = next(i for i, (a, b) in enumerate(zip(right, wrong, strict=False), 1) if a != b)
             named = [place.line for place, _ in caught.value.mistakes]

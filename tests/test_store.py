@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -103,7 +104,7 @@ def test_a_result_gets_its_name_when_its_files_its_record_and_its_folder_are_on_
 
 def test_a_result_is_never_replaced_by_another_of_the_same_task(store: Store, task: Task):
     make_up(store, task, files={"made.bin": b"first"})
-    with pytest.raises(OSError), store.claim(task.id) as folder:  # noqa: PT012 - the error must leave the claim
+    with pytest.raises(OSError, match="not empty"), store.claim(task.id) as folder:  # noqa: PT012 - the error must leave the claim
         assert folder is not None
         (folder / "made.bin").write_bytes(b"second")
         store.commit(task, folder, {}, {})
@@ -124,11 +125,11 @@ def test_files_in_folders_have_checksums_too(store: Store, task: Task):
 
 
 def test_nothing_has_its_name_before_it_is_whole(store: Store, task: Task):
-    with pytest.raises(RuntimeError), store.claim(task.id) as folder:  # noqa: PT012 - the error must leave the claim
+    with pytest.raises(RuntimeError, match="in the middle"), store.claim(task.id) as folder:  # noqa: PT012 - the error must leave the claim
         assert folder is not None
         (folder / "half.bin").write_bytes(b"half")
         assert not store.folder(task.id).exists()
-        raise RuntimeError
+        raise RuntimeError("in the middle")
     assert not store.is_done(task.id)
     assert list(store.root.rglob("*")) == [store.root / "unfinished"]
 
@@ -237,7 +238,7 @@ def test_tidying_removes_the_checkpoint_of_a_process_that_was_killed_just_after_
 def test_an_error_ends_a_checkpoint_and_a_full_disk_or_an_interrupt_does_not(
     error: BaseException, stays: bool, store: Store, task: Task
 ):
-    with pytest.raises(type(error)), store.claim(task.id):  # noqa: PT012 - the error must leave the claim
+    with pytest.raises(type(error), match=re.escape(str(error))), store.claim(task.id):  # noqa: PT012 - the error must leave the claim
         store.checkpoint(task.id).write_bytes(b"so far")
         raise error
     assert left(store) == ([f"{task.id}.checkpoint"] if stays else [])

@@ -67,7 +67,7 @@ def remember(results: Path, study: Study, plan: Plan, *, data_root: str) -> None
 
 def _is_ours(path: Path) -> bool:
     try:
-        return {"format", "study", "data_root"} <= json.loads(path.read_bytes()).keys()
+        return bool({"format", "study", "data_root"} <= json.loads(path.read_bytes()).keys())
     except (OSError, ValueError, AttributeError, RecursionError):
         return False
 

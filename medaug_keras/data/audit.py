@@ -133,8 +133,8 @@ def _digests(images: np.ndarray) -> list[bytes]:
 
 def _highest(images: np.ndarray) -> np.ndarray:
     """(N, H, W, C) → (N,)."""
-    return images.max(axis=(1, 2, 3))
+    return np.asarray(images.max(axis=(1, 2, 3)))
 
 
 def _lowest(images: np.ndarray) -> np.ndarray:
-    return images.min(axis=(1, 2, 3))
+    return np.asarray(images.min(axis=(1, 2, 3)))

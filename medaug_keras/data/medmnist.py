@@ -261,4 +261,4 @@ def _classes(info: Mapping[str, Any]) -> tuple[str, ...]:
 def _limit(info: Mapping[str, Any]) -> int:
     """Bytes that the file's arrays may take; older releases hold a few images more."""
     height, width, channels = _shape(info)
-    return 2 * sum(info["n_samples"].values()) * height * width * channels
+    return 2 * int(sum(info["n_samples"].values())) * height * width * channels

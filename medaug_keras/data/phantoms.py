@@ -151,8 +151,8 @@ def _histology(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
         return low + (high - low) * rng.random((n, *(shape or (1, 1))))
 
     def per_class(*choices: np.ndarray) -> np.ndarray:
-        chosen = np.stack(choices)
-        return chosen[labels, np.arange(n)]
+        chosen: np.ndarray = np.stack(choices)[labels, np.arange(n)]
+        return chosen
 
     # Every image has a direction (fibres run along it) and a centre (a lumen, where there is one).
     cos, sin = _turned(rng, n, steep=1.0)
@@ -304,7 +304,7 @@ def _waves_around(rng: np.random.Generator, cos: np.ndarray, sin: np.ndarray) ->
 
 def _noise(rng: np.random.Generator, n: int) -> np.ndarray:
     """(N, S, S), mean 0 and variance 1, bell-shaped: three uniform numbers each."""
-    return (rng.random((3, n, IMAGE_SIZE, IMAGE_SIZE)).sum(axis=0) - 1.5) * 2
+    return np.asarray((rng.random((3, n, IMAGE_SIZE, IMAGE_SIZE)).sum(axis=0) - 1.5) * 2)
 
 
 def _swell(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -314,7 +314,7 @@ def _swell(rng: np.random.Generator, n: int) -> np.ndarray:
     low = place.astype(int)
     part = _step(place - low)
     rows = knots[:, low] * (1 - part)[:, None] + knots[:, low + 1] * part[:, None]
-    return rows[:, :, low] * (1 - part) + rows[:, :, low + 1] * part
+    return np.asarray(rows[:, :, low] * (1 - part) + rows[:, :, low + 1] * part)
 
 
 def _blur(field: np.ndarray) -> np.ndarray:
@@ -330,7 +330,7 @@ def _blur(field: np.ndarray) -> np.ndarray:
 def _step(value: np.ndarray) -> np.ndarray:
     """0 below 0, 1 above 1, smooth between."""
     t = np.clip(value, 0, 1)
-    return t * t * (3 - 2 * t)
+    return np.asarray(t * t * (3 - 2 * t))
 
 
 def _wave(value: np.ndarray) -> np.ndarray:
@@ -339,7 +339,7 @@ def _wave(value: np.ndarray) -> np.ndarray:
 
 
 def _uint8(light: np.ndarray) -> np.ndarray:
-    return np.floor(np.clip(light, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return np.asarray(np.floor(np.clip(light, 0, 1) * 255 + 0.5), dtype=np.uint8)
 
 
 # Name → how to draw it, channels, and its classes with their shares (of BreastMNIST: 147 to 399).

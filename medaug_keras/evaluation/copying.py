@@ -338,14 +338,16 @@ def _smoothing(size: int) -> NDArray[np.float32]:
     cell = size / GRID
     centres = (np.arange(GRID) + 0.5) * cell - 0.5
     weights = np.exp(-0.5 * ((np.arange(size) - centres[:, None]) / (_BLUR * max(cell, 1.0))) ** 2)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def _standard(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows (n, D) less their mean, at length 1; what is constant becomes 0."""
     rows = rows - rows.mean(axis=1, keepdims=True)
     length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, length, out=np.zeros_like(rows), where=length > 1e-4)
+    standard = np.zeros_like(rows)
+    np.divide(rows, length, out=standard, where=length > 1e-4)
+    return standard
 
 
 def _moved(rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -383,7 +385,9 @@ def _share(train: Nearest, test: Nearest) -> NDArray[np.float64]:
     total = train.distance + test.distance
     # An infinite distance means that the only image of its split was compared with the others.
     known = np.isfinite(total) & (total > 0)
-    return np.divide(train.distance, total, out=np.full(len(total), 0.5), where=known)
+    share = np.full(len(total), 0.5)
+    np.divide(train.distance, total, out=share, where=known)
+    return share
 
 
 def _level(

@@ -49,8 +49,8 @@ def predicted_classes(probabilities: NDArray[Any]) -> NDArray[np.int64]:
     of them on ties.
     """
     if probabilities.shape[1] == 2:
-        return (probabilities[:, -1] > 0.5).astype(np.int64)
-    return np.argmax(probabilities, axis=-1).astype(np.int64)
+        return np.asarray(probabilities[:, -1] > 0.5, dtype=np.int64)
+    return np.asarray(np.argmax(probabilities, axis=-1), dtype=np.int64)
 
 
 def scores(labels: NDArray[Any], probabilities: NDArray[Any]) -> dict[str, Any]:

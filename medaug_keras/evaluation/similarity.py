@@ -177,7 +177,7 @@ def scaled(wanted: NDArray[Any], stock: NDArray[Any], limit: int, *, largest: fl
     """As many images of each class as `stock` and `limit` allow, in the proportions of `wanted`."""
     used = wanted > 0
     ratio = min(largest, limit / wanted.sum(), (stock[used] / wanted[used]).min())
-    return np.floor(wanted * ratio + 1e-9).astype(np.int64)
+    return np.asarray(np.floor(wanted * ratio + 1e-9), dtype=np.int64)
 
 
 def draw(labels: NDArray[Any], counts: NDArray[Any], rng: np.random.Generator) -> list[NDArray[np.int64]]:
@@ -197,11 +197,12 @@ def too_few(images: int) -> str:
 
 def _squared_distances(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
     """(m, D), (n, D) floats -> (m, n) squared Euclidean distances, not below 0."""
-    products = left @ right.T
+    products: NDArray[Any] = left @ right.T
     products *= -2
     products += np.einsum("id,id->i", left, left)[:, None]
     products += np.einsum("jd,jd->j", right, right)[None, :]
-    return np.maximum(products, 0, out=products)
+    np.maximum(products, 0, out=products)
+    return products
 
 
 def _kernel_sums(rows: NDArray[Any], others: NDArray[Any] | None) -> NDArray[np.float64]:
@@ -234,7 +235,9 @@ def _recall(labels: NDArray[Any], predicted: NDArray[Any], classes: int) -> NDAr
     """Share of each class that is predicted as such, (K,); NaN for a class without images."""
     counts = np.bincount(labels, minlength=classes)
     hits = np.bincount(labels[predicted == labels], minlength=classes)
-    return np.divide(hits, counts, out=np.full(classes, np.nan), where=counts > 0)
+    shares = np.full(classes, np.nan)
+    np.divide(hits, counts, out=shares, where=counts > 0)
+    return shares
 
 
 def _numbers(values: NDArray[Any]) -> list[float | None]:

@@ -156,4 +156,6 @@ def _mean_where(values: Array, there: Mask) -> Array:
     """(A, S) -> (A,) means over the runs that are there, NaN for an arm without any."""
     count = there.sum(1)
     total = np.where(there, values, 0.0).sum(1)
-    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    means = np.full(len(total), np.nan)
+    np.divide(total, count, out=means, where=count > 0)
+    return means

@@ -12,6 +12,7 @@ from medaug_keras.data.medmnist import BELONGING
 from medaug_keras.plan import Plan
 from medaug_keras.references import TableName
 from medaug_keras.report import figures, format
+from medaug_keras.report.format import json_text
 from medaug_keras.report.figures import Figure
 from medaug_keras.report.numbers.circumstances import Expected, circumstances, environment, standing
 from medaug_keras.report.numbers.findings import answer, metric_name
@@ -38,7 +39,7 @@ from medaug_keras.report.pages.runs import shared_page
 from medaug_keras.report.tables import arms as arm_tables
 from medaug_keras.report.tables import runs as run_tables
 from medaug_keras.report.tables.evidence import overview
-from medaug_keras.report.tables.export import json_text, records_csv
+from medaug_keras.report.tables.export import records_csv
 from medaug_keras.report.tables.table import STATES, Table
 from medaug_keras.spec import MedMnistData, dump
 from medaug_keras.store import Record
