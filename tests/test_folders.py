@@ -36,7 +36,7 @@ def load(root: Path, **settings) -> data.Dataset:
 
 def refused(root: Path, **settings) -> list[str]:
     """The lines of the refusal."""
-    with pytest.raises(DataError, match="train|val|test") as error:
+    with pytest.raises(DataError, match=r"mine|train|val|test") as error:
         load(root, **settings)
     return str(error.value).split("\n")
 

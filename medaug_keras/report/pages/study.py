@@ -12,8 +12,8 @@ from medaug_keras.data.medmnist import BELONGING
 from medaug_keras.plan import Plan
 from medaug_keras.references import TableName
 from medaug_keras.report import figures, format
-from medaug_keras.report.format import json_text
 from medaug_keras.report.figures import Figure
+from medaug_keras.report.format import json_text
 from medaug_keras.report.numbers.circumstances import Expected, circumstances, environment, standing
 from medaug_keras.report.numbers.findings import answer, metric_name
 from medaug_keras.report.numbers.inference import Inference
