@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from medaug_keras.ownership import file_checksum, free_name, remove_made
 from medaug_keras.plan import VERSIONS, Plan, Task
@@ -52,7 +52,9 @@ MADE = (
 )
 """Patterns of the names of the files that tasks make."""
 
-State = Literal["done", "pending", "running", "failed", "blocked", "damaged"]
+State = Literal["done", "running", "pending", "blocked", "failed", "damaged"]
+STATES: tuple[State, ...] = get_args(State)
+"""In the order in which they are listed: the gravest last."""
 
 
 class StoreError(Exception):

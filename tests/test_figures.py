@@ -287,7 +287,7 @@ def test_the_function_that_made_it_is_found_under_its_name(name):
 
 def test_every_public_function_is_drawn_here():
     pictures = {"montage", "class_montage", "pairs"}
-    functions = {name for name in figures.__all__ if name[0].islower()} - pictures - {"rank_groups"}
+    functions = {name for name in figures.__all__ if name[0].islower()} - pictures
     assert functions <= set(DRAWN)
 
 
@@ -337,21 +337,11 @@ def test_the_parts_of_a_progress_bar_fill_it_and_rare_ones_are_seen():
     assert min(widths) >= 3
 
 
-def test_groups_of_ranks_are_the_largest_ones():
-    assert figures.rank_groups([1.5, 2.25, 3.0, 3.25], 1.5) == [(0, 1), (1, 3)]  # 1.5 and 3.0 differ by exactly 1.5
-    assert figures.rank_groups([1, 2, 3], 0.5) == []
-    assert figures.rank_groups([1, 2, 3], 9) == [(0, 2)]
-    assert figures.rank_groups([1, 2, 3, 10, 11], 2.5) == [(0, 2), (3, 4)]
-    assert figures.rank_groups([], 1) == []
-
-
-@given(st.lists(st.floats(1, 12), min_size=1, max_size=12), st.floats(0.1, 12))
-def test_two_arms_share_a_bar_exactly_when_they_differ_by_less(numbers, difference):
-    numbers = sorted(numbers)
-    groups = figures.rank_groups(numbers, difference)
-    for i, j in itertools.combinations(range(len(numbers)), 2):
-        assert any(a <= i and j <= b for a, b in groups) == (numbers[j] - numbers[i] < difference)
-    assert not any(a <= c and d <= b for (a, b), (c, d) in itertools.permutations(groups, 2))
+def test_a_bar_joins_the_arms_of_a_group_wherever_they_stand_in_the_list():
+    ranked = [figures.Ranked(arm, "shuffle", arm.upper(), rank) for arm, rank in (("b", 3.0), ("a", 1.0), ("c", 3.5))]
+    drawn = figures.critical_difference(ranked, difference=1.0, groups=[(0, 2)], datasets=4)
+    assert drawn.alt.endswith("Not distinguishable: B, C.")
+    assert drawn.panels[0].count("not distinguishable: ") == 1
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.integers(2, 5))

@@ -13,8 +13,9 @@ from report_records import fake_results, large_study
 from medaug_keras import report
 from medaug_keras.data import phantom_fingerprint
 from medaug_keras.plan import Source, plan
-from medaug_keras.report.numbers.results import MANY_RUNS
-from medaug_keras.report.pages.study import ROOM
+from medaug_keras.report.numbers.results import MANY_RUNS, Results
+from medaug_keras.report.pages import book
+from medaug_keras.report.pages.study import ROOM, Pages
 from medaug_keras.spec import Study
 from medaug_keras.store import Store
 
@@ -50,6 +51,15 @@ def test_an_ordinary_study_of_480_runs_has_a_small_first_page_and_no_page_above_
     assert (folder / "index.md").stat().st_size < 400_000
     assert max(path.stat().st_size for path in folder.rglob("*.md")) <= ROOM
     assert len(list((folder / "runs").iterdir())) == 480  # each has its page
+
+
+def test_a_data_set_of_which_nothing_was_run_has_its_part_of_every_page(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(book, "MANY_GROUPS", 1)
+    study = large_study(2, 4, 2)
+    plan, store = fake_results(study, tmp_path, leave_out=lambda task: "set-01" in task.title)
+    pages = Pages(Results(study, plan, store)).all()
+    assert b"not run yet" in pages["significance/set-01.md"]
+    assert b"not run yet" not in pages["significance/set-00.md"]
 
 
 def test_pages_of_runs_are_those_of_runs_that_were_tried(made: SimpleNamespace):

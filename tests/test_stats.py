@@ -833,7 +833,9 @@ def test_groups_are_maximal_and_hold_exactly_the_pairs_within_the_difference():
         near = {frozenset((a, b)) for a in range(7) for b in range(a) if abs(ranks[a] - ranks[b]) < cd}
         assert together == near
         assert not any(set(g) < set(h) for g in groups for h in groups)
-    assert stats.rank_groups([1.0, 2.0, 3.0], 0.5) == ()
+    assert stats.rank_groups([1.0, 2.0, 3.0], 0.5) == stats.rank_groups([], 1.0) == ()
+    assert stats.rank_groups([1.5, 2.25, 3.0, 3.25], 1.5) == ((0, 1), (1, 2, 3))  # 1.5 and 3.0 differ by exactly 1.5
+    assert stats.rank_groups([1.0, 2.0, 3.0, 10.0, 11.0], 2.5) == ((0, 1, 2), (3, 4))
     assert stats.rank_groups([3.0, 1.0, 2.0], 1.5) == ((1, 2), (2, 0))
 
 

@@ -16,7 +16,7 @@ from medaug_keras.durations import Durations, counted, duration, kind_of, work_o
 from medaug_keras.ownership import NotOursError
 from medaug_keras.plan import Plan, Task, plan
 from medaug_keras.reading import schema
-from medaug_keras.store import Store, StoreError
+from medaug_keras.store import STATES, Store, StoreError
 
 from .init import init
 from .memory import remember
@@ -243,10 +243,9 @@ def _plan(options: argparse.Namespace) -> int:
     of_kinds: dict[str, dict[str, Task]] = {}
     for name, task in chosen.tasks.items():
         of_kinds.setdefault(kind_of(task), {})[name] = task
-    states = ("done", "pending", "running", "failed", "blocked", "damaged")
-    rows: list[tuple[str, ...]] = [("", *states, "images to process")]
+    rows: list[tuple[str, ...]] = [("", *STATES, "images to process")]
     for kind, of_kind in of_kinds.items():
-        counts = [sum(outcomes[name].state == state for name in of_kind) for state in states]
+        counts = [sum(outcomes[name].state == state for name in of_kind) for state in STATES]
         images = sum(task.images for name, task in of_kind.items() if name in to_do)
         rows.append((kind, *(str(count or "") for count in counts), f"{images:,}"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

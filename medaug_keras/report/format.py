@@ -68,6 +68,15 @@ def p_text(p: float) -> str:
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
+def loss(value: float) -> str:
+    """A loss in four characters or so: 1,234, 56.7, 0.0123."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    if abs(value) >= 0.001 or value == 0:
+        return f"{value:.3g}"
+    return f"{value:.1e}"
+
+
 def seconds(value: float) -> str:
     """75.2 → 1 min 15 s."""
     whole = round(value)
@@ -120,6 +129,11 @@ def together(words: Iterable[str]) -> str:
 def plural(number_of: int, word: str, words: str | None = None) -> str:
     """(1, "run") → 1 run; (2, "run") → 2 runs."""
     return f"{count(number_of)} {word if number_of == 1 else words or word + 's'}"
+
+
+def in_sentence(label: str) -> str:
+    """Macro F1 → macro F1, as it is written within a sentence; AUC stays."""
+    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
 
 
 def distinct(labels: Mapping[Any, str], name: Callable[[Any], str] = str) -> dict[Any, str]:

@@ -21,7 +21,6 @@ from medaug_keras.report.figures.comparisons import (
     critical_difference,
     forest_plot,
     printed_vs_ours,
-    rank_groups,
     variance_components,
 )
 from medaug_keras.report.figures.confusion import confusion_matrix
@@ -66,6 +65,5 @@ __all__ = [
     "pairs",
     "printed_vs_ours",
     "progress",
-    "rank_groups",
     "variance_components",
 ]

@@ -150,34 +150,29 @@ def _effect_words(row: Effect) -> str:
 # --- average ranks ---------------------------------------------------------------------------------
 
 
-def rank_groups(ranks: Sequence[float], difference: float) -> list[tuple[int, int]]:
-    """Groups of sorted ranks whose ends differ by less than `difference`: (first, last) indices, largest groups only.
-
-    No group lies inside another, and none has a single member. Demšar 2006, JMLR 7:1-30.
-    """
-    groups: list[tuple[int, int]] = []
-    for first in range(len(ranks)):
-        last = max(i for i in range(first, len(ranks)) if ranks[i] - ranks[first] < difference or i == first)
-        if last > first and (not groups or last > groups[-1][1]):
-            groups.append((first, last))
-    return groups
-
-
 def critical_difference(
-    ranked: Sequence[Ranked], *, difference: float | None, datasets: int, note: str = "", arms: Sequence[str] = ()
+    ranked: Sequence[Ranked],
+    *,
+    difference: float | None,
+    groups: Sequence[Sequence[int]] = (),
+    datasets: int,
+    note: str = "",
+    arms: Sequence[str] = (),
 ) -> Figure:
-    """Average ranks over data sets, best on top; a bar joins arms that differ by less than the critical difference.
+    """Average ranks over data sets, best on top; a bar joins the arms of a group, by their places in `ranked`.
 
-    Demšar's diagram turned by 90 degrees, so that long names and many bars do not overlap. `difference` None: no test.
+    Groups are those that differ by less than the critical difference. Demšar's diagram (2006, JMLR 7:1-30) turned by 90
+    degrees, so that long names and many bars do not overlap. `difference` None: no test.
     """
     styles = arm_styles([*arms, *(item.arm for item in ranked)])
-    ranked = sorted(ranked, key=lambda item: item.rank)
-    groups = rank_groups([item.rank for item in ranked], difference) if difference is not None else []
+    order = sorted(range(len(ranked)), key=lambda place: ranked[place].rank)
+    bars = [(order.index(group[0]), order.index(group[-1])) for group in groups]  # a group is in the same order
+    ranked = [ranked[place] for place in order]
     board = Board()
     over = "one data set" if datasets == 1 else f"{datasets} data sets"
     top = board.heading(f"Average ranks over {over}", note)
     labels_end, bars_end = 116, WIDTH
-    bars_start = bars_end - 9 * len(groups)
+    bars_start = bars_end - 9 * len(bars)
     scale = Scale(1, max(len(ranked), 2), labels_end + 14, bars_start - 44)
     y = top + 4
     if difference is not None:
@@ -202,7 +197,7 @@ def critical_difference(
         said = f"{item.label}: average rank {item.rank:.2f}"
         board.mark(scale(item.rank), middle, styles[item.arm], filled=item.sampling == "weighted", title=said)
         board.text(bars_start - 6, middle + 4, f"{item.rank:.2f}", anchor="end")
-    for i, (a, b) in enumerate(groups):
+    for i, (a, b) in enumerate(bars):
         x = bars_start + 9 * i + 4
         said = "not distinguishable: " + ", ".join(item.label for item in ranked[a : b + 1])
         board.line(x, first + 20 * a + 5, x, first + 20 * b + 19, "ink", width=4, title=said)
@@ -211,7 +206,7 @@ def critical_difference(
     if difference is None:
         tail = "No test was made."
     else:
-        named = [", ".join(item.label for item in ranked[a : b + 1]) for a, b in groups]
+        named = [", ".join(item.label for item in ranked[a : b + 1]) for a, b in bars]
         tail = f"Critical difference {difference:.2f}. Not distinguishable: " + (" | ".join(named) or "no pair") + "."
     return figure(
         critical_difference,

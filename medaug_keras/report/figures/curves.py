@@ -16,7 +16,7 @@ from medaug_keras.report.figures.svg import (
     tick_decimals,
     ticks,
 )
-from medaug_keras.report.format import percent
+from medaug_keras.report.format import loss, percent
 from medaug_keras.report.palette import ArmStyle, shades
 
 
@@ -31,7 +31,35 @@ class LossPanel:
     """Shown where there are no values."""
 
 
-# --- curves ----------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Panel:
+    """Lines over epochs, and how they are written."""
+
+    title: str
+    lines: Mapping[str, Sequence[float | None]]
+    colours: Sequence[str]
+    chosen: int | None
+    """The epoch, from 1, whose weights were kept."""
+    text: Callable[[float], str]
+    """A value → its text."""
+    reason: str
+    """Shown where there are no values."""
+    ends: tuple[float, float] | None = None
+    """Values cannot leave these, and are percentages."""
+
+    @property
+    def values(self) -> list[float]:
+        return [value for line in self.lines.values() for value in line if value is not None]
+
+    @property
+    def epochs(self) -> int:
+        return max(len(line) for line in self.lines.values())
+
+    def at(self, line: Sequence[float | None], epoch: int | None) -> str:
+        """The value of a line at an epoch, or its last one, as text."""
+        place = len(line) if epoch is None else epoch
+        value = line[place - 1] if 1 <= place <= len(line) else None
+        return "–" if value is None else self.text(value)
 
 
 def learning_curves(
@@ -45,7 +73,8 @@ def learning_curves(
             "validation": list(history.get(f"val_{name}") or ()),
         }
         heading = f"{title}: {word}" if title else word
-        boards.append(_curves(heading, lines, best_epoch, percent, "no values", ("blue", "vermilion"), ends=(0, 1)))
+        panel = _Panel(heading, lines, ("blue", "vermilion"), best_epoch, percent, "no values", ends=(0, 1))
+        boards.append(_drawn(panel))
     alt = "Values in percent for each epoch. " + " ".join(board.alt for board in boards)
     return figure(learning_curves, boards, alt)
 
@@ -55,105 +84,154 @@ def loss_curves(panels: Sequence[LossPanel]) -> Figure:
     boards = []
     for panel in panels:
         lines = {name: list(values) for name, values in panel.losses.items()}
-        boards.append(_curves(panel.title, lines, panel.chosen, short, panel.reason, shades(list(lines))))
+        boards.append(_drawn(_Panel(panel.title, lines, shades(list(lines)), panel.chosen, loss, panel.reason)))
     return figure(loss_curves, boards, "Losses for each epoch. " + " ".join(board.alt for board in boards), columns=3)
 
+
+# --- one panel -------------------------------------------------------------------------------------
 
 _DASHES = ("", "6 3", "2 3", "9 3 2 3", "4 2", "1 2", "7 2 1 2 1 2")
 
 
-def _curves(
-    title: str,
-    lines: Mapping[str, Sequence[float | None]],
-    chosen: int | None,
-    text: Callable[[float], str],
-    reason: str,
-    colours: Sequence[str],
-    ends: tuple[float, float] | None = None,
-) -> Board:
-    board = Board()
-    y = board.heading(title)
-    values = [v for line in lines.values() for v in line if v is not None]
-    if not values:
-        board.rect(0, y + 4, WIDTH, 60, "panel", radius=4)
-        board.text(WIDTH / 2, y + 38, reason, anchor="middle", fill="muted", italic=True)
-        board.height = y + 68
-        board.alt = f"{title}: {reason}."
-        return board
-    said = {name: _at(line, chosen, text) for name, line in lines.items()}
-    items = [(f"{name} {said[name]}", _line_sign(board, colours[i], _DASHES[i % 7])) for i, name in enumerate(lines)]
-    top = board.legend(y, items) + 18
-    bottom = top + 150
-    epochs = max(len(line) for line in lines.values())
+@dataclass(frozen=True)
+class _Axis:
+    """The vertical axis: its range, its marks, and whether it is logarithmic."""
+
+    low: float
+    high: float
+    marks: Sequence[float]
+    names: Sequence[str]
+    """Of the marks."""
+    logarithmic: bool
+
+    def bend(self, value: float) -> float:
+        """A value as the axis measures it; `low` and `high` are measured so."""
+        return math.log10(value) if self.logarithmic else value
+
+
+def _axis(panel: _Panel) -> _Axis:
+    values, ends = panel.values, panel.ends
     logarithmic = ends is None and min(values) > 0 and max(values) > 12 * min(values)
-    bend: Callable[[float], float] = math.log10 if logarithmic else float
-    low, high = bend(min(values)), bend(max(values))
+    low, high = (math.log10(v) if logarithmic else v for v in (min(values), max(values)))
     pad = max(0.05 * (high - low), 0.005 if ends else 1e-9 + 0.05 * abs(high))
     low, high = low - pad, high + pad
     if ends:
         low, high = max(low, ends[0]), min(high, ends[1])
-    marks = [10**v for v in range(math.ceil(low), math.floor(high) + 1)] if logarithmic else ticks(low, high, 4)
-    if logarithmic and len(marks) < 3:
-        marks = [m * 10**p for p in range(math.floor(low), math.ceil(high) + 1) for m in (1, 2, 5)]
-        marks = [m for m in marks if low <= math.log10(m) <= high]
+    marks = _powers(low, high) if logarithmic else ticks(low, high, 4)
     decimals = tick_decimals(marks)
-    names = [text(m) if not ends else percent(m, decimals) for m in marks]
-    left = max(text_width(name, SMALL) for name in names) + 6
-    across = Scale(1, max(epochs, 2), left + 6, WIDTH - 8)
-    up = Scale(low, high, bottom, top)
-    for mark, name in zip(marks, names, strict=True):
-        board.line(left, up(bend(mark)), WIDTH, up(bend(mark)), "rule")
-        board.text(left - 4, up(bend(mark)) + 4, name, anchor="end", fill="muted")
-    for epoch in sorted({1, *(int(t) for t in ticks(1, max(epochs, 2), 4) if t == int(t) and t > 1)}):
-        if epoch <= epochs:
-            half = text_width(str(epoch), SMALL) / 2
-            board.text(min(across(epoch), WIDTH - half), bottom + 15, str(epoch), anchor="middle", fill="muted")
-    board.text(WIDTH, bottom + 30, "epoch", anchor="end", fill="muted")
-    if chosen is not None:
-        x = across(chosen)
-        board.line(x, top - 4, x, bottom, "ink", dash="3 3")
-        kept = f"kept: epoch {chosen}"
-        half = text_width(kept, SMALL) / 2
-        board.text(min(max(x, left + half), WIDTH - half), top - 8, kept, anchor="middle")
-    for i, line in enumerate(lines.values()):
-        points = [(across(e), up(bend(v))) for e, v in enumerate(line, 1) if v is not None]
-        if len(points) > 1:
-            board.polyline(points, colours[i], width=2, dash=_DASHES[i % 7])
-        elif points:
-            board.mark(*points[0], ArmStyle(colours[i], "circle"), filled=i % 2 == 0, radius=3.5)
-    width = (across.end - across.start) / max(epochs - 1, 1)
-    for epoch in range(1, epochs + 1):
-        x = min(max(across(epoch) - width / 2, left), WIDTH)
-        here = ", ".join(f"{name} {_at(line, epoch, text)}" for name, line in lines.items())
-        look = f' x="{num(x)}" y="{num(top)}" width="{num(min(width, WIDTH - x))}" height="{num(bottom - top)}"'
-        board.add("rect", look + ' fill="none" pointer-events="all"', f"epoch {epoch}: {here}")
-    board.height = bottom + 34
-    where = "no epoch was chosen; last values" if chosen is None else f"epoch {chosen} was kept"
-    scale = ", logarithmic axis" if logarithmic else ""
-    ranges = "; ".join(
-        f"{name} from {_at(line, 1, text)} at epoch 1 to {_at(line, None, text)} at epoch {len(line)}"
-        + ("" if chosen is None else f", {_at(line, chosen, text)} at the kept one")
-        for name, line in lines.items()
-    )
-    board.alt = f"{title}: {epochs} epochs, {where}{scale}; {ranges}."
+    names = [percent(mark, decimals) if ends else panel.text(mark) for mark in marks]
+    return _Axis(low, high, marks, names, logarithmic)
+
+
+def _powers(low: float, high: float) -> list[float]:
+    """Powers of ten between two logarithms; with 2 and 5 times as much where there are too few."""
+    marks = [10.0**power for power in range(math.ceil(low), math.floor(high) + 1)]
+    if len(marks) >= 3:
+        return marks
+    more = [m * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for m in (1, 2, 5)]
+    return [mark for mark in more if low <= math.log10(mark) <= high]
+
+
+@dataclass(frozen=True)
+class _Plot:
+    """Where a panel is drawn."""
+
+    left: float
+    top: float
+    bottom: float
+    across: Scale
+    up: Scale
+    axis: _Axis
+
+    def y(self, value: float) -> float:
+        """The height of a value."""
+        return self.up(self.axis.bend(value))
+
+
+def _drawn(panel: _Panel) -> Board:
+    board = Board()
+    y = board.heading(panel.title)
+    if not panel.values:
+        return _nothing(board, y, panel)
+    chosen = {name: panel.at(line, panel.chosen) for name, line in panel.lines.items()}
+    signs = [_line_sign(board, panel.colours[i], _DASHES[i % 7]) for i in range(len(chosen))]
+    keys = [(f"{name} {value}", sign) for (name, value), sign in zip(chosen.items(), signs, strict=True)]
+    top = board.legend(y, keys) + 18
+    axis = _axis(panel)
+    left = max(text_width(name, SMALL) for name in axis.names) + 6
+    across = Scale(1, max(panel.epochs, 2), left + 6, WIDTH - 8)
+    plot = _Plot(left, top, top + 150, across, Scale(axis.low, axis.high, top + 150, top), axis)
+    _grid(board, panel, plot)
+    if panel.chosen is not None:
+        _mark_chosen(board, panel.chosen, plot)
+    _lines(board, panel, plot)
+    _hover(board, panel, plot)
+    board.height = plot.bottom + 34
+    board.alt = _words(panel, axis)
     return board
 
 
-def _at(line: Sequence[float | None], epoch: int | None, text: Callable[[float], str]) -> str:
-    """The value at an epoch (from 1), or the last one."""
-    at = len(line) if epoch is None else epoch
-    value = line[at - 1] if 1 <= at <= len(line) else None
-    return "–" if value is None else text(value)
+def _nothing(board: Board, y: float, panel: _Panel) -> Board:
+    board.rect(0, y + 4, WIDTH, 60, "panel", radius=4)
+    board.text(WIDTH / 2, y + 38, panel.reason, anchor="middle", fill="muted", italic=True)
+    board.height = y + 68
+    board.alt = f"{panel.title}: {panel.reason}."
+    return board
+
+
+def _grid(board: Board, panel: _Panel, plot: _Plot) -> None:
+    """Lines and numbers of both axes."""
+    for mark, name in zip(plot.axis.marks, plot.axis.names, strict=True):
+        board.line(plot.left, plot.y(mark), WIDTH, plot.y(mark), "rule")
+        board.text(plot.left - 4, plot.y(mark) + 4, name, anchor="end", fill="muted")
+    for epoch in sorted({1, *(int(t) for t in ticks(1, max(panel.epochs, 2), 4) if t == int(t) and t > 1)}):
+        if epoch <= panel.epochs:
+            half = text_width(str(epoch), SMALL) / 2
+            x = min(plot.across(epoch), WIDTH - half)
+            board.text(x, plot.bottom + 15, str(epoch), anchor="middle", fill="muted")
+    board.text(WIDTH, plot.bottom + 30, "epoch", anchor="end", fill="muted")
+
+
+def _mark_chosen(board: Board, chosen: int, plot: _Plot) -> None:
+    x = plot.across(chosen)
+    board.line(x, plot.top - 4, x, plot.bottom, "ink", dash="3 3")
+    words = f"kept: epoch {chosen}"
+    half = text_width(words, SMALL) / 2
+    board.text(min(max(x, plot.left + half), WIDTH - half), plot.top - 8, words, anchor="middle")
+
+
+def _lines(board: Board, panel: _Panel, plot: _Plot) -> None:
+    """One line each; a single value is a mark."""
+    for i, line in enumerate(panel.lines.values()):
+        points = [(plot.across(epoch), plot.y(value)) for epoch, value in enumerate(line, 1) if value is not None]
+        if len(points) > 1:
+            board.polyline(points, panel.colours[i], width=2, dash=_DASHES[i % 7])
+        elif points:
+            board.mark(*points[0], ArmStyle(panel.colours[i], "circle"), filled=i % 2 == 0, radius=3.5)
+
+
+def _hover(board: Board, panel: _Panel, plot: _Plot) -> None:
+    """Invisible columns, one an epoch, that say its values."""
+    width = (plot.across.end - plot.across.start) / max(panel.epochs - 1, 1)
+    for epoch in range(1, panel.epochs + 1):
+        x = min(max(plot.across(epoch) - width / 2, plot.left), WIDTH)
+        values = ", ".join(f"{name} {panel.at(line, epoch)}" for name, line in panel.lines.items())
+        place = f' x="{num(x)}" y="{num(plot.top)}" width="{num(min(width, WIDTH - x))}"'
+        place += f' height="{num(plot.bottom - plot.top)}"'
+        board.add("rect", place + ' fill="none" pointer-events="all"', f"epoch {epoch}: {values}")
+
+
+def _words(panel: _Panel, axis: _Axis) -> str:
+    """The panel for those who do not see it."""
+    where = "no epoch was chosen; last values" if panel.chosen is None else f"epoch {panel.chosen} was kept"
+    scale = ", logarithmic axis" if axis.logarithmic else ""
+    ranges = "; ".join(
+        f"{name} from {panel.at(line, 1)} at epoch 1 to {panel.at(line, None)} at epoch {len(line)}"
+        + ("" if panel.chosen is None else f", {panel.at(line, panel.chosen)} at the kept one")
+        for name, line in panel.lines.items()
+    )
+    return f"{panel.title}: {panel.epochs} epochs, {where}{scale}; {ranges}."
 
 
 def _line_sign(board: Board, colour: str, dash: str) -> Callable[[float, float], None]:
     return lambda x, y: board.line(x, y, x + 16, y, colour, width=2, dash=dash)
-
-
-def short(value: float) -> str:
-    """A loss in four characters or so: 1,234, 56.7, 0.0123."""
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    if abs(value) >= 0.001 or value == 0:
-        return f"{value:.3g}"
-    return f"{value:.1e}"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from medaug_keras.looks import Line
 from medaug_keras.plan import Plan, Task
 from medaug_keras.report import format
-from medaug_keras.report.numbers.results import Results, select_words
+from medaug_keras.report.numbers.results import STATE_WORDS, Results, select_words
 from medaug_keras.store import Outcome, Record
 
 
@@ -55,7 +55,7 @@ def standing(results: Results, asked: Plan, expected: Expected | None) -> Standi
     sentences = []
     if rest:
         counts = results.states_of(rest)
-        said = format.together(f"{format.count(number)} {_IN_WORDS.get(s, s)}" for s, number in counts.items())
+        said = format.together(f"{format.count(number)} {STATE_WORDS[s]}" for s, number in counts.items())
         sentences.append(f"The rest of the study: {format.plural(len(rest), 'task')}, {said}.")
     ended = [_end(outcome.record) for outcome in results.outcomes.values() if outcome.record is not None]
     if any(ended):
@@ -66,9 +66,6 @@ def standing(results: Results, asked: Plan, expected: Expected | None) -> Standi
         parts += [("Left of the rest", {n: t for n, t in to_do.items() if n in rest})]
         sentences += [_left(word, expected(tasks, results.outcomes)) for word, tasks in parts if tasks]
     return Standing(bool(rest), results.states_of(asked.tasks), tuple(sentences))
-
-
-_IN_WORDS = {"pending": "not run yet", "running": "being made"}
 
 
 def _left(word: str, seconds: float | None) -> str:

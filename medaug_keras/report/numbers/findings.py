@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from medaug_keras.looks import Looks
 from medaug_keras.reading.words import rare_classes
-from medaug_keras.report.format import count, p_text, p_value, percent, plural, points, together
+from medaug_keras.report.format import count, in_sentence, p_text, p_value, percent, plural, points, together
 from medaug_keras.report.numbers.inference import ALPHA, Cell, Comparison, Inference
 from medaug_keras.report.numbers.results import DEGENERATE, METRICS, Results
 
 
 def metric_name(metric: str) -> str:
     """The metric in the middle of a sentence."""
-    return "AUC" if metric == "auc" else "macro F1" if metric == "macro_f1" else METRICS[metric].lower()
+    return in_sentence(METRICS[metric])
 
 
 def answer(results: Results, inference: Inference) -> list[str]:

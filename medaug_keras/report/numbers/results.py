@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -17,20 +17,23 @@ from medaug_keras.data import rarest_share, warnings
 from medaug_keras.data.medmnist import TITLES as MEDMNIST_TITLES
 from medaug_keras.data.phantoms import TITLES as PHANTOM_TITLES
 from medaug_keras.looks import Looks, line, looked, note
+from medaug_keras.measures import MEASURES
 from medaug_keras.plan import Making, Plan
 from medaug_keras.report.format import distinct
 from medaug_keras.report.numbers import published
-from medaug_keras.spec import PhantomData, Study
+from medaug_keras.spec import Metric, PhantomData, Study
 from medaug_keras.stats import Estimate, estimate
-from medaug_keras.store import Outcome, Record, Store
+from medaug_keras.store import STATES, Outcome, Record, Store
 
 LEAK = "test images in training"
-METRICS = {
-    "accuracy": "Accuracy",
-    "auc": "AUC",
-    "balanced_accuracy": "Balanced accuracy",
-    "macro_f1": "Macro F1",
+METRICS = {metric: MEASURES[metric].label for metric in get_args(Metric)}
+"""Metric → how it is called."""
+STATE_WORDS: dict[str, str] = {
+    **{state: state for state in STATES},
+    "running": "being made",
+    "pending": "not run yet",
 }
+"""State of a task → its words."""
 SAMPLINGS = {"shuffle": "shuffled", "weighted": "weighted"}
 
 AWAY = "cannot be read now"
@@ -169,7 +172,7 @@ class Group:
         """Why replicates are missing, in words; empty where none is."""
         missing = [run.outcome for run in self.runs if not run.done]
         words = []
-        for state in ("failed", "damaged", "blocked", "running", "pending"):
+        for state in reversed(STATES):
             here = [outcome for outcome in missing if outcome.state == state]
             if here:
                 count = f"{len(here)} of {len(self.runs)} " if len(self.runs) > 1 else ""
@@ -449,8 +452,7 @@ class Results:
     def states_of(self, tasks: Iterable[str]) -> dict[str, int]:
         """The same of some tasks."""
         counts: Counter[str] = Counter(self.outcomes[task].state for task in tasks)
-        order = ("done", "running", "pending", "failed", "blocked", "damaged")
-        return {state: counts[state] for state in order if counts[state]}
+        return {state: counts[state] for state in STATES if counts[state]}
 
 
 def select_words(select: str) -> str:

@@ -10,29 +10,26 @@ from medaug_keras.report import figures
 from medaug_keras.report.format import plural
 from medaug_keras.report.numbers.findings import claims, log_words, units
 from medaug_keras.report.numbers.inference import Comparison
-from medaug_keras.report.numbers.results import METRICS
+from medaug_keras.report.numbers.results import METRICS, STATE_WORDS
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.tables import evidence as evidence_tables
 from medaug_keras.report.tables import quality as quality_tables
-from medaug_keras.report.tables.table import STATES
 from medaug_keras.store import Record
 
 
 def significance(book: Book) -> dict[str, Any]:
-    """Forest plot, critical-difference diagram, tests, variance components, and what can be claimed."""
+    """Effects, ranks, tests, variance components, and what can be claimed."""
     results, inference = book.results, book.inference
-    metric = METRICS[results.study.primary]
+    _, ranks = inference.ranks
     begun = [dataset for dataset in results.datasets if dataset in results.begun]
-    forest = [] if book.many else _forest(book, begun or results.datasets)
-    variants, ranks = inference.ranks
-    content: dict[str, Any] = {
+    return {
+        "apart": book.many,
         "claims": claims(results, inference),
         "claims_table": book.table(evidence_tables.claims(results, inference)),
         "waiting": [results.title(d) for d in results.datasets if begun and d not in results.begun],
-        "forest": arms_over_data_sets(book) if book.many else None,
-        "forests": {d: _forest_of(book, d) for d in begun or results.datasets} if book.many else {},
-        "apart": book.many,
-        "ranks": None,
+        "forest": arms_over_data_sets(book) if book.many else _forests(book, begun or results.datasets),
+        "forests": {d: _forest_of(book, d) for d in results.datasets} if book.many else {},
+        "ranks": _ranks(book),
         "ranks_reason": ranks.reason or "",
         "friedman": ranks,
         "units": units(results, inference),
@@ -41,52 +38,68 @@ def significance(book: Book) -> dict[str, Any]:
         "controls": book.table(evidence_tables.controls(results, inference)),
         "across": book.table(evidence_tables.across(results, inference)),
         "planning": book.table(evidence_tables.planning(results, inference)),
-        "variances": None,
+        "variances": _variances(book, begun),
         "log": log_words(results),
         "looks": book.table(evidence_tables.looks(results)) if results.looks.count > 1 else None,
     }
-    if forest:
-        content["forest"] = book.figure(
-            "forest",
-            figures.forest_plot(forest, metric=metric, arms=results.by_look),
-            f"Difference to {results.variant(*results.reference)} in test {metric}, points, with the 95 % "
-            "interval of the "
-            "single comparison; the diamond is the mean over data sets.",
-        )
-    if ranks.average_ranks is not None:
-        ranked = [
-            figures.Ranked(arm, sampling, results.variant(arm, sampling), rank)
-            for (arm, sampling), rank in zip(variants, ranks.average_ranks, strict=True)
-        ]
-        note = "" if ranks.reachable else "no two arms could differ by that much"
-        content["ranks"] = book.figure(
-            "ranks",
-            figures.critical_difference(
-                ranked, difference=ranks.critical_difference, datasets=ranks.datasets, note=note, arms=results.by_look
-            ),
-            "Average rank of every arm over the data sets, 1 is best; a bar joins arms that this picture does not tell "
-            "apart. It is a picture beside the tests above, not one of them.",
-        )
-    parts = [(dataset, inference.variances(dataset)) for dataset in begun]
-    if any(components for _, components in parts):
-        rows_ = [
-            figures.VarianceRow(
-                results.title(dataset),
-                components.replicate if components else None,
-                components.image if components else None,
-                components.residual if components else None,
-                "" if components else "nothing varied, or no two replicates",
-            )
-            for dataset, components in parts
-        ]
-        content["variances"] = book.figure(
-            "variances",
-            figures.variance_components(rows_),
-            "Where the differences to the baseline vary: between training runs, between test images, and the "
-            "rest; mean "
-            "over the arms of a data set.",
-        )
-    return content
+
+
+def _forests(book: Book, datasets: Sequence[str]) -> Shown | None:
+    """The differences of every arm to the baseline, a panel for each arm."""
+    results, panels = book.results, _forest(book, datasets)
+    if not panels:
+        return None
+    metric = METRICS[results.study.primary]
+    return book.figure(
+        "forest",
+        figures.forest_plot(panels, metric=metric, arms=results.by_look),
+        f"Difference to {results.variant(*results.reference)} in test {metric}, points, with the 95 % interval of the "
+        "single comparison; the diamond is the mean over data sets.",
+    )
+
+
+def _ranks(book: Book) -> Shown | None:
+    """Average ranks over the data sets, where they can be computed."""
+    results, (variants, ranks) = book.results, book.inference.ranks
+    if ranks.average_ranks is None:
+        return None
+    ranked = [
+        figures.Ranked(arm, sampling, results.variant(arm, sampling), rank)
+        for (arm, sampling), rank in zip(variants, ranks.average_ranks, strict=True)
+    ]
+    drawn = figures.critical_difference(
+        ranked,
+        difference=ranks.critical_difference,
+        groups=ranks.groups,
+        datasets=ranks.datasets,
+        note="" if ranks.reachable else "no two arms could differ by that much",
+        arms=results.by_look,
+    )
+    caption = (
+        "Average rank of every arm over the data sets, 1 is best; a bar joins arms that this picture does not tell "
+        "apart. It is a picture beside the tests above, not one of them."
+    )
+    return book.figure("ranks", drawn, caption)
+
+
+def _variances(book: Book, datasets: Sequence[str]) -> Shown | None:
+    """Where the differences of each data set vary, if that is known of any."""
+    parts = [(dataset, book.inference.variances(dataset)) for dataset in datasets]
+    if not any(components for _, components in parts):
+        return None
+    rows = []
+    for dataset, components in parts:
+        title = book.results.title(dataset)
+        if components:
+            row = figures.VarianceRow(title, components.replicate, components.image, components.residual)
+        else:
+            row = figures.VarianceRow(title, reason="nothing varied, or no two replicates")
+        rows.append(row)
+    caption = (
+        "Where the differences to the baseline vary: between training runs, between test images, and the rest; mean "
+        "over the arms of a data set."
+    )
+    return book.figure("variances", figures.variance_components(rows), caption)
 
 
 def _forest(book: Book, datasets: Sequence[str]) -> list[figures.ArmEffects]:
@@ -148,7 +161,7 @@ def arms_over_data_sets(book: Book) -> Shown | None:
 def _short(c: Comparison) -> str:
     """Why a comparison has no effect, in the few words that a figure has room for."""
     states = {run.outcome.state for group in (c.group, c.base) for run in group.runs if not run.done}
-    return next((STATES[state] for state in ("failed", "damaged", "blocked") if state in states), "not run yet")
+    return next((STATE_WORDS[state] for state in ("failed", "damaged", "blocked") if state in states), "not run yet")
 
 
 def synthetic_images(book: Book) -> dict[str, Any]:

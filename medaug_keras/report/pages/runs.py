@@ -9,9 +9,18 @@ import yaml
 from medaug_keras.plan import Task
 from medaug_keras.report import figures, format
 from medaug_keras.report.numbers.circumstances import environment
-from medaug_keras.report.numbers.results import METRICS, Group, Results, Run, read_json, select_words, typical
+from medaug_keras.report.numbers.results import (
+    METRICS,
+    STATE_WORDS,
+    Group,
+    Results,
+    Run,
+    read_json,
+    select_words,
+    typical,
+)
 from medaug_keras.report.pages.book import Book
-from medaug_keras.report.tables.table import STATES, epoch_words
+from medaug_keras.report.tables.table import epoch_words
 
 _OWN = ("Started", "Took")
 """What differs between replicates that ran on one machine."""
@@ -51,7 +60,7 @@ def _run(book: Book, run: Run, facts: list[tuple[str, str]]) -> dict[str, Any]:
         "replicate": run.replicate,
         "anchor": run.anchor,
         "tried": run.tried,
-        "state": STATES[run.outcome.state],
+        "state": STATE_WORDS[run.outcome.state],
         "reason": run.outcome.reason,
         "scores": _scores(results, run) if run.done else [],
         "command": book.command(run),

@@ -23,6 +23,7 @@ from medaug_keras.report.numbers.results import (
     LEAK,
     METRICS,
     SELECT_WORDS,
+    STATE_WORDS,
     Group,
     Results,
     Run,
@@ -40,7 +41,7 @@ from medaug_keras.report.tables import arms as arm_tables
 from medaug_keras.report.tables import runs as run_tables
 from medaug_keras.report.tables.evidence import overview
 from medaug_keras.report.tables.export import records_csv
-from medaug_keras.report.tables.table import STATES, Table
+from medaug_keras.report.tables.table import Table
 from medaug_keras.spec import MedMnistData, dump
 from medaug_keras.store import Record
 
@@ -252,7 +253,7 @@ class Pages(Book):
             low=None if found.mean is None or half is None else max(0.0, found.mean - half),
             high=None if found.mean is None or half is None else min(1.0, found.mean + half),
             n=found.n,
-            reason=STATES[group.runs[0].outcome.state] if not group.done else "not defined",
+            reason=STATE_WORDS[group.runs[0].outcome.state] if not group.done else "not defined",
             baseline=(group.arm, group.sampling) == self.results.reference,
         )
 
@@ -400,7 +401,7 @@ class Pages(Book):
             "run": run,
             "dataset_title": results.title(run.dataset),
             "label": results.variant(run.arm, run.sampling),
-            "state": STATES[run.outcome.state],
+            "state": STATE_WORDS[run.outcome.state],
             "task": task,
             "needs": [(word, results.plan.tasks[need].title, need) for word, need in task.needs.items()],
             "settings": yaml.safe_dump(dict(task.params), sort_keys=False),

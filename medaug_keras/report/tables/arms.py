@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from medaug_keras.references import TableName
-from medaug_keras.report.format import distinct, percent
+from medaug_keras.report.format import distinct, in_sentence, percent
 from medaug_keras.report.numbers import printed
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.printed import Printed
@@ -124,7 +124,7 @@ def _added(results: Results, inference: Inference, name: TableName, sampling: st
     if not judged or not against:
         return table
     beside = tuple(r.short for r in results.references if (theirs := r.table(name)) and theirs.improved_over)
-    group = f"Best by {METRICS[results.study.primary].lower()}, over"
+    group = f"Best by {in_sentence(METRICS[results.study.primary])}, over"
     columns = [Column(f"over.{arm}", results.label(arm), "text", group, ("p",), printed=beside) for arm, _ in against]
     rows = []
     for dataset, row in zip(results.datasets, table.rows, strict=True):

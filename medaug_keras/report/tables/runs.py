@@ -8,6 +8,7 @@ from medaug_keras.report.numbers.results import (
     DEGENERATE,
     METRICS,
     SAMPLINGS,
+    STATE_WORDS,
     Results,
     Run,
 )
@@ -15,7 +16,6 @@ from medaug_keras.report.tables.table import (
     ARM,
     DATASET,
     LARGEST_CLASS,
-    STATES,
     Column,
     Entry,
     Row,
@@ -95,12 +95,12 @@ def runs(results: Results) -> Table:
             arm_entry(results, run.arm),
             Entry(SAMPLINGS[run.sampling]),
             Entry(run.replicate),
-            Entry(STATES[run.outcome.state], missing="" if run.done else run.outcome.reason),
+            Entry(STATE_WORDS[run.outcome.state], missing="" if run.done else run.outcome.reason),
         )
         rows.append(
             Row(
                 (*head, *_run_numbers(results, run)),
-                {**_factors(results, run.dataset, run.arm, run.sampling), "status": STATES[run.outcome.state]},
+                {**_factors(results, run.dataset, run.arm, run.sampling), "status": STATE_WORDS[run.outcome.state]},
                 anchor,
             )
         )

@@ -11,15 +11,6 @@ from medaug_keras.stats import Estimate
 Kind = Literal["text", "sentence", "count", "percent", "points", "number", "p", "seconds"]
 Part = Literal["name", "sd", "n", "verdict", "p", "low", "high"]
 
-STATES = {
-    "done": "done",
-    "running": "being made",
-    "pending": "not run yet",
-    "failed": "failed",
-    "blocked": "blocked",
-    "damaged": "damaged",
-}
-
 
 @dataclass(frozen=True)
 class Column:
