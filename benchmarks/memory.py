@@ -188,7 +188,7 @@ def measure(images: int, seconds: float, only: list[str], folder: Path) -> Itera
     """Rows: what was made, what was seen of its processes, whether it was finished."""
     arrays = noise(images, CHANNELS, CLASSES)
     whole, store = planned(STUDY, folder / "noise.npz", arrays), Store(folder / "results")
-    cells = {(cell.arm, cell.sampling): cell.task for cell in whole.cells}
+    cells = {(run.arm, run.sampling): run.task for run in whole.runs}
     ways = {
         "data": [whole.data["noise"]],
         "classifier": [cells["baseline", "shuffle"]],

@@ -94,14 +94,14 @@ def line(what: str, study: Study, plan: Plan, done: Iterable[str]) -> Line:
     """What the log keeps of a study; `done` has the tasks that have a result."""
     there, families = set(done), []
     for dataset in plan.data:
-        cells = [cell for cell in plan.cells if cell.dataset == dataset]
+        mine = [run for run in plan.runs if run.dataset == dataset]
         reference = (study.baseline.arm, study.baseline.sampling)
-        first = {(cell.arm, cell.sampling): cell.task for cell in cells if cell.replicate == 0}
+        first = {(run.arm, run.sampling): run.task for run in mine if run.replicate == 0}
         if reference in first:
             arms = tuple(task for pair, task in first.items() if pair != reference)
-            families.append(Family(first[reference], arms, len({cell.task for cell in cells} & there)))
-    runs = sorted((plan.data[c.dataset], (c.arm, c.sampling) == reference, c.task) for c in plan.cells)
-    finished = sorted({cell.task for cell in plan.cells} & there)
+            families.append(Family(first[reference], arms, len({run.task for run in mine} & there)))
+    runs = sorted((plan.data[c.dataset], (c.arm, c.sampling) == reference, c.task) for c in plan.runs)
+    finished = sorted({run.task for run in plan.runs} & there)
     return Line(
         what,
         time.time(),
@@ -110,8 +110,8 @@ def line(what: str, study: Study, plan: Plan, done: Iterable[str]) -> Line:
         study.name,
         study.primary,
         study.select,
-        sum(cell.task in there for cell in plan.cells),
-        len(plan.cells),
+        sum(run.task in there for run in plan.runs),
+        len(plan.runs),
         tuple(families),
     )
 

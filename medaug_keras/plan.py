@@ -1,7 +1,8 @@
 """Study → tasks, in the order in which they are best done.
 
-A *task* is one piece of work; its key is a hash of what decides its result and of nothing else. A *cell* is one number
-of a table: a data set, an arm, a sampling and a replicate, and the classifier task that fills it.
+A *task* is one piece of work; its key is a hash of what decides its result and of nothing else. A *run* is one trained
+classifier: a data set, an arm, a sampling and a replicate, and the task that trains it. A *cell* is the runs of all
+replicates: one number of a table.
 """
 
 import functools
@@ -61,7 +62,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Run:
     """One classifier run of the study."""
 
     dataset: str
@@ -87,7 +88,7 @@ class Plan:
     """All tasks of a study, each before those that need it, and what they are for."""
 
     tasks: Mapping[str, Task]
-    cells: Sequence[Cell]
+    runs: Sequence[Run]
     data: Mapping[str, str]
     """Data set → id of its data task."""
     generators: Sequence[Making]
@@ -97,22 +98,22 @@ class Plan:
     """Data set → what was known of it when this was planned."""
 
     def only(self, filters: Mapping[str, Iterable[str]]) -> "Plan":
-        """The part of the plan whose cells match every filter (`dataset`, `arm`, `sampling`, `replicate`).
+        """The part of the plan whose runs match every filter (`dataset`, `arm`, `sampling`, `replicate`).
 
         The filter `task` (ids) leaves those tasks and what they need, and narrows no further.
         """
         wanted = {name: {str(value) for value in values} for name, values in filters.items()}
         if "task" in wanted:
             return self._part(self._with_needs(wanted["task"]))
-        cells = [c for c in self.cells if all(str(getattr(c, n)) in v for n, v in wanted.items())]
-        arms = {(c.dataset, c.arm, c.replicate) for c in cells}
+        runs = [c for c in self.runs if all(str(getattr(c, n)) in v for n, v in wanted.items())]
+        arms = {(c.dataset, c.arm, c.replicate) for c in runs}
         quality = [m.task for m in self.quality if (m.dataset, m.name, m.replicate) in arms]
-        return replace(self._part(self._with_needs([*(c.task for c in cells), *quality])), cells=cells)
+        return replace(self._part(self._with_needs([*(c.task for c in runs), *quality])), runs=runs)
 
     def _part(self, keep: set[str]) -> "Plan":
         return Plan(
             tasks={i: t for i, t in self.tasks.items() if i in keep},
-            cells=[c for c in self.cells if c.task in keep],
+            runs=[c for c in self.runs if c.task in keep],
             data={name: i for name, i in self.data.items() if i in keep},
             generators=[m for m in self.generators if m.task in keep],
             synthesis=[m for m in self.synthesis if m.task in keep],
@@ -208,7 +209,7 @@ class _Planner:
     def plan(self) -> Plan:
         study = self.study
         names = sorted(study.datasets, key=lambda name: self.sources[name].train)  # stable: ties keep the YAML's order
-        cells: list[Cell] = []
+        runs: list[Run] = []
         synthesis: list[Making] = []
         quality: list[Making] = []
         generators: dict[Making, None] = {}  # a set that keeps its order
@@ -228,14 +229,14 @@ class _Planner:
                             generators[making] = None
                     for sampling in arm.samplings or study.samplings:
                         task = self._classifier(dataset, name, arm, sampling, replicate, made)
-                        cells.append(Cell(dataset, name, sampling, replicate, task))
+                        runs.append(Run(dataset, name, sampling, replicate, task))
                         if (name, sampling) == (study.baseline.arm, study.baseline.sampling):
                             baseline = task
                 if study.quality.enabled and baseline is not None:
                     for making in synthesis[begin:]:
                         judged = self._quality(dataset, making.name, replicate, making.task, baseline)
                         quality.append(Making(dataset, making.name, replicate, judged))
-        return Plan(self.tasks, cells, self.data, list(generators), synthesis, quality, self.sources)
+        return Plan(self.tasks, runs, self.data, list(generators), synthesis, quality, self.sources)
 
     def _add(
         self,

@@ -127,7 +127,7 @@ def fake_results(
     """
     whole, store = whole or fake_plan(study), Store(root)
     root.mkdir(parents=True, exist_ok=True)
-    cells = {cell.task: cell for cell in whole.cells}
+    cells = {run.task: run for run in whole.runs}
     names = {m.task: m.name for m in (*whole.generators, *whole.synthesis, *whole.quality)}
     gone: set[str] = set()
     for task in whole.tasks.values():

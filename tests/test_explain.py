@@ -31,9 +31,7 @@ def store(made: Path, tmp_path: Path) -> Store:
 
 def cell(plan: Plan, arm: str, replicate: int = 1) -> str:
     return next(
-        c.task
-        for c in plan.cells
-        if (c.arm, c.sampling, c.replicate, c.dataset) == (arm, "shuffle", replicate, "small")
+        c.task for c in plan.runs if (c.arm, c.sampling, c.replicate, c.dataset) == (arm, "shuffle", replicate, "small")
     )
 
 

@@ -175,7 +175,7 @@ def test_a_result_that_was_changed_reaches_no_table(tmp_path):
     arms = {name: ARMS[name] for name in ("baseline", "gda")}
     study = fake_study(datasets=("breastmnist",), arms=arms, replicates=2, samplings=["shuffle"])
     plan, store = fake_results(study, tmp_path)
-    changed = next(c.task for c in plan.cells if (c.arm, c.replicate) == ("gda", 1))
+    changed = next(c.task for c in plan.runs if (c.arm, c.replicate) == ("gda", 1))
     (store.folder(changed) / "history.json").write_text("[]")
     results = Results(study, plan, store)
     assert [run.name for run in results.runs if not run.done] == ["breastmnist.gda.shuffle.1"]

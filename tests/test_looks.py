@@ -29,7 +29,7 @@ def small(**more) -> Study:
 
 
 def done_of(study: Study) -> list[str]:
-    return [cell.task for cell in fake_plan(study).cells]
+    return [run.task for run in fake_plan(study).runs]
 
 
 def line_of(study: Study, what: str = "look", done: list[str] | None = None) -> looks.Line:
@@ -132,7 +132,7 @@ def test_the_order_in_which_results_are_listed_does_not_make_another_look():
 def test_a_look_that_saw_no_result_of_a_data_set_is_no_look_at_it(tmp_path):
     two = small(datasets=("breastmnist", "octmnist"))
     plan = fake_plan(two)
-    looks.note(tmp_path, line_of(two, done=[cell.task for cell in plan.cells if cell.dataset == "octmnist"]))
+    looks.note(tmp_path, line_of(two, done=[run.task for run in plan.runs if run.dataset == "octmnist"]))
     assert looked(tmp_path, small()).count == 1
     assert looked(tmp_path, small(datasets=("octmnist",))).count == 2
 

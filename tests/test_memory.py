@@ -240,7 +240,7 @@ def classifiers_of(todo: Plan, store: Store) -> list[dict]:
         what, content = engine.attempt(task, store, lambda what, content: None)
         assert what == "done", content
     found = results(store.root)
-    return [found[cell.task] for cell in todo.cells]
+    return [found[run.task] for run in todo.runs]
 
 
 def test_mapped_arrays_give_the_same_records_as_loaded_ones(own_images, tmp_path, monkeypatch):

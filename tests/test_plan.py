@@ -143,37 +143,35 @@ def test_needs_come_before_their_users(study: dict[str, Any]):
 
 
 def test_every_pair_of_arm_and_sampling_is_a_cell_in_every_data_set_and_replicate():
-    cells = planned(whole()).cells
+    cells = planned(whole()).runs
     assert len({(c.dataset, c.arm, c.sampling, c.replicate) for c in cells}) == len(cells) == 2 * 6 * 2 * 2
 
 
 def test_an_arm_with_its_own_samplings_has_only_those():
-    cells = planned(changed(whole(), "arms.gda.samplings", ["weighted"])).cells
+    cells = planned(changed(whole(), "arms.gda.samplings", ["weighted"])).runs
     assert {cell.sampling for cell in cells if cell.arm == "gda"} == {"weighted"}
 
 
 def test_always_weighted_draws_weighted_in_both_columns_as_separate_runs():
     plan = planned(changed(whole(), "arms.gda.always_weighted", True))
-    runs = {
-        c.sampling: plan.tasks[c.task] for c in plan.cells if (c.arm, c.dataset, c.replicate) == ("gda", "small", 0)
-    }
+    runs = {c.sampling: plan.tasks[c.task] for c in plan.runs if (c.arm, c.dataset, c.replicate) == ("gda", "small", 0)}
     assert {task.params["sampling"] for task in runs.values()} == {"weighted"}
     assert runs["shuffle"].key != runs["weighted"].key
     assert runs["shuffle"].params["seed"] == runs["weighted"].params["seed"]
-    streams = {(c.arm == "gda", plan.tasks[c.task].params["stream"]) for c in plan.cells}
+    streams = {(c.arm == "gda", plan.tasks[c.task].params["stream"]) for c in plan.runs}
     assert streams == {(True, "shuffle"), (True, "weighted"), (False, "")}  # all others share their replicate's order
 
 
 def test_only_what_adds_images_needs_synthesis_and_copies_need_no_generator():
     plan = planned(whole())
-    for cell in plan.cells:
+    for cell in plan.runs:
         assert ("synthesis" in plan.tasks[cell.task].needs) == (cell.arm not in ("baseline", "gda"))
     assert {m.name for m in plan.synthesis if "generator" not in plan.tasks[m.task].needs} == {"duplicate"}
 
 
 def test_interleaving_doubles_the_training_set_and_adding_grows_it():
     plan = planned(whole(replicates=1, samplings=["shuffle"], classifier={"epochs": 1}))
-    images = {c.arm: plan.tasks[c.task].images for c in plan.cells if c.dataset == "small"}
+    images = {c.arm: plan.tasks[c.task].images for c in plan.runs if c.dataset == "small"}
     assert images["jvae"] - images["baseline"] == PHANTOM["train"]
     assert images["cvae"] - images["baseline"] == images["duplicate"] - images["baseline"] == 4
     assert images["baseline"] == images["gda"]
@@ -193,7 +191,7 @@ def test_samplings_of_an_arm_share_generator_and_images():
 
 def test_quality_judges_every_arm_with_synthesis_by_the_baseline_of_its_replicate():
     plan = planned(whole())
-    cells = {cell.task: cell for cell in plan.cells}
+    cells = {run.task: run for run in plan.runs}
     assert len(plan.quality) == 2 * 2 * 4
     for making in plan.quality:
         judge = cells[plan.tasks[making.task].needs["classifier"]]
@@ -209,10 +207,10 @@ def test_only_narrows_and_keeps_needs(seed: int):
     names = draw.sample(list(choices), draw.randint(1, 4))
     filters = {name: draw.sample(choices[name], draw.randint(1, len(choices[name]))) for name in names}
     part = plan.only(filters)
-    assert part.cells == [c for c in plan.cells if all(str(getattr(c, name)) in filters[name] for name in filters)]
+    assert part.runs == [c for c in plan.runs if all(str(getattr(c, name)) in filters[name] for name in filters)]
     assert list(part.tasks) == [name for name in plan.tasks if name in part.tasks]
     assert all(need in part.tasks for task in part.tasks.values() for need in task.needs.values())
-    for makings in (part.cells, part.generators, part.synthesis, part.quality):
+    for makings in (part.runs, part.generators, part.synthesis, part.quality):
         assert all(making.task in part.tasks for making in makings)
     assert set(part.data.values()) == {name for name, task in part.tasks.items() if task.kind == "data"}
 
@@ -394,7 +392,7 @@ def test_a_task_is_as_dear_as_the_images_that_pass_through_its_networks():
     assert images["cvae", "synthesis"] == 4
     assert images["jvae", "synthesis"] == train
     assert images["jvae", "quality"] == 5 * (train + validation)
-    for cell in made.cells:
+    for cell in made.runs:
         added = images.get((cell.arm, "synthesis"), 0)
         assert made.tasks[cell.task].images == 5 * (train + added + validation) + 2 * test
 

@@ -97,16 +97,16 @@ def test_pages_that_are_what_would_be_made_are_not_made_again(made):
 
 
 def damage(made):
-    (made.store.folder(made.plan.cells[0].task) / "predictions.npz").write_bytes(b"other")
+    (made.store.folder(made.plan.runs[0].task) / "predictions.npz").write_bytes(b"other")
 
 
 def lose(made):
-    shutil.rmtree(made.store.folder(made.plan.cells[0].task))
+    shutil.rmtree(made.store.folder(made.plan.runs[0].task))
 
 
 def remake(made):
     """The same task with another value in its record, checksum and all."""
-    task = made.plan.tasks[made.plan.cells[0].task]
+    task = made.plan.tasks[made.plan.runs[0].task]
     record = made.store.record(task.id)
     values = {**record.values, "epochs": 1 + record.values["epochs"]}
     with made.store.claim(task.id) as out:
@@ -227,8 +227,8 @@ def test_the_csv_of_runs_is_the_table_of_runs(tmp_path):
     )
     folder = report.render(study, plan, store, tmp_path / "docs")
     rows = list(csv.DictReader((folder / "data" / "runs.csv").open(encoding="utf-8")))
-    assert len(rows) == len(plan.cells)
-    assert {row["key"] for row in rows} == {plan.tasks[cell.task].key for cell in plan.cells}
+    assert len(rows) == len(plan.runs)
+    assert {row["key"] for row in rows} == {plan.tasks[run.task].key for run in plan.runs}
     assert json.loads((folder / "data" / "runs.json").read_bytes())[0]["key"] == rows[0]["key"]
     text = (folder / "runs.md").read_text("utf-8")
     for row in rows:

@@ -64,9 +64,9 @@ def test_a_data_set_of_which_nothing_was_run_has_its_part_of_every_page(tmp_path
 
 def test_pages_of_runs_are_those_of_runs_that_were_tried(made: SimpleNamespace):
     tried = {
-        f"{cell.dataset}.{cell.arm}.{cell.sampling}"
-        for cell in made.plan.cells
-        if made.store.is_done(cell.task) or made.store.failure(cell.task)
+        f"{run.dataset}.{run.arm}.{run.sampling}"
+        for run in made.plan.runs
+        if made.store.is_done(run.task) or made.store.failure(run.task)
     }
     assert 0 < len(tried) < SETS * COUNT
     assert {path.stem for path in (made.folder / "runs").glob("*.*.*.md")} == tried
@@ -74,7 +74,7 @@ def test_pages_of_runs_are_those_of_runs_that_were_tried(made: SimpleNamespace):
 
 def test_the_page_that_replicates_share_says_of_each_what_a_page_of_its_own_would(made: SimpleNamespace):
     text = (made.folder / "runs" / "set-02.baseline.shuffle.md").read_text("utf-8")
-    cells = [c for c in made.plan.cells if (c.dataset, c.arm) == ("set-02", "baseline")]
+    cells = [c for c in made.plan.runs if (c.dataset, c.arm) == ("set-02", "baseline")]
     for cell in cells:
         task = made.plan.tasks[cell.task]
         if not made.store.is_done(cell.task):

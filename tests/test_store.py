@@ -414,7 +414,7 @@ def test_what_needs_a_blocked_task_is_blocked_and_a_failure_of_its_own_comes_fir
     made = next(m for m in plan.generators if m.name == "cvae")
     generator = plan.tasks[made.task]
     store.fail(generator, Failure(generator.kind, generator.key, "E: generator", "", {}))
-    arm = {cell.task for cell in plan.cells if cell.arm == "cvae"}  # they need its images, which nobody can make
+    arm = {run.task for run in plan.runs if run.arm == "cvae"}  # they need its images, which nobody can make
     outcomes = store.outcomes(plan)
     assert {outcomes[name].state for name in arm} == {"blocked"}
     assert {o.state for name, o in outcomes.items() if plan.tasks[name].kind == "data"} == {"pending"}

@@ -257,7 +257,7 @@ def test_runs_csv_has_the_columns_that_scripts_rely_on(tmp_path):
 
 def test_every_run_and_every_arm_of_the_plan_has_a_row(tmp_path):
     results = results_of(tmp_path, leave_out=lambda task: task.replicate == 2)
-    assert len(run_tables.runs(results).rows) == len(results.plan.cells) == 12
+    assert len(run_tables.runs(results).rows) == len(results.plan.runs) == 12
     assert len(run_tables.all_arms(results).rows) == 4
 
 

@@ -84,7 +84,7 @@ def test_the_same_study_gives_the_same_bytes_in_every_record_and_table_of_number
 
 def test_an_added_arm_trains_on_the_images_of_the_data_set_and_those_made_for_it(results):
     todo, store = results
-    for cell in todo.cells:
+    for cell in todo.runs:
         record = store.record(cell.task)
         added = record.needs.get("synthesis")
         extra = store.record(added).values if added else {"images": 0, "per_class": [0, 0, 0, 0]}
@@ -195,7 +195,7 @@ def test_a_classifier_is_trained_on_the_real_images_then_the_made_ones_as_its_ar
         added = loaded(files(results, "synthesis", arm)[0])
         train = tuple(np.concatenate(pair) for pair in zip(train, (added["images"], added["labels"]), strict=True))
     expected = fitted(images, train, sampling=sampling, augment=augment)
-    task = next(c.task for c in todo.cells if (c.arm, c.sampling) == (arm, sampling))
+    task = next(c.task for c in todo.runs if (c.arm, c.sampling) == (arm, sampling))
     kept, record = loaded(store.folder(task), "predictions.npz"), store.record(task).values
     for split in ("validation", "test"):
         np.testing.assert_array_equal(kept[f"{split}_labels"], getattr(images, split).labels)
@@ -211,7 +211,7 @@ def test_always_weighted_arms_have_an_order_of_their_own_in_each_column_and_the_
     todo, store = planned(study, {"phantom-histology": records(results, "data")[0].values["md5"]}), results[1]
     train = images.train.images, images.train.labels
     flips = [{"layer": "horizontal_flip", "probability": 0.5}]
-    for cell in todo.cells:
+    for cell in todo.runs:
         if cell.arm == "gda":
             assert engine.attempt(todo.tasks[cell.task], store, lambda what, content: None)[0] == "done"
             own = subseed(SEED, cell.sampling)
@@ -255,7 +255,7 @@ def test_images_are_judged_beside_the_test_images_by_the_baseline_of_their_repli
     todo, store = results
     folder, record = files(results, "quality", "cgan")
     made = loaded(files(results, "synthesis", "cgan")[0])
-    judge = next(c.task for c in todo.cells if (c.arm, c.sampling) == ("baseline", "shuffle"))
+    judge = next(c.task for c in todo.runs if (c.arm, c.sampling) == ("baseline", "shuffle"))
     epoch = store.record(judge).values["selected"]["best_validation_auc"]
     model = keras.models.load_model(store.folder(judge) / f"classifier-{epoch}.keras")
     values, arrays = evaluation.quality(
@@ -369,7 +369,7 @@ def test_the_files_for_medmnists_evaluator_are_of_the_epoch_of_the_highest_valid
     todo, store = plan(study, {"breastmnist": source}, data_root=str(tmp_path)), Store(tmp_path / "results")
     for task in todo.tasks.values():
         assert engine.attempt(task, store, lambda what, content: None)[0] == "done"
-    record = store.record(todo.cells[0].task)
+    record = store.record(todo.runs[0].task)
     kept, epoch = loaded(record.folder, "predictions.npz"), record.values["selected"]["best_validation_auc"]
     best = record.values["scores"][str(epoch)]
     for split, word in (("validation", "val"), ("test", "test")):

@@ -111,7 +111,7 @@ def fewer_than_shown(options: argparse.Namespace, study: Study, whole: Plan) -> 
     except (OSError, ValueError, csv.Error):
         return ""
     store = Store(options.results)
-    there = sum(store.is_done(cell.task) for cell in whole.cells)
+    there = sum(store.is_done(run.task) for run in whole.runs)
     if there >= shown:
         return ""
     runs = "1 finished run" if shown == 1 else f"{shown} finished runs"

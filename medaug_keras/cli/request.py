@@ -82,7 +82,7 @@ def _say_away(said: str, whole: Plan, store: Store) -> None:
     for name, source in whole.sources.items():
         if not source.away:
             continue
-        finished = sum(store.is_done(cell.task) for cell in whole.cells if cell.dataset == name)
+        finished = sum(store.is_done(run.task) for run in whole.runs if run.dataset == name)
         shown = (
             f"Its {finished} finished results are shown from the last known fingerprint."
             if source.fingerprint
@@ -100,7 +100,7 @@ def _narrowed(whole: Plan, only: Sequence[str]) -> Plan:
         if name == "task":
             filters.setdefault(name, []).append(find_task(whole, value).id)
             continue
-        known = dict.fromkeys(str(getattr(cell, name)) for cell in whole.cells)
+        known = dict.fromkeys(str(getattr(run, name)) for run in whole.runs)
         if value not in known:
             raise RequestError(f"--only {text}: the study has no {name} {value!r}; it has {', '.join(known)}")
         filters.setdefault(name, []).append(value)
@@ -252,8 +252,8 @@ def find_task(whole: Plan, text: str) -> Task:
     found = [task for name, task in whole.tasks.items() if name.startswith(text)]
     parts = text.split("/")
     if len(parts) == 4:
-        cells = [c for c in whole.cells if [c.dataset, c.arm, c.sampling, str(c.replicate)] == parts]
-        found = [whole.tasks[cell.task] for cell in cells]
+        runs = [c for c in whole.runs if [c.dataset, c.arm, c.sampling, str(c.replicate)] == parts]
+        found = [whole.tasks[run.task] for run in runs]
     if len(found) == 1:
         return found[0]
     what = "several tasks begin so" if found else "the study has no such task"

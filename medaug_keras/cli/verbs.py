@@ -195,7 +195,7 @@ def _check(options: argparse.Namespace) -> int:
         print("\n".join(f"{options.study}: {line}" for line in problems), file=sys.stderr)
         return WRONG_REQUEST
     whole = plan(study, found)
-    runs = len(whole.cells)
+    runs = len(whole.runs)
     summed = ", ".join(
         f"{n:,} {word}{'' if n == 1 else 's'}"
         for n, word in ((len(study.datasets), "data set"), (len(study.arms), "arm"), (runs, "run"))

@@ -243,19 +243,19 @@ class Results:
     @cached_property
     def arms(self) -> tuple[str, ...]:
         """In the order of the study file."""
-        used = {cell.arm for cell in self.plan.cells}
+        used = {run.arm for run in self.plan.runs}
         return tuple(name for name in self.study.arms if name in used)
 
     @cached_property
     def samplings(self) -> tuple[str, ...]:
         """Shuffled before weighted."""
-        used = {cell.sampling for cell in self.plan.cells}
+        used = {run.sampling for run in self.plan.runs}
         return tuple(name for name in SAMPLINGS if name in used)
 
     @cached_property
     def replicates(self) -> int:
         """How many the plan has."""
-        return len({cell.replicate for cell in self.plan.cells})
+        return len({run.replicate for run in self.plan.runs})
 
     def title(self, dataset: str) -> str:
         """A data set's name for people, unlike that of any other."""
@@ -285,7 +285,7 @@ class Results:
 
     @cached_property
     def _variants(self) -> Mapping[tuple[str, str], str]:
-        pairs = {(cell.arm, cell.sampling) for cell in self.plan.cells}
+        pairs = {(run.arm, run.sampling) for run in self.plan.runs}
         return distinct({pair: self._cell_label(*pair) for pair in pairs}, lambda pair: pair[0])
 
     def _cell_label(self, arm: str, sampling: str) -> str:
@@ -319,7 +319,7 @@ class Results:
         """Every cell of the plan, sorted as the tables are."""
         order = [self.datasets, self.arms, self.samplings]
         cells = sorted(
-            self.plan.cells,
+            self.plan.runs,
             key=lambda c: (
                 *(o.index(w) for o, w in zip(order, (c.dataset, c.arm, c.sampling), strict=True)),
                 c.replicate,
@@ -332,7 +332,7 @@ class Results:
     @property
     def shared(self) -> bool:
         """Whether the replicates of an arm share a page: of many runs a page each is of no use to anybody."""
-        return len(self.plan.cells) > MANY_RUNS
+        return len(self.plan.runs) > MANY_RUNS
 
     def runs_page(self, dataset: str) -> str:
         """The page with a data set's rows of the table of runs."""
@@ -341,7 +341,7 @@ class Results:
     @cached_property
     def runs_apart(self) -> bool:
         """Whether the table of runs is so long that each data set has its own."""
-        return self.shared and len({(c.dataset, c.arm, c.sampling) for c in self.plan.cells}) > MANY_RUNS
+        return self.shared and len({(c.dataset, c.arm, c.sampling) for c in self.plan.runs}) > MANY_RUNS
 
     @cached_property
     def groups(self) -> Mapping[tuple[str, str, str], Group]:
