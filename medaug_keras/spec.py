@@ -95,6 +95,11 @@ SYNTHESIS = _Mark("synthesis")
 training."""
 
 
+Side = Annotated[int, Field(ge=8, le=512)]
+"""Rows and columns of square images, in pixels."""
+Fit = Literal["crop", "pad", "stretch"]
+Filter = Literal["bilinear", "box", "bicubic", "lanczos"]
+
 PhantomName = Literal["phantom-ultrasound", "phantom-histology", "phantom-planted"]
 
 
@@ -115,6 +120,8 @@ VOLUMES = "is one of MedMNIST's 3-D sets, whose images are volumes; only the 2-D
 class _Data(_Part):
     called: ClassVar[str]
     """What one of this kind is called in messages."""
+    sizes: ClassVar[tuple[int, ...]] = ()
+    """The only sizes that there are; empty where any will do."""
 
     @classmethod
     def published(cls) -> tuple[str, ...]:
@@ -133,14 +140,17 @@ class _Data(_Part):
 
 
 class MedMnistData(_Data):
-    """A 2-D MedMNIST data set at 28 x 28, downloaded when it is not there."""
+    """A 2-D MedMNIST data set, downloaded when it is not there."""
 
     kind: Literal["medmnist"] = "medmnist"
     name: Annotated[MedMnistName | None, SHOWN] = None
     """MedMNIST's name of the data set; left out, it is the key in `datasets`."""
     accept_unverified: Annotated[bool, SHOWN] = False
     """Use a local file whose MD5 is not the official one; pages then say "unverified copy"."""
+    size: Annotated[Literal[28, 64, 128, 224], Birth(28)] = 28
+    """Pixels a side; 64, 128 and 224 are the files of MedMNIST+."""
     called: ClassVar[str] = "MedMNIST data set"
+    sizes: ClassVar[tuple[int, ...]] = (28, 64, 128, 224)
 
     @classmethod
     def refused(cls, name: str) -> str | None:
@@ -168,6 +178,8 @@ class PhantomData(_Data):
     test: PositiveInt = 156
     seed: Seed = 0
     """Of the images; the same in every replicate."""
+    size: Annotated[Side, Birth(28)] = 28
+    """Pixels a side."""
     called: ClassVar[str] = "phantom"
 
     def many_classes(self, name: str) -> bool:
@@ -175,19 +187,30 @@ class PhantomData(_Data):
         return name == "phantom-histology"
 
 
-class NpzData(_Data):
+class _OwnData(_Data):
+    """What own images have in common."""
+
+    path: Annotated[Text, SHOWN]
+    title: Annotated[Text | None, SHOWN] = None
+    size: Side | None = None
+    """Pixels a side that images of another size are resized to; left out, they must be 28 x 28."""
+    fit: Annotated[Fit | None, Birth(None)] = None
+    """How images that are not square become so. crop: the middle. pad: black borders. stretch: squeezed. Left out, such
+    images are an error."""
+    filter: Annotated[Filter, Birth("bilinear")] = "bilinear"
+    """Pillow's filter for resizing; each averages where it shrinks."""
+    licence: Annotated[Text | None, SHOWN] = None
+    citation: Annotated[Text | None, SHOWN] = None
+
+
+class NpzData(_OwnData):
     """Your own images in one .npz file, with MedMNIST's array names (train_images, train_labels, val_images ...)."""
 
     kind: Literal["npz"]
     path: Annotated[Text, SHOWN]
     """The file; a relative path starts at the study file's folder."""
-    title: Annotated[Text | None, SHOWN] = None
     classes: Annotated[tuple[Text, ...] | None, SHOWN] = None
     """Names of the classes, in the order of the labels."""
-    size: Literal[28] | None = None
-    """28 resizes images of another size; left out, another size is an error."""
-    licence: Annotated[Text | None, SHOWN] = None
-    citation: Annotated[Text | None, SHOWN] = None
     called: ClassVar[str] = "file of arrays"
 
     def many_classes(self, name: str) -> bool:
@@ -195,19 +218,14 @@ class NpzData(_Data):
         return len(self.classes or ()) > 2
 
 
-class FolderData(_Data):
+class FolderData(_OwnData):
     """Your own images in folders: PATH/train/CLASS/*.png, PATH/val/..., PATH/test/... ."""
 
     kind: Literal["folder"]
     path: Annotated[Text, SHOWN]
     """The folder; a relative path starts at the study file's folder."""
-    title: Annotated[Text | None, SHOWN] = None
     colour: Literal["grey", "rgb"] | None = None
-    """Left out, the files decide; they must agree."""
-    size: Literal[28] | None = None
-    """28 resizes images of another size; left out, another size is an error."""
-    licence: Annotated[Text | None, SHOWN] = None
-    citation: Annotated[Text | None, SHOWN] = None
+    """What the images are converted to; left out, the files decide, and they must agree."""
     called: ClassVar[str] = "folder of images"
 
 
@@ -239,6 +257,8 @@ class Classifier(_Part):
     """Which epoch tables show; left out, the best by the study's `primary` metric on the validation set (for macro_f1,
     by balanced accuracy). Every rule's epoch is recorded, so a change makes no work. The published code reports the
     last."""
+    least_size: ClassVar[int] = 16
+    """Pixels a side below which nothing is left of an image between the network's convolutions."""
 
 
 # --- generators ------------------------------------------------------------------------------------
@@ -536,11 +556,25 @@ class Study(_Part):
     beside this study's, with the settings in which the two differ."""
     samplings: Annotated[tuple[Sampling, ...], Field(min_length=1)] = ("shuffle", "weighted")
     baseline: Reference = Reference()
+    size: Side | None = None
+    """Pixels a side of the images of every data set that has no `size` of its own."""
     datasets: Annotated[dict[Name, Data], Field(min_length=1)]
     classifier: Classifier = Classifier()
     generators: dict[Name, Generator] = {}
     arms: Annotated[dict[Name, Arm], Field(min_length=1)]
     quality: Quality = Quality()
+
+    @model_validator(mode="after")
+    def _sized(self) -> Self:
+        """Give every data set its size, so that no key depends on where it was said. Whether the set has images of
+        this size is said by `reading.rules`."""
+        if self.size is not None:
+            sized = {
+                name: data if "size" in data.model_fields_set else data.model_copy(update={"size": self.size})
+                for name, data in self.datasets.items()
+            }
+            self.__dict__["datasets"] = sized  # a frozen part is not finished before its validators are
+        return self
 
     @property
     def select(self) -> Select:

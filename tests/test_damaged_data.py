@@ -406,6 +406,8 @@ FOLDER_CORPUS = {
     "bytes of a grey PNG": lambda: of_bytes("PNG", "L", few),
     "bytes of a palette PNG": lambda: of_bytes("PNG", "P", few),
     "bytes of a JPEG": lambda: of_bytes("JPEG", "L", few),
+    "bytes of a TIFF": lambda: of_bytes("TIFF", "1", few),
+    "bytes of a BMP": lambda: of_bytes("BMP", "1", few),
     "entries": of_entries,
 }
 

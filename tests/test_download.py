@@ -417,23 +417,25 @@ def test_a_full_disk_is_named_and_leaves_nothing(server, tmp_path):
     assert os.listdir(tmp_path / "data") == []
 
 
-def test_a_data_set_that_is_absent_is_fetched_once_and_then_used(server, tmp_path, monkeypatch):
-    """The way of a user: no file, a download, then no network any more."""
+@pytest.mark.parametrize(("size", "flag"), [(28, ""), (64, "_64"), (224, "_224")])
+def test_a_data_set_that_is_absent_is_fetched_once_and_then_used(server, tmp_path, monkeypatch, size, flag):
+    """The way of a user: no file, a download, then no network any more; each size has its own file."""
     made = tmp_path / "made.npz"
     labels = np.array([0, 1, 0, 1], np.uint8)[:, None]
-    images = np.random.default_rng(1).integers(0, 256, (4, 28, 28), np.uint8)
+    images = np.random.default_rng(1).integers(0, 256, (4, size, size), np.uint8)
     arrays = {f"{s}_{w}": a for s in ("train", "val", "test") for w, a in (("images", images), ("labels", labels))}
     np.savez_compressed(made, **arrays)
     monkeypatch.setattr(f"{__name__}.CONTENT", made.read_bytes())
     md5 = data.md5_of_file(made, cache=None)
     info = medmnist.part("info").INFO["breastmnist"]
-    monkeypatch.setitem(info, "url", server.url)
-    monkeypatch.setitem(info, "MD5", md5)
+    monkeypatch.setitem(info, f"url{flag}", server.url)
+    monkeypatch.setitem(info, f"MD5{flag}", md5)
     server.script = ["good", "404"]
     root = tmp_path / "root"
-    assert data.medmnist_fingerprint("breastmnist", root=root, cache=None) == md5
+    assert data.medmnist_fingerprint("breastmnist", size=size, root=root, cache=None) == md5
     for _ in range(2):
-        breast = data.load_medmnist("breastmnist", root=root, accept_unverified=False, report=None)
+        breast = data.load_medmnist("breastmnist", size=size, root=root, accept_unverified=False, report=None)
         assert breast.source == "official"
+        assert (root / f"breastmnist{flag}.npz").exists()
         assert np.array_equal(breast.test.images[..., 0], images)
     assert [urlsplit(path).path for path, _ in server.requests] == ["/breastmnist.npz"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from medaug_keras.data import DataError, filetype, pixels
 
@@ -53,8 +53,9 @@ def some(bits: int, colour: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 2**bits, (SIZE, SIZE, VALUES[colour]))
 
 
-def read(content: bytes, colour=None, size=None) -> np.ndarray:
-    return pixels.read(content, "train/a/0.png", size=size, colour=colour)
+def read(content: bytes, colour=None, size=None, fit=None, filter="bilinear") -> np.ndarray:
+    how = pixels.Conversion(size=size, fit=fit, filter=filter, colour=colour)
+    return pixels.read(content, "train/a/0.png", how)
 
 
 def refused(content: bytes, **settings) -> str:
@@ -226,24 +227,27 @@ def test_a_jpeg_with_black_borders_is_no_damaged_one(kind, flat):
 
 
 @pytest.mark.parametrize("orientation", range(10))
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_an_image_that_is_to_be_shown_turned_is_refused(kind, orientation):
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+def test_an_image_arrives_as_it_is_to_be_shown(kind, orientation):
+    """As Pillow turns it, also where that makes rows of its columns."""
     exif = Image.Exif()
     exif[0x010F] = "A maker"
     exif[0x0112] = orientation
     buffer = io.BytesIO()
-    Image.fromarray(some(8, 0)[..., 0].astype(np.uint8)).save(buffer, kind, exif=exif)
-    if 2 <= orientation <= 8:
-        assert f"Exif orientation {orientation}" in refused(buffer.getvalue())
-    else:
-        assert read(buffer.getvalue()).shape == (28, 28, 1)
+    Image.fromarray(some(8, 0)[:20, :, 0].astype(np.uint8)).save(buffer, kind, exif=exif)
+    content = buffer.getvalue()
+    shown = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
+    assert pixels.header(content, "x").shape == shown.shape == ((28, 20) if 5 <= orientation <= 8 else (20, 28))
+    assert np.array_equal(
+        read(content, size=20, fit="crop")[..., 0], shown[4:-4] if 5 <= orientation <= 8 else shown[:, 4:-4]
+    )
 
 
 def test_a_note_on_turning_counts_only_where_exif_stands():
     content = jpeg(size=28)
     turned = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0"
     exif, comment = (mark + struct.pack(">H", 2 + len(turned)) + turned for mark in (b"\xff\xe1", b"\xff\xfe"))
-    assert "Exif orientation 6" in refused(content[:2] + exif + content[2:])
+    assert np.array_equal(read(content[:2] + exif + content[2:]), np.rot90(read(content), -1))
     assert np.array_equal(read(content[:2] + comment + content[2:]), read(content))
 
 
@@ -302,11 +306,152 @@ def test_a_note_that_cannot_be_read_turns_nothing(exif):
     assert np.array_equal(read(content[:2] + note + content[2:]), read(content))
 
 
-def test_jpegs_that_are_not_8_bits_of_grey_or_colour_are_refused():
-    assert "inks (CMYK)" in refused(jpeg("CMYK", size=28), colour="rgb")
+def test_jpegs_that_are_not_8_bits_of_grey_or_colour_are_converted_only_as_declared():
+    inks = jpeg("CMYK", size=28)
+    assert "inks (CMYK) (JPEG); expected is 8-bit grey or RGB. Set `colour: grey`" in refused(inks)
+    with Image.open(io.BytesIO(inks)) as image:
+        assert np.array_equal(read(inks, colour="rgb"), np.asarray(image.convert("RGB")))
+    assert read(inks, colour="grey").shape == (28, 28, 1)
     content = jpeg(size=28)
     place = content.index(b"\xff\xc0") + 4
     assert "12 bits a value" in refused(content[:place] + b"\x0c" + content[place + 1 :])
+
+
+# --- TIFF and BMP ----------------------------------------------------------------------------------
+
+
+def saved(kind: str, mode: str = "L", values: np.ndarray | None = None, **options) -> bytes:
+    """A file of noise, or of given values, as Pillow writes it."""
+    buffer = io.BytesIO()
+    image = Image.fromarray(some(8, 0)[..., 0].astype(np.uint8) if values is None else values)
+    (image if image.mode == mode else image.convert(mode)).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+TIFFS = {
+    "plain": {},
+    "lzw": {"compression": "tiff_lzw"},
+    "deflate": {"compression": "tiff_adobe_deflate"},
+    "packbits": {"compression": "packbits"},
+    "big-endian": {"big_endian": True},
+}
+
+
+@pytest.mark.parametrize("options", TIFFS)
+@pytest.mark.parametrize("mode", ["L", "RGB", "1"])
+def test_tiffs_arrive_as_they_are(mode, options):
+    content = saved("TIFF", mode, **TIFFS[options])
+    with Image.open(io.BytesIO(content)) as image:
+        assert np.array_equal(read(content).squeeze(), np.asarray(image.convert("L" if mode == "1" else mode)))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "1"])
+def test_bmps_arrive_as_they_are(mode):
+    content = saved("BMP", mode)
+    with Image.open(io.BytesIO(content)) as image:
+        assert np.array_equal(read(content).squeeze(), np.asarray(image.convert("L" if mode == "1" else mode)))
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("TIFF", "P"), ("TIFF", "CMYK"), ("BMP", "P")])
+def test_palettes_and_inks_are_converted_only_as_declared(kind, mode):
+    image = Image.fromarray(some(8, 2).astype(np.uint8))
+    values = image.quantize(16) if mode == "P" else image.convert(mode)
+    buffer = io.BytesIO()
+    values.save(buffer, kind)
+    assert "Set `colour: grey` or `colour: rgb`" in refused(buffer.getvalue())
+    assert np.array_equal(read(buffer.getvalue(), "rgb"), np.asarray(values.convert("RGB")))
+    assert read(buffer.getvalue(), "grey").shape == (28, 28, 1)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "BMP"])
+def test_what_may_be_seen_through_is_used_only_where_nothing_is(kind):
+    solid = np.dstack([some(8, 2), np.full((SIZE, SIZE), 255)]).astype(np.uint8)
+    assert np.array_equal(read(saved(kind, "RGBA", solid)), solid[..., :3])
+    if kind == "TIFF":  # a BMP's fourth value means nothing
+        solid[0, :9, 3] = 7
+        assert "9 of its 784 pixels are not opaque" in refused(saved(kind, "RGBA", solid))
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "BMP"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "P"])
+def test_a_tiff_or_bmp_that_was_cut_off_is_refused(kind, mode):
+    content = saved(kind, mode)
+    pixel_bytes = SIZE * SIZE * (3 if mode == "RGB" else 1)
+    for length in [*range(2, len(content) - pixel_bytes, 7), len(content) - pixel_bytes // 2, len(content) - SIZE]:
+        refused(content[:length], colour="rgb")
+
+
+def test_a_tiff_of_several_images_is_refused():
+    pages = [Image.fromarray(some(8, 0, seed)[..., 0].astype(np.uint8)) for seed in range(3)]
+    buffer = io.BytesIO()
+    pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
+    assert "holds several images (pages)" in refused(buffer.getvalue())
+
+
+def test_a_tiff_of_other_numbers_is_refused():
+    for values in (some(8, 0)[..., 0].astype(np.float32), some(8, 0)[..., 0].astype(np.int32)):
+        buffer = io.BytesIO()
+        Image.fromarray(values).save(buffer, "TIFF")
+        assert "expected is grey or RGB of whole numbers" in refused(buffer.getvalue())
+    assert "16 bits a value" in refused(saved("TIFF", "I;16", some(16, 0)[..., 0].astype(np.uint16)))
+
+
+def test_a_packed_bmp_is_refused():
+    content = bytearray(saved("BMP"))
+    content[30] = 1
+    assert "is a packed BMP" in refused(bytes(content))
+
+
+# --- squares of one size ---------------------------------------------------------------------------
+
+
+def oblong(height: int = 60, width: int = 100) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (height, width), np.uint8)
+
+
+def test_an_oblong_image_is_refused_with_the_three_ways_named():
+    said = refused(saved("PNG", values=oblong()), size=28)
+    assert "60 x 100, which is not square" in said
+    assert all(f"`fit: {way}`" in said for way in ("crop", "pad", "stretch"))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_crop_takes_the_middle_and_pad_adds_black_on_both_sides(turned):
+    values = oblong(60, 100)
+    values[values == 0] = 1
+    content = saved("PNG", values=values.T if turned else values)
+    turn = (lambda image: image.T) if turned else (lambda image: image)
+    assert np.array_equal(read(content, size=60, fit="crop")[..., 0], turn(values[:, 20:80]))
+    padded = turn(read(content, size=100, fit="pad")[..., 0])
+    assert np.array_equal(padded[20:80], values)
+    assert not padded[:20].any()
+    assert not padded[80:].any()
+
+
+def test_stretch_squeezes_the_whole_image():
+    ramp = np.broadcast_to(np.arange(100, dtype=np.uint8), (50, 100))
+    squeezed = read(saved("PNG", values=np.ascontiguousarray(ramp)), size=50, fit="stretch", filter="box")[..., 0]
+    assert np.all(np.abs(squeezed - np.arange(0.5, 100, 2)) <= 0.5)
+
+
+@pytest.mark.parametrize("filter", ["bilinear", "box", "bicubic", "lanczos"])
+def test_shrinking_averages_with_every_filter(filter):
+    """Noise shrunk eight times is nearly flat; a filter that picks single pixels would keep its spread."""
+    noise = np.random.default_rng(0).integers(0, 256, (512, 512), np.uint8)
+    small = read(saved("PNG", values=noise), size=64, filter=filter)
+    assert small.std() < noise.std() / 4
+    assert abs(small.mean() - noise.mean()) < 1
+
+
+@pytest.mark.parametrize("fit", [None, "crop", "pad", "stretch"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_arrays_become_what_files_of_them_become(fit, channels):
+    values = np.random.default_rng(2).integers(0, 256, (3, 40, 40 if fit is None else 61, channels), np.uint8)
+    how = pixels.Conversion(size=32, fit=fit, filter="lanczos", colour=None)
+    made = pixels.squares(values, how)
+    for before, after in zip(values, made, strict=True):
+        content = saved("PNG", "L" if channels == 1 else "RGB", before.squeeze())
+        assert np.array_equal(read(content, size=32, fit=fit, filter="lanczos"), after)
 
 
 # --- other files -----------------------------------------------------------------------------------
@@ -339,8 +484,6 @@ FILES = {
     "a text file": "Größe: 28\n".encode(),
     "a WebP image": other("WEBP"),
     "a GIF image": other("GIF"),
-    "a BMP image": other("BMP"),
-    "a TIFF image": other("TIFF"),
     "a JPEG 2000 image": other("JPEG2000"),
     "an AVIF image": b"\0\0\0\x20ftypavif" + bytes(30),
     "a HEIC image": b"\0\0\0\x18ftypheic" + bytes(30),
@@ -381,7 +524,9 @@ def test_only_what_is_known_is_named():
         b"RIFF" + bytes(4) + b"WAVE" + b"\xd0" * 99,
     ):
         assert filetype.what(almost) is None, almost
-    assert "is not a complete PNG or JPEG image" in refused(b"\xd0" + np.random.default_rng(0).bytes(999))
+    assert "is not a PNG, JPEG, TIFF or BMP image, or not a complete one" in refused(
+        b"\xd0" + np.random.default_rng(0).bytes(999)
+    )
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason=f"no real images at {SHARED}")

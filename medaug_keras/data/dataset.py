@@ -13,13 +13,17 @@ import numpy as np
 
 SPLITS = ("train", "validation", "test")
 MAX_BYTES = 4 * 2**30  # of images in memory: twenty times the largest 28 x 28 MedMNIST set
-IMAGE_SIZE = 28  # pixels: the network of the paper's Fig. 9 takes 28 x 28 images
+IMAGE_SIZE = 28  # pixels a side where nothing else is said: MedMNIST's, which the paper uses
+SIDES = (8, 512)  # the least and the most that images are resized to
 MONTAGE = 200  # images, as in the paper's Figs. 1-8
 PER_CLASS = 10  # images of each class in `examples`
+MONTAGE_BYTES = 2**25  # of the montage: 200 colour images of 236 x 236
 LINES = 20  # of one message; what is beyond is counted
 _BLOCK = 2**20  # values that are counted at once
 
 LabelKind = Literal["binary-class", "multi-class"]
+Fit = Literal["crop", "pad", "stretch"]
+Filter = Literal["bilinear", "box", "bicubic", "lanczos"]
 Origin = Literal["official", "unverified copy", "simulated", "own"]
 
 
@@ -155,12 +159,13 @@ def lookable(path: Path) -> None:
 def examples(dataset: Dataset, *, seed: int) -> dict[str, np.ndarray]:
     """Training images to show, drawn without replacement.
 
-    montage (M, H, W, C) uint8 with montage_labels (M,) int64, M = 200 or all there are; by_class
+    montage (M, H, W, C) uint8 with montage_labels (M,) int64, M = 200, or all there are, or fewer large ones; by_class
     (K, 10, H, W, C) uint8, whose row k holds by_class_count[k] images of class k and then zeros.
     """
     rng = np.random.default_rng(seed)
     images, labels = dataset.train.images, dataset.train.labels
-    chosen = rng.permutation(len(labels))[:MONTAGE]
+    most = min(MONTAGE, max(PER_CLASS, MONTAGE_BYTES // images[0].nbytes))
+    chosen = rng.permutation(len(labels))[:most]
     by_class = np.zeros((len(dataset.classes), PER_CLASS, *dataset.image_shape), np.uint8)
     count = np.zeros(len(dataset.classes), np.int64)
     for k in range(len(dataset.classes)):
@@ -188,18 +193,21 @@ def pixel_std(images: np.ndarray) -> float:
     return float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum()))
 
 
-def check_image_size(shape: Sequence[int], *, size: int | None, where: str) -> None:
-    """Refuse images (H, W, ...) that are not 28 x 28, or not square when they are to be resized."""
+def check_image_size(shape: Sequence[int], *, size: int | None, fit: Fit | None, where: str) -> None:
+    """Refuse images (H, W, ...) that are not to be resized and are not 28 x 28, and those that are not square and are
+    not to become so."""
     height, width = shape[:2]
     if size is None and (height, width) != (IMAGE_SIZE, IMAGE_SIZE):
+        example = min(max(min(height, width), SIDES[0]), SIDES[1])
         raise DataError(
-            f"{where}: the images are {height} x {width}, but the network takes "
-            f"{IMAGE_SIZE} x {IMAGE_SIZE}. Set `size: {IMAGE_SIZE}` to have them resized."
+            f"{where}: the images are {height} x {width}. Say with `size` to how many pixels a side they are to be "
+            f"resized: `size: {IMAGE_SIZE}`, or any size from {SIDES[0]} to {SIDES[1]}"
+            + (f", such as the {example} that they have." if height == width == example else ".")
         )
-    if height != width:
+    if height != width and fit is None:
         raise DataError(
-            f"{where}: the images are {height} x {width}; only square images are resized, because "
-            "others would be squeezed. Crop or pad them to squares first."
+            f"{where}: the images are {height} x {width}, which is not square. Say with `fit` how they become square: "
+            "`fit: crop` keeps the middle, `fit: pad` adds black borders, `fit: stretch` squeezes them."
         )
 
 

@@ -18,26 +18,28 @@ from medaug_keras.data.dataset import (
     SPLITS,
     DataError,
     Dataset,
+    Filter,
+    Fit,
     Problems,
     Sizes,
     Split,
     check_classes,
     lookable,
 )
-from medaug_keras.data.pixels import Colour
+from medaug_keras.data.pixels import SUFFIXES, Colour, Conversion
 
 _FOLDERS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 _ALIASES = {"training": "train", "valid": "val", "dev": "val", "testing": "test"}
-_SUFFIXES = (".png", ".jpg", ".jpeg")
 _LITTER = ("thumbs.db", "desktop.ini")  # and whatever begins with a dot
 
 
-def folder_sizes(path: Path, *, size: int | None, colour: Colour | None) -> Sizes:
+def folder_sizes(path: Path, *, size: int | None, colour: Colour | None, fit: Fit | None = None) -> Sizes:
     """Sizes of a folder of images from its file names and the first image's header."""
     listing = _listed(path)
     first = listing.files["train"][0]
     found = pixels.header(_content(first), first.relative)
-    kind = pixels.usable(found, first.relative, size=size, colour=colour)
+    how = Conversion(size=size, fit=fit, filter="bilinear", colour=colour)
+    kind = pixels.usable(found, first.relative, how)
     side = size or found.height
     counts = {split: len(files) for split, files in listing.files.items()}
     return Sizes((side, side, 1 if kind == "grey" else 3), listing.classes, **counts)
@@ -62,19 +64,22 @@ def load_folder(
     title: str,
     size: int | None,
     colour: Colour | None,
+    fit: Fit | None = None,
+    filter: Filter = "bilinear",
     licence: str = "",
     citation: str = "",
     max_bytes: int = MAX_BYTES,
 ) -> Dataset:
-    """Own images from PATH/train/CLASS/*.png (or .jpg), PATH/validation or val/..., PATH/test/....
+    """Own images from PATH/train/CLASS/*.png (or .jpg, .tif, .bmp), PATH/validation or val/..., PATH/test/....
 
     The folders in train name the classes, in alphabetical order. Images are 8-bit grey or RGB, all alike and all of
-    one size; `colour` converts others, `size` resizes square ones (Pillow's bilinear filter, which averages when it
-    shrinks). Pixels arrive as they are stored, or not at all: see `pixels`.
+    one size; `colour` converts others, and `size`, `fit` and `filter` resize them (see `pixels.Conversion`). Pixels
+    arrive as they are stored, or not at all.
     Raises one DataError that names everything that is wrong; a class may be absent from validation and test.
     """
     listing = _listed(path)
     files = listing.all()
+    how = Conversion(size=size, fit=fit, filter=filter, colour=colour)
     problems, seen, shapes = Problems(), [], []
     arrays: dict[str, np.ndarray] = {}
     shape: tuple[int, ...] | None = None
@@ -84,7 +89,7 @@ def load_folder(
             with problems.collected():
                 content = _content(file)
                 seen.append((file.relative, len(content), hashlib.md5(content, usedforsecurity=False).hexdigest()))
-                read = pixels.read(content, file.relative, size=size, colour=colour)
+                read = pixels.read(content, file.relative, how)
             if read is None:
                 continue
             shapes.append((file.relative, read.shape))
@@ -120,7 +125,7 @@ def _check_memory(images: int, shape: tuple[int, ...], max_bytes: int, path: Pat
     if total > max_bytes:
         raise DataError(
             f"{path.name}: {images:,} images of {shape} would take {total:,} bytes in memory, more than the limit of "
-            f"{max_bytes:,}. Set `size: 28`, or leave images out."
+            f"{max_bytes:,}. Set a smaller `size`, or leave images out."
         )
 
 
@@ -132,7 +137,7 @@ def _unlike(shapes: list[tuple[str, tuple[int, ...]]]) -> list[str]:
     (common, times), *_ = counts.most_common(1)
     return [
         f"{name} is {_told(shape)}, but {times:,} of {len(shapes):,} images are {_told(common)}. All must be alike: "
-        "set `size: 28` for one size, and `colour: grey` or `colour: rgb` for one kind of pixels."
+        "set `size` for one size, and `colour: grey` or `colour: rgb` for one kind of pixels."
         for name, shape in shapes
         if shape != common
     ]
@@ -210,7 +215,7 @@ def _listed(root: Path) -> _Listing:
         ]
         if not files[split] and not problems.found:
             problems.found.append(
-                f"{_shown(folder, root)} holds no image ({', '.join(_SUFFIXES)}) in a class folder. Every split needs "
+                f"{_shown(folder, root)} holds no image ({', '.join(SUFFIXES)}) in a class folder. Every split needs "
                 "at least one."
             )
     problems.check()
@@ -257,13 +262,15 @@ def _images(folder: Path, root: Path, problems: Problems) -> list[Path]:
     with problems.collected():
         entries = _entries(folder)
     for entry in entries:
-        if os.path.isfile(entry) and entry.suffix.lower() in _SUFFIXES:
+        if os.path.isfile(entry) and entry.suffix.lower() in SUFFIXES:
             continue
         if os.path.isdir(entry):
             advice = "Images lie in their class's folder itself: move them up."
         else:
             advice = "Convert it, or move it elsewhere: nothing in the folders is left out silently."
-        problems.found.append(f"{_shown(entry, root)} is {_what(entry)}, not a .png or .jpg file. {advice}")
+        problems.found.append(
+            f"{_shown(entry, root)} is {_what(entry)}, not an image file ({', '.join(SUFFIXES)}). {advice}"
+        )
     return entries
 
 

@@ -44,49 +44,61 @@ def _path(section: Section) -> Path:
 
 
 def _file(section: Section) -> Path:
-    return Path(section["root"]) / f"{section['name']}.npz"
+    return Path(section["root"]) / medmnist.medmnist_file(section["name"], section["size"])
 
 
-def _counts(section: Section) -> dict[str, int]:
-    return {split: section[split] for split in SPLITS}
+def _drawn(section: Section) -> dict[str, int]:
+    return {word: section[word] for word in (*SPLITS, "size")}
 
 
 def _described(section: Section) -> dict[str, Any]:
     key = section["dataset"]
     words = {word: section[word] or "" for word in ("licence", "citation")}
-    return {"name": key, "title": section["title"] or key, "size": section["size"], **words}
+    return {"name": key, "title": section["title"] or key, **_resized(section), **words}
+
+
+def _resized(section: Section) -> dict[str, Any]:
+    return {word: section[word] for word in ("size", "fit", "filter")}
 
 
 KINDS: dict[str, Kind] = {
     "medmnist": Kind(
         load=lambda section, tell: medmnist.load_medmnist(
-            section["name"], root=Path(section["root"]), accept_unverified=section["accept_unverified"], report=tell
+            section["name"],
+            size=section["size"],
+            root=Path(section["root"]),
+            accept_unverified=section["accept_unverified"],
+            report=tell,
         ),
-        sizes=lambda section: medmnist.medmnist_sizes(section["name"]),
+        sizes=lambda section: medmnist.medmnist_sizes(section["name"], size=section["size"]),
         fingerprint=lambda section, cache: medmnist.medmnist_fingerprint(
-            section["name"], root=Path(section["root"]), cache=cache
+            section["name"], size=section["size"], root=Path(section["root"]), cache=cache
         ),
         place=_file,
-        official=lambda section: medmnist.medmnist_info(section["name"])["MD5"],
+        official=lambda section: medmnist.medmnist_md5(section["name"], section["size"]),
         class_counts=lambda section: npz_class_counts(_file(section)) if os.path.exists(_file(section)) else [],
     ),
     "phantom": Kind(
-        load=lambda section, _: phantoms.load_phantom(section["name"], seed=section["seed"], **_counts(section)),
-        sizes=lambda section: phantoms.phantom_sizes(section["name"], **_counts(section)),
+        load=lambda section, _: phantoms.load_phantom(section["name"], seed=section["seed"], **_drawn(section)),
+        sizes=lambda section: phantoms.phantom_sizes(section["name"], **_drawn(section)),
         fingerprint=lambda section, _: phantoms.phantom_fingerprint(
-            section["name"], seed=section["seed"], **_counts(section)
+            section["name"], seed=section["seed"], **_drawn(section)
         ),
     ),
     "npz": Kind(
         load=lambda section, _: own.load_npz(_path(section), classes=section["classes"], **_described(section)),
-        sizes=lambda section: own.npz_sizes(_path(section), classes=section["classes"], size=section["size"]),
+        sizes=lambda section: own.npz_sizes(
+            _path(section), classes=section["classes"], size=section["size"], fit=section["fit"]
+        ),
         fingerprint=lambda section, cache: own.npz_fingerprint(_path(section), cache=cache),
         place=_path,
         class_counts=lambda section: npz_class_counts(_path(section)),
     ),
     "folder": Kind(
         load=lambda section, _: folders.load_folder(_path(section), colour=section["colour"], **_described(section)),
-        sizes=lambda section: folders.folder_sizes(_path(section), size=section["size"], colour=section["colour"]),
+        sizes=lambda section: folders.folder_sizes(
+            _path(section), size=section["size"], fit=section["fit"], colour=section["colour"]
+        ),
         fingerprint=lambda section, cache: folders.folder_fingerprint(_path(section), cache=cache),
         place=_path,
         class_counts=lambda section: folder_class_counts(_path(section)),

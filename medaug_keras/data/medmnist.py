@@ -1,8 +1,10 @@
-"""The twelve 2-D data sets of MedMNIST at 28 x 28: what the medmnist package knows of them, and their files.
+"""The twelve 2-D data sets of MedMNIST, at 28 x 28 and at the sizes of MedMNIST+: what the medmnist package knows of
+them, and their files.
 
 Yang et al. 2023, https://doi.org/10.1038/s41597-022-01721-8. Of the package, only its table of facts is used.
 """
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +23,8 @@ from medaug_keras.data.dataset import (
 )
 from medaug_keras.data.medmnist_package import part
 
-_MOST = 224 * 224 // IMAGE_SIZE**2  # times the bytes: MedMNIST's largest size, to say that it is the wrong one
+SIZES = (IMAGE_SIZE, 64, 128, 224)
+"""Pixels a side of the official files; those above 28 are MedMNIST+."""
 
 TITLES = {
     "pathmnist": "PathMNIST",
@@ -148,6 +151,13 @@ BELONGING = {
 }
 """What is known of images of a set that belong together: to one patient, lesion, slide or scan."""
 
+NOTHING_NEW = {
+    "tissuemnist": (33, "the source images have 32 x 32 pixels, so all larger ones are enlarged"),
+    "pneumoniamnist": (128, "the smallest source image is 127 pixels wide, so some images are enlarged"),
+    "bloodmnist": (201, "the source images are cropped to 200 x 200 pixels, so these are enlarged"),
+}
+"""From this size on, in pixels a side, images hold nothing that smaller ones do not, and why (Yang et al. 2023)."""
+
 _ORDINAL = (
     " MedMNIST grades this set on an ordinal scale (ordinal regression); here the grades are plain classes, whose "
     "order is not used."
@@ -173,17 +183,29 @@ def medmnist_info(name: str) -> Mapping[str, Any]:
     return info
 
 
-def medmnist_sizes(name: str) -> Sizes:
+def medmnist_file(name: str, size: int) -> str:
+    """MedMNIST's name of the file with the images of one size."""
+    return f"{name}{_flag(size)}.npz"
+
+
+def medmnist_md5(name: str, size: int) -> str:
+    """MD5 of the official file. Raises DataError."""
+    md5: str = medmnist_info(name)[f"MD5{_flag(size)}"]
+    return md5
+
+
+def medmnist_sizes(name: str, *, size: int = IMAGE_SIZE) -> Sizes:
     """Sizes of the current official release; reads no image file."""
     info = medmnist_info(name)
     samples = info["n_samples"]
-    return Sizes(_shape(info), _classes(info), samples["train"], samples["val"], samples["test"])
+    return Sizes(_shape(info, size), _classes(info), samples["train"], samples["val"], samples["test"])
 
 
-def medmnist_fingerprint(name: str, *, root: Path, cache: Path | None) -> str:
-    """MD5 of root/NAME.npz; of the official file, which will be downloaded, where there is none."""
-    official: str = medmnist_info(name)["MD5"]
-    path = root / f"{name}.npz"
+def medmnist_fingerprint(name: str, *, root: Path, cache: Path | None, size: int = IMAGE_SIZE) -> str:
+    """MD5 of root/NAME.npz (NAME_64.npz ... of larger images); of the official file, which will be downloaded, where
+    there is none."""
+    official = medmnist_md5(name, size)
+    path = root / medmnist_file(name, size)
     if not os.path.lexists(path):
         return official
     with npz.opened(path):  # says what stands in its place
@@ -197,35 +219,39 @@ def load_medmnist(
     root: Path,
     accept_unverified: bool,
     report: Callable[[str], None] | None,
+    size: int = IMAGE_SIZE,
 ) -> Dataset:
-    """A MedMNIST data set from root/NAME.npz, downloaded there first where it is absent.
+    """A MedMNIST data set from root/NAME.npz, downloaded there first where it is absent; of NAME_64.npz, NAME_128.npz
+    or NAME_224.npz for images of that `size`.
 
     A file whose MD5 is not the official one is refused unless `accept_unverified`; it is then called an
     "unverified copy". `report` is told how the download goes. Raises DataError.
     """
     info = medmnist_info(name)
-    path = root / f"{name}.npz"
+    path, official, url = root / medmnist_file(name, size), medmnist_md5(name, size), info[f"url{_flag(size)}"]
+    shape = _shape(info, size)
+    limit = 2 * sum(info["n_samples"].values()) * math.prod(shape)  # older releases hold a few images more
     if not os.path.lexists(path):
         from medaug_keras.data.download import download  # takes longer to import than all the rest
 
-        download(info["url"], path, md5=info["MD5"], max_bytes=_limit(info), report=report)
+        download(url, path, md5=official, max_bytes=limit, report=report)
     with npz.opened(path) as file:
         md5 = checksums.md5_of_stream(file)
-        headers = npz.read_headers(file, where=path.name, max_bytes=_MOST * _limit(info))
-        found, shape = npz.image_shape(headers), _shape(info)
+        headers = npz.read_headers(file, where=path.name, max_bytes=limit * SIZES[-1] ** 2 // size**2)
+        found = npz.image_shape(headers)
         if found != shape:
             raise DataError(
                 f"{path.name} holds images of {' x '.join(map(str, found))}, but {name} has "
-                f"{' x '.join(map(str, shape))}. Put the 28 x 28 file of {info['url']} there."
+                f"{' x '.join(map(str, shape))} at this size. Put the file of {url} there."
             )
-        if md5 != info["MD5"] and not accept_unverified:
+        if md5 != official and not accept_unverified:
             raise DataError(
-                f"{path} has the MD5 sum {md5}, but the official {path.name} has {info['MD5']}: it is "
+                f"{path} has the MD5 sum {md5}, but the official {path.name} has {official}: it is "
                 f"another release or a damaged copy. Delete it to have it downloaded from "
-                f"{info['url']}, or use it as it is, marked as an unverified copy, with "
+                f"{url}, or use it as it is, marked as an unverified copy, with "
                 "`accept_unverified: true` in the study's data set or --unverified-data."
             )
-        arrays = npz.read_arrays(file, where=path.name, max_bytes=_limit(info))
+        arrays = npz.read_arrays(file, where=path.name, max_bytes=limit)
     classes = _classes(info)
     problems, numbers = Problems(), {}
     for split, (_, labels) in arrays.items():
@@ -239,9 +265,9 @@ def load_medmnist(
         name=name,
         title=info["python_class"],
         classes=classes,
-        source="official" if md5 == info["MD5"] else "unverified copy",
+        source="official" if md5 == official else "unverified copy",
         md5=md5,
-        official_md5=info["MD5"],
+        official_md5=official,
         licence=info["license"],
         homepage=part("info").HOMEPAGE,
         citation="\n\n".join((_BENCHMARK, *_ORIGINS[name])),
@@ -250,15 +276,16 @@ def load_medmnist(
     )
 
 
-def _shape(info: Mapping[str, Any]) -> tuple[int, int, int]:
-    return IMAGE_SIZE, IMAGE_SIZE, info["n_channels"]
+def _flag(size: int) -> str:
+    """What MedMNIST adds to a name for images of this size."""
+    if size not in SIZES:
+        raise DataError(f"MedMNIST's images are of {', '.join(map(str, SIZES))} pixels a side, not {size}.")
+    return "" if size == IMAGE_SIZE else f"_{size}"
+
+
+def _shape(info: Mapping[str, Any], size: int) -> tuple[int, int, int]:
+    return size, size, info["n_channels"]
 
 
 def _classes(info: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(info["label"][str(k)] for k in range(len(info["label"])))
-
-
-def _limit(info: Mapping[str, Any]) -> int:
-    """Bytes that the file's arrays may take; older releases hold a few images more."""
-    height, width, channels = _shape(info)
-    return 2 * int(sum(info["n_samples"].values())) * height * width * channels

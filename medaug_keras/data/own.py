@@ -10,6 +10,8 @@ from medaug_keras.data.dataset import (
     MAX_BYTES,
     DataError,
     Dataset,
+    Filter,
+    Fit,
     Problems,
     Sizes,
     Split,
@@ -19,14 +21,22 @@ from medaug_keras.data.dataset import (
     class_numbers,
     numbered_classes,
 )
+from medaug_keras.data.pixels import Conversion, squares
 
 
-def npz_sizes(path: Path, *, classes: Sequence[str] | None, size: int | None, max_bytes: int = MAX_BYTES) -> Sizes:
+def npz_sizes(
+    path: Path,
+    *,
+    classes: Sequence[str] | None,
+    size: int | None,
+    fit: Fit | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> Sizes:
     """Sizes of an .npz file from its headers; the training labels are read where `classes` is None."""
     with npz.opened(path) as file:
         headers = npz.read_headers(file, where=path.name, max_bytes=max_bytes)
         height, width, channels = npz.image_shape(headers)
-        check_image_size((height, width), size=size, where=path.name)
+        check_image_size((height, width), size=size, fit=fit, where=path.name)
         if classes is None:
             labels = npz.read_train_labels(file, where=path.name)
             classes = numbered_classes(labels, where=f"{path.name}, train split")
@@ -48,6 +58,8 @@ def load_npz(
     title: str,
     classes: Sequence[str] | None,
     size: int | None,
+    fit: Fit | None = None,
+    filter: Filter = "bilinear",
     licence: str = "",
     citation: str = "",
     max_bytes: int = MAX_BYTES,
@@ -56,7 +68,7 @@ def load_npz(
 
     Arrays train_images, val_images, test_images: uint8, (N, H, W), (N, H, W, 1) or (N, H, W, 3); train_labels,
     val_labels, test_labels: (N,) or (N, 1), class numbers from 0. `classes` names them; None calls them "0", "1", ...
-    `size` resizes square images of another size (Pillow's bilinear filter, which averages when it shrinks).
+    `size`, `fit` and `filter` resize them; see `pixels.Conversion`.
     Raises one DataError that names everything that is wrong; a class may be absent from validation and test.
     """
     with npz.opened(path) as file:
@@ -65,7 +77,7 @@ def load_npz(
     problems, numbers = Problems(), {}
     names: tuple[str, ...] = ()
     with problems.collected():
-        check_image_size(arrays["train"][0].shape[1:3], size=size, where=path.name)
+        check_image_size(arrays["train"][0].shape[1:3], size=size, fit=fit, where=path.name)
     with problems.collected():
         where = f"{path.name}, train split"
         names = numbered_classes(arrays["train"][1], where=where) if classes is None else tuple(classes)
@@ -76,7 +88,11 @@ def load_npz(
         if len(numbers) == len(arrays):
             _check_fit(names, numbers, where=path.name)
     problems.check()
-    splits = {split: Split(_resized(images, size), numbers[split]) for split, (images, _) in arrays.items()}
+    how = Conversion(size=size, fit=fit, filter=filter, colour=None)
+    splits = {
+        split: Split(np.ascontiguousarray(squares(images, how)), numbers[split])
+        for split, (images, _) in arrays.items()
+    }
     return Dataset(
         name=name,
         title=title,
@@ -102,17 +118,3 @@ def _check_fit(classes: Sequence[str], labels: Mapping[str, np.ndarray], *, wher
             f"the labels are 0 to {found - 1}. Give one name for each label, in their order."
         )
     check_classes(labels["train"], classes, where=where)
-
-
-def _resized(images: np.ndarray, size: int | None) -> np.ndarray:
-    """(N, S, S, C) → (N, size, size, C)."""
-    if size is None or images.shape[1] == size:
-        return np.ascontiguousarray(images)
-    from PIL import Image
-
-    resized = np.empty((len(images), size, size, images.shape[3]), np.uint8)
-    for i, image in enumerate(images):
-        plain = np.ascontiguousarray(image[..., 0] if image.shape[2] == 1 else image)
-        small = Image.fromarray(plain).resize((size, size), Image.Resampling.BILINEAR)
-        resized[i] = np.asarray(small).reshape(size, size, -1)
-    return resized

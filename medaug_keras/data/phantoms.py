@@ -4,10 +4,10 @@
 classes) draws stained nuclei in four arrangements. `phantom-planted` (grey, two classes) draws a bright spot with a
 trail, on the left in training and validation images and on either side in test images: an effect of augmentation is
 planted. Classes overlap on purpose, so that a classifier can be better or worse. The models are our own, chosen to look
-plausible at 28 x 28, not to reproduce any measurement.
+plausible at 28 x 28, not to reproduce any measurement. Larger ones show the same things in more pixels.
 
 Only +, -, *, /, floor and square roots are used, which IEEE 754 rounds alike everywhere: the same settings give the
-same bytes on every machine. Shapes: N images, S = 28 pixels a side; lengths are in half sides, so a side is -1..1.
+same bytes on every machine. Shapes: N images, S pixels a side; lengths are in half sides, so a side is -1..1.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ import numpy as np
 from medaug_keras.data.dataset import IMAGE_SIZE, SPLITS, DataError, Dataset, Sizes, Split
 
 _VERSION = 1  # of the images: raised when the same settings give other bytes
-_BLOCK = 256  # images drawn at a time, to bound memory; part of the version, since it orders the draws
+_BLOCK = 256  # images of 28 x 28 drawn at a time, to bound memory; part of the version, since it orders the draws
 
-_Draw = Callable[[np.random.Generator, np.ndarray], np.ndarray]  # labels (N,) → images (N, S, S, C)
+_Draw = Callable[[np.random.Generator, np.ndarray, int], np.ndarray]  # labels (N,), S → images (N, S, S, C)
 
 TITLES = {
     "phantom-ultrasound": "Phantom ultrasound",
@@ -52,7 +52,7 @@ _LICENCE = "CC0 1.0 (simulated by this software; no patient data)"
 _CITATION = "Simulated by medaug-keras (medaug_keras/data/phantoms.py); there is no publication."
 
 
-def phantom_sizes(name: str, *, train: int, validation: int, test: int) -> Sizes:
+def phantom_sizes(name: str, *, train: int, validation: int, test: int, size: int = IMAGE_SIZE) -> Sizes:
     """Sizes of a phantom: those asked for. Raises DataError where a split is too small."""
     _, channels, shares = _phantom(name)
     for split, count in zip(SPLITS, (train, validation, test), strict=True):
@@ -60,18 +60,18 @@ def phantom_sizes(name: str, *, train: int, validation: int, test: int) -> Sizes
             raise DataError(
                 f"{name}: {split} has {count} images, but {len(shares)} classes. Ask for at least {len(shares)}."
             )
-    return Sizes((IMAGE_SIZE, IMAGE_SIZE, channels), tuple(shares), train, validation, test)
+    return Sizes((size, size, channels), tuple(shares), train, validation, test)
 
 
-def phantom_fingerprint(name: str, *, train: int, validation: int, test: int, seed: int) -> str:
+def phantom_fingerprint(name: str, *, train: int, validation: int, test: int, seed: int, size: int = IMAGE_SIZE) -> str:
     """MD5 of the generator's version and settings, which decide every byte of the images."""
     _phantom(name)
-    settings = [name, _VERSION, train, validation, test, seed]
+    settings = [name, _VERSION, train, validation, test, seed, *([size] if size != IMAGE_SIZE else [])]
     return hashlib.md5(json.dumps(settings).encode(), usedforsecurity=False).hexdigest()
 
 
-def load_phantom(name: str, *, train: int, validation: int, test: int, seed: int) -> Dataset:
-    """Draw a phantom with the given numbers of images; the shares of the classes are fixed.
+def load_phantom(name: str, *, train: int, validation: int, test: int, seed: int, size: int = IMAGE_SIZE) -> Dataset:
+    """Draw a phantom with the given numbers of images of `size` pixels a side; the shares of the classes are fixed.
 
     Each split holds at least one image of every class, so it needs as many images as there are classes. `seed` is any
     integer >= 0. Raises DataError.
@@ -79,11 +79,12 @@ def load_phantom(name: str, *, train: int, validation: int, test: int, seed: int
     draw, _, shares = _phantom(name)
     phantom_sizes(name, train=train, validation=validation, test=test)  # refuses splits that are too small
     splits = {}
+    block = min(_BLOCK, max(1, _BLOCK * IMAGE_SIZE**2 // size**2))
     for i, (split, count) in enumerate(zip(SPLITS, (train, validation, test), strict=True)):
         rng = np.random.default_rng([seed, i])
         labels = np.repeat(np.arange(len(shares)), _whole(list(shares.values()), count))
         labels = rng.permutation(labels).astype(np.int64)
-        images = np.concatenate([draw(rng, labels[j : j + _BLOCK]) for j in range(0, count, _BLOCK)])
+        images = np.concatenate([draw(rng, labels[j : j + block], size) for j in range(0, count, block)])
         if name == "phantom-planted" and split == "test":
             images = np.where((rng.random(count) < 0.5)[:, None, None, None], images[:, :, ::-1], images)
         splits[split] = Split(images, labels)
@@ -92,7 +93,7 @@ def load_phantom(name: str, *, train: int, validation: int, test: int, seed: int
         title=name.replace("phantom", "Phantom").replace("-", " ") + " (simulated)",
         classes=tuple(shares),
         source="simulated",
-        md5=phantom_fingerprint(name, train=train, validation=validation, test=test, seed=seed),
+        md5=phantom_fingerprint(name, train=train, validation=validation, test=test, seed=seed, size=size),
         official_md5=None,
         licence=_LICENCE,
         homepage="",
@@ -102,19 +103,19 @@ def load_phantom(name: str, *, train: int, validation: int, test: int, seed: int
     )
 
 
-def _ultrasound(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
+def _ultrasound(rng: np.random.Generator, labels: np.ndarray, size: int) -> np.ndarray:
     """Labels (N,), 0 malignant-like and 1 benign-like → images (N, S, S, 1) uint8."""
     n = len(labels)
     bad = (labels == 0)[:, None, None]
-    y, x = _grid()
+    y, x = _grid(size)
 
     def between(low: float, high: float) -> np.ndarray:
         return low + (high - low) * rng.random((n, 1, 1))
 
     # Tissue: layers that bend a little, getting darker with depth.
-    depth = y + 0.15 * _swell(rng, n)
+    depth = y + 0.15 * _swell(rng, n, size)
     layers = _wave(depth * between(0.8, 2.2) + between(0, 1))
-    bright = 1 + 0.22 * layers + 0.25 * _swell(rng, n) - between(0.1, 0.4) * y
+    bright = 1 + 0.22 * layers + 0.25 * _swell(rng, n, size) - between(0.1, 0.4) * y
     tissue = between(0.28, 0.5) * bright
 
     # Lesion: an ellipse whose radius is changed by waves around it; rho = 1 on its border.
@@ -136,16 +137,16 @@ def _ultrasound(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
     below = np.where(bad, between(-0.7, 0.05), between(-0.1, 0.55))
     echo = tissue * (1 - dark * inside) * (1 + below * column)
 
-    a, b = _blur(_noise(rng, n)), _blur(_noise(rng, n))
+    a, b = _blur(_noise(rng, n, size)), _blur(_noise(rng, n, size))
     speckle = np.sqrt(a * a + b * b) * 2.04  # amplitude of many small echoes, Rayleigh-like, mean 1
     strength = between(0.15, 0.45)
     return _uint8(echo * (1 - strength + strength * speckle))[..., None]
 
 
-def _histology(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
+def _histology(rng: np.random.Generator, labels: np.ndarray, size: int) -> np.ndarray:
     """Labels (N,) in 0..3 (see _PHANTOMS) → images (N, S, S, 3) uint8."""
     n, most = len(labels), 26  # nuclei at most
-    y, x = _grid()
+    y, x = _grid(size)
 
     def between(low: float, high: float, *shape: int) -> np.ndarray:
         return low + (high - low) * rng.random((n, *(shape or (1, 1))))
@@ -173,7 +174,7 @@ def _histology(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
     px = np.where(on_ring, cx[..., 0] + ring * ring_cos, free_x)
     py = np.where(on_ring, cy[..., 0] + ring * ring_sin, free_y)
     count = per_class(between(4, 11, 1), between(9, 22, 1), between(11, 20, 1), between(8, 15, 1))
-    size = per_class(
+    radius = per_class(
         between(0.08, 0.14, most),
         between(0.09, 0.14, most),
         between(0.09, 0.15, most),
@@ -195,22 +196,22 @@ def _histology(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
     along = (labels == 0)[:, None] & (rng.random((n, most)) < 0.7)  # most spindles follow the fibres
     ax, ay = np.where(along, cos[..., 0], own_cos), np.where(along, sin[..., 0], own_sin)
 
-    nuclei = np.zeros((n, IMAGE_SIZE, IMAGE_SIZE))
+    nuclei = np.zeros((n, size, size))
     for m in range(most):
         i = np.flatnonzero(m < count[:, 0])
         dx, dy = x - px[i, m, None, None], y - py[i, m, None, None]
         c, s = ax[i, m, None, None], ay[i, m, None, None]
-        a, b = size[i, m, None, None] * length[i, m, None, None], size[i, m, None, None]
+        a, b = radius[i, m, None, None] * length[i, m, None, None], radius[i, m, None, None]
         u, v = (c * dx + s * dy) / a, (c * dy - s * dx) / b
         disc = _step((1 - np.sqrt(u * u + v * v)) * 1.2 + 0.5) * dark[i, m, None, None]
         nuclei[i] = np.maximum(nuclei[i], disc)
-    mottle = 1 + between(0.1, 0.35) * _blur(_noise(rng, n)) * 2
+    mottle = 1 + between(0.1, 0.35) * _blur(_noise(rng, n, size)) * 2
     nuclei = np.clip(nuclei * mottle, 0, 1)
 
     # Pink ground with fibres; the lumen is empty, so nearly white.
-    fibres = _wave((cos * y - sin * x) * between(1.5, 3.5) + 0.35 * _swell(rng, n) + between(0, 1))
+    fibres = _wave((cos * y - sin * x) * between(1.5, 3.5) + 0.35 * _swell(rng, n, size) + between(0, 1))
     stripes = per_class(between(0.3, 0.8), *(between(0.0, 0.4) for _ in range(3)))
-    eosin = between(0.3, 0.6) + 0.25 * stripes * fibres + 0.12 * _swell(rng, n)
+    eosin = between(0.3, 0.6) + 0.25 * stripes * fibres + 0.12 * _swell(rng, n, size)
     rho = np.sqrt((x - cx) * (x - cx) + (y - cy) * (y - cy))
     empty = np.where(lumen > 0, _step((lumen - rho) / 0.25 + 0.5), 0)
     eosin = np.clip(eosin * (1 - between(0.6, 1.0) * empty), 0, 1)
@@ -221,14 +222,14 @@ def _histology(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
     hue = between(-0.05, 0.05, 1, 1, 3)
     light = 0.95 + hue - eosin[..., None] * pink
     light = light * (1 - nuclei[..., None] * blue)
-    grain = np.stack([_noise(rng, n) for _ in range(3)], axis=-1)
+    grain = np.stack([_noise(rng, n, size) for _ in range(3)], axis=-1)
     return _uint8(light + 0.03 * grain)
 
 
-def _planted(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
+def _planted(rng: np.random.Generator, labels: np.ndarray, size: int) -> np.ndarray:
     """Labels (N,), 0 trail up and 1 trail down → images (N, S, S, 1) uint8, the spot on the left."""
     n = len(labels)
-    y, x = _grid()
+    y, x = _grid(size)
 
     def between(low: float, high: float) -> np.ndarray:
         return low + (high - low) * rng.random((n, 1, 1))
@@ -239,10 +240,10 @@ def _planted(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
     along = down * (y - cy) / between(0.5, 0.8)  # 0 at the spot, 1 where the trail ends
     across = (x - cx - between(-0.3, 0.3) * (y - cy)) / radius
     trail = _step(along * 8) * _step((1 - along) * 2) * _step(1.3 - np.abs(across))
-    light = between(0.25, 0.4) * (1 + 0.25 * _swell(rng, n)) + between(0.3, 0.5) * np.maximum(
+    light = between(0.25, 0.4) * (1 + 0.25 * _swell(rng, n, size)) + between(0.3, 0.5) * np.maximum(
         spot, between(0.1, 0.9) * trail
     )
-    return _uint8(light + between(0.03, 0.06) * _noise(rng, n))[..., None]
+    return _uint8(light + between(0.03, 0.06) * _noise(rng, n, size))[..., None]
 
 
 # --- pieces ----------------------------------------------------------------------------------------
@@ -267,9 +268,9 @@ def _whole(shares: list[float], total: int) -> list[int]:
     return counts
 
 
-def _grid() -> tuple[np.ndarray, np.ndarray]:
+def _grid(size: int) -> tuple[np.ndarray, np.ndarray]:
     """y (1, S, 1) and x (1, 1, S) of the pixels' centres."""
-    line = (np.arange(IMAGE_SIZE) + 0.5) * (2 / IMAGE_SIZE) - 1
+    line = (np.arange(size) + 0.5) * (2 / size) - 1
     return line[None, :, None], line[None, None, :]
 
 
@@ -302,15 +303,15 @@ def _waves_around(rng: np.random.Generator, cos: np.ndarray, sin: np.ndarray) ->
     return total
 
 
-def _noise(rng: np.random.Generator, n: int) -> np.ndarray:
+def _noise(rng: np.random.Generator, n: int, size: int) -> np.ndarray:
     """(N, S, S), mean 0 and variance 1, bell-shaped: three uniform numbers each."""
-    return np.asarray((rng.random((3, n, IMAGE_SIZE, IMAGE_SIZE)).sum(axis=0) - 1.5) * 2)
+    return np.asarray((rng.random((3, n, size, size)).sum(axis=0) - 1.5) * 2)
 
 
-def _swell(rng: np.random.Generator, n: int) -> np.ndarray:
+def _swell(rng: np.random.Generator, n: int, size: int) -> np.ndarray:
     """(N, S, S), -1..1, slowly varying: random values at 5 x 5 points, joined smoothly."""
     knots = 2 * rng.random((n, 5, 5)) - 1
-    place = np.arange(IMAGE_SIZE) * (4 / IMAGE_SIZE)
+    place = np.arange(size) * (4 / size)
     low = place.astype(int)
     part = _step(place - low)
     rows = knots[:, low] * (1 - part)[:, None] + knots[:, low + 1] * part[:, None]

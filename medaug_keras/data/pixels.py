@@ -1,4 +1,4 @@
-"""One image file → its pixels as they are, or a refusal.
+"""One image file → its pixels as they are, or a refusal; and how they become squares of one size.
 
 What a file holds is read from its own header: an image library hands out 16-bit colour as 8 bits, keeps the colour
 that lies hidden under transparency, and fills what is missing of a JPEG with grey. Pillow only decodes what has passed.
@@ -11,17 +11,19 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from medaug_keras.data import filetype
-from medaug_keras.data.dataset import DataError, check_image_size
+from medaug_keras.data.dataset import DataError, Filter, Fit, check_image_size
 
 if TYPE_CHECKING:  # Pillow takes longer to import than the rest of this module
     from PIL import Image
 
 Colour = Literal["grey", "rgb"]
+IMAGES = "a PNG, JPEG, TIFF or BMP image"
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 MAX_PIXELS = 80_000_000  # of one file; below the number at which Pillow begins to warn
 _NO_IMAGE = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error, zlib.error)  # of Pillow
@@ -43,8 +45,32 @@ _ADAM7 = (
     (1, 0, 2, 2),
     (0, 1, 1, 2),
 )  # x, y, steps
+_TIFF = (b"II*\0", b"MM\0*")
+_TIFF_TYPES = {1: "B", 3: "H", 4: "I"}  # of values that say how the pixels are stored
+_TIFF_FORMS = {  # photometric interpretation → what it is, values a pixel
+    0: ("grey", 1),
+    1: ("grey", 1),
+    2: ("colour", 3),
+    3: ("a palette of colours", 1),
+    5: ("inks (CMYK)", 4),
+    6: ("colour", 3),
+}
 _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # the first marker after a JPEG's packed pixels
 _ZEROS = re.compile(rb"\0{64,}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What becomes of the images of a data set."""
+
+    size: int | None
+    """Pixels a side; None takes images of 28 x 28 and no others."""
+    fit: Fit | None
+    """How an image that is not square becomes so; None refuses it."""
+    filter: Filter
+    """Pillow's, of an image that is resized; each averages where it shrinks."""
+    colour: Colour | None
+    """What images are converted to; None takes grey as grey and RGB as RGB, and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +83,16 @@ class Header:
     """Of its values, in words: `grey`, `colour`, `a palette of colours` ..."""
     bits: int
     """Of one value."""
-    format: Literal["PNG", "JPEG"]
+    format: Literal["PNG", "JPEG", "TIFF", "BMP"]
     transparent: bool
     """Whether it may hold pixels that are not opaque."""
     orientation: int
-    """Exif's: 1 as stored, 2 to 8 mirrored or turned."""
+    """Exif's: 1 as stored, 2 to 8 mirrored or turned; it is followed."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) as the image is to be seen."""
+        return (self.width, self.height) if self.orientation >= 5 else (self.height, self.width)
 
     @property
     def colour(self) -> Colour | None:
@@ -75,47 +106,44 @@ def header(content: bytes, where: str) -> Header:
         return _png(content, where)
     if content.startswith(b"\xff\xd8\xff"):
         return _jpeg(content, where)
+    if content[:4] in _TIFF:
+        return _tiff(content, where)
+    if content.startswith(b"BM"):
+        return _bmp(content, where)
     found = filetype.what(content[: filetype.HEAD])
     if found is None:
-        raise DataError(f"{where} is not a complete PNG or JPEG image. Replace or remove it.")
-    raise DataError(f"{where} is {found}, but a PNG or JPEG image is expected. Convert, replace or remove it.")
+        raise DataError(f"{where} is not {IMAGES}, or not a complete one. Replace or remove it.")
+    raise DataError(f"{where} is {found}, but {IMAGES} is expected. Convert, replace or remove it.")
 
 
-def usable(found: Header, where: str, *, size: int | None, colour: Colour | None) -> Colour:
+def usable(found: Header, where: str, how: Conversion) -> Colour:
     """Whether the pixels become grey or RGB. Raises DataError where they cannot be taken as they are."""
-    check_image_size((found.height, found.width), size=size, where=where)
+    check_image_size(found.shape, size=how.size, fit=how.fit, where=where)
     if found.bits > 8:
         raise DataError(
             f"{where} has {found.bits} bits a value ({found.format}, {found.form}), more than 8. Which range of "
             "them is to become 0 to 255 is a medical choice (window and level): make it, and save 8-bit images."
         )
-    if found.form.startswith("ink"):
-        raise DataError(f"{where} is a JPEG of {found.form}, as for print. Convert it to RGB or grey and save it anew.")
-    if found.orientation != 1:
-        raise DataError(
-            f"{where} has a note that it is to be shown turned or mirrored (Exif orientation {found.orientation}), and "
-            "its pixels are not. Turn the pixels and drop the note, as `mogrify -auto-orient` of ImageMagick does."
-        )
-    kind = colour or found.colour
+    kind = how.colour or found.colour
     if kind is None:
         raise DataError(
-            f"{where} has {found.form} (PNG); expected is 8-bit grey or RGB. Set `colour: grey` or `colour: rgb` to "
-            "have the images converted."
+            f"{where} has {found.form} ({found.format}); expected is 8-bit grey or RGB. Set `colour: grey` or "
+            "`colour: rgb` to have the images converted."
         )
     return kind
 
 
-def read(content: bytes, where: str, *, size: int | None, colour: Colour | None) -> np.ndarray:
-    """(H, W, C) uint8 of a whole file. `colour` converts, `size` resizes. Raises DataError; `where` names the file."""
+def read(content: bytes, where: str, how: Conversion) -> np.ndarray:
+    """(H, W, C) uint8 of a whole file, C 1 or 3. Raises DataError; `where` names the file."""
     from PIL import Image
 
     found = header(content, where)
-    kind = usable(found, where, size=size, colour=colour)
+    kind = usable(found, where, how)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of metadata
             with Image.open(io.BytesIO(content), formats=(found.format,)) as image:
-                if (image.height, image.width) != (found.height, found.width):
+                if found.format != "TIFF" and image.size != (found.width, found.height):  # Pillow turns TIFFs itself
                     raise ValueError("its parts disagree about its size")
                 image.load()
                 if found.transparent:
@@ -125,9 +153,49 @@ def read(content: bytes, where: str, *, size: int | None, colour: Colour | None)
                 plain = image.convert("L" if kind == "grey" else "RGB")
     except _NO_IMAGE as error:
         raise _damaged(where, str(error)) from error
-    if size is not None and plain.height != size:
-        plain = plain.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(plain).reshape(plain.height, plain.width, -1)
+    if found.orientation > 1 and found.format != "TIFF":
+        plain = plain.transpose(_TURNS[found.orientation])
+    if (plain.height, plain.width) != found.shape:
+        raise _damaged(where, "its parts disagree about its size")
+    return _square(plain, how)
+
+
+_TURNS: Any = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # Exif's orientation → PIL.Image.Transpose that undoes it
+
+
+def squares(images: np.ndarray, how: Conversion) -> np.ndarray:
+    """Images (N, H, W, C) uint8 → (N, S, S, C); the same array where there is nothing to do."""
+    from PIL import Image
+
+    N, H, W, C = images.shape
+    side = how.size or H
+    if H == W == side:
+        return images
+    made = np.empty((N, side, side, C), np.uint8)
+    for i, image in enumerate(images):
+        made[i] = _square(Image.fromarray(np.ascontiguousarray(image[..., 0] if C == 1 else image)), how)
+    return made
+
+
+def _square(image: "Image.Image", how: Conversion) -> np.ndarray:
+    """A grey or RGB image as (S, S, C)."""
+    from PIL import Image
+
+    width, height = image.size
+    size = how.size or height
+    box: tuple[int, int, int, int] | None = None
+    if width != height and how.fit == "crop":
+        side = min(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        box = left, top, left + side, top + side
+    elif width != height and how.fit == "pad":
+        side = max(width, height)
+        framed = Image.new(image.mode, (side, side))
+        framed.paste(image, ((side - width) // 2, (side - height) // 2))
+        image = framed
+    if box or image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling[how.filter.upper()], box)
+    return np.asarray(image).reshape(size, size, -1)
 
 
 def _check_opaque(image: "Image.Image", found: Header, where: str) -> None:
@@ -315,6 +383,104 @@ def _orientation(exif: bytes) -> int:
     except struct.error:
         pass
     return 1
+
+
+# --- TIFF ------------------------------------------------------------------------------------------
+
+
+def _tiff(content: bytes, where: str) -> Header:
+    """The first directory, which must be the only one of a whole image; all its strips or tiles must be there."""
+    order = "<" if content.startswith(b"II") else ">"
+    try:
+        (at,) = struct.unpack_from(f"{order}I", content, 4)
+        tags, following = _directory(content, order, at)
+        seen = {at}
+        while following:
+            if following in seen or len(seen) > 1000:
+                raise _damaged(where, "its directories go round in a circle")
+            seen.add(following)
+            more, following = _directory(content, order, following)
+            if not more.get(254, (0,))[0] & 5:  # neither a thumbnail nor a mask
+                raise DataError(f"{where} holds several images (pages). Save the one that you mean as a plain TIFF.")
+    except struct.error:
+        raise _damaged(where, "it ends too early") from None
+    width, height = (tags.get(tag, (0,))[0] for tag in (256, 257))
+    if not width or not height:
+        raise _damaged(where, "its header is wrong")
+    _check_pixels(width, height, where)
+    samples, bits = tags.get(277, (1,))[0], tags.get(258, (1,))
+    form, values = _TIFF_FORMS.get(tags.get(262, (1,))[0], ("", 0))
+    number = {1: "whole numbers", 2: "whole numbers with a sign", 3: "floating-point numbers"}.get(
+        tags.get(339, (1,))[0], "numbers of no known kind"
+    )
+    if not form or len(set(bits)) > 1 or samples not in (values, values + 1) or number != "whole numbers":
+        raise DataError(
+            f"{where} is a TIFF of {samples} values a pixel, {'/'.join(map(str, bits[:4]))} bits each, {number}; "
+            "expected is grey or RGB of whole numbers. Convert it, or save it as PNG."
+        )
+    transparent = samples > values
+    starts, counts = tags.get(273, tags.get(324, ())), tags.get(279, tags.get(325, ()))
+    ends = [start + count for start, count in zip(starts, counts, strict=False)]
+    if not starts or len(starts) != len(counts) or max(ends) > len(content) or min(counts) < 1:
+        raise _damaged(where, "some of its pixels are missing")
+    unpacked = tags.get(259, (1,))[0] == 1 and tags.get(262) != (6,)  # YCbCr may hold fewer values of colour
+    if unpacked and sum(counts) < height * -(-width * bits[0] * samples // 8):
+        raise _damaged(where, "some of its pixels are missing")
+    orientation = tags.get(274, (1,))[0]
+    words = f"{form} with transparency" if transparent else form
+    return Header(height, width, words, bits[0], "TIFF", transparent, orientation if 2 <= orientation <= 8 else 1)
+
+
+def _directory(content: bytes, order: str, at: int) -> tuple[dict[int, tuple[int, ...]], int]:
+    """Tag → its whole numbers, and where the next directory is (0 for none). Raises struct.error at the file's end."""
+    (entries,) = struct.unpack_from(f"{order}H", content, at)
+    tags: dict[int, tuple[int, ...]] = {}
+    for entry in range(at + 2, at + 2 + 12 * entries, 12):
+        tag, kind, count = struct.unpack_from(f"{order}HHI", content, entry)
+        letter = _TIFF_TYPES.get(kind)
+        if letter is None or not count:
+            continue
+        place = entry + 8
+        if count * struct.calcsize(letter) > 4:
+            (place,) = struct.unpack_from(f"{order}I", content, place)
+        if place + count * struct.calcsize(letter) > len(content):
+            raise struct.error
+        tags[tag] = struct.unpack_from(f"{order}{count}{letter}", content, place)
+    (following,) = struct.unpack_from(f"{order}I", content, at + 2 + 12 * entries)
+    return tags, following
+
+
+# --- BMP -------------------------------------------------------------------------------------------
+
+
+def _bmp(content: bytes, where: str) -> Header:
+    """Its headers; the pixels must be there, unpacked."""
+    try:
+        (start, length) = struct.unpack_from("<II", content, 10)
+        if length == 12:  # OS/2's
+            width, height, _, bits = struct.unpack_from("<HHHH", content, 18)
+            packing, each = 0, 3
+        else:
+            width, height, _, bits, packing = struct.unpack_from("<iiHHI", content, 18)
+            each = 4
+    except struct.error:
+        raise _damaged(where, "it ends too early") from None
+    height = abs(height)  # below 0 where the first row is on top
+    if length not in (12, 40, 52, 56, 64, 108, 124) or width < 1 or not height or bits not in (1, 4, 8, 16, 24, 32):
+        raise _damaged(where, "its header is wrong")
+    _check_pixels(width, height, where)
+    if packing not in (0, 3):
+        raise DataError(f"{where} is a packed BMP. Save it as a plain BMP, or as PNG.")
+    if start + height * (-(-width * bits // 32) * 4) > len(content):
+        raise _damaged(where, "some of its pixels are missing")
+    form = "colour"
+    if bits <= 8:
+        colours = content[14 + length : start]
+        rows = [colours[i : i + 3] for i in range(0, len(colours) - 2, each)][: 2**bits]
+        steps = len(rows) - 1
+        grey = steps > 0 and all(row == bytes([i * 255 // steps]) * 3 for i, row in enumerate(rows))
+        form = "grey" if grey else "a palette of colours"
+    return Header(height, width, form, min(bits, 8), "BMP", bits == 32 and packing == 3, 1)
 
 
 def _check_pixels(width: int, height: int, where: str) -> None:

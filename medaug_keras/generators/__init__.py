@@ -23,6 +23,8 @@ class Kind:
     networks: Mapping[str, tuple[str, ...]] | None = None
     """What the report calls a part of the model → the trained networks that the part consists of, in their order. None
     shows every network by its own name."""
+    size: int | None = 28
+    """Pixels a side of the only images that it makes; None where it makes any."""
     citations: tuple[str, ...] = ()
     """BibTeX keys of the publications behind it."""
 

@@ -38,8 +38,33 @@ def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
     names = getattr(data, "classes", None)
     if names is not None and len(set(names)) < max(2, len(names)):
         yield ("classes",), "needs two or more different names, in the order of the labels"
+    size = data.size or 28  # own images without a size must have this one
+    if data.sizes and size not in data.sizes:
+        those = ", ".join(map(str, data.sizes))
+        yield ("size",), f"there is no {name} of {size} x {size} pixels: give it a size of its own, one of {those}"
+    elif size < study.classifier.least_size:
+        least = study.classifier.least_size
+        yield ("size",), f"classifier {study.classifier.kind} needs images of at least {least} x {least} pixels"
+    for generator, arms in _used_generators(study).items():
+        made = GENERATORS[study.generators[generator].kind].size
+        if made not in (None, size):
+            yield (
+                ("size",),
+                f"{name} has images of {size} x {size}, but generator {generator} makes {made} x {made} only: set "
+                f"size: {made}, or leave out the arms that use it ({', '.join(arms)})",
+            )
     if study.classifier.head == "sigmoid" and data.many_classes(called):
         yield (), f"{name} has more than two classes, and classifier.head sigmoid is for two: use softmax"
+
+
+def _used_generators(study: Study) -> dict[str, list[str]]:
+    """Generator → the arms that use it."""
+    used: dict[str, list[str]] = {}
+    for name, arm in study.arms.items():
+        use = arm.add or arm.interleave
+        if use is not None and use.generator in study.generators:
+            used.setdefault(use.generator, []).append(name)
+    return used
 
 
 def _arm(arm: Arm, study: Study) -> Iterator[tuple[Keys, str]]:

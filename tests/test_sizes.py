@@ -1,0 +1,225 @@
+"""Image size is a value: what a study says of it, what keys it makes, and what there is at each size."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medaug_keras import data
+from medaug_keras.data import DataError, medmnist
+from medaug_keras.plan import Source, plan
+from medaug_keras.reading import StudyError, read
+from medaug_keras.spec import Study
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+HEAD = "name: a\ntitle: A\nquestion: Q?\n"
+ARMS = "arms: {baseline: {}}\n"
+KINDS = {
+    "medmnist": "breastmnist: {kind: medmnist%s}",
+    "phantom": "phantom-planted: {kind: phantom%s}",
+    "npz": "mine: {kind: npz, path: a.npz%s}",
+    "folder": "mine: {kind: folder, path: a%s}",
+}
+
+
+def study(tmp_path: Path, text: str, **settings) -> Study:
+    path = tmp_path / "study.yaml"
+    path.write_text(text, encoding="utf-8")
+    return read(path, **settings)
+
+
+def refused(tmp_path: Path, text: str) -> list[str]:
+    with pytest.raises(StudyError) as error:
+        study(tmp_path, text)
+    return str(error.value).splitlines()[1:]
+
+
+def keys(one: Study) -> list[str]:
+    source = Source("bytes", 100, 10, 20)
+    return [task.key for task in plan(one, dict.fromkeys(one.datasets, source)).tasks.values()]
+
+
+# --- what a study says -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_size_means_the_same_wherever_it_is_said(tmp_path, kind):
+    inside = study(tmp_path, HEAD + "datasets:\n  " + KINDS[kind] % ", size: 64" + "\n" + ARMS)
+    on_top = study(tmp_path, HEAD + "size: 64\ndatasets:\n  " + KINDS[kind] % "" + "\n" + ARMS)
+    option = study(tmp_path, HEAD + "datasets:\n  " + KINDS[kind] % "" + "\n" + ARMS, overrides=["size=64"])
+    unsaid = study(tmp_path, HEAD + "datasets:\n  " + KINDS[kind] % "" + "\n" + ARMS)
+    assert keys(inside) == keys(on_top) == keys(option)
+    assert not set(keys(inside)) & set(keys(unsaid))
+
+
+def test_a_data_sets_own_size_goes_before_the_studys(tmp_path):
+    text = HEAD + "size: 64\ndatasets:\n  breastmnist: {kind: medmnist, size: 28}\n  phantom-planted: {kind: phantom}\n"
+    found = study(tmp_path, text + ARMS).datasets
+    assert {name: part.size for name, part in found.items()} == {"breastmnist": 28, "phantom-planted": 64}
+
+
+def test_a_study_with_a_size_means_the_same_after_it_was_kept(tmp_path):
+    one = study(tmp_path, HEAD + "size: 64\ndatasets:\n  breastmnist: {kind: medmnist}\n" + ARMS)
+    assert Study.model_validate_json(one.model_dump_json()) == one
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [7, 513, 0, -1, 2.5, "large"])
+def test_a_size_that_is_none_is_refused_at_its_line(tmp_path, kind, size):
+    for text, line in (
+        (HEAD + "datasets:\n  " + KINDS[kind] % f", size: {size}" + "\n" + ARMS, 5),
+        (HEAD + f"size: {size}\ndatasets:\n  " + KINDS[kind] % "" + "\n" + ARMS, 4),
+    ):
+        found = refused(tmp_path, text)
+        assert all(f"study.yaml:{line}: " in one and "size" in one for one in found), found
+
+
+def test_medmnist_has_four_sizes_and_another_is_refused_with_them(tmp_path):
+    for text in (
+        HEAD + "size: 100\ndatasets:\n  breastmnist: {kind: medmnist}\n" + ARMS,
+        HEAD + "datasets:\n  breastmnist: {kind: medmnist, size: 100}\n" + ARMS,
+    ):
+        (line,) = refused(tmp_path, text)
+        assert "study.yaml:" in line
+        assert all(str(size) in line for size in medmnist.SIZES)
+
+
+def test_a_generator_at_another_size_is_refused_with_its_arms(tmp_path):
+    text = (
+        HEAD
+        + "datasets:\n  breastmnist: {kind: medmnist, size: 64}\n  phantom-planted: {kind: phantom}\n"
+        + "generators: {vae: {kind: cvae}, unused: {kind: cgan}}\n"
+        + "arms: {baseline: {}, more: {add: {generator: vae}}}\n"
+    )
+    (line,) = refused(tmp_path, text)
+    assert "study.yaml:5: datasets.breastmnist.size: " in line
+    assert "generator vae makes 28 x 28 only" in line
+    assert "(more)" in line
+    study(tmp_path, text.replace("add: {generator: vae}", "duplicate: {}"))
+
+
+def test_a_size_that_leaves_the_network_no_image_is_refused(tmp_path):
+    text = HEAD + "datasets:\n  phantom-planted: {kind: phantom, size: %d}\n" + ARMS
+    (line,) = refused(tmp_path, text % 15)
+    assert "needs images of at least 16 x 16 pixels" in line
+    study(tmp_path, text % 16)
+
+
+# --- what there is ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name in data.MEDMNIST_NAMES if name != "chestmnist"])
+@pytest.mark.parametrize("size", medmnist.SIZES)
+def test_every_medmnist_set_has_a_file_of_every_size(tmp_path, name, size):
+    info = data.medmnist_info(name)
+    flag = "" if size == 28 else f"_{size}"
+    file = medmnist.medmnist_file(name, size)
+    assert file == f"{name}{flag}.npz"
+    assert f"/{file}?" in info[f"url{flag}"]
+    assert data.medmnist_fingerprint(name, size=size, root=tmp_path, cache=None) == info[f"MD5{flag}"]
+    assert data.medmnist_sizes(name, size=size).image_shape == (size, size, info["n_channels"])
+    sums = {data.medmnist_fingerprint(name, size=other, root=tmp_path, cache=None) for other in medmnist.SIZES}
+    assert len(sums) == len(medmnist.SIZES)
+
+
+def test_a_medmnist_file_of_another_size_is_refused(tmp_path):
+    arrays = {}
+    for split, n in (("train", 6), ("val", 4), ("test", 4)):
+        arrays[f"{split}_images"] = np.zeros((n, 28, 28), np.uint8)
+        arrays[f"{split}_labels"] = np.arange(n)[:, None] % 2
+    np.savez(tmp_path / "breastmnist_64.npz", **arrays)
+    with pytest.raises(DataError, match=r"28 x 28 x 1, but breastmnist has 64 x 64 x 1 .*breastmnist_64.npz"):
+        data.load_medmnist("breastmnist", size=64, root=tmp_path, accept_unverified=True, report=None)
+    with pytest.raises(DataError, match="28, 64, 128, 224 pixels a side, not 65"):
+        data.medmnist_fingerprint("breastmnist", size=65, root=tmp_path, cache=None)
+
+
+COUNTS = {"train": 12, "validation": 6, "test": 8}
+
+
+@pytest.mark.parametrize("name", data.PHANTOM_NAMES)
+@pytest.mark.parametrize("size", [8, 29, 64, 200])
+def test_a_phantom_of_another_size_is_of_that_size_and_other_data(name, size):
+    one = data.load_phantom(name, seed=0, size=size, **COUNTS)
+    assert one.image_shape[:2] == (size, size)
+    assert data.phantom_sizes(name, size=size, **COUNTS).image_shape == one.image_shape
+    assert one.md5 == data.phantom_fingerprint(name, seed=0, size=size, **COUNTS)
+    assert one.md5 != data.phantom_fingerprint(name, seed=0, **COUNTS)
+    assert one.train.images.std() > 10
+    again = data.load_phantom(name, seed=0, size=size, **COUNTS)
+    assert np.array_equal(one.test.images, again.test.images)
+
+
+KEPT = {
+    "phantom-ultrasound": "2f593fb1bfaaa8a27332d5c84b2e1352",
+    "phantom-histology": "72fc8735c7f205896e6d29681fc83e77",
+    "phantom-planted": "c6d2091fdba4829b1584ab57fa2aea32",
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_the_phantoms_of_28_pixels_keep_their_bytes(name):
+    one = data.load_phantom(name, seed=0, **COUNTS)
+    images = b"".join(split.images.tobytes() for split in (one.train, one.validation, one.test))
+    assert hashlib.md5(images, usedforsecurity=False).hexdigest() == KEPT[name]
+
+
+def oblong_folder(root: Path) -> Path:
+    noise = np.random.default_rng(0)
+    for split, n in {"train": 3, "val": 2, "test": 2}.items():
+        for name in ("a", "b"):
+            (root / split / name).mkdir(parents=True)
+            for i in range(n):
+                kind = (".PNG", ".jpg", ".tif", ".BMP")[i % 4]
+                image = Image.fromarray(noise.integers(0, 256, (60, 80), np.uint8))
+                image.save(root / split / name / f"{i}{kind}")
+    return root
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_a_folder_gives_what_the_same_images_in_one_file_give(tmp_path, fit):
+    """Of any format, and endings in capitals."""
+    root = oblong_folder(tmp_path / "mine")
+    settings = {"name": "m", "title": "M", "size": 48, "fit": fit, "filter": "box"}
+    files = data.load_folder(root, colour=None, **settings)
+    arrays = {}
+    for split, short in (("train", "train"), ("validation", "val"), ("test", "test")):
+        paths = sorted((root / short).rglob("*.*"))
+        arrays[f"{short}_images"] = np.stack([np.asarray(Image.open(path)) for path in paths])
+        arrays[f"{short}_labels"] = getattr(files, split).labels
+    np.savez(tmp_path / "mine.npz", **arrays)
+    one = data.load_npz(tmp_path / "mine.npz", classes=["a", "b"], **settings)
+    for split in ("train", "validation", "test"):
+        assert getattr(files, split).images.shape[1:] == (48, 48, 1)
+        assert np.array_equal(getattr(files, split).images, getattr(one, split).images)
+    assert data.folder_sizes(root, size=48, colour=None, fit=fit).image_shape == (48, 48, 1)
+    assert data.npz_sizes(tmp_path / "mine.npz", classes=None, size=48, fit=fit).image_shape == (48, 48, 1)
+
+
+def test_oblong_images_are_refused_wherever_they_are_with_the_ways_named(tmp_path):
+    root = oblong_folder(tmp_path / "mine")
+    for ask in (
+        lambda: data.load_folder(root, name="m", title="M", size=48, colour=None),
+        lambda: data.folder_sizes(root, size=48, colour=None),
+    ):
+        with pytest.raises(DataError, match=r"60 x 80, which is not square\. .*crop.*pad.*stretch"):
+            ask()
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason=f"no real images at {SHARED}")
+def test_real_oblong_photographs_become_squares(tmp_path):
+    """HAM10000's, of 200 x 150 pixels."""
+    files = sorted((SHARED / "data" / "ham10000").rglob("*.jpg"))[:12]
+    for i, path in enumerate(files):
+        place = tmp_path / "mine" / ("train", "val", "test")[i % 3] / "ab"[i // 3 % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        (place / path.name).symlink_to(path)
+    some = data.load_folder(tmp_path / "mine", name="m", title="M", size=64, fit="crop", colour=None)
+    assert some.image_shape == (64, 64, 3)
+    whole = {path.name: np.asarray(Image.open(path)) for path in files}
+    first = sorted((tmp_path / "mine" / "train" / "a").iterdir())[0]
+    middle = whole[first.name][:, 25:175].mean(axis=(0, 1))
+    assert np.abs(some.train.images[0].mean(axis=(0, 1)) - middle).max() < 2
