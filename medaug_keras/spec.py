@@ -260,6 +260,10 @@ class Classifier(_Part):
     least_size: ClassVar[int] = 16
     """Pixels a side below which nothing is left of an image between the network's convolutions."""
 
+    def dense_weights(self, size: int) -> int:
+        """Of the first dense layer, which takes all that convolutions and pooling leave of an image."""
+        return (((size - 4) // 2 - 4) // 2) ** 2 * 64 * 128
+
 
 # --- generators ------------------------------------------------------------------------------------
 

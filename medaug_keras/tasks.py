@@ -155,11 +155,10 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
     if dataset.official_md5 is not None:
         folder = out / "medmnist"
         folder.mkdir()
+        flag = Path(data.medmnist_file(dataset.name, dataset.image_shape[0])).stem
         for split, found in trained.chosen(MEDMNISTS_RULE).items():
             score = measured["scores"][str(trained.selected[MEDMNISTS_RULE])][split]
-            evaluation.write_medmnist_csv(
-                folder, dataset.name, split, found, score["auc"], score["accuracy"], task.key[:16]
-            )
+            evaluation.write_medmnist_csv(folder, flag, split, found, score["auc"], score["accuracy"], task.key[:16])
     return {
         "epochs": settings["epochs"],
         "training_images": len(labels),

@@ -298,7 +298,7 @@ def test_a_number_field_refuses_what_is_no_number_and_says_what_it_got(
         (("name: small", "name: no\npaper: yes"), "paper: .*got 'yes'; write true, without quotes"),
         (
             ("{kind: medmnist}", "{kind: npz, path: x, size: 32}"),
-            "datasets.breastmnist.size: Input should be 28, got 32$",
+            "datasets.breastmnist.size: has images of 32 x 32, and these generators make 28 x 28 only: cvae",
         ),
         (("epochs: 3", "epoch: 3"), "study.yaml:7: classifier.epoch: not a setting; did you mean epochs"),
         (("    epochs: 4", "    latnt_dim: 4"), "study.yaml:11: generators.cvae.latnt_dim: .*mean latent_dim"),

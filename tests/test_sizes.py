@@ -1,17 +1,18 @@
 """Image size is a value: what a study says of it, what keys it makes, and what there is at each size."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from medaug_keras import data
+from medaug_keras import cli, data
 from medaug_keras.data import DataError, medmnist
 from medaug_keras.plan import Source, plan
 from medaug_keras.reading import StudyError, read
-from medaug_keras.spec import Study
+from medaug_keras.spec import Classifier, Study
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -32,7 +33,7 @@ def study(tmp_path: Path, text: str, **settings) -> Study:
 
 
 def refused(tmp_path: Path, text: str) -> list[str]:
-    with pytest.raises(StudyError) as error:
+    with pytest.raises(StudyError, match="is not a study") as error:
         study(tmp_path, text)
     return str(error.value).splitlines()[1:]
 
@@ -96,7 +97,7 @@ def test_a_generator_at_another_size_is_refused_with_its_arms(tmp_path):
     )
     (line,) = refused(tmp_path, text)
     assert "study.yaml:5: datasets.breastmnist.size: " in line
-    assert "generator vae makes 28 x 28 only" in line
+    assert "these generators make 28 x 28 only: vae." in line
     assert "(more)" in line
     study(tmp_path, text.replace("add: {generator: vae}", "duplicate: {}"))
 
@@ -223,3 +224,44 @@ def test_real_oblong_photographs_become_squares(tmp_path):
     first = sorted((tmp_path / "mine" / "train" / "a").iterdir())[0]
     middle = whole[first.name][:, 25:175].mean(axis=(0, 1))
     assert np.abs(some.train.images[0].mean(axis=(0, 1)) - middle).max() < 2
+
+
+# --- what is said of it ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [16, 17, 28, 31, 64, 128])
+def test_the_dense_layer_is_as_large_as_check_says(size):
+    """And below the least size there is no network."""
+    from medaug_keras import classifiers
+
+    made = classifiers.build("cnn", image_shape=(size, size, 1), num_classes=2, head="softmax", seed=0)
+    weights = made.get_layer("dense1").kernel.shape
+    assert int(np.prod(weights)) == Classifier().dense_weights(size)
+
+
+def test_check_says_how_the_network_grows(tmp_path, capsys):
+    path = tmp_path / "study.yaml"
+    path.write_text(HEAD + "datasets:\n  phantom-planted: {kind: phantom, size: 64}\n" + ARMS, encoding="utf-8")
+    assert cli.main(["check", str(path), "--results", str(tmp_path / "results")]) == cli.DONE
+    said = capsys.readouterr().err
+    assert "at 64 x 64 the first dense layer of cnn has 1,384,448 weights; at 28 x 28 it has 131,072" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "why"),
+    [
+        ("tissuemnist", 64, "have 32 x 32 pixels"),
+        ("bloodmnist", 224, "cropped to 200 x 200"),
+        ("bloodmnist", 128, None),
+        ("pneumoniamnist", 128, "127 pixels wide"),
+        ("pneumoniamnist", 64, None),
+        ("breastmnist", 224, None),
+    ],
+)
+def test_a_size_that_holds_nothing_new_is_said_of_the_official_set_alone(name, size, why):
+    some = data.load_phantom("phantom-histology", seed=0, size=size, **COUNTS)
+    summary = replace(some, name=name, official_md5="x").summary() | {"audit": data.audit(some)}
+    found = [text for text in data.warnings(summary) if "nothing that smaller ones do not" in text]
+    assert bool(found) == (why is not None)
+    assert why is None or why in found[0]
+    assert not any("smaller ones" in text for text in data.warnings(summary | {"official_md5": None}))

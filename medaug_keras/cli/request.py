@@ -185,20 +185,30 @@ def misfits(study: Study, found: Mapping[str, Source], counts: Mapping[str, Coun
     return said
 
 
+def larger_network(study: Study, name: str) -> list[str]:
+    """What to say of a classifier that is larger than the one at 28 x 28, because the images are."""
+    size, kind = study.datasets[name].size or data.IMAGE_SIZE, study.classifier.kind
+    weights, usual = study.classifier.dense_weights(size), study.classifier.dense_weights(data.IMAGE_SIZE)
+    if size == data.IMAGE_SIZE:
+        return []
+    return [f"at {size} x {size} the first dense layer of {kind} has {weights:,} weights; at 28 x 28 it has {usual:,}"]
+
+
 def examined(study: Study, name: str, options: argparse.Namespace) -> tuple[Source, Counts | None, list[str]]:
     """A data set read whole, as a run would, its images of each class, and what to say of it. Raises DataError."""
     found = source(study, name, options)
     section = located(study, name, str(options.data.resolve()))
     kind = data.KINDS[section["kind"]]
     place = kind.place(section)
+    notes = larger_network(study, name)
     if place is None:  # made from a seed, so nothing can be wrong with it
-        return found, None, []
+        return found, None, notes
     if kind.official(section) is not None and not os.path.lexists(place):
-        return found, None, [f"not in {options.data} yet; a run downloads it"]
+        return found, None, [*notes, f"not in {options.data} yet; a run downloads it"]
     dataset = data.load(section, None)
     odd = data.warnings(dataset.summary() | {"audit": data.audit(dataset)})
     counts = {split: dataset.per_class(split) for split in ("train", "validation")}
-    return found, counts, [f"warning: {text}" for text in odd]
+    return found, counts, [*notes, *(f"warning: {text}" for text in odd)]
 
 
 def registered(study: Study, whole: Plan, done: Sequence[str], options: argparse.Namespace) -> str:

@@ -9,12 +9,13 @@ To add a kind, add a module here, and an entry to `KINDS`: the rest of the progr
 from medaug_keras.data.audit import audit, warnings
 from medaug_keras.data.balance import folder_class_counts, npz_class_counts, rarest_share
 from medaug_keras.data.checksums import md5_of_file
-from medaug_keras.data.dataset import MAX_BYTES, DataError, Dataset, Sizes, Split, examples, pixel_std
+from medaug_keras.data.dataset import IMAGE_SIZE, MAX_BYTES, DataError, Dataset, Sizes, Split, examples, pixel_std
 from medaug_keras.data.folders import folder_fingerprint, folder_sizes, load_folder
 from medaug_keras.data.kinds import KINDS, Kind, load
 from medaug_keras.data.medmnist import (
     MEDMNIST_NAMES,
     load_medmnist,
+    medmnist_file,
     medmnist_fingerprint,
     medmnist_info,
     medmnist_sizes,
@@ -29,6 +30,7 @@ from medaug_keras.data.phantoms import (
 from medaug_keras.data.unpacked import unpacked
 
 __all__ = [
+    "IMAGE_SIZE",
     "KINDS",
     "MAX_BYTES",
     "MEDMNIST_NAMES",
@@ -49,6 +51,7 @@ __all__ = [
     "load_npz",
     "load_phantom",
     "md5_of_file",
+    "medmnist_file",
     "medmnist_fingerprint",
     "medmnist_info",
     "medmnist_sizes",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from medaug_keras.data.dataset import SPLITS, Dataset
+from medaug_keras.data.medmnist import NOTHING_NEW
 
 _EARLIER = {"validation": ("train",), "test": ("train", "validation")}
 
@@ -59,7 +60,17 @@ def warnings(summary: Mapping[str, Any]) -> list[str]:
         *_conflicting(found, sizes),
         *(text for split in SPLITS for text in _plain(found[split], split, sizes[split])),
         *(text for split in SPLITS for text in _classes(summary, split)),
+        *_nothing_new(summary),
     ]
+
+
+def _nothing_new(summary: Mapping[str, Any]) -> list[str]:
+    """Of MedMNIST's set at a size above that of its source."""
+    first, why = NOTHING_NEW.get(summary["name"], (0, ""))
+    size = summary["image_shape"][0]
+    if not first or size < first or not summary["official_md5"]:
+        return []
+    return [f"Images of {size} x {size} hold little or nothing that smaller ones do not: {why}."]
 
 
 def _shared(found: Mapping[str, int], split: str, other: str, size: int) -> list[str]:

@@ -45,26 +45,29 @@ def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
     elif size < study.classifier.least_size:
         least = study.classifier.least_size
         yield ("size",), f"classifier {study.classifier.kind} needs images of at least {least} x {least} pixels"
-    for generator, arms in _used_generators(study).items():
-        made = GENERATORS[study.generators[generator].kind].size
-        if made not in (None, size):
-            yield (
-                ("size",),
-                f"{name} has images of {size} x {size}, but generator {generator} makes {made} x {made} only: set "
-                f"size: {made}, or leave out the arms that use it ({', '.join(arms)})",
-            )
+    stuck = _stuck(study, size)
+    if stuck:
+        arms = [arm for arm, use in _uses(study) if use in stuck]
+        made = GENERATORS[study.generators[stuck[0]].kind].size
+        yield (
+            ("size",),
+            f"has images of {size} x {size}, and these generators make {made} x {made} only: {', '.join(stuck)}. Set "
+            f"size: {made}, or leave out the arms that use them ({', '.join(arms)})",
+        )
     if study.classifier.head == "sigmoid" and data.many_classes(called):
         yield (), f"{name} has more than two classes, and classifier.head sigmoid is for two: use softmax"
 
 
-def _used_generators(study: Study) -> dict[str, list[str]]:
-    """Generator → the arms that use it."""
-    used: dict[str, list[str]] = {}
-    for name, arm in study.arms.items():
-        use = arm.add or arm.interleave
-        if use is not None and use.generator in study.generators:
-            used.setdefault(use.generator, []).append(name)
-    return used
+def _uses(study: Study) -> list[tuple[str, str]]:
+    """Arms that use a generator, each with its name."""
+    uses = [(name, arm.add or arm.interleave) for name, arm in study.arms.items()]
+    return [(name, use.generator) for name, use in uses if use is not None and use.generator in study.generators]
+
+
+def _stuck(study: Study, size: int) -> list[str]:
+    """The generators in use that make images of another size, and of no other."""
+    used = dict.fromkeys(generator for _, generator in _uses(study))
+    return [name for name in used if GENERATORS[study.generators[name].kind].size not in (None, size)]
 
 
 def _arm(arm: Arm, study: Study) -> Iterator[tuple[Keys, str]]:
