@@ -2,12 +2,18 @@
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
-from typing import Self, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
 from medaug_keras.durations import Durations, counted, duration
 from medaug_keras.engine import Event
 from medaug_keras.plan import Plan, Task
+
+if TYPE_CHECKING:  # Rich is imported only for a terminal
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
 
 
 class Progress:
@@ -30,12 +36,7 @@ class Progress:
         # Kind and size of task → how many are left. Kept up to date: there may be ten thousand tasks.
         self.left = counted(task for name, task in plan.tasks.items() if name not in self.done)
         self.running: dict[str, tuple[Task, float, str]] = {}
-        self.live = None
-        if out.isatty() and not quiet:
-            from rich.console import Console
-            from rich.live import Live
-
-            self.live = Live(console=Console(file=out), refresh_per_second=4, get_renderable=self._lines)
+        self.live = _live(out, self._lines) if out.isatty() and not quiet else None
 
     def __enter__(self) -> Self:
         if self.live is not None:
@@ -56,7 +57,7 @@ class Progress:
         elif event.what in ("epoch", "message", "silent"):
             if name in self.running:
                 task, started, _ = self.running[name]
-                self.running[name] = (task, started, event.text or _epoch(event))
+                self.running[name] = (task, started, event.text or self._epoch(event))
             if event.what != "epoch":
                 self._say(f"{event.task.title}: {event.text}", always=event.what == "silent")
         elif event.what == "done":
@@ -103,16 +104,36 @@ class Progress:
         seconds = self.durations.left(self.left, self.workers)
         return f", about {duration(seconds)} left" if seconds else ""
 
-    def _lines(self):  # type: ignore[no-untyped-def]  # rich's own type, imported only for a terminal
+    def _epoch(self, event: Event) -> str:
+        shown = [("loss", "loss"), ("val_loss", "val_loss"), ("val_accuracy", "validation accuracy")]
+        parts = [f"{text} {event.logs[name]:.4g}" for name, text in shown if name in event.logs]
+        epochs = self._epochs(event.task)
+        return "  ".join([f"epoch {event.epoch} of {epochs}" if epochs else f"epoch {event.epoch}", *parts])
+
+    def _epochs(self, task: Task) -> int:
+        """How many epochs a task trains at most; 0 where that is not known."""
+        training = task.params["classifier" if task.kind == "quality" else "settings"]
+        classes = self.plan.sources[task.dataset].classes if training.get("per_class") else 1
+        return int(training["epochs"]) * classes
+
+    def _lines(self, console: "Console") -> "Text":
+        """What fits on the terminal: long lines wrap, and tasks that find no room are counted."""
         from rich.text import Text
 
-        lines = [f"{self._count()} tasks{self._left()}"]
-        for task, started, text in self.running.values():
-            lines.append(f"  {task.title}  {text}  {duration(time.monotonic() - started)}")
-        return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
+        room = console.height - 1
+        shown = [Text(f"{self._count()} tasks{self._left()}", overflow="fold")]
+        tasks = list(self.running.values())
+        for number, (task, started, text) in enumerate(tasks):
+            shown.append(Text(f"  {task.title}  {text}  {duration(time.monotonic() - started)}", overflow="fold"))
+            if sum(len(one.wrap(console, console.width)) for one in shown) > room - (number + 1 < len(tasks)):
+                shown[-1] = Text(f"  and {len(tasks) - number} more")
+                break
+        return Text("\n", overflow="fold").join(shown)
 
 
-def _epoch(event: Event) -> str:
-    shown = [("loss", "loss"), ("val_loss", "val_loss"), ("val_accuracy", "validation accuracy")]
-    parts = [f"{text} {event.logs[name]:.4g}" for name, text in shown if name in event.logs]
-    return f"epoch {event.epoch}  " + "  ".join(parts)
+def _live(out: TextIO, lines: Callable[["Console"], "Text"]) -> "Live":
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(file=out)
+    return Live(console=console, refresh_per_second=4, get_renderable=lambda: lines(console))

@@ -23,7 +23,21 @@ from medaug_keras.cli import options, request
 from medaug_keras.data import phantom_fingerprint
 from medaug_keras.plan import Plan, Task
 from medaug_keras.store import Failure, Store
-from studies import PHANTOM, PROJECT, alive, children, cli, environment, make_up, planned, results, start, tiny, written
+from studies import (
+    PHANTOM,
+    PROJECT,
+    alive,
+    children,
+    cli,
+    command,
+    environment,
+    make_up,
+    planned,
+    results,
+    start,
+    tiny,
+    written,
+)
 
 STUDY = tiny(
     samplings=["shuffle", "weighted"],
@@ -180,9 +194,7 @@ def test_the_demo_study_survives_20_random_kills(tmp_path: Path, capsys: pytest.
     epochs = {"classifier": 3, "generators.cvae": 2, "generators.jvae": 2, "generators.cgan": 2}
     demo = ("studies/demo.yaml", *(word for name, n in epochs.items() for word in ("--set", f"{name}.epochs={n}")))
     calm = ("--no-site", "--results", tmp_path / "calm" / "results", "--docs", tmp_path / "calm" / "docs")
-    run = subprocess.run(
-        [*map(str, ("python", "-m", "medaug_keras", *demo, *calm))], cwd=PROJECT, capture_output=True, text=True
-    )
+    run = subprocess.run(command(*demo, *calm), cwd=PROJECT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     killed_at_random(tmp_path / "killed", demo, 20, random.Random(seed), log)
     assert results(tmp_path / "killed" / "results") == results(tmp_path / "calm" / "results")

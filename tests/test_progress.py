@@ -2,13 +2,14 @@
 
 import io
 import random
+from dataclasses import replace
 
 import pytest
 
 from medaug_keras.durations import Durations, counted, duration
 from medaug_keras.engine import Event
 from medaug_keras.progress import Progress
-from studies import planned, tiny, whole
+from studies import changed, planned, tiny, whole
 
 PLAN = planned(tiny())
 DATA, ONE, OTHER = PLAN.tasks.values()
@@ -36,8 +37,8 @@ def test_what_was_done_before_is_counted():
 
 
 def test_epochs_are_no_lines_of_their_own_and_messages_are():
-    said = lines(Event("start", DATA), Event("epoch", DATA, 1, {"loss": 0.5}), Event("message", DATA, text="12 %"))
-    assert said == ["grey: data: 12 %"]
+    said = lines(Event("start", ONE), Event("epoch", ONE, 1, {"loss": 0.5}), Event("message", ONE, text="12 %"))
+    assert said == ["grey: baseline, shuffle, replicate 0: 12 %"]
 
 
 def test_failed_blocked_and_found_are_told_apart():
@@ -109,3 +110,26 @@ def test_the_time_left_is_that_of_the_tasks_that_are_left(seed):
         for what in ("start", chance.choice(["done", "found", "failed", "blocked"])):
             progress(Event(what, task))
     assert progress._left() == ""
+
+
+@pytest.mark.parametrize(("per_class", "epochs"), [(False, 3), (True, 12)])
+def test_the_epochs_are_all_that_the_task_will_train(per_class: bool, epochs: int):
+    """A classifier, the one that judges synthetic images, a generator, and one generator for each of four classes."""
+    study = changed(changed(whole(), "classifier.epochs", 7), "generators.jvae.per_class", per_class)
+    plan = planned(study)
+    plan = replace(plan, sources={name: replace(source, classes=4) for name, source in plan.sources.items()})
+    progress = Progress(plan, done=set(), durations=Durations(), workers=1, quiet=True, out=io.StringIO())
+    shown = {
+        (task.kind, task.params["settings"].get("kind") if task.kind == "generator" else ""): progress._epoch(
+            Event("epoch", task, 2, {"loss": 0.5})
+        )
+        for task in plan.tasks.values()
+        if task.kind in ("classifier", "quality", "generator")
+    }
+    assert shown == {
+        ("classifier", ""): "epoch 2 of 7  loss 0.5",
+        ("quality", ""): "epoch 2 of 7  loss 0.5",
+        ("generator", "cvae"): "epoch 2 of 3  loss 0.5",
+        ("generator", "joint_vae"): f"epoch 2 of {epochs}  loss 0.5",
+        ("generator", "cgan"): "epoch 2 of 3  loss 0.5",
+    }

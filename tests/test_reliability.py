@@ -18,7 +18,7 @@ from medaug_keras import engine
 from medaug_keras.cli import options, request
 from medaug_keras.plan import Plan
 from medaug_keras.store import Store
-from studies import PHANTOM, PROJECT, cli, environment, results, start, tiny, written
+from studies import PHANTOM, PROJECT, cli, command, environment, results, start, tiny, written
 
 RUN = ("tiny.yaml", "--no-site", "--workers", 1)
 
@@ -120,7 +120,7 @@ def test_each_data_set_that_cannot_be_read_or_fetched_fails_its_own_task_and_the
     written(tmp_path, tiny(datasets=sets, arms={"baseline": {}}))
     nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:1")
     process = subprocess.run(
-        [*map(str, ("python", "-m", "medaug_keras", *RUN, "--data", "empty"))],
+        command(*RUN, "--data", "empty"),
         cwd=tmp_path,
         env=environment() | nowhere | {"no_proxy": "", "NO_PROXY": ""},
         capture_output=True,

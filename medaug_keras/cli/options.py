@@ -22,16 +22,17 @@ STARTS = {
 FILTERS = ("dataset", "arm", "sampling", "replicate", "task")
 
 _EXAMPLES = """examples:
-  python -m medaug_keras init my-study                        a folder with a study to start from
-  python -m medaug_keras studies/demo.yaml                    a small study without a network
-  python -m medaug_keras study.yaml                           a published study, repeated
+  python -m medaug_keras init my-study         # a folder with a study
+  python -m medaug_keras studies/demo.yaml     # small, needs no download
+  python -m medaug_keras study.yaml            # a published study, repeated
   python -m medaug_keras study.yaml --only dataset=breastmnist --only arm=gda
   python -m medaug_keras study.yaml --set classifier.epochs=2 --replicates 1
-  python -m medaug_keras plan study.yaml                      what is done, what is to do, how long it takes
+  python -m medaug_keras plan study.yaml       # what is to do, and for how long
   python -m medaug_keras explain study.yaml breastmnist/gda/weighted/0
   python -m medaug_keras reproduce study.yaml breastmnist/gda/weighted/0
 
-exit codes: 0 all done; 1 some tasks failed; 2 the request is wrong; 130 interrupted"""
+exit codes: 0 all done; 1 some of it could not be done; 2 the request is wrong;
+  130 interrupted"""
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import json
 import os
 import shlex
 import subprocess
@@ -44,7 +45,7 @@ def render(
     *,
     anew: bool,
 ) -> str:
-    """Write the pages, build the site unless told not to, and say where they are. Raises ReportError.
+    """Write the pages, build the site unless told not to; returns their answer and where they are. Raises ReportError.
 
     `asked` is the part of the study that the first page speaks of first. Unless `anew`, pages are left alone whose
     inputs are what they were.
@@ -91,7 +92,8 @@ def render(
     if is_crash(crash):  # of an earlier attempt
         with suppress(OSError):
             crash.unlink()
-    return f"{said}\nWritten: {', '.join(map(_shown, made))}"
+    answer = json.loads((pages / "data" / "study.json").read_bytes())["answer"]
+    return "\n".join([*answer, said, f"Written: {', '.join(map(_shown, made))}"])
 
 
 def _say(text: str) -> None:

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import shutil
 import sys
 from typing import Any
 
@@ -29,6 +30,45 @@ class _Output(io.FileIO):
             return len(content)
 
 
+class _Wrapped(io.TextIOWrapper):
+    """A stream that breaks long lines between words where it leads to a terminal, so that none is broken in a word."""
+
+    def write(self, text: str) -> int:
+        if not self.isatty() or "\x1b" in text:  # Rich has laid out what it prints
+            return super().write(text)
+        super().write(wrapped(text, shutil.get_terminal_size().columns))
+        return len(text)
+
+
+def wrapped(text: str, width: int) -> str:
+    """Text whose lines fit into so many columns; what continues a line is indented more than its beginning.
+
+    A word that is longer, as a path, and a command that begins with `python -m` stay in one piece, to be copied; a
+    terminal shows them on several lines.
+    """
+    return "\n".join(_broken(line, width) for line in text.split("\n"))
+
+
+def _broken(line: str, width: int) -> str:
+    if len(line) <= width // 2:  # whatever its letters are, for none takes more than two columns
+        return line
+    from rich.cells import cell_len
+
+    if cell_len(line) <= width:
+        return line
+    indent = " " * (len(line) - len(line.lstrip()))
+    words, _, command = line.partition("python -m ")
+    pieces = [*words.split(), *([f"python -m {command}"] if command else [])]
+    lines = [indent + pieces[0]]
+    for piece in pieces[1:]:
+        longer = f"{lines[-1]} {piece}"
+        if cell_len(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(f"{indent}  {piece}")
+    return "\n".join(lines)
+
+
 _outputs: list[_Output] = []
 
 
@@ -43,7 +83,7 @@ def make_sturdy() -> None:
         before = getattr(sys, name)
         raw = _Output(number, "w", closefd=False)
         _outputs.append(raw)
-        stream = io.TextIOWrapper(
+        stream = _Wrapped(
             io.BufferedWriter(raw),
             encoding=getattr(before, "encoding", None) or "utf-8",
             errors="backslashreplace",

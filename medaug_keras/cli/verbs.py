@@ -113,7 +113,7 @@ def _run(options: argparse.Namespace) -> int:
     report = render(options, study, whole, chosen, store, beside, anew=False)
     if not options.quiet:
         print(report)
-        print(f"Next: {_command(options, 'plan')}, or change the study and run it again.")
+        print(f"Next: change the study and run it again; what that costs: {_command(options, 'plan')}")
     return SOME_FAILED if summary.failed or summary.blocked else DONE
 
 
@@ -175,25 +175,26 @@ def _repair(chosen: Plan, store: Store) -> None:
 def _check(options: argparse.Namespace) -> int:
     study = read_study(options)
     study_beside(study, options)
-    found, counts, problems = {}, {}, []
+    found, counts = {}, {}
+    refused, unreadable = [], []  # what a run would refuse; data sets without which it would make the rest
     try:
         check_report(options, study)
     except NotOursError as error:
-        problems += str(error).split("\n")
+        refused += str(error).split("\n")
     for name in study.datasets:
         try:
             found[name], of_classes, known = examined(study, name, options)
         except data.DataError as error:
-            problems += [f"datasets.{name}: {line}" for line in str(error).split("\n")]
+            unreadable += [f"datasets.{name}: {line}" for line in str(error).split("\n")]
         else:
             if of_classes is not None:
                 counts[name] = of_classes
             for text in known:
                 print(f"{options.study}: datasets.{name}: {text}", file=sys.stderr)
-    problems += misfits(study, found, counts)
-    if problems:
-        print("\n".join(f"{options.study}: {line}" for line in problems), file=sys.stderr)
-        return WRONG_REQUEST
+    refused += misfits(study, found, counts)
+    if refused or unreadable:
+        print("\n".join(f"{options.study}: {line}" for line in [*refused, *unreadable]), file=sys.stderr)
+        return WRONG_REQUEST if refused or not found else SOME_FAILED
     whole = plan(study, found)
     runs = len(whole.runs)
     summed = ", ".join(
@@ -243,9 +244,11 @@ def _plan(options: argparse.Namespace) -> int:
     of_kinds: dict[str, dict[str, Task]] = {}
     for name, task in chosen.tasks.items():
         of_kinds.setdefault(kind_of(task), {})[name] = task
-    rows: list[tuple[str, ...]] = [("", *STATES, "images to process")]
+    there = {outcomes[name].state for name in chosen.tasks}
+    states = [state for state in STATES if state in there]
+    rows: list[tuple[str, ...]] = [("", *states, "images to process")]
     for kind, of_kind in of_kinds.items():
-        counts = [sum(outcomes[name].state == state for name in of_kind) for state in STATES]
+        counts = [sum(outcomes[name].state == state for name in of_kind) for state in states]
         images = sum(task.images for name, task in of_kind.items() if name in to_do)
         rows.append((kind, *(str(count or "") for count in counts), f"{images:,}"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

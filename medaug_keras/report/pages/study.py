@@ -465,12 +465,13 @@ class Pages(Book):
         return ("\n".join(head) if own else "") + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
     def _summary(self) -> dict[str, Any]:
-        """What the page of all studies says about this one."""
+        """What the page of all studies, and the command line at the end of a run, say about this one."""
         study = self.results.study
         return {
             "name": study.name,
             "title": format.plain(study.title),
             "question": format.plain(study.question),
+            "answer": [format.plain(sentence) for sentence in answer(self.results, self.inference)],
             "datasets": [format.plain(self.results.title(name)) for name in self.results.datasets],
             "simulated": any("simulated" in self.results.marks(name) for name in self.results.datasets),
             "states": dict(self.results.states),
