@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from medaug_keras import data
-from medaug_keras.data import DataError, checksums, medmnist
+from medaug_keras.data import DataError, checksums, dataset, medmnist, npz
 from medaug_keras.data.dataset import SPLITS
 
 REAL = Path(os.environ.get("MEDMNIST_ROOT", Path(__file__).parents[2] / "shared" / "medmnist"))
@@ -105,8 +105,11 @@ def test_a_set_with_several_labels_an_image_is_refused_by_name():
 
 
 def test_a_name_that_medmnist_does_not_have_is_answered_with_those_it_has():
-    with pytest.raises(DataError, match=r"brestmnist is not a MedMNIST data set.*breastmnist"):
-        data.medmnist_info("brestmnist")
+    for name in ("brestmnist", "brestmnist3d"):
+        with pytest.raises(DataError, match=f"{name} is not a MedMNIST data set.*breastmnist"):
+            data.medmnist_info(name)
+    with pytest.raises(DataError, match="organmnist3d is one of MedMNIST's 3-D sets"):
+        data.medmnist_info("organmnist3d")
 
 
 def test_every_supported_set_cites_the_benchmark_and_its_source_images():
@@ -361,6 +364,117 @@ WRONG_ARRAYS = {
 }
 
 
+def graded(low, high, kind) -> np.ndarray:
+    """Six images whose values go from one to the other, the least and the greatest in the midst."""
+    values = np.roll(np.linspace(low, high, 6 * 784), 2000)
+    return values.astype(kind).reshape(6, 28, 28)
+
+
+ADVICE = {
+    "black and white": (graded(0, 1, bool), "save images.astype(np.uint8) * 255."),
+    "0 to 1": (graded(0, 1, np.float32), r"from 0 to 1: if 1 is white, save np.round(images * 255).astype(np.uint8)."),
+    "-1 to 1": (graded(-1, 1, np.float64), "from -1 to 1: if -1 is black and 1 white, save np.round((images + 1) *"),
+    "-1 to 0.5": (graded(-1, 0.5, np.float64), "from -1 to 0.5: if -1 is black"),
+    "whole numbers of 0 to 255": (
+        graded(0, 255, np.int16),
+        "from 0 to 255: if all lie in 0 to 255, save images.astype",
+    ),
+    "whole numbers of 0 and 1": (graded(0, 1, np.int16), "from 0 to 1: if all lie in 0 to 255, save images.astype"),
+    "floats of 0 to 255": (
+        graded(0, 255, np.float32),
+        "from 0 to 255: if all lie in 0 to 255, save np.round(images).as",
+    ),
+    "0 to 256": (
+        graded(0, 256, np.int32),
+        "from 0 to 256. Which range of them is to become 0 to 255 is a medical choice",
+    ),
+    "below 0": (graded(-2, 1, np.float32), "from -2 to 1. Which range of them"),
+    "words": (np.full((6, 28, 28), "a"), "Save plain numbers."),
+    "no pixels": (np.zeros((6, 0, 28), np.int16), "Save plain numbers."),
+}
+
+
+@pytest.mark.parametrize("values", ADVICE)
+def test_how_to_make_eight_bits_of_other_values_depends_on_their_range(tmp_path, values):
+    images, advice = ADVICE[values]
+    with pytest.raises(DataError) as error:
+        load(saved(tmp_path / "mine.npz", train_images=images))
+    assert f"train_images has type {images.dtype}, but images are uint8, 0 to 255. " in said(error)
+    assert advice in said(error)
+
+
+@pytest.mark.parametrize(("kind", "payload"), [("<u2", bytes(2 * 4704)), ("|u1", bytes(4703)), ("|u1", bytes(4705))])
+def test_an_array_of_another_length_than_its_header_says_is_refused_before_it_is_read(tmp_path, kind, payload):
+    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': (6, 28, 28), }}"
+    path = with_member(tmp_path / "mine.npz", "train_images", npy(header, payload))
+    with open(path, "rb") as file, pytest.raises(DataError) as error:
+        npz.read_headers(file, where="mine.npz", max_bytes=10**9)
+    if kind == "|u1":
+        assert f"train_images should have 4,704 bytes, but has {len(payload):,}" in str(error.value)
+    else:
+        assert "train_images has type uint16" in str(error.value)
+
+
+def test_an_array_of_a_type_that_is_none_is_refused(tmp_path):
+    header = "{'descr': '<i3', 'fortran_order': False, 'shape': (6,), }"
+    with pytest.raises(DataError, match=r"mine\.npz is not a complete \.npz file"):
+        load(with_member(tmp_path / "mine.npz", "train_labels", npy(header, bytes(18))))
+
+
+@pytest.mark.parametrize(("others", "end"), [(7, "val_images, val_labels. Exp"), (8, "val_images and 1 more. Exp")])
+def test_of_the_arrays_that_are_there_at_most_twelve_are_named(tmp_path, others, end):
+    more = {f"a{number}": np.zeros(1) for number in range(others)}
+    with pytest.raises(DataError) as error:
+        load(saved(tmp_path / "mine.npz", test_labels=None, **more))
+    assert end in said(error)
+
+
+@pytest.mark.parametrize(("shape", "told"), [((6, 3, 28, 28), True), ((6, 1, 28, 28), True), ((6, 28, 3, 28), False)])
+def test_channels_that_come_first_are_told_to_move(tmp_path, shape, told):
+    with pytest.raises(DataError) as error:
+        load(saved(tmp_path / "mine.npz", train_images=np.zeros(shape, np.uint8)))
+    assert ("Move the channels to the end" in said(error)) == told
+
+
+def test_a_pipe_is_not_waited_for_and_a_missing_file_is_missing_whatever_its_letters(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(DataError, match=r"is a pipe, socket or device, but an \.npz file is expected"):
+        load(tmp_path / "pipe.npz")
+    for name in ("gone.npz", "bénin.npz"):
+        with pytest.raises(DataError, match=r"does not exist\. Check the path"):
+            load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([1, 2, 3], "subtract 1"),
+        ([1, 3, 4], "without gaps, alike"),
+        (np.arange(6) + 1, "6 (1 image), but the labels of 6"),
+        (np.arange(7) + 1, "6 (1 image) and 1 other values, but the labels of 7 classes are 0 to 6"),
+    ],
+)
+def test_labels_that_are_no_class_numbers_are_told_how_to_become_some(labels, message):
+    with pytest.raises(DataError) as error:
+        dataset.numbered_classes(np.array(labels), where="mine.npz")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [("abcdef", "6 names (a, b, c, d, e, f), but the labels"), ("abcdefg", "7 names (a, b, c, d, e, f, ...), but")],
+)
+def test_of_names_that_do_not_fit_at_most_six_are_shown(tmp_path, names, shown):
+    with pytest.raises(DataError) as error:
+        load(saved(tmp_path / "mine.npz"), classes=list(names))
+    assert shown in said(error)
+
+
+def test_a_named_class_may_be_absent_from_validation_and_test(tmp_path):
+    mine = load(saved(tmp_path / "mine.npz", train_labels=np.arange(6) % 3), classes=["a", "b", "c"])
+    assert [mine.per_class(split) for split in SPLITS] == [[2, 2, 2], [2, 2, 0], [2, 2, 0]]
+
+
 @pytest.mark.parametrize("wrong", WRONG_ARRAYS)
 def test_wrong_arrays_are_one_message(tmp_path, wrong):
     changed, message = WRONG_ARRAYS[wrong]
@@ -376,7 +490,9 @@ def test_wrong_arrays_are_one_message(tmp_path, wrong):
         (["cat", "dog", "eel"], r"3 names \(cat, dog, eel\), but the labels are 0 to 1"),
         (["cat", "cat"], "same name: cat"),
         (["cat", " "], "empty name"),
-        (["cat", "\udcff"], "not UTF-8"),
+        (["cat", "\udcff"], r"b'\\xff' is not UTF-8"),
+        (["cat", "\ud800"], r"b'\\xed\\xa0\\x80' is not UTF-8"),
+        ([*"dcbadcba", "e"], "same name: a, b, c, d"),
         ([], r"one class only \(none\)"),
     ],
 )
@@ -936,6 +1052,27 @@ def test_a_file_that_may_still_be_changing_is_not_remembered(tmp_path):
     path, cache = settled(tmp_path / "a", b"one"), tmp_path / "md5.json"
     data.md5_of_file(path, cache=cache)
     assert not cache.exists()
+    os.utime(path, (1, 1))  # as of a copy that keeps the times
+    data.md5_of_file(path, cache=cache)
+    assert not cache.exists()
+
+
+@pytest.mark.usefixtures("unsettled_is_fine")
+def test_of_a_cache_that_cannot_be_put_in_its_place_nothing_is_left(tmp_path, monkeypatch):
+    def refuses(*_) -> None:
+        raise OSError("no")
+
+    path, cache = settled(tmp_path / "a", b"one"), tmp_path / "cache" / "md5.json"
+    monkeypatch.setattr(os, "replace", refuses)
+    assert data.md5_of_file(path, cache=cache) == hashlib.md5(b"one").hexdigest()
+    assert list(cache.parent.iterdir()) == []
+
+
+def test_a_file_whose_bytes_cannot_be_had_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"gone cannot be read \(No such file or directory\)"):
+        data.md5_of_file(tmp_path / "gone", cache=None)
+    with pytest.raises(DataError, match=r"cannot be read \(Is a directory\)"):
+        data.md5_of_file(tmp_path, cache=None)
 
 
 @pytest.mark.usefixtures("unsettled_is_fine")
