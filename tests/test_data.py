@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -397,22 +398,18 @@ ADVICE = {
 @pytest.mark.parametrize("values", ADVICE)
 def test_how_to_make_eight_bits_of_other_values_depends_on_their_range(tmp_path, values):
     images, advice = ADVICE[values]
-    with pytest.raises(DataError) as error:
+    with pytest.raises(DataError, match=re.escape(advice)) as error:
         load(saved(tmp_path / "mine.npz", train_images=images))
     assert f"train_images has type {images.dtype}, but images are uint8, 0 to 255. " in said(error)
-    assert advice in said(error)
 
 
 @pytest.mark.parametrize(("kind", "payload"), [("<u2", bytes(2 * 4704)), ("|u1", bytes(4703)), ("|u1", bytes(4705))])
 def test_an_array_of_another_length_than_its_header_says_is_refused_before_it_is_read(tmp_path, kind, payload):
     header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': (6, 28, 28), }}"
     path = with_member(tmp_path / "mine.npz", "train_images", npy(header, payload))
-    with open(path, "rb") as file, pytest.raises(DataError) as error:
+    found = "has type uint16" if kind == "<u2" else f"should have 4,704 bytes, but has {len(payload):,}"
+    with open(path, "rb") as file, pytest.raises(DataError, match=f"train_images {found}"):
         npz.read_headers(file, where="mine.npz", max_bytes=10**9)
-    if kind == "|u1":
-        assert f"train_images should have 4,704 bytes, but has {len(payload):,}" in str(error.value)
-    else:
-        assert "train_images has type uint16" in str(error.value)
 
 
 def test_an_array_of_a_type_that_is_none_is_refused(tmp_path):
@@ -424,14 +421,13 @@ def test_an_array_of_a_type_that_is_none_is_refused(tmp_path):
 @pytest.mark.parametrize(("others", "end"), [(7, "val_images, val_labels. Exp"), (8, "val_images and 1 more. Exp")])
 def test_of_the_arrays_that_are_there_at_most_twelve_are_named(tmp_path, others, end):
     more = {f"a{number}": np.zeros(1) for number in range(others)}
-    with pytest.raises(DataError) as error:
+    with pytest.raises(DataError, match=re.escape(end)):
         load(saved(tmp_path / "mine.npz", test_labels=None, **more))
-    assert end in said(error)
 
 
 @pytest.mark.parametrize(("shape", "told"), [((6, 3, 28, 28), True), ((6, 1, 28, 28), True), ((6, 28, 3, 28), False)])
 def test_channels_that_come_first_are_told_to_move(tmp_path, shape, told):
-    with pytest.raises(DataError) as error:
+    with pytest.raises(DataError, match="train_images has the shape") as error:
         load(saved(tmp_path / "mine.npz", train_images=np.zeros(shape, np.uint8)))
     assert ("Move the channels to the end" in said(error)) == told
 
@@ -455,9 +451,8 @@ def test_a_pipe_is_not_waited_for_and_a_missing_file_is_missing_whatever_its_let
     ],
 )
 def test_labels_that_are_no_class_numbers_are_told_how_to_become_some(labels, message):
-    with pytest.raises(DataError) as error:
+    with pytest.raises(DataError, match=re.escape(message)):
         dataset.numbered_classes(np.array(labels), where="mine.npz")
-    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -465,9 +460,8 @@ def test_labels_that_are_no_class_numbers_are_told_how_to_become_some(labels, me
     [("abcdef", "6 names (a, b, c, d, e, f), but the labels"), ("abcdefg", "7 names (a, b, c, d, e, f, ...), but")],
 )
 def test_of_names_that_do_not_fit_at_most_six_are_shown(tmp_path, names, shown):
-    with pytest.raises(DataError) as error:
+    with pytest.raises(DataError, match=re.escape(shown)):
         load(saved(tmp_path / "mine.npz"), classes=list(names))
-    assert shown in said(error)
 
 
 def test_a_named_class_may_be_absent_from_validation_and_test(tmp_path):
