@@ -1,8 +1,10 @@
 """BibTeX of the methods that a study uses and of this software. Data sets bring their own with their records."""
 
 from collections.abc import Collection
+from typing import Any
 
 from medaug_keras.generators import GENERATORS
+from medaug_keras.report.pages.book import Book
 
 BIBTEX = {
     "sohn2015cvae": """@inproceedings{sohn2015cvae,
@@ -64,3 +66,30 @@ def software(versions: Collection[str]) -> str:
     version = f",\n  version = {{{', '.join(sorted(versions))}}}" if versions else ""
     title = "medaug-keras: does this data augmentation help, by how much, and how sure can I be?"
     return f"@software{{medaug_keras,\n  title = {{{title}}}{version}\n}}"
+
+
+def cite(book: Book) -> dict[str, Any]:
+    """What to cite, and under which licence the data are."""
+    entries: dict[str, list[str]] = {}
+    for name in book.results.datasets:
+        record = book.results.data(name).record
+        for entry in (record.values.get("citation") or "").split("\n\n") if record else ():
+            if entry.strip():
+                entries.setdefault(entry.strip(), []).append(book.results.title(name))
+    kinds = {spec.kind for spec in book.results.study.generators.values()}
+    records = [outcome.record for outcome in book.results.outcomes.values() if outcome.record is not None]
+    return {
+        "data": list(entries.items()),
+        "licences": [
+            (book.results.title(n), record.values.get("licence") or "not stated")
+            for n in book.results.datasets
+            if (record := book.results.data(n).record) is not None
+        ],
+        "methods": [
+            *((f"What this study repeats or extends: {r.title}", r.citation) for r in book.results.references),
+            *methods(kinds, statistics=book.results.replicates > 1),
+        ],
+        "software": software(
+            {r.run["packages"]["medaug-keras"] for r in records if "medaug-keras" in r.run.get("packages", {})}
+        ),
+    }

@@ -1,113 +1,71 @@
-"""The page that the replicates of an arm share in a study with too many runs for a page each."""
+"""The page of all runs, and the page of each."""
 
-import json
-from functools import cache
 from typing import Any
 
 import yaml
 
-from medaug_keras.plan import Task
 from medaug_keras.report import figures, format
 from medaug_keras.report.numbers.circumstances import environment
-from medaug_keras.report.numbers.results import (
-    METRICS,
-    STATE_WORDS,
-    Group,
-    Results,
-    Run,
-    read_json,
-    select_words,
-    typical,
-)
+from medaug_keras.report.numbers.results import METRICS, SELECT_WORDS, STATE_WORDS, Run, read_json, select_words
 from medaug_keras.report.pages.book import Book
-from medaug_keras.report.tables.table import epoch_words
-
-_OWN = ("Started", "Took")
-"""What differs between replicates that ran on one machine."""
+from medaug_keras.report.tables import runs as run_tables
 
 
-def shared_page(book: Book, group: Group) -> dict[str, Any]:
-    """What every replicate measured, the curves of a typical one, the settings of all, and where each came from."""
-    results = book.results
-    around = {run.replicate: environment(run.record, show_host=book.show_host) for run in group.done}
-    rest = {tuple(fact for fact in facts if fact[0] not in _OWN) for facts in around.values()}
-    everywhere = next(iter(rest)) if len(rest) == 1 else ()
-    task = results.plan.tasks[group.runs[0].task]
-    needs = tuple(
-        (f"Needs {word}", results.plan.tasks[need].title) for word, need in task.needs.items() if word == "data"
-    )
-    return {
-        "datasets": [group.dataset],
-        "group": group,
-        "dataset_title": results.title(group.dataset),
-        "label": results.variant(group.arm, group.sampling),
-        "epoch_words": epoch_words(results),
-        "metrics": list(METRICS.values()),
-        "figures": _figures(book, group),
-        "settings": _settings(task),
-        "everywhere": (*needs, *everywhere),
-        "runs": [
-            _run(book, run, [f for f in around.get(run.replicate, ()) if f not in everywhere]) for run in group.runs
-        ],
-    }
+def runs(book: Book) -> dict[str, Any]:
+    """Every run, done or not."""
+    make = run_tables.groups if book.results.shared else run_tables.runs
+    return {"table": book.table(make(book.results)), "apart": book.results.runs_apart}
 
 
-def _run(book: Book, run: Run, facts: list[tuple[str, str]]) -> dict[str, Any]:
+def run_page(book: Book, run: Run) -> dict[str, Any]:
+    """What one run measured, its settings, and how to make it again."""
     results = book.results
     task = results.plan.tasks[run.task]
-    failure = run.outcome.failure
-    return {
-        "replicate": run.replicate,
-        "anchor": run.anchor,
-        "tried": run.tried,
+    content: dict[str, Any] = {
+        "datasets": [run.dataset],
+        "run": run,
+        "dataset_title": results.title(run.dataset),
+        "label": results.variant(run.arm, run.sampling),
         "state": STATE_WORDS[run.outcome.state],
-        "reason": run.outcome.reason,
-        "scores": _scores(results, run) if run.done else [],
+        "task": task,
+        "needs": [(word, results.plan.tasks[need].title, need) for word, need in task.needs.items()],
+        "settings": yaml.safe_dump(dict(task.params), sort_keys=False),
         "command": book.command(run),
-        "task": task.id,
-        "key": task.key,
-        "seed": task.params["seed"],
-        "facts": [*facts, *((f"Needs {w}", need) for w, need in task.needs.items())],
-        "details": format.last_lines(failure.details) if failure else "",
-        "files": _files(run) if run.done else "",
+        "run_table": results.runs_page(run.dataset),
+        "neighbours": [r for r in results.groups[run.dataset, run.arm, run.sampling].runs if r is not run and r.tried],
+        "details": format.last_lines(run.outcome.failure.details) if run.outcome.failure else "",
+        "figures": [],
+        "scores": [],
+        "files": [],
+        "environment": [],
     }
+    if run.done:
+        record = run.record
+        matrix = run.scores(results.select, "test")["confusion"]
+        curves = figures.learning_curves(read_json(record, "history.json"), best_epoch=run.selected(results.select))
+        content |= {
+            "figures": [
+                book.drawn("curves", curves, f"Accuracy and AUC per epoch; marked is {select_words(results.select)}."),
+                book.drawn("confusion", figures.confusion_matrix(matrix, results.classes(run.dataset)), "Test images."),
+            ],
+            "scores": _scores(run, results.select),
+            "files": sorted(record.run.get("files", {}).items()),
+            "environment": environment(record, show_host=book.show_host),
+        }
+    return content
 
 
-def _scores(results: Results, run: Run) -> list[str]:
-    return [
-        format.shown(run.metric(results.select, split, metric), "percent")
-        for split in ("test", "validation")
-        for metric in METRICS
-    ]
-
-
-def _files(run: Run) -> str:
-    """As sha256sum writes and reads them."""
-    return "\n".join(f"{checksum}  {name}" for name, checksum in sorted(run.record.run.get("files", {}).items()))
-
-
-def _figures(book: Book, group: Group) -> list[Any]:
-    results = book.results
-    if not group.done:
-        return []
-    run = typical(group, results)
-    words = select_words(results.select)
-    which = f"replicate {run.replicate}, whose test score is nearest to the mean"
-    curves = figures.learning_curves(read_json(run.record, "history.json"), best_epoch=run.selected(results.select))
-    matrix = run.scores(results.select, "test")["confusion"]
-    confusion = figures.confusion_matrix(matrix, results.classes(group.dataset))
-    return [
-        book.drawn("curves", curves, f"Accuracy and AUC per epoch of {which}; marked is {words}."),
-        book.drawn("confusion", confusion, f"Test images, {which}."),
-    ]
-
-
-def _settings(task: Task) -> str:
-    """All that decides the results of these runs, but the seed."""
-    return _yaml(json.dumps({word: value for word, value in task.params.items() if word != "seed"}))
-
-
-@cache
-def _yaml(text: str) -> str:
-    """JSON → YAML, which takes long, and is the same on every data set."""
-    return yaml.safe_dump(json.loads(text), sort_keys=False)
+def _scores(run: Run, select: str) -> list[tuple[str, list[tuple[str, float | None]]]]:
+    """Rows of a run's table of metrics: (what, [(column, value)]); the epoch that tables show comes first."""
+    rules: dict[int, list[str]] = {}
+    for rule in (select, *run.record.values["selected"]):
+        named = rules.setdefault(run.selected(rule), [])
+        if rule not in named:
+            named.append(rule)
+    found = []
+    for epoch, chosen in rules.items():
+        for split in ("test", "validation"):
+            values = run.record.values["scores"][str(epoch)][split]
+            why = format.together(SELECT_WORDS[rule] for rule in chosen)
+            found.append((f"{split}, epoch {epoch} ({why})", [(METRICS[m], values[m]) for m in METRICS]))
+    return found

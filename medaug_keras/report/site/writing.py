@@ -20,7 +20,8 @@ from medaug_keras.plan import Plan
 from medaug_keras.report import palette
 from medaug_keras.report.numbers.circumstances import Expected
 from medaug_keras.report.numbers.results import Results, note_look
-from medaug_keras.report.pages.study import Pages, environment_of_templates
+from medaug_keras.report.pages.study import Pages
+from medaug_keras.report.pages.templates import environment_of_templates
 from medaug_keras.report.site import unchanged
 from medaug_keras.spec import Study
 from medaug_keras.store import Store

@@ -1,0 +1,66 @@
+"""The page of data sets: which images, how many of which class, under which licence."""
+
+from typing import Any
+
+import numpy as np
+
+from medaug_keras.data.medmnist import BELONGING
+from medaug_keras.report import figures
+from medaug_keras.report.numbers.printed import figure_numbers, table_numbers
+from medaug_keras.report.pages.book import Book, Shown
+from medaug_keras.report.tables import arms as arm_tables
+from medaug_keras.spec import MedMnistData
+from medaug_keras.store import Record
+
+
+def data_sets(book: Book) -> dict[str, Any]:
+    """Sizes of all data sets, and what each is."""
+    results = book.results
+    shown = []
+    for name in results.datasets:
+        outcome, asked = results.data(name), results.study.datasets[name]
+        entry: dict[str, Any] = {
+            "name": name,
+            "title": results.title(name),
+            "reason": outcome.reason,
+            "marks": results.marks(name),
+            "record": outcome.record,
+            "odd": results.odd(name),
+            "belonging": BELONGING.get(asked.name or name, "") if isinstance(asked, MedMnistData) else "",
+            "figures": [],
+            "missing": [
+                (f"{shows}-{name}", figure_numbers(results, shows, dataset=name), content)
+                for shows, content in (("montage", "Montage of training images"), ("classes", "Class distribution"))
+            ],
+        }
+        if outcome.record is not None:
+            entry["figures"] = _data_figures(book, name, outcome.record)
+        shown.append(entry)
+    return {
+        "sizes": book.table(arm_tables.dataset_sizes(results)),
+        "sizes_number": table_numbers(results, "data-set-sizes"),
+        "sections": shown,
+    }
+
+
+def _data_figures(book: Book, name: str, record: Record) -> list[Shown]:
+    results, title = book.results, book.results.title(name)
+    with np.load(record.folder / "examples.npz", allow_pickle=False) as examples:
+        images = examples["montage"]
+    made = figures.montage(images, columns=20, what=f"training images of {title}")
+    counts = {split: record.values["splits"][split]["per_class"] for split in arm_tables.SPLITS}
+    bars = figures.class_distribution(results.classes(name), counts)
+    return [
+        book.figure(
+            f"montage-{name}",
+            made,
+            f"{len(images)} training images of {title}, drawn at random.",
+            figure_numbers(results, "montage", dataset=name),
+        ),
+        book.figure(
+            f"classes-{name}",
+            bars,
+            f"Images of {title} by class.",
+            figure_numbers(results, "classes", dataset=name),
+        ),
+    ]
