@@ -10,6 +10,7 @@ from medaug_keras.plan import Plan
 from medaug_keras.report import format
 from medaug_keras.report.format import json_text
 from medaug_keras.report.numbers.circumstances import Expected
+from medaug_keras.report.numbers.findings import answer
 from medaug_keras.report.numbers.results import AWAY, LEAK, Results
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.citations import cite
