@@ -291,6 +291,8 @@ def _category_encoding(layer: Any, alone: bool) -> Callable[..., Tensor]:
     return run
 
 
+# Layer -> the maker of its operation. It takes the layer, and whether nothing else uses the layer's input, which the
+# operation may then overwrite; the operation takes `training` and tensors, images as (B, C, H, W).
 FUSED: dict[type, Callable[[Any, bool], Callable[..., Tensor]]] = {
     keras.layers.Activation: _activate,
     keras.layers.Add: _add,
@@ -314,6 +316,7 @@ FUSED: dict[type, Callable[[Any, bool], Callable[..., Tensor]]] = {
     keras.layers.ZeroPadding2D: _zero_padding,
 }
 
+# Pairs of layers that are one operation.
 MERGED: dict[tuple[type, type], Callable[[Any, Any], Callable[..., Tensor]]] = {
     (keras.layers.ZeroPadding2D, keras.layers.Conv2D): _padded_conv,
     (keras.layers.Conv2DTranspose, keras.layers.Cropping2D): _cropped_transpose,

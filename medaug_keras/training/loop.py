@@ -34,6 +34,10 @@ class EarlyStopping:
     rule: str
     patience: int
 
+    def is_due(self, epoch: int, selected: Mapping[str, int]) -> bool:
+        """Whether training stops after this epoch, given the epoch that each rule selects so far."""
+        return epoch - selected[self.rule] >= self.patience
+
 
 @dataclass(frozen=True)
 class TrainingRun:
@@ -61,20 +65,14 @@ def train(
     on_epoch: OnEpoch,
     checkpoint: Checkpoint | None,
 ) -> TrainingRun:
-    """Run the epochs.
+    """Run the epochs, `epochs` at most; `state` is all that they change.
 
-    Args:
-        state: all that the epochs change.
-        epochs: how many at most.
-        train_epoch: trains one epoch and returns its losses.
-        validate: returns what is measured after an epoch; not called when a loss is no number.
-        rules: what ranks the epochs; `LAST` is added to them.
-        keep: the rules whose selected epochs are kept as copies.
-        snapshot: returns copies of what is to be kept of the present epoch: tensors, numbers, lists and tuples.
-        early_stopping: when to stop before `epochs`.
-        learning_rate_decay: the learning rates are multiplied by it after each epoch.
-        on_epoch: is told about every epoch; measures that are None are left out.
-        checkpoint: training resumes after the epoch that it holds.
+    `train_epoch` trains one epoch and returns its losses; `validate` returns what is measured after it, unless a loss
+    is no number. `rules` rank the epochs by both; `LAST` is added to them. At the epochs that the rules in `keep`
+    select, `snapshot` is called for copies of what is to be kept: tensors, numbers, lists and tuples.
+
+    Learning rates are multiplied by `learning_rate_decay` after each epoch. `on_epoch` is told about every epoch;
+    measures that are None are left out. With a `checkpoint`, training resumes after the epoch that it holds.
 
     Raises DivergedError when a loss is no longer a number.
     """
@@ -101,9 +99,7 @@ def train(
         better = {name: rank for name, rank in found.items() if name not in ranks or rank > ranks[name]}
         ranks |= better
         selected |= dict.fromkeys([*better, LAST], epoch)
-        patience = math.inf if early_stopping is None else early_stopping.patience
-        waited = 0 if early_stopping is None else epoch - selected[early_stopping.rule]
-        stop = epoch == epochs or waited >= patience
+        stop = epoch == epochs or (early_stopping is not None and early_stopping.is_due(epoch, selected))
         if not better.keys().isdisjoint(keep) or (stop and LAST in keep):
             kept[epoch] = snapshot()
         for number in kept.keys() - {selected[name] for name in keep}:
