@@ -134,6 +134,17 @@ def test_every_supported_set_says_what_is_known_of_images_that_belong_together()
     assert all(number in medmnist.BELONGING["dermamnist"] for number in numbers)
 
 
+def test_parts_of_medmnist_come_without_the_rest_of_it_and_leave_no_stand_in():
+    code = (
+        "import sys; from medaug_keras.data.medmnist_package import part; "
+        "assert 'breastmnist' in part('info').INFO and callable(part('evaluator').getAUC); "
+        "bad = {'medmnist', 'medmnist.info', 'torch', 'torchvision'}; "
+        "sys.exit(', '.join(bad & set(sys.modules)) or 0)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
 def test_importing_data_imports_no_network_library_and_no_table_library():
     code = (
         "import sys, medaug_keras.data; "

@@ -152,9 +152,9 @@ def fit(
         )
 
     def fit_one(
-        networks: dict[str, keras.Model], data: TrainingData, seed: int, report: OnEpoch, part: Checkpoint | None
+        parts: dict[str, keras.Model], data: TrainingData, seed: int, on_epoch: OnEpoch, checkpoint: Checkpoint | None
     ) -> Outcome:
-        return _train(networks["whole"], target, data, recipe, seed=seed, on_epoch=report, checkpoint=part)
+        return _train(parts["whole"], target, data, recipe, seed=seed, on_epoch=on_epoch, checkpoint=checkpoint)
 
     if per_class:
         return fit_per_class(
