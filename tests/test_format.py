@@ -98,6 +98,12 @@ def test_a_plain_number_has_its_significant_digits_and_an_exponent_only_where_it
     assert "." in text or value >= 0.99 * 10 ** (digits - 1)
 
 
+def test_just_at_its_limits_a_number_is_written_as_those_within():
+    said = ["0.000100", f"9.99e{MINUS}05", "999,999", "1.00e+06"]
+    assert [format.number(x) for x in (1e-4, 9.99e-5, 999_999, 1e6)] == said
+    assert [format.p_value(p) for p in (0.000999, 0.001, 0.0012, 0.0016)] == ["< 0.001", "0.001", "0.001", "0.002"]
+
+
 def test_numbers_that_are_none_are_words_and_zero_is_0():
     assert [format.number(x) for x in (0.0, math.inf, math.nan)] == ["0", "inf", "nan"]
 
@@ -153,6 +159,12 @@ def test_every_kind_of_column_writes_its_numbers_and_a_dash_where_there_is_none(
 def test_a_spread_is_written_as_its_value_but_for_plain_numbers_of_which_two_digits_say_enough():
     assert format.spread(0.01234, "percent") == format.percent(0.01234)
     assert format.spread(0.01234, "number") == "0.012"
+
+
+def test_labels_that_look_alike_get_their_names_behind_them_and_others_stay():
+    labels = {"flip": "Flip", "flip-2": " flip", "crop": "Crop", "gda": "GDA"}
+    assert format.distinct(labels) == {"flip": "Flip (flip)", "flip-2": "flip (flip-2)", "crop": "Crop", "gda": "GDA"}
+    assert format.distinct({key: labels[key] for key in ("flip", "crop")}) == {"flip": "Flip", "crop": "Crop"}
 
 
 def test_lists_and_plurals_are_those_of_a_sentence():

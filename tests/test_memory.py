@@ -1,5 +1,6 @@
 """Arrays are shared between processes, not copied; what is large is never copied to a larger type."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -114,6 +115,28 @@ def test_a_damaged_description_is_made_anew(tmp_path, text):
     data.unpacked(tmp_path / "it", phantom)
     (tmp_path / "it" / "dataset.json").write_text(text)
     assert same(data.unpacked(tmp_path / "it", phantom), phantom())
+
+
+def test_an_array_of_objects_is_never_unpickled_even_where_its_checksum_fits(tmp_path):
+    class Ran:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    data.unpacked(tmp_path / "it", phantom)
+    path, note = tmp_path / "it" / "test_labels.npy", tmp_path / "it" / "dataset.json"
+    np.save(path, np.array([Ran()], object), allow_pickle=True)
+    content = json.loads(note.read_bytes())
+    content["files"][path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    note.write_text(json.dumps(content))
+    assert same(data.unpacked(tmp_path / "it", phantom), phantom())
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_disk_that_does_not_keep_what_is_written_is_an_error_and_folders_on_the_way_are_made(tmp_path, monkeypatch):
+    assert same(data.unpacked(tmp_path / "a" / "b" / "it", phantom), phantom())
+    monkeypatch.setattr("medaug_keras.data.unpacked._write", lambda dataset, folder: None)
+    with pytest.raises(OSError, match="does not hold what was just written to it"):
+        data.unpacked(tmp_path / "c" / "it", phantom)
 
 
 def test_what_a_killed_process_left_half_written_is_no_data_set(tmp_path):
