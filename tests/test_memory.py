@@ -134,7 +134,7 @@ def test_an_array_of_objects_is_never_unpickled_even_where_its_checksum_fits(tmp
 
 def test_a_disk_that_does_not_keep_what_is_written_is_an_error_and_folders_on_the_way_are_made(tmp_path, monkeypatch):
     assert same(data.unpacked(tmp_path / "a" / "b" / "it", phantom), phantom())
-    monkeypatch.setattr("medaug_keras.data.unpacked._write", lambda dataset, folder: None)
+    monkeypatch.setattr(sys.modules[data.unpacked.__module__], "_write", lambda dataset, folder: None)
     with pytest.raises(OSError, match="does not hold what was just written to it"):
         data.unpacked(tmp_path / "c" / "it", phantom)
 
