@@ -11,6 +11,7 @@ import prdc
 import pytest
 import torch
 from scipy import linalg, ndimage, stats
+from scipy.spatial.distance import pdist
 from scipy.spatial.distance import cdist
 
 from benchmarks.copying import ALTERATIONS
@@ -207,7 +208,10 @@ def test_class_consistency_has_no_ceiling_where_a_class_has_no_test_image():
 # --- Features
 
 
-def test_pixel_components_are_the_singular_vectors_of_the_centred_pixels():
+@pytest.mark.parametrize("by", ["covariance", "products of images"])
+def test_pixel_components_are_the_singular_vectors_of_the_centred_pixels(by, monkeypatch):
+    if by == "products of images":
+        monkeypatch.setattr(sys.modules["medaug_keras.evaluation.quality"], "_SMALL", 0)
     images = np.random.default_rng(0).integers(0, 256, (60, 5, 4, 3), dtype=np.uint8)
     project = evaluation.pixel_components(images, components=6, limit=1000, seed=0)
     pixels = images.reshape(60, -1).astype(float)
@@ -218,6 +222,21 @@ def test_pixel_components_are_the_singular_vectors_of_the_centred_pixels():
     np.testing.assert_allclose(np.abs(found), np.abs(left * size)[:, :6], rtol=1e-3, atol=0.05)
     few = evaluation.pixel_components(images[:4], components=6, limit=1000, seed=0)
     assert few(images).shape == (60, 3)
+
+
+def test_pixel_components_of_large_images_need_no_matrix_of_their_pixels():
+    """At 224 x 224 x 3 the covariance would have 91 GB, which no machine gives for 20 images."""
+    images = np.random.default_rng(1).integers(0, 256, (20, 224, 224, 3), dtype=np.uint8)
+    found = evaluation.pixel_components(images, components=8, limit=1000, seed=0)(images)
+    before, after = pdist(images.reshape(20, -1).astype(float)), pdist(found.astype(float))
+    assert (after <= before * (1 + 1e-4)).all()  # a projection shortens
+    assert after.min() > 0
+    assert np.abs(found.mean(0)).max() < 1e-3 * np.abs(found).max()
+
+
+def test_images_that_are_all_alike_have_components_without_a_number_that_is_none():
+    alike = np.full((9, 80, 80, 1), 7, np.uint8)
+    assert not evaluation.pixel_components(alike, components=4, limit=100, seed=0)(alike).any()
 
 
 # --- Copying

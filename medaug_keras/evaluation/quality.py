@@ -45,6 +45,7 @@ ALIGNED = "aligned"
 """The space in which only copies are looked for: thumbnails, moved and turned against each other."""
 
 _ROWS = 1024
+_SMALL = 2**12  # pixels up to which their covariance matrix (67 MB) is used; at 224 x 224 x 3 it would have 91 GB
 
 
 def pixel_components(train_images: NDArray[np.uint8], *, components: int, limit: int, seed: int) -> Extractor:
@@ -57,10 +58,14 @@ def pixel_components(train_images: NDArray[np.uint8], *, components: int, limit:
     pixels = _rows(train_images[chosen]).astype(np.float32)
     mean = pixels.mean(axis=0, dtype=np.float64).astype(np.float32)
     pixels -= mean
-    size = pixels.shape[1]
-    kept = min(components, size, max(1, len(pixels) - 1))
-    covariance = pixels.T @ pixels / len(pixels)
-    _, directions = linalg.eigh(covariance, subset_by_index=(size - kept, size - 1))
+    count, size = pixels.shape
+    kept = min(components, size, max(1, count - 1))
+    if size <= max(count, _SMALL):
+        _, directions = linalg.eigh(pixels.T @ pixels / count, subset_by_index=(size - kept, size - 1))
+    else:  # the same directions from all products of two images, of which there are far fewer
+        _, weights = linalg.eigh(pixels @ pixels.T / count, subset_by_index=(count - kept, count - 1))
+        directions = pixels.T @ weights
+        directions /= np.maximum(np.linalg.norm(directions, axis=0), np.finfo(np.float32).tiny)
     directions = directions[:, ::-1].astype(np.float32)
 
     def project(images: NDArray[np.uint8]) -> NDArray[Any]:

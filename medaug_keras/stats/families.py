@@ -21,12 +21,14 @@ def holm(p: Sequence[float | None]) -> list[float | None]:
     """Adjusted p in the order given (Holm 1979): the chance of any false claim stays below alpha.
 
     None (not tested) stays None and is counted: the family is what was declared, so a claim does not
-    weaken when the arms that are missing arrive.
+    weaken when the arms that are missing arrive. (No library counts them, so this is our own.)
     """
-    m = len(p)
 
-    def adjust(ordered: Array) -> Array:
-        return np.maximum.accumulate(ordered * (m - np.arange(len(ordered))))
+    def adjust(values: Array) -> Array:
+        order = np.argsort(values, kind="stable")
+        adjusted = np.empty_like(values)
+        adjusted[order] = np.maximum.accumulate(values[order] * (len(p) - np.arange(len(values))))
+        return adjusted
 
     return _adjusted(p, adjust)
 
@@ -36,25 +38,18 @@ def benjamini_hochberg(p: Sequence[float | None]) -> list[float | None]:
 
     None (not tested) stays None and is not counted.
     """
+    from scipy.stats import false_discovery_control
 
-    def adjust(ordered: Array) -> Array:
-        m = len(ordered)
-        scaled = ordered * m / (np.arange(m) + 1)
-        return np.minimum.accumulate(scaled[::-1])[::-1]
-
-    return _adjusted(p, adjust)
+    return _adjusted(p, lambda values: false_discovery_control(values, method="bh"))
 
 
 def _adjusted(p: Sequence[float | None], adjust: Callable[[Array], Array]) -> list[float | None]:
-    tested = [i for i, value in enumerate(p) if value is not None]
-    values = np.array([p[i] for i in tested], dtype=np.float64)
+    """`adjust` is given those p that are there. Raises ValueError for what is no probability."""
+    values = np.array([value for value in p if value is not None], dtype=np.float64)
     if not ((values >= 0) & (values <= 1)).all():
         raise ValueError(f"p-values must lie in [0, 1], got {list(p)}")
-    order = np.argsort(values, kind="stable")
-    adjusted: list[float | None] = [None] * len(p)
-    for position, value in zip(order, adjust(values[order]), strict=True):
-        adjusted[tested[position]] = min(float(value), 1.0)
-    return adjusted
+    adjusted = iter(np.minimum(adjust(values), 1.0).tolist())
+    return [None if value is None else next(adjusted) for value in p]
 
 
 def verdict(effect: float | None, p: float | None, *, alpha: float = 0.05) -> Verdict:

@@ -1,64 +1,36 @@
 """BibTeX of the methods that a study uses and of this software. Data sets bring their own with their records."""
 
+import re
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 from medaug_keras.generators import GENERATORS
 from medaug_keras.report.pages.book import Book
 
 BIBTEX = {
-    "sohn2015cvae": """@inproceedings{sohn2015cvae,
-  title = {Learning Structured Output Representation using Deep Conditional Generative Models},
-  author = {Sohn, Kihyuk and Lee, Honglak and Yan, Xinchen},
-  booktitle = {Advances in Neural Information Processing Systems}, volume = {28}, year = {2015}
-}""",
-    "dupont2018jointvae": """@inproceedings{dupont2018jointvae,
-  title = {Learning Disentangled Joint Continuous and Discrete Representations},
-  author = {Dupont, Emilien},
-  booktitle = {Advances in Neural Information Processing Systems}, volume = {31}, year = {2018}
-}""",
-    "mirza2014cgan": """@misc{mirza2014cgan,
-  title = {Conditional Generative Adversarial Nets},
-  author = {Mirza, Mehdi and Osindero, Simon},
-  year = {2014}, eprint = {1411.1784}, archivePrefix = {arXiv}
-}""",
-    "miyato2018projection": """@inproceedings{miyato2018projection,
-  title = {{cGANs} with Projection Discriminator},
-  author = {Miyato, Takeru and Koyama, Masanori},
-  booktitle = {International Conference on Learning Representations}, year = {2018}
-}""",
-    "jolicoeur2019relativistic": """@inproceedings{jolicoeur2019relativistic,
-  title = {The relativistic discriminator: a key element missing from standard {GAN}},
-  author = {Jolicoeur-Martineau, Alexia},
-  booktitle = {International Conference on Learning Representations}, year = {2019}
-}""",
+    entry.partition("{")[2].partition(",")[0]: entry.strip()
+    for entry in re.split(r"\n(?=@)", Path(__file__).with_name("methods.bib").read_text("utf-8"))
+    if entry.startswith("@")
 }
-"""Key → entry, of everything that a kind of generator may cite."""
-_STATISTICS = """@article{obuchowski1995,
-  title = {Hypothesis testing of diagnostic accuracy for multiple readers and multiple tests: an {ANOVA} approach with
-           dependent observations},
-  author = {Obuchowski, Nancy A. and Rockette, Howard E.},
-  journal = {Communications in Statistics - Simulation and Computation}, volume = {24}, number = {2},
-  pages = {285--308}, year = {1995}
-}
-
-@article{holm1979,
-  title = {A simple sequentially rejective multiple test procedure},
-  author = {Holm, Sture},
-  journal = {Scandinavian Journal of Statistics}, volume = {6}, number = {2}, pages = {65--70}, year = {1979}
-}"""
+"""Key → entry, of everything in methods.bib."""
+_STATISTICS = ("obuchowski1995", "holm1979")
 
 
 def methods(generators: Collection[str], *, statistics: bool) -> list[tuple[str, str]]:
     """(what, BibTeX) of the study's generators by kind, and of the tests where any were made."""
     found = [
-        (kind.title, "\n\n".join(BIBTEX[key] for key in kind.citations))
+        (kind.title, _entries(kind.citations))
         for name, kind in GENERATORS.items()
         if name in generators and kind.citations
     ]
     if statistics:
-        found.append(("Crossed replicates × images analysis, and the correction for many tests", _STATISTICS))
+        found.append(("Crossed replicates × images analysis, and the correction for many tests", _entries(_STATISTICS)))
     return found
+
+
+def _entries(keys: Collection[str]) -> str:
+    return "\n\n".join(BIBTEX[key] for key in keys)
 
 
 def software(versions: Collection[str]) -> str:
