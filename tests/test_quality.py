@@ -11,8 +11,7 @@ import prdc
 import pytest
 import torch
 from scipy import linalg, ndimage, stats
-from scipy.spatial.distance import pdist
-from scipy.spatial.distance import cdist
+from scipy.spatial.distance import cdist, pdist
 
 from benchmarks.copying import ALTERATIONS
 from medaug_keras import evaluation
