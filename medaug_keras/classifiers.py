@@ -40,15 +40,18 @@ from medaug_keras.training import (
     train,
 )
 
-# Images per batch when nothing is trained. In batches of 512 (two threads) each image takes twice as long: the
-# activations fit no cache, and are so large that their memory goes back to the kernel each time.
+# Images of 28 x 28 per batch when nothing is trained; of larger images fewer, so that a batch takes as much memory. In
+# batches of 512 (two threads) each image takes twice as long: the activations fit no cache, and are so large that their
+# memory goes back to the kernel each time.
 PREDICTION_BATCH = 128
+LEAST_BATCH = 8  # however large images are: one by one, a GPU idles
 
 
 def cnn(*, image_shape: tuple[int, int, int], num_outputs: int) -> keras.Model:
     """The CNN of the paper's Fig. 9 (MedMNIST's getting-started network): (B, 28, 28, C) -> (B, num_outputs) logits.
 
-    Initial weights and batch-norm conventions are PyTorch's. 235,225 trainable parameters for 9 classes in color.
+    Images of another size, from 16 x 16 on, make another first dense layer; all else is the same. Initial weights and
+    batch-norm conventions are PyTorch's. 235,225 trainable parameters for 9 classes in color.
     """
     inputs = keras.Input(image_shape, name="image")
     x = inputs
@@ -254,11 +257,10 @@ def _passed(model: keras.Model, images: np.ndarray | Tensor, finish: Callable[[T
     """Images (N, H, W, C) uint8 through a model, in batches, without training it."""
     network, device = fuse(model), device_of(model)
     pixels = images if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
+    fit = PREDICTION_BATCH * 28 * 28 // (pixels.shape[1] * pixels.shape[2])
+    size = max(LEAST_BATCH, min(PREDICTION_BATCH, fit))
     with torch.inference_mode(), torch.autocast(device.type, enabled=False):  # float32 whatever the precision
-        outputs = [
-            finish(network(center(to_unit(batch.to(device))), training=False))
-            for batch in pixels.split(PREDICTION_BATCH)
-        ]
+        outputs = [finish(network(center(to_unit(batch.to(device))), training=False)) for batch in pixels.split(size)]
     passed: np.ndarray = torch.cat(outputs).cpu().numpy()
     return passed
 

@@ -434,7 +434,7 @@ def pixels(figure):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_montage_has_every_pixel_at_its_place_enlarged(channels, random_images):
     images = random_images(6, channels)
-    shown = pixels(figures.montage(images, columns=3, scale=2, what="images"))
+    shown = pixels(figures.montage(images, columns=3, what="images"))
     assert shown.shape[:2] == (2 * 28 * 2, 3 * 28 * 2)
     shown = shown.reshape(*shown.shape[:2], channels)
     second_row_first = shown[56:112, 0:56]
@@ -442,10 +442,30 @@ def test_a_montage_has_every_pixel_at_its_place_enlarged(channels, random_images
 
 
 def test_places_without_an_image_are_transparent(random_images):
-    shown = pixels(figures.montage(random_images(4, 3), columns=3, scale=1, what="images"))
-    assert shown.shape == (56, 84, 4)
-    assert (shown[28:, 28:, 3] == 0).all()
-    assert (shown[:28, :, 3] == 255).all()
+    shown = pixels(figures.montage(random_images(4, 3), columns=3, what="images"))
+    assert shown.shape == (112, 168, 4)
+    assert (shown[56:, 56:, 3] == 0).all()
+    assert (shown[:56, :, 3] == 255).all()
+
+
+@pytest.mark.parametrize("size", [16, 28, 64, 128, 224, 512])
+def test_images_of_any_size_have_about_the_same_place_on_a_page(size):
+    """Between half and all of the room; what is larger is averaged, so that it looks like the image."""
+    images = np.full((20, size, size, 1), 90, np.uint8)
+    images[:, : size // 2] = 30
+    pictures = {
+        "montage": (figures.montage(images, columns=20, what="images"), 20 * 64),
+        "rows": (figures.class_montage([figures.ClassRow("a", images[:5], images[:5])], what="a"), 10 * 99 + 54),
+        "pairs": (figures.pairs([figures.Pair(*images[:3])] * 3, what="a"), 3 * (3 * 132 - 4) + 2 * 40),
+    }
+    for name, (figure, room) in pictures.items():
+        shown = pixels(figure)
+        assert room / 2 < shown.shape[1] <= room, (name, shown.shape)
+    first = pixels(pictures["montage"][0])
+    side = first.shape[1] // 20
+    assert (first[: side // 2, :side] == 30).all()
+    assert (first[side // 2 : side, :side] == 90).all()
+    assert f"{size} by {size} pixels" in pictures["montage"][0].alt
 
 
 def test_real_images_stand_left_and_synthetic_ones_right(random_images):

@@ -43,6 +43,7 @@ _ANGLES = (-4.0, 0.0, 4.0)  # degrees
 _CANDIDATES = 32  # nearest before aligning, among which the nearest after aligning is sought
 _ROWS = 1024  # queries at once
 _COLUMNS = 8192  # references at once: bounds the memory to some 100 MB
+_VALUES = 28 * 28 * 3  # of an image; of larger ones fewer are taken at once
 _ALIGNED = 64  # queries at once of thumbnails
 
 
@@ -92,8 +93,9 @@ def thumbnails(images: NDArray[Any]) -> NDArray[np.float32]:
     height, width = images.shape[1:3]
     rows, columns = _smoothing(height), _smoothing(width)
     parts = []
-    for top in range(0, len(images), _ROWS):
-        some = images[top : top + _ROWS].astype(np.float32)
+    step = _at_once(_ROWS, images[:1].size)
+    for top in range(0, len(images), step):
+        some = images[top : top + step].astype(np.float32)
         small = np.einsum("gh,nhwc,kw->ngkc", rows, some, columns, optimize=True)
         parts.append(_standard(small.reshape(len(small), -1)))
     return np.concatenate(parts) if parts else np.zeros((0, GRID * GRID * images.shape[3]), np.float32)
@@ -299,11 +301,12 @@ def _nearest(queries: NDArray[Any], references: NDArray[Any], itself: NDArray[np
     best = np.full(len(queries), np.inf)
     index = np.full(len(queries), -1, np.int64)
     prepare = _preparation(references)
-    for left in range(0, len(references), _COLUMNS):
-        columns = prepare(references[left : left + _COLUMNS])
+    at_once, wide = (_at_once(most, references.shape[1]) for most in (_ROWS, _COLUMNS))
+    for left in range(0, len(references), wide):
+        columns = prepare(references[left : left + wide])
         lengths = np.einsum("jd,jd->j", columns, columns)
-        for top in range(0, len(queries), _ROWS):
-            rows = slice(top, min(top + _ROWS, len(queries)))
+        for top in range(0, len(queries), at_once):
+            rows = slice(top, min(top + at_once, len(queries)))
             # |y|^2 - 2 x.y: the squared distance less |x|^2, which does not move the minimum
             squares = (-2 * prepare(queries[rows])) @ columns.T
             squares += lengths
@@ -318,11 +321,16 @@ def _nearest(queries: NDArray[Any], references: NDArray[Any], itself: NDArray[np
             index[rows] = np.where(closer, place + left, index[rows])
     # The expanded square loses digits where it is small, so it only finds the pair.
     distance = np.full(len(queries), np.inf)
-    for top in range(0, len(queries), _ROWS):
-        known = top + np.flatnonzero(index[top : top + _ROWS] >= 0)
+    for top in range(0, len(queries), at_once):
+        known = top + np.flatnonzero(index[top : top + at_once] >= 0)
         difference = queries[known].astype(np.float64) - references[index[known]]
         distance[known] = np.sqrt(np.mean(difference**2, axis=1))
     return Nearest(distance, index, np.zeros(len(queries), bool))
+
+
+def _at_once(most: int, values: int) -> int:
+    """How many images of so many values take no more memory than `most` color images of 28 x 28."""
+    return max(1, min(most, most * _VALUES // max(values, 1)))
 
 
 def _preparation(references: NDArray[Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:

@@ -1,4 +1,8 @@
-"""Pictures of images: montages as PNG, each image enlarged by a whole factor so that pixels stay sharp."""
+"""Pictures of images: montages as PNG.
+
+Each image has about the same place on the page whatever its size: small ones are enlarged by a whole factor, so that
+pixels stay sharp, and large ones are averaged down.
+"""
 
 import io
 from collections.abc import Callable, Sequence
@@ -14,6 +18,8 @@ from medaug_keras.report.format import count
 
 Images = npt.NDArray[np.uint8]
 
+# Pixels a side that an image has in a picture, at most: in a montage, in a row of a class, in a pair.
+_MONTAGE, _ROW, _PAIR = 64, 96, 128
 _INK = (118, 124, 133, 255)  # on a transparent ground: contrast 4 on white, 3.9 on dark pages
 
 
@@ -44,23 +50,25 @@ def montage(images: Images, *, columns: int = 20, scale: int = 2, what: str) -> 
 
     `what` says in words what the images are, such as "training images of PathMNIST".
     """
-    images = _checked(images)
+    images, size = _reduced(_checked(images), _MONTAGE), images.shape[1:3]
     N, H, W, C = images.shape
-    rows = -(-N // columns)
+    rows, scale = -(-N // columns), _factor(images, _MONTAGE)
     grid = np.zeros((rows * columns, H, W, C), np.uint8)
     grid[:N] = images
     opaque = np.repeat(np.arange(rows * columns) < N, H * W).reshape(-1, H, W, 1)
     pixels = np.concatenate([grid, np.where(opaque, 255, 0).astype(np.uint8)], axis=-1) if len(grid) > N else grid
     sheet = pixels.reshape(rows, columns, H, W, -1).transpose(0, 2, 1, 3, 4).reshape(rows * H, columns * W, -1)
     sheet = sheet.repeat(scale, axis=0).repeat(scale, axis=1)
-    alt = f"Montage of {count(N)} {what}, {H} by {W} pixels each, in {rows} rows of {columns}."
+    alt = f"Montage of {count(N)} {what}, {size[0]} by {size[1]} pixels each, in {rows} rows of {columns}."
     return _picture(montage, Image.fromarray(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet), alt, 1)
 
 
 def class_montage(rows: Sequence[ClassRow], *, columns: int = 5, what: str) -> Figure:
     """A row for each class: its name, then up to `columns` real images left, as many synthetic ones right."""
-    H, W = next((row.real if len(row.real) else row.synthetic).shape[1:3] for row in rows)
-    half, middle, line, factor = columns * (3 * W + 3) - 3, 60, 57, 3
+    rows = [ClassRow(row.name, _reduced(row.real, _ROW), _reduced(row.synthetic, _ROW)) for row in rows]
+    some = next(row.real if len(row.real) else row.synthetic for row in rows)
+    (H, W), factor = some.shape[1:3], _factor(some, _ROW)
+    half, middle, line = columns * (factor * W + 3) - 3, 60, 57
     sheet = _Sheet(2 * half + middle, 60 + len(rows) * (line + factor * H + 15) - 15, 39)
     sheet.text(0, 0, "real")
     sheet.text(half + middle, 0, "synthetic")
@@ -83,15 +91,15 @@ def class_montage(rows: Sequence[ClassRow], *, columns: int = 5, what: str) -> F
 
 def pairs(pairs: Sequence[Pair], *, what: str) -> Figure:
     """The closest pairs, three in a row: training, synthetic and test image from left to right, a caption below."""
-    H, W = pairs[0].train.shape[:2]
-    factor, columns = 4, min(3, len(pairs))
+    first = _reduced(pairs[0].train[None], _PAIR)
+    (H, W), factor, columns = first.shape[1:3], _factor(first, _PAIR), min(3, len(pairs))
     step = factor * W + 4
     width, height = 3 * step - 4, factor * H + 60
     sheet = _Sheet(columns * (width + 40) - 40, -(-len(pairs) // columns) * height, 33)
     for i, pair in enumerate(pairs):
         x, y = (i % columns) * (width + 40), (i // columns) * height
         for place, image in enumerate((pair.train, pair.synthetic, pair.test)):
-            sheet.image(x + place * step, y, _checked(image[None])[0], factor)
+            sheet.image(x + place * step, y, _reduced(_checked(image[None]), _PAIR)[0], factor)
         sheet.text(x, y + factor * H + 4, pair.caption, room=width + 36)
     said = "; ".join(pair.caption for pair in pairs if pair.caption)
     alt = f"{what}: {len(pairs)} pairs; training image left, synthetic in the middle, test image right. {said}".strip()
@@ -124,6 +132,24 @@ class _Sheet:
             whole = whole[:-1]
             text = whole.rstrip() + "..."
         self.draw.text((x, y), text, fill=_INK, font=self.font)
+
+
+def _factor(images: Images, most: int) -> int:
+    """How often a pixel of images (N, H, W, C) is repeated, so that they have up to `most` pixels a side."""
+    return max(1, most // int(max(images.shape[1:3])))
+
+
+def _reduced(images: Images, most: int) -> Images:
+    """Images (N, H, W, C) with at most `most` pixels a side, each an average."""
+    N, H, W, C = images.shape
+    if max(H, W) <= most or not N:
+        return images
+    size = round(W * most / max(H, W)), round(H * most / max(H, W))
+    small = [
+        np.asarray(Image.fromarray(image.squeeze(-1) if C == 1 else image).resize(size, Image.Resampling.BOX))
+        for image in images
+    ]
+    return np.stack(small).reshape(N, size[1], size[0], C)
 
 
 def _checked(images: Images) -> Images:
