@@ -134,6 +134,11 @@ class _Data(_Part):
         """Why a set of this name cannot be used; None where nothing speaks against it."""
         return None
 
+    @property
+    def side(self) -> int:
+        """Pixels a side of its images; 28 where a section says nothing else."""
+        return getattr(self, "size", None) or 28
+
     def many_classes(self, name: str) -> bool:
         """Whether the set is known to have more than two classes before its images are read."""
         return False
@@ -574,7 +579,7 @@ class Study(_Part):
         this size is said by `reading.rules`."""
         if self.size is not None:
             sized = {
-                name: data if "size" in data.model_fields_set else data.model_copy(update={"size": self.size})
+                name: data.model_copy(update={"size": self.size}) if _unsaid(data, "size") else data
                 for name, data in self.datasets.items()
             }
             self.__dict__["datasets"] = sized  # a frozen part is not finished before its validators are
@@ -589,6 +594,10 @@ class Study(_Part):
     def shown_references(self) -> tuple[str, ...]:
         """References by name, however the study asks for them."""
         return tuple(dict.fromkeys((*self.references, *(("le-roux",) if self.paper else ()))))
+
+
+def _unsaid(part: BaseModel, setting: str) -> bool:
+    return setting in type(part).model_fields and setting not in part.model_fields_set
 
 
 def dump(part: BaseModel) -> dict[str, Any]:

@@ -40,7 +40,12 @@ def _place(study: Study, name: str) -> tuple[Any, ...] | None:
     if name not in study.datasets:
         return None
     spec = dump(study.datasets[name])
-    return spec["kind"], spec.get("name") or name, spec.get("path"), spec["size"]  # MedMNIST has a file for each size
+    return (
+        spec["kind"],
+        spec.get("name") or name,
+        spec.get("path"),
+        spec.get("size"),
+    )  # MedMNIST has a file for each size
 
 
 def remember(results: Path, study: Study, plan: Plan, *, data_root: str) -> None:

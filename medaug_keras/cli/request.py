@@ -187,7 +187,7 @@ def misfits(study: Study, found: Mapping[str, Source], counts: Mapping[str, Coun
 
 def larger_network(study: Study, name: str) -> list[str]:
     """What to say of a classifier that is larger than the one at 28 x 28, because the images are."""
-    size, kind = study.datasets[name].size or data.IMAGE_SIZE, study.classifier.kind
+    size, kind = study.datasets[name].side, study.classifier.kind
     weights, usual = study.classifier.dense_weights(size), study.classifier.dense_weights(data.IMAGE_SIZE)
     if size == data.IMAGE_SIZE:
         return []

@@ -38,7 +38,7 @@ def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
     names = getattr(data, "classes", None)
     if names is not None and len(set(names)) < max(2, len(names)):
         yield ("classes",), "needs two or more different names, in the order of the labels"
-    size = data.size or 28  # own images without a size must have this one
+    size = data.side
     if data.sizes and size not in data.sizes:
         those = ", ".join(map(str, data.sizes))
         yield ("size",), f"there is no {name} of {size} x {size} pixels: give it a size of its own, one of {those}"
