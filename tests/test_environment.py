@@ -85,7 +85,7 @@ def test_what_to_do_next_can_be_typed_as_it_is_said(tmp_path: Path):
     done = cli(path, "--no-site", "--results", "my results", "--set", "question=Is it?", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("Next: ")]
-    said = line.removeprefix("Next: ").partition(", or change")[0]
+    said = line.partition("what that costs: ")[2]
     assert said == ("python -m medaug_keras plan 'my study/tiny.yaml' --results 'my results' --set 'question=Is it?'")
     again = shell(said.replace("python -m medaug_keras", "medaug"), tmp_path)
     assert "Nothing to do." in again.stdout, again.stderr

@@ -1,29 +1,32 @@
 """Fetches one file over HTTP: whole and with the right checksum, or not at all.
 
-The standard library does it: no dependency of ours promises to bring another HTTP client.
+Requests speaks HTTP. Its time limits bound one wait for bytes, so a server that drips them could hold it for hours. Each
+request therefore runs in a thread of its own, and what it receives is awaited with a deadline.
 """
 
 import contextlib
 import hashlib
-import http.client
-import io
 import os
+import queue
 import re
+import threading
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import requests
+import urllib3
 
 from medaug_keras.data.dataset import DataError
 
 _BLOCK = 2**18  # bytes
 _REDIRECTS = 5
-_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)  # HTTP statuses that may pass
+_MOVED = (301, 302, 303, 307, 308)
+_RETRIED = (408, 425, 429, 500, 502, 503, 504)  # statuses of transient errors
 
 
 def download(
@@ -40,11 +43,10 @@ def download(
 ) -> None:
     """Fetch `url` into `target`, which appears under its name only with the MD5 sum `md5`.
 
-    Connection errors, a server's passing troubles, silences longer than `stall_timeout` seconds and answers whose head
-    takes longer than that are tried again, up to `attempts` times, after `back_off`, 2 x, 4 x ... seconds, going on
-    where the last attempt stopped if the server can. `total_timeout` seconds bound the transfer, however slowly a
-    server drips its bytes; only the system's look-up of the server's name is not in our hands. `report` is told the
-    progress about once a second.
+    Connection errors, transient errors of the server, silences longer than `stall_timeout` seconds and responses whose
+    headers take longer than that are retried, up to `attempts` times, after `back_off`, 2 x, 4 x ... seconds; a retry
+    resumes where the last attempt stopped if the server can. `total_timeout` seconds bound the transfer, however slowly
+    a server drips its bytes. `report` is told the progress about once a second.
     Two processes may fetch the same file at once. On failure nothing is left behind. Raises DataError.
     """
     if target.is_symlink():
@@ -67,16 +69,16 @@ def download(
         part.unlink(missing_ok=True)
 
 
-class _PassingError(Exception):
-    """A trouble that another attempt may not meet."""
+class _TransientError(Exception):
+    """A retry may succeed."""
 
 
-class _StaleError(_PassingError):
-    """What came so far cannot be gone on with: the next attempt starts again."""
+class _StaleError(_TransientError):
+    """The partial file cannot be resumed: the next attempt starts over."""
 
 
 class _FinalError(Exception):
-    """A trouble that every attempt would meet."""
+    """Every attempt would fail."""
 
 
 @dataclass
@@ -89,10 +91,10 @@ class _Transfer:
     report: Callable[[str], None] | None
     stall_timeout: float
     deadline: float  # on the monotonic clock
-    validator: str | None = None  # the server's mark of the version that the bytes so far belong to
+    validator: str | None = None  # ETag or Last-Modified of the version that the bytes so far belong to
     have: int = 0  # bytes so far
     digest: Any = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
-    told: float = 0.0  # when `report` last heard
+    reported: float = 0.0  # when `report` was last called
 
     def run(self, attempts: int, back_off: float) -> None:
         for attempt in range(1, attempts + 1):
@@ -101,7 +103,7 @@ class _Transfer:
                 return
             except _FinalError as error:
                 raise self._failure(str(error)) from error
-            except _PassingError as error:
+            except _TransientError as error:
                 if isinstance(error, _StaleError):
                     self.validator = None
                 pause = back_off * 2 ** (attempt - 1)
@@ -109,16 +111,14 @@ class _Transfer:
                     raise self._failure(f"{error}, {attempts} times") from error
                 if time.monotonic() + pause >= self.deadline:
                     raise self._failure(f"{error}, and the time is up") from error
-                self._tell(f"{error}; trying again in {pause:g} s")
+                self._report(f"{error}; trying again in {pause:g} s")
                 time.sleep(pause)
 
     def _attempt(self) -> None:
         headers = {"User-Agent": "medaug-keras", "Accept-Encoding": "identity"}
         if self.have and self.validator:
             headers |= {"Range": f"bytes={self.have}-", "If-Range": self.validator}
-        with _network_errors():
-            response = _opener(self._connection).open(urllib.request.Request(self.url, headers=headers))
-        with response:
+        with contextlib.closing(self._open(headers)) as response:
             resumed = response.status == 206
             if resumed and not _starts_at(response.headers.get("Content-Range"), self.have):
                 raise _StaleError("the server sent another part than was asked for")
@@ -128,7 +128,7 @@ class _Transfer:
             expected = None if length is None else self.have + length
             self._receive(response, expected)
         if expected is not None and self.have < expected:
-            raise _PassingError(f"the connection closed after {self.have:,} of {expected:,} bytes")
+            raise _TransientError(f"the connection closed after {self.have:,} of {expected:,} bytes")
         if self.digest.hexdigest() != self.md5:
             wrong = f"what came has the MD5 sum {self.digest.hexdigest()} instead of {self.md5}"
             if resumed or expected is None:  # pieces of two versions, or perhaps cut off
@@ -148,10 +148,33 @@ class _Transfer:
             self.file.seek(0)
             self.file.truncate()
 
-    def _receive(self, response: Any, expected: int | None) -> None:
+    def _open(self, headers: Mapping[str, str]) -> "_Response":
+        """The response that a chain of redirects ends with."""
+        url, seen = self.url, {self.url}
         while True:
-            with _network_errors():
-                block = response.read1(_BLOCK)  # what is there, so that the time is looked at often
+            response = _Response(url, headers, self._patience())
+            try:
+                response.begin(self._patience())
+                moved = response.headers.get("Location") if response.status in _MOVED else None
+                if moved is None:
+                    _check_status(response.status, response.reason)
+                    return response
+                url = _redirected(url, moved)
+                if url in seen or len(seen) > _REDIRECTS:
+                    raise _FinalError(f"the server sends us from address to address, the last is {url}")
+                seen.add(url)
+            except BaseException:
+                response.close()
+                raise
+            response.close()  # its body may have no end
+
+    def _receive(self, response: "_Response", expected: int | None) -> None:
+        while True:
+            self._patience()
+            try:
+                block = response.read(self.deadline - time.monotonic())
+            except queue.Empty:
+                raise self._late() from None
             if not block:
                 return
             with _writing(self.target):
@@ -160,29 +183,24 @@ class _Transfer:
             self.have += len(block)
             if self.have > self.max_bytes:
                 raise _FinalError(f"the server sends more than {self.max_bytes:,} bytes")
-            if time.monotonic() - self.told >= 1:
+            if time.monotonic() - self.reported >= 1:
                 of = f" of {expected / 1e6:.1f}" if expected else ""
-                self._tell(f"{self.have / 1e6:.1f}{of} MB")
-
-    def _connection(
-        self, kind: type[http.client.HTTPConnection], host: str, **options: Any
-    ) -> http.client.HTTPConnection:
-        """To a host, with the time that is left; redirects make another."""
-        connection = kind(host, **(options | {"timeout": self._patience()}))
-        connection.response_class = partial(_Answer, self._patience, self.stall_timeout)  # type: ignore[assignment]
-        return connection
+                self._report(f"{self.have / 1e6:.1f}{of} MB")
 
     def _patience(self) -> float:
         """Seconds that the server may be silent now."""
         left = self.deadline - time.monotonic()
         if left <= 0:
-            raise _FinalError(f"the time was up after {self.have:,} bytes")
+            raise self._late()
         return min(self.stall_timeout, left)
 
-    def _tell(self, text: str) -> None:
+    def _late(self) -> _FinalError:
+        return _FinalError(f"the time was up after {self.have:,} bytes")
+
+    def _report(self, text: str) -> None:
         if self.report is not None:
             self.report(f"{self.target.name}: {_plain(text)}")
-            self.told = time.monotonic()
+            self.reported = time.monotonic()
 
     def _failure(self, why: str) -> DataError:
         return DataError(
@@ -194,107 +212,110 @@ class _Transfer:
         )
 
 
-class _Answer(http.client.HTTPResponse):
-    """An answer that looks at the time whenever it waits for bytes, so that no server can hold us by dripping them."""
+class _Response:
+    """A GET request and its response, without redirects, made in a thread that `close` abandons whatever it waits for.
 
-    def __init__(self, patience: Callable[[], float], head_timeout: float, sock: Any, *words: Any, **options: Any):
-        super().__init__(sock, *words, **options)
-        self.timed = _Timed(self.fp.detach(), sock, patience, time.monotonic() + head_timeout)
-        self.fp = io.BufferedReader(self.timed)
+    A thread that a server still holds ends with the process.
+    """
 
-    def begin(self) -> None:
-        super().begin()
-        self.timed.ends = None  # the head is there; the body may take its time
+    status: int
+    reason: str
+    headers: Mapping[str, str]
 
+    def __init__(self, url: str, headers: Mapping[str, str], timeout: float) -> None:
+        self._news: queue.Queue[Any] = queue.Queue(maxsize=8)  # headers, then blocks, then b"" or an error
+        self._closed = threading.Event()
+        threading.Thread(target=self._run, args=(url, headers, timeout), daemon=True).start()
 
-class _Timed(io.RawIOBase):
-    """What a socket receives, each time with the patience of that moment, and nothing after `ends`."""
+    def begin(self, timeout: float) -> None:
+        """Wait for the headers."""
+        try:
+            self.status, self.reason, self.headers = self._next(timeout)
+        except queue.Empty:
+            raise _TransientError("the server is silent") from None
 
-    def __init__(self, raw: io.RawIOBase, sock: Any, patience: Callable[[], float], ends: float | None) -> None:
-        self.raw, self.sock, self.patience, self.ends = raw, sock, patience, ends
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        timeout = self.patience()
-        if self.ends is not None:
-            timeout = min(timeout, self.ends - time.monotonic())
-            if timeout <= 0:
-                raise TimeoutError
-        self.sock.settimeout(timeout)
-        return self.raw.readinto(buffer)
+    def read(self, timeout: float) -> bytes:
+        """The next bytes of the body, as they come; empty at its end. Raises queue.Empty where none come in time."""
+        block: bytes = self._next(timeout)
+        return block
 
     def close(self) -> None:
-        self.raw.close()
-        super().close()
+        """Have the thread end as soon as it can."""
+        self._closed.set()
+
+    def _next(self, timeout: float) -> Any:
+        news = self._news.get(timeout=max(timeout, 0.0))
+        if isinstance(news, Exception):
+            with _network_errors():
+                raise news
+        return news
+
+    def _run(self, url: str, headers: Mapping[str, str], timeout: float) -> None:
+        try:
+            with requests.Session() as session:
+                request = session.prepare_request(requests.Request("GET", url, headers=dict(headers)))
+                settings = session.merge_environment_settings(url, {}, True, None, None)  # proxies, stream, TLS
+                with session.get_adapter(url).send(request, timeout=timeout, **settings) as response:
+                    response.raw.enforce_content_length = False  # `_Transfer` compares the lengths
+                    self._put((response.status_code, response.reason, response.headers))
+                    while not self._closed.is_set():
+                        block = response.raw.read1(_BLOCK, decode_content=False)
+                        self._put(block)
+                        if not block:
+                            return
+        except Exception as error:  # noqa: BLE001 - raised where the news are read
+            self._put(error)
+
+    def _put(self, news: Any) -> None:
+        while not self._closed.is_set():
+            with contextlib.suppress(queue.Full):
+                self._news.put(news, timeout=0.1)
+                return
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    max_repeats = 1
-    max_redirections = _REDIRECTS
-
-    def redirect_request(
-        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        schemes = urllib.parse.urlsplit(req.full_url).scheme, urllib.parse.urlsplit(newurl).scheme
-        if schemes[1] not in ("http", "https") or schemes == ("https", "http"):
-            raise _FinalError(f"the server sends us on to {newurl}, which is not safe to follow")
-        fp.close()  # its body would be read whole, and may have no end
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+def _redirected(url: str, location: str) -> str:
+    target = urllib.parse.urljoin(url, location)
+    schemes = urllib.parse.urlsplit(url).scheme, urllib.parse.urlsplit(target).scheme
+    if schemes[1] not in ("http", "https") or schemes == ("https", "http"):
+        raise _FinalError(f"the server sends us on to {target}, which is not safe to follow")
+    return target
 
 
-class _Web(urllib.request.HTTPSHandler):
-    """HTTP and HTTPS over connections that `connect` makes."""
-
-    def __init__(self, connect: Callable[..., http.client.HTTPConnection]) -> None:
-        super().__init__()
-        self.connect = connect
-
-    def http_open(self, request: urllib.request.Request) -> Any:
-        return self.do_open(partial(self.connect, http.client.HTTPConnection), request)
-
-    def https_open(self, request: urllib.request.Request) -> Any:
-        return self.do_open(partial(self.connect, http.client.HTTPSConnection), request)
-
-    http_request = urllib.request.AbstractHTTPHandler.do_request_
-
-
-def _opener(connect: Callable[..., http.client.HTTPConnection]) -> urllib.request.OpenerDirector:
-    """HTTP and HTTPS, through the environment's proxies; no files, no FTP."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        _Web(connect),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.UnknownHandler(),
-        _Redirects(),
-    ):
-        opener.add_handler(handler)
-    return opener
+def _check_status(status: int, reason: str) -> None:
+    text = f"the server answers {status} ({reason})"
+    if status == 416:  # our part is longer than the file: the file has changed
+        raise _StaleError(text)
+    if not 200 <= status < 300:
+        raise (_TransientError if status in _RETRIED else _FinalError)(text)
 
 
 @contextlib.contextmanager
 def _network_errors() -> Iterator[None]:
     try:
         yield
-    except urllib.error.HTTPError as error:
-        error.close()
-        text = f"the server answers {error.code} ({error.reason})"
-        if error.code == 416:  # our part is longer than the file: the file has changed
-            raise _StaleError(text) from error
-        raise (_PassingError if error.code in _TRANSIENT else _FinalError)(text) from error
-    except TimeoutError as error:
-        raise _PassingError("the server is silent") from error
-    except urllib.error.URLError as error:
-        silent = isinstance(error.reason, TimeoutError)
-        text = "the server is silent" if silent else f"no connection ({error.reason})"
-        raise _PassingError(text) from error
-    except (OSError, http.client.HTTPException) as error:
-        raise _PassingError(f"the connection broke ({error or type(error).__name__})") from error
-    except ValueError as error:  # an address, or an answer, that is none
+    except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
+        raise _TransientError("the server is silent") from error
+    except ValueError as error:  # an address, or a response, that is none
         raise _FinalError(f"this cannot be fetched ({error})") from error
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        cause = _cause(error)
+        why = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+        raise _TransientError(f"{'the connection broke' if _broke(error) else 'no connection'} ({why})") from error
+
+
+def _broke(error: BaseException) -> bool:
+    """Whether there was a connection: what failed is not its making."""
+    return any(isinstance(part, urllib3.exceptions.ProtocolError) for part in (error, *error.args))
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The innermost error: those around it repeat the address, and print objects."""
+    while True:
+        inner = getattr(error, "reason", None) or error.__cause__ or error.__context__
+        inner = inner or next((part for part in error.args if isinstance(part, BaseException)), None)
+        if not isinstance(inner, BaseException):
+            return error
+        error = inner
 
 
 @contextlib.contextmanager
@@ -318,8 +339,8 @@ def _proxy(url: str) -> str:
     if not proxy or urllib.request.proxy_bypass(address.netloc):
         return ""
     names = (f"{address.scheme}_proxy", f"{address.scheme}_proxy".upper())
-    said = next((name for name in names if os.environ.get(name)), "the system's settings")
-    return f" by the proxy {_plain(proxy.rpartition('@')[2])} (of {said})"
+    source = next((name for name in names if os.environ.get(name)), "the system's settings")
+    return f" by the proxy {_plain(proxy.rpartition('@')[2])} (of {source})"
 
 
 def _sweep(target: Path, *, older_than: float) -> None:
