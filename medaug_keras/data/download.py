@@ -1,7 +1,7 @@
 """Fetches one file over HTTP: whole and with the right checksum, or not at all.
 
-Requests speaks HTTP. Its time limits bound one wait for bytes, so a server that drips them could hold it for hours. Each
-request therefore runs in a thread of its own, and what it receives is awaited with a deadline.
+Requests speaks HTTP. Its time limits bound one wait for bytes, so a server that drips them could hold it for hours.
+Each request therefore runs in a thread of its own, and what it receives is awaited with a deadline.
 """
 
 import contextlib
