@@ -466,6 +466,12 @@ def test_labels_that_are_no_class_numbers_are_told_how_to_become_some(labels, me
         dataset.numbered_classes(np.array(labels), where="mine.npz")
 
 
+def test_labels_of_named_classes_that_begin_at_1_are_told_so():
+    for labels, message in (([1, 2, 3], "begin at 1: subtract 1"), ([1, 2, 4], "numbered from 0, and there are 3")):
+        with pytest.raises(DataError, match=message):
+            dataset.class_numbers(np.array(labels), classes=3, where="mine.npz")
+
+
 @pytest.mark.parametrize(
     ("names", "shown"),
     [("abcdef", "6 names (a, b, c, d, e, f), but the labels"), ("abcdefg", "7 names (a, b, c, d, e, f, ...), but")],
