@@ -223,6 +223,31 @@ class NpzData(_OwnData):
         return len(self.classes or ()) > 2
 
 
+class Window(_Part):
+    """Which values of more than 8 bits become 0 to 255: from low to high, or around a centre, or by percentiles."""
+
+    low: float | None = None
+    """The value that becomes 0, and all below it."""
+    high: float | None = None
+    """The value that becomes 255, and all above it."""
+    centre: float | None = None
+    """The middle of the range."""
+    width: PositiveFloat | None = None
+    """The length of the range."""
+    percentiles: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]] | None = None
+    """Percent of all pixels of the training images that lie below the range, and below its end, such as [0.5, 99.5]."""
+
+    @model_validator(mode="after")
+    def _one_range(self) -> Self:
+        given = {name for name in type(self).model_fields if getattr(self, name) is not None}
+        if given not in ({"low", "high"}, {"centre", "width"}, {"percentiles"}):
+            raise ValueError("takes low and high, or centre and width, or percentiles: one of the three")
+        low, high = self.percentiles or (self.low or 0, self.high or 0)
+        if self.centre is None and not low < high:
+            raise ValueError("ends before it begins: the first value is the lower one")
+        return self
+
+
 class FolderData(_OwnData):
     """Your own images in folders: PATH/train/CLASS/*.png, PATH/val/..., PATH/test/... ."""
 
@@ -231,6 +256,8 @@ class FolderData(_OwnData):
     """The folder; a relative path starts at the study file's folder."""
     colour: Literal["grey", "rgb"] | None = None
     """What the images are converted to; left out, the files decide, and they must agree."""
+    window: Annotated[Window | None, Birth(None)] = None
+    """Which range of values of more than 8 bits becomes 0 to 255; left out, such images are an error."""
     called: ClassVar[str] = "folder of images"
 
 

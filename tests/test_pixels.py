@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from medaug_keras.data import DataError, filetype, pixels
+from medaug_keras.data import DataError, filetype, pixels, windows
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 SIZE = 28
@@ -53,8 +53,8 @@ def some(bits: int, colour: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 2**bits, (SIZE, SIZE, VALUES[colour]))
 
 
-def read(content: bytes, colour=None, size=None, fit=None, filter="bilinear") -> np.ndarray:
-    how = pixels.Conversion(size=size, fit=fit, filter=filter, colour=colour)
+def read(content: bytes, colour=None, size=None, fit=None, filter="bilinear", window=None) -> np.ndarray:
+    how = pixels.Conversion(size=size, fit=fit, filter=filter, colour=colour, window=window)
     return pixels.read(content, "train/a/0.png", how)
 
 
@@ -452,6 +452,77 @@ def test_arrays_become_what_files_of_them_become(fit, channels):
     for before, after in zip(values, made, strict=True):
         content = saved("PNG", "L" if channels == 1 else "RGB", before.squeeze())
         assert np.array_equal(read(content, size=32, fit=fit, filter="lanczos"), after)
+
+
+# --- more than 8 bits ------------------------------------------------------------------------------
+
+
+def deep(values: np.ndarray, kind: str) -> bytes:
+    """A 16-bit file of values (H, W, 1)."""
+    if kind.startswith("PNG"):
+        return encoded(values, 16, 0, interlaced=kind == "PNG, interlaced")
+    buffer = io.BytesIO()
+    options = {"compression": "tiff_lzw"} if kind == "TIFF, packed" else {}
+    image = Image.fromarray(values[..., 0].astype(np.uint16))
+    image.save(buffer, "TIFF", big_endian=kind == "TIFF, big-endian", **options)
+    return buffer.getvalue()
+
+
+DEEP = ["PNG", "PNG, interlaced", "TIFF", "TIFF, packed", "TIFF, big-endian"]
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_a_window_maps_every_value_of_16_bits_to_the_nearest_of_8(kind):
+    """From low to high; what lies beyond is 0 or 255."""
+    values = some(16, 0)
+    values[0, :4, 0] = 0, 65535, 1000, 5000
+    found = read(deep(values, kind), window=(1000.0, 5000.0))
+    expected = np.clip((values - 1000) * 255 / 4000, 0, 255)
+    assert found.dtype == np.uint8
+    assert np.abs(found - expected).max() <= 0.5
+    assert found[0, :4, 0].tolist() == [0, 255, 0, 255]
+    how = pixels.Conversion(size=None, fit=None, filter="box", colour=None, window=(0.0, 1.0))
+    assert np.array_equal(pixels.values(deep(values, kind), "x", how), values[..., 0])
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_more_than_8_bits_are_refused_until_a_window_is_declared(kind):
+    assert "16 bits a value" in refused(deep(some(16, 0), kind))
+    assert "`window: {low: 0, high: 4095}`" in refused(deep(some(16, 0), kind))
+
+
+@pytest.mark.parametrize("colour", [2, 4, 6])
+def test_a_window_is_for_grey_alone(colour):
+    assert "`window` is for grey images" in refused(encoded(some(16, colour), 16, colour), window=(0.0, 9.0))
+
+
+def test_a_window_does_not_mean_the_values_of_8_bits():
+    assert "8 bits a value, so the range of `window`" in refused(encoded(some(8, 0), 8, 0), window=(0.0, 9.0))
+
+
+def test_windows_in_their_three_forms_are_one_range():
+    assert windows.declared({"low": -1000, "high": 400}) == (-1000, 400)
+    assert windows.declared({"centre": -300, "width": 1400}) == (-1000, 400)
+    assert windows.declared({"percentiles": [0.5, 99.5]}) is None
+    ramp = [np.arange(500, dtype=np.uint16), np.arange(500, 1000, dtype=np.uint16)]
+    assert windows.percentiles(ramp, 0, 100) == (0, 999)
+    assert windows.percentiles(ramp, 1, 99) == (9, 989)  # ten values of a thousand are 0 to 9
+    with pytest.raises(DataError, match="both 7"):
+        windows.percentiles([np.full((9, 9), 7, np.uint16)], 1, 99)
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason=f"no real images at {SHARED}")
+def test_real_16_bit_files_keep_their_values_through_a_window():
+    files = sorted((SHARED / "png16").glob("*.png"))
+    assert len(files) == 4
+    for path in files:
+        with Image.open(path) as image:
+            stored = np.asarray(image).astype(np.int64)
+        low, high = float(stored.min()), float(stored.max())
+        how = pixels.Conversion(size=64, fit="stretch", filter="box", colour=None, window=(low, high))
+        assert np.array_equal(pixels.values(path.read_bytes(), path.name, how), stored)
+        small = pixels.read(path.read_bytes(), path.name, how)[..., 0]
+        assert abs(small.mean() - ((stored - low) * 255 / (high - low)).mean()) < 1
 
 
 # --- other files -----------------------------------------------------------------------------------

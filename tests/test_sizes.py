@@ -265,3 +265,55 @@ def test_a_size_that_holds_nothing_new_is_said_of_the_official_set_alone(name, s
     assert bool(found) == (why is not None)
     assert why is None or why in found[0]
     assert not any("smaller ones" in text for text in data.warnings(summary | {"official_md5": None}))
+
+
+# --- windows ---------------------------------------------------------------------------------------
+
+
+def deep_folder(root: Path) -> Path:
+    for split, n in {"train": 4, "val": 2, "test": 2}.items():
+        for number, name in enumerate("ab"):
+            (root / split / name).mkdir(parents=True)
+            for i in range(n):
+                ramp = np.arange(28 * 28).reshape(28, 28) + (50_000 if split == "test" else 1000 * number + i)
+                Image.fromarray(ramp.astype(np.uint16)).save(root / split / name / f"{i}.png")
+    return root
+
+
+def test_percentiles_are_those_of_the_training_images_and_are_kept_in_the_record(tmp_path):
+    root = deep_folder(tmp_path / "mine")
+    settings = {"name": "m", "title": "M", "size": None, "colour": None}
+    some = data.load_folder(root, window={"percentiles": [0, 100]}, **settings)
+    assert some.description.endswith("Values from 0 to 1786 became 0 to 255 (window).")
+    assert (some.train.images.min(), some.train.images.max()) == (0, 255)
+    assert (some.test.images == 255).all()
+    told = data.load_folder(root, window={"low": 0, "high": 1786}, **settings)
+    assert np.array_equal(some.train.images, told.train.images)
+    with pytest.raises(DataError, match="16 bits a value") as error:
+        data.load_folder(root, window=None, **settings)
+    assert len(str(error.value).splitlines()) == 16
+    (root / "train" / "a" / "0.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"train/a/0.png is an empty file"):
+        data.load_folder(root, window={"percentiles": [0, 100]}, **settings)
+
+
+WINDOWS = {
+    "{low: 0}": "one of the three",
+    "{}": "one of the three",
+    "{low: 0, high: 9, centre: 4}": "one of the three",
+    "{centre: 4}": "one of the three",
+    "{low: 9, high: 9}": "ends before it begins",
+    "{percentiles: [99, 1]}": "ends before it begins",
+    "{percentiles: [0.5, 101]}": "less than or equal to 100",
+    "{centre: 0, width: -5}": "greater than 0",
+    "lung": "mapping",
+}
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_a_window_that_is_none_is_refused_at_its_line(tmp_path, window):
+    found = refused(tmp_path, f"{HEAD}datasets:\n  mine: {{kind: folder, path: a, window: {window}}}\n{ARMS}")
+    assert any("study.yaml:5: datasets.mine.window" in line and WINDOWS[window] in line for line in found), found
+    text = HEAD + "datasets:\n  mine: {kind: folder, path: a%s}\n" + ARMS
+    without, some = (study(tmp_path, text % more) for more in ("", ", window: {low: 0, high: 4095}"))
+    assert not set(keys(without)) & set(keys(some))

@@ -6,13 +6,14 @@ import os
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from medaug_keras.data import checksums, filetype, pixels
+from medaug_keras.data import checksums, filetype, pixels, windows
 from medaug_keras.data.dataset import (
     MAX_BYTES,
     SPLITS,
@@ -33,12 +34,19 @@ _ALIASES = {"training": "train", "valid": "val", "dev": "val", "testing": "test"
 _LITTER = ("thumbs.db", "desktop.ini")  # and whatever begins with a dot
 
 
-def folder_sizes(path: Path, *, size: int | None, colour: Colour | None, fit: Fit | None = None) -> Sizes:
+def folder_sizes(
+    path: Path,
+    *,
+    size: int | None,
+    colour: Colour | None,
+    fit: Fit | None = None,
+    window: Mapping[str, Any] | None = None,
+) -> Sizes:
     """Sizes of a folder of images from its file names and the first image's header."""
     listing = _listed(path)
     first = listing.files["train"][0]
     found = pixels.header(_content(first), first.relative)
-    how = Conversion(size=size, fit=fit, filter="bilinear", colour=colour)
+    how = Conversion(size=size, fit=fit, filter="bilinear", colour=colour, window=_ANY if window else None)
     kind = pixels.usable(found, first.relative, how)
     side = size or found.height
     counts = {split: len(files) for split, files in listing.files.items()}
@@ -66,6 +74,7 @@ def load_folder(
     colour: Colour | None,
     fit: Fit | None = None,
     filter: Filter = "bilinear",
+    window: Mapping[str, Any] | None = None,
     licence: str = "",
     citation: str = "",
     max_bytes: int = MAX_BYTES,
@@ -74,12 +83,15 @@ def load_folder(
 
     The folders in train name the classes, in alphabetical order. Images are 8-bit grey or RGB, all alike and all of
     one size; `colour` converts others, and `size`, `fit` and `filter` resize them (see `pixels.Conversion`). Pixels
-    arrive as they are stored, or not at all.
+    arrive as they are stored, or not at all. `window` says which values of 16-bit grey become 0 to 255: {low, high},
+    {centre, width}, or {percentiles} of the training images.
     Raises one DataError that names everything that is wrong; a class may be absent from validation and test.
     """
     listing = _listed(path)
     files = listing.all()
     how = Conversion(size=size, fit=fit, filter=filter, colour=colour)
+    if window is not None:
+        how = replace(how, window=_window(window, listing.files["train"], replace(how, window=_ANY)))
     problems, seen, shapes = Problems(), [], []
     arrays: dict[str, np.ndarray] = {}
     shape: tuple[int, ...] | None = None
@@ -115,9 +127,35 @@ def load_folder(
         licence=licence,
         homepage="",
         citation=citation,
-        description=f"Own images, read from the folder {path.name}.",
+        description=f"Own images, read from the folder {path.name}." + _told_window(how.window),
         **splits,
     )
+
+
+_ANY = (0.0, 1.0)  # stands for a window that is not known yet, where only its presence counts
+
+
+def _window(settings: Mapping[str, Any], training: list["_File"], how: Conversion) -> windows.Window:
+    """What a section says, or what percentiles of the training images are. Raises DataError with all bad images."""
+    found = windows.declared(settings)
+    if found is not None:
+        return found
+    problems = Problems()
+
+    def images() -> Iterator[np.ndarray]:
+        for file in training:
+            with problems.collected():
+                yield pixels.values(_content(file), file.relative, how)
+
+    low, high = settings["percentiles"]
+    try:
+        return windows.percentiles(images(), low, high)
+    finally:
+        problems.check()
+
+
+def _told_window(window: windows.Window | None) -> str:
+    return f" Values from {window[0]:g} to {window[1]:g} became 0 to 255 (window)." if window else ""
 
 
 def _check_memory(images: int, shape: tuple[int, ...], max_bytes: int, path: Path) -> None:

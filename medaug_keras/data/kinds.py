@@ -95,9 +95,11 @@ KINDS: dict[str, Kind] = {
         class_counts=lambda section: npz_class_counts(_path(section)),
     ),
     "folder": Kind(
-        load=lambda section, _: folders.load_folder(_path(section), colour=section["colour"], **_described(section)),
+        load=lambda section, _: folders.load_folder(
+            _path(section), colour=section["colour"], window=section["window"], **_described(section)
+        ),
         sizes=lambda section: folders.folder_sizes(
-            _path(section), size=section["size"], fit=section["fit"], colour=section["colour"]
+            _path(section), size=section["size"], fit=section["fit"], colour=section["colour"], window=section["window"]
         ),
         fingerprint=lambda section, cache: folders.folder_fingerprint(_path(section), cache=cache),
         place=_path,

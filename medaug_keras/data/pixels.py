@@ -17,6 +17,7 @@ import numpy as np
 
 from medaug_keras.data import filetype
 from medaug_keras.data.dataset import DataError, Filter, Fit, check_image_size
+from medaug_keras.data.windows import Window, windowed
 
 if TYPE_CHECKING:  # Pillow takes longer to import than the rest of this module
     from PIL import Image
@@ -71,6 +72,8 @@ class Conversion:
     """Pillow's, of an image that is resized; each averages where it shrinks."""
     colour: Colour | None
     """What images are converted to; None takes grey as grey and RGB as RGB, and nothing else."""
+    window: Window | None = None
+    """Which values of 16-bit grey become 0 and 255; None refuses images of more than 8 bits."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +122,13 @@ def header(content: bytes, where: str) -> Header:
 def usable(found: Header, where: str, how: Conversion) -> Colour:
     """Whether the pixels become grey or RGB. Raises DataError where they cannot be taken as they are."""
     check_image_size(found.shape, size=how.size, fit=how.fit, where=where)
-    if found.bits > 8:
+    if how.window is not None:
+        _check_deep(found, where)
+    elif found.bits > 8:
         raise DataError(
             f"{where} has {found.bits} bits a value ({found.format}, {found.form}), more than 8. Which range of "
-            "them is to become 0 to 255 is a medical choice (window and level): make it, and save 8-bit images."
+            "them is to become 0 to 255 is a medical choice (window and level): say it with `window`, such as "
+            "`window: {low: 0, high: 4095}`, or save 8-bit images."
         )
     kind = how.colour or found.colour
     if kind is None:
@@ -140,17 +146,14 @@ def read(content: bytes, where: str, how: Conversion) -> np.ndarray:
     found = header(content, where)
     kind = usable(found, where, how)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of metadata
-            with Image.open(io.BytesIO(content), formats=(found.format,)) as image:
-                if found.format != "TIFF" and image.size != (found.width, found.height):  # Pillow turns TIFFs itself
-                    raise ValueError("its parts disagree about its size")
-                image.load()
-                if found.transparent:
-                    _check_opaque(image, found, where)
-                if found.form.startswith("a palette"):
-                    _check_palette(image)
-                plain = image.convert("L" if kind == "grey" else "RGB")
+        image = _opened(content, found)
+        if found.transparent:
+            _check_opaque(image, found, where)
+        if found.form.startswith("a palette"):
+            _check_palette(image)
+        if how.window is not None:
+            image = Image.fromarray(windowed(np.asarray(image), how.window))
+        plain = image.convert("L" if kind == "grey" else "RGB")
     except _NO_IMAGE as error:
         raise _damaged(where, str(error)) from error
     if found.orientation > 1 and found.format != "TIFF":
@@ -161,6 +164,43 @@ def read(content: bytes, where: str, how: Conversion) -> np.ndarray:
 
 
 _TURNS: Any = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # Exif's orientation → PIL.Image.Transpose that undoes it
+
+
+def _check_deep(found: Header, where: str) -> None:
+    """A window is for values that 8 bits cannot hold, and for grey alone."""
+    if found.bits <= 8:
+        raise DataError(
+            f"{where} has {found.bits} bits a value, so the range of `window` does not mean its values. Leave `window` "
+            "out, or images of 8 bits."
+        )
+    if found.form != "grey" or found.transparent:
+        raise DataError(
+            f"{where} has {found.bits} bits a value and {found.form}; `window` is for grey images without transparency."
+        )
+
+
+def values(content: bytes, where: str, how: Conversion) -> np.ndarray:
+    """(H, W) uint16 of a whole file of 16-bit grey, as they are stored. Raises DataError."""
+    found = header(content, where)
+    usable(found, where, how)
+    try:
+        image = _opened(content, found)
+    except _NO_IMAGE as error:
+        raise _damaged(where, str(error)) from error
+    return np.asarray(image).astype(np.uint16)
+
+
+def _opened(content: bytes, found: Header) -> "Image.Image":
+    """Decoded. Raises one of _NO_IMAGE."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of metadata
+        with Image.open(io.BytesIO(content), formats=(found.format,)) as image:
+            if found.format != "TIFF" and image.size != (found.width, found.height):  # Pillow turns TIFFs itself
+                raise ValueError("its parts disagree about its size")
+            image.load()
+            return image
 
 
 def squares(images: np.ndarray, how: Conversion) -> np.ndarray:
@@ -418,6 +458,8 @@ def _tiff(content: bytes, where: str) -> Header:
             f"{where} is a TIFF of {samples} values a pixel, {'/'.join(map(str, bits[:4]))} bits each, {number}; "
             "expected is grey or RGB of whole numbers. Convert it, or save it as PNG."
         )
+    if bits[0] > 8 and tags.get(262) == (0,):
+        raise DataError(f"{where} is a TIFF of {bits[0]} bits in which 0 is white. Save it with 0 as black, or as PNG.")
     transparent = samples > values
     starts, counts = tags.get(273, tags.get(324, ())), tags.get(279, tags.get(325, ()))
     ends = [start + count for start, count in zip(starts, counts, strict=False)]
