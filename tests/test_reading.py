@@ -756,6 +756,7 @@ REFERENCE: dict[str, type[BaseModel]] = {  # heading of the page → the section
     "datasets: phantom": spec.PhantomData,
     "datasets: npz": spec.NpzData,
     "datasets: folder": spec.FolderData,
+    "window": spec.Window,
     "classifier": spec.Classifier,
     "classifier: optimizer": spec.Sgd,
     "generators: cvae": spec.Cvae,
