@@ -1,6 +1,7 @@
 """Image size is a value: what a study says of it, what keys it makes, and what there is at each size."""
 
 import hashlib
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 from medaug_keras import cli, data
 from medaug_keras.data import DataError, medmnist
+from medaug_keras.evaluation import copying
 from medaug_keras.plan import Source, plan
 from medaug_keras.reading import StudyError, read
 from medaug_keras.spec import Classifier, Study
@@ -317,3 +319,43 @@ def test_a_window_that_is_none_is_refused_at_its_line(tmp_path, window):
     text = HEAD + "datasets:\n  mine: {kind: folder, path: a%s}\n" + ARMS
     without, some = (study(tmp_path, text % more) for more in ("", ", window: {low: 0, high: 4095}"))
     assert not set(keys(without)) & set(keys(some))
+
+
+# --- memory ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [28, 64, 224])
+def test_a_batch_of_predictions_takes_the_memory_of_one_of_28_pixels(size, monkeypatch):
+    from medaug_keras import classifiers
+
+    seen = []
+
+    def fused(model):
+        def network(x, training):
+            seen.append(tuple(x.shape))
+            return x.mean(dim=(1, 2))
+
+        return network
+
+    monkeypatch.setattr(classifiers, "fuse", fused)
+    model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head="softmax", seed=0)
+    images = np.random.default_rng(0).integers(0, 256, (150, size, size, 1), np.uint8)
+    found = classifiers._passed(model, images, lambda outputs: outputs)
+    assert np.allclose(found[:, 0], (images.mean(axis=(1, 2))[:, 0] / 255 - 0.5) / 0.5, atol=1e-5)
+    assert sum(shape[0] for shape in seen) == 150
+    assert seen[0][0] == {28: 128, 64: 24, 224: 8}[size]
+
+
+def test_the_search_for_copies_takes_no_more_memory_for_larger_images():
+    """Of 1,000 color images of 128 x 128, which as floats would take twice 200 MB at once."""
+    images = np.random.default_rng(0).integers(0, 256, (1000, 128, 128, 3), np.uint8)
+    images[7] = images[900]
+    rows = images.reshape(len(images), -1)
+    tracemalloc.start()
+    found = copying.nearest(rows[:20], None, rows, itself=np.arange(20))
+    thumbs = copying.thumbnails(images)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found.index[7], found.distance[7]) == (900, 0)
+    assert len(thumbs) == len(images)
+    assert peak < 260e6
