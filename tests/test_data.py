@@ -376,6 +376,9 @@ WRONG_ARRAYS = {
 }
 
 
+FEW = {"train": 6, "val": 4, "test": 4}
+
+
 def graded(low, high, kind) -> np.ndarray:
     """Six images whose values go from one to the other, the least and the greatest in the midst."""
     values = np.roll(np.linspace(low, high, 6 * 784), 2000)
@@ -434,6 +437,19 @@ def test_of_the_arrays_that_are_there_at_most_twelve_are_named(tmp_path, others,
     more = {f"a{number}": np.zeros(1) for number in range(others)}
     with pytest.raises(DataError, match=re.escape(end)):
         load(saved(tmp_path / "mine.npz", test_labels=None, **more))
+
+
+@pytest.mark.parametrize(("channels", "right"), [(1, True), (2, False), (3, True), (4, False)])
+def test_images_have_one_channel_or_three(tmp_path, channels, right):
+    path = saved(
+        tmp_path / "mine.npz",
+        **{f"{split}_images": np.ones((n, 28, 28, channels), np.uint8) for split, n in FEW.items()},
+    )
+    if right:
+        assert load(path).image_shape == (28, 28, channels)
+        return
+    with pytest.raises(DataError, match=r"images are \(N, H, W\), \(N, H, W, 1\) or \(N, H, W, 3\)"):
+        load(path)
 
 
 @pytest.mark.parametrize(("shape", "told"), [((6, 3, 28, 28), True), ((6, 1, 28, 28), True), ((6, 28, 3, 28), False)])
