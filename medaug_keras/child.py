@@ -1,8 +1,8 @@
-"""What a process does that this program starts: `worker.command` says how. It is run by its path and never imported.
+"""The main program of child processes; see `worker.command`. It is run by its path and never imported.
 
-So its first act comes before any import of ours, for the import of a library may hang in native code, where no thread
-of Python's gets its turn to look whether the parent still lives. It is run with `-P`, so that Python looks for no
-module in the working directory, where a `random.py` of the user's may lie.
+It ties itself to its parent before it imports anything of ours: an import may hang in native code, where no Python
+thread runs that could check whether the parent is alive. It is run with `-P`, so that Python imports nothing from the
+working directory, where the user may have a `random.py`.
 """
 
 import ctypes

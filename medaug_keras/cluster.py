@@ -1,8 +1,8 @@
 """Runs the tasks of a plan on a Dask cluster, whose machines share the results folder.
 
-What is made when is the engine's decision; here each ready task becomes one Dask future. On the worker it is made as
-everywhere: by a process that does one task at a time with one thread, so that a Dask worker may have many threads, and
-outlives a task that runs out of memory. Only tasks, epochs and statuses travel; images and models are files.
+The engine decides which task runs when; here each ready task becomes one Dask future. A Dask worker runs it as the
+engine does: in a process that runs one task at a time with one thread, so that a Dask worker may have many threads and
+survives a task that runs out of memory. Only tasks, epochs and statuses are sent; images and models are files.
 """
 
 import contextlib
@@ -30,12 +30,12 @@ from medaug_keras.store import Store
 from medaug_keras.worker import Death, Worker
 
 CONNECT_SECONDS = 10.0
-FETCH_SECONDS = 10.0  # for a status to travel; when its worker was lost in between, the task is asked for again
-IDLE_SECONDS = 60.0  # a worker's process without a task leaves after them, and frees its memory
+FETCH_SECONDS = 10.0  # to fetch a result; if its worker is lost meanwhile, the task is submitted again
+IDLE_SECONDS = 60.0  # an idle process ends after this, and frees its memory
 ON_GPU = ("generator", "classifier", "quality")
 
-# Dask carries text and plain values: a worker that cannot load what it is sent closes, and does not say why.
-ERRAND = "__import__('medaug_keras.cluster', fromlist=['make']).make(**order)"
+# Text and plain values only: a Dask worker that cannot unpickle what it is sent closes without a reason.
+CALL = "__import__('medaug_keras.cluster', fromlist=['make']).make(**order)"
 
 
 class ClusterError(Exception):
@@ -44,7 +44,7 @@ class ClusterError(Exception):
 
 def connect(address: str) -> Client:
     """A cluster by the address of its scheduler, or by the scheduler's file (.json). Raises ClusterError."""
-    for name in ("distributed", "distributed.client"):  # their tracebacks; what matters of them is said here
+    for name in ("distributed", "distributed.client"):  # silences their tracebacks; the error below says what matters
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         if address.endswith(".json"):
@@ -59,15 +59,15 @@ def connect(address: str) -> Client:
 
 
 def threads(client: Client) -> int:
-    """Tasks that the cluster can make at once, now."""
+    """How many tasks the cluster can run at once now."""
     return sum(worker["nthreads"] for worker in workers(client))
 
 
 def workers(client: Client) -> list[Mapping[str, Any]]:
-    """What the scheduler knows of each worker now; none where it does not answer.
+    """What the scheduler knows of each worker now; empty where it does not answer.
 
-    Asked of the scheduler itself: `Client.scheduler_info` hands out notes that a timer empties every two seconds, now
-    and then just before they are read (distributed 2026.8).
+    Asks the scheduler itself: `Client.scheduler_info` is a cache that is cleared every two seconds, so a read can find
+    it empty (distributed 2026.8).
     """
     try:
         return list(client.sync(client.scheduler.identity, n_workers=-1)["workers"].values())
@@ -79,12 +79,12 @@ def run(plan: Plan, store: Store, *, client: Client, listen: Listener, command: 
     """Make every task of the plan that is not finished, as `engine.run` does. Closes the client."""
     name = f"run-{uuid.uuid4().hex[:12]}"
     with contextlib.closing(client), store.claim(name):  # workers look whether they see this claim
-        return _Cluster(plan, store, listen, command, client, name).run()
+        return _ClusterDispatcher(plan, store, listen, command, client, name).run()
 
 
 @dataclass
-class _Flight:
-    """A task that Dask has, and where it was last started."""
+class _Submission:
+    """A task that was submitted to Dask, and where it was last started."""
 
     task: Task
     future: Future
@@ -93,22 +93,22 @@ class _Flight:
     since: float = 0.0
 
 
-class _Cluster(Dispatcher):
-    """All that is ready is given to Dask, which chooses the workers."""
+class _ClusterDispatcher(Dispatcher):
+    """Submits every ready task to Dask, which chooses the workers."""
 
     def __init__(self, plan: Plan, store: Store, listen: Listener, command: str, client: Client, name: str) -> None:
         super().__init__(plan, store, listen, command)
         self.client, self.name = client, name
         self.address = client.scheduler.address
         self.rank = {task: number for number, task in enumerate(plan.tasks)}
-        self.flights: dict[str, _Flight] = {}
-        self.orders = 0
+        self.submitted: dict[str, _Submission] = {}
+        self.count = 0
         self.gpus = False
         self.said_waiting = False
         self.news: queue.SimpleQueue[tuple[str, str, str, Any]] = queue.SimpleQueue()
         client.subscribe_topic(name, lambda event: self.news.put(tuple(event[1])))
 
-    def _hand_out(self) -> None:
+    def _assign_ready(self) -> None:
         ready = self._ready()
         if not ready:
             return
@@ -118,18 +118,18 @@ class _Cluster(Dispatcher):
         known = workers(self.client)
         if any("GPU" in worker["resources"] for worker in known) and not self.gpus:
             self.gpus = True
-            self._recall()
+            self._cancel_unstarted()
             ready = self._ready()
-        if not known:  # one task is enough for a cluster that grows when there is work
+        if not known:  # one task is enough to make an adaptive cluster grow
             if not self.said_waiting:
                 self.listen(Event("message", ready[0], text=f"waits for a worker to join {self.address}"))
             self.said_waiting = True
-            ready = [] if self.flights else ready[:1]
+            ready = [] if self.submitted else ready[:1]
         for task in ready:
             self._give(task)
 
     def _give(self, task: Task) -> None:
-        self.orders += 1
+        self.count += 1
         data = _data(task)
         order = {
             "version": __version__,
@@ -140,72 +140,72 @@ class _Cluster(Dispatcher):
         }
         future = self.client.submit(
             eval,
-            ERRAND,
+            CALL,
             {"order": order},
-            key=f"{task.id}-{self.name}-{self.orders}",
+            key=f"{task.id}-{self.name}-{self.count}",
             resources={"GPU": 1} if self.gpus and task.kind in ON_GPU else None,
             priority=-self.rank[task.id],
             pure=False,
         )
         del self.waiting[task.id]
-        self.flights[task.id] = _Flight(task, future)
+        self.submitted[task.id] = _Submission(task, future)
         future.add_done_callback(lambda ended: self.news.put((task.id, ended.key, "end", None)))
 
-    def _recall(self) -> None:
-        """Take back what has not started."""
-        back = {name: flight for name, flight in self.flights.items() if not flight.starts}
+    def _cancel_unstarted(self) -> None:
+        """Cancel tasks that have not started; they wait again."""
+        back = {name: submission for name, submission in self.submitted.items() if not submission.starts}
         if back:
-            self.client.cancel([self.flights.pop(name).future for name in back])
+            self.client.cancel([self.submitted.pop(name).future for name in back])
         self.waiting = {name: self.plan.tasks[name] for name in self.plan.tasks if name in self.waiting or name in back}
 
     def _busy(self) -> bool:
-        return bool(self.flights)
+        return bool(self.submitted)
 
-    def _hear(self, seconds: float | None) -> None:
+    def _receive(self, seconds: float | None) -> None:
         with contextlib.suppress(queue.Empty):
-            self._take(*self.news.get(timeout=seconds))
+            self._handle_news(*self.news.get(timeout=seconds))
             while True:
-                self._take(*self.news.get_nowait())
+                self._handle_news(*self.news.get_nowait())
 
-    def _take(self, name: str, key: str, what: str, content: Any) -> None:
-        """Take note of one piece of news: what a worker told, or that a future ended."""
-        flight = self.flights.get(name)
-        if flight is None or flight.future.key != key:  # of an order that was taken back
+    def _handle_news(self, name: str, key: str, what: str, content: Any) -> None:
+        """Act on one message: what a worker sent, or that a future ended."""
+        submission = self.submitted.get(name)
+        if submission is None or submission.future.key != key:  # of a submission that was cancelled
             return
         if what == "start":
-            self._started(flight, *content)
+            self._started(submission, *content)
         elif what == "end":
-            del self.flights[name]
-            self._ended(flight)
+            del self.submitted[name]
+            self._ended(submission)
         else:
-            self._heard(flight.task, what, content)
+            self._handle(submission.task, what, content)
 
-    def _started(self, flight: _Flight, host: str, since: float) -> None:
-        flight.starts += 1
-        if flight.starts == 1:
-            self.listen(Event("start", flight.task))
-        elif not self._died(flight.task, _lost(flight)):  # Dask starts it again, for it has lost the worker
-            del self.flights[flight.task.id]
-            self.client.cancel([flight.future])
-        flight.host, flight.since = host, since
+    def _started(self, submission: _Submission, host: str, since: float) -> None:
+        submission.starts += 1
+        if submission.starts == 1:
+            self.listen(Event("start", submission.task))
+        elif not self._died(submission.task, _lost(submission)):  # Dask restarted it, because it lost the worker
+            del self.submitted[submission.task.id]
+            self.client.cancel([submission.future])
+        submission.host, submission.since = host, since
 
-    def _ended(self, flight: _Flight) -> None:
-        task = flight.task
-        if flight.future.cancelled():
-            self.flights.clear()
+    def _ended(self, submission: _Submission) -> None:
+        task = submission.task
+        if submission.future.cancelled():
+            self.submitted.clear()
             self._stop(task, f"the scheduler {self.address} is gone, or was told to forget its tasks")
             return
         try:
-            what, content = flight.future.result(timeout=FETCH_SECONDS)
+            what, content = submission.future.result(timeout=FETCH_SECONDS)
         except TimeoutError:
-            self.client.cancel([flight.future])
+            self.client.cancel([submission.future])
             self.waiting[task.id] = task
         except KilledWorker:
-            if flight.starts:
-                self._heard(task, "died", _lost(flight))
-            else:  # others brought its workers down
+            if submission.starts:
+                self._handle(task, "died", _lost(submission))
+            else:  # its workers were killed by other tasks
                 self.waiting[task.id] = task
-        except Exception as error:  # noqa: BLE001 - whatever keeps a worker from beginning, it is no fault of the task
+        except Exception as error:  # noqa: BLE001 - what keeps a worker from starting is no fault of the task
             said = str(error).partition("\n")[0]
             self._refused(
                 task,
@@ -216,23 +216,23 @@ class _Cluster(Dispatcher):
             if what == "refused":
                 self._refused(task, content)
                 return
-            if not flight.starts:  # its end came before the news of its start
+            if not submission.starts:  # the end can arrive before the start
                 self.listen(Event("start", task))
-            self._heard(task, what, content)
+            self._handle(task, what, content)
 
     def _refused(self, task: Task, why: str) -> None:
-        if not self.summary.stopped:  # said once, not by each task
+        if not self.summary.stopped:  # once, not for each task
             self._stop(task, why)
 
     def _stop(self, task: Task, why: str) -> None:
         super()._stop(task, why)
-        self._recall()
+        self._cancel_unstarted()
 
-    def _dismiss(self) -> None:
-        """Workers look every second whether their task is still wanted."""
-        running = [name for name, flight in self.flights.items() if flight.starts]
-        if self.flights:
-            self.client.cancel([flight.future for flight in self.flights.values()])
+    def _end_all(self) -> None:
+        """Cancel everything; workers check every second whether their task is still wanted."""
+        running = [name for name, submission in self.submitted.items() if submission.starts]
+        if self.submitted:
+            self.client.cancel([submission.future for submission in self.submitted.values()])
         patience = time.monotonic() + 5
         while any(map(self.store.is_claimed, running)) and time.monotonic() < patience:
             time.sleep(0.1)
@@ -243,9 +243,9 @@ def _data(task: Task) -> Path | None:
     return KINDS[task.local["kind"]].place(task.local)
 
 
-def _lost(flight: _Flight) -> Death:
+def _lost(submission: _Submission) -> Death:
     now = time.time()
-    run = {"started": round(flight.since, 3), "seconds": round(now - flight.since, 3), "host": flight.host}
+    run = {"started": round(submission.since, 3), "seconds": round(now - submission.since, 3), "host": submission.host}
     return Death("the cluster lost the worker", True, "", run)
 
 
@@ -253,12 +253,12 @@ def _lost(flight: _Flight) -> Death:
 
 
 def make(*, version: str, run: str, results: str, data: str | None, task: Mapping[str, Any]) -> tuple[str, Any]:
-    """Have a process of this machine make a task.
+    """Run a task in a process of this machine.
 
-    `version` is the parent's. `run` is the claim that it holds in the results folder, and the topic under which it
-    listens. `data` is a file or folder that it sees and the task will read.
+    `version` is the parent's. `run` is the claim that the parent holds in the results folder, and the topic that it
+    subscribes to. `data` is a file or folder that the parent sees and the task will read.
 
-    Returns what `engine.attempt` does, ("died", Death), or ("refused", why) where this worker can make none.
+    Returns what `engine.attempt` returns, ("died", Death), or ("refused", reason) where this worker can run no task.
     """
     worker = get_worker()
     key = worker.get_current_task()
@@ -273,11 +273,11 @@ def make(*, version: str, run: str, results: str, data: str | None, task: Mappin
 
     tell("start", [platform.node(), time.time()])
     try:
-        hand = _hand(todo, store)
+        process = _process_for(todo, store)
     except OSError as error:
         return "refused", f"the worker {worker.address} on {platform.node()} cannot start a process ({error})"
     while _wanted(worker, key):
-        what, content = hand.next(1)
+        what, content = process.next(1)
         if what in ("beat", "ready"):
             continue
         if what == "epoch":
@@ -286,17 +286,17 @@ def make(*, version: str, run: str, results: str, data: str | None, task: Mappin
         elif what in ("message", "silent"):
             tell(what, content if what == "message" else f"on {platform.node()}, {content}")
         elif what == "died":
-            hand.end()
+            process.end()
             return what, content
         else:
-            _rest(hand)
+            _keep_idle(process)
             return what, content
-    hand.end()
-    return "busy", None  # nobody asked any more
+    process.end()
+    return "busy", None  # the task was cancelled
 
 
 def _refusal(version: str, run: str, results: Path, data: str | None) -> str:
-    """Why this worker cannot make the task; empty where it can."""
+    """Why this worker cannot run the task; empty where it can."""
     if version != __version__:
         return f"has medaug-keras {__version__}, but this run has {version}. Install the same version everywhere"
     if not (results / "unfinished" / f"{run}.lock").exists():
@@ -316,41 +316,41 @@ def _refusal(version: str, run: str, results: Path, data: str | None) -> str:
 
 
 def _wanted(worker: Any, key: str) -> bool:
-    """Whether Dask still wants the task of this worker, which is so while the run and the worker go on."""
+    """Whether Dask still wants the task from this worker: neither was cancelled or closed."""
     state = worker.state.tasks.get(key)
     leaves = worker.status in (Status.closing, Status.closed, Status.failed)
     return state is not None and state.state == "executing" and not leaves
 
 
-_idle: list[Worker] = []  # processes of this Dask worker that wait for their next task
-_door = threading.Lock()
+_idle: list[Worker] = []  # idle processes of this Dask worker
+_idle_lock = threading.Lock()
 
 
-def _hand(task: Task, store: Store) -> Worker:
-    """A process that has begun with a task. Raises OSError where the machine refuses to start one."""
-    with _door:
-        hand = _idle.pop() if _idle else None
-    if hand is not None and hand.process.poll() is not None:
-        hand.end()
-        hand = None
-    if hand is None:
-        hand = Worker()
-    hand.give(task, store)
-    return hand
+def _process_for(task: Task, store: Store) -> Worker:
+    """A process, idle or new, that has been given the task. Raises OSError where none can be started."""
+    with _idle_lock:
+        process = _idle.pop() if _idle else None
+    if process is not None and process.process.poll() is not None:
+        process.end()
+        process = None
+    if process is None:
+        process = Worker()
+    process.give(task, store)
+    return process
 
 
-def _rest(hand: Worker) -> None:
-    """Keep a process for the next task, for a while: it has imported Torch and read the data."""
-    with _door:
-        _idle.append(hand)
-    timer = threading.Timer(IDLE_SECONDS, _leave, [hand])
+def _keep_idle(process: Worker) -> None:
+    """Keep a process for the next task for a while: it has imported Torch and read the data."""
+    with _idle_lock:
+        _idle.append(process)
+    timer = threading.Timer(IDLE_SECONDS, _end_idle, [process])
     timer.daemon = True
     timer.start()
 
 
-def _leave(hand: Worker) -> None:
-    with _door:
-        if hand not in _idle:
+def _end_idle(process: Worker) -> None:
+    with _idle_lock:
+        if process not in _idle:
             return
-        _idle.remove(hand)
-    hand.end()
+        _idle.remove(process)
+    process.end()

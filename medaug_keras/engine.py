@@ -1,11 +1,12 @@
 """Runs the tasks of a plan in worker processes of this machine.
 
-A worker imports Torch once, computes with one thread and makes one task after the other. The parent hands out tasks in
-the plan's order as soon as what they need is there, and never touches a number. A task that fails blocks what needs it
-and nothing else; a worker that dies or hangs costs its own task, which is tried once more. A disk that cannot be
+A worker imports Torch once, computes with one thread and runs one task after the other. The parent assigns tasks in
+the plan's order as soon as their needs are done, and computes nothing itself. A task that fails blocks the tasks that
+need it and nothing else; a worker that dies or hangs costs its own task, which is retried once. A disk that cannot be
 written to is no task's fault: it ends the run.
 
-`Dispatcher` decides all that. Hands are its children: the processes here, and those of a cluster in `cluster`.
+`Dispatcher` decides all that. Its subclasses run the tasks: `_LocalDispatcher` in processes here,
+`cluster._ClusterDispatcher` on Dask.
 """
 
 import contextlib
@@ -27,17 +28,17 @@ from medaug_keras.plan import Plan, Task
 from medaug_keras.store import Failure, Store, StoreError, disk_trouble
 from medaug_keras.worker import BEAT, Death, Worker
 
-CRASHES_ALLOWED = 1  # a task whose worker died, and a worker's start, are tried again so often; an error never is
-BUSY_PAUSE = 1.0  # seconds until a task that another run is making is asked for again
+CRASHES_ALLOWED = 1  # retries of a task whose worker died, and of a worker's start; an error is never retried
+BUSY_PAUSE = 1.0  # seconds until a task that another run is making is tried again
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something a listener may show."""
+    """What happened to a task, for a listener to show."""
 
     what: Literal["start", "epoch", "message", "silent", "done", "busy", "found", "failed", "blocked", "stopped"]
-    """silent: its worker may hang. busy: another run on this results folder is making it. found: it has. stopped: the
-    disk refused it."""
+    """silent: its worker may hang. busy: another run on this results folder is making it. found: another run has made
+    it. stopped: the disk cannot be written to."""
     task: Task
     epoch: int = 0
     logs: Mapping[str, float] = field(default_factory=dict)
@@ -49,20 +50,20 @@ Listener = Callable[[Event], None]
 
 @dataclass
 class Summary:
-    """What came of a run: ids of tasks."""
+    """The outcome of a run: ids of tasks."""
 
     done: list[str] = field(default_factory=list)
-    """Made now."""
+    """Made by this run."""
     already: list[str] = field(default_factory=list)
-    """Found finished."""
+    """Done before, or by another run."""
     failed: dict[str, str] = field(default_factory=dict)
-    """Task → one line of why."""
+    """Task → the error in one line."""
     blocked: list[str] = field(default_factory=list)
     interrupted: bool = False
     stopped: str = ""
-    """Why the run could not go on, where it could not."""
+    """Why the run stopped early; empty where it did not."""
     notes: list[str] = field(default_factory=list)
-    """What else the user should know."""
+    """Remarks for the user."""
 
 
 def run(
@@ -70,14 +71,14 @@ def run(
 ) -> Summary:
     """Make every task of the plan that is not finished. KeyboardInterrupt ends it early and leaves nothing half-made.
 
-    `command` runs the study; with `--only task=ID` behind it, it is kept with a failure, to run just that task again.
-    `gpus` are words for CUDA_VISIBLE_DEVICES, one a GPU; the workers are dealt out to them evenly.
+    `command` runs the study; a failure records it with `--only task=ID`, which runs just that task again.
+    `gpus` are values of CUDA_VISIBLE_DEVICES, one for each GPU; workers are spread over them evenly.
     """
-    return _Crew(plan, store, workers, listen, command, gpus).run()
+    return _LocalDispatcher(plan, store, workers, listen, command, gpus).run()
 
 
 class Dispatcher(ABC):
-    """Decides what is made when, and keeps account of it. A child says how a task is given and heard of."""
+    """Decides which task runs when, and keeps count. A subclass starts tasks and receives their messages."""
 
     def __init__(self, plan: Plan, store: Store, listen: Listener, command: str) -> None:
         self.plan, self.store, self.listen, self.command = plan, store, listen, command
@@ -86,33 +87,33 @@ class Dispatcher(ABC):
         self.crashes: dict[str, int] = {}
         self.not_before: dict[str, float] = {}
         self.finished: set[str] = set()
-        self.bad = 0  # tasks that have failed or are blocked, when we last looked what they block
+        self.bad = 0  # how many tasks had failed or were blocked when `_block` last ran
 
     @abstractmethod
-    def _hand_out(self) -> None:
-        """Give away as many of `_ready()` as can be; takes them out of `waiting`."""
+    def _assign_ready(self) -> None:
+        """Start as many of the `_ready()` tasks as possible, and remove them from `waiting`."""
 
     @abstractmethod
     def _busy(self) -> bool:
-        """Whether something that was given away has not come back."""
+        """Whether a task that was started has not ended."""
 
     @abstractmethod
-    def _hear(self, seconds: float | None) -> None:
-        """Wait for news, at most so long, and pass each on to `_heard`."""
+    def _receive(self, seconds: float | None) -> None:
+        """Wait for messages, at most `seconds`, and pass each on to `_handle`."""
 
     @abstractmethod
-    def _dismiss(self) -> None:
-        """End what is running."""
+    def _end_all(self) -> None:
+        """End all workers, whatever they do."""
 
     def run(self) -> Summary:
-        """Make what is not finished. KeyboardInterrupt ends it early and leaves nothing half-made."""
+        """Run what is not done. KeyboardInterrupt ends it early and leaves nothing half-made."""
         self.store.tidy()  # what a killed run left
         try:
             self._work()
         except KeyboardInterrupt:
             self.summary.interrupted = True
         finally:
-            self._dismiss()
+            self._end_all()
             self.store.tidy()
         return self.summary
 
@@ -131,15 +132,15 @@ class Dispatcher(ABC):
         while True:
             self._block()
             if not self.summary.stopped:
-                self._hand_out()
+                self._assign_ready()
             if not self._busy() and (not self.waiting or self.summary.stopped):
                 return
-            self._hear(BUSY_PAUSE if self.waiting else None)
+            self._receive(BUSY_PAUSE if self.waiting else None)
 
     def _block(self) -> None:
-        """Take out of the queue what can no longer be made."""
+        """Remove from `waiting` the tasks whose needs have failed."""
         bad = set(self.summary.failed) | set(self.summary.blocked)
-        if len(bad) == self.bad:  # as before nearly every event, and there may be ten thousand tasks
+        if len(bad) == self.bad:  # nearly always, and there may be ten thousand tasks
             return
         for name, task in list(self.waiting.items()):  # needs come first, so one pass reaches the end of a chain
             if any(need in bad for need in task.needs.values()):
@@ -150,7 +151,7 @@ class Dispatcher(ABC):
         self.bad = len(bad)
 
     def _ready(self) -> list[Task]:
-        """What can be made now, in the plan's order."""
+        """The tasks that can start now, in the plan's order."""
         now = time.monotonic()
         return [
             task
@@ -158,8 +159,8 @@ class Dispatcher(ABC):
             if self.not_before.get(name, 0) <= now and all(need in self.finished for need in task.needs.values())
         ]
 
-    def _heard(self, task: Task, what: str, content: Any) -> None:
-        """Take note of what `attempt` told or returned, or of ("died", Death)."""
+    def _handle(self, task: Task, what: str, content: Any) -> None:
+        """Act on a message or result of `attempt`, or on ("died", Death)."""
         if what == "epoch":
             self.listen(Event("epoch", task, epoch=content[0], logs=content[1]))
         elif what in ("message", "silent"):
@@ -181,7 +182,7 @@ class Dispatcher(ABC):
             self._failed(task, content)
 
     def _died(self, task: Task, death: Death) -> bool:
-        """Count a worker that died of a task; whether the task may be tried again."""
+        """Count a worker that died while it ran the task; returns whether the task is retried."""
         count = self.crashes[task.id] = self.crashes.get(task.id, 0) + 1
         if count <= CRASHES_ALLOWED:
             return True
@@ -204,7 +205,7 @@ class Dispatcher(ABC):
         self.listen(Event("failed", task, text=why))
 
     def _stop(self, task: Task, why: str) -> None:
-        """Start nothing more; what is running may end."""
+        """Start nothing more; tasks that are running may finish."""
         self.summary.stopped = self.summary.stopped or f"{why} ({task.title})"
         self.listen(Event("stopped", task, text=why))
 
@@ -212,8 +213,8 @@ class Dispatcher(ABC):
 # --- processes of this machine ---------------------------------------------------------------------
 
 
-class _Crew(Dispatcher):
-    """Workers here, at most `size`, on these GPUs, if any."""
+class _LocalDispatcher(Dispatcher):
+    """Runs tasks in at most `size` worker processes of this machine, on the given GPUs if there are any."""
 
     def __init__(
         self, plan: Plan, store: Store, size: int, listen: Listener, command: str, gpus: Sequence[str]
@@ -221,10 +222,10 @@ class _Crew(Dispatcher):
         super().__init__(plan, store, listen, command)
         self.size, self.gpus = size, gpus
         self.workers: list[Worker] = []
-        self.false_starts = 0  # workers that were never ready, since one was
+        self.failed_starts = 0  # in a row: a worker that becomes ready resets it
 
-    def _recruit(self) -> None:
-        """As many workers as there is work for, at once: each needs seconds to import Torch."""
+    def _start_workers(self) -> None:
+        """Start as many workers as there is work for, all at once: each needs seconds to import Torch."""
         busy = sum(worker.task is not None for worker in self.workers)
         while len(self.workers) < min(self.size, busy + len(self.waiting)):
             load = Counter(worker.gpu for worker in self.workers)
@@ -232,24 +233,24 @@ class _Crew(Dispatcher):
                 self.workers.append(Worker(min(self.gpus, key=lambda gpu: load[gpu], default=None)))
             except OSError as error:
                 another = "another" if self.workers else "a"
-                self._do_with(len(self.workers), f"The machine refuses to start {another} process ({error})")
+                self._reduce_to(len(self.workers), f"The machine refuses to start {another} process ({error})")
 
-    def _do_with(self, size: int, why: str) -> None:
-        """Go on with fewer workers; without any, the run ends."""
+    def _reduce_to(self, size: int, why: str) -> None:
+        """Continue with fewer workers; with none, the run ends."""
         self.size = size
         if size:
             self.summary.notes.append(f"{why}; the run had {size} workers.")
         else:
             self.summary.stopped = f"{why}. Close other programs, or ask for fewer --workers."
 
-    def _hand_out(self) -> None:
-        self._recruit()
+    def _assign_ready(self) -> None:
+        self._start_workers()
         idle = [worker for worker in self.workers if worker.ready and worker.task is None]
         for task, worker in zip(self._ready() if idle else [], idle, strict=False):
             try:
                 worker.give(task, self.store)
-            except OSError:  # it died while it had nothing to do; another takes its place
-                self._bury(worker)
+            except OSError:  # it died while it was idle; another takes its place
+                self._remove(worker)
                 continue
             del self.waiting[task.id]
             self.listen(Event("start", task))
@@ -257,42 +258,42 @@ class _Crew(Dispatcher):
     def _busy(self) -> bool:
         return any(worker.task is not None for worker in self.workers)
 
-    def _hear(self, seconds: float | None) -> None:
+    def _receive(self, seconds: float | None) -> None:
         at_work = {worker.pipe: worker for worker in self.workers if worker.task is not None or not worker.ready}
         for pipe in wait(list(at_work), timeout=BEAT if seconds is None else min(seconds, BEAT)):
-            self._said(at_work[pipe], *at_work[pipe].hear())  # type: ignore[index]
+            self._handle_worker(at_work[pipe], *at_work[pipe].receive())  # type: ignore[index]
         for worker in at_work.values():
             if worker in self.workers and (worker.task is not None or not worker.ready):
-                self._said(worker, *worker.look())
+                self._handle_worker(worker, *worker.look())
 
-    def _said(self, worker: Worker, what: str, content: Any) -> None:
+    def _handle_worker(self, worker: Worker, what: str, content: Any) -> None:
         task = worker.task
         if what == "died":
-            self._bury(worker)
+            self._remove(worker)
         if what == "ready":
-            self.false_starts = 0
+            self.failed_starts = 0
         elif task is not None and what != "beat":
             if what not in ("epoch", "message", "silent"):
                 worker.task = None
-            self._heard(task, what, content)
+            self._handle(task, what, content)
         elif what == "died":
             self._not_started(content)
         elif what == "silent" and self.waiting:
             self.listen(Event("silent", next(iter(self.waiting.values())), text=f"waits for a worker: {content}"))
 
     def _not_started(self, death: Death) -> None:
-        """A worker died, or hung, before it was ready for a task."""
-        self.false_starts += 1
-        if self.false_starts > CRASHES_ALLOWED:
+        """Count a worker that died or hung before it was ready for a task."""
+        self.failed_starts += 1
+        if self.failed_starts > CRASHES_ALLOWED:
             last = f" ({death.words.strip().splitlines()[-1]})" if death.words.strip() and not death.hung else ""
-            why = f"A worker cannot start: {death.how}, {self.false_starts} times{last}"
-            self._do_with(sum(worker.ready for worker in self.workers), why)
+            why = f"A worker cannot start: {death.how}, {self.failed_starts} times{last}"
+            self._reduce_to(sum(worker.ready for worker in self.workers), why)
 
-    def _bury(self, worker: Worker) -> None:
+    def _remove(self, worker: Worker) -> None:
         worker.end()
         self.workers.remove(worker)
 
-    def _dismiss(self) -> None:
+    def _end_all(self) -> None:
         for worker in self.workers:
             worker.end()
 
@@ -301,7 +302,7 @@ class _Crew(Dispatcher):
 
 
 def work(handle: int) -> None:
-    """Make tasks until the parent is gone. `handle` is this end of the pipe to it."""
+    """Run tasks until the parent is gone. `handle` is this process's end of the pipe."""
     pipe, turn, at_work = Connection(handle), threading.Lock(), threading.Event()
 
     def tell(what: str, content: Any) -> None:
@@ -319,7 +320,7 @@ def work(handle: int) -> None:
 
     threading.Thread(target=beat, daemon=True).start()
     with contextlib.suppress(Exception):  # the first task says what is wrong
-        from medaug_keras import tasks, training  # noqa: F401 - takes seconds, best while there is no task yet
+        from medaug_keras import tasks, training  # noqa: F401 - takes seconds, so it starts before the first task
 
         training.keep_memory()
     tell("ready", None)
@@ -332,7 +333,7 @@ def work(handle: int) -> None:
         at_work.set()
         for printed in (sys.stdout, sys.stderr):
             printed.flush()
-        os.ftruncate(1, 0)  # what libraries print is a dead worker's last word
+        os.ftruncate(1, 0)  # the log explains a death, so it holds this task's output only
         os.lseek(1, 0, os.SEEK_SET)
         tell(*attempt(task, store, tell))
 

@@ -29,7 +29,7 @@ def explain(task: Task, plan: Plan, store: Store) -> str:
 
 
 def _why(task: Task, plan: Plan, store: Store) -> list[str]:
-    """The nearest result needs the same kinds of things, and its differences are said in the fewest lines."""
+    """The nearest result has the same kinds of needs and the fewest lines of differences."""
 
     @cache
     def read(name: str) -> Record | None:
@@ -72,7 +72,7 @@ def _compared(task: Task, record: Record, plan: Plan, read: Callable[[str], Reco
 
 
 def _place(name: str, task: Task, plan: Plan) -> str:
-    """Where the study says what the task knows by this name."""
+    """The setting of the study that a task's parameter of this name comes from."""
     if name == "seed" and task.kind != "data":
         return "the replicate, or the study's seed"
     if name == "fingerprint":

@@ -37,7 +37,7 @@ def found() -> list[Gpu]:
 
 
 def said(gpus: list[Gpu], workers: int) -> str:
-    """One line for the user."""
+    """Which GPUs a run uses, in one line for the user."""
     names = ", ".join(dict.fromkeys(gpu.name for gpu in gpus))
     what = "the GPU" if len(gpus) == 1 else f"{len(gpus)} GPUs"
     return f"Uses {what} ({names}), {workers} worker{'s' if workers > 1 else ''}"

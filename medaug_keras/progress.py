@@ -50,7 +50,7 @@ class Progress:
             self.live.stop()
 
     def __call__(self, event: Event) -> None:
-        """Take note of an event and show it."""
+        """Record an event and show it."""
         name = event.task.id
         if event.what == "start":
             self.running[name] = (event.task, time.monotonic(), "")

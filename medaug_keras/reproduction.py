@@ -1,6 +1,6 @@
-"""Whether a task that was made again is the one that is kept: its record, and every number in its files.
+"""Compares a task that was made again with the one that is kept: its record, and every number in its files.
 
-Not compared is what must differ: when and where a task was made, and the times inside Keras's archives, of which the
+Not compared is what has to differ: when and where a task was made, and the times inside Keras's archives, of which the
 weights are compared.
 """
 

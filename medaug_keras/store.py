@@ -1,13 +1,12 @@
 """Results on disk: one folder a task, under its key.
 
-A folder gets its name by one atomic rename, after everything in it was written and `record.json` last. So what has a
-name is finished, and what is not finished has no name. Nothing lists the results folder to find results: callers ask
-for the tasks of a plan.
+A folder gets its name by one atomic rename, after every file in it was written, `record.json` last. So a folder with
+that name is a finished task. Nothing lists the results folder to find results: callers ask for the tasks of a plan.
 
     results/<kind>-<key>/record.json + files      finished
     results/failures/<kind>-<key>.json            the last attempt failed
     results/unfinished/<kind>-<key>/              being made (its .lock is held while it is)
-    results/unfinished/<kind>-<key>.checkpoint    where its training stands; it outlives the process, not the task
+    results/unfinished/<kind>-<key>.checkpoint    the state of its training; it outlives the process, not the task
     results/damaged/<kind>-<key>-<number>/        set aside, because something changed it after it was finished
 """
 
@@ -32,11 +31,11 @@ from medaug_keras.plan import VERSIONS, Plan, Task
 
 FORMAT = 1
 
-# What the disk says when nothing more can be written, whoever tries.
+# The system's messages for a disk that no process can write to.
 _DISK_TROUBLE = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))
 
 _TASK = re.compile(rf"({'|'.join(VERSIONS)})-[0-9a-f]{{16}}")
-"""The name of a task's folder. What is called otherwise is not ours."""
+"""The name of a task's folder. Other names are not ours."""
 MADE = (
     "record.json",
     "history.json",
@@ -54,7 +53,7 @@ MADE = (
 
 State = Literal["done", "running", "pending", "blocked", "failed", "damaged"]
 STATES: tuple[State, ...] = get_args(State)
-"""In the order in which they are listed: the gravest last."""
+"""In the order in which they are listed: the worst last."""
 
 
 class StoreError(Exception):
@@ -84,7 +83,7 @@ class Failure:
     error: str
     """One line: the error's name and message."""
     details: str
-    """The last lines of the traceback, or of what a process said that died."""
+    """The last lines of the traceback, or of the output of a process that died."""
     run: Mapping[str, Any]
     again: str = ""
     """The command that runs just this task again."""
@@ -92,7 +91,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task stands."""
+    """The state of a task, with its record or failure."""
 
     state: State
     record: Record | None = None
@@ -167,11 +166,11 @@ class Store:
             return Failure("", "", f"failed, but {path} cannot be read ({error})", "", {})
 
     def outcomes(self, plan: Plan, *, check_files: bool = False, values: bool = True) -> dict[str, Outcome]:
-        """How every task of a plan stands; a task whose need failed is blocked.
+        """The outcome of every task of a plan; a task whose need failed is blocked.
 
-        `check_files` also holds every file of a finished task against its checksum. Without `values` the records that
-        are returned were read and checked as ever, but their values and the checksums of their files are left out: of
-        ten thousands of tasks they need hundreds of megabytes.
+        `check_files` also compares every file of a finished task with its checksum. Without `values`, records are read
+        and checked as usual, but returned without their values and the checksums of their files, which would take
+        hundreds of megabytes for tens of thousands of tasks.
         """
         failures, unfinished = _names(self.root / "failures"), _names(self.root / "unfinished")
         found: dict[str, Outcome] = {}
@@ -200,11 +199,11 @@ class Store:
 
     @contextlib.contextmanager
     def claim(self, task: str) -> Iterator[Path | None]:
-        """An empty folder to make the task in, held against every other process; None if another holds it.
+        """An empty folder to make the task in, locked against every other process; None if another holds the lock.
 
-        The lock is the kernel's and ends with the process, however it ends. What a dead process left is removed, except
-        its checkpoint. That goes when the task is finished, and when an error ends it, so that the next attempt is
-        another one; a full disk says nothing against the checkpoint.
+        The kernel releases the lock when the process ends, however it ends. Leftovers of a dead process are removed,
+        except its checkpoint. The checkpoint is deleted when the task finishes or raises, so a retry starts from
+        scratch; a full disk keeps it.
         """
         work = self.root / "unfinished"
         work.mkdir(parents=True, exist_ok=True)
@@ -247,11 +246,11 @@ class Store:
         return False
 
     def tidy(self) -> None:
-        """Remove what killed processes left half-made. What another process is making now stays.
+        """Remove unfinished work of killed processes, but not of processes that are running now.
 
         Checkpoints of unfinished tasks stay too: the task may be claimed again.
 
-        Only a courtesy: where it cannot write, everything stays as it is.
+        Best effort: does nothing in a folder it cannot write to.
         """
         for pattern in ("*.lock", "*.checkpoint"):
             for left in (self.root / "unfinished").glob(pattern):
@@ -261,7 +260,7 @@ class Store:
                     pass
 
     def repair(self, task: str) -> str | None:
-        """Move a damaged result into damaged/, so that it can be made anew.
+        """Move a damaged result into damaged/, so that it can be made again.
 
         Says what was wrong and where it is now; None where every checksum fits.
         """
@@ -323,10 +322,10 @@ class Store:
 
 
 def disk_trouble(error: BaseException) -> str | None:
-    """What the disk said, where an error comes from a full or read-only disk; None for all other errors.
+    """The system's message, where an error comes from a full or read-only disk; None for all other errors.
 
-    Closing a file after such an error raises the next one, so those that came before are searched too; but an error
-    that was raised `from` another says by itself what is wrong.
+    Closing a file after such an error raises another one, so the errors before it are searched too; an error that was
+    raised `from` another is taken by itself.
     """
     current: BaseException | None = error
     while current is not None:
@@ -338,14 +337,14 @@ def disk_trouble(error: BaseException) -> str | None:
 
 
 def _settled(path: Path) -> str:
-    """SHA-256 of a file that is on the disk by then, so that a result does not outlive its files in a power cut."""
+    """SHA-256 of a file, flushed to the disk first: a record must not survive a power cut without its files."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _names(folder: Path) -> set[str]:
-    """What is in a folder, asked once for ten thousand tasks; nothing where there is none."""
+    """Names in a folder, listed once for ten thousand tasks; empty where there is no folder."""
     try:
         return set(os.listdir(folder))
     except FileNotFoundError:

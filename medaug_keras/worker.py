@@ -1,9 +1,9 @@
-"""A worker process as its parent sees it: started, given a task, heard, watched while it is silent, ended.
+"""A worker process as its parent sees it: started, given a task, listened to, watched while it is silent, ended.
 
-A worker that hangs cannot say so. While it makes a task it therefore gives a sign of life every second, from a thread
-of its own: a long epoch lets that thread have its turn, native code that spins or waits with Python's lock does not.
-The sign holds the processor time that was used, so that a task that waits for ever, as for a file system that is gone,
-is noticed too.
+A worker that hangs cannot report it. While it runs a task, a thread of its own therefore sends a heartbeat every
+second: a long epoch lets that thread run, native code that spins or waits while it holds Python's lock does not. The
+heartbeat carries the processor time used, so a task that waits forever, as for a file system that is gone, is noticed
+too.
 """
 
 import concurrent.futures
@@ -28,14 +28,14 @@ from medaug_keras.durations import duration
 from medaug_keras.plan import Task
 from medaug_keras.store import Store
 
-BEAT = 1.0  # seconds between two signs of life
-SAY_AFTER = 60.0  # seconds without one until that is said
-END_AFTER = 600.0  # seconds without one until the process is ended; one that somebody stopped never is
-SLOW_AFTER = 120.0  # seconds of a start until that is said: Torch may lie on a slow disk
+BEAT = 1.0  # seconds between two heartbeats
+SAY_AFTER = 60.0  # seconds without one until the user is told
+END_AFTER = 600.0  # seconds without one until the process is ended; one that was stopped (SIGSTOP) never is
+SLOW_AFTER = 120.0  # seconds of a start until the user is told: Torch may be on a slow disk
 READY_WITHIN = 600.0  # seconds of a start until the process is ended
-IDLE_AFTER = 600.0  # seconds without any use of the processor until that is said; a process that waits is not ended
+IDLE_AFTER = 600.0  # seconds without processor time until the user is told; a process that waits is not ended
 _BUSY = 0.01  # a process that uses less of a processor than this waits
-_TRACE = "(most recent call first):"  # what faulthandler writes
+_TRACE = "(most recent call first):"  # the first line of faulthandler's traceback
 _PLACE = re.compile(r'File "(.*)", line (\d+)')
 
 
@@ -45,24 +45,24 @@ class Death:
 
     how: str
     killed: bool
-    """Whether by another, without notice, as a machine without memory does."""
+    """Whether by SIGKILL, as when the machine runs out of memory."""
     words: str
-    """The last lines that it printed; where it hung, if it did."""
+    """The last lines that it printed; the traceback of a hang, if it hung."""
     run: Mapping[str, Any]
-    """When and where."""
+    """When and where it ran."""
     hung: bool = False
 
 
 class Worker:
-    """One process, the pipe to it, and the file that has what it prints. Raises OSError where none can be started.
+    """One process, the pipe to it, and the file with its output. Raises OSError where none can be started.
 
-    What it says is ("ready", None), then of its task what `engine.attempt` tells and returns; in between come
-    ("beat", None) and ("silent", words for the user), and at its end ("died", Death).
+    Its messages are ("ready", None), then what `engine.attempt` sends and returns for its task; in between come
+    ("beat", None) and ("silent", text for the user), and at its end ("died", Death).
     """
 
     def __init__(self, gpu: str | None = None) -> None:
         self.gpu = gpu
-        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in end(). Without a name, nothing of it can stay
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`; it has no name, so nothing stays behind
         self.pipe, theirs = Pipe()
         environment = {**os.environ, "KERAS_BACKEND": "torch"}
         environment["KERAS_HOME"] = f"{os.devnull}/keras"  # a keras.json there would change number formats and layouts
@@ -91,25 +91,25 @@ class Worker:
     def _begin(self) -> None:
         self.since = self.heard = self.worked = time.time()
         self.looked = time.monotonic()
-        self.silent = self.idle = self.used = 0.0  # seconds; the last, of a processor
+        self.silent = self.idle = self.used = 0.0  # seconds; `used` is processor time
         self.said: set[str] = set()
 
     def give(self, task: Task, store: Store) -> None:
-        """Have it make a task. Raises OSError where it is dead."""
+        """Have it run a task. Raises OSError where it is dead."""
         self.pipe.send((task, store))
         self.task = task
         self._begin()
 
     def next(self, seconds: float) -> tuple[str, Any]:
-        """What it says within so many seconds, a few, or what its silence says."""
-        said = self.hear() if wait([self.pipe], seconds) else ("beat", None)
+        """Its next message within so many seconds (a few), or what its silence means."""
+        said = self.receive() if wait([self.pipe], seconds) else ("beat", None)
         return said if said[0] != "beat" else self.look()
 
-    def hear(self) -> tuple[str, Any]:
-        """What it says, once its pipe is ready."""
+    def receive(self) -> tuple[str, Any]:
+        """Its next message, once its pipe is ready."""
         try:
             what, content = self.pipe.recv()
-        except (EOFError, OSError):  # nobody else has its end of the pipe
+        except (EOFError, OSError):  # only the worker holds the other end
             self.process.wait()
             return "died", self._death()
         if what == "ready":
@@ -125,13 +125,13 @@ class Worker:
         return what, content
 
     def look(self) -> tuple[str, Any]:
-        """What its silence says. To be called every second or so while it starts or has a task."""
+        """What its silence means. To be called about every second while it starts or has a task."""
         now = time.monotonic()
-        passed, self.looked = min(now - self.looked, 2 * BEAT), now  # not the time in which we were stopped ourselves
+        passed, self.looked = min(now - self.looked, 2 * BEAT), now  # without time in which this process was stopped
         self.silent += passed
         self.idle += passed
         pid, since = self.process.pid, _clock(self.heard)
-        if self.silent >= SAY_AFTER and _is_stopped(pid):  # somebody did that, and knows why
+        if self.silent >= SAY_AFTER and _is_stopped(pid):  # on purpose, so it is not ended
             self.silent = SAY_AFTER
             return self._say("stopped", f"has been stopped (SIGSTOP) since {since}; kill -CONT {pid} lets it go on")
         if not self.ready:
@@ -150,14 +150,14 @@ class Worker:
         return "beat", None
 
     def _say(self, what: str, words: str) -> tuple[str, Any]:
-        """Each thing once."""
+        """Report each state once."""
         if what in self.said:
             return "beat", None
         self.said.add(what)
         return "silent", f"its process {self.process.pid} {words}"
 
     def _given_up(self, why: str) -> Death:
-        """End a process that hangs, once it has written where."""
+        """End a process that hangs, after it has written its traceback."""
         with contextlib.suppress(OSError):
             self.process.send_signal(signal.SIGUSR1)  # see `child`
             time.sleep(0.2)
@@ -183,12 +183,12 @@ class Worker:
         return Death(f"the process ended with {how}", code == -signal.SIGKILL, words, run)
 
     def _printed(self) -> str:
-        """The end of what it printed."""
+        """The end of its output."""
         end = os.fstat(self.log.fileno()).st_size
         return os.pread(self.log.fileno(), 2**16, max(0, end - 2**16)).decode(errors="replace")
 
     def end(self) -> None:
-        """End it now, whatever it does."""
+        """End it now, whatever it is doing."""
         self.process.terminate()
         try:
             self.process.wait(2)

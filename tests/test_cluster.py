@@ -300,14 +300,16 @@ class Deaf:
 def test_a_task_whose_workers_are_lost_twice_has_failed(tmp_path: Path):
     plan, store, said = plan_of(TINY), Store(tmp_path / "results"), []
     client = Deaf()
-    run = cluster._Cluster(plan, store, lambda event: said.append((event.what, event.text)), "", client, "run-1")
+    run = cluster._ClusterDispatcher(
+        plan, store, lambda event: said.append((event.what, event.text)), "", client, "run-1"
+    )
     run.waiting = dict(plan.tasks)
-    run._hand_out()
-    run._hand_out()
+    run._assign_ready()
+    run._assign_ready()
     (flight,) = run.flights.values()
-    assert b"medaug_keras." not in pickle.dumps(client.sent).replace(cluster.ERRAND.encode(), b""), "plain values"
+    assert b"medaug_keras." not in pickle.dumps(client.sent).replace(cluster.CALL.encode(), b""), "plain values"
     for host in ("a", "b", "c"):
-        run._take(flight.task.id, flight.future.key, "start", [host, time.time()])
+        run._handle_news(flight.task.id, flight.future.key, "start", [host, time.time()])
     why = "WorkerDied: the cluster lost the worker, 2 times; the machine may have run out of memory"
     assert said == [("message", "waits for a worker to join tcp://nowhere:1"), ("start", ""), ("failed", why)]
     assert client.cancelled == [flight.future.key]

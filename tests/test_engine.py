@@ -536,10 +536,10 @@ def test_a_machine_that_refuses_some_processes_works_with_the_others(tmp_path: P
 
     monkeypatch.setattr(engine, "Worker", Few)
     plan = planned(tiny(replicates=5))
-    crew = engine._Crew(plan, Store(tmp_path / "results"), 8, lambda event: None, "", ())
+    crew = engine._LocalDispatcher(plan, Store(tmp_path / "results"), 8, lambda event: None, "", ())
     crew.waiting = dict(plan.tasks)
-    crew._recruit()
-    crew._recruit()
+    crew._start_workers()
+    crew._start_workers()
     assert len(crew.workers) == crew.size == 2
     assert len(crew.summary.notes) == 1
     assert "the run had 2 workers" in crew.summary.notes[0]
@@ -547,7 +547,7 @@ def test_a_machine_that_refuses_some_processes_works_with_the_others(tmp_path: P
 
 def test_a_failure_that_cannot_be_recorded_ends_the_run(tmp_path: Path, monkeypatch):
     plan, store = planned(tiny()), Store(tmp_path / "results")
-    crew = engine._Crew(plan, store, 1, lambda event: None, "", ())
+    crew = engine._LocalDispatcher(plan, store, 1, lambda event: None, "", ())
 
     def refuse(*words: Any) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))

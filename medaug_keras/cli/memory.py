@@ -1,9 +1,9 @@
-"""What a results folder remembers of a study beside its results: where it was when it was last run or reported.
+"""What a results folder remembers of a study besides its results: its settings and where its data were, as last used.
 
     results/studies/NAME.json    the study with every setting and full paths, and the fingerprints of its data
 
-It is how a study is meant by its name alone, and how finished results are found while their data cannot be read.
-Nothing of it is published.
+With it a study can be named without its file, and finished results are found while their data cannot be read. Nothing
+of it is published.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ def _place(study: Study, name: str) -> tuple[Any, ...] | None:
 
 
 def remember(results: Path, study: Study, plan: Plan, *, data_root: str) -> None:
-    """Keep what `recall` finds. Only a courtesy: a folder that cannot be written to is left as it is."""
+    """Keep what `recall` finds. Best effort: a folder that cannot be written to is left as it is."""
     known = {name: asdict(source) for name, source in plan.sources.items() if source.fingerprint}
     for entry in known.values():
         del entry["away"]

@@ -1,4 +1,4 @@
-"""Errors in words for the user, exit codes, and what is kept of our own mistakes."""
+"""Error messages for the user, exit codes, and the file that a crash leaves."""
 
 import argparse
 import errno
@@ -18,7 +18,7 @@ DONE, SOME_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
 
 
 class RequestError(Exception):
-    """What is asked cannot be done; the message says why and what to ask instead."""
+    """The request cannot be carried out; the message says why and what to do instead."""
 
 
 class ReportError(Exception):
@@ -33,7 +33,7 @@ _NO_PLACE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.ENAMET
 
 
 def refusal(error: BaseException) -> str | None:
-    """What a disk or a path said that refused us; None for all other errors."""
+    """The system's message where a disk or a path refused; None for all other errors."""
     trouble = disk_trouble(error)
     if trouble is None and isinstance(error, OSError) and error.errno in _NO_PLACE:
         return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
@@ -41,7 +41,7 @@ def refusal(error: BaseException) -> str | None:
 
 
 def apology(error: Exception, words: Sequence[str], options: argparse.Namespace) -> str:
-    """What a user needs to know of a mistake of ours; its traceback goes to a file."""
+    """The message for a bug in this program; its traceback goes to a file."""
     said, name = f"The program failed: {named(error)}\nWhat is finished stays.", getattr(options, "verb", "command")
     cause: BaseException = error
     if isinstance(error, ReportError):

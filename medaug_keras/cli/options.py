@@ -1,4 +1,4 @@
-"""The words of the command line: verbs, options, their defaults and help."""
+"""The command line: verbs, options, their defaults and help."""
 
 import argparse
 import os
@@ -179,7 +179,7 @@ def _positive(text: str) -> int:
 
 
 def words_again(options: argparse.Namespace) -> list[str]:
-    """What was said on the command line that decides which study is meant and where things are."""
+    """The options that decide which study is meant and where its files are."""
     words = []
     for name in ("data", "results", "docs", "site"):
         if getattr(options, name) != DEFAULTS[name]():

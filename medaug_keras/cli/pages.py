@@ -1,4 +1,4 @@
-"""The report and its site, at the end of a run and while it goes on."""
+"""The report and its site, during a run and at its end."""
 
 import argparse
 import csv
@@ -25,7 +25,7 @@ from .mistakes import ReportError, SiteError, is_crash, named, refusal
 from .options import report_words
 
 LIVE = "MEDAUG_LIVE"
-"""Is in the environment of what makes pages while a study runs: nobody asked for these, so they are no look."""
+"""Set in the environment of a process that renders pages during a run: nobody asked for them, so no look is logged."""
 
 
 def check_report(options: argparse.Namespace, study: Study) -> None:
@@ -97,7 +97,7 @@ def render(
 
 
 def _say(text: str) -> None:
-    """At once, for the one who makes the pages while a study runs may be ended at any time."""
+    """Print at once: a process that renders pages during a run can be ended at any time."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -122,7 +122,7 @@ def fewer_than_shown(options: argparse.Namespace, study: Study, whole: Plan) -> 
 
 @contextmanager
 def _explained(what: str, options: argparse.Namespace) -> Iterator[None]:
-    """Turns a mistake of ours into a ReportError."""
+    """Turn an unexpected error into a ReportError."""
     try:
         yield
     except (SiteError, NotOursError):
@@ -153,7 +153,7 @@ class LivePages:
         self.started, self.next = 0.0, time.monotonic() + 10
 
     def changed(self) -> None:
-        """A result is there: render, if the last rendering is long enough ago."""
+        """After a result: render, if the last rendering was long enough ago."""
         now = time.monotonic()
         if self.process is not None:
             if self.process.poll() is None:
@@ -170,7 +170,7 @@ class LivePages:
             )
 
     def finish(self) -> None:
-        """End a rendering that has not ended, and say what was found that is not ours."""
+        """End a rendering that is still running, and report the files of others that it moved."""
         if self.process is not None:
             self.process.terminate()
             self.process.wait()

@@ -17,11 +17,11 @@ from medaug_keras.store import Store
 from .mistakes import DONE, INTERRUPTED, SOME_FAILED, RequestError
 from .request import check_results, find_task, planned, study_by_name
 
-Hands = Callable[..., tuple[Callable[..., Any], int]]
+Executor = Callable[..., tuple[Callable[..., Any], int]]
 
 
-def reproduce(options: argparse.Namespace, hands: Hands) -> int:
-    """Make a run, and what it needs, again from the data; `hands` says what makes the tasks.
+def reproduce(options: argparse.Namespace, executor: Executor) -> int:
+    """Make a run, and what it needs, again from the data; `executor` returns what runs the tasks.
 
     Nothing of the results folder is changed: what is made is in a folder of its own.
     """
@@ -48,7 +48,7 @@ def reproduce(options: argparse.Namespace, hands: Hands) -> int:
         if options.kept_needs:
             compared = [task]
             _take_over(part, task, kept, again)
-        made, workers = hands(options, work=True)
+        made, workers = executor(options, work=True)
         done = {name for name in part.tasks if again.is_done(name)}
         durations = Durations.of(whole, kept.outcomes(whole))
         progress = Progress(part, done=done, durations=durations, workers=workers, quiet=options.quiet, out=sys.stderr)

@@ -1,4 +1,4 @@
-"""What the program prints ends nothing: not where its reader leaves, nor where there is none, nor on a full disk."""
+"""Output never ends the program: not when its reader is gone, nor when there is none, nor on a full disk."""
 
 import errno
 import io
@@ -11,10 +11,10 @@ _READER_IS_GONE = (errno.EPIPE, errno.EIO)  # as after `| head`; a terminal that
 
 
 class _Output(io.FileIO):
-    """A stream that throws away what it cannot write any more."""
+    """A stream that discards what it can no longer write."""
 
     lost = ""
-    """Why something that somebody waits for was thrown away."""
+    """Why output was discarded that somebody waits for."""
 
     def write(self, content: Any) -> int:
         try:
@@ -73,7 +73,7 @@ _outputs: list[_Output] = []
 
 
 def make_sturdy() -> None:
-    """Have this process's standard streams end nothing, and show letters by number that a terminal has not."""
+    """Make the standard streams never raise; letters that the terminal lacks are printed as escapes."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -93,7 +93,7 @@ def make_sturdy() -> None:
 
 
 def lost() -> str:
-    """Why something that was printed is nowhere; empty where all is written, or nobody reads it."""
+    """Why output was lost; empty where all was written, or nobody reads it."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     return next((output.lost for output in _outputs if output.lost), "")

@@ -56,7 +56,7 @@ def _run(options: argparse.Namespace) -> int:
         print(f"{fuller} They stay as they are until this run has as many, or --replace is given.", file=sys.stderr)
     else:  # what is remembered is the study of the pages
         remember(options.results, study, whole, data_root=str(options.data.resolve()))
-    hands, workers = _hands(options, work=len(done) < len(chosen.tasks))
+    execute, workers = _executor(options, work=len(done) < len(chosen.tasks))
     pages = LivePages(options)
     started = time.monotonic()
     progress = Progress(
@@ -84,7 +84,7 @@ def _run(options: argparse.Namespace) -> int:
     command = _command(options)
     try:
         with progress:
-            summary = hands(chosen, store, listen=listen, command=command)
+            summary = execute(chosen, store, listen=listen, command=command)
     finally:
         pages.finish()
     spent = duration(time.monotonic() - started)
@@ -101,9 +101,9 @@ def _run(options: argparse.Namespace) -> int:
         )
         return SOME_FAILED
     if not options.quiet:
-        _say_end(options, summary, spent, command)
+        _print_summary(options, summary, spent, command)
         if len(chosen.tasks) < len(whole.tasks):
-            print(_rest(whole, chosen, store, workers))
+            print(_remaining(whole, chosen, store, workers))
     fuller = "" if options.replace else fewer_than_shown(options, study, whole)
     if fuller:
         again = shlex.join(["python", "-m", "medaug_keras", *report_words(options)])
@@ -118,12 +118,12 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _command(options: argparse.Namespace, *verb: str) -> str:
-    """What to type for this very study, these data and these folders."""
+    """The command for this study with the same data and folders."""
     return shlex.join(["python", "-m", "medaug_keras", *verb, str(options.study), *words_again(options)])
 
 
-def _hands(options: argparse.Namespace, *, work: bool) -> tuple[Callable[..., Any], int]:
-    """What makes the tasks, processes of this machine or a cluster, and how many it makes at once."""
+def _executor(options: argparse.Namespace, *, work: bool) -> tuple[Callable[..., Any], int]:
+    """The function that runs the tasks, in processes of this machine or on a cluster, and how many run at once."""
     if options.scheduler is None:
         from medaug_keras import engine
 
@@ -155,7 +155,7 @@ def _hands(options: argparse.Namespace, *, work: bool) -> tuple[Callable[..., An
 
 
 def _warn(task: Task, store: Store, options: argparse.Namespace) -> None:
-    """Say what is odd about a data set that was read."""
+    """Print the warnings of a data set that was read."""
     values: Mapping[str, Any] = {}
     with suppress(StoreError):  # whoever needs it says what is wrong with it
         values = store.record(task.id).values
@@ -165,7 +165,7 @@ def _warn(task: Task, store: Store, options: argparse.Namespace) -> None:
 
 
 def _repair(chosen: Plan, store: Store) -> None:
-    """Check every file of what is done, and set aside what does not fit its checksums."""
+    """Check every file of the tasks that are done; results that do not match their checksums are set aside."""
     for name in chosen.tasks:
         wrong = store.repair(name) if store.is_done(name) else None
         if wrong:
@@ -293,7 +293,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    return reproduce(options, _hands)
+    return reproduce(options, _executor)
 
 
 def _schema(options: argparse.Namespace) -> int:
@@ -313,8 +313,8 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
 }
 
 
-def _rest(whole: Plan, chosen: Plan, store: Store, workers: int) -> str:
-    """The study around the part that was asked for, in one line."""
+def _remaining(whole: Plan, chosen: Plan, store: Store, workers: int) -> str:
+    """How much of the rest of the study is done, in one line."""
     rest = {name: task for name, task in whole.tasks.items() if name not in chosen.tasks}
     outcomes = store.outcomes(whole)
     to_do = {name: task for name, task in rest.items() if outcomes[name].state != "done"}
@@ -323,7 +323,7 @@ def _rest(whole: Plan, chosen: Plan, store: Store, workers: int) -> str:
     return f"The rest of the study: {len(rest) - len(to_do)} of {len(rest)} tasks done{long}."
 
 
-def _say_end(options: argparse.Namespace, summary: Any, spent: str, command: str) -> None:
+def _print_summary(options: argparse.Namespace, summary: Any, spent: str, command: str) -> None:
     made, already = len(summary.done), len(summary.already)
     print(f"{made} tasks done in {spent}, {already} were done already.")
     if summary.failed or summary.blocked:

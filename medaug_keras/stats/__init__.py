@@ -1,7 +1,8 @@
 """Intervals, paired tests and corrections: plain arrays in, small results out.
 
 All metrics and differences are fractions, not percent. Nothing here imports Keras or Torch, and
-SciPy is imported where it is used, so that importing this package is cheap.
+SciPy is imported where it is used, so that importing this package is cheap. What SciPy has is SciPy's; the crossed test
+and its power are our own, for no library has a test of training runs crossed with images that leaves neither out.
 
 Where images belong together (patients, slides, scans), functions take `groups` (n,), a label for each image.
 
