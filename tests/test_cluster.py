@@ -306,15 +306,15 @@ def test_a_task_whose_workers_are_lost_twice_has_failed(tmp_path: Path):
     run.waiting = dict(plan.tasks)
     run._assign_ready()
     run._assign_ready()
-    (flight,) = run.flights.values()
+    (submission,) = run.submitted.values()
     assert b"medaug_keras." not in pickle.dumps(client.sent).replace(cluster.CALL.encode(), b""), "plain values"
     for host in ("a", "b", "c"):
-        run._handle_news(flight.task.id, flight.future.key, "start", [host, time.time()])
+        run._handle_news(submission.task.id, submission.future.key, "start", [host, time.time()])
     why = "WorkerDied: the cluster lost the worker, 2 times; the machine may have run out of memory"
     assert said == [("message", "waits for a worker to join tcp://nowhere:1"), ("start", ""), ("failed", why)]
-    assert client.cancelled == [flight.future.key]
-    assert not run.flights
-    failure = store.failure(flight.task.id)
+    assert client.cancelled == [submission.future.key]
+    assert not run.submitted
+    failure = store.failure(submission.task.id)
     assert failure is not None
     assert failure.run["host"] == "b"
 
