@@ -62,7 +62,7 @@ with Store(Path(sys.argv[1])).claim(sys.argv[2]) as folder:
 def test_a_record_comes_back_as_it_was_written(store: Store, task: Task):
     make_up(store, task, seconds=2.5)
     record = store.record(task.id)
-    assert (record.kind, record.key, record.params, record.needs) == (task.kind, task.key, task.params, task.needs)
+    assert (record.kind, record.key, record.params, record.needs) == (task.kind, task.key, task.keyed, task.needs)
     assert record.values == {"number": len(task.id)}
     assert record.run["seconds"] == 2.5
     assert record.folder == store.folder(task.id)
