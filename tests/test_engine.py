@@ -147,20 +147,23 @@ def test_a_run_goes_on_after_every_way_to_end_it_and_its_results_are_those_of_an
 
 
 def killed_at_random(
-    folder: Path, study: tuple[str, ...], kills: int, draw: random.Random, log: Callable[[str], None]
+    folder: Path, study: tuple[str, ...], kills: int, draw: random.Random, log: Callable[[str], None], life: float
 ) -> None:
-    """Run a study to its end through so many kills of the run or of one of its processes, at random moments."""
+    """Run a study to its end through so many kills of the run or of one of its processes, at random moments.
+
+    No process lives longer than `life` seconds before one is killed.
+    """
     command = (*study, "--no-site", "--workers", 2, "--results", folder / "results", "--docs", folder / "docs")
     for number in range(kills):
         process = start(*command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(draw.uniform(1, 25))
+        time.sleep(draw.uniform(1, life))
         workers = children(process.pid)
         victim = draw.choice([process.pid, *workers])
         what = "the run" if victim == process.pid else role(victim)
         with contextlib.suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
         if victim != process.pid:  # sometimes there is time to begin its task again
-            alone = draw.choice([draw.uniform(0, 3), draw.uniform(10, 25)])
+            alone = draw.choice([draw.uniform(0, 3), draw.uniform(life / 2, life)])
             what += f", and the run {alone:.0f} s later"
             time.sleep(alone)
             process.kill()
@@ -194,9 +197,11 @@ def test_the_demo_study_survives_20_random_kills(tmp_path: Path, capsys: pytest.
     epochs = {"classifier": 3, "generators.cvae": 2, "generators.jvae": 2, "generators.cgan": 2}
     demo = ("studies/demo.yaml", *(word for name, n in epochs.items() for word in ("--set", f"{name}.epochs={n}")))
     calm = ("--no-site", "--results", tmp_path / "calm" / "results", "--docs", tmp_path / "calm" / "docs")
+    began = time.monotonic()
     run = subprocess.run(command(*demo, *calm), cwd=PROJECT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    killed_at_random(tmp_path / "killed", demo, 20, random.Random(seed), log)
+    life = 8 + (time.monotonic() - began) / 20  # a run begins in some 6 s, so that most kills fall into work
+    killed_at_random(tmp_path / "killed", demo, 20, random.Random(seed), log, life)
     assert results(tmp_path / "killed" / "results") == results(tmp_path / "calm" / "results")
 
 
