@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from medaug_keras.ownership import NotOursError, is_ours, read_note
-from medaug_keras.spec import FolderData, MedMnistData, NpzData, Study
+from medaug_keras.spec import MedMnistData, Study, files
 
 STUDIES = "studies"
 """The folder of docs that this program writes."""
@@ -26,9 +26,10 @@ def check_places(study: Study, *, file: Path, docs: Path, site: Path | None, res
     """Raises NotOursError where writing pages, or a site unless it is None, would cost or publish files of others."""
     private = {f"--results {results}": results}
     for name, spec in study.datasets.items():
-        if isinstance(spec, NpzData | FolderData):
-            private[f"the data set {name} ({spec.path})"] = Path(spec.path)
-        elif isinstance(spec, MedMnistData):
+        for keys, path in files(spec):
+            what = "the data set" if keys == ("path",) else f"{'.'.join(keys)} of the data set"
+            private[f"{what} {name} ({path})"] = Path(path)
+        if isinstance(spec, MedMnistData):
             private[f"--data {data}"] = data
     folders = {f"--docs {docs}": docs} | ({f"--site {site}": site} if site is not None else {})
     wrong = [text for said, folder in folders.items() for text in _misplaced(said, folder, private)]

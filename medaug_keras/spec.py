@@ -99,6 +99,10 @@ Side = Annotated[int, Field(ge=8, le=512)]
 """Rows and columns of square images, in pixels."""
 Fit = Literal["crop", "pad", "stretch"]
 Filter = Literal["bilinear", "box", "bicubic", "lanczos"]
+PLACE = _Mark("place")
+"""Mark of a setting that is the path of a file or folder of the user's: relative paths start at the study's folder, and
+what is published has a name in its place."""
+
 
 PhantomName = Literal["phantom-ultrasound", "phantom-histology", "phantom-planted"]
 
@@ -122,6 +126,8 @@ class _Data(_Part):
     """What one of this kind is called in messages."""
     sizes: ClassVar[tuple[int, ...]] = ()
     """The only sizes that there are; empty where any will do."""
+    ending: ClassVar[str] = ""
+    """Of the file with the user's images, as published studies name it."""
 
     @classmethod
     def published(cls) -> tuple[str, ...]:
@@ -144,6 +150,51 @@ class _Data(_Part):
         return False
 
 
+class Parts(_Part):
+    """Which image is in which split: fractions that are drawn by group, a column of the table, or a file."""
+
+    train: Annotated[float | None, Field(gt=0, lt=1)] = None
+    """Fraction of the images. Where images have groups, no group is parted, and classes are divided as alike as groups
+    allow."""
+    validation: Annotated[float | None, Field(gt=0, lt=1)] = None
+    test: Annotated[float | None, Field(gt=0, lt=1)] = None
+    seed: Seed = 0
+    """Of the fractions' draw; the same in every replicate."""
+    column: Text | None = None
+    """A column of the table that says train, validation (or val) or test."""
+    file: Annotated[Text | None, PLACE] = None
+    """A CSV file with the columns image and split, such as the one that a run wrote."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        fractions = (self.train, self.validation, self.test)
+        given = [any(part is not None for part in fractions), self.column is not None, self.file is not None]
+        if sum(given) != 1:
+            raise ValueError("takes the fractions train, validation and test, or a column, or a file")
+        if given[0]:
+            if any(part is None for part in fractions):
+                raise ValueError("needs all three fractions: train, validation and test")
+            total = sum(part for part in fractions if part is not None)
+            if abs(total - 1) > 1e-6:
+                raise ValueError(f"has fractions whose sum is {total:g}; it must be 1")
+        return self
+
+
+class Ids(_Part):
+    """A table with a row for each image of an .npz file, which says what the images belong to."""
+
+    path: Annotated[Text, PLACE]
+    """The CSV or TSV file; a relative path starts at the study file's folder."""
+    group: Text
+    """The column that says which images belong together, such as a patient's."""
+    image: Text | None = None
+    """The column with the image's name; left out, it is named by its split and index."""
+    split: Text = "split"
+    """The column that says train, validation (or val) or test."""
+    index: Text = "index"
+    """The column with the place in the split's arrays, from 0."""
+
+
 class MedMnistData(_Data):
     """A 2-D MedMNIST data set, downloaded when it is not there."""
 
@@ -154,6 +205,8 @@ class MedMnistData(_Data):
     """Use a local file whose MD5 is not the official one; pages then say "unverified copy"."""
     size: Annotated[Literal[28, 64, 128, 224], Birth(28)] = 28
     """Pixels a side; 64, 128 and 224 are the files of MedMNIST+."""
+    ids: Annotated[Ids | None, SHOWN] = None
+    """A table that says which images belong together; what it says is in the key."""
     called: ClassVar[str] = "MedMNIST data set"
     sizes: ClassVar[tuple[int, ...]] = (28, 64, 128, 224)
 
@@ -195,7 +248,7 @@ class PhantomData(_Data):
 class _OwnData(_Data):
     """What own images have in common."""
 
-    path: Annotated[Text, SHOWN]
+    path: Annotated[Text, SHOWN, PLACE]
     title: Annotated[Text | None, SHOWN] = None
     size: Side | None = None
     """Pixels a side that images of another size are resized to; left out, they must be 28 x 28."""
@@ -212,11 +265,14 @@ class NpzData(_OwnData):
     """Your own images in one .npz file, with MedMNIST's array names (train_images, train_labels, val_images ...)."""
 
     kind: Literal["npz"]
-    path: Annotated[Text, SHOWN]
+    path: Annotated[Text, SHOWN, PLACE]
     """The file; a relative path starts at the study file's folder."""
     classes: Annotated[tuple[Text, ...] | None, SHOWN] = None
     """Names of the classes, in the order of the labels."""
+    ids: Annotated[Ids | None, SHOWN] = None
+    """A table that says which images belong together; what it says is in the key."""
     called: ClassVar[str] = "file of arrays"
+    ending: ClassVar[str] = ".npz"
 
     def many_classes(self, name: str) -> bool:
         """As many as are named."""
@@ -249,19 +305,67 @@ class Window(_Part):
 
 
 class FolderData(_OwnData):
-    """Your own images in folders: PATH/train/CLASS/*.png, PATH/val/..., PATH/test/... ."""
+    """Your own images in folders: PATH/train/CLASS/*.png, PATH/val/..., PATH/test/...; or PATH/CLASS/*.png, split."""
 
     kind: Literal["folder"]
-    path: Annotated[Text, SHOWN]
+    path: Annotated[Text, SHOWN, PLACE]
     """The folder; a relative path starts at the study file's folder."""
     colour: Literal["grey", "rgb"] | None = None
     """What the images are converted to; left out, the files decide, and they must agree."""
     window: Annotated[Window | None, Birth(None)] = None
     """Which range of values of more than 8 bits becomes 0 to 255; left out, such images are an error."""
+    # What is in the key of these is what comes of them: the fingerprint has every image's class, split and group.
+    split: Annotated[Parts | None, SHOWN] = None
+    """Splits the images of PATH/CLASS/*.png; left out, PATH has the folders train, validation (or val) and test."""
+    group: Annotated[Literal["folder"] | None, SHOWN] = None
+    """folder: the images of one folder below a class belong together, as PATH/CLASS/PATIENT/*.png."""
+    drop: Annotated[Text | None, SHOWN, PLACE] = None
+    """A CSV file whose column image names images to leave out."""
+    publish_split: Annotated[bool, SHOWN] = False
+    """Put which image is in which split among the study's pages, with the names of images and groups."""
     called: ClassVar[str] = "folder of images"
+    ending: ClassVar[str] = ""
 
 
-Data = Annotated[MedMnistData | PhantomData | NpzData | FolderData, Field(discriminator="kind")]
+class TableData(_OwnData):
+    """Your own images as a table lists them: a row for each image, with its file, class, group and split."""
+
+    kind: Literal["table"]
+    path: Annotated[Text, SHOWN, PLACE]
+    """The CSV or TSV file; a relative path starts at the study file's folder."""
+    # What is in the key of these is what comes of them: the fingerprint has every image's class, split and group.
+    image: Annotated[Text, SHOWN]
+    """A column with each image's file, or a pattern over columns such as "images/{image_id}.jpg"; relative to the
+    table's folder."""
+    label: Annotated[Text, SHOWN]
+    """The column with the class."""
+    group: Annotated[Text | None, SHOWN] = None
+    """The column that says which images belong together, such as a patient's; no group is parted between splits."""
+    split: Annotated[Parts, SHOWN]
+    """Which image is in which split."""
+    classes: Annotated[tuple[Text, ...] | None, SHOWN] = None
+    """The classes as the table has them, in the wanted order; left out, by number or alphabet."""
+    missing: Annotated[Literal["drop"] | None, SHOWN] = None
+    """drop leaves rows with a missing value or without a file out, and pages count them; left out, they are errors."""
+    encoding: Annotated[Text | None, SHOWN] = None
+    """Of the table, such as cp1252; left out, UTF-8, or what a mark at its beginning says."""
+    drop: Annotated[Text | None, SHOWN, PLACE] = None
+    """A CSV file whose column image names images to leave out."""
+    publish_split: Annotated[bool, SHOWN] = False
+    """Put which image is in which split among the study's pages, with the names of images and groups."""
+    colour: Literal["grey", "rgb"] | None = None
+    """What the images are converted to; left out, the files decide, and they must agree."""
+    window: Annotated[Window | None, Birth(None)] = None
+    """Which range of values of more than 8 bits becomes 0 to 255; left out, such images are an error."""
+    called: ClassVar[str] = "table of images"
+    ending: ClassVar[str] = ".csv"
+
+    def many_classes(self, name: str) -> bool:
+        """As many as are named."""
+        return len(self.classes or ()) > 2
+
+
+Data = Annotated[MedMnistData | PhantomData | NpzData | FolderData | TableData, Field(discriminator="kind")]
 
 
 # --- the classifier --------------------------------------------------------------------------------
@@ -663,6 +767,24 @@ def _born(inner: Any, value: Any) -> Any:
     if isinstance(inner, Mapping):
         return {name: _born(inner[name], content) for name, content in value.items()}
     return value
+
+
+def files(part: BaseModel, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The user's files and folders that a part names: the keys that lead to each, and its path."""
+    for name, field in type(part).model_fields.items():
+        value = getattr(part, name)
+        if isinstance(value, BaseModel):
+            yield from files(value, (*keys, name))
+        elif PLACE in field.metadata and value is not None:
+            yield (*keys, name), value
+
+
+def with_files(part: Any, paths: Mapping[tuple[str, ...], str]) -> Any:
+    """The part with other paths at some keys."""
+    for (name, *rest), path in paths.items():
+        inner = with_files(getattr(part, name), {tuple(rest): path}) if rest else path
+        part = part.model_copy(update={name: inner})
+    return part
 
 
 @cache

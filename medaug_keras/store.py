@@ -41,6 +41,7 @@ MADE = (
     "history.json",
     "layers.json",
     "examples.npz",
+    "split.csv",
     "synthetic.npz",
     "predictions.npz",
     "neighbours.npz",

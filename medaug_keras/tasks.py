@@ -41,10 +41,14 @@ def make(task: Task, store: Store, out: Path, tell: Tell) -> dict[str, Any]:
 
 
 def make_data(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
-    """Find, check and describe a data set. Makes examples.npz, a few images to show."""
+    """Find, check and describe a data set. Makes examples.npz, a few images to show; and split.csv, the image, group,
+    split and class of every image, where the study says how images are split.
+    """
     dataset = data.load(task.local, lambda text: tell("message", text))
     _same_bytes(task, dataset, task.params["fingerprint"])
     np.savez_compressed(out / "examples.npz", allow_pickle=False, **data.examples(dataset, seed=0))
+    if task.local.get("split") is not None:
+        (out / "split.csv").write_bytes(data.split_csv(dataset))
     return dataset.summary() | {"audit": data.audit(dataset)}
 
 
@@ -150,7 +154,7 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
         f"{split}_{epoch}": found for epoch, one in trained.kept.items() for split, found in one.probabilities.items()
     }
     truth = {f"{split}_labels": labels for split, (_, labels) in held_out.items()}
-    np.savez_compressed(out / "predictions.npz", allow_pickle=False, **kept, **truth)
+    np.savez_compressed(out / "predictions.npz", allow_pickle=False, **kept, **truth, **_names(dataset))
     measured = _measured(trained, held_out)
     if dataset.official_md5 is not None:
         folder = out / "medmnist"
@@ -285,6 +289,16 @@ def _measured(trained: classifiers.Trained, held_out: Mapping[str, tuple[np.ndar
     return {"selected": trained.selected, "scores": scores}
 
 
+def _names(dataset: data.Dataset) -> dict[str, np.ndarray]:
+    """Ids and groups of the images that are predicted, where they are known."""
+    return {
+        f"{split}_{what}": np.array(known)
+        for split in ("validation", "test")
+        for what in ("ids", "groups")
+        if (known := getattr(getattr(dataset, split), what))
+    }
+
+
 def _held_out(dataset: data.Dataset) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {
         "validation": (dataset.validation.images, dataset.validation.labels),
@@ -307,7 +321,8 @@ def _dataset(task: Task, needs: Folders) -> data.Dataset:
 
     def load() -> data.Dataset:
         dataset = data.load(task.local, None)
-        _same_bytes(task, dataset, json.loads((needs["data"] / "record.json").read_bytes())["values"]["md5"])
+        values = json.loads((needs["data"] / "record.json").read_bytes())["values"]
+        _same_bytes(task, dataset, values.get("fingerprint", values["md5"]))
         return dataset
 
     if _last is None or _last[0] != name:
@@ -317,9 +332,9 @@ def _dataset(task: Task, needs: Folders) -> data.Dataset:
 
 def _same_bytes(task: Task, dataset: data.Dataset, md5: str) -> None:
     """Raise DataError where a data set is not the one that was planned."""
-    if dataset.md5 != md5:
+    if dataset.fingerprint != md5:
         raise data.DataError(
-            f"{task.dataset}: the data changed while the study ran (MD5 {md5} before, now {dataset.md5}). "
+            f"{task.dataset}: the data changed while the study ran (MD5 {md5} before, now {dataset.fingerprint}). "
             "Run the study again."
         )
 

@@ -176,3 +176,54 @@ def test_real_sets_have_the_twins_that_comparing_each_with_each_finds():
             assert found[split][f"in_{other}"] == len(twins)
     breast = data.load_medmnist("breastmnist", root=REAL, accept_unverified=True, report=None)
     assert data.audit(breast)["test"]["in_train"] == data.audit(breast)["test"]["in_train_other_class"] == 1
+
+
+# --- groups --------------------------------------------------------------------------------------------
+
+
+def grouped(**groups: str) -> data.Dataset:
+    """The data set above, a letter of a word for each image's group."""
+    some = dataset()
+    parts = {split: dataclasses.replace(getattr(some, split), groups=tuple(word)) for split, word in groups.items()}
+    return dataclasses.replace(some, **parts)
+
+
+def test_images_of_groups_in_two_splits_are_counted_and_said():
+    some = grouped(train="aaabbbcccddd", validation="aeefgh", test="aabehijj")
+    found = data.audit(some)
+    assert [found[split]["groups"] for split in SPLITS] == [4, 5, 6]
+    assert [found[split]["largest_group"] for split in SPLITS] == [3, 2, 2]
+    assert found["validation"]["group_in_train"] == 1
+    assert (found["test"]["group_in_train"], found["test"]["group_in_validation"]) == (3, 4)
+    (test, validation, both) = said(some)
+    assert test.startswith("3 of 8 (37.5 %) test images are of groups (a patient, a lesion ...) with images in train")
+    assert validation.startswith("1 of 6 (16.7 %) validation images is of a group")
+    assert both.startswith("4 of 8 (50.0 %) test images are of groups")
+
+
+def test_nothing_is_said_of_groups_that_are_not_parted_or_not_known():
+    assert said(grouped(train="aaabbbcccddd", validation="eeefff", test="gghhiijj")) == []
+    assert "groups" not in data.audit(dataset())["train"]
+
+
+def test_a_class_whose_share_differs_by_more_than_chance_is_said():
+    def with_shares(train: int, test: int, n: int) -> list[str]:
+        values = {"train": train, "validation": n // 2, "test": test}
+        labels = {split: (np.arange(n) < ones).astype(int) for split, ones in values.items()}
+        rng = np.random.default_rng(0)
+        parts = {split: (rng.integers(0, 256, (n, 28, 28, 1), np.uint8), labels[split]) for split in SPLITS}
+        return said(dataset(**parts))
+
+    (text,) = with_shares(300, 250, 400)
+    assert text.startswith("37.5 % of the test images and 25.0 % of the training images are a: ")
+    assert with_shares(300, 290, 400) == []  # 2.5 points
+    assert with_shares(15, 12, 20) == []  # 15 points, of 20 images
+
+
+@pytest.mark.skipif(not (REAL / "dermamnist_ids.csv").is_file(), reason=f"no ids in {REAL}")
+def test_ids_show_that_a_third_of_dermamnists_test_images_have_their_lesion_in_training():
+    ids = data.Ids(path=REAL / "dermamnist_ids.csv", group="lesion_id", image="image_id")
+    some = data.named(data.load_medmnist("dermamnist", root=REAL, accept_unverified=True, report=None), ids)
+    found = data.audit(some)
+    assert (found["test"]["group_in_train"], found["validation"]["group_in_train"]) == (693, 348)
+    assert "693 of 2,005 (34.6 %) test images are of groups" in "\n".join(said(some))

@@ -829,9 +829,9 @@ WRONG_FOLDERS = {
         r"mine/train/a.png is an empty file, but not in a class's folder",
     ),
     "another kind of file": (_not_png, "0.gif is a GIF image, not an image file"),
-    "a folder in a class": (
-        lambda root: (root / "train" / "benign" / "more").mkdir(),
-        "more is a folder, not an image file .*move them up",
+    "a link to a folder in a class": (
+        lambda root: (root / "train" / "benign" / "more").symlink_to(root),
+        "more is a folder behind a link",
     ),
     "no image at all": (
         lambda root: (root / "train" / "benign" / "1.png").write_bytes(b"<html>"),

@@ -1,5 +1,6 @@
 """Arrays are shared between processes, not copied; what is large is never copied to a larger type."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -30,12 +31,22 @@ def phantom() -> data.Dataset:
     return data.load_phantom("phantom-histology", seed=0, **SIZES)
 
 
+def test_names_and_groups_are_unpacked_with_their_images(tmp_path: Path):
+    def load() -> data.Dataset:
+        named = dataclasses.replace(phantom().test, ids=("a", "\u00e9", "c", "d") * 4, groups=("p",) * 16)
+        return dataclasses.replace(phantom(), test=named, left_out={"rows without a file": 3})
+
+    unpacked = data.unpacked(tmp_path / "set", load)
+    assert (unpacked.test.ids, unpacked.test.groups) == (load().test.ids, load().test.groups)
+    assert (unpacked.train.ids, unpacked.left_out) == ((), {"rows without a file": 3})
+
+
 def never() -> data.Dataset:
     raise AssertionError("it is there already")
 
 
 def arrays(dataset: data.Dataset) -> list[np.ndarray]:
-    return [array for split in SIZES for array in vars(getattr(dataset, split)).values()]
+    return [np.asarray(values) for split in SIZES for values in vars(getattr(dataset, split)).values()]
 
 
 def same(first: data.Dataset, second: data.Dataset) -> bool:

@@ -251,13 +251,15 @@ def test_fractions_of_single_data_sets_reach_only_those():
 
 FILE = {"path": "a", "title": "A", "licence": "L", "citation": "C"}
 AMOUNT = {"amount": {"fraction": 0.25, "shares": "uniform"}}
+PARTS = {"train": 0.5, "validation": 0.25, "test": 0.25}
 EVERYTHING = whole(
     replicates=1,
     samplings=["shuffle"],
     datasets={
         "phantom": PHANTOM,
-        "npz": {"kind": "npz", "classes": ["x", "y"], **FILE},
-        "folder": {"kind": "folder", "colour": "rgb", **FILE},
+        "npz": {"kind": "npz", "classes": ["x", "y"], "ids": {"path": "i", "group": "g"}, **FILE},
+        "folder": {"kind": "folder", "colour": "rgb", "split": PARTS, "drop": "d", **FILE},
+        "table": {"kind": "table", "image": "i", "label": "l", "split": PARTS, **FILE},
         "breastmnist": {"kind": "medmnist"},
     },
     arms={
@@ -282,7 +284,7 @@ EVERYTHING = whole(
 )
 ORDER = ("data", "generator", "synthesis", "classifier", "quality")
 SHOWN_ONLY = re.compile(
-    r"datasets\.\w+\.(name|accept_unverified|path|title|classes.*|licence|citation)"
+    r"datasets\.\w+\.(name|accept_unverified|path|title|classes.*|licence|citation|split.*|ids.*|drop|group|publish_split|image|label|missing|encoding)"
     r"|classifier\.select|arms\.\w+\.(label|samplings)|quality\.enabled"
 )
 REFERENCES = re.compile(r".*\.(kind|layer|generator)")

@@ -598,6 +598,7 @@ def test_a_path_starts_at_the_folder_of_the_file_that_says_it(
   own: {kind: npz, path: x/a.npz}
   slides: {kind: folder, path: /abs}
   home: {kind: npz, path: ~/h.npz}
+  listed: {kind: table, path: t.csv, image: i, label: l, split: {file: x/s.csv}, drop: d.csv}
 generators:
 """
     study_file(SMALL.replace("classifier:\n  epochs: 3\ngenerators:\n", own), "deep/base.yaml")
@@ -605,16 +606,19 @@ generators:
     monkeypatch.setenv("HOME", "/home/somebody")
 
     def paths(study: spec.Study) -> dict[str, str]:
-        own = {name: data for name, data in study.datasets.items() if isinstance(data, spec.NpzData | spec.FolderData)}
-        return {name: data.path for name, data in own.items()}
+        named = {name: dict(spec.files(data)) for name, data in study.datasets.items()}
+        return {".".join([name, *keys]): path for name, some in named.items() for keys, path in some.items()}
 
     assert paths(read(path)) == {
-        "own": str(tmp_path / "deep/x/a.npz"),
-        "slides": "/abs",
-        "home": "/home/somebody/h.npz",
+        "own.path": str(tmp_path / "deep/x/a.npz"),
+        "slides.path": "/abs",
+        "home.path": "/home/somebody/h.npz",
+        "listed.path": str(tmp_path / "deep/t.csv"),
+        "listed.split.file": str(tmp_path / "deep/x/s.csv"),
+        "listed.drop": str(tmp_path / "deep/d.csv"),
     }
     monkeypatch.chdir(tmp_path)
-    assert paths(read(path, overrides=["datasets.own.path=b.npz"]))["own"] == str(tmp_path / "b.npz")
+    assert paths(read(path, overrides=["datasets.own.path=b.npz"]))["own.path"] == str(tmp_path / "b.npz")
 
 
 # --- rules between sections ------------------------------------------------------------------------
@@ -638,6 +642,18 @@ generators:
             "13: baseline.arm: there is no arm base to compare with; did you mean",
         ),
         (("arms:", "samplings: [shuffle, shuffle]\narms:"), "samplings: names a sampling twice"),
+        (
+            ("breastmnist: {kind: medmnist}", "a: {kind: folder, path: b, split: {column: part}}"),
+            "5: datasets.a.split.column: is of a table, which a folder has not",
+        ),
+        (
+            ("breastmnist: {kind: medmnist}", "a: {kind: folder, path: b, split: {train: 0.5, test: 0.5}}"),
+            "5: datasets.a.split: needs all three fractions",
+        ),
+        (
+            ("breastmnist: {kind: medmnist}", "a: {kind: folder, path: b, split: {train: 0.5, file: c}}"),
+            "5: datasets.a.split: takes the fractions train, validation and test, or a column, or a file",
+        ),
         (("arms:", "samplings: [weighted]\narms:"), "baseline.sampling: baseline is not trained with shuffle"),
         (("baseline: {}", "baseline: {samplings: [weighted]}"), "baseline.sampling: baseline is not trained with"),
         (("baseline: {}", "baseline: {samplings: []}"), "arms.baseline.samplings: names every sampling once"),
@@ -757,6 +773,9 @@ REFERENCE: dict[str, type[BaseModel]] = {  # heading of the page → the section
     "datasets: npz": spec.NpzData,
     "datasets: folder": spec.FolderData,
     "window": spec.Window,
+    "datasets: table": spec.TableData,
+    "datasets: split": spec.Parts,
+    "datasets: ids": spec.Ids,
     "classifier": spec.Classifier,
     "classifier: optimizer": spec.Sgd,
     "generators: cvae": spec.Cvae,

@@ -54,6 +54,16 @@ def whole_studies() -> list[dict[str, Any]]:
     every: Any = plain(compose_file(ROOT / "studies/demo.yaml", ""))
     every["datasets"]["own"] = {"kind": "npz", "path": "a.npz", "classes": ["a", "b"], "title": "Own", "size": 28}
     every["datasets"]["slides"] = {"kind": "folder", "path": "b", "licence": "none", "citation": "us"}
+    every["datasets"]["lesions"] = {
+        "kind": "table",
+        "path": "c.csv",
+        "image": "images/{id}.png",
+        "label": "dx",
+        "group": "patient",
+        "split": {"train": 0.5, "validation": 0.25, "test": 0.25, "seed": 1},
+        "classes": ["a", "b"],
+        "missing": "drop",
+    }
     every["arms"]["every"] = {
         "augment": [
             *({"layer": name, "factor": 0.1} for name in ("RandomErasing", "RandomRotation", "RandomZoom")),

@@ -6,11 +6,12 @@ To add a kind, add a module here, and an entry to `KINDS`: the rest of the progr
 `unpacked` keeps a loaded data set on disk, where all processes map the same pages.
 """
 
-from medaug_keras.data.audit import audit, warnings
+from medaug_keras.data.audit import audit, learnt, warnings
 from medaug_keras.data.balance import folder_class_counts, npz_class_counts, rarest_share
 from medaug_keras.data.checksums import md5_of_file
 from medaug_keras.data.dataset import IMAGE_SIZE, MAX_BYTES, DataError, Dataset, Sizes, Split, examples, pixel_std
-from medaug_keras.data.folders import folder_fingerprint, folder_sizes, load_folder
+from medaug_keras.data.folders import Division, folder_fingerprint, folder_sizes, load_folder
+from medaug_keras.data.ids import Ids, named
 from medaug_keras.data.kinds import KINDS, Kind, load
 from medaug_keras.data.medmnist import (
     MEDMNIST_NAMES,
@@ -27,6 +28,8 @@ from medaug_keras.data.phantoms import (
     phantom_fingerprint,
     phantom_sizes,
 )
+from medaug_keras.data.splits import Parts, by_fractions, split_csv
+from medaug_keras.data.table import Table, load_table, table_class_counts, table_fingerprint, table_sizes
 from medaug_keras.data.unpacked import unpacked
 
 __all__ = [
@@ -37,24 +40,32 @@ __all__ = [
     "PHANTOM_NAMES",
     "DataError",
     "Dataset",
+    "Division",
+    "Ids",
     "Kind",
+    "Parts",
     "Sizes",
     "Split",
+    "Table",
     "audit",
+    "by_fractions",
     "examples",
     "folder_class_counts",
     "folder_fingerprint",
     "folder_sizes",
+    "learnt",
     "load",
     "load_folder",
     "load_medmnist",
     "load_npz",
     "load_phantom",
+    "load_table",
     "md5_of_file",
     "medmnist_file",
     "medmnist_fingerprint",
     "medmnist_info",
     "medmnist_sizes",
+    "named",
     "npz_class_counts",
     "npz_fingerprint",
     "npz_sizes",
@@ -62,6 +73,10 @@ __all__ = [
     "phantom_sizes",
     "pixel_std",
     "rarest_share",
+    "split_csv",
+    "table_class_counts",
+    "table_fingerprint",
+    "table_sizes",
     "unpacked",
     "warnings",
 ]

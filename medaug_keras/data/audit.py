@@ -4,6 +4,7 @@ Images count as identical where all their pixels are, after resizing. Near dupli
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 from medaug_keras.data.dataset import SPLITS, Dataset
 from medaug_keras.data.medmnist import NOTHING_NEW
 
+_POINTS, _ERRORS = 0.05, 3  # of a difference in shares, and in its standard errors, from which it is said
+_PAIRS = (("test", "train"), ("validation", "train"), ("test", "validation"))
 _EARLIER = {"validation": ("train",), "test": ("train", "validation")}
 
 
@@ -20,6 +23,8 @@ def audit(dataset: Dataset) -> dict[str, Any]:
 
     constant: all pixels equal. dark: no pixel above 1 of 255. distinct: different images.
     conflicting: identical to one of another class, in any split.
+    groups, largest_group: how many groups (patients ...) there are, and images of the largest; only where groups are
+    known, as what follows. group_in_train, group_in_validation: of a group that has an image in that split.
     in_train, in_validation: identical to an image of that split; other_class of the same: none of those has its label.
     """
     digests = {split: _digests(getattr(dataset, split).images) for split in SPLITS}
@@ -44,7 +49,20 @@ def audit(dataset: Dataset) -> dict[str, Any]:
             pairs = [(known[d], k) for d, k in zip(digests[split], labels[split], strict=True) if d in known]
             found[split][f"in_{other}"] = len(pairs)
             found[split][f"in_{other}_other_class"] = sum(k not in theirs for theirs, k in pairs)
+        found[split] |= _groups(dataset, split)
     return found
+
+
+def _groups(dataset: Dataset, split: str) -> dict[str, int]:
+    sizes = Counter(getattr(dataset, split).groups)
+    if not sizes:
+        return {}
+    known = {other: set(getattr(dataset, other).groups) for other in _EARLIER.get(split, ())}
+    return {
+        "groups": len(sizes),
+        "largest_group": max(sizes.values()),
+        **{f"group_in_{o}": sum(n for group, n in sizes.items() if group in there) for o, there in known.items()},
+    }
 
 
 def warnings(summary: Mapping[str, Any]) -> list[str]:
@@ -52,15 +70,52 @@ def warnings(summary: Mapping[str, Any]) -> list[str]:
     sizes = {split: summary["splits"][split]["images"] for split in SPLITS}
     found = summary["audit"]
     return [
-        *(
-            text
-            for split, other in (("test", "train"), ("validation", "train"), ("test", "validation"))
-            for text in _shared(found[split], split, other, sizes[split])
-        ),
+        *(text for split, other in _PAIRS for text in _shared(found[split], split, other, sizes[split])),
+        *(text for split, other in _PAIRS for text in _parted(found[split], split, other, sizes[split])),
         *_conflicting(found, sizes),
         *(text for split in SPLITS for text in _plain(found[split], split, sizes[split])),
         *(text for split in SPLITS for text in _classes(summary, split)),
+        *_prevalence(summary),
         *_nothing_new(summary),
+    ]
+
+
+def learnt(summary: Mapping[str, Any]) -> dict[str, str]:
+    """The warnings of test images that are themselves in training ("images"), or whose group is ("groups")."""
+    found, size = summary["audit"]["test"], summary["splits"]["test"]["images"]
+    said = {"images": _shared(found, "test", "train", size), "groups": _parted(found, "test", "train", size)}
+    return {what: texts[0] for what, texts in said.items() if texts}
+
+
+def _parted(found: Mapping[str, int], split: str, other: str, size: int) -> list[str]:
+    count = found.get(f"group_in_{other}", 0)
+    if not count:
+        return []
+    known = {
+        ("test", "train"): "results on them say little about new groups",
+        ("validation", "train"): "the best epoch is chosen with groups that were learnt",
+        ("test", "validation"): "the best epoch is chosen with groups that are tested",
+    }[split, other]
+    there = "training" if other == "train" else other
+    one = "is of a group" if count == 1 else "are of groups"
+    return [f"{_part(count, size)} {split} images {one} (a patient, a lesion ...) with images in {there} too: {known}."]
+
+
+def _prevalence(summary: Mapping[str, Any]) -> list[str]:
+    """Classes whose share in test differs from that in training, by 5 points and by more than chance makes it."""
+    counts = {split: np.array(summary["splits"][split]["per_class"]) for split in ("train", "test")}
+    sizes = {split: int(found.sum()) for split, found in counts.items()}
+    shares = {split: found / sizes[split] for split, found in counts.items()}
+    apart = np.abs(shares["test"] - shares["train"])
+    both = (counts["train"] + counts["test"]) / sum(sizes.values())
+    error = np.sqrt(both * (1 - both) * (1 / sizes["train"] + 1 / sizes["test"]))
+    odd = np.flatnonzero((apart >= _POINTS) & (apart > _ERRORS * error))
+    if not len(odd):
+        return []
+    k = odd[np.argmax(apart[odd])]
+    return [
+        f"{100 * shares['test'][k]:.1f} % of the test images and {100 * shares['train'][k]:.1f} % of the training "
+        f"images are {summary['classes'][k]}: accuracy and calibration depend on such shares."
     ]
 
 

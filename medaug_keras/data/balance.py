@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from medaug_keras.data import npz
-from medaug_keras.data.folders import folder_labels
+from medaug_keras.data.folders import AS_THEY_ARE, Division, folder_labels
 
 RARE = 0.2
 """Share of the training images below which a class is rare."""
@@ -19,9 +19,9 @@ def npz_class_counts(path: Path) -> list[int]:
         return _counts(npz.read_train_labels(file, where=path.name))
 
 
-def folder_class_counts(path: Path) -> list[int]:
+def folder_class_counts(path: Path, division: Division = AS_THEY_ARE) -> list[int]:
     """Training images of each class of a folder, from the names of its files. Raises DataError."""
-    return _counts(folder_labels(path))
+    return _counts(folder_labels(path, division))
 
 
 def _counts(labels: np.ndarray) -> list[int]:

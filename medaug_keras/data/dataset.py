@@ -1,11 +1,12 @@
 """A data set in memory: uint8 images and class numbers in three splits, and where they come from."""
 
+import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,10 +69,14 @@ class Problems:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images (N, H, W, C) uint8 and their labels (N,) int64 in 0..K-1."""
+    """Images (N, H, W, C) uint8 and their labels (N,) int64 in 0..K-1; N ids and groups, or none where not known."""
 
     images: np.ndarray
     labels: np.ndarray
+    ids: tuple[str, ...] = ()
+    """Names of the images, unique in the data set: for people, and to tell which image a prediction is of."""
+    groups: tuple[str, ...] = ()
+    """Names of what images belong to, such as patients; images of one group are no independent cases."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,15 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """What of the source is not among the images, in words → how many."""
+    names_md5: str = ""
+    """Of ids and groups that come from a file beside the images; empty where `md5` covers them, or there are none."""
+
+    @property
+    def fingerprint(self) -> str:
+        """MD5 of all that was read."""
+        return both_md5(self.md5, self.names_md5) if self.names_md5 else self.md5
 
     @property
     def label_kind(self) -> LabelKind:
@@ -122,7 +136,10 @@ class Dataset:
         return [int(n) for n in np.bincount(labels, minlength=len(self.classes))]
 
     def summary(self) -> dict[str, Any]:
-        """The data set as plain JSON values, without its images."""
+        """The data set as plain JSON values, without its images, their ids and groups."""
+        more: dict[str, Any] = {"left_out": dict(self.left_out)} if self.left_out else {}
+        if self.names_md5:
+            more["fingerprint"] = self.fingerprint
         return {
             "name": self.name,
             "title": self.title,
@@ -143,7 +160,13 @@ class Dataset:
             "homepage": self.homepage,
             "citation": self.citation,
             "description": self.description,
+            **more,
         }
+
+
+def both_md5(one: str, other: str) -> str:
+    """MD5 of two."""
+    return hashlib.md5(f"{one}\n{other}".encode(), usedforsecurity=False).hexdigest()
 
 
 def lookable(path: Path) -> None:

@@ -1,19 +1,16 @@
 """Your own images in folders: PATH/train/CLASS/*.png, PATH/val/..., PATH/test/... ."""
 
-import hashlib
-import math
 import os
 import stat
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from medaug_keras.data import checksums, filetype, pixels, windows
+from medaug_keras.data import files, filetype
 from medaug_keras.data.dataset import (
     MAX_BYTES,
     SPLITS,
@@ -23,15 +20,32 @@ from medaug_keras.data.dataset import (
     Fit,
     Problems,
     Sizes,
-    Split,
     check_classes,
     lookable,
 )
+from medaug_keras.data.files import File, Listing
 from medaug_keras.data.pixels import SUFFIXES, Colour, Conversion
+from medaug_keras.data.splits import Parts, dropped, placed
 
 _FOLDERS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 _ALIASES = {"training": "train", "valid": "val", "dev": "val", "testing": "test"}
+_MOST_PROBLEMS = 1000  # then nothing more is looked at: it may be the whole disk
 _LITTER = ("thumbs.db", "desktop.ini")  # and whatever begins with a dot
+
+
+@dataclass(frozen=True, kw_only=True)
+class Division:
+    """How the images of a folder come into splits and groups, and which are left out."""
+
+    split: Parts | None = None
+    """None takes the folders train, validation (or val) and test; else PATH/CLASS/*.png is split."""
+    group: Literal["folder"] | None = None
+    """folder takes the images of one folder below a class for one group, as PATH/CLASS/PATIENT/*.png."""
+    drop: Path | None = None
+    """A table whose column `image` names images to leave out."""
+
+
+AS_THEY_ARE = Division()
 
 
 def folder_sizes(
@@ -41,33 +55,28 @@ def folder_sizes(
     colour: Colour | None,
     fit: Fit | None = None,
     window: Mapping[str, Any] | None = None,
+    division: Division = AS_THEY_ARE,
 ) -> Sizes:
     """Sizes of a folder of images from its file names and the first image's header."""
-    listing = _listed(path)
-    first = listing.files["train"][0]
-    found = pixels.header(_content(first), first.relative)
-    how = Conversion(size=size, fit=fit, filter="bilinear", colour=colour, window=_ANY if window else None)
-    kind = pixels.usable(found, first.relative, how)
-    side = size or found.height
-    counts = {split: len(files) for split, files in listing.files.items()}
-    return Sizes((side, side, 1 if kind == "grey" else 3), listing.classes, **counts)
+    how = Conversion(size=size, fit=fit, filter="bilinear", colour=colour)
+    return files.sizes(listed(path, division), how, window)
 
 
-def folder_labels(path: Path) -> np.ndarray:
+def folder_labels(path: Path, division: Division = AS_THEY_ARE) -> np.ndarray:
     """Class numbers (N,) of the training images of a folder, from the names of its files."""
-    return np.array([file.label for file in _listed(path).files["train"]])
+    return listed(path, division).labels("train")
 
 
-def folder_fingerprint(path: Path, *, cache: Path | None) -> str:
-    """MD5 over the names, sizes and contents of the images that would be used."""
-    files = _listed(path).all()
-    sums = checksums.md5_of_files([file.path for file in files], cache=cache)
-    return _fingerprint((file.relative, file.path.stat().st_size, md5) for file, md5 in zip(files, sums, strict=True))
+def folder_fingerprint(path: Path, *, cache: Path | None, division: Division = AS_THEY_ARE) -> str:
+    """MD5 over the names, sizes and contents of the images that would be used; over splits and groups that the names
+    do not tell, too."""
+    return files.fingerprint(listed(path, division), cache=cache)
 
 
 def load_folder(
     path: Path,
     *,
+    division: Division = AS_THEY_ARE,
     name: str,
     title: str,
     size: int | None,
@@ -80,146 +89,23 @@ def load_folder(
     max_bytes: int = MAX_BYTES,
 ) -> Dataset:
     """Own images from PATH/train/CLASS/*.png (or .jpg, .tif, .bmp), PATH/validation or val/..., PATH/test/....
+    With a split in `division`, from PATH/CLASS/*.png. Folders below a class are looked into.
 
-    The folders in train name the classes, in alphabetical order. Images are 8-bit grey or RGB, all alike and all of
-    one size; `colour` converts others, and `size`, `fit` and `filter` resize them (see `pixels.Conversion`). Pixels
-    arrive as they are stored, or not at all. `window` says which values of 16-bit grey become 0 to 255: {low, high},
-    {centre, width}, or {percentiles} of the training images.
+    The folders in train name the classes, in alphabetical order, and images are sorted by class and name.
+    Images are 8-bit grey or RGB, all alike and all of one size; `colour` converts others, and `size`, `fit` and
+    `filter` resize them (see `pixels.Conversion`). Pixels arrive as they are stored, or not at all. `window` says which
+    values of 16-bit grey become 0 to 255: {low, high}, {centre, width}, or {percentiles} of the training images.
     Raises one DataError that names everything that is wrong; a class may be absent from validation and test.
     """
-    listing = _listed(path)
-    files = listing.all()
     how = Conversion(size=size, fit=fit, filter=filter, colour=colour)
-    if window is not None:
-        how = replace(how, window=_window(window, listing.files["train"], replace(how, window=_ANY)))
-    problems, seen, shapes = Problems(), [], []
-    arrays: dict[str, np.ndarray] = {}
-    shape: tuple[int, ...] | None = None
-    for split in SPLITS:
-        for i, file in enumerate(listing.files[split]):
-            read = None
-            with problems.collected():
-                content = _content(file)
-                seen.append((file.relative, len(content), hashlib.md5(content, usedforsecurity=False).hexdigest()))
-                read = pixels.read(content, file.relative, how)
-            if read is None:
-                continue
-            shapes.append((file.relative, read.shape))
-            if shape is None:
-                shape = read.shape
-                _check_memory(len(files), shape, max_bytes, path)
-            if split not in arrays:
-                arrays[split] = np.empty((len(listing.files[split]), *shape), np.uint8)
-            if read.shape == shape:
-                arrays[split][i] = read
-    problems.found += _unlike(shapes)
-    problems.check()
-    splits = {
-        split: Split(arrays[split], np.array([f.label for f in listing.files[split]], np.int64)) for split in SPLITS
-    }
-    return Dataset(
-        name=name,
-        title=title,
-        classes=listing.classes,
-        source="own",
-        md5=_fingerprint(seen),
-        official_md5=None,
-        licence=licence,
-        homepage="",
-        citation=citation,
-        description=f"Own images, read from the folder {path.name}." + _told_window(how.window),
-        **splits,
-    )
-
-
-_ANY = (0.0, 1.0)  # stands for a window that is not known yet, where only its presence counts
-
-
-def _window(settings: Mapping[str, Any], training: list["_File"], how: Conversion) -> windows.Window:
-    """What a section says, or what percentiles of the training images are. Raises DataError with all bad images."""
-    found = windows.declared(settings)
-    if found is not None:
-        return found
-    problems = Problems()
-
-    def images() -> Iterator[np.ndarray]:
-        for file in training:
-            with problems.collected():
-                yield pixels.values(_content(file), file.relative, how)
-
-    low, high = settings["percentiles"]
-    try:
-        return windows.percentiles(images(), low, high)
-    finally:
-        problems.check()
-
-
-def _told_window(window: windows.Window | None) -> str:
-    return f" Values from {window[0]:g} to {window[1]:g} became 0 to 255 (window)." if window else ""
-
-
-def _check_memory(images: int, shape: tuple[int, ...], max_bytes: int, path: Path) -> None:
-    total = images * math.prod(shape)
-    if total > max_bytes:
-        raise DataError(
-            f"{path.name}: {images:,} images of {shape} would take {total:,} bytes in memory, more than the limit of "
-            f"{max_bytes:,}. Set a smaller `size`, or leave images out."
-        )
-
-
-def _unlike(shapes: list[tuple[str, tuple[int, ...]]]) -> list[str]:
-    """The images whose shape (H, W, C) is not the commonest, each in a line."""
-    counts = Counter(shape for _, shape in shapes)
-    if len(counts) < 2:
-        return []
-    (common, times), *_ = counts.most_common(1)
-    return [
-        f"{name} is {_told(shape)}, but {times:,} of {len(shapes):,} images are {_told(common)}. All must be alike: "
-        "set `size` for one size, and `colour: grey` or `colour: rgb` for one kind of pixels."
-        for name, shape in shapes
-        if shape != common
-    ]
-
-
-def _told(shape: tuple[int, ...]) -> str:
-    return f"{shape[0]} x {shape[1]} {'grey' if shape[2] == 1 else 'RGB'}"
-
-
-def _content(file: "_File") -> bytes:
-    try:
-        return file.path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{file.path} cannot be read ({error.strerror}). Check who may read it.") from error
-
-
-def _fingerprint(files: Iterable[tuple[str, int, str]]) -> str:
-    """MD5 over (relative name, size in bytes, MD5) of each file."""
-    digest = hashlib.md5(usedforsecurity=False)
-    for relative, size, md5 in sorted(files):
-        digest.update(relative.encode("utf-8", "surrogateescape") + f"\0{size}\0{md5}\n".encode())
-    return digest.hexdigest()
+    said = {"name": name, "title": title, "licence": licence, "citation": citation}
+    return files.load(listed(path, division), how, window=window, **said, max_bytes=max_bytes)
 
 
 # --- what there is ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _File:
-    path: Path
-    relative: str  # to the data set's folder, with / on every system
-    label: int
-
-
-@dataclass(frozen=True)
-class _Listing:
-    classes: tuple[str, ...]
-    files: Mapping[str, list[_File]]
-
-    def all(self) -> list[_File]:
-        return [file for split in SPLITS for file in self.files[split]]
-
-
-def _listed(root: Path) -> _Listing:
+def listed(root: Path, division: Division = AS_THEY_ARE) -> Listing:
     """The images of each split, sorted by class and name. Raises DataError with all that should not be there."""
     lookable(root)
     if not os.path.isdir(root):
@@ -228,37 +114,85 @@ def _listed(root: Path) -> _Listing:
             f"{root} is {found}, but a folder of images is expected: train/CLASS/*.png and the same for val and test."
         )
     problems = Problems()
-    folders = _split_folders(root)
-    by_class: dict[str, dict[str, Path]] = {split: {} for split in SPLITS}
+    folders = _split_folders(root) if division.split is None else {"train": _unsplit(root)}
+    by_class: dict[str, dict[str, Path]] = {split: {} for split in folders}
     for split, folder in folders.items():
         for entry in _entries(folder):
             if os.path.isdir(entry):
                 by_class[split][_name(entry)] = entry
             else:
+                below = f"{folder.name}/" if folder != root else ""
                 problems.found.append(
                     f"{_shown(entry, root)} is {_what(entry)}, but not in a class's folder. Put it in one, as "
-                    f"{folder.name}/CLASS/{_name(entry)}, or move it elsewhere."
+                    f"{below}CLASS/{_name(entry)}, or move it elsewhere."
                 )
     classes = tuple(by_class["train"])
     problems.found += _twins(classes, folders["train"].name)
-    files: dict[str, list[_File]] = {}
+    there: dict[str, list[File]] = {}
     for split, folder in folders.items():
         strangers = [name for name in by_class[split] if name not in classes]
         problems.found += [_stranger(name, classes, _shown(folder, root)) for name in strangers]
-        files[split] = [
-            _File(path, f"{folder.name}/{name}/{_name(path)}", classes.index(name))
+        there[split] = [
+            _file(path, place, f"{folder.name}/{name}" if folder != root else name, classes.index(name), division)
             for name, place in by_class[split].items()
             if name in classes
             for path in _images(place, root, problems)
         ]
-        if not files[split] and not problems.found:
+        if not there[split] and not problems.found:
             problems.found.append(
                 f"{_shown(folder, root)} holds no image ({', '.join(SUFFIXES)}) in a class folder. Every split needs "
                 "at least one."
             )
+    if division.group is not None:
+        loose = [file.relative for some in there.values() for file in some if not file.group]
+        if loose:
+            problems.found.append(
+                f"{root.name}: {len(loose):,} images lie in a class's folder itself (the first is {loose[0]}), so "
+                "`group: folder` does not say to which group they belong. Expected is CLASS/GROUP/*.png."
+            )
     problems.check()
-    check_classes(np.array([file.label for file in files["train"]]), classes, where=root.name)
-    return _Listing(classes, files)
+    notes: dict[str, int] = {}
+    if division.drop is not None:
+        gone = dropped(division.drop, [file.relative for some in there.values() for file in some])
+        there = {split: [file for file in some if file.relative not in gone] for split, some in there.items()}
+        notes["images of the file that `drop` names"] = len(gone)
+    if division.split is not None:
+        there = _divided(there["train"], division.split)
+    empty = [split for split in SPLITS if not there[split]]
+    if empty:
+        raise DataError(f"{root.name}: no image is in {' and '.join(empty)}. Every split needs at least one.")
+    check_classes(np.array([file.label for file in there["train"]]), classes, where=root.name)
+    told = division.split is not None or division.group is not None
+    return Listing(root, classes, there, described=told, notes=notes)
+
+
+def _file(path: Path, place: Path, before: str, label: int, division: Division) -> File:
+    """A file below the folder `place` of its class."""
+    below = os.fsencode(path.relative_to(place).as_posix()).decode("utf-8", "surrogateescape")
+    group = below.partition("/")[0] if division.group is not None and "/" in below else ""
+    return File(path, f"{before}/{below}", label, group)
+
+
+def _divided(some: list[File], parts: Parts) -> dict[str, list[File]]:
+    if not some:
+        return {split: [] for split in SPLITS}
+    groups = [file.group for file in some] if some[0].group else []
+    places = placed(parts, [file.relative for file in some], np.array([file.label for file in some]), groups)
+    return {
+        split: [file for file, place in zip(some, places, strict=True) if place == i] for i, split in enumerate(SPLITS)
+    }
+
+
+def _unsplit(root: Path) -> Path:
+    """A folder of classes; DataError where it is one of splits."""
+    words = [name for names in _FOLDERS.values() for name in names] + list(_ALIASES)
+    there = [_name(entry) for entry in _entries(root) if os.path.isdir(entry)]
+    if there and all(name.casefold() in words for name in there):
+        raise DataError(
+            f"{root} has the folders {', '.join(there)}, so its images are split already. Leave `split` out, or put "
+            "the images into one folder for each class."
+        )
+    return root
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
@@ -277,12 +211,15 @@ def _split_folders(root: Path) -> dict[str, Path]:
     elif wanted.keys() & inside:
         advice = " The splits come first, then the classes: turn CLASS/train into train/CLASS."
     else:
-        advice = ""
-    listed = ", ".join(list(there)[:12]) + (f" and {len(there) - 12} more" if len(there) > 12 else "")
+        advice = (
+            " Or set `split: {train: 0.7, validation: 0.15, test: 0.15}`, which takes folders for classes, to have the "
+            "images split."
+        )
+    shown = ", ".join(list(there)[:12]) + (f" and {len(there) - 12} more" if len(there) > 12 else "")
     missing = [" or ".join(names) for split, names in _FOLDERS.items() if not found[split]]
     raise DataError(
         f"{root}: expected are the folders train, validation (or val) and test, each with a folder for each class. "
-        f"Found are {listed or 'no folders'}; missing: {', '.join(missing)}.{advice}"
+        f"Found are {shown or 'no folders'}; missing: {', '.join(missing)}.{advice}"
     )
 
 
@@ -296,20 +233,31 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _images(folder: Path, root: Path, problems: Problems) -> list[Path]:
-    entries: list[Path] = []
-    with problems.collected():
-        entries = _entries(folder)
-    for entry in entries:
-        if os.path.isfile(entry) and entry.suffix.lower() in SUFFIXES:
-            continue
-        if os.path.isdir(entry):
-            advice = "Images lie in their class's folder itself: move them up."
-        else:
-            advice = "Convert it, or move it elsewhere: nothing in the folders is left out silently."
-        problems.found.append(
-            f"{_shown(entry, root)} is {_what(entry)}, not an image file ({', '.join(SUFFIXES)}). {advice}"
-        )
-    return entries
+    """The files in a class's folder and those below it, sorted by name."""
+    found: list[Path] = []
+    linked = any(os.path.islink(place) for place in (folder, folder.parent) if place != root)
+    waiting = [folder]
+    while waiting and len(problems.found) < _MOST_PROBLEMS:
+        entries: list[Path] = []
+        with problems.collected():
+            entries = _entries(waiting.pop())
+        for entry in entries:
+            if os.path.isdir(entry) and not linked and not os.path.islink(entry):
+                waiting.append(entry)
+            elif os.path.isdir(entry):  # a link may lead to anything, to where it lies too
+                problems.found.append(
+                    f"{_shown(entry, root)} is a folder behind a link, which is not looked into. Put the images there "
+                    "themselves."
+                )
+            elif os.path.isfile(entry) and entry.suffix.lower() in SUFFIXES:
+                found.append(entry)
+            else:
+                problems.found.append(
+                    f"{_shown(entry, root)} is {_what(entry)}, not an image file ({', '.join(SUFFIXES)}). Convert it, "
+                    "or move it elsewhere: nothing in the folders is left out silently."
+                )
+                found.append(entry)
+    return sorted(found, key=lambda path: os.fsencode(path.relative_to(folder).as_posix()))
 
 
 def _what(path: Path) -> str:
@@ -349,15 +297,16 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _bare(name: str) -> str:
+def bare(name: str) -> str:
     """Without blanks and characters that cannot be seen."""
     return "".join(c for c in _composed(name) if not c.isspace() and unicodedata.category(c) != "Cf")
 
 
-def _difference(one: str, other: str) -> str:
+def difference(one: str, other: str) -> str:
+    """In words, of names that look alike."""
     if _composed(one) == _composed(other):
         return "only in how an accent is stored (Unicode's NFC and NFD)"
-    if _bare(one) == _bare(other):
+    if bare(one) == bare(other):
         return "only by a blank or a character that cannot be seen"
     return "only by capitals"
 
@@ -367,10 +316,10 @@ def _twins(classes: tuple[str, ...], folder: str) -> list[str]:
     first: dict[str, str] = {}
     found = []
     for name in classes:
-        other = first.setdefault(_bare(name), name)
+        other = first.setdefault(bare(name), name)
         if other is not name:
             found.append(
-                f"{folder} has the classes {other!a} and {name!a}, which differ {_difference(other, name)}. "
+                f"{folder} has the classes {other!a} and {name!a}, which differ {difference(other, name)}. "
                 "Put their images into one folder, or give them names that can be told apart."
             )
     return found
@@ -379,10 +328,10 @@ def _twins(classes: tuple[str, ...], folder: str) -> list[str]:
 def _stranger(name: str, classes: tuple[str, ...], folder: str) -> str:
     """A class that training has not."""
     for known in classes:
-        if _bare(known).casefold() == _bare(name).casefold():
+        if bare(known).casefold() == bare(name).casefold():
             return (
                 f"{folder} has the class {name!a}, and train has {known!a}, which differs "
-                f"{_difference(known, name)}. Give both folders one name."
+                f"{difference(known, name)}. Give both folders one name."
             )
     return (
         f"{folder} has the class {name}, which train has not (it has {', '.join(classes[:12]) or 'none'}"

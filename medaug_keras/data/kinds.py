@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medaug_keras.data import folders, medmnist, own, phantoms
+from medaug_keras.data import folders, medmnist, own, phantoms, table
 from medaug_keras.data.balance import folder_class_counts, npz_class_counts
 from medaug_keras.data.dataset import SPLITS, Dataset, Sizes
+from medaug_keras.data.ids import Ids, named, with_names
+from medaug_keras.data.splits import Parts
 
 Section = Mapping[str, Any]
 
@@ -61,18 +63,63 @@ def _resized(section: Section) -> dict[str, Any]:
     return {word: section[word] for word in ("size", "fit", "filter")}
 
 
+def _parts(section: Section) -> Parts | None:
+    split = section["split"]
+    if split is None:
+        return None
+    fractions = {name: split[name] for name in SPLITS} if split["train"] is not None else None
+    file = Path(split["file"]) if split["file"] is not None else None
+    return Parts(fractions=fractions, seed=split["seed"], column=split["column"], file=file)
+
+
+def _drop(section: Section) -> Path | None:
+    return Path(section["drop"]) if section["drop"] is not None else None
+
+
+def _division(section: Section) -> folders.Division:
+    return folders.Division(split=_parts(section), group=section["group"], drop=_drop(section))
+
+
+def _table(section: Section) -> table.Table:
+    split = _parts(section)
+    assert split is not None, "a table's section has one"
+    said = {word: section[word] for word in ("image", "label", "group", "classes", "missing", "encoding")}
+    return table.Table(path=_path(section), split=split, drop=_drop(section), **said)
+
+
+def _ids(section: Section) -> Ids | None:
+    said = section["ids"]
+    return Ids(**said | {"path": Path(said["path"])}) if said is not None else None
+
+
+def _named(section: Section, dataset: Dataset) -> Dataset:
+    ids = _ids(section)
+    return named(dataset, ids) if ids is not None else dataset
+
+
+def _with_names(section: Section, md5: str) -> str:
+    ids = _ids(section)
+    return with_names(md5, ids) if ids is not None else md5
+
+
 KINDS: dict[str, Kind] = {
     "medmnist": Kind(
-        load=lambda section, tell: medmnist.load_medmnist(
-            section["name"],
-            size=section["size"],
-            root=Path(section["root"]),
-            accept_unverified=section["accept_unverified"],
-            report=tell,
+        load=lambda section, tell: _named(
+            section,
+            medmnist.load_medmnist(
+                section["name"],
+                size=section["size"],
+                root=Path(section["root"]),
+                accept_unverified=section["accept_unverified"],
+                report=tell,
+            ),
         ),
         sizes=lambda section: medmnist.medmnist_sizes(section["name"], size=section["size"]),
-        fingerprint=lambda section, cache: medmnist.medmnist_fingerprint(
-            section["name"], size=section["size"], root=Path(section["root"]), cache=cache
+        fingerprint=lambda section, cache: _with_names(
+            section,
+            medmnist.medmnist_fingerprint(
+                section["name"], size=section["size"], root=Path(section["root"]), cache=cache
+            ),
         ),
         place=_file,
         official=lambda section: medmnist.medmnist_md5(section["name"], section["size"]),
@@ -86,24 +133,52 @@ KINDS: dict[str, Kind] = {
         ),
     ),
     "npz": Kind(
-        load=lambda section, _: own.load_npz(_path(section), classes=section["classes"], **_described(section)),
+        load=lambda section, _: _named(
+            section, own.load_npz(_path(section), classes=section["classes"], **_described(section))
+        ),
         sizes=lambda section: own.npz_sizes(
             _path(section), classes=section["classes"], size=section["size"], fit=section["fit"]
         ),
-        fingerprint=lambda section, cache: own.npz_fingerprint(_path(section), cache=cache),
+        fingerprint=lambda section, cache: _with_names(section, own.npz_fingerprint(_path(section), cache=cache)),
         place=_path,
         class_counts=lambda section: npz_class_counts(_path(section)),
     ),
     "folder": Kind(
         load=lambda section, _: folders.load_folder(
-            _path(section), colour=section["colour"], window=section["window"], **_described(section)
+            _path(section),
+            division=_division(section),
+            colour=section["colour"],
+            window=section["window"],
+            **_described(section),
         ),
         sizes=lambda section: folders.folder_sizes(
-            _path(section), size=section["size"], fit=section["fit"], colour=section["colour"], window=section["window"]
+            _path(section),
+            division=_division(section),
+            size=section["size"],
+            fit=section["fit"],
+            colour=section["colour"],
+            window=section["window"],
         ),
-        fingerprint=lambda section, cache: folders.folder_fingerprint(_path(section), cache=cache),
+        fingerprint=lambda section, cache: folders.folder_fingerprint(
+            _path(section), division=_division(section), cache=cache
+        ),
         place=_path,
-        class_counts=lambda section: folder_class_counts(_path(section)),
+        class_counts=lambda section: folder_class_counts(_path(section), _division(section)),
+    ),
+    "table": Kind(
+        load=lambda section, _: table.load_table(
+            _table(section), colour=section["colour"], window=section["window"], **_described(section)
+        ),
+        sizes=lambda section: table.table_sizes(
+            _table(section),
+            size=section["size"],
+            fit=section["fit"],
+            colour=section["colour"],
+            window=section["window"],
+        ),
+        fingerprint=lambda section, cache: table.table_fingerprint(_table(section), cache=cache),
+        place=_path,
+        class_counts=lambda section: table.table_class_counts(_table(section)),
     ),
 }
 

@@ -272,7 +272,9 @@ def load_medmnist(
         homepage=part("info").HOMEPAGE,
         citation="\n\n".join((_BENCHMARK, *_ORIGINS[name])),
         description=info["description"] + (_ORDINAL if ordinal else ""),
-        **splits,
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
     )
 
 

@@ -104,7 +104,9 @@ def load_npz(
         homepage="",
         citation=citation,
         description=f"Own images, read from {path.name}.",
-        **splits,
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
     )
 
 

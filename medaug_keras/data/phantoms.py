@@ -99,7 +99,9 @@ def load_phantom(name: str, *, train: int, validation: int, test: int, seed: int
         homepage="",
         citation=_CITATION,
         description=_DESCRIPTIONS[name],
-        **splits,
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
     )
 
 

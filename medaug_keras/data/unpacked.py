@@ -27,6 +27,7 @@ from medaug_keras.data.dataset import SPLITS, Dataset, Split
 from medaug_keras.ownership import remove_made
 
 _WHAT = ("images", "labels")
+_NAMES = ("ids", "groups")
 _MADE = ("dataset.json", *(f"{split}_{what}.npy" for split in SPLITS for what in _WHAT))
 _SAID = [field.name for field in fields(Dataset) if field.name not in SPLITS]
 
@@ -67,7 +68,10 @@ def _write(dataset: Dataset, folder: Path) -> None:
                 digest.update(piece)
         sums[name] = digest.hexdigest()
     said = {name: getattr(dataset, name) for name in _SAID}
-    (part / "dataset.json").write_text(json.dumps({"dataset": said, "files": sums}, indent=1) + "\n", encoding="utf-8")
+    names = {split: {what: getattr(getattr(dataset, split), what) for what in _NAMES} for split in SPLITS}
+    (part / "dataset.json").write_text(
+        json.dumps({"dataset": said, "names": names, "files": sums}, indent=1) + "\n", encoding="utf-8"
+    )
     os.rename(part, folder)
 
 
@@ -92,8 +96,13 @@ def _mapped(folder: Path) -> Dataset | None:
     try:
         content = json.loads((folder / "dataset.json").read_bytes())
         said = content["dataset"]
+        arrays = {name: _array(folder / name, content["files"][name]) for name in _MADE[1:]}
         splits: dict[str, Any] = {
-            split: Split(*(_array(folder / (name := f"{split}_{what}.npy"), content["files"][name]) for what in _WHAT))
+            split: Split(
+                arrays[f"{split}_images.npy"],
+                arrays[f"{split}_labels.npy"],
+                **{what: tuple(content["names"][split][what]) for what in _NAMES},
+            )
             for split in SPLITS
         }
         return Dataset(**said | {"classes": tuple(said["classes"])}, **splits)

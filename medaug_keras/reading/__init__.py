@@ -23,7 +23,7 @@ from medaug_keras.reading.strict_yaml import (
     plain,
 )
 from medaug_keras.reading.words import TAGS, dotted, in_words
-from medaug_keras.spec import FolderData, MedMnistData, NpzData, Study
+from medaug_keras.spec import MedMnistData, Study, files, with_files
 
 __all__ = ["StudyError", "problems", "read", "schema"]
 
@@ -79,10 +79,10 @@ def read(
     study = _validated(tree, str(path))
     datasets: dict[str, Any] = dict(study.datasets)
     for name, data in datasets.items():
-        if isinstance(data, NpzData | FolderData):
-            whole = _whole_path(data.path, place_of(tree, ("datasets", name, "path")))
-            datasets[name] = data.model_copy(update={"path": whole})
-        elif accept_unverified and isinstance(data, MedMnistData):
+        paths = {keys: _whole_path(path, place_of(tree, ("datasets", name, *keys))) for keys, path in files(data)}
+        if paths:
+            datasets[name] = data = with_files(data, paths)
+        if accept_unverified and isinstance(data, MedMnistData):
             datasets[name] = data.model_copy(update={"accept_unverified": True})
     beside = study.beside and _whole_path(study.beside, place_of(tree, ("beside",)))
     return study.model_copy(update={"datasets": datasets, "beside": beside})

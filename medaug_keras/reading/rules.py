@@ -7,7 +7,7 @@ from medaug_keras import references
 from medaug_keras.generators import GENERATORS
 from medaug_keras.reading.strict_yaml import Keys
 from medaug_keras.reading.words import did_you_mean
-from medaug_keras.spec import Arm, Data, MedMnistName, Study
+from medaug_keras.spec import Arm, Data, FolderData, MedMnistName, Study
 
 # What is wrong where an arm adds images of a generator that reconstructs, or interleaves those of one that does not.
 _ADVICE = {
@@ -35,6 +35,8 @@ def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
         yield (), refused
     elif data.published() and called not in data.published():
         yield (), f"{name} is not a {data.called}: say which with name{did_you_mean(name, data.published())}"
+    if isinstance(data, FolderData) and data.split is not None and data.split.column is not None:
+        yield ("split", "column"), "is of a table, which a folder has not: give fractions or a file"
     names = getattr(data, "classes", None)
     if names is not None and len(set(names)) < max(2, len(names)):
         yield ("classes",), "needs two or more different names, in the order of the labels"

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from medaug_keras.plan import Task
-from medaug_keras.spec import FolderData, NpzData, Study
+from medaug_keras.spec import Data, Study, TableData, files, with_files
 from medaug_keras.store import Failure, Outcome
 
 _KIND = re.compile(r"[A-Za-z_]\w*(?:Error|Exception|Exit|Died)")
@@ -27,18 +27,23 @@ _ORDINARY = frozenset(
     | {"root", "shared", "site", "studies", "study", "test", "train", "user", "users", "validation", "work"}
 )
 """Parts of paths that name nobody."""
+_COLUMN = re.compile(r"\{[^{}]*\}")
 _FRAME = re.compile(r'File "(?:[^"\n]*/)?(medaug_keras/[\w/]+\.py)", line (\d+)(?:, in ([\w<>]+))?')
 
 
 def study(whole: Study) -> Study:
     """The study, its own files and folders named as if they lay beside it under the names of the data sets."""
-    named = {
-        name: data.model_copy(update={"path": f"{name}.npz" if isinstance(data, NpzData) else name})
-        if isinstance(data, NpzData | FolderData)
-        else data
-        for name, data in whole.datasets.items()
-    }
+    named = {name: _named(name, data) for name, data in whole.datasets.items()}
     return whole.model_copy(update={"datasets": named, "beside": None})
+
+
+def _named(name: str, data: Data) -> Data:
+    """A data set's section, its files called after the data set; of a table's pattern only the columns stay."""
+    paths = {keys: f"{name}{data.ending}" if keys == ("path",) else f"{name}-{keys[0]}.csv" for keys, _ in files(data)}
+    found: Data = with_files(data, paths)
+    if isinstance(found, TableData):
+        found = found.model_copy(update={"image": "/".join(_COLUMN.findall(found.image)) or found.image})
+    return found
 
 
 def outcome(found: Outcome, task: Task, root: Path) -> Outcome:

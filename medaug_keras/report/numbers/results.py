@@ -13,7 +13,7 @@ from typing import Any, get_args
 import numpy as np
 
 from medaug_keras import references
-from medaug_keras.data import rarest_share, warnings
+from medaug_keras.data import learnt, rarest_share, warnings
 from medaug_keras.data.medmnist import TITLES as MEDMNIST_TITLES
 from medaug_keras.data.phantoms import TITLES as PHANTOM_TITLES
 from medaug_keras.looks import Looks, line, looked, note
@@ -26,6 +26,8 @@ from medaug_keras.stats import Estimate, estimate
 from medaug_keras.store import STATES, Outcome, Record, Store
 
 LEAK = "test images in training"
+PARTED = "test groups in training"
+_LEARNT = {"images": LEAK, "groups": PARTED}
 METRICS = {metric: MEASURES[metric].label for metric in get_args(Metric)}
 """Metric → how it is called."""
 STATE_WORDS: dict[str, str] = {
@@ -431,13 +433,15 @@ class Results:
             return away
         source = record.values["source"]
         known = [str(source)] if source in ("simulated", "unverified copy") else []
-        return known + [LEAK] * bool(self.leak(dataset)) + away
+        return [*known, *self.leaks(dataset), *away]
 
-    def leak(self, dataset: str) -> str:
-        """How many test images were learnt, in a sentence; empty where none was, or nobody looked."""
+    def leaks(self, dataset: str) -> dict[str, str]:
+        """Mark → in a sentence, how many test images were learnt, and of how many the group was. Empty where none was,
+        or nobody looked."""
         record = self.data(dataset).record
-        found = record.values.get("audit") if record else None
-        return warnings(record.values)[0] if record and found and found["test"]["in_train"] else ""
+        if record is None or not record.values.get("audit"):
+            return {}
+        return {_LEARNT[what]: said for what, said in learnt(record.values).items()}
 
     def odd(self, dataset: str) -> list[str] | None:
         """What was found odd about the images of a data set, in sentences; None where nobody looked."""

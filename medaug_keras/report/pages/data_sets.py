@@ -1,11 +1,12 @@
 """The page of data sets: which images, how many of which class, under which licence."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from medaug_keras.data.medmnist import BELONGING
-from medaug_keras.report import figures
+from medaug_keras.report import figures, format
 from medaug_keras.report.numbers.printed import figure_numbers, table_numbers
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.tables import arms as arm_tables
@@ -35,11 +36,31 @@ def data_sets(book: Book) -> dict[str, Any]:
         }
         if outcome.record is not None:
             entry["figures"] = _data_figures(book, name, outcome.record)
+            entry |= _facts(outcome.record.values)
         shown.append(entry)
     return {
         "sizes": book.table(arm_tables.dataset_sizes(results)),
         "sizes_number": table_numbers(results, "data-set-sizes"),
         "sections": shown,
+    }
+
+
+def _facts(values: Mapping[str, Any]) -> dict[str, str]:
+    """What was left out of a data set, its groups and its rarest class, in words."""
+    splits, audit = values["splits"], values.get("audit") or {}
+    words = {"train": "training", "validation": "validation", "test": "test"}
+    counts = {split: splits[split]["per_class"] for split in words}
+    rarest = min(range(len(values["classes"])), key=lambda k: counts["train"][k])
+    found = {split: audit[split] for split in words if "groups" in audit.get(split, {})}
+    images = format.together([f"{format.count(counts[split][rarest])} {word}" for split, word in words.items()])
+    return {
+        "left_out": ", ".join(f"{format.count(n)} {what}" for what, n in values.get("left_out", {}).items()),
+        "groups": "; ".join(
+            f"{words[split]} {format.count(groups['groups'])}, the largest of "
+            f"{format.plural(groups['largest_group'], 'image')}"
+            for split, groups in found.items()
+        ),
+        "rarest": f"{values['classes'][rarest]}: {images} images",
     }
 
 

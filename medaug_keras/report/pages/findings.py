@@ -45,7 +45,7 @@ def _odd(book: Book) -> list[tuple[str, str, str]]:
     results = book.results
     found = []
     for name in results.datasets:
-        said = [text for text in results.odd(name) or () if text != results.leak(name)]
+        said = [text for text in results.odd(name) or () if text not in results.leaks(name).values()]
         more = f" And {format.plural(len(said) - 1, 'more remark')}." if len(said) > 1 else ""
         if said:
             found.append((name, results.title(name), said[0] + more))

@@ -11,7 +11,7 @@ from medaug_keras.report import format
 from medaug_keras.report.format import json_text
 from medaug_keras.report.numbers.circumstances import Expected
 from medaug_keras.report.numbers.findings import answer
-from medaug_keras.report.numbers.results import AWAY, LEAK, Results
+from medaug_keras.report.numbers.results import AWAY, Results
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.citations import cite
 from medaug_keras.report.pages.data_sets import data_sets
@@ -113,9 +113,20 @@ class Pages(Book):
         records = run_tables.run_records(self.results)
         self.file("data/runs.csv", records_csv(run_tables.RUNS_CSV, records))
         self.file("data/runs.json", json_text(records))
+        for name, split in self._splits():
+            self.file(f"data/splits/{name}.csv", split)
         self.file("data/study.yaml", self._study_file())
         self.file("data/study.json", json_text(self._summary()))
         yield from self.made()
+
+    def _splits(self) -> Iterator[tuple[str, str]]:
+        """Data set, and which of its images is in which split as CSV, where the study asks for it: it names images."""
+        for name, spec in self.results.study.datasets.items():
+            record = self.results.data(name).record
+            if getattr(spec, "publish_split", False) and record is not None:
+                path = record.folder / "split.csv"
+                if path.is_file():
+                    yield name, path.read_text("utf-8", "surrogateescape")
 
     def all(self) -> dict[str, bytes]:
         """The same, all at once."""
@@ -198,7 +209,7 @@ class Pages(Book):
 def _mark_words(results: Results, dataset: str, mark: str) -> str:
     """What a mark of a data set means there."""
     if mark != AWAY:
-        return results.leak(dataset) if mark == LEAK else f"{SOURCES[mark]}."
+        return results.leaks(dataset).get(mark) or f"{SOURCES[mark]}."
     finished = sum(run.done for run in results.runs if run.dataset == dataset)
     if not finished:
         return f"{AWAY}, and no finished result of it is known."

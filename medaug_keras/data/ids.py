@@ -1,0 +1,100 @@
+"""Names and groups of the images of an .npz file, which has none: a table beside it says them."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from medaug_keras.data.dataset import SPLITS, DataError, Dataset, Problems, both_md5
+from medaug_keras.data.rows import Rows, is_missing, read_rows
+from medaug_keras.data.splits import by_words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ids:
+    """A table with a row for each image, and its columns."""
+
+    path: Path
+    group: str
+    """What the image belongs to, such as a patient."""
+    image: str | None = None
+    """The image's name; None names it by its split and index."""
+    split: str = "split"
+    index: str = "index"
+    """Place in the split's arrays, from 0."""
+
+
+Names = Mapping[str, Mapping[int, tuple[str, str]]]
+"""Split → place → name and group of the image."""
+
+
+def named(dataset: Dataset, ids: Ids) -> Dataset:
+    """The data set with names and groups. Raises DataError where the table does not fit it."""
+    names, problems, splits = _read(ids), Problems(), {}
+    for split in SPLITS:
+        some, there = getattr(dataset, split), names[split]
+        missing = [i for i in range(len(some.labels)) if i not in there]
+        beyond = [i for i in there if i >= len(some.labels)]
+        if missing or beyond:
+            what = f"none of index {missing[0]}" if missing else f"one of index {max(beyond)}"
+            problems.found.append(
+                f"{ids.path.name}: the {split} split has {len(some.labels):,} images, and the table {len(there):,} "
+                f"rows of it, {what}. Expected is a row for each, with indices from 0: is it the table of this file?"
+            )
+            continue
+        rows = [there[i] for i in range(len(some.labels))]
+        splits[split] = replace(some, ids=tuple(name for name, _ in rows), groups=tuple(group for _, group in rows))
+    problems.check()
+    return replace(dataset, names_md5=_digest(names), **splits)
+
+
+def with_names(md5: str, ids: Ids) -> str:
+    """The fingerprint of a file of this MD5 with the table's names. Raises DataError."""
+    return both_md5(md5, _digest(_read(ids)))
+
+
+def _digest(names: Names) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    for split in SPLITS:
+        for i, (name, group) in sorted(names[split].items()):
+            digest.update(f"{split}\0{i}\0{name}\0{group}\n".encode())
+    return digest.hexdigest()
+
+
+def _read(ids: Ids) -> Names:
+    rows = read_rows(ids.path)
+    problems, columns = Problems(), {}
+    for setting in ("split", "index", "group", "image"):
+        column = getattr(ids, setting)
+        if column is not None:
+            with problems.collected():
+                columns[setting] = rows.column(column, f"ids.{setting}")
+    problems.check()
+    for setting, values in columns.items():
+        missing = [i for i, value in enumerate(values) if is_missing(value)]
+        if missing:
+            problems.found.append(f"{rows.name}: {rows.told(missing)} without a value of `ids.{setting}`.")
+    problems.check()
+    places = by_words(rows, columns["split"], ids.split)
+    indices = _indices(rows, columns["index"])
+    names: dict[str, dict[int, tuple[str, str]]] = {split: {} for split in SPLITS}
+    twice = []
+    for row, (place, index) in enumerate(zip(places.tolist(), indices, strict=True)):
+        known = names[SPLITS[place]]
+        if index in known:
+            twice.append(row)
+        name = columns["image"][row] if "image" in columns else f"{SPLITS[place]}/{index}"
+        known[index] = name, columns["group"][row]
+    if twice:
+        raise DataError(f"{rows.name}: {rows.told(twice)} with a split and index that an earlier row has.")
+    return names
+
+
+def _indices(rows: Rows, values: list[str]) -> list[int]:
+    wrong = [i for i, value in enumerate(values) if not (value.isascii() and value.isdigit() and len(value) < 10)]
+    if wrong:
+        raise DataError(
+            f"{rows.name}: {rows.told(wrong)} with an index that is no whole number from 0 (the first is "
+            f"{values[wrong[0]]!r})."
+        )
+    return [int(value) for value in values]

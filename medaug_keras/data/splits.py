@@ -1,0 +1,146 @@
+"""Which image is in which split: by fractions, or as a table says. Groups are never parted by fractions.
+
+The same images get the same splits, in whatever order they come.
+"""
+
+import csv
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from medaug_keras.data.dataset import SPLITS, DataError, Dataset
+from medaug_keras.data.rows import Rows, did_you_mean, is_missing, read_rows
+
+NAMES = {
+    **{split: split for split in SPLITS},
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "dev": "validation",
+    "testing": "test",
+}
+"""Word for a split, in small letters → split."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """How images are split: by fractions of them, by a column of their own table, or by another file."""
+
+    fractions: Mapping[str, float] | None = None
+    """Split → its part of all images."""
+    seed: int = 0
+    column: str | None = None
+    file: Path | None = None
+
+
+def by_fractions(
+    ids: Sequence[str], labels: np.ndarray, groups: Sequence[str], *, fractions: Mapping[str, float], seed: int
+) -> np.ndarray:
+    """Places in SPLITS (N,) of images with classes `labels` (N,), of which none of one group is parted.
+
+    Every class is divided as the fractions say, as nearly as groups allow: the groups, those of most images first and
+    those of one size in an order that the seed gives, each go where the classes' numbers then are nearest to the asked
+    ones (by chi-squared). Without `groups` every image is one of its own. scikit-learn's StratifiedGroupKFold does the
+    same for parts of one size only.
+    """
+    names, member = np.unique(np.array(groups or ids, dtype=object).astype(str), return_inverse=True)
+    counts = np.zeros((len(names), int(labels.max()) + 1))
+    np.add.at(counts, (member, labels), 1)
+    counts = counts[:, counts.any(axis=0)]
+    chance = [hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogateescape")).digest() for name in names]
+    order = sorted(range(len(names)), key=lambda g: (-counts[g].sum(), chance[g]))
+    asked = np.array([fractions[split] for split in SPLITS])[:, None] * counts.sum(axis=0)  # (splits, classes)
+    asked = np.maximum(asked, counts.sum(axis=0) / (counts > 0).sum(axis=0))  # a rare class: a group for every split
+    filled = np.zeros_like(asked)
+    place = np.zeros(len(names), np.int64)
+    for group in order:
+        more = counts[group] * (2 * (filled - asked) + counts[group]) / asked  # that the distance grows by
+        place[group] = np.argmin(more.sum(axis=1))
+        filled[place[group]] += counts[group]
+    return place[member]
+
+
+def by_words(rows: Rows, values: Sequence[str], setting: str) -> np.ndarray:
+    """Places in SPLITS (N,) of a column's values. Raises DataError."""
+    odd: dict[str, list[int]] = {}
+    for i, value in enumerate(values):
+        if value.casefold() not in NAMES:
+            odd.setdefault(value, []).append(i)
+    if odd:
+        shown = "; ".join(f"{value!r} in {rows.told(which)}" for value, which in list(odd.items())[:5])
+        raise DataError(
+            f"{rows.name}: `{setting}` holds {shown}{' and other words' if len(odd) > 5 else ''}, but a split is "
+            "train, validation (or val) or test."
+        )
+    return np.array([SPLITS.index(NAMES[value.casefold()]) for value in values], np.int64)
+
+
+def by_file(path: Path, ids: Sequence[str]) -> np.ndarray:
+    """Places in SPLITS (N,) of images, from a table with the columns `image` and `split`. Raises DataError."""
+    rows = read_rows(path)
+    images = rows.column("image", "split.file")
+    places = by_words(rows, rows.column("split", "split.file"), "split")
+    twice = repeated(images)
+    if twice:
+        raise DataError(f"{path.name}: {rows.told(twice)} name an image that another row names too.")
+    known = dict(zip(images, places.tolist(), strict=True))
+    absent = [name for name in ids if name not in known]
+    if absent:
+        raise DataError(
+            f"{path.name}: {len(absent):,} of {len(ids):,} images of the data set have no row (the first is "
+            f"{absent[0]}{did_you_mean(absent[0], images[:2000])}). Its column `image` holds their names as the data "
+            "set has them."
+        )
+    return np.array([known[name] for name in ids], np.int64)
+
+
+def split_csv(dataset: Dataset) -> bytes:
+    """The image, group, split and class of every image, as a table that `by_file` reads."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["image", "group", "split", "class"])
+    for name in SPLITS:
+        split = getattr(dataset, name)
+        groups = split.groups or [""] * len(split.ids)
+        classes = [dataset.classes[k] for k in split.labels]
+        writer.writerows(zip(split.ids, groups, [name] * len(split.ids), classes, strict=True))
+    return file.getvalue().encode("utf-8", "surrogateescape")
+
+
+def repeated(values: Sequence[str]) -> list[int]:
+    """Places of values that stand at an earlier place too."""
+    seen: set[str] = set()
+    found = []
+    for i, value in enumerate(values):
+        if value in seen:
+            found.append(i)
+        seen.add(value)
+    return found
+
+
+def dropped(path: Path, ids: Sequence[str]) -> set[str]:
+    """The images that a table's column `image` says to leave out. Raises DataError where one is not there."""
+    rows = read_rows(path)
+    images = rows.column("image", "drop")
+    known = set(ids)
+    strangers = [i for i, image in enumerate(images) if image not in known and not is_missing(image)]
+    if strangers:
+        name = images[strangers[0]]
+        raise DataError(
+            f"{path.name}: {rows.told(strangers)} {'names an image' if len(strangers) == 1 else 'name images'} that "
+            f"the data set has not (the first is {name}{did_you_mean(name, ids[:2000])})."
+        )
+    return set(images) & known
+
+
+def placed(parts: Parts, ids: Sequence[str], labels: np.ndarray, groups: Sequence[str]) -> np.ndarray:
+    """Places in SPLITS (N,) of images, by fractions or by a file. Raises DataError."""
+    if parts.file is not None:
+        return by_file(parts.file, ids)
+    if parts.fractions is None:
+        raise DataError("A folder has no column that says the split: give fractions or a file.")
+    return by_fractions(ids, labels, groups, fractions=parts.fractions, seed=parts.seed)

@@ -1,0 +1,342 @@
+"""Your own images as a table lists them: a row for each image, with its file, class, group and split."""
+
+import os
+import posixpath
+import re
+import string
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from medaug_keras.data import files
+from medaug_keras.data.dataset import (
+    MAX_BYTES,
+    SPLITS,
+    DataError,
+    Dataset,
+    Filter,
+    Fit,
+    Problems,
+    Sizes,
+    check_classes,
+    check_names,
+)
+from medaug_keras.data.files import File, Listing
+from medaug_keras.data.folders import bare, difference
+from medaug_keras.data.pixels import SUFFIXES, Colour, Conversion
+from medaug_keras.data.rows import Rows, did_you_mean, is_missing, read_rows, told
+from medaug_keras.data.splits import Parts, by_words, dropped, placed, repeated
+
+_MOST_CLASSES = 100  # beyond, the column of the label is taken for a wrong one
+_LOOKED_INTO = 1000  # folders of images in which others are counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Where a table is, and what its columns are."""
+
+    path: Path
+    image: str
+    """A column with each image's file, or a pattern over columns such as "images/{image_id}.jpg"; files are named as
+    seen from the table's folder."""
+    label: str
+    split: Parts
+    group: str | None = None
+    classes: Sequence[str] | None = None
+    """In the wanted order; None takes the values as they are, by number or alphabet."""
+    missing: Literal["drop"] | None = None
+    """drop leaves rows with a missing value or without a file out, and counts them; None refuses them."""
+    encoding: str | None = None
+    drop: Path | None = None
+    """A table whose column `image` names images to leave out."""
+
+
+def table_sizes(
+    table: Table,
+    *,
+    size: int | None,
+    colour: Colour | None,
+    fit: Fit | None = None,
+    window: Mapping[str, Any] | None = None,
+) -> Sizes:
+    """Sizes of a table's images from its rows and the first image's header."""
+    return files.sizes(listed(table), Conversion(size=size, fit=fit, filter="bilinear", colour=colour), window)
+
+
+def table_class_counts(table: Table) -> list[int]:
+    """Training images of each class. Raises DataError."""
+    return [int(n) for n in np.bincount(listed(table).labels("train"))]
+
+
+def table_fingerprint(table: Table, *, cache: Path | None) -> str:
+    """MD5 over the images that would be used, their classes, groups and splits: not over the rest of the table."""
+    return files.fingerprint(listed(table), cache=cache)
+
+
+def load_table(
+    table: Table,
+    *,
+    name: str,
+    title: str,
+    size: int | None,
+    colour: Colour | None,
+    fit: Fit | None = None,
+    filter: Filter = "bilinear",
+    window: Mapping[str, Any] | None = None,
+    licence: str = "",
+    citation: str = "",
+    max_bytes: int = MAX_BYTES,
+) -> Dataset:
+    """Own images that a table lists; in each split sorted by their names, whatever the order of the rows.
+
+    Images are as `load_folder` takes them. Raises one DataError that names everything that is wrong; a class may be
+    absent from validation and test.
+    """
+    how = Conversion(size=size, fit=fit, filter=filter, colour=colour)
+    said = {"name": name, "title": title, "licence": licence, "citation": citation}
+    return files.load(listed(table), how, window=window, **said, max_bytes=max_bytes)
+
+
+def listed(table: Table) -> Listing:
+    """The images of each split, sorted by their names. Raises one DataError."""
+    path, image, label, group, split = table.path, table.image, table.label, table.group, table.split
+    rows = read_rows(path, encoding=table.encoding)
+    problems = Problems()
+    columns: dict[str, list[str]] = {}
+    asked = {"label": label, "group": group, "split.column": split.column}
+    for setting, name in asked.items():
+        if name is not None:
+            with problems.collected():
+                columns[setting] = rows.column(name, setting)
+    with problems.collected():
+        columns |= {f"image {name}": rows.column(name, "image") for name in _fields(image, rows)}
+    problems.check()
+    names = _names(image, rows, columns)
+    keep, notes = _kept(rows, names, columns, path.parent, table.missing, problems)
+    if table.drop is not None:
+        with problems.collected():
+            gone = dropped(table.drop, [names[i] for i in keep])
+            notes["images of the file that `drop` names"] = sum(names[i] in gone for i in keep)
+            keep = [i for i in keep if names[i] not in gone]
+    twice = [keep[i] for i in repeated([names[i] for i in keep])]
+    if twice:
+        problems.found.append(
+            f"{rows.name}: {rows.told(twice)} {'names a file' if len(twice) == 1 else 'name files'} that an earlier "
+            f"row names too (the first is {names[twice[0]]}). Keep one row for each image."
+        )
+    problems.check()
+    if not keep:
+        raise DataError(f"{rows.name}: no row is left: {_noted(notes) or 'there was none'}.")
+    keep.sort(key=lambda i: os.fsencode(names[i]))
+    found = _classes([columns["label"][i] for i in keep], table.classes, rows, keep, label)
+    labels = np.array([found.index(columns["label"][i]) for i in keep], np.int64)
+    ids = [names[i] for i in keep]
+    groups = [columns["group"][i] for i in keep] if group is not None else []
+    if split.column is not None:
+        words = columns["split.column"]
+        places = by_words(_part(rows, keep), [words[i] for i in keep], split.column)
+    else:
+        places = placed(split, ids, labels, groups)
+    there: dict[str, list[File]] = {name: [] for name in SPLITS}
+    for at, (name, k, place) in enumerate(zip(ids, labels.tolist(), places.tolist(), strict=True)):
+        there[SPLITS[place]].append(File(path.parent / name, name, k, groups[at] if groups else ""))
+    empty = [name for name, some in there.items() if not some]
+    if empty:
+        raise DataError(f"{rows.name}: no image is in {' and '.join(empty)}. Every split needs at least one.")
+    check_classes(np.array([file.label for file in there["train"]]), found, where=rows.name)
+    others = _without_a_row(path.parent, set(names))
+    return Listing(
+        path, found, there, described=True, notes=notes | ({"files without a row": others} if others else {})
+    )
+
+
+def _part(rows: Rows, keep: Sequence[int]) -> Rows:
+    return Rows(rows.name, rows.columns, [rows.values[i] for i in keep], [rows.numbers[i] for i in keep])
+
+
+def _noted(notes: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {what}" for what, count in notes.items())
+
+
+# --- the file of a row -------------------------------------------------------------------------------
+
+
+def _fields(image: str, rows: Rows) -> list[str]:
+    """The columns that `image` names: a column, or the braces of a pattern. Raises DataError."""
+    if "{" not in image and "}" not in image:
+        if image in rows.columns:
+            return [image]
+        known = [column for column in rows.columns if column]
+        raise DataError(
+            f"{rows.name}: `image` is {image!r}, but there is no such column"
+            f"{did_you_mean(image, known) or '.'} Give the column "
+            'with the file of each image, or a pattern over columns, such as "images/{'
+            + (known or ["name"])[0]
+            + '}.jpg".'
+        )
+    try:
+        parts = [(name, spec, how) for _, name, spec, how in string.Formatter().parse(image) if name is not None]
+    except ValueError as error:
+        raise DataError(f"`image` is {image!r}, which is no pattern ({error}).") from None
+    odd = [name for name, spec, how in parts if spec or how or not name]
+    if odd:
+        raise DataError(f"`image` is {image!r}: between braces stands the name of a column and nothing else.")
+    return list(dict.fromkeys(name for name, _, _ in parts))
+
+
+def _names(image: str, rows: Rows, columns: Mapping[str, Sequence[str]]) -> list[str]:
+    """Each row's file as seen from the table's folder; empty where a value is missing."""
+    values = {name.removeprefix("image "): column for name, column in columns.items() if name.startswith("image ")}
+    plain = "{" not in image and "}" not in image
+    parts = [("", image)] if plain else [(text, name) for text, name, _, _ in string.Formatter().parse(image)]
+    made = []
+    for i in range(len(rows.values)):
+        if any(is_missing(column[i]) for column in values.values()):
+            made.append("")
+            continue
+        name = "".join(text + (values[field][i] if field is not None else "") for text, field in parts)
+        made.append(posixpath.normpath(name))
+    return made
+
+
+def _kept(
+    rows: Rows,
+    names: Sequence[str],
+    columns: Mapping[str, Sequence[str]],
+    root: Path,
+    missing: str | None,
+    problems: Problems,
+) -> tuple[list[int], dict[str, int]]:
+    """Places of the rows with all values and a file, and how many others `missing` drops."""
+    lacking: dict[str, list[int]] = {}
+    absent: list[int] = []
+    keep = []
+    for i in range(len(rows.values)):
+        empty = [setting for setting, column in columns.items() if is_missing(column[i])]
+        for setting in empty:
+            lacking.setdefault(setting, []).append(i)
+        if empty:
+            continue
+        if files.is_there(root / names[i]):
+            keep.append(i)
+        else:
+            absent.append(i)
+    if missing == "drop":
+        without = len({i for some in lacking.values() for i in some})
+        notes = {"rows with a missing value": without, "rows without a file": len(absent)}
+        if not keep and absent:
+            raise DataError(
+                f"{rows.name}: no row's file is there (the first is {names[absent[0]]}{_near(root, names[absent[0]])})."
+            )
+        return keep, {what: count for what, count in notes.items() if count}
+    for setting, some in lacking.items():
+        said = "of its file" if setting.startswith("image") else f"of `{setting}`"
+        problems.found.append(
+            f"{rows.name}: {rows.told(some)} {'has' if len(some) == 1 else 'have'} no value {said}. Fill it in, or set "
+            "`missing: drop` to leave such rows out."
+        )
+    if absent:
+        first = names[absent[0]]
+        near = next(filter(None, (_near(root, names[i]) for i in absent[:50])), "")
+        problems.found.append(
+            f"{rows.name}: the file of {rows.told(absent)} is not there (the first is {first}, in {root}{near}). Mend "
+            "`image`, or set `missing: drop` to leave rows without a file out."
+        )
+    return keep, {}
+
+
+def _near(root: Path, name: str) -> str:
+    """What may be meant by a file that is not there."""
+    folder = root / posixpath.dirname(name)
+    last = posixpath.basename(name)
+    if "\\" in name and files.is_there(root / name.replace("\\", "/")):
+        return "; write / in place of \\"
+    try:
+        there = sorted(os.listdir(folder))
+    except (OSError, ValueError):
+        return f"; there is no folder {posixpath.dirname(name)}" if posixpath.dirname(name) else ""
+    near = [found for found in there if found.casefold() == last.casefold()]
+    near += [found for found in there if os.path.splitext(found)[0].casefold() == os.path.splitext(last)[0].casefold()]
+    near += [found for found in there if os.path.splitext(found)[0] == last]
+    return f"; there is {near[0]}" if near else ""
+
+
+def _without_a_row(root: Path, names: set[str]) -> int:
+    """Image files that no row names, in the folders where named ones are."""
+    count = 0
+    for folder in sorted({posixpath.dirname(name) for name in names if name})[:_LOOKED_INTO]:
+        try:
+            there = os.listdir(root / folder)
+        except (OSError, ValueError):
+            continue
+        images = [name for name in there if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
+        count += sum(posixpath.normpath(posixpath.join(folder, name)) not in names for name in images)
+    return count
+
+
+# --- classes -------------------------------------------------------------------------------------------
+
+
+def _classes(
+    values: Sequence[str], wanted: Sequence[str] | None, rows: Rows, keep: Sequence[int], label: str
+) -> tuple[str, ...]:
+    """The names of the classes in their order: the wanted one, or by number, or by alphabet. Raises DataError."""
+    counts = Counter(values)
+    if wanted is not None:
+        check_names(wanted, where="`classes`")
+        strangers = [at for at, value in enumerate(values) if value not in wanted]
+        unused = [name for name in wanted if name not in counts]
+        if strangers:
+            other = values[strangers[0]]
+            numbers = sorted(rows.numbers[keep[at]] for at in strangers)
+            raise DataError(
+                f"{rows.name}: {label} of {told(numbers)} is not among `classes` (the first is {other!r}"
+                f"{did_you_mean(other, wanted)}). Name every class, or take such rows out of the table."
+            )
+        if unused:
+            raise DataError(
+                f"{rows.name}: no row has the {label} {unused[0]!r} that `classes` names"
+                f"{did_you_mean(unused[0], counts)}. Its values are {_shown(counts)}."
+            )
+        return tuple(wanted)
+    if len(counts) > _MOST_CLASSES or len(counts) > max(2, len(values) / 2):
+        raise DataError(
+            f"{rows.name}: {label} has {len(counts):,} different values in {len(values):,} rows, too many for classes "
+            f"({_shown(counts)}). Is `label` the right column?"
+        )
+    names = tuple(sorted(counts, key=_number if all(re.fullmatch(r"[+-]?\d+", name) for name in counts) else str))
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(_folded(name), name)
+        if other != name:
+            how = (
+                difference(other, name)
+                if bare(other).casefold() == bare(name).casefold()
+                else "only in how they are written"
+            )
+            raise DataError(
+                f"{rows.name}: {label} has {other!a} ({counts[other]:,} rows) and {name!a} ({counts[name]:,} rows), "
+                f"which differ {how}. Write one of them everywhere, or name both under `classes` if they are two."
+            )
+    check_names(names, where=f"{rows.name}, {label}")
+    return names
+
+
+def _number(name: str) -> tuple[int, str]:
+    return int(name), name
+
+
+def _folded(name: str) -> str:
+    """What a reader would take for the same class: 1 and 1.0 too."""
+    try:
+        return repr(float(name))
+    except ValueError:
+        return bare(name).casefold()
+
+
+def _shown(counts: Mapping[str, int]) -> str:
+    return ", ".join(list(counts)[:6]) + (", ..." if len(counts) > 6 else "")

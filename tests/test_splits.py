@@ -1,0 +1,107 @@
+"""Splits: no group is parted, sizes and classes are near what was asked, and the order of images does not matter."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medaug_keras.data.dataset import SPLITS, DataError
+from medaug_keras.data.splits import by_file, by_fractions
+
+ASKED = {"train": 0.7, "validation": 0.15, "test": 0.15}
+FRACTIONS = st.tuples(*[st.integers(1, 9)] * 3).map(
+    lambda parts: {split: part / sum(parts) for split, part in zip(SPLITS, parts, strict=True)}
+)
+
+
+@st.composite
+def tables(draw) -> tuple[list[str], np.ndarray, list[str]]:
+    """Ids, labels and groups of up to 300 images: of few and many classes and groups, of like and unlike sizes."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    n = draw(st.integers(1, 300))
+    groups = rng.integers(0, draw(st.integers(1, 200)), n)
+    if draw(st.booleans()):
+        groups = groups // draw(st.integers(1, 50)) ** rng.integers(0, 2, n)
+    labels = rng.integers(0, draw(st.integers(1, 6)), n)
+    if draw(st.booleans()):  # of one class a group
+        labels = groups % draw(st.integers(1, 6))
+    return [f"{i:03}.png" for i in range(n)], labels, [f"p{group}" for group in groups]
+
+
+@settings(max_examples=300, deadline=None)
+@given(tables(), FRACTIONS, st.integers(0, 9))
+def test_no_group_is_ever_in_two_splits(table, fractions, seed):
+    ids, labels, groups = table
+    places = by_fractions(ids, labels, groups, fractions=fractions, seed=seed)
+    assert len(places) == len(ids)
+    assert len(set(zip(groups, places.tolist(), strict=True))) == len(set(groups))
+
+
+@settings(max_examples=100, deadline=None)
+@given(tables(), FRACTIONS, st.randoms(use_true_random=False))
+def test_the_order_of_images_does_not_matter(table, fractions, chance):
+    ids, labels, groups = table
+    order = list(range(len(ids)))
+    chance.shuffle(order)
+    places = by_fractions(ids, labels, groups, fractions=fractions, seed=0)
+    turned = by_fractions(
+        [ids[i] for i in order], labels[order], [groups[i] for i in order], fractions=fractions, seed=0
+    )
+    assert turned.tolist() == places[order].tolist()
+
+
+@settings(max_examples=100, deadline=None)
+@given(tables(), FRACTIONS, st.integers(0, 9))
+def test_every_split_has_as_many_images_of_every_class_as_asked_within_the_largest_groups(table, fractions, seed):
+    """Alone, an image is parted from no other, so a class is off by a few images; else by what groups hold of it."""
+    ids, labels, groups = table
+    for some in (groups, []):
+        places = by_fractions(ids, labels, some, fractions=fractions, seed=seed)
+        largest = max(groups.count(group) for group in set(groups)) if some else 1
+        kinds = 1 if not some else len(set(labels.tolist()))
+        for k in set(labels.tolist()):
+            for i, split in enumerate(SPLITS):
+                off = abs(np.sum((labels == k) & (places == i)) - fractions[split] * np.sum(labels == k))
+                assert off <= 2 * largest * kinds
+
+
+def test_sizes_and_prevalence_are_within_a_point_where_groups_are_small():
+    rng = np.random.default_rng(0)
+    groups = np.sort(rng.integers(0, 700, 2000))
+    labels = np.where(rng.random(2000) < 0.9, groups % 10 == 0, rng.random(2000) < 0.5).astype(int)
+    ids, names = [str(i) for i in range(2000)], [str(g) for g in groups]
+    for seed in range(5):
+        places = by_fractions(ids, labels, names, fractions=ASKED, seed=seed)
+        for i, split in enumerate(SPLITS):
+            assert abs(np.mean(places == i) - ASKED[split]) < 0.01
+            assert abs(labels[places == i].mean() - labels.mean()) < 0.01
+
+
+def test_another_seed_draws_another_split_and_the_same_seed_the_same():
+    ids, labels = [str(i) for i in range(100)], np.arange(100) % 2
+    one, again, other = (by_fractions(ids, labels, [], fractions=ASKED, seed=seed).tolist() for seed in (0, 0, 1))
+    assert one == again
+    assert one != other
+
+
+def test_a_class_of_three_groups_is_in_every_split():
+    labels = np.array([0] * 300 + [1] * 3)
+    for seed in range(20):
+        places = by_fractions([str(i) for i in range(303)], labels, [], fractions=ASKED, seed=seed)
+        assert set(places[300:].tolist()) == {0, 1, 2}
+
+
+WRONG_FILES = {
+    "image,split\na,train\n": "1 of 2 images of the data set have no row .the first is b",
+    "image,split\na,train\nb,tset\n": "'tset' in row 3",
+    "image,split\na,train\na,test\nb,test\n": "row 3 name an image that another row names too",
+    "file,split\na,train\n": "no column 'image'",
+    "image\na\n": "no column 'split'",
+}
+
+
+@pytest.mark.parametrize("content", WRONG_FILES)
+def test_a_wrong_file_of_splits_is_one_message(tmp_path, content):
+    (tmp_path / "splits.csv").write_text(content)
+    with pytest.raises(DataError, match=WRONG_FILES[content]):
+        by_file(tmp_path / "splits.csv", ["a", "b"])

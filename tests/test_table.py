@@ -1,0 +1,403 @@
+"""Tables of images: what is listed is read, whatever wrote the table; what is wrong is said at once, with rows."""
+
+import codecs
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medaug_keras import data
+from medaug_keras.data import DataError
+from medaug_keras.data.dataset import SPLITS
+from medaug_keras.data.splits import Parts, split_csv
+from medaug_keras.data.table import Table, listed, load_table, table_class_counts, table_fingerprint, table_sizes
+from studies import command, tiny, written
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+ASKED = Parts(fractions={"train": 0.5, "validation": 0.25, "test": 0.25})
+HEADER = "file,dx,patient,part"
+N = 16
+
+
+def lines(n: int = N) -> list[str]:
+    """A row for each image, two of a patient and of one class."""
+    parts = ["train"] * 8 + ["val"] * 4 + ["test"] * 4
+    return [f"{i:02}.png,{'ab'[i // 2 % 2]},p{i // 2},{parts[i]}" for i in range(n)]
+
+
+def good() -> str:
+    return "\n".join([HEADER, *lines()]) + "\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """images/00.png ... of random grey pixels, and table.csv."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    for i in range(N):
+        Image.fromarray(rng.integers(0, 256, (28, 28), np.uint8)).save(tmp_path / "images" / f"{i:02}.png")
+    (tmp_path / "table.csv").write_text(good())
+    return tmp_path
+
+
+def table(folder: Path, **changes) -> Table:
+    settings = {"path": folder / "table.csv", "image": "images/{file}", "label": "dx", "group": "patient"}
+    return Table(**settings | {"split": ASKED} | changes)
+
+
+def load(some: Table) -> data.Dataset:
+    return load_table(some, name="t", title="T", size=None, colour=None)
+
+
+def told(dataset: data.Dataset) -> list[object]:
+    """All that is known of a data set's images."""
+    parts = [getattr(dataset, split) for split in SPLITS]
+    return [[part.images.tobytes(), part.labels.tolist(), part.ids, part.groups] for part in parts]
+
+
+# --- what is read --------------------------------------------------------------------------------------
+
+
+def test_images_come_with_their_class_group_and_name_and_no_group_is_parted(folder):
+    some = load(table(folder))
+    assert some.classes == ("a", "b")
+    seen = {}
+    for split in SPLITS:
+        part = getattr(some, split)
+        assert list(part.ids) == sorted(part.ids)
+        for image, label, name, group in zip(part.images, part.labels, part.ids, part.groups, strict=True):
+            i = int(name.removeprefix("images/").removesuffix(".png"))
+            assert np.array_equal(image[..., 0], np.asarray(Image.open(folder / name)))
+            assert (label, group) == (i // 2 % 2, f"p{i // 2}")
+            assert seen.setdefault(group, split) == split
+    assert [len(getattr(some, split).labels) for split in SPLITS] == [8, 4, 4]
+
+
+def test_sizes_fingerprint_and_counts_tell_before_what_is_read_later(folder):
+    some, place = load(table(folder)), table(folder)
+    sizes = table_sizes(place, size=None, colour=None)
+    assert (sizes.image_shape, sizes.classes) == (some.image_shape, some.classes)
+    assert [sizes.train, sizes.validation, sizes.test] == [8, 4, 4]
+    assert table_fingerprint(place, cache=None) == some.md5
+    assert table_class_counts(place) == some.per_class("train")
+
+
+def test_the_order_of_rows_and_columns_changes_nothing(folder):
+    before = load(table(folder))
+    turned = [",".join(line.split(",")[::-1]) for line in [HEADER, *lines()[::-1]]]
+    (folder / "table.csv").write_text("\n".join(turned))
+    after = load(table(folder))
+    assert told(after) == told(before)
+    assert after.md5 == before.md5
+
+
+def test_a_split_that_was_written_can_be_given_back_and_is_the_same_data(folder):
+    drawn = load(table(folder))
+    (folder / "split.csv").write_bytes(split_csv(drawn))
+    again = load(table(folder, split=Parts(file=folder / "split.csv")))
+    assert told(again) == told(drawn)
+    assert again.md5 == drawn.md5
+
+
+def test_a_column_says_the_split(folder):
+    some = load(table(folder, split=Parts(column="part")))
+    assert [getattr(some, split).ids[0] for split in SPLITS] == [
+        "images/00.png",
+        "images/08.png",
+        "images/12.png",
+    ]
+
+
+@pytest.mark.parametrize("change", ["class", "group", "split", "pixels"])
+def test_the_fingerprint_covers_all_that_is_used_and_nothing_else(folder, change):
+    place = table(folder, split=Parts(column="part"))
+    before = table_fingerprint(place, cache=None)
+    (folder / "table.csv").write_text("\n".join(f"{line},{i}" for i, line in enumerate([HEADER, *lines()])))
+    assert table_fingerprint(place, cache=None) == before
+    changes = {
+        "class": ("00.png,a,", "00.png,b,"),
+        "group": ("00.png,a,p0", "00.png,a,p9"),
+        "split": ("07.png,b,p3,train", "07.png,b,p3,val"),
+    }
+    if change == "pixels":
+        Image.new("L", (28, 28), 3).save(folder / "images" / "05.png")
+    else:
+        (folder / "table.csv").write_text(good().replace(*changes[change]))
+    assert table_fingerprint(place, cache=None) != before
+
+
+def test_the_same_images_in_a_folder_a_table_and_an_npz_are_the_same_arrays(tmp_path):
+    """Their order is that of names: of files, and in a folder of classes first."""
+    rng, arrays, rows = np.random.default_rng(0), {}, [HEADER]
+    for split, short, n in (("train", "train", 6), ("validation", "val", 4), ("test", "test", 4)):
+        images, labels = rng.integers(0, 256, (n, 28, 28), np.uint8), np.arange(n) // (n // 2)
+        arrays |= {f"{short}_images": images, f"{short}_labels": labels}
+        for i in rng.permutation(n):
+            name = f"{split}/{'ab'[labels[i]]}/deeper/{i}.png"
+            (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(images[i]).save(tmp_path / "mine" / name)
+            rows.append(f"{name},{'ab'[labels[i]]},{name},{split}")
+    np.savez(tmp_path / "mine.npz", **arrays)
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    said = {"name": "m", "title": "M", "size": None}
+    found = [
+        data.load_npz(tmp_path / "mine.npz", classes=("a", "b"), **said),
+        data.load_folder(tmp_path / "mine", colour=None, **said),
+        load(table(tmp_path, image="mine/{file}", split=Parts(column="part"))),
+    ]
+    assert all(told(one)[i][:2] == told(found[0])[i][:2] for one in found for i in range(3))
+
+
+def test_rows_without_values_or_files_are_dropped_where_that_is_said_and_counted(folder):
+    text = good().replace("05.png,a", "05.png,").replace("07.png,b,p3", "07.png,b,NA") + "99.png,a,p9,train\n"
+    (folder / "table.csv").write_text(text)
+    Image.new("L", (28, 28)).save(folder / "images" / "other.png")
+    with pytest.raises(DataError, match="row 7") as error:
+        load(table(folder))
+    assert [
+        word in str(error.value) for word in ("row 7 has no value of `label`", "row 9 has no value of `group`")
+    ] == [
+        True,
+        True,
+    ]
+    assert "the file of row 18 is not there" in str(error.value)
+    some = load(table(folder, missing="drop"))
+    assert some.left_out == {"rows with a missing value": 2, "rows without a file": 1, "files without a row": 1}
+    assert sum(len(getattr(some, split).labels) for split in SPLITS) == N - 2
+
+
+def test_what_another_table_names_is_dropped(folder):
+    (folder / "drop.csv").write_text("image,why\nimages/03.png,blurred\n")
+    some = load(table(folder, drop=folder / "drop.csv"))
+    assert "images/03.png" not in [name for split in SPLITS for name in getattr(some, split).ids]
+    assert some.md5 != load(table(folder)).md5
+    (folder / "drop.csv").write_text("image\nimages/3.png\n")
+    with pytest.raises(DataError, match=r"row 2 names an image .*images/3.png; did you mean images/"):
+        load(table(folder, drop=folder / "drop.csv"))
+
+
+def test_a_folder_without_split_folders_is_split_by_the_folders_of_its_patients(tmp_path):
+    rng = np.random.default_rng(0)
+    for patient in range(12):
+        for i in range(1 + patient % 3):
+            place = tmp_path / "mine" / "ab"[(patient + i) % 2] / f"p{patient}" / "scan"
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (28, 28), np.uint8)).save(place / f"{i}.PNG")
+    division = data.Division(split=ASKED, group="folder")
+    some = data.load_folder(tmp_path / "mine", name="m", title="M", size=None, colour=None, division=division)
+    groups = [set(getattr(some, split).groups) for split in SPLITS]
+    assert sorted(set().union(*groups)) == sorted(f"p{i}" for i in range(12))
+    assert sum(map(len, groups)) == 12
+    assert data.folder_fingerprint(tmp_path / "mine", cache=None, division=division) == some.md5
+    (tmp_path / "mine" / "a" / "loose.png").write_bytes(
+        (tmp_path / "mine" / "a" / "p0" / "scan" / "0.PNG").read_bytes()
+    )
+    with pytest.raises(DataError, match="1 images lie in a class's folder itself"):
+        data.folder_sizes(tmp_path / "mine", size=None, colour=None, division=division)
+
+
+# --- tables as programs write them -----------------------------------------------------------------------
+
+SAME: dict[str, Callable[[str], bytes]] = {
+    "plain": lambda text: text.encode(),
+    "Windows line ends": lambda text: text.replace("\n", "\r\n").encode(),
+    "old Macintosh line ends": lambda text: text.replace("\n", "\r").encode(),
+    "no line end at the end": lambda text: text.strip().encode(),
+    "a mark of UTF-8": lambda text: codecs.BOM_UTF8 + text.encode(),
+    "UTF-16 of Excel": lambda text: text.replace(",", "\t").encode("utf-16"),
+    "UTF-16, the other order": lambda text: codecs.BOM_UTF16_BE + text.encode("utf-16-be"),
+    "semicolons": lambda text: text.replace(",", ";").encode(),
+    "tabs": lambda text: text.replace(",", "\t").encode(),
+    "bars": lambda text: text.replace(",", "|").encode(),
+    "Excel's sep=": lambda text: ("sep=;\n" + text.replace(",", ";")).encode(),
+    "all quoted": lambda text: "\n".join('"' + line.replace(",", '","') + '"' for line in text.split()).encode(),
+    "spaces around": lambda text: text.replace(",", " , ").encode(),
+    "hard spaces around": lambda text: text.replace(",", "\N{NO-BREAK SPACE},").encode(),
+    "blank lines": lambda text: ("\n\n" + text.replace("\n", "\n\n")).encode(),
+    "rows of separators": lambda text: (text + ",,,\n,,,\n").encode(),
+    "separators at the end": lambda text: text.replace("\n", ",\n").encode(),
+    "an index without a name": lambda text: "\n".join(f"{i or ''},{x}" for i, x in enumerate(text.split())).encode(),
+    "a comma in a value": lambda text: "\n".join(f'{line},"x, y"' for line in text.split()).encode(),
+    "a line end in a value": lambda text: "\n".join(f'{line},"x\ny"' for line in text.split()).encode(),
+    "a quote in a value": lambda text: "\n".join(f'{line},"6"" wide"' for line in text.split()).encode(),
+    "a missing value elsewhere": lambda text: "\n".join(
+        f"{line},{'' if i else 'age'}" for i, line in enumerate(text.split())
+    ).encode(),
+    "a column twice elsewhere": lambda text: "\n".join(f"{line},x,x" for line in text.split()).encode(),
+    "an accent elsewhere": lambda text: "\n".join(f"{line},é" for line in text.split()).encode(),
+    "./ before a file": lambda text: "\n".join(
+        line if line == HEADER else "./" + line for line in text.split()
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("how", SAME)
+def test_tables_of_all_programs_are_read_alike(folder, how):
+    before = load(table(folder))
+    (folder / "table.csv").write_bytes(SAME[how](good()))
+    assert told(load(table(folder))) == told(before)
+
+
+def test_another_encoding_is_read_where_it_is_said(folder):
+    text = good().replace(",a,", ",bénin,").replace(",b,", ",malin,")
+    (folder / "table.csv").write_bytes(text.encode("cp1252"))
+    with pytest.raises(DataError, match=r"table.csv, line 2: cannot be read as utf-8 .byte 0xe9.*encoding: cp1252"):
+        listed(table(folder))
+    assert listed(table(folder, encoding="cp1252")).classes == ("bénin", "malin")
+
+
+WRONG: dict[str, tuple[Callable[[str], bytes | str], str]] = {
+    "empty": (lambda text: "", "is empty"),
+    "blanks": (lambda text: " \n\n", "is empty"),
+    "separators alone": (lambda text: ",,\n,,\n", "is empty"),
+    "a header alone": (lambda text: HEADER, "no row below"),
+    "a workbook": (lambda text: b"PK\x03\x04" + bytes(99), "workbook"),
+    "a packed file": (lambda text: b"\x1f\x8b" + bytes(99), "a gzip file"),
+    "a web page": (lambda text: "<!DOCTYPE html><html>", "an HTML page"),
+    "a git-lfs pointer": (lambda text: "version https://git-lfs.github.com/spec/v1", "git-lfs"),
+    "an image": (lambda text: b"\x89PNG\r\n\x1a\n" + bytes(9), "a PNG image"),
+    "a Parquet table": (lambda text: b"PAR1" + bytes(9), "a Parquet table"),
+    "zeros": (lambda text: bytes(999), "zeros"),
+    "a zero inside": (lambda text: text.replace("p3", "p\0").encode(), "0x00"),
+    "UTF-16 without a mark": (lambda text: text.encode("utf-16-le"), "0x00"),
+    "half of a UTF-16": (lambda text: text.encode("utf-16")[:101], "cannot be read as utf-16"),
+    "latin letters": (lambda text: text.replace(",a,", ",\xe4,").encode("latin-1"), "line 2: cannot be read as utf-8"),
+    "a quote that does not close": (lambda text: text.replace("p3", '"p3'), "row .*quotation mark"),
+    "a quote inside": (lambda text: text.replace("p3,", '"p"3,'), "quotation mark"),
+    "too few values": (lambda text: text.replace("04.png,a,", "04.png,"), "row 6 should have 4 values"),
+    "too many values": (lambda text: text.replace("04.png,a", "04.png,a,c"), "row 6 should have 4 values.*has 5"),
+    "no column for the label": (lambda text: text.replace("dx", "DX "), "no column 'dx'.*did you mean DX"),
+    "no column for the group": (lambda text: text.replace("patient", "patiemt"), "did you mean patiemt"),
+    "no column for the file": (lambda text: text.replace("file", "name", 1), "no column 'file', which `image` names"),
+    "no column at all": (lambda text: text.replace(",", " "), "no column"),
+    "a column twice": (lambda text: text.replace("part", "dx"), "2 columns are called dx"),
+    "a missing label": (lambda text: text.replace("02.png,b", "02.png,"), "row 4 has no value of `label`"),
+    "a label of NaN": (lambda text: text.replace("02.png,b", "02.png,nan"), "row 4 has no value of `label`"),
+    "a missing group": (lambda text: text.replace("p3", ""), "rows 8 and 9 have no value of `group`"),
+    "a missing file": (lambda text: text.replace("02.png", ""), "row 4 has no value of its file"),
+    "a file that is not there": (lambda text: text.replace("02.png", "z.png"), "file of row 4 is not there"),
+    "a file's capitals": (lambda text: text.replace("02.png", "02.PNG"), "there is 02.png"),
+    "a file's ending": (lambda text: text.replace("02.png", "02.jpg"), "there is 02.png"),
+    "no ending": (lambda text: text.replace(".png", ""), "17 .*|there is 00.png"),
+    "Windows folders": (lambda text: text.replace("02.png", "..\\\\images\\\\02.png"), "is not there"),
+    "a folder": (lambda text: text.replace("02.png", "../images"), "is not there"),
+    "a file that cannot be": (lambda text: text.replace("02.png", "x" * 300), "is not there"),
+    "a file twice": (lambda text: text + "03.png,b,p1,train\n", "row 18 names a file that an earlier row"),
+    "a file twice in other words": (lambda text: text + "./03.png,b,p1,train\n", "row 18 names a file"),
+    "one class": (lambda text: text.replace(",b,", ",a,"), "one class only"),
+    "a class in two writings": (lambda text: text.replace("02.png,b", "02.png,B"), "'B' .1 rows. and 'b'.*capitals"),
+    "a class with an unseen letter": (lambda text: text.replace("02.png,b", "02.png,b\u200b"), "cannot be seen"),
+    "a number in two writings": (
+        lambda text: text.replace(",a,", ",0,").replace(",b,", ",1,").replace("02.png,1", "02.png,1.0"),
+        "differ only in how they are written",
+    ),
+    "as many classes as rows": (
+        lambda text: "\n".join(
+            line.replace(",a,", f",{i},").replace(",b,", f",{i},") for i, line in enumerate(text.split())
+        ),
+        "too many for classes.*Is `label` the right column",
+    ),
+    "one patient": (
+        lambda text: re.sub(r"p\d", "p", text),
+        "no image is in validation and test",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_table_is_one_message_with_the_rows(folder, wrong):
+    spoil, message = WRONG[wrong]
+    content = spoil(good())
+    (folder / "table.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    for judge in (load, lambda some: table_fingerprint(some, cache=None)):
+        with pytest.raises(DataError, match=message):
+            judge(table(folder))
+
+
+SETTINGS: dict[str, tuple[dict[str, object], str]] = {
+    "no such image column": ({"image": "fil"}, "no such column; did you mean file"),
+    "a pattern of no column": ({"image": "images/{fil}"}, "no column 'fil'.*did you mean file"),
+    "an open brace": ({"image": "images/{file"}, "no pattern"),
+    "a closing brace": ({"image": "images/file}"}, "no pattern"),
+    "empty braces": ({"image": "images/{}"}, "name of a column and nothing else"),
+    "a format": ({"image": "images/{file:>5}"}, "name of a column and nothing else"),
+    "an attribute": ({"image": "images/{file.__class__}"}, "no column"),
+    "an encoding that is none": ({"encoding": "utf-9"}, "'utf-9' is not the name of an encoding"),
+    "an encoding that is no text": ({"encoding": "zlib"}, "encoding"),
+    "a class too many": ({"classes": ("a", "b", "c")}, "no row has the dx 'c'"),
+    "a class too few": ({"classes": ("a", "x")}, "dx of rows 4, 5, 8, 9, 12 and 3 more is not among `classes`"),
+    "a class twice": ({"classes": ("a", "a")}, "same name"),
+    "a split column that is none": ({"split": Parts(column="dx")}, "`dx` holds 'a' in row"),
+    "no split column": ({"split": Parts(column="prat")}, "`split.column` names.*did you mean part"),
+    "no file of splits": ({"split": Parts(file=Path("nowhere.csv"))}, "nowhere.csv is not there"),
+    "no file to drop": ({"drop": Path("nowhere.csv")}, "nowhere.csv is not there"),
+    "no table": ({"path": Path("nowhere.csv")}, "nowhere.csv is not there"),
+    "a folder for a table": ({"path": Path("/")}, "is a folder, but a CSV"),
+    "a NUL in the path": ({"path": Path("a\0b")}, "not there|cannot be the name"),
+}
+
+
+@pytest.mark.parametrize("wrong", SETTINGS)
+def test_a_wrong_setting_is_one_message(folder, wrong):
+    changes, message = SETTINGS[wrong]
+    with pytest.raises(DataError, match=message):
+        listed(table(folder, **changes))
+
+
+def test_all_mistakes_of_a_table_are_said_at_once(folder):
+    text = good().replace("02.png", "z.png").replace("05.png,a", "05.png,").replace("p6", "") + "03.png,b,p1,train\n"
+    (folder / "table.csv").write_text(text)
+    with pytest.raises(DataError, match="row 7") as error:
+        listed(table(folder))
+    assert len(str(error.value).split("\n")) == 4
+
+
+def test_sixty_and_more_kinds_of_awkward_tables_are_tried():
+    assert len(SAME) + len(WRONG) + len(SETTINGS) >= 60
+
+
+# --- real tables ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"no real tables in {SHARED}")
+def test_lesions_of_ham10000_and_patients_of_nih_are_not_parted_and_classes_are_alike():
+    for place, image, label, group in (
+        ("ham10000/HAM10000_metadata_full.csv", "images/{image_id}.jpg", "dx", "lesion_id"),
+        ("nih_chest_64/labels.csv", "images/{filename}", "label2", "patient_id"),
+    ):
+        parts = Parts(fractions={"train": 0.7, "validation": 0.15, "test": 0.15})
+        found = listed(Table(path=SHARED / place, image=image, label=label, group=group, split=parts, missing="drop"))
+        groups = [{file.group for file in found.files[split]} for split in SPLITS]
+        assert sum(map(len, groups)) == len(set().union(*groups)) > 250
+        shares = [np.bincount(found.labels(split)) / len(found.files[split]) for split in SPLITS]
+        assert np.ptp(shares, axis=0).max() < 0.01
+
+
+# --- a study of a table ---------------------------------------------------------------------------------
+
+
+def test_predictions_keep_names_and_groups_and_the_report_takes_groups_for_independent(folder):
+    datasets = {"mine": {"kind": "table", "path": "table.csv", "image": "images/{file}", "label": "dx"}}
+    datasets["mine"] |= {"group": "patient", "split": ASKED.fractions, "publish_split": True}
+    study_file = written(folder, tiny(datasets=datasets, replicates=2))
+    done = subprocess.run(
+        command("run", study_file.name, "--no-site", "--workers", "1"), cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    drawn = load(table(folder))
+    runs = list((folder / "results").glob("classifier-*/predictions.npz"))
+    assert len(runs) == 4
+    for path in runs:
+        with np.load(path, allow_pickle=False) as found:
+            assert found["test_ids"].tolist() == list(drawn.test.ids)
+            assert found["test_groups"].tolist() == list(drawn.test.groups)
+            assert found["validation_ids"].tolist() == list(drawn.validation.ids)
+    (split,) = (folder / "results").glob("data-*/split.csv")
+    pages = folder / "docs" / "studies" / "tiny"
+    assert split.read_bytes() == split_csv(drawn) == (pages / "data" / "splits" / "mine.csv").read_bytes()
+    assert "mine: 4 test images of 2 groups that belong together" in (pages / "significance.md").read_text()
+    assert "test 2, the largest of 2 images" in (pages / "data-sets.md").read_text()
