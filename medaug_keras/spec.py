@@ -292,12 +292,20 @@ class Window(_Part):
     """The length of the range."""
     percentiles: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]] | None = None
     """Percent of all pixels of the training images that lie below the range, and below its end, such as [0.5, 99.5]."""
+    dicom: Annotated[bool, Birth(False)] = False
+    """The window that each DICOM file names for its own display."""
 
     @model_validator(mode="after")
     def _one_range(self) -> Self:
-        given = {name for name in type(self).model_fields if getattr(self, name) is not None}
-        if given not in ({"low", "high"}, {"centre", "width"}, {"percentiles"}):
-            raise ValueError("takes low and high, or centre and width, or percentiles: one of the three")
+        given = {
+            name
+            for name in type(self).model_fields
+            if (value := getattr(self, name)) is not None and value is not False
+        }
+        if given not in ({"low", "high"}, {"centre", "width"}, {"percentiles"}, {"dicom"}):
+            raise ValueError("takes low and high, or centre and width, or percentiles, or dicom: one of the four")
+        if self.dicom:
+            return self
         low, high = self.percentiles or (self.low or 0, self.high or 0)
         if self.centre is None and not low < high:
             raise ValueError("ends before it begins: the first value is the lower one")

@@ -85,12 +85,12 @@ def test_all_entries_that_do_not_belong_are_named_at_once(tmp_path):
     root = folders(tmp_path / "mine")
     (root / "train" / "notes.txt").write_text("hello")
     (root / "val" / "benign" / "new.png").symlink_to(tmp_path / "nowhere.png")
-    (root / "test" / "benign" / "scan.dcm").write_bytes(bytes(128) + b"DICM")
+    (root / "test" / "benign" / "scan.nii").write_bytes(bytes(344) + b"n+1\0")
     os.mkfifo(root / "test" / "benign" / "pipe.png")
     expected = {
         "mine/train/notes.txt": "is a text file, but not in a class's folder",
         "mine/val/benign/new.png": f"is a link to {tmp_path / 'nowhere.png'}, which is not there",
-        "mine/test/benign/scan.dcm": "is a DICOM file",
+        "mine/test/benign/scan.nii": "is a NIfTI volume",
         "mine/test/benign/pipe.png": "is a pipe",
     }
     for read in (load, lambda path: data.folder_fingerprint(path, cache=None)):
@@ -185,7 +185,7 @@ def test_what_is_no_folder_is_named_by_what_it_is(tmp_path):
 def test_a_split_without_images_is_named_unless_its_classes_are_what_is_wrong(tmp_path):
     root = folders(tmp_path / "mine", val=0)
     (line,) = refused(root)
-    assert line.startswith("mine/val holds no image (.png, .jpg, .jpeg, .tif, .tiff, .bmp) in a class folder")
+    assert line.startswith("mine/val holds no image (.png, .jpg, .jpeg, .tif, .tiff, .bmp, .dcm) in a class folder")
     renamed(root / "val", benign="first", malignant="second")
     assert [line.partition(" has the class ")[0] for line in refused(root)] == ["mine/val"] * 2
 
@@ -213,7 +213,7 @@ def test_what_may_not_be_read_is_named(tmp_path, monkeypatch, step):
     """By a stand-in, since root may read everything."""
     root = folders(tmp_path / "mine")
     if step == "open":
-        (root / "val" / "benign" / "scan.dcm").write_bytes(b"x")
+        (root / "val" / "benign" / "scan.gif").write_bytes(b"x")
     whole, closed = getattr(Path, step), root / "val" / "benign"
 
     def refuses(path: Path, *more):
@@ -225,7 +225,7 @@ def test_what_may_not_be_read_is_named(tmp_path, monkeypatch, step):
     said = (
         f"{closed} cannot be read (Permission denied)."
         if step == "iterdir"
-        else ("mine/val/benign/scan.dcm is a file that cannot be read (Permission denied), not an image file")
+        else ("mine/val/benign/scan.gif is a file that cannot be read (Permission denied), not an image file")
     )
     assert any(line.startswith(said) for line in refused(root))
 

@@ -300,10 +300,12 @@ def test_percentiles_are_those_of_the_training_images_and_are_kept_in_the_record
 
 
 WINDOWS = {
-    "{low: 0}": "one of the three",
-    "{}": "one of the three",
-    "{low: 0, high: 9, centre: 4}": "one of the three",
-    "{centre: 4}": "one of the three",
+    "{low: 0}": "one of the four",
+    "{}": "one of the four",
+    "{low: 0, high: 9, centre: 4}": "one of the four",
+    "{centre: 4}": "one of the four",
+    "{dicom: true, low: 1}": "one of the four",
+    "{dicom: false}": "one of the four",
     "{low: 9, high: 9}": "ends before it begins",
     "{percentiles: [99, 1]}": "ends before it begins",
     "{percentiles: [0.5, 101]}": "less than or equal to 100",

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -82,8 +82,8 @@ def load(
 ) -> Dataset:
     """The images of a listing, converted as said; all must be of one shape.
 
-    `window` says which values of 16-bit grey become 0 to 255: {low, high}, {centre, width}, or {percentiles} of the
-    training images. Raises one DataError that names everything that is wrong.
+    `window` says which values of 16-bit grey become 0 to 255: {low, high}, {centre, width}, {percentiles} of the
+    training images, or {dicom}. Raises one DataError that names everything that is wrong.
     """
     files = listing.all()
     if window is not None:
@@ -140,7 +140,7 @@ def _split(images: np.ndarray, listing: Listing, split: str) -> Split:
 _ANY = (0.0, 1.0)  # stands for a window that is not known yet, where only its presence counts
 
 
-def _window(settings: Mapping[str, Any], training: list[File], how: Conversion) -> windows.Window:
+def _window(settings: Mapping[str, Any], training: list[File], how: Conversion) -> windows.Window | Literal["dicom"]:
     """What a section says, or what percentiles of the training images are. Raises DataError with all bad images."""
     found = windows.declared(settings)
     if found is not None:
@@ -159,7 +159,9 @@ def _window(settings: Mapping[str, Any], training: list[File], how: Conversion) 
         problems.check()
 
 
-def _told_window(window: windows.Window | None) -> str:
+def _told_window(window: windows.Window | Literal["dicom"] | None) -> str:
+    if window == "dicom":
+        return " Of each file, the window that it names for its own display became 0 to 255."
     return f" Values from {window[0]:g} to {window[1]:g} became 0 to 255 (window)." if window else ""
 
 

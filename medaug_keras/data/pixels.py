@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from medaug_keras.data import filetype
+from medaug_keras.data import dicom, filetype
 from medaug_keras.data.dataset import DataError, Filter, Fit, check_image_size
 from medaug_keras.data.windows import Window, windowed
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:  # Pillow takes longer to import than the rest of this module
     from PIL import Image
 
 Colour = Literal["grey", "rgb"]
-IMAGES = "a PNG, JPEG, TIFF or BMP image"
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+IMAGES = "a PNG, JPEG, TIFF, BMP or DICOM image"
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm")
 
 MAX_PIXELS = 80_000_000  # of one file; below the number at which Pillow begins to warn
 _NO_IMAGE = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error, zlib.error)  # of Pillow
@@ -72,8 +72,9 @@ class Conversion:
     """Pillow's, of an image that is resized; each averages where it shrinks."""
     colour: Colour | None
     """What images are converted to; None takes grey as grey and RGB as RGB, and nothing else."""
-    window: Window | None = None
-    """Which values of 16-bit grey become 0 and 255; None refuses images of more than 8 bits."""
+    window: Window | Literal["dicom"] | None = None
+    """Which values of grey of more than 8 bits become 0 and 255, of DICOM after its modality transform; "dicom" takes
+    the window that each DICOM file names. None refuses images of more than 8 bits."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Header:
     """Of its values, in words: `grey`, `colour`, `a palette of colours` ..."""
     bits: int
     """Of one value."""
-    format: Literal["PNG", "JPEG", "TIFF", "BMP"]
+    format: Literal["PNG", "JPEG", "TIFF", "BMP", "DICOM"]
     transparent: bool
     """Whether it may hold pixels that are not opaque."""
     orientation: int
@@ -109,6 +110,10 @@ def header(content: bytes, where: str) -> Header:
         return _png(content, where)
     if content.startswith(b"\xff\xd8\xff"):
         return _jpeg(content, where)
+    if dicom.is_dicom(content):
+        height, width, form, bits = dicom.described(content, where)
+        _check_pixels(width, height, where)
+        return Header(height, width, form, bits, "DICOM", False, 1)
     if content[:4] in _TIFF:
         return _tiff(content, where)
     if content.startswith(b"BM"):
@@ -122,7 +127,7 @@ def header(content: bytes, where: str) -> Header:
 def usable(found: Header, where: str, how: Conversion) -> Colour:
     """Whether the pixels become grey or RGB. Raises DataError where they cannot be taken as they are."""
     check_image_size(found.shape, size=how.size, fit=how.fit, where=where)
-    if how.window is not None:
+    if how.window is not None or (found.bits > 8 and found.form != "grey"):
         _check_deep(found, where)
     elif found.bits > 8:
         raise DataError(
@@ -145,6 +150,10 @@ def read(content: bytes, where: str, how: Conversion) -> np.ndarray:
 
     found = header(content, where)
     kind = usable(found, where, how)
+    if found.format == "DICOM":
+        return _square(_of_dicom(content, where, how).convert("L" if kind == "grey" else "RGB"), how)
+    if how.window == "dicom":
+        raise DataError(f"{where} is no DICOM file, so it names no window. Give `window` a low and a high.")
     try:
         image = _opened(content, found)
         if found.transparent:
@@ -166,6 +175,17 @@ def read(content: bytes, where: str, how: Conversion) -> np.ndarray:
 _TURNS: Any = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # Exif's orientation → PIL.Image.Transpose that undoes it
 
 
+def _of_dicom(content: bytes, where: str, how: Conversion) -> "Image.Image":
+    """A grey or RGB image of 8 bits."""
+    from PIL import Image
+
+    if how.window is None:
+        return Image.fromarray(dicom.plain(content, where))
+    window = dicom.own_window(content, where) if how.window == "dicom" else how.window
+    grey = windowed(dicom.values(content, where), window)
+    return Image.fromarray(255 - grey if dicom.inverted(content, where) else grey)
+
+
 def _check_deep(found: Header, where: str) -> None:
     """A window is for values that 8 bits cannot hold, and for grey alone."""
     if found.bits <= 8:
@@ -176,6 +196,7 @@ def _check_deep(found: Header, where: str) -> None:
     if found.form != "grey" or found.transparent:
         raise DataError(
             f"{where} has {found.bits} bits a value and {found.form}; `window` is for grey images without transparency."
+            " Save it as 8-bit."
         )
 
 
@@ -183,6 +204,8 @@ def values(content: bytes, where: str, how: Conversion) -> np.ndarray:
     """(H, W) uint16 of a whole file of 16-bit grey, as they are stored. Raises DataError."""
     found = header(content, where)
     usable(found, where, how)
+    if found.format == "DICOM":
+        raise DataError(f"{where} is a DICOM file; `percentiles` are for PNG and TIFF. Give `window` a low and a high.")
     try:
         image = _opened(content, found)
     except _NO_IMAGE as error:

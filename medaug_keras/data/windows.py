@@ -1,7 +1,7 @@
 """Windows: which range of values of more than 8 bits becomes 0 to 255."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,11 +11,14 @@ Window = tuple[float, float]
 """The values that become 0 and 255; those beyond become 0 and 255 too."""
 
 
-def declared(settings: Mapping[str, Any]) -> Window | None:
-    """The window of a study's section `{low, high}` or `{centre, width}`; None of `{percentiles}`, which needs images.
+def declared(settings: Mapping[str, Any]) -> Window | Literal["dicom"] | None:
+    """The window of a study's section `{low, high}` or `{centre, width}`; "dicom" of `{dicom: true}`, the window that
+    each file names; None of `{percentiles}`, which needs images.
 
     A centre and a width are the middle and the length of the range, as of `low` and `high`.
     """
+    if settings.get("dicom"):
+        return "dicom"
     if settings.get("percentiles") is not None:
         return None
     if settings.get("centre") is not None:

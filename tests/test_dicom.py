@@ -1,0 +1,234 @@
+"""DICOM: every file is read as pydicom reads it, or refused by one message that holds nothing of its header."""
+
+import io
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medaug_keras import data
+from medaug_keras.data import DataError, dicom, pixels
+
+pydicom = pytest.importorskip("pydicom")
+SHARED = Path(__file__).parents[2] / "shared" / "data" / "dicom"
+needs_real_files = pytest.mark.skipif(not SHARED.exists(), reason=f"no real files at {SHARED}")
+
+NAME = "Mustermann^Erika"
+
+
+def made(values: np.ndarray, *, bits: int = 16, signed: bool = False, **elements) -> bytes:
+    """A small DICOM file of values (H, W) or (H, W, 3)."""
+    part = pydicom.Dataset()
+    part.file_meta = pydicom.dataset.FileMetaDataset()
+    part.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    part.file_meta.MediaStorageSOPClassUID = part.SOPClassUID = pydicom.uid.SecondaryCaptureImageStorage
+    part.file_meta.MediaStorageSOPInstanceUID = part.SOPInstanceUID = "1.2.3"
+    part.PatientName, part.PatientID = NAME, "4711-secret"
+    part.Rows, part.Columns = values.shape[:2]
+    part.SamplesPerPixel = 1 if values.ndim == 2 else 3
+    part.PhotometricInterpretation = "MONOCHROME2" if values.ndim == 2 else "RGB"
+    if values.ndim == 3:
+        part.PlanarConfiguration = 0
+    part.BitsAllocated = 8 if bits <= 8 else 16
+    part.BitsStored, part.HighBit, part.PixelRepresentation = bits, bits - 1, int(signed)
+    kind = ("i" if signed else "u") + ("1" if bits <= 8 else "2")
+    for name, value in elements.items():
+        setattr(part, name, value)
+    part.PixelData = values.astype(kind).tobytes()
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, part, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def noise(low: int, high: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(low, high, shape or (28, 28))
+
+
+def read(content: bytes, **settings) -> np.ndarray:
+    how = {"size": None, "fit": None, "filter": "box", "colour": None, "window": None} | settings
+    return pixels.read(content, "a/0.dcm", pixels.Conversion(**how))
+
+
+def refused(content: bytes, **settings) -> str:
+    with pytest.raises(DataError, match=r"^a/0\.dcm ") as error:
+        read(content, **settings)
+    said = str(error.value)
+    assert "\n" not in said
+    assert not any(secret in said for secret in ("Mustermann", "Erika", "4711"))
+    return said
+
+
+def test_signed_values_are_rescaled_before_the_window():
+    """CT: stored value 1000 with an intercept of -1024 is -24 Hounsfield units."""
+    stored = noise(-1000, 2000)
+    found = read(made(stored, signed=True, RescaleSlope=2, RescaleIntercept=-1024), window=(-1000.0, 400.0))
+    expected = np.clip((stored * 2.0 - 1024 + 1000) * 255 / 1400, 0, 255)
+    assert np.abs(found[..., 0] - expected).max() <= 0.5
+
+
+@pytest.mark.parametrize("bits", [8, 12])
+def test_monochrome1_is_turned_so_that_low_values_are_white(bits):
+    stored = noise(0, 2**bits)
+    window = None if bits == 8 else (0.0, 4095.0)
+    plain = read(made(stored, bits=bits), window=window)
+    turned = read(made(stored, bits=bits, PhotometricInterpretation="MONOCHROME1"), window=window)
+    assert np.array_equal(turned, 255 - plain)
+
+
+@pytest.mark.parametrize("function", [None, "LINEAR", "LINEAR_EXACT"])
+def test_the_files_own_window_is_what_pydicom_makes_of_it(function):
+    elements = {"WindowCenter": [300, 9], "WindowWidth": [400, 9]} | ({"VOILUTFunction": function} if function else {})
+    content = made(noise(0, 4096), bits=12, RescaleSlope=1, RescaleIntercept=-1024, **elements)
+    found = read(content, window="dicom")[..., 0]
+    part = pydicom.dcmread(io.BytesIO(content))
+    values = pydicom.pixels.apply_modality_lut(part.pixel_array, part)
+    theirs = pydicom.pixels.apply_windowing(values, part).astype(float)
+    low, high = -1024.0, 3071.0  # of 12 bits, rescaled
+    assert np.abs(found - (theirs - low) * 255 / (high - low)).max() <= 1
+
+
+def test_a_file_without_a_window_of_its_own_is_refused():
+    for elements in ({}, {"WindowCenter": 5, "WindowWidth": 9, "VOILUTFunction": "SIGMOID"}):
+        assert "names no window" in refused(made(noise(0, 4096), bits=12, **elements), window="dicom")
+    buffer = io.BytesIO()
+    Image.fromarray(noise(0, 4096).astype(np.uint16)).save(buffer, "PNG")
+    assert "is no DICOM file" in refused(buffer.getvalue(), window="dicom")
+
+
+def test_color_and_palettes_and_other_bits():
+    values = noise(0, 256, 28, 28, 3)
+    assert np.array_equal(read(made(values, bits=8)), values)
+    assert "`window` is for grey" in refused(made(noise(0, 60_000, 28, 28, 3)))
+    assert "16 bits a value" in refused(made(noise(0, 60_000)))
+
+
+@pytest.mark.parametrize(
+    ("elements", "why"),
+    [
+        ({"NumberOfFrames": 3}, "of several frames"),
+        ({"PhotometricInterpretation": "HSV"}, "neither grey nor colour"),
+        ({"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0}, "a mask of 1 bit"),
+        ({"PixelRepresentation": 1, "BitsStored": 8, "HighBit": 7}, "8 bits with a sign"),
+        ({"Rows": 3000}, "cannot be read"),
+    ],
+)
+def test_what_cannot_be_used_is_named(elements, why):
+    assert why in refused(made(noise(0, 200), **elements), window=(0.0, 9.0), size=28, fit="crop")
+
+
+def test_without_pydicom_the_package_to_install_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    assert "pip install medaug-keras[dicom]" in refused(made(noise(0, 200), bits=8))
+
+
+def test_a_damaged_file_is_one_message_without_a_word_of_its_header(capsys):
+    content = made(noise(0, 4096, 12, 12), bits=12)
+    random = np.random.default_rng(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for length in range(140, len(content), 5):
+            refused(content[:length], window=(0.0, 9.0), size=12)
+        for _ in range(500):
+            changed = bytearray(content)
+            changed[random.integers(132, len(content))] = random.integers(256)
+            try:
+                read(bytes(changed), window=(0.0, 9.0), size=12, fit="pad", colour="grey")
+            except DataError as error:
+                assert not any(secret in str(error) for secret in ("Muster", "Erika", "4711"))  # noqa: PT017
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_folder_of_dicom_files_shows_nothing_of_their_headers(tmp_path):
+    for split in ("train", "val", "test"):
+        for number, name in enumerate("ab"):
+            (tmp_path / "mine" / split / name).mkdir(parents=True)
+            for i in range(2):
+                content = made(noise(-900, 900) + 50 * number + i, signed=True, RescaleSlope=1, RescaleIntercept=0)
+                (tmp_path / "mine" / split / name / f"{i}.DCM").write_bytes(content)
+    some = data.load_folder(
+        tmp_path / "mine", name="m", title="M", size=28, colour=None, window={"centre": 0, "width": 2000}
+    )
+    assert some.image_shape == (28, 28, 1)
+    assert some.description.endswith("Values from -1000 to 1000 became 0 to 255 (window).")
+    assert not any(secret in str(some.summary()) for secret in ("Muster", "Erika", "4711"))
+    with pytest.raises(DataError, match="`percentiles` are for PNG and TIFF"):
+        data.load_folder(tmp_path / "mine", name="m", title="M", size=28, colour=None, window={"percentiles": [1, 99]})
+
+
+# --- real files ------------------------------------------------------------------------------------
+
+GREY = {  # file → (lowest, highest) value after its modality transform, as the set's own list and header say
+    "CT_small.dcm": (128 - 1024, 2191 - 1024),
+    "MR_small.dcm": (127, 2145),
+    "MR_small_RLE.dcm": (127, 2145),
+    "MR_small_implicit.dcm": (127, 2145),
+    "MR_small_bigendian.dcm": (127, 2145),
+    "JPEG2000.dcm": (-30, 245),
+    "examples_overlay.dcm": (0, 1123),
+    "RG3_J2KI.dcm": (0, 1023),
+    "mlut_18.dcm": None,
+}
+COLOR = ("examples_rgb_color.dcm", "examples_palette.dcm", "examples_jpeg2k.dcm", "SC_rgb_small_odd.dcm")
+REFUSED = {
+    "JPEG-lossy.dcm": "packed as JPEG Extended",
+    "JPGLosslessP14SV1_1s_1f_8b.dcm": "packed as JPEG Lossless",
+    "liver_1frame.dcm": "a mask of 1 bit",
+    "examples_ybr_color.dcm": "of several frames",
+    "emri_small.dcm": "of several frames",
+    "rtplan.dcm": "without pixels",
+    "SC_rgb_16bit.dcm": "`window` is for grey",
+}
+
+
+@needs_real_files
+def test_every_real_file_is_looked_at():
+    assert {path.name for path in SHARED.glob("*.dcm")} == {*GREY, *COLOR, *REFUSED}
+
+
+@needs_real_files
+@pytest.mark.parametrize("name", GREY)
+def test_a_real_grey_file_has_pydicoms_values(name):
+    content = (SHARED / name).read_bytes()
+    part = pydicom.dcmread(SHARED / name)
+    theirs = pydicom.pixels.apply_modality_lut(pydicom.pixels.pixel_array(part), part)
+    assert np.array_equal(dicom.values(content, name), theirs)
+    assert GREY[name] in (None, (theirs.min(), theirs.max()))
+    low, high = float(theirs.min()), float(theirs.max())
+    side = max(theirs.shape)
+    found = read(content, window=(low, high), size=min(side, 512), fit="pad")
+    shown = (theirs - low) * 255 / (high - low)
+    if side <= 512:
+        top, left = (side - theirs.shape[0]) // 2, (side - theirs.shape[1]) // 2
+        found = found[top : top + theirs.shape[0], left : left + theirs.shape[1], 0]
+        turned = 255 - shown if part.PhotometricInterpretation == "MONOCHROME1" else shown
+        assert np.abs(found - turned).max() <= 0.5 + 1e-9
+
+
+@needs_real_files
+@pytest.mark.parametrize("name", COLOR)
+def test_a_real_color_file_has_pydicoms_pixels(name):
+    part = pydicom.dcmread(SHARED / name)
+    theirs = pydicom.pixels.pixel_array(part)
+    if name == "examples_palette.dcm":
+        assert "Set `colour: grey`" in refused((SHARED / name).read_bytes(), size=64, fit="crop")
+        theirs = pydicom.pixels.apply_color_lut(theirs, part)
+        theirs = theirs >> 8 if theirs.dtype == np.uint16 else theirs
+    assert np.array_equal(dicom.plain((SHARED / name).read_bytes(), name), theirs)
+    small = read((SHARED / name).read_bytes(), size=64, fit="stretch", colour="rgb")
+    assert np.abs(small.mean(axis=(0, 1)) - theirs.mean(axis=(0, 1))).max() < 1.5
+
+
+@needs_real_files
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_real_file_that_cannot_be_used_is_refused_with_the_reason(name):
+    content = (SHARED / name).read_bytes()
+    said = refused(content, size=64, fit="crop")
+    assert REFUSED[name] in said or "16 bits a value" in said or "bits a value" in said
+    windowed = refused(content, size=64, fit="crop", window=(0.0, 9.0))
+    assert REFUSED[name] in windowed or REFUSED[name] in said
+    part = pydicom.dcmread(SHARED / name)
+    for secret in (str(part.get("PatientID") or "?"), str(part.get("PatientName") or "?")):
+        assert secret not in said or secret in ("1", "")
