@@ -361,3 +361,37 @@ def test_the_search_for_copies_takes_no_more_memory_for_larger_images():
     assert (found.index[7], found.distance[7]) == (900, 0)
     assert len(thumbs) == len(images)
     assert peak < 260e6
+
+
+# --- the whole way ---------------------------------------------------------------------------------
+
+STEPS = [
+    {"layer": "sharpness", "factor": 2.0, "probability": 0.5},
+    {"layer": "autocontrast", "probability": 0.5},
+    {"layer": "hue", "delta": 0.05},
+    {"layer": "horizontal_flip", "probability": 0.5},
+    *(
+        {"layer": name, "factor": 0.1}
+        for name in ("RandomErasing", "RandomRotation", "RandomTranslation", "RandomZoom")
+    ),
+    {"layer": "RandAugment", "num_ops": 2, "factor": 0.5},
+    {"layer": "MixUp", "alpha": 0.2},
+    {"layer": "CutMix", "factor": 1.0},
+]
+
+
+@pytest.mark.parametrize("step", STEPS, ids=[step["layer"] for step in STEPS])
+@pytest.mark.parametrize("shape", [(16, 16, 1), (64, 64, 3), (128, 128, 1)], ids=str)
+def test_every_step_changes_images_of_any_size_and_keeps_their_shape_and_range(step, shape):
+    import torch
+
+    from medaug_keras.augmentation import augmentation
+
+    images = torch.from_numpy(np.random.default_rng(0).uniform(0.2, 0.8, (12, *shape)).astype(np.float32))
+    targets = torch.eye(2).repeat(6, 1)
+    changed, mixed = augmentation([step], seed=0)(images.clone(), targets)
+    assert changed.shape == images.shape
+    assert mixed.shape == targets.shape
+    assert 0 <= float(changed.min()) <= float(changed.max()) <= 1
+    assert torch.allclose(mixed.sum(1), torch.ones(12), atol=1e-5)
+    assert torch.equal(changed, images) == (step["layer"] == "hue" and shape[2] == 1)
