@@ -200,6 +200,17 @@ def test_arrays_of_words_and_of_truth_values_are_compared_too(old, new, said, tm
     assert more.where == "a.npz, more"
 
 
+def test_names_of_images_that_an_earlier_version_did_not_keep_are_no_difference(tmp_path):
+    old, new = tmp_path / "old.npz", tmp_path / "new.npz"
+    np.savez(old, test_1=np.zeros(3))
+    np.savez(new, test_1=np.zeros(3), test_ids=np.array(["a", "b", "c"]))
+    assert list(reproduction._of_files("x", old, new)) == []
+    np.savez(old, test_1=np.zeros(3), test_ids=np.array(["a", "b", "d"]))
+    assert len(list(reproduction._of_files("x", old, new))) == 1
+    np.savez(new, test_1=np.zeros(3), test_groups=np.zeros(3))
+    assert [d.where for d in reproduction._of_files("x", old, new)] == ["x, test_groups"]
+
+
 def test_of_a_keras_archive_the_weights_are_compared_and_nothing_else(tmp_path):
     def archive(name: str, weights: np.ndarray, made: str) -> Path:
         buffer = io.BytesIO()
