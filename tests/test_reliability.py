@@ -255,7 +255,7 @@ def test_pages_that_a_disk_refuses_cost_no_result(tmp_path: Path):
         subprocess.run(["mount", "-o", "remount,size=100m", tmp_path / "docs"], check=True)
         run = cli("report", "tiny.yaml", "--no-site", cwd=tmp_path)
         assert run.returncode == 0
-        assert run.stdout.startswith("Pages: docs/studies/tiny\n")
+        assert "\nPages: docs/studies/tiny\n" in run.stdout
 
 
 # --- memory ----------------------------------------------------------------------------------------
