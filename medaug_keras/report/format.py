@@ -116,8 +116,10 @@ def shown(value: Any, kind: str) -> str:
 
 
 def spread(value: float, kind: str) -> str:
-    """A standard deviation beside a value of a column of this kind; of plain numbers two digits say enough."""
-    return number(value, 2) if kind == "number" else FORMATS[kind](value)
+    """A standard deviation beside a value of a column of this kind: it has no sign; of plain numbers two digits do."""
+    if kind == "number":
+        return number(value, 2)
+    return percent(value) if kind == "points" else FORMATS[kind](value)
 
 
 def together(words: Iterable[str]) -> str:

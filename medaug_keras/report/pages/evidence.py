@@ -8,7 +8,7 @@ import numpy as np
 from medaug_keras.plan import Making
 from medaug_keras.report import figures
 from medaug_keras.report.format import plural
-from medaug_keras.report.numbers.findings import claims, log_words, units
+from medaug_keras.report.numbers.findings import claims, log_words, metric_name, units
 from medaug_keras.report.numbers.inference import Comparison
 from medaug_keras.report.numbers.results import METRICS, STATE_WORDS
 from medaug_keras.report.pages.book import Book, Shown
@@ -49,12 +49,12 @@ def _forests(book: Book, datasets: Sequence[str]) -> Shown | None:
     results, panels = book.results, _forest(book, datasets)
     if not panels:
         return None
-    metric = METRICS[results.study.primary]
+    metric = results.study.primary
     return book.figure(
         "forest",
-        figures.forest_plot(panels, metric=metric, arms=results.by_look),
-        f"Difference to {results.variant(*results.reference)} in test {metric}, points, with the 95 % interval of the "
-        "single comparison; the diamond is the mean over data sets.",
+        figures.forest_plot(panels, metric=METRICS[metric], arms=results.by_look),
+        f"Difference to {results.variant(*results.reference)} in test {metric_name(metric)}, points, with the 95 % "
+        "interval of the single comparison; the diamond is the mean over data sets.",
     )
 
 
@@ -128,12 +128,12 @@ def _forest_of(book: Book, dataset: str) -> Shown | None:
         return None
     rows = [_effect(book, dataset, *other) for other in others]
     panel = figures.ArmEffects(arm, sampling, results.title(dataset), rows)
-    metric = METRICS[results.study.primary]
+    metric = results.study.primary
     return book.figure(
         f"forest-{dataset}",
-        figures.forest_plot([panel], metric=metric, arms=results.by_look),
-        f"Difference to {results.variant(arm, sampling)} in test {metric} on {results.title(dataset)}, points, with "
-        "the 95 % interval of the single comparison.",
+        figures.forest_plot([panel], metric=METRICS[metric], arms=results.by_look),
+        f"Difference to {results.variant(arm, sampling)} in test {metric_name(metric)} on {results.title(dataset)}, "
+        "points, with the 95 % interval of the single comparison.",
     )
 
 
@@ -149,11 +149,11 @@ def arms_over_data_sets(book: Book) -> Shown | None:
     if not rows:
         return None
     panel = figures.ArmEffects(arm, sampling, f"Mean over {plural(len(results.datasets), 'data set')}", rows)
-    metric = METRICS[results.study.primary]
+    metric = results.study.primary
     return book.figure(
         "forest",
-        figures.forest_plot([panel], metric=metric, arms=results.by_look),
-        f"Difference to {results.variant(arm, sampling)} in test {metric}, points: mean over data sets "
+        figures.forest_plot([panel], metric=METRICS[metric], arms=results.by_look),
+        f"Difference to {results.variant(arm, sampling)} in test {metric_name(metric)}, points: mean over data sets "
         "with its 95 % interval.",
     )
 

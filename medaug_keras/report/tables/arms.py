@@ -241,7 +241,7 @@ def best_models(results: Results, inference: Inference) -> Table:
     for choice, title in _CHOICES.items():
         printed_by = tuple(theirs) if choice == "test" else ()
         columns.append(Column(f"{choice}.model", "Model", "text", title, ("name",), printed=printed_by))
-        columns.append(Column(f"{choice}.{metric}", f"Test {short}", "percent", title, spread))
+        columns.append(Column(f"{choice}.{metric}", f"Test {in_sentence(short)}", "percent", title, spread))
         for key, pair in over.items():
             named = f"Over {results.variant(*pair)}"
             columns.append(Column(f"{choice}.{key}", named, "points", title, ("verdict", "p"), printed=printed_by))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from medaug_keras.report.numbers import printed
 from medaug_keras.report.numbers.circumstances import moment
-from medaug_keras.report.numbers.findings import can_be_said, cannot_be_said, caution
+from medaug_keras.report.numbers.findings import can_be_said, cannot_be_said, caution, metric_name
 from medaug_keras.report.numbers.inference import Cell, Comparison, Inference
 from medaug_keras.report.numbers.results import METRICS, SAMPLINGS, SELECT_WORDS, Results
 from medaug_keras.report.tables.table import (
@@ -132,7 +132,7 @@ def claims(results: Results, inference: Inference) -> Table:
         return Row(entries, {"data set": results.title(dataset), "arm": label, "verdict": c.word})
 
     notes = [
-        f"Test {METRICS[metric]} against {results.variant(*results.reference)}. The verdict follows p, which is "
+        f"Test {metric_name(metric)} against {results.variant(*results.reference)}. The verdict follows p, which is "
         "corrected over all arms of the data set (Holm, 5 %); the 95 % interval is that of the comparison alone; n "
         "counts the replicates that both arms have.",
     ]
@@ -193,7 +193,7 @@ def tests(results: Results, inference: Inference) -> Table:
 
     return Table(
         "tests",
-        f"Test {METRICS[results.study.primary]} of every arm against {results.variant(*results.reference)}.",
+        f"Test {metric_name(results.study.primary)} of every arm against {results.variant(*results.reference)}.",
         columns,
         _rows(results, inference.tests, columns, factors, row),
         "tables.evidence.tests",
@@ -226,7 +226,7 @@ def overview(results: Results, inference: Inference) -> Table:
         Column("done", "done", "count", "Runs"),
         Column("planned", "planned", "count", "Runs"),
         Column("best", "Arm", "text", "Best on validation data", ("name",)),
-        Column(metric, f"Test {METRICS[metric]}", "percent", "Best on validation data", ("sd", "n")),
+        Column(metric, f"Test {metric_name(metric)}", "percent", "Best on validation data", ("sd", "n")),
         *(Column(word.replace(" ", "_"), title, "count", against) for word, title in verdicts.items()),
     )
     rows = []
@@ -373,7 +373,7 @@ def across(results: Results, inference: Inference) -> Table:
         )
     return Table(
         "across",
-        f"Mean difference over data sets in test {METRICS[results.study.primary]}.",
+        f"Mean difference over data sets in test {metric_name(results.study.primary)}.",
         columns,
         tuple(rows),
         "tables.evidence.across",

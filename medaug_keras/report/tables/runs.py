@@ -278,7 +278,7 @@ def _against(
     arm, sampling = cell.arm, cell.sampling
     said = reference.score(dataset, arm, sampling, metric)
     group = results.groups.get((dataset, arm, sampling))
-    label = results.label(arm) if group else arm
+    label = results.label(arm) if arm in results.study.arms else arm
     ours = measured(group, results.select, metric)
     values = group.values(results.select, "test", metric) if group else []
     factors = {
