@@ -270,13 +270,13 @@ def test_text_is_readable_on_a_phone(name):
 
 
 @every_drawing
-def test_every_colour_has_its_light_value_and_a_custom_property(name):
+def test_every_color_has_its_light_value_and_a_custom_property(name):
     text = DRAWN[name][0]().svg
-    for word, colour, value in re.findall(r'class="ma-([fs])-([a-z-]+)" (?:fill|stroke)="(#\w+)"', text):
-        assert value == palette.COLOURS[colour][0]
-        assert f".ma-{word}-{colour}{{" in text
-        assert f"var(--ma-{colour}," in text
-        assert f"--ma-{colour}:{palette.COLOURS[colour][1]}" in text
+    for word, color, value in re.findall(r'class="ma-([fs])-([a-z-]+)" (?:fill|stroke)="(#\w+)"', text):
+        assert value == palette.COLORS[color][0]
+        assert f".ma-{word}-{color}{{" in text
+        assert f"var(--ma-{color}," in text
+        assert f"--ma-{color}:{palette.COLORS[color][1]}" in text
 
 
 @every_drawing
@@ -360,7 +360,7 @@ def test_wrapped_text_fits_and_loses_nothing_without_an_ellipsis(text, width):
         assert "".join("".join(lines).split()) == "".join(text.split())
 
 
-# --- colours ---------------------------------------------------------------------------------------
+# --- colors ---------------------------------------------------------------------------------------
 
 _SIGHT = {  # linear-RGB matrices of Machado, Oliveira & Fernandes 2009, severity 1
     "usual": np.eye(3),
@@ -370,8 +370,8 @@ _SIGHT = {  # linear-RGB matrices of Machado, Oliveira & Fernandes 2009, severit
 }
 
 
-def linear(colour):
-    c = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+def linear(color):
+    c = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
 
 
@@ -389,26 +389,26 @@ def lab(rgb):
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_marks_have_a_contrast_of_3_and_text_of_4_and_a_half(scheme):
-    colours = {name: pair[scheme] for name, pair in palette.COLOURS.items()}
+    colors = {name: pair[scheme] for name, pair in palette.COLORS.items()}
     for ground in ("page", "panel"):
-        assert min(contrast(colours[name], colours[ground]) for name in ("ink", "muted")) >= 4.5
-        assert min(contrast(colours[name], colours[ground]) for name in palette._SERIES) >= 3
+        assert min(contrast(colors[name], colors[ground]) for name in ("ink", "muted")) >= 4.5
+        assert min(contrast(colors[name], colors[ground]) for name in palette._SERIES) >= 3
 
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_numbers_are_readable_on_every_shade_of_a_confusion_matrix(scheme):
-    colours = {name: pair[scheme] for name, pair in palette.COLOURS.items()}
+    colors = {name: pair[scheme] for name, pair in palette.COLORS.items()}
     for images in range(101):
         opacity = figures.confusion._opacity(images, 100)
-        parts = [(int(colours["heat"][i : i + 2], 16), int(colours["page"][i : i + 2], 16)) for i in (1, 3, 5)]
+        parts = [(int(colors["heat"][i : i + 2], 16), int(colors["page"][i : i + 2], 16)) for i in (1, 3, 5)]
         shade = "#" + "".join(f"{round(opacity * heat + (1 - opacity) * paper):02x}" for heat, paper in parts)
-        assert contrast(colours["ink"], shade) >= 4.5, images
+        assert contrast(colors["ink"], shade) >= 4.5, images
 
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 @pytest.mark.parametrize("sight", _SIGHT)
-def test_the_colours_of_the_arms_differ_for_every_kind_of_sight(sight, scheme):
-    seen = [lab(_SIGHT[sight] @ linear(palette.COLOURS[name][scheme])) for name in palette._SERIES]
+def test_the_colors_of_the_arms_differ_for_every_kind_of_sight(sight, scheme):
+    seen = [lab(_SIGHT[sight] @ linear(palette.COLORS[name][scheme])) for name in palette._SERIES]
     assert min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2)) >= 20
 
 
@@ -418,8 +418,8 @@ def test_an_arm_looks_the_same_whatever_arms_follow():
     assert len(set(palette.arm_styles([f"arm-{i}" for i in range(40)]).values())) == 40
 
 
-def test_the_style_sheet_has_every_colour_twice():
-    for name, (light, dark) in palette.COLOURS.items():
+def test_the_style_sheet_has_every_color_twice():
+    for name, (light, dark) in palette.COLORS.items():
         assert f"--ma-{name}:{light}" in palette.css()
         assert f"--ma-{name}:{dark}" in palette.css()
 

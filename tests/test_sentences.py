@@ -116,7 +116,7 @@ SENTENCES = [  # what is said, a world that says it, one that does not
     (r"^Point values only: no arm has two replicates in common", "first of five", "two replicates of five"),
     (r"^Points between the highest and the lowest arm: BreastMNIST \+\d", "once", "better"),
     (r"^Only one arm has a value\.", "one arm of two", "once"),
-    (rf"^No arm's test accuracy could be told from that of {NONE} \(", "level", "better"),
+    (rf"^No arm's test accuracy could be distinguished from that of {NONE} \(", "level", "better"),
     (rf"^In test {METRIC}, better than {NONE}: [^;]* on [^;]* \({N} points\)", "better", "level"),
     (rf"^In test {METRIC}, worse than {NONE}: Geometric on BreastMNIST \({N} points\)", "worse", "better"),
     (r"\(one comparison\)", "better", "two sets"),
@@ -146,7 +146,7 @@ SENTENCES = [  # what is said, a world that says it, one that does not
     (r"^The primary metric is accuracy, and a class is rare", "rare", "better"),
     # what is missing
     (r"^The study is not complete: \d+ of \d+ runs have no result\.", "first of five", "better"),
-    (r"^cannot: The study is not finished: \d+ of \d+ runs have no result\. Who", "two replicates of five", "better"),
+    (r"^cannot: The study is not finished: \d+ of \d+ runs have no result\. Check", "two replicates of five", "better"),
     (r"^cannot: \d comparisons? not tested: ", "one set of two", "two sets"),
     # claims
     (rf"^can: On .* is better than {NONE} in test {METRIC}: {N} points, .* replicates\.$", "better", "level"),

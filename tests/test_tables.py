@@ -414,7 +414,7 @@ def test_an_interval_that_leaves_out_0_alone_is_no_claim(tmp_path):
     assert text.startswith("That it helps: alone, its interval of +0.10 to +4.00 leaves out 0, but among 3 comparisons")
     guarded = dataclasses.replace(alone, result=dataclasses.replace(r, p_family=0.08), holm=0.08, family=1)
     text = findings.cannot_be_said(guarded, None, None, generated=False)
-    assert text.endswith("leaves out 0, but 3 replicates say too little of how much runs vary.")
+    assert text.endswith("leaves out 0, but 3 replicates say too little about the spread between runs.")
 
 
 @pytest.mark.parametrize("replicates", [1, 2])

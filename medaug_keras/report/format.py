@@ -20,7 +20,7 @@ _EXACT = 1e-12  # what is this near to 0 or 1 is that, but for rounding in sums
 
 
 def percent(fraction: float, decimals: int = 2) -> str:
-    """0.8269 → 82.69, the paper's two decimals. 0 and 100 are said only where they are true: 0.99996 → 99.99."""
+    """0.8269 → 82.69. 0 and 100 are written only where they are exact: 0.99996 → 99.99."""
     text, step = f"{100 * fraction:.{decimals}f}", 10.0**-decimals
     if float(text) == 0 and abs(fraction) > _EXACT:
         return f"{step:.{decimals}f}"
@@ -32,7 +32,7 @@ def percent(fraction: float, decimals: int = 2) -> str:
 def points(fraction: float, decimals: int = 2) -> str:
     """0.0128 → +1.28; a difference of percentages, in percentage points.
 
-    What has a sign is not 0, though it may round to it; 100 is said only where it is true.
+    A sign shows that a value that rounds to 0 is not 0; 100 is written only where it is exact.
     """
     if abs(fraction) <= _EXACT:
         return f"{0:.{decimals}f}"
@@ -58,7 +58,7 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def p_value(p: float) -> str:
-    """0.0312 → 0.031; very small ones as < 0.001, since more digits would claim more than the test can."""
+    """0.0312 → 0.031; very small ones as < 0.001, because further digits would claim more than the test can."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
@@ -139,7 +139,7 @@ def in_sentence(label: str) -> str:
 
 
 def distinct(labels: Mapping[Any, str], name: Callable[[Any], str] = str) -> dict[Any, str]:
-    """The same labels; where several look alike, each with its own name behind it, as "Flip (flip-2)"."""
+    """The same labels; where several look alike, each is followed by its own name, as "Flip (flip-2)"."""
     found = dict(labels)
     while True:
         looks = {key: _looks(text) for key, text in found.items()}

@@ -1,8 +1,8 @@
-"""Colours and marks, decided once for every figure and table of the report.
+"""Colors and marks, decided once for every figure and table of the report.
 
-A colour is a CSS custom property `--ma-<name>` with one value for light pages and one for dark ones. The series colours
+A color is a CSS custom property `--ma-<name>` with one value for light pages and one for dark ones. The series colors
 start from Okabe & Ito's (2008) set, moved until each has a contrast of 3 to the page and any two are at least 20 CIELAB
-units apart, also for readers with protanopia, deuteranopia or tritanopia (tests check it). An arm has a colour and a
+units apart, also for readers with protanopia, deuteranopia or tritanopia (tests check it). An arm has a color and a
 shape, so neither is needed alone; sampling is the filling: hollow for shuffled batches, filled for weighted ones.
 """
 
@@ -13,7 +13,7 @@ from typing import Literal
 Shape = Literal["circle", "square", "triangle", "diamond", "down", "pentagon", "hexagon"]
 
 # name: (on light pages, on dark pages)
-COLOURS: Mapping[str, tuple[str, str]] = {
+COLORS: Mapping[str, tuple[str, str]] = {
     "page": ("#ffffff", "#1e2129"),
     "panel": ("#f3f5f7", "#2a2e38"),  # fill of boxes and bands
     "ink": ("#1f2328", "#e8eaed"),
@@ -48,25 +48,25 @@ STATES = {  # in the order in which a bar shows them
 
 @dataclass(frozen=True)
 class ArmStyle:
-    """How an arm looks: `colour` is a name in COLOURS."""
+    """How an arm looks: `color` is a name in COLORS."""
 
-    colour: str
+    color: str
     shape: Shape
 
 
 def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
-    """Arm → its look, by its place in the order given. Colour and shape are a pair of their own for up to 49 arms."""
+    """Arm → its look, by its place in the order given. Color and shape are a pair of their own for up to 49 arms."""
     looks = [ArmStyle(_SERIES[i % 7], _SHAPES[(i + i // 7) % 7]) for i in range(49)]
     return {arm: looks[i % len(looks)] for i, arm in enumerate(dict.fromkeys(arms))}
 
 
 def css() -> str:
     """The custom properties as a style sheet: light by default, dark where Material's slate scheme is on."""
-    light, dark = (";".join(f"--ma-{name}:{pair[i]}" for name, pair in COLOURS.items()) for i in (0, 1))
+    light, dark = (";".join(f"--ma-{name}:{pair[i]}" for name, pair in COLORS.items()) for i in (0, 1))
     return f':root{{{light}}}\n[data-md-color-scheme="slate"]{{{dark}}}\n'
 
 
 def shades(names: Sequence[str]) -> list[str]:
-    """Colours for series other than arms (losses, components), by position: the grey of the baseline comes last."""
+    """Colors for series other than arms (losses, components), by position: the grey of the baseline comes last."""
     turn = ("blue", "vermilion", "green", "purple", "ochre", "cyan", "grey")
     return [turn[i % len(turn)] for i in range(len(names))]

@@ -93,7 +93,7 @@ def _arms_panel(panel: ArmsPanel, metric: str, styles: Mapping[str, ArmStyle]) -
             continue
         title = _cell_title(cell)
         if cell.low is not None and cell.high is not None:
-            interval(board, scale, cell.low, cell.high, middle, style.colour)
+            interval(board, scale, cell.low, cell.high, middle, style.color)
             spread = f"{percent(cell.low, 1)} to {percent(cell.high, 1)}"
         else:
             spread = "one run" if cell.n == 1 else "no interval"
@@ -152,17 +152,17 @@ def axis(board: Board, scale: Scale, top: float, bottom: float, *, signed: bool 
         board.text(x, bottom + 14, text, anchor="middle", fill="muted")
 
 
-def interval(board: Board, scale: Scale, low: float, high: float, y: float, colour: str, *, width: float = 2) -> None:
+def interval(board: Board, scale: Scale, low: float, high: float, y: float, color: str, *, width: float = 2) -> None:
     """A line from low to high; an end that lies outside the plot is an arrow head."""
     x1, x2 = scale(low), scale(high)
-    board.line(x1, y, x2, y, colour, width=width)
+    board.line(x1, y, x2, y, color, width=width)
     if low < scale.low:
         board.path(
-            f"M{num(x1 + 5)} {num(y - 4)}L{num(x1)} {num(y)}L{num(x1 + 5)} {num(y + 4)}", stroke=colour, width=width
+            f"M{num(x1 + 5)} {num(y - 4)}L{num(x1)} {num(y)}L{num(x1 + 5)} {num(y + 4)}", stroke=color, width=width
         )
     if high > scale.high:
         board.path(
-            f"M{num(x2 - 5)} {num(y - 4)}L{num(x2)} {num(y)}L{num(x2 - 5)} {num(y + 4)}", stroke=colour, width=width
+            f"M{num(x2 - 5)} {num(y - 4)}L{num(x2)} {num(y)}L{num(x2 - 5)} {num(y + 4)}", stroke=color, width=width
         )
 
 
@@ -173,8 +173,8 @@ def class_distribution(classes: Sequence[str], counts: Mapping[str, Sequence[int
     """Images of each class in each split: bars show the share of the split, numbers the images."""
     board = Board()
     y = board.heading(title)
-    colours = {split: SPLITS.get(split, "grey") for split in counts}
-    items = [(f"{split} ({count(sum(n))})", board.swatch(colours[split])) for split, n in counts.items()]
+    colors = {split: SPLITS.get(split, "grey") for split in counts}
+    items = [(f"{split} ({count(sum(n))})", board.swatch(colors[split])) for split, n in counts.items()]
     y = top = board.legend(y, items) + 8
     totals = {split: max(sum(n), 1) for split, n in counts.items()}
     largest = max((n / totals[split] for split, ns in counts.items() for n in ns), default=0) or 1
@@ -187,8 +187,8 @@ def class_distribution(classes: Sequence[str], counts: Mapping[str, Sequence[int
         board.lines(label_width, y + height / 2 - 4, label, anchor="end", title=name)
         for j, (split, numbers) in enumerate(counts.items()):
             share, middle = numbers[i] / totals[split], y + 13 * (j + 0.5)
-            said = f"{name}, {split}: {count(numbers[i])} images, {percent(share, 1)} % of the split"
-            board.rect(scale.start, middle - 5, max(scale(share) - scale.start, 0.75), 10, colours[split], title=said)
+            text = f"{name}, {split}: {count(numbers[i])} images, {percent(share, 1)} % of the split"
+            board.rect(scale.start, middle - 5, max(scale(share) - scale.start, 0.75), 10, colors[split], title=text)
             board.text(scale(share) + 5, middle + 4, f"{count(numbers[i])} · {percent(share, 0)} %", fill="muted")
         y += height
     board.line(scale.start - 0.5, top, scale.start - 0.5, y - 9, "muted")

@@ -123,18 +123,18 @@ def _forest_panel(item: ArmEffects, metric: str, style: ArmStyle, scale: Scale) 
 
 def _effect(board: Board, row: Effect, scale: Scale, y: float, style: ArmStyle, *, filled: bool, diamond: bool) -> None:
     assert row.effect is not None
-    said = _effect_words(row)
+    text = _effect_words(row)
     x, spread = scale(row.effect), "no interval"
     if row.low is not None and row.high is not None:
         spread = f"{points(row.low, 1)} to {points(row.high, 1)}"
         if not diamond:
-            interval(board, scale, row.low, row.high, y, style.colour)
+            interval(board, scale, row.low, row.high, y, style.color)
     if diamond and row.low is not None and row.high is not None:
         x1, x2 = scale(row.low), scale(row.high)
         d = f"M{num(x1)} {num(y)}L{num(x)} {num(y - 6)}L{num(x2)} {num(y)}L{num(x)} {num(y + 6)}Z"
-        board.path(d, fill=style.colour, stroke=style.colour, title=said)
+        board.path(d, fill=style.color, stroke=style.color, title=text)
     else:
-        board.mark(x, y, style, filled=filled, title=said)
+        board.mark(x, y, style, filled=filled, title=text)
     board.text(_VALUES, y + 4, points(row.effect, 1), anchor="end", bold=diamond)
     board.text(WIDTH, y + 4, spread, anchor="end", fill="muted")
 
@@ -176,13 +176,13 @@ def critical_difference(
     scale = Scale(1, max(len(ranked), 2), labels_end + 14, bars_start - 44)
     y = top + 4
     if difference is not None:
-        said = f"critical difference {difference:.2f}"
+        text = f"critical difference {difference:.2f}"
         x2 = scale(min(1 + difference, scale.high))
         board.polyline(
             [(scale(1), y + 14), (scale(1), y + 22), (scale(1), y + 18), (x2, y + 18), (x2, y + 14), (x2, y + 22)],
             "ink",
         )
-        board.text(scale(1), y + 9, said + (" (longer than the axis)" if 1 + difference > scale.high else ""))
+        board.text(scale(1), y + 9, text + (" (longer than the axis)" if 1 + difference > scale.high else ""))
         y += 28
     first = y
     bottom = y + 20 * len(ranked) + 4
@@ -194,13 +194,13 @@ def critical_difference(
         middle = first + 20 * i + 12
         board.text(labels_end, middle + 4, wrap(item.label, labels_end, SMALL, 1)[0], anchor="end", title=item.label)
         board.line(labels_end + 6, middle, scale(item.rank), middle, "rule")
-        said = f"{item.label}: average rank {item.rank:.2f}"
-        board.mark(scale(item.rank), middle, styles[item.arm], filled=item.sampling == "weighted", title=said)
+        text = f"{item.label}: average rank {item.rank:.2f}"
+        board.mark(scale(item.rank), middle, styles[item.arm], filled=item.sampling == "weighted", title=text)
         board.text(bars_start - 6, middle + 4, f"{item.rank:.2f}", anchor="end")
     for i, (a, b) in enumerate(bars):
         x = bars_start + 9 * i + 4
-        said = "not distinguishable: " + ", ".join(item.label for item in ranked[a : b + 1])
-        board.line(x, first + 20 * a + 5, x, first + 20 * b + 19, "ink", width=4, title=said)
+        text = "not distinguishable: " + ", ".join(item.label for item in ranked[a : b + 1])
+        board.line(x, first + 20 * a + 5, x, first + 20 * b + 19, "ink", width=4, title=text)
     board.height = bottom + 20
     ranks = "; ".join(f"{item.label} {item.rank:.2f}" for item in ranked)
     if difference is None:
@@ -224,7 +224,7 @@ _COMPONENT_WORDS = {"replicate": "between replicates", "image": "between images"
 def variance_components(rows: Sequence[VarianceRow]) -> Figure:
     """Shares of the variance of one image's difference: between replicates, between images, and residual."""
     board = Board()
-    y = board.legend(0, [(_COMPONENT_WORDS[word], board.swatch(colour)) for word, colour in _COMPONENTS])
+    y = board.legend(0, [(_COMPONENT_WORDS[word], board.swatch(color)) for word, color in _COMPONENTS])
     board.text(0, y + 12, "share of the variance, and standard deviation (SD) in points", fill="muted")
     y += 24
     listed = []
@@ -240,13 +240,13 @@ def variance_components(rows: Sequence[VarianceRow]) -> Figure:
             continue
         total = sum(parts.values()) or 1.0
         x = 0.0
-        for word, colour in _COMPONENTS:
+        for word, color in _COMPONENTS:
             share = parts[word] / total
             spread = f"{percent(share, 1)} %, SD {percent(parts[word] ** 0.5, 1)} points"
-            said = f"{row.label}, {_COMPONENT_WORDS[word]}: {spread}"
+            text = f"{row.label}, {_COMPONENT_WORDS[word]}: {spread}"
             if share > 0:
                 gap = 1 if x + share * WIDTH < WIDTH - 1 else 0
-                board.rect(x, y, max(share * WIDTH - gap, 0.25), 14, colour, title=said)
+                board.rect(x, y, max(share * WIDTH - gap, 0.25), 14, color, title=text)
             x += share * WIDTH
         shares = " · ".join(
             f"{percent(parts[w] / total, 1)} % (SD {percent(parts[w] ** 0.5, 1)})" for w, _ in _COMPONENTS
@@ -294,19 +294,19 @@ def _printed_panel(panel: PrintedPanel, metric: str, short: str, styles: Mapping
     board.text(WIDTH - 48, y + 16, f"× {short}", anchor="end", fill="muted")
     board.text(WIDTH, y + 16, "ours", anchor="end", fill="muted")
     for row, label, middle in rows:
-        style, said = styles[row.arm], _printed_words(row, short)
+        style, text = styles[row.arm], _printed_words(row, short)
         board.lines(labels_end, middle, label, anchor="end", title=row.label)
         if row.ours:
             mean = sum(row.ours) / len(row.ours)
-            board.line(scale(min(row.ours)), middle, scale(max(row.ours)), middle, style.colour, width=2)
-            board.mark(scale(mean), middle, style, filled=row.sampling == "weighted", title=said)
+            board.line(scale(min(row.ours)), middle, scale(max(row.ours)), middle, style.color, width=2)
+            board.mark(scale(mean), middle, style, filled=row.sampling == "weighted", title=text)
             board.text(WIDTH, middle + 4, percent(mean), anchor="end")
         else:
-            board.text(WIDTH, middle + 4, "–", anchor="end", fill="muted", title=said)  # no room for the reason
+            board.text(WIDTH, middle + 4, "–", anchor="end", fill="muted", title=text)  # no room for the reason
         if row.printed is not None:
             x = scale(row.printed)
             for a, b in ((-4, 4), (4, -4)):
-                board.line(x - 4, middle + a, x + 4, middle + b, "ink", width=2, title=said)
+                board.line(x - 4, middle + a, x + 4, middle + b, "ink", width=2, title=text)
         board.text(WIDTH - 48, middle + 4, "–" if row.printed is None else percent(row.printed), anchor="end")
     board.height = y + 22
     return board

@@ -52,7 +52,7 @@ def _boxes(
     counts: Sequence[Sequence[int]],
     classes: Sequence[str],
 ) -> None:
-    """A box for each cell, coloured by its share of the row; the pointer on it shows the whole sentence."""
+    """A box for each cell, colored by its share of the row; the pointer on it shows the whole sentence."""
     board.open(board.paint(fill="heat"))
     for i, row in enumerate(counts):
         for j, images in enumerate(row):

@@ -37,7 +37,7 @@ class _Panel:
 
     title: str
     lines: Mapping[str, Sequence[float | None]]
-    colours: Sequence[str]
+    colors: Sequence[str]
     chosen: int | None
     """The epoch, from 1, whose weights were kept."""
     text: Callable[[float], str]
@@ -154,7 +154,7 @@ def _drawn(panel: _Panel) -> Board:
     if not panel.values:
         return _nothing(board, y, panel)
     chosen = {name: panel.at(line, panel.chosen) for name, line in panel.lines.items()}
-    signs = [_line_sign(board, panel.colours[i], _DASHES[i % 7]) for i in range(len(chosen))]
+    signs = [_line_sign(board, panel.colors[i], _DASHES[i % 7]) for i in range(len(chosen))]
     keys = [(f"{name} {value}", sign) for (name, value), sign in zip(chosen.items(), signs, strict=True)]
     top = board.legend(y, keys) + 18
     axis = _axis(panel)
@@ -205,9 +205,9 @@ def _lines(board: Board, panel: _Panel, plot: _Plot) -> None:
     for i, line in enumerate(panel.lines.values()):
         points = [(plot.across(epoch), plot.y(value)) for epoch, value in enumerate(line, 1) if value is not None]
         if len(points) > 1:
-            board.polyline(points, panel.colours[i], width=2, dash=_DASHES[i % 7])
+            board.polyline(points, panel.colors[i], width=2, dash=_DASHES[i % 7])
         elif points:
-            board.mark(*points[0], ArmStyle(panel.colours[i], "circle"), filled=i % 2 == 0, radius=3.5)
+            board.mark(*points[0], ArmStyle(panel.colors[i], "circle"), filled=i % 2 == 0, radius=3.5)
 
 
 def _hover(board: Board, panel: _Panel, plot: _Plot) -> None:
@@ -233,5 +233,5 @@ def _words(panel: _Panel, axis: _Axis) -> str:
     return f"{panel.title}: {panel.epochs} epochs, {where}{scale}; {ranges}."
 
 
-def _line_sign(board: Board, colour: str, dash: str) -> Callable[[float, float], None]:
-    return lambda x, y: board.line(x, y, x + 16, y, colour, width=2, dash=dash)
+def _line_sign(board: Board, color: str, dash: str) -> Callable[[float, float], None]:
+    return lambda x, y: board.line(x, y, x + 16, y, color, width=2, dash=dash)

@@ -134,10 +134,10 @@ _FILLS = {"data": "blue", "label": "ochre", "noise": "grey", "hidden": "purple",
 
 def _box(board: Board, x: float, y: float, width: float, texts: Sequence[str], kind: str) -> None:
     """A box 40 high with a name and a remark; networks have square corners, values round ones."""
-    colour = _FILLS[kind]
-    board.rect(x + 0.75, y + 0.75, width - 1.5, 38.5, "panel", stroke=colour, radius=3 if kind == "network" else 12)
+    color = _FILLS[kind]
+    board.rect(x + 0.75, y + 0.75, width - 1.5, 38.5, "panel", stroke=color, radius=3 if kind == "network" else 12)
     if kind == "network":
-        board.rect(x, y, 5, 40, colour)
+        board.rect(x, y, 5, 40, color)
     board.text(x + width / 2, y + 17, texts[0], size=13, anchor="middle", bold=kind == "network")
     board.text(x + width / 2, y + 32, texts[1], anchor="middle", fill="muted")
 
@@ -195,10 +195,10 @@ def network_diagram(layers: Sequence[Layer], *, title: str) -> Figure:
         tall = 8 + 4 * math.log2(max(depth, 1))
         height = max(tall, 15 + 13 * len(lines)) + 6
         width = max(6, side / widest * column)
-        said = f"{_size(stage.shape)}: {_types(stage.types)}, {count(stage.parameters)} parameters"
+        text = f"{_size(stage.shape)}: {_types(stage.types)}, {count(stage.parameters)} parameters"
         middle = y + (height - 6) / 2
-        colour = "blue" if len(stage.shape) == 3 else "purple"
-        board.rect((column - width) / 2, middle - tall / 2, width, tall, colour, opacity=0.85, radius=2, title=said)
+        color = "blue" if len(stage.shape) == 3 else "purple"
+        board.rect((column - width) / 2, middle - tall / 2, width, tall, color, opacity=0.85, radius=2, title=text)
         start = middle - (13 * (len(lines) + 1)) / 2
         board.text(column + 12, start + 11, _size(stage.shape), bold=True)
         for k, line in enumerate(lines):
@@ -244,6 +244,6 @@ _SHORT = {
 
 
 def _types(types: Sequence[str]) -> str:
-    """Names of the layers in order, shortened; the same one twice in a row is said once."""
+    """Names of the layers in order, shortened; repetitions are listed once."""
     names = [_SHORT.get(name, name) for name in types]
     return ", ".join(name for i, name in enumerate(names) if i == 0 or names[i - 1] != name)

@@ -101,8 +101,8 @@ def pairs(pairs: Sequence[Pair], *, what: str) -> Figure:
         for place, image in enumerate((pair.train, pair.synthetic, pair.test)):
             sheet.image(x + place * step, y, _reduced(_checked(image[None]), _PAIR)[0], factor)
         sheet.text(x, y + factor * H + 4, pair.caption, room=width + 36)
-    said = "; ".join(pair.caption for pair in pairs if pair.caption)
-    alt = f"{what}: {len(pairs)} pairs; training image left, synthetic in the middle, test image right. {said}".strip()
+    text = "; ".join(pair.caption for pair in pairs if pair.caption)
+    alt = f"{what}: {len(pairs)} pairs; training image left, synthetic in the middle, test image right. {text}".strip()
     return _picture(_PAIRS, sheet.picture, alt, 0.5)
 
 

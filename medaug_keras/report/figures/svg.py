@@ -1,7 +1,7 @@
 """A small drawing board: text, lines, marks and scales, written as SVG that follows light and dark pages.
 
 Every panel is 360 units wide, the width of a phone, so its text is readable there without zooming; wider pages put
-panels side by side. Colours are classes with a custom property behind (`--ma-ink`) and the light colour as an
+panels side by side. Colors are classes with a custom property behind (`--ma-ink`) and the light color as an
 attribute, for programs that know no custom properties. Nothing has an id, so a figure can stand in a page many times.
 Matplotlib's SVG has fixed colours, ids, and bytes that change with its version, so this is our own.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape, quoteattr
 
-from medaug_keras.report.palette import COLOURS, ArmStyle, Shape
+from medaug_keras.report.palette import COLORS, ArmStyle, Shape
 
 WIDTH = 360
 GAP = 16  # between panels in a file
@@ -91,12 +91,12 @@ class Board:
         """The panel for a page."""
         return _svg(self.content, WIDTH, self.height, self.alt, self.used, "width:100%;max-width:480px")
 
-    def paint(self, **colours: str | None) -> str:
-        """Attributes for fill and stroke by colour name."""
-        named = {word: name for word, name in colours.items() if name is not None}
+    def paint(self, **colors: str | None) -> str:
+        """Attributes for fill and stroke by color name."""
+        named = {word: name for word, name in colors.items() if name is not None}
         self.used.update(f"{word[0]}-{name}" for word, name in named.items())
         classes = " ".join(f"ma-{word[0]}-{name}" for word, name in named.items())
-        return f' class="{classes}"' + "".join(f' {word}="{COLOURS[name][0]}"' for word, name in named.items())
+        return f' class="{classes}"' + "".join(f' {word}="{COLORS[name][0]}"' for word, name in named.items())
 
     def add(self, tag: str, attributes: str, title: str = "") -> None:
         """One element; `title` is shown when the pointer rests on it."""
@@ -202,7 +202,7 @@ class Board:
     def mark(self, x: float, y: float, style: ArmStyle, *, filled: bool, radius: float = 4.5, title: str = "") -> None:
         """An arm's mark: hollow or filled."""
         d = _outline(style.shape, x, y, radius)
-        self.path(d, fill=style.colour if filled else "page", stroke=style.colour, width=1.75, title=title)
+        self.path(d, fill=style.color if filled else "page", stroke=style.color, width=1.75, title=title)
 
     def arrow(self, points: Sequence[tuple[float, float]], *, stroke: str = "muted", dash: str = "") -> None:
         """A line through points with a head at its end."""
@@ -237,10 +237,10 @@ class Board:
             x += width
         return y + 16
 
-    def swatch(self, colour: str) -> Callable[[float, float], None]:
+    def swatch(self, color: str) -> Callable[[float, float], None]:
         """A sign for `legend`: a small box."""
-        outline = "muted" if colour == "rule" else None
-        return lambda x, y: self.rect(x + 0.5, y - 5, 14, 10, colour, stroke=outline)
+        outline = "muted" if color == "rule" else None
+        return lambda x, y: self.rect(x + 0.5, y - 5, 14, 10, color, stroke=outline)
 
 
 @dataclass(frozen=True)
@@ -339,12 +339,12 @@ def _outline(shape: Shape, x: float, y: float, r: float) -> str:
 def _svg(content: str, width: float, height: float, alt: str, used: set[str], style: str, margin: float = 0) -> str:
     words = {"f": "fill", "s": "stroke"}
     rules = "".join(
-        f".ma-{name}{{{words[name[0]]}:var(--ma-{name[2:]},{COLOURS[name[2:]][0]})}}" for name in sorted(used)
+        f".ma-{name}{{{words[name[0]]}:var(--ma-{name[2:]},{COLORS[name[2:]][0]})}}" for name in sorted(used)
     )
     # svg:root is the picture itself only in a file of its own; in a page it matches nothing, and the page decides.
     names = sorted({"page"} | {name[2:] for name in used})
-    dark = ";".join(f"--ma-{name}:{COLOURS[name][1]}" for name in names)
-    rules += f"svg:root{{background:var(--ma-page,{COLOURS['page'][0]})}}"
+    dark = ";".join(f"--ma-{name}:{COLORS[name][1]}" for name in names)
+    rules += f"svg:root{{background:var(--ma-page,{COLORS['page'][0]})}}"
     rules += f"@media(prefers-color-scheme:dark){{svg:root{{{dark}}}}}"
     view = f"{num(-margin)} {num(-margin)} {num(width + 2 * margin)} {num(height + 2 * margin)}"
     return (

@@ -12,7 +12,7 @@ from medaug_keras.store import Outcome, Record
 
 
 def environment(record: Record, *, show_host: bool) -> list[tuple[str, str]]:
-    """When and with what a task was made, as the engine noted it; on which host, if that is asked for."""
+    """When and with what a task ran, as the engine recorded it; `show_host` adds the machine's name."""
     run = record.run
     found = []
     if "started" in run:
@@ -35,31 +35,31 @@ def moment(seconds: float) -> str:
 
 
 Expected = Callable[[Mapping[str, Task], Mapping[str, Outcome]], float | None]
-"""Tasks to do, and how every task stands → seconds of one process that they take; None where that is not known."""
+"""Tasks to do, and the outcome of every task → seconds that they take in one process; None if unknown."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How far what was asked for is, and the study around it."""
+    """Progress of the requested part, and of the rest of the study."""
 
     partial: bool
-    """Whether a part of the study was asked for."""
+    """Whether only a part of the study was requested."""
     states: Mapping[str, int]
-    """State → number of tasks of what was asked for."""
+    """State → number of requested tasks."""
     sentences: tuple[str, ...]
 
 
 def standing(results: Results, asked: Plan, expected: Expected | None) -> Standing:
-    """The state of what was asked for, the rest of the study in one sentence, and as of when that is."""
+    """The state of the requested part, the rest of the study in one sentence, and when the newest result arrived."""
     rest = {name: task for name, task in results.plan.tasks.items() if name not in asked.tasks}
     sentences = []
     if rest:
         counts = results.states_of(rest)
-        said = format.together(f"{format.count(number)} {STATE_WORDS[s]}" for s, number in counts.items())
-        sentences.append(f"The rest of the study: {format.plural(len(rest), 'task')}, {said}.")
+        counted = format.together(f"{format.count(number)} {STATE_WORDS[s]}" for s, number in counts.items())
+        sentences.append(f"The rest of the study: {format.plural(len(rest), 'task')}, {counted}.")
     ended = [_end(outcome.record) for outcome in results.outcomes.values() if outcome.record is not None]
     if any(ended):
-        sentences.append(f"As of {moment(max(filter(None, ended)))}, when the newest result was there.")
+        sentences.append(f"As of {moment(max(filter(None, ended)))}, when the newest result arrived.")
     to_do = {name: task for name, task in results.plan.tasks.items() if results.outcomes[name].state != "done"}
     if expected is not None and to_do and any(ended):
         parts = [("Left" if rest else "Left of the study", {n: t for n, t in to_do.items() if n in asked.tasks})]
@@ -75,7 +75,7 @@ def _left(word: str, seconds: float | None) -> str:
 
 
 def _end(record: Record) -> float | None:
-    """When a task was done, in seconds since 1970."""
+    """When a task finished, in seconds since 1970."""
     return record.run["started"] + record.run.get("seconds", 0) if "started" in record.run else None
 
 

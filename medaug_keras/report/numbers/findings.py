@@ -1,4 +1,4 @@
-"""What a study may say: sentences made from its tests, never more than they allow."""
+"""The conclusions of a study, as sentences: no more than its tests support."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from medaug_keras.report.numbers.results import DEGENERATE, METRICS, Results
 
 
 def metric_name(metric: str) -> str:
-    """The metric in the middle of a sentence."""
+    """A metric's name within a sentence."""
     return in_sentence(METRICS[metric])
 
 
 def answer(results: Results, inference: Inference) -> list[str]:
-    """The study's answer in two sentences, then what must be known beside it, and that it is not finished."""
+    """The study's answer in two sentences, then its caveats, and what is unfinished."""
     if not any(run.done for run in results.runs):
         return ["No run is done yet, so there is no answer.", *_rare(results), *_unfinished(results)]
     tested = [c for c in inference.tests.values() if c.word != "not tested"]
@@ -58,16 +58,16 @@ def _words(
     else:
         of += ", corrected for their number"
     if not better and not worse:
-        return f"No arm's test {name} could be told from that of “{base}” ({of})."
+        return f"No arm's test {name} could be distinguished from that of “{base}” ({of})."
     parts = [
         f"{word} than “{base}”: {together(_named(results, inference, c) for c in found[:4])}{_more(found)}"
         for word, found in (("better", better), ("worse", worse))
         if found
     ]
     rest = len(tested) - len(better) - len(worse)
-    said = f"In test {name}, {'; '.join(parts)}"
+    text = f"In test {name}, {'; '.join(parts)}"
     tail = f"; {plural(rest, 'other')} not distinguishable" if rest else ""
-    return f"{said}{tail} ({of})."
+    return f"{text}{tail} ({of})."
 
 
 def _more(found: Sequence[Comparison]) -> str:
@@ -81,7 +81,7 @@ def _named(results: Results, inference: Inference, c: Comparison) -> str:
 
 
 def caution(results: Results, inference: Inference, c: Comparison) -> str:
-    """What belongs into the sentence of a difference in accuracy of networks of which that says little, or nothing."""
+    """The caveat of a difference in accuracy between networks whose accuracy says little; empty where there is none."""
     if c.metric != "accuracy":
         return ""
     why = []
@@ -99,22 +99,22 @@ def caution(results: Results, inference: Inference, c: Comparison) -> str:
 
 
 def _directions(results: Results, inference: Inference) -> list[str]:
-    """Whether the metrics that no majority class can fool go with the primary one."""
+    """Whether the metrics that a majority class cannot inflate agree with the primary one."""
     primary, tests = results.study.primary, inference.tests
-    said: list[str] = []
+    agreeing: list[str] = []
     against: dict[Cell, list[str]] = {}
     for metric in [m for m in ("auc", "balanced_accuracy") if m != primary]:
         effects = {cell: c.result.effect for cell, c in inference.exploratory[metric].items()}
         there = [cell for cell, c in tests.items() if None not in (effects[cell], c.result.effect)]
         other = [cell for cell in there if _sign(effects[cell]) != _sign(tests[cell].result.effect)]
         if there:
-            name = METRICS[metric] if not said else metric_name(metric)
-            way = "" if said else f" points the same way as test {metric_name(primary)}"
-            said.append(f"{name}{way} in {count(len(there) - len(other))} of {plural(len(there), 'comparison')}")
+            name = METRICS[metric] if not agreeing else metric_name(metric)
+            way = "" if agreeing else f" points the same way as test {metric_name(primary)}"
+            agreeing.append(f"{name}{way} in {count(len(there) - len(other))} of {plural(len(there), 'comparison')}")
         for cell in other:
             if tests[cell].cautious in ("better", "worse"):
                 against.setdefault(cell, []).append(f"{metric_name(metric)} by {points(effects[cell] or 0.0)}")
-    if not said:
+    if not agreeing:
         return []
     named = [
         f"{results.variant(*cell[1:])} on {results.title(cell[0])} is {tests[cell].cautious} in {metric_name(primary)} "
@@ -122,16 +122,16 @@ def _directions(results: Results, inference: Inference) -> list[str]:
         for cell, those in against.items()
     ]
     tail = f" But {'; '.join(named[:4])}{'; …' if len(named) > 4 else ''}." if named else ""
-    return [f"{together(said)}.{tail}"]
+    return [f"{together(agreeing)}.{tail}"]
 
 
 def _sign(effect: float | None) -> int:
-    """-1, 0 or 1; what is left of rounding is 0."""
+    """-1, 0 or 1; rounding errors count as 0."""
     return 0 if effect is None or abs(effect) < 1e-12 else 1 if effect > 0 else -1
 
 
 def _little_said(results: Results) -> list[str]:
-    """How many runs have an accuracy that says little of what was learned, and why."""
+    """How many runs have an accuracy that says little about what the network learned, and why."""
     found = []
     for dataset in results.datasets:
         runs = [run for run in results.runs if run.dataset == dataset and run.done]
@@ -150,7 +150,7 @@ def _little_said(results: Results) -> list[str]:
 
 
 def _looks(results: Results, tested: Sequence[Comparison]) -> list[str]:
-    """How often these results were looked at, and what was compared before; nothing where this is the first look."""
+    """How often these results were looked at, and what was compared before; empty on the first look."""
     looks, found = results.looks, []
     if looks.count > 1:
         found.append(f"These results were looked at {count(looks.count)} times.")
@@ -168,7 +168,7 @@ def _looks(results: Results, tested: Sequence[Comparison]) -> list[str]:
 
 
 def log_words(results: Results) -> list[str]:
-    """What the log of looks says of a study that has results, beside the table of looks."""
+    """What the log of looks says about a study with results, beside the table of looks."""
     looks = results.looks
     if not looks.now.done:
         return []
@@ -195,7 +195,7 @@ def _how_registered(looks: Looks) -> str:
 
 
 def _forking(results: Results, tested: Sequence[Comparison]) -> list[str]:
-    """What today's family would have called better or worse, and the largest one does not."""
+    """Arms that today's family of comparisons calls better or worse and the largest family does not."""
     lost = [c for c in tested if c.word in ("better", "worse") and c.cautious != c.word]
     named = [f"{results.variant(c.group.arm, c.group.sampling)} on {results.title(c.group.dataset)}" for c in lost]
     if not named:
@@ -229,8 +229,8 @@ def _could(tested: Sequence[Comparison]) -> str:
     where = "; it depends on data set and arm, and" if len(found) > 1 else ";"
     return (
         f"With 80 % power these corrected tests find a true difference of {best} points at best and {worst} at worst"
-        f"{where} {plural(tested[0].result.replicates, 'replicate')} cannot say it better. “Not distinguishable” does "
-        "not mean equal."
+        f"{where} {plural(tested[0].result.replicates, 'replicate')} cannot narrow that range. “Not distinguishable” "
+        "does not mean equal."
     )
 
 
@@ -255,9 +255,9 @@ def _unfinished(results: Results) -> list[str]:
 
 
 def can_be_said(c: Comparison, control: Comparison | None, beside: str = "") -> str:
-    """What a comparison allows to say of its arm; `control` is the arm against copies of real images.
+    """What a comparison shows about its arm; `control` compares the arm with copies of real images.
 
-    `beside` is what `caution` says of it.
+    `beside` is its caveat, as `caution` gives it.
     """
     name = metric_name(c.metric)
     if c.word == "not tested":
@@ -281,7 +281,7 @@ def can_be_said(c: Comparison, control: Comparison | None, beside: str = "") -> 
     if size.high >= 1:
         return (
             f"4 of 5 such studies find a true difference of {100 * size.low:.1f} points at best, and none, however "
-            "large, at worst: how much runs vary is hardly known."
+            "large, at worst: the spread between runs is hardly known."
         )
     low, high = f"{100 * size.low:.1f}", f"{100 * size.high:.1f}"
     fewer = f"; one of less than {low} in fewer" if low != high else ""
@@ -291,9 +291,9 @@ def can_be_said(c: Comparison, control: Comparison | None, beside: str = "") -> 
 def cannot_be_said(
     c: Comparison, control: Comparison | None, printed: Sequence[tuple[str, float]], *, generated: bool
 ) -> str:
-    """What a comparison does not allow to say of its arm, which is a generator's if `generated`.
+    """What a comparison does not show about its arm; `generated` if a generator makes the arm's images.
 
-    `printed` has the differences that references print, each with what the reference is called.
+    `printed` has the differences that references print, each with the reference's name in a sentence.
     """
     r = c.result
     if c.word == "not tested":
@@ -306,7 +306,7 @@ def cannot_be_said(
         span = f"{points(low)} to {points(high)}"
         if low > 0 or high < 0:
             why = (
-                f"{plural(r.replicates, 'replicate')} say too little of how much runs vary"
+                f"{plural(r.replicates, 'replicate')} say too little about the spread between runs"
                 if (r.p_family or 0.0) > ALPHA
                 else f"among {plural(max(c.family, c.family_ever), 'comparison')} one such can come by chance"
             )
@@ -340,15 +340,13 @@ def claims(results: Results, inference: Inference) -> list[tuple[str, str]]:
     found += _over_copies(results, inference)
     found.append(("cannot", "Differences on the other metrics are exploratory: they suggest what to test next."))
     if any("simulated" in results.marks(d) for d in results.datasets):
-        found.append(
-            ("cannot", "Simulated images show that methods run and can be told apart, nothing about patients.")
-        )
+        found.append(("cannot", "Simulated images show that methods run and differ, nothing about patients."))
     found.append(("cannot", "Nothing here supports clinical use."))
     return found
 
 
 def units(results: Results, inference: Inference) -> list[str]:
-    """What the tests take as independent: groups of images where records say which belong together, else images."""
+    """The unit that the tests treat as independent: groups of images where records name them, else images."""
     found = [
         f"{results.title(name)}: {count(images)} test images of {plural(groups, 'group')} that belong together (to one "
         "patient, slide or scan). The groups are taken as independent, not the images."
@@ -396,8 +394,8 @@ def _not_shown(
     left = sum(not run.done for run in results.runs)
     if tested and left:
         found.append(
-            f"The study is not finished: {count(left)} of {plural(len(results.runs), 'run')} have no result. Who looks "
-            "at tests again and again while runs arrive finds differences by chance more often than the tests say."
+            f"The study is not finished: {count(left)} of {plural(len(results.runs), 'run')} have no result. Checking "
+            "the tests repeatedly while runs arrive produces more false positives than the p-values suggest."
         )
     return found
 
@@ -441,7 +439,7 @@ def _over_data_sets(results: Results, inference: Inference) -> list[tuple[str, s
 
 
 def _cautions(results: Results, inference: Inference, arm: str, sampling: str) -> str:
-    """What belongs into the sentence of an arm over all data sets: on which of them accuracy says little."""
+    """The caveat of an arm over all data sets: on which of them accuracy says little."""
     here = [c for (_, *pair), c in inference.tests.items() if pair == [arm, sampling] and c.metric == "accuracy"]
     marked = [c for c in here if c.group.signs(results.select) or c.base.signs(results.select)]
     if not marked:

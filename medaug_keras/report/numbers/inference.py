@@ -1,7 +1,7 @@
 """The study's tests: every arm against the declared baseline, corrected for how many there are.
 
-Statistics come from `medaug_keras.stats`; here it is decided which runs are compared with which, and over what is
-corrected: Holm over the arms of a data set (confirmatory), Benjamini and Hochberg over all cells (exploratory).
+Statistics come from `medaug_keras.stats`. This module decides which runs are compared, and over which family p-values
+are corrected: Holm over the arms of a data set (confirmatory), Benjamini and Hochberg over all cells (exploratory).
 """
 
 from collections.abc import Mapping, Sequence
@@ -62,9 +62,9 @@ class Comparison:
     holm: float | None = None
     fdr: float | None = None
     family: int = 1
-    """Over how many comparisons Holm corrected, tested or not."""
+    """Size of the family that Holm's method corrects over, tested or not."""
     holm_ever: float | None = None
-    """The same over the largest family that was ever declared."""
+    """The same over the largest family ever declared."""
     family_ever: int = 1
 
     @property
@@ -79,7 +79,7 @@ class Comparison:
 
     @property
     def cautious(self) -> Verdict:
-        """The word that sentences use: by the larger of the two families."""
+        """The verdict that sentences use: by the larger of the two families."""
         p = [value for value in (self.holm, self.holm_ever) if value is not None]
         return verdict(self.result.effect, max(p, default=None), alpha=ALPHA)
 
@@ -90,7 +90,7 @@ class Comparison:
 
     @cached_property
     def detectable(self) -> Range | None:
-        """Smallest true difference that the word would have shown with 80 % power, as far as that is known."""
+        """Smallest true difference that the verdict would have shown with 80 % power, if known."""
         return detectable_range(self.result, alpha=ALPHA, tests=self.family)
 
 
@@ -114,7 +114,7 @@ class Inference:
         self._values: dict[tuple[Cell, str], dict[int, NDArray[np.float64]]] = {}
         self._reasons: dict[tuple[str, str], str] = {}
         self.grouped: dict[str, tuple[int, int]] = {}
-        """Data set → its test images and their groups (patients, slides ...), where its records say which is whose."""
+        """Data set → numbers of test images and of their groups (patients, slides ...), where records name groups."""
         for dataset in results.datasets:
             self._read(dataset)
 
@@ -169,7 +169,7 @@ class Inference:
 
     @cached_property
     def exploratory(self) -> Mapping[str, Mapping[Cell, Comparison]]:
-        """The same on the other metrics; Benjamini and Hochberg's correction is over all of them together."""
+        """The same for the other metrics, corrected together (Benjamini and Hochberg)."""
         found = {m: self._against_baseline(m, check=False) for m in METRICS if m != self.results.study.primary}
         together = {(m, cell): c for m, cells in found.items() for cell, c in cells.items()}
         shared = _explored(together)
@@ -211,7 +211,7 @@ class Inference:
         return found
 
     def leaders(self, dataset: str, pairs: Sequence[tuple[str, str]], metric: str) -> frozenset[tuple[str, str]]:
-        """Those of some arms that a corrected test does not tell from the best of them, without the best itself."""
+        """Arms of `pairs` that a corrected test cannot distinguish from the best of them, without the best itself."""
         there = {f"{arm} {s}": v for arm, s in pairs if (v := self._values.get(((dataset, arm, s), metric)))}
         if len(there) < 2:
             return frozenset()
@@ -284,7 +284,7 @@ class Inference:
 
     @cached_property
     def ranks(self) -> tuple[list[tuple[str, str]], Friedman]:
-        """Friedman's test over the data sets, of the mean primary metric of all arms that are on each of them."""
+        """Friedman's test over the data sets, on the mean primary metric of arms that every data set has."""
         results, nan = self.results, float("nan")
         variants = results.variants()
         scores = []
@@ -313,12 +313,12 @@ class Inference:
 
 
 def _possible(edge: float | None) -> float | None:
-    """An interval's edge, no further out than two metrics can differ, which are 0 to 1. Few replicates make it wide."""
+    """An interval's end, clipped to -1..1: metrics lie in 0..1, but few replicates can give wider intervals."""
     return None if edge is None else min(max(edge, -1.0), 1.0)
 
 
 def _explored(family: Mapping[Any, Comparison]) -> dict[Any, Comparison]:
-    """Comparisons with their p by Benjamini and Hochberg, over all of them together."""
+    """The comparisons with p corrected over all of them (Benjamini and Hochberg)."""
     rates = benjamini_hochberg([comparison.result.p_family for comparison in family.values()])
     return {key: replace(c, fdr=p) for (key, c), p in zip(family.items(), rates, strict=True)}
 

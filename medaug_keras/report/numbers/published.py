@@ -1,8 +1,9 @@
 """What pages may say of a study and of what went wrong: they are made to be put on the web.
 
-The one place that decides it. A study names its own files and folders by its own names, not by where they are. What a
-failed task said is anybody's text: a file's name may be a patient's. It is published only where it can name no file,
-folder, person or machine; else the kind of error is, and where its words are. All of it stays in the results folder.
+The one place that decides it. A study names its own files and folders by its own names, not by where they are. The
+message of a failed task may contain anything: a file's name may be a patient's. It is published only if it can name no
+file, folder, person or machine; otherwise pages give the kind of error and where to read the message. All of it stays
+in the results folder.
 """
 
 import contextlib
@@ -90,7 +91,7 @@ def _of_this_machine() -> frozenset[str]:
 
 
 def _frames(details: str) -> str:
-    """Where in this package an error came from; the rest of what was said is not published."""
+    """Where in this package an error came from; the rest of the message is not published."""
     return "\n".join(
         f"{file}, line {line}" + (f", in {function}" if function else "")
         for file, line, function in _FRAME.findall(details)

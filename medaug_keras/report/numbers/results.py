@@ -39,13 +39,13 @@ STATE_WORDS: dict[str, str] = {
 SAMPLINGS = {"shuffle": "shuffled", "weighted": "weighted"}
 
 AWAY = "cannot be read now"
-"""The mark of a data set that is not where it was when its tasks were done."""
+"""Mark of a data set that is no longer where it was when its tasks ran."""
 DEGENERATE = {
     "one class": "one class for every test image",
     "first epoch": "network of the first epoch",
     "majority": "no more accurate than always naming the largest class",
 }
-"""Sign that a run's accuracy says little of what was learned → its words."""
+"""Sign that a run's accuracy says little about what the network learned → its words."""
 SELECT_WORDS = {
     "best_validation_accuracy": "best validation accuracy",
     "best_validation_auc": "best validation AUC",
@@ -53,15 +53,15 @@ SELECT_WORDS = {
     "best_validation_loss": "lowest validation loss",
     "last": "last epoch",
 }
-"""Rule for epochs → its words."""
+"""Rule for choosing an epoch → its words."""
 
 
 _TITLES = {**MEDMNIST_TITLES, **PHANTOM_TITLES}
-"""How data sets are written that the study gives no title."""
+"""Titles of data sets that the study gives none."""
 MANY_RUNS = 800
-"""With more runs than this, those of a data set, arm and sampling share a page, and a row in the table of runs."""
+"""With more runs than this, the replicates of an arm share a page, and a row in the table of runs."""
 TRIED = ("done", "failed", "damaged")
-"""States of a run that has something to show: it has a page."""
+"""States of a run that has a page."""
 
 
 @dataclass(frozen=True)
@@ -79,24 +79,24 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Name of the run's page; the parts are checked names, none of which has a dot."""
+        """Name of the run's page. The parts are checked names without dots."""
         return f"{self.dataset}.{self.arm}.{self.sampling}.{self.replicate}"
 
     @property
     def tried(self) -> bool:
-        """Whether there is something to show of it."""
+        """Whether it has a page."""
         return self.outcome.state in TRIED
 
     @property
     def page(self) -> str:
-        """Where the run is shown, from the study's folder; empty while there is nothing to show."""
+        """The run's page, from the study's folder; empty if it has none."""
         if not self.tried:
             return ""
         return f"runs/{self.name.rpartition('.')[0]}.html#{self.anchor}" if self.shared else f"runs/{self.name}.html"
 
     @property
     def anchor(self) -> str:
-        """Where it begins on a page that it shares."""
+        """Its anchor on a shared page."""
         return f"replicate-{self.replicate}"
 
     @property
@@ -126,7 +126,7 @@ class Run:
         return None if value is None else float(value)
 
     def degenerate(self, select: str) -> tuple[str, ...]:
-        """What shows, of a done run, that its accuracy says little of what was learned: keys of `DEGENERATE`."""
+        """Signs that a done run's accuracy says little about what the network learned: keys of `DEGENERATE`."""
         confusion = np.array(self.scores(select, "test")["confusion"])  # (K, K), a row for each true class
         signs = {
             "one class": np.count_nonzero(confusion.sum(axis=0)) == 1,
@@ -154,7 +154,7 @@ class Group:
 
     @property
     def tried(self) -> bool:
-        """Whether there is something to show of any of them."""
+        """Whether any of them has a page."""
         return any(run.tried for run in self.runs)
 
     @property
@@ -186,7 +186,7 @@ class Group:
         return tuple(run for run in self.done if run.degenerate(select))
 
     def signs(self, select: str) -> dict[str, int]:
-        """Sign of `DEGENERATE` → in how many done runs it is, only those that occur."""
+        """Sign of `DEGENERATE` → number of done runs with it; only signs that occur."""
         found = Counter(sign for run in self.done for sign in run.degenerate(select))
         return {sign: found[sign] for sign in DEGENERATE if found[sign]}
 
@@ -201,7 +201,7 @@ class Group:
 
 
 class Results:
-    """A study, its plan, and how every task of it stands."""
+    """A study, its plan, and the outcome of every task."""
 
     def __init__(self, study: Study, plan: Plan, store: Store) -> None:
         self.study, self.plan, self.root = published.study(study), plan, store.root
@@ -215,12 +215,12 @@ class Results:
 
     @cached_property
     def looks(self) -> Looks:
-        """Who looked at these results before, and what was declared then."""
+        """Earlier looks at these results, and what was declared then."""
         done = [task for task, outcome in self.outcomes.items() if outcome.state == "done"]
         return looked(self.root, self.study, self.plan, done)
 
     def largest_family(self, dataset: str) -> int:
-        """The most arms that were ever compared with this baseline of the data set, as far as the log knows."""
+        """The largest number of arms ever compared with this data set's baseline, according to the log."""
         base = self.baseline(dataset)
         return self.looks.largest.get(base.runs[0].task, 0) if base else 0
 
@@ -233,7 +233,7 @@ class Results:
 
     @cached_property
     def by_look(self) -> tuple[str, ...]:
-        """All arms of the study file in the order that gives them their colours and marks: the baseline first."""
+        """All arms of the study file in the order that gives them their colors and marks: the baseline first."""
         base = self.study.baseline.arm
         return (base, *(arm for arm in self.study.arms if arm != base))
 
@@ -256,11 +256,11 @@ class Results:
 
     @cached_property
     def replicates(self) -> int:
-        """How many the plan has."""
+        """Number of replicates in the plan."""
         return len({run.replicate for run in self.plan.runs})
 
     def title(self, dataset: str) -> str:
-        """A data set's name for people, unlike that of any other."""
+        """A data set's display name, unique within the study."""
         return self._titles[dataset]
 
     def title_of(self, dataset: str) -> str:
@@ -268,11 +268,11 @@ class Results:
         return self._titles.get(dataset) or _TITLES.get(dataset, dataset)
 
     def label(self, arm: str) -> str:
-        """An arm's name for people, unlike that of any other."""
+        """An arm's display name, unique within the study."""
         return self._labels[arm]
 
     def variant(self, arm: str, sampling: str) -> str:
-        """An arm with its sampling, for people, unlike any other such pair."""
+        """Display name of an arm with its sampling, unique within the study."""
         return self._variants.get((arm, sampling)) or self._cell_label(arm, sampling)
 
     @cached_property
@@ -333,7 +333,7 @@ class Results:
 
     @property
     def shared(self) -> bool:
-        """Whether the replicates of an arm share a page: of many runs a page each is of no use to anybody."""
+        """Whether the replicates of an arm share a page, because there are too many runs for a page each."""
         return len(self.plan.runs) > MANY_RUNS
 
     def runs_page(self, dataset: str) -> str:
@@ -369,7 +369,7 @@ class Results:
 
     @cached_property
     def begun(self) -> frozenset[str]:
-        """Data sets of which a run has a result, or is known to have none."""
+        """Data sets with a run that finished, failed or is blocked."""
         return frozenset(run.dataset for run in self.runs if run.outcome.state not in ("pending", "running"))
 
     @cached_property
@@ -379,7 +379,7 @@ class Results:
 
     @cached_property
     def best_on_test(self) -> Mapping[str, Group]:
-        """The same, chosen on the test set: its score is too good by what choosing gains."""
+        """The same, chosen on the test set, which inflates its score."""
         return {d: group for d in self.datasets if (group := self._highest(d, "test")) is not None}
 
     def _highest(self, dataset: str, split: str) -> Group | None:
@@ -390,7 +390,7 @@ class Results:
         return max(there, key=lambda pair: pair[0])[1] if there else None
 
     def largest_class(self, dataset: str) -> float | None:
-        """Test accuracy of naming the largest class always: the line to beat. None before the data are read."""
+        """Test accuracy of always predicting the largest class. None before the data are read."""
         record = self.data(dataset).record
         if record is None:
             return None
@@ -403,11 +403,11 @@ class Results:
         return None if record is None else rarest_share(record.values["splits"]["train"]["per_class"])
 
     def data(self, dataset: str) -> Outcome:
-        """How the data set's own task stands."""
+        """Outcome of the data set's own task."""
         return self.outcomes[self.plan.data[dataset]]
 
     def classes(self, dataset: str) -> list[str]:
-        """Names of the classes, once the data were read."""
+        """Names of the classes; empty before the data are read."""
         record = self.data(dataset).record
         return list(record.values["classes"]) if record else []
 
@@ -424,7 +424,7 @@ class Results:
         return found
 
     def marks(self, dataset: str) -> list[str]:
-        """What a reader must know of a data set wherever it appears."""
+        """Warnings that stand wherever the data set appears."""
         record = self.data(dataset).record
         away = [AWAY] if self.plan.sources[dataset].away else []
         if isinstance(self.study.datasets[dataset], PhantomData):
@@ -436,15 +436,15 @@ class Results:
         return [*known, *self.leaks(dataset), *away]
 
     def leaks(self, dataset: str) -> dict[str, str]:
-        """Mark → in a sentence, how many test images were learnt, and of how many the group was. Empty where none was,
-        or nobody looked."""
+        """Mark → how many test images, or groups, are also in the training set, in a sentence. Empty if none are, or if
+        the data were not audited."""
         record = self.data(dataset).record
         if record is None or not record.values.get("audit"):
             return {}
         return {_LEARNT[what]: said for what, said in learnt(record.values).items()}
 
     def odd(self, dataset: str) -> list[str] | None:
-        """What was found odd about the images of a data set, in sentences; None where nobody looked."""
+        """What the audit found odd about a data set, in sentences; None if it was not audited."""
         record = self.data(dataset).record
         return warnings(record.values) if record and "audit" in record.values else None
 
@@ -472,7 +472,7 @@ def typical(group: Group, results: Results) -> Run:
 
 
 def note_look(results: Results) -> None:
-    """Write the look that is being taken into the log, before it is read; where that cannot be done, pages say so."""
+    """Record this look in the log, before the log is read; if that fails, pages say so."""
     if results.states.get("done") and any(run.done for run in results.runs):
         note(results.root, line("look", results.study, results.plan, [r.task for r in results.runs if r.done]))
 

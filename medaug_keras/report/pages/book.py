@@ -1,4 +1,4 @@
-"""What the pages of a study have in common: its results, and the files that tables and figures become."""
+"""What the pages of a study share: its results, and the files that tables and figures become."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from medaug_keras.report.tables.export import table_csv, table_json, table_latex
 from medaug_keras.report.tables.table import Table
 
 MANY_GROUPS = 120
-"""More arms on data sets than this are not drawn on one page."""
+"""With more pairs of data set and arm than this, they are not all drawn on one page."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure on a page: its address there, its words, and its file."""
+    """A figure on a page: anchor, caption and file."""
 
     name: str
     figure: Figure
@@ -25,7 +25,7 @@ class Shown:
     number: str = ""
     """What references call it."""
     file: str = ""
-    """From the page; empty where the figure is on the page only."""
+    """Relative to the page; empty if the figure has no file."""
 
 
 class Book:
@@ -57,7 +57,7 @@ class Book:
         return list(begun), [results.title(d) for d in results.datasets if d not in begun]
 
     def command(self, run: Run) -> str:
-        """What makes a run again and compares it."""
+        """The command that repeats a run and compares the two."""
         # Checked names alone, so nothing is to be quoted. Settings and places are those that the results remember.
         place = f"{run.dataset}/{run.arm}/{run.sampling}/{run.replicate}"
         return f"python -m medaug_keras reproduce {self.results.study.name} {place}"
@@ -67,7 +67,7 @@ class Book:
         self.files[path] = content.encode() if isinstance(content, str) else content
 
     def made(self) -> Iterator[tuple[str, bytes]]:
-        """What was written since this was asked last."""
+        """Files written since the last call."""
         made, self.files = self.files, {}
         yield from made.items()
 

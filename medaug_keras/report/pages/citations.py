@@ -41,7 +41,7 @@ def software(versions: Collection[str]) -> str:
 
 
 def cite(book: Book) -> dict[str, Any]:
-    """What to cite, and under which licence the data are."""
+    """What to cite, and under which license the data are."""
     entries: dict[str, list[str]] = {}
     for name in book.results.datasets:
         record = book.results.data(name).record

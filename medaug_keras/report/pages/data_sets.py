@@ -1,4 +1,4 @@
-"""The page of data sets: which images, how many of which class, under which licence."""
+"""The page of data sets: which images, how many of which class, under which license."""
 
 from collections.abc import Mapping
 from typing import Any

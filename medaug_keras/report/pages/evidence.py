@@ -76,8 +76,8 @@ def _ranks(book: Book) -> Shown | None:
         arms=results.by_look,
     )
     caption = (
-        "Average rank of every arm over the data sets, 1 is best; a bar joins arms that this picture does not tell "
-        "apart. It is a picture beside the tests above, not one of them."
+        "Average rank of every arm over the data sets, 1 is best; a bar joins arms that cannot be "
+        "distinguished here. It illustrates the tests above; it is not one of them."
     )
     return book.figure("ranks", drawn, caption)
 
@@ -159,7 +159,7 @@ def arms_over_data_sets(book: Book) -> Shown | None:
 
 
 def _short(c: Comparison) -> str:
-    """Why a comparison has no effect, in the few words that a figure has room for."""
+    """Why a comparison has no effect, in a few words."""
     states = {run.outcome.state for group in (c.group, c.base) for run in group.runs if not run.done}
     return next((STATE_WORDS[state] for state in ("failed", "damaged", "blocked") if state in states), "not run yet")
 
@@ -208,7 +208,7 @@ def _pairs(book: Book, dataset: str, arm: str, making: Making, record: Record) -
     drawn = figures.pairs(shown, what=f"images of {results.title(dataset)} and of {results.label(arm)}")
     caption = (
         f"{label}, replicate {making.replicate}: the synthetic images (middle) that are closest to a training image "
-        "(left), and the test image that is nearest to each (right), with both distances in grey levels (root mean "
+        "(left), and the test image that is nearest to each (right), with both distances in gray levels (root mean "
         "square)."
     )
     return {

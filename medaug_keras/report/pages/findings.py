@@ -41,14 +41,14 @@ def findings(book: Book) -> dict[str, Any]:
 
 
 def _odd(book: Book) -> list[tuple[str, str, str]]:
-    """Data set, its title, and what was found odd about its images besides what stands on top of every page."""
+    """Data set, its title, and what the audit found, besides what stands on top of every page."""
     results = book.results
     found = []
     for name in results.datasets:
-        said = [text for text in results.odd(name) or () if text not in results.leaks(name).values()]
-        more = f" And {format.plural(len(said) - 1, 'more remark')}." if len(said) > 1 else ""
-        if said:
-            found.append((name, results.title(name), said[0] + more))
+        remarks = [text for text in results.odd(name) or () if text not in results.leaks(name).values()]
+        more = f" And {format.plural(len(remarks) - 1, 'more remark')}." if len(remarks) > 1 else ""
+        if remarks:
+            found.append((name, results.title(name), remarks[0] + more))
     return found
 
 
@@ -78,7 +78,7 @@ def _cell(book: Book, group: Group) -> figures.Cell:
 
 
 def _troubles(book: Book) -> list[dict[str, str]]:
-    """Tasks that failed or cannot be read, with what is known of why."""
+    """Tasks that failed or cannot be read, and why."""
     found = []
     for task, outcome in book.results.outcomes.items():
         if outcome.state in ("failed", "damaged"):

@@ -172,7 +172,7 @@ def _kind(book: Book, kind: str) -> dict[str, Any]:
 
 
 def _images(results: Results) -> tuple[tuple[int, ...], int]:
-    """Shape of an image and number of classes of the first data set that was read; of none, those of a usual one."""
+    """Image shape and number of classes of the first data set that was read, or typical ones."""
     for dataset in results.datasets:
         if (record := results.data(dataset).record) is not None:
             return tuple(record.values["image_shape"]), len(record.values["classes"])
@@ -194,7 +194,7 @@ def _preferred(found: Sequence[tuple[str, T]], datasets: set[str]) -> tuple[str,
 
 
 def generators(book: Book) -> dict[str, Any]:
-    """Losses and images of every generator, data set by data set; of its replicates the first that is done."""
+    """Losses and images of every generator, by data set; from its first finished replicate."""
     results = book.results
     arms = [arm for arm in results.arms if results.generator(arm)]
     names = list(dict.fromkeys(results.generator(arm) for arm in arms))

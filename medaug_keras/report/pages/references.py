@@ -21,7 +21,7 @@ def against(book: Book, reference: Reference) -> dict[str, Any]:
     begun, waiting = book.begun()
     shown = [d for d in begun if d in reference.datasets]
     panels = [figures.PrintedPanel(results.title(d), _rows(results, reference, d)) for d in shown]
-    known, said = set(results.datasets), reference.inconsistencies
+    known, disagreements = set(results.datasets), reference.inconsistencies
     within = [row.entries[-1].value for row in table.rows]
     drawn = figures.printed_vs_ours(panels, short=reference.short, metric=METRICS[metric], arms=results.by_look)
     caption = f"Test {metric_name(metric)}: every replicate of ours, and the value printed in {reference.called}."
@@ -35,8 +35,10 @@ def against(book: Book, reference: Reference) -> dict[str, Any]:
         "cells": len(within),
         "beside": book.beside and book.beside.study.title,
         "differing": differing and book.table(differing),
-        "notes": [e.text for e in said.found if not e.datasets or known & set(e.datasets)] if said else [],
-        "notes_source": said.source if said else "",
+        "notes": [e.text for e in disagreements.found if not e.datasets or known & set(e.datasets)]
+        if disagreements
+        else [],
+        "notes_source": disagreements.source if disagreements else "",
     }
 
 

@@ -36,7 +36,7 @@ class Page:
     make: Callable[[Book], dict[str, Any]]
     """What its template lays out."""
     by_dataset: bool = False
-    """Whether it can be parted: into one for each data set."""
+    """Whether it can be split into one page for each data set."""
 
 
 PAGES = {
@@ -53,7 +53,7 @@ PAGES = {
 }
 """By name, which is its template's, in the order of the study's navigation. Each reference has two pages more."""
 ROOM = 900_000
-"""Bytes of a page beyond which it is parted: browsers and readers are slow with more."""
+"""Bytes beyond which a page is split: browsers are slow with larger ones."""
 
 SOURCES = {
     "simulated": "simulated images, made from a seed; they show no patient",
@@ -85,7 +85,7 @@ class Pages(Book):
         self.pages |= {name: f"Index of {r.called}" for name, r in self.indices.items()}
 
     def each(self) -> Iterator[tuple[str, bytes]]:
-        """Make every page and every file that it links to, one after the other: together they can be a gigabyte."""
+        """Yield every page and every file that it links to, one at a time: together they can be a gigabyte."""
         for name, title in self.pages.items():
             if name in PAGES:
                 self._whole_or_apart(name, PAGES[name].make(self))
@@ -135,9 +135,9 @@ class Pages(Book):
     # --- writing ---
 
     def _whole_or_apart(self, name: str, content: Mapping[str, Any]) -> None:
-        """A page of the study. Where it is too long, each data set has the same page with its part of it.
+        """A page of the study. If it is too long, each data set gets a page with its part.
 
-        What is about all data sets stays on the page itself, which leads to the parts.
+        What concerns all data sets stays on the page itself, which links to the parts.
         """
         results, title = self.results, self.pages[name]
         several = PAGES[name].by_dataset and len(results.datasets) > 1
@@ -171,12 +171,12 @@ class Pages(Book):
         return self.templates.get_template(f"{template}.md.j2").render({**shared, **content})
 
     def _marks(self, datasets: Sequence[str]) -> list[tuple[str, str]]:
-        """(data set, what a reader must know of it)."""
+        """(data set, warning)."""
         results = self.results
         return [(results.title(d), _mark_words(results, d, mark)) for d in datasets for mark in results.marks(d)]
 
     def _marks_beside(self) -> list[tuple[str, str]]:
-        """The same of the study beside this one, as far as its data cannot be read now."""
+        """The same for the study beside this one: data sets that cannot be read now."""
         other = self.beside
         away = [d for d in other.datasets if AWAY in other.marks(d)] if other else []
         return [(f"{other.title(d)} of {other.study.name}", _mark_words(other, d, AWAY)) for d in away if other]
@@ -188,7 +188,7 @@ class Pages(Book):
         content = dump(self.results.study)
         own = [name for name, part in content["datasets"].items() if "path" in part]
         where = [f"#   --set datasets.{name}.path=WHERE" for name in own]
-        head = ["# Images of your own are named as if they lay beside this file. Say where they are:", *where, ""]
+        head = ["# Paths of your own images are relative to this file. Set them to where the images are:", *where, ""]
         return ("\n".join(head) if own else "") + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
     def _summary(self) -> dict[str, Any]:

@@ -15,12 +15,12 @@ from medaug_keras.report.site.writing import LOOK, Say, is_of_others, notes_of, 
 def build_site(docs: Path, site: Path, *, anew: bool = False, say: Say = silent) -> None:
     """Build the site of `docs` with MkDocs. Raises MkDocs's own errors, and NotOursError where others' files would go.
 
-    Where the current folder has an mkdocs.yml, the site is what that says, with what the pages of studies need; `say`
-    is told what it lacks. Elsewhere the site has a look of ours, and of `docs` only what this program made. It is built
-    in a folder of its own first, so that a site which is being looked at is never half there.
+    If the current folder has an mkdocs.yml, the site follows it, with what the pages of studies need; `say` reports
+    what it lacks. Otherwise the site has our look, and contains only what this program made. It is built in a temporary
+    folder first, so a site that is open in a browser is never half built.
 
-    A site that is there and is what would be built of the same `docs` is not built again, unless `anew`, which is the
-    way where an mkdocs.yml of one's own takes in files from elsewhere.
+    A site that is up to date is not built again, unless `anew`: pass it if your mkdocs.yml includes files from outside
+    `docs`.
     """
     own = own_configuration()
     configuration = own or LOOK / "mkdocs.yml"
@@ -102,8 +102,8 @@ def _complete(config: Any, configuration: Path, docs: Path, say: Say) -> None:
     from mkdocs.utils.yaml import yaml_load
 
     with configuration.open("rb") as file:
-        said = yaml_load(file)
-    lacks = [] if said.get("use_directory_urls") is False else ["`use_directory_urls: false`"]
+        settings = yaml_load(file)
+    lacks = [] if settings.get("use_directory_urls") is False else ["`use_directory_urls: false`"]
     if "attr_list" not in config.markdown_extensions:
         config.markdown_extensions.append("attr_list")
         lacks.append("`attr_list` among its markdown_extensions")
@@ -112,9 +112,9 @@ def _complete(config: Any, configuration: Path, docs: Path, say: Say) -> None:
             f"{configuration} lacks {' and '.join(lacks)}, which the pages of studies need. This site was built as if "
             "it said so; `mkdocs serve` and `mkdocs build` need it there."
         )
-    if said.get("nav") and f"{STUDIES}/index.md" not in str(said["nav"]):
+    if settings.get("nav") and f"{STUDIES}/index.md" not in str(settings["nav"]):
         say(f"{configuration} has no page of studies in its nav: add `- Studies: {STUDIES}/index.md`.")
-    named = Path(said.get("docs_dir") or "docs")
+    named = Path(settings.get("docs_dir") or "docs")
     if named.resolve() != docs.resolve():
         say(
             f"{configuration} names {named} as its docs_dir, but the pages are in {docs}. For one site: --docs {named}."

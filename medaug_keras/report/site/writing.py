@@ -34,7 +34,7 @@ Say = Callable[[str], None]
 
 
 def silent(text: str) -> None:
-    """Nobody is told."""
+    """Say nothing."""
 
 
 def render(
@@ -55,7 +55,7 @@ def render(
     """Write the pages of a study to docs/studies/NAME and list it in docs/studies/index.md; returns its folder.
 
     `beside` is another study and its plan, whose numbers stand beside this one's where both have them. Every result is
-    held against its checksums. Pages that are there and are what would be made are not made again, unless `anew`.
+    held against its checksums. Pages that are up to date are not made again, unless `anew`.
     `asked` is the part of the plan that the first page speaks of first, and `expected` says how long tasks take.
     `show_host` names on a run's page the machine that made it.
 
@@ -64,7 +64,7 @@ def render(
 
     The same records give the same bytes, and files that did not change keep their time. `file` is the study's:
     another file's study of the same name raises NotOursError. Several processes may render into one `docs`: one after
-    the other. `say` is told what was found that is not ours, and where it is now.
+    the other. `say` reports files of others, and where they are now.
     """
     studies = docs / STUDIES
     target = studies / study.name

@@ -123,22 +123,22 @@ def _added(results: Results, inference: Inference, name: TableName, sampling: st
     judged = [pair for pair in pairs if results.generator(pair[0])]  # copies of real images are a control
     if not judged or not against:
         return table
-    beside = tuple(r.short for r in results.references if (theirs := r.table(name)) and theirs.improved_over)
+    beside = tuple(r.short for r in results.references if (table_ := r.table(name)) and table_.improved_over)
     group = f"Best by {in_sentence(METRICS[results.study.primary])}, over"
     columns = [Column(f"over.{arm}", results.label(arm), "text", group, ("p",), printed=beside) for arm, _ in against]
     rows = []
     for dataset, row in zip(results.datasets, table.rows, strict=True):
         extra = []
         for pair in against:
-            said = _improved(results, name, dataset, pair)
+            theirs = _improved(results, name, dataset, pair)
             found = inference.best_over(dataset, judged, pair)
             if found is None:
-                extra.append(Entry(missing="no result of one of the two", printed=said))
+                extra.append(Entry(missing="no result of one of the two", printed=theirs))
             else:
                 why = found.result.reason or ""
                 tags = verdict_tags(found.metric, (found.group, found.base), results.select)
                 href = found.group.page
-                extra.append(Entry(found.word, p=found.holm, printed=said, missing=why, href=href, tags=tags))
+                extra.append(Entry(found.word, p=found.holm, printed=theirs, missing=why, href=href, tags=tags))
         rows.append(Row((*row.entries, *extra), row.factors))
     notes = [
         *table.notes,
@@ -151,7 +151,7 @@ def _added(results: Results, inference: Inference, name: TableName, sampling: st
 
 
 def _compared(results: Results, name: TableName, sampling: str) -> list[tuple[str, str]]:
-    """What the best arm of the table is held against: the baseline, and what a reference holds its best against."""
+    """What the best arm is compared with: the baseline, and the cells that a reference compares its best with."""
     found = [(results.reference[0], sampling)]
     for reference in results.references:
         table = reference.table(name)
@@ -164,9 +164,9 @@ def _improved(results: Results, name: TableName, dataset: str, over: tuple[str, 
     found = []
     for reference in results.references:
         table = reference.table(name)
-        said = table.improved_over.get(dataset, {}).get(reference.word(*over) or "") if table else None
-        if said is not None:
-            found.append((reference.short, said))
+        theirs = table.improved_over.get(dataset, {}).get(reference.word(*over) or "") if table else None
+        if theirs is not None:
+            found.append((reference.short, theirs))
     return tuple(found)
 
 
@@ -196,7 +196,7 @@ def _grid(
         rows.append(Row((*head, *cells), {"data set": results.title(dataset)}))
     notes = [
         f"Mean ± standard deviation over n replicates, {epoch_words(results)}. Bold: the highest mean of a row; "
-        "≈: a corrected test does not tell it from that one."
+        "≈: a corrected test does not distinguish it from that one."
     ]
     notes += [
         f"Small print: the value printed in {r.called}. {r.caution}" for r in results.references if r.short in beside
@@ -216,8 +216,8 @@ def _row(
     """One metric of several arms; the best by what the reader sees, so that equal numbers are both bold."""
     entries = []
     for pair in pairs:
-        said = printed.scores(results, dataset, *pair, metric)
-        entries.append(measured(results.groups.get((dataset, *pair)), results.select, metric, said))
+        theirs = printed.scores(results, dataset, *pair, metric)
+        entries.append(measured(results.groups.get((dataset, *pair)), results.select, metric, theirs))
     texts = [percent(e.value) if isinstance(e.value, float) else None for e in entries]
     there = [(entry.value, text) for entry, text in zip(entries, texts, strict=True) if text]
     top = max(there)[1] if len(there) > 1 else None
@@ -278,17 +278,17 @@ _CHOICES = {"validation": "Chosen on validation data", "test": "Chosen on test d
 
 
 def _gain(
-    results: Results, inference: Inference, dataset: str, group: Group | None, pair: tuple[str, str], said: Printed
+    results: Results, inference: Inference, dataset: str, group: Group | None, pair: tuple[str, str], theirs: Printed
 ) -> Entry:
     base = results.groups.get((dataset, *pair))
     if group is None or base is None:
-        return Entry(missing="no run is done", printed=said)
+        return Entry(missing="no run is done", printed=theirs)
     if group is base:
-        return Entry(0.0, printed=said, missing="this is the arm itself", href=base.page)
+        return Entry(0.0, printed=theirs, missing="this is the arm itself", href=base.page)
     c = inference.against(dataset, pair)[group.arm, group.sampling]
     tags = verdict_tags(c.metric, (c.group, c.base), results.select)
     why = c.result.reason or ""
-    return Entry(c.result.effect, verdict=c.word, p=c.holm, printed=said, missing=why, href=base.page, tags=tags)
+    return Entry(c.result.effect, verdict=c.word, p=c.holm, printed=theirs, missing=why, href=base.page, tags=tags)
 
 
 def _optimism(results: Results, dataset: str) -> tuple[Entry, Entry]:

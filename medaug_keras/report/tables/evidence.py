@@ -53,8 +53,8 @@ def _few(found: Iterable[Comparison]) -> tuple[str, ...]:
     if not any(c.few for c in found):
         return ()
     return (
-        f"Few images: fewer than {FEW} test images (or groups of them) as good as make the difference, so its 95 % "
-        "interval is too narrow. So it is with AUC near 1 and few images of a class.",
+        f"Few images: fewer than {FEW} test images (or groups of them) account for almost all of the "
+        "difference, so its 95 % interval is too narrow. AUC near 1 with few images of a class is such a case.",
     )
 
 
@@ -116,12 +116,12 @@ def claims(results: Results, inference: Inference) -> Table:
         why = r.reason or ""
         first: list[Entry] = [dataset_entry(results, dataset), variant_entry(results, arm, sampling)]
         theirs = printed.differences(results, *cell)
-        for reference, said in zip(results.references, theirs, strict=True):
+        for reference, value in zip(results.references, theirs, strict=True):
             best = reference.best(dataset, metric)
             tags = ("its best model",) if best and best.cell == reference.word(arm, sampling) else ()
-            missing = "" if said is not None else f"{reference.called} has no such cell"
-            first.append(Entry(said, missing=missing, tags=tags))
-        named = [(r.called, said) for r, said in zip(results.references, theirs, strict=True) if said is not None]
+            missing = "" if value is not None else f"{reference.called} has no such cell"
+            first.append(Entry(value, missing=missing, tags=tags))
+        named = [(r.called, value) for r, value in zip(results.references, theirs, strict=True) if value is not None]
         entries = (
             *first,
             Entry(c.word, p=c.holm, href=c.group.page, tags=verdict_tags(metric, (c.group, c.base), results.select)),
@@ -212,7 +212,7 @@ def tests(results: Results, inference: Inference) -> Table:
 
 
 def overview(results: Results, inference: Inference) -> Table:
-    """Every data set in one row: how far it is, its best arm, and what the tests of its arms say."""
+    """One row for each data set: progress, best arm, and verdicts of its arms."""
     metric = results.study.primary
     verdicts = {
         "better": "better",
@@ -256,7 +256,7 @@ def overview(results: Results, inference: Inference) -> Table:
         )
     return Table(
         "overview",
-        "Every data set, its best arm, and how many arms a corrected test tells from the baseline.",
+        "Every data set, its best arm, and how many arms a corrected test distinguishes from the baseline.",
         columns,
         tuple(rows),
         "tables.evidence.overview",
@@ -388,7 +388,7 @@ def across(results: Results, inference: Inference) -> Table:
 
 
 def _detectable(sizes: Range | None, why: str = "") -> tuple[Entry, Entry]:
-    """The smallest true difference that is found, from and to; where even 100 points are not, nothing is."""
+    """The range of the smallest detectable difference; empty where even 100 points would not be detected."""
     if sizes is None:
         return Entry(missing=why or NOT_KNOWN), Entry(missing=why or NOT_KNOWN)
     nothing, alike = "no difference, however large, would be found", "not known: the test images may differ in nothing"
@@ -400,7 +400,7 @@ def _detectable(sizes: Range | None, why: str = "") -> tuple[Entry, Entry]:
 
 
 def planning(results: Results, inference: Inference) -> Table:
-    """What another replicate would buy, per data set and arm, and how many are needed to see one point."""
+    """What one more replicate would gain, per data set and arm, and how many detect one point."""
     columns = (
         *_HEAD,
         Column("detectable_low", "from", "percent", "Detectable now (points)"),
@@ -419,7 +419,7 @@ def planning(results: Results, inference: Inference) -> Table:
         if future is None:
             rest = [Entry(missing=c.result.reason or NOT_KNOWN)] * 8
         else:
-            never = "no number of replicates will do: there are too few test images"
+            never = "no number of replicates suffices: there are too few test images"
             rest = [
                 *_detectable(future.detectable),
                 *_detectable(future.with_one_more),
@@ -438,7 +438,7 @@ def planning(results: Results, inference: Inference) -> Table:
             "At 80 % power and 5 %, by the p of the single comparison; the verdict, corrected for all arms, needs more "
             "(see the tests). Few replicates say little of how much runs vary, so every number is a range: from the "
             "lower to the upper 90 % limit of the variances. The true value lies below the upper end in nine of ten "
-            "studies. A dash for the number of replicates: no number will do with this few test images.",
+            "studies. A dash for the number of replicates: no number suffices with so few test images.",
         ),
         factors,
         empty="The study has no arm beside its baseline.",
@@ -446,7 +446,7 @@ def planning(results: Results, inference: Inference) -> Table:
 
 
 def looks(results: Results) -> Table:
-    """Every look at these results that the log has, this one last."""
+    """Every logged look at these results, this one last."""
     columns = (
         Column("when", "When"),
         Column("study", "Study"),

@@ -276,7 +276,7 @@ def _against(
     other: Results | None,
 ) -> Row:
     arm, sampling = cell.arm, cell.sampling
-    said = reference.score(dataset, arm, sampling, metric)
+    value = reference.score(dataset, arm, sampling, metric)
     group = results.groups.get((dataset, arm, sampling))
     label = results.label(arm) if arm in results.study.arms else arm
     ours = measured(group, results.select, metric)
@@ -293,11 +293,11 @@ def _against(
         Entry(label, name=arm),
         Entry(SAMPLINGS[sampling]),
         Entry(METRICS[metric]),
-        Entry(said),
+        Entry(value),
         *([_elsewhere(other, dataset, arm, sampling, metric)] if other else []),
         ours,
     )
-    return Row((*head, *_beside(said, values, ours)), factors)
+    return Row((*head, *_beside(value, values, ours)), factors)
 
 
 def _elsewhere(other: Results, dataset: str, arm: str, sampling: str, metric: str) -> Entry:
@@ -316,7 +316,7 @@ def differing_settings(results: Results, other: Results) -> Table:
             for study in (here, there):
                 study[section][name] = "there" if name in study[section] else None
     rows = [
-        Row((Entry(name), Entry(_said(old)), Entry(_said(new))))
+        Row((Entry(name), Entry(_setting(old)), Entry(_setting(new))))
         for name, (old, new) in differences(there, here).items()
         if not name.endswith(".label")
     ]
@@ -330,18 +330,18 @@ def differing_settings(results: Results, other: Results) -> Table:
     )
 
 
-def _said(value: Any) -> str:
+def _setting(value: Any) -> str:
     return "not there" if value is None else str(value)
 
 
-def _beside(said: float | None, values: list[float], ours: Entry) -> list[Entry]:
-    if not values or said is None or not isinstance(ours.value, float):
+def _beside(value: float | None, values: list[float], ours: Entry) -> list[Entry]:
+    if not values or value is None or not isinstance(ours.value, float):
         return [Entry(missing=ours.missing)] * 4
     low, high = min(values), max(values)
     if len(values) == 1:
         word = Entry(missing="one replicate has no range")
     else:
         # Printed values are rounded to two decimals of a percent; so is the range they are held against.
-        printed = [round(100 * value, 2) for value in (low, said, high)]
-        word = Entry("yes" if printed == sorted(printed) or low <= said <= high else "no")
-    return [Entry(low), Entry(high), Entry(ours.value - said), word]
+        printed = [round(100 * value, 2) for value in (low, value, high)]
+        word = Entry("yes" if printed == sorted(printed) or low <= value <= high else "no")
+    return [Entry(low), Entry(high), Entry(ours.value - value), word]

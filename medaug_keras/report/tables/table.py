@@ -134,9 +134,9 @@ def verdict_tags(metric: str, groups: Iterable[Group], select: str) -> tuple[str
 LITTLE_SAID = "accuracy says little"
 _SHORT = {"one class": "one class", "first epoch": "first epoch", "majority": "≤ largest class"}
 TAGS = (
-    "Tags count the runs of a mean whose accuracy says little: “one class”, the network gives all test images the same "
-    "class; “first epoch”, it is that of the first of several epochs; “≤ largest class”, it is no more accurate than "
-    "always naming the largest class."
+    "Tags count the runs whose accuracy says little: “one class”, the network predicts the same class for all test "
+    "images; “first epoch”, the first of several epochs was chosen; “≤ largest class”, it is no more accurate than "
+    "always predicting the largest class."
 )
 """What the tags mean, for the notes of a table that has some."""
 
