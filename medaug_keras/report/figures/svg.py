@@ -3,7 +3,7 @@
 Every panel is 360 units wide, the width of a phone, so its text is readable there without zooming; wider pages put
 panels side by side. Colors are classes with a custom property behind (`--ma-ink`) and the light color as an
 attribute, for programs that know no custom properties. Nothing has an id, so a figure can stand in a page many times.
-Matplotlib's SVG has fixed colours, ids, and bytes that change with its version, so this is our own.
+Matplotlib's SVG has fixed colors, ids, and bytes that change with its version, so this is our own.
 """
 
 import math
