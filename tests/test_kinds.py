@@ -1,5 +1,6 @@
 """Every kind of data: what a study says of a data set is what is read, and can be asked without reading it."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -60,5 +61,7 @@ def test_a_phantom_has_the_images_that_a_study_says_and_lies_nowhere(tmp_path):
 def test_the_classes_of_a_medmnist_file_are_counted_only_where_it_is(path):
     mine, kind = section(path.parent, kind="medmnist", name="bloodmnist"), data.KINDS["medmnist"]
     assert list(kind.class_counts(mine)) == []
+    assert kind.fingerprint(mine, None) == kind.official(mine) == data.medmnist_info("bloodmnist")["MD5"]
     path.rename(kind.place(mine))
     assert list(kind.class_counts(mine)) == [3, 2, 1]
+    assert kind.fingerprint(mine, None) == hashlib.md5(kind.place(mine).read_bytes()).hexdigest()

@@ -1,5 +1,6 @@
 """Nothing private is published: no path, user, machine, environment, or name of a file, whatever went wrong."""
 
+import dataclasses
 import gzip
 import json
 import os
@@ -7,6 +8,7 @@ import platform
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from report_records import fake_plan, fake_study
 
 from medaug_keras.plan import Plan
 from medaug_keras.report.numbers import published
+from medaug_keras.spec import Study
 from medaug_keras.store import Failure, Outcome, Store
 from studies import PHANTOM, PROJECT, command, tiny
 
@@ -200,6 +203,76 @@ def test_a_name_in_the_form_of_a_path_a_file_or_a_quotation_is_never_published(k
         found = published.outcome(Outcome(state, failure=failure, reason=said), task, Path("results"))
         assert "zsmith" not in repr(found).lower() or state == "running"
         assert "zsmith" not in repr(found.failure).lower()
+
+
+def shown(said: str, *, host: str = "", details: str = "", **local: Any) -> str | None:
+    """What is published of what a failed task said."""
+    task = dataclasses.replace(next(iter(PLAN.tasks.values())), local=local)
+    failure = Failure(task.kind, task.key, said, details, {"host": host})
+    found = published.outcome(Outcome("failed", failure=failure, reason=said), task, Path("results"))
+    assert found.failure is not None
+    assert found.reason == found.failure.error
+    return found.failure.error if not details else found.failure.details
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["ValueError: the loss is not a number", "MemoryError", "WorkerDied: signal 9, 2 times", "ValueError: no data"],
+)
+def test_what_names_nothing_is_published_as_it_was_said(said):
+    assert shown(said, path="/data/results/ab/train", host="abc") == said
+
+
+@pytest.mark.parametrize(
+    ("said", "about"),
+    [
+        ("ValueError: smith is upside down", {"path": "/data/Smith/scans"}),
+        ("ValueError: smith is upside down", {"root": "smith"}),
+        ("ValueError: no answer of station", {"host": "station"}),
+        ("ValueError: a token secret-0 is wrong", {}),
+        ("OSError: out of room", {}),
+        ("DataError: out of room", {}),
+        ("StoreError: out of room", {}),
+        ("out of room", {}),
+    ],
+)
+def test_what_may_name_a_file_a_person_or_a_machine_is_told_to_be_elsewhere(said, about, monkeypatch):
+    monkeypatch.setenv("API_TOKEN", "secret-0")  # of eight letters
+    published._of_this_machine.cache_clear()
+    kind = said.partition(":")[0] if ":" in said else "An error"
+    found = shown(said, **about)
+    published._of_this_machine.cache_clear()
+    assert found is not None
+    assert found.startswith(
+        f"{kind}. Its words may name files or people, so they are not on this page but in failures/"
+    )
+
+
+def test_of_a_traceback_only_the_places_in_this_package_are_published():
+    details = (
+        'File "/home/smith/medaug_keras/tasks.py", line 7, in make\n  File "/home/smith/x.py", line 3, in run\n'
+        'File "medaug_keras/data/npz.py", line 12'
+    )
+    assert shown("ValueError: no", details=details) == (
+        "medaug_keras/tasks.py, line 7, in make\nmedaug_keras/data/npz.py, line 12"
+    )
+
+
+def test_only_files_and_folders_of_the_users_own_get_other_names_in_a_published_study():
+    own = {"mine": {"kind": "npz", "path": "/x/smith.npz"}, "scans": {"kind": "folder", "path": "/x/smith"}}
+    whole = Study.model_validate_json(json.dumps(tiny(datasets={"grey": PHANTOM, **own}, beside="/x/smith.yaml")))
+    found = published.study(whole)
+    assert found.datasets["grey"] == whole.datasets["grey"]
+    assert (found.datasets["mine"].path, found.datasets["scans"].path) == ("mine.npz", "scans")
+    assert found.beside is None
+
+
+def test_a_task_that_goes_on_keeps_its_reason():
+    task = next(iter(PLAN.tasks.values()))
+    failure = Failure(task.kind, task.key, "ValueError: no", "", {})
+    assert (
+        published.outcome(Outcome("running", failure=failure, reason="since noon"), task, Path()).reason == "since noon"
+    )
 
 
 def test_a_damaged_result_is_said_without_where_the_results_are(tmp_path):
