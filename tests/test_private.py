@@ -219,8 +219,13 @@ def shown(said: str, *, host: str = "", details: str = "", **local: Any) -> str 
     "said",
     ["ValueError: the loss is not a number", "MemoryError", "WorkerDied: signal 9, 2 times", "ValueError: no data"],
 )
-def test_what_names_nothing_is_published_as_it_was_said(said):
-    assert shown(said, path="/data/results/ab/train", host="abc") == said
+def test_what_names_nothing_is_published_as_it_was_said(said, monkeypatch):
+    """Also where a name of three letters, or a setting of seven, happens to be in it."""
+    monkeypatch.setenv("MODE", "loss is")
+    published._of_this_machine.cache_clear()
+    found = shown(said, path="/data/results/ign/train", host="los")
+    published._of_this_machine.cache_clear()
+    assert found == said
 
 
 @pytest.mark.parametrize(
