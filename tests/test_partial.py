@@ -69,7 +69,7 @@ def test_as_of_when_a_page_is_comes_from_the_records_so_that_the_same_records_gi
     pages = {rendered(tmp_path / str(number), "breastmnist") for number in range(2)}
     assert len(pages) == 1
     assert RUN["started"] + RUN["seconds"] == 1_700_000_012.5
-    assert "As of 2023-11-14 22:13 UTC, when the newest result was there." in pages.pop()
+    assert "As of 2023-11-14 22:13 UTC, when the newest result arrived." in pages.pop()
 
 
 def test_a_page_without_a_result_has_no_time_and_nothing_to_expect(tmp_path):

@@ -238,7 +238,7 @@ def test_tidying_removes_the_checkpoint_of_a_process_that_was_killed_just_after_
 def test_an_error_ends_a_checkpoint_and_a_full_disk_or_an_interrupt_does_not(
     error: BaseException, stays: bool, store: Store, task: Task
 ):
-    with pytest.raises(type(error), match=re.escape(str(error))), store.claim(task.id):  # noqa: PT012 - the error must leave the claim
+    with pytest.raises(type(error), match=f"^{re.escape(str(error))}$"), store.claim(task.id):  # noqa: PT012 - the error must leave the claim
         store.checkpoint(task.id).write_bytes(b"so far")
         raise error
     assert left(store) == ([f"{task.id}.checkpoint"] if stays else [])
