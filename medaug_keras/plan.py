@@ -31,9 +31,6 @@ VERSIONS: dict[Kind, int] = {
 # Settings of the study that decide the result of every task but reading the data.
 _EVERYWHERE = ("precision",)
 
-Keep = Callable[[BaseModel, Mapping[str, Any]], Mapping[str, Any]]
-"""(a part of the study, some of its settings) -> those that are kept."""
-
 
 @dataclass(frozen=True)
 class Task:
@@ -193,18 +190,15 @@ def located(study: Study, dataset: str, data_root: str) -> dict[str, Any]:
     return {**spec, "name": spec.get("name") or dataset, "dataset": dataset, "root": data_root}
 
 
-def _all(part: BaseModel, values: Mapping[str, Any]) -> Mapping[str, Any]:
-    return values
-
-
 class _Planner:
     def __init__(self, study: Study, sources: Mapping[str, Source], data_root: str) -> None:
         self.study, self.sources, self.data_root = study, sources, data_root
         self.tasks: dict[str, Task] = {}
         self.data: dict[str, str] = {}
         self.local = {name: located(study, name, data_root) for name in study.datasets}
-        self.classifier = deciding(study.classifier)
-        self.everywhere = {name: getattr(study, name) for name in _EVERYWHERE}
+        self.known: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
+        everywhere = {name: getattr(study, name) for name in _EVERYWHERE}
+        self.everywhere = everywhere, born(study, everywhere)
 
     def plan(self) -> Plan:
         study = self.study
@@ -241,7 +235,7 @@ class _Planner:
     def _add(
         self,
         kind: Kind,
-        content: Callable[[Keep], dict[str, Any]],
+        content: Callable[[bool], dict[str, Any]],
         needs: Mapping[str, str],
         *,
         dataset: str,
@@ -251,12 +245,12 @@ class _Planner:
     ) -> str:
         """The id of a task, which is new unless it is there already: two arms that ask for the same work share it.
 
-        `content` gives its params, with the settings of every part that the function keeps which it is handed.
+        `content` gives its params; of True, what the key covers of them.
         """
-        params, keyed = content(_all), content(born)
+        params, keyed = content(False), content(True)
         if kind != "data":
-            params |= self.everywhere
-            keyed |= born(self.study, self.everywhere)
+            params |= self.everywhere[False]
+            keyed |= self.everywhere[True]
         key = task_key(kind, keyed, {word: self.tasks[need].key for word, need in needs.items()})
         name = task_id(kind, key)
         if name not in self.tasks:
@@ -264,12 +258,19 @@ class _Planner:
             self.tasks[name] = Task(kind, key, params, keyed, needs, dataset, title, replicate, images, local)
         return name
 
+    def _settings(self, part: BaseModel, keyed: bool) -> dict[str, Any]:
+        """What decides the result of a part's task; `keyed`: what the key covers of it."""
+        if id(part) not in self.known:  # thousands of tasks have the same parts
+            settings = deciding(part)
+            self.known[id(part)] = settings, born(part, settings)
+        return self.known[id(part)][keyed]
+
     def _data(self, dataset: str) -> str:
         part = self.study.datasets[dataset]
-        settings, fingerprint = deciding(part), {"fingerprint": self.sources[dataset].fingerprint}
+        fingerprint = self.sources[dataset].fingerprint
         return self._add(
             "data",
-            lambda keep: {**keep(part, settings), **fingerprint},
+            lambda keyed: {**self._settings(part, keyed), "fingerprint": fingerprint},
             {},
             dataset=dataset,
             title=f"{dataset}: data",
@@ -279,16 +280,16 @@ class _Planner:
 
     def _generator(self, dataset: str, name: str, replicate: int) -> str:
         part = self.study.generators[name]
-        settings, seed = deciding(part), replicate_seed(self.study.seed, replicate)
+        seed = replicate_seed(self.study.seed, replicate)
         source = self.sources[dataset]
         return self._add(
             "generator",
-            lambda keep: {"settings": keep(part, settings), "seed": seed},
+            lambda keyed: {"settings": self._settings(part, keyed), "seed": seed},
             {"data": self.data[dataset]},
             dataset=dataset,
             title=f"{dataset}: generator {name}, replicate {replicate}",
             replicate=replicate,
-            images=(source.train + source.validation) * settings["epochs"],
+            images=(source.train + source.validation) * part.epochs,
         )
 
     def _synthesis(self, dataset: str, name: str, arm: Arm, replicate: int) -> str | None:
@@ -301,13 +302,13 @@ class _Planner:
         if word:
             needs["generator"] = self._generator(dataset, word, replicate)
 
-        def content(keep: Keep) -> dict[str, Any]:
-            found = {"how": how, **self._use(use, dataset, keep), "seed": seed}
+        def content(keyed: bool) -> dict[str, Any]:
+            found = {"how": how, **self._use(use, dataset, keyed), "seed": seed}
             if generator is not None:
                 later = of_synthesis(generator)
                 found["kind"] = generator.kind
                 if how == "add" or later:  # the keys of reconstructions have had no settings
-                    found["settings"] = keep(generator, later)
+                    found["settings"] = born(generator, later) if keyed else later
             return found
 
         return self._add(
@@ -317,12 +318,12 @@ class _Planner:
             dataset=dataset,
             title=f"{dataset}: images for arm {name}, replicate {replicate}",
             replicate=replicate,
-            images=self._added(content(_all), dataset),
+            images=self._added(content(False), dataset),
         )
 
-    def _use(self, use: Add | Interleave | Duplicate, dataset: str, keep: Keep) -> dict[str, Any]:
+    def _use(self, use: Add | Interleave | Duplicate, dataset: str, keyed: bool) -> dict[str, Any]:
         """What an arm says of the images that it adds; a fraction for this data set alone in place of the others'."""
-        values = dict(keep(use, {name: value for name, value in deciding(use).items() if name != "generator"}))
+        values = {name: value for name, value in self._settings(use, keyed).items() if name != "generator"}
         if "amount" in values:
             amount = dict(values["amount"])
             special = amount.pop("fractions")
@@ -342,12 +343,10 @@ class _Planner:
         replicate: int,
         synthesis: str | None,
     ) -> str:
-        steps = [(step, deciding(step)) for step in arm.augment]
-
-        def content(keep: Keep) -> dict[str, Any]:
+        def content(keyed: bool) -> dict[str, Any]:
             return {
-                "settings": keep(self.study.classifier, self.classifier),
-                "augment": [keep(step, settings) for step, settings in steps],
+                "settings": self._settings(self.study.classifier, keyed),
+                "augment": [self._settings(step, keyed) for step in arm.augment],
                 "sampling": "weighted" if arm.always_weighted else sampling,
                 "seed": replicate_seed(self.study.seed, replicate),
                 # Duplicates in the published code; they get distinct keys only in that case.
@@ -367,17 +366,17 @@ class _Planner:
             dataset=dataset,
             title=f"{dataset}: {name}, {sampling}, replicate {replicate}",
             replicate=replicate,
-            images=(train + source.validation) * self.classifier["epochs"] + 2 * source.test,
+            images=(train + source.validation) * self.study.classifier.epochs + 2 * source.test,
         )
 
     def _quality(self, dataset: str, name: str, replicate: int, synthesis: str, baseline: str) -> str:
-        settings, made = deciding(self.study.quality), self.tasks[synthesis]
+        made = self.tasks[synthesis]
 
-        def content(keep: Keep) -> dict[str, Any]:
-            how = made.params if keep is _all else made.keyed
+        def content(keyed: bool) -> dict[str, Any]:
+            how = made.keyed if keyed else made.params
             return {
-                "settings": keep(self.study.quality, settings),
-                "classifier": keep(self.study.classifier, self.classifier),
+                "settings": self._settings(self.study.quality, keyed),
+                "classifier": self._settings(self.study.classifier, keyed),
                 "synthesis": {k: v for k, v in how.items() if k in ("how", "kind", "settings")},
                 "seed": replicate_seed(self.study.seed, replicate),
             }
@@ -393,5 +392,5 @@ class _Planner:
             dataset=dataset,
             title=f"{dataset}: quality of {name}'s images, replicate {replicate}",
             replicate=replicate,
-            images=(source.train + source.validation) * self.classifier["epochs"],
+            images=(source.train + source.validation) * self.study.classifier.epochs,
         )
