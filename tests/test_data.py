@@ -203,7 +203,7 @@ def test_a_file_with_another_sum_is_refused_and_used_only_as_an_unverified_copy_
 
 
 def test_a_file_with_far_more_than_the_official_images_is_not_read(tmp_path, monkeypatch):
-    for n, read in ((12, True), (40, False)):  # 14 images are official here; older releases hold some more
+    for n, read in ((19, True), (20, False)):  # 14 images are official here, so 28 with their labels are too many
         saved(tmp_path / "breastmnist.npz", train_images=np.zeros((n, 28, 28), np.uint8), train_labels=np.arange(n) % 2)
         few = {"train": 6, "val": 4, "test": 4}
         monkeypatch.setitem(medmnist.part("info").INFO["breastmnist"], "n_samples", few)
@@ -213,6 +213,16 @@ def test_a_file_with_far_more_than_the_official_images_is_not_read(tmp_path, mon
         else:
             with pytest.raises(DataError, match="more than the limit"):
                 data.load_medmnist("breastmnist", root=tmp_path, accept_unverified=True, report=None)
+
+
+def test_the_largest_images_under_the_name_of_the_smallest_are_told_their_place(tmp_path, monkeypatch):
+    monkeypatch.setitem(medmnist.part("info").INFO["breastmnist"], "n_samples", {"train": 6, "val": 4, "test": 4})
+    large = {
+        f"{split}_images": np.zeros((n, 224, 224), np.uint8) for split, n in (("train", 6), ("val", 4), ("test", 4))
+    }
+    saved(tmp_path / "breastmnist.npz", **large)
+    with pytest.raises(DataError, match="holds images of 224 x 224 x 1, but breastmnist has 28 x 28 x 1"):
+        data.load_medmnist("breastmnist", root=tmp_path, accept_unverified=True, report=None)
 
 
 def test_the_splits_of_a_file_are_those_of_their_names_and_in_the_plans_order(tmp_path):
@@ -610,6 +620,15 @@ def test_packing_that_numpy_does_not_write_is_refused(tmp_path, method):
         load(path)
 
 
+def test_an_encrypted_array_is_refused(tmp_path):
+    path = saved(tmp_path / "mine.npz")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1  # of the first array, as the zip file's directory describes it
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="train_images is encrypted"):
+        load(path)
+
+
 def test_a_damaged_byte_is_found_by_the_zips_checksum(tmp_path):
     path = tmp_path / "mine.npz"
     np.savez(path, **arrays())  # stored: pixels stand there as they are
@@ -637,6 +656,27 @@ def test_paths_that_are_no_file_are_named(tmp_path):
         load(tmp_path / "absent.npz")
     with pytest.raises(DataError, match="null"):
         load(Path("a\0b.npz"))
+
+
+def test_a_link_that_leads_nowhere_is_told_from_one_that_leads_to_itself(tmp_path):
+    (tmp_path / "lost.npz").symlink_to(tmp_path / "nowhere.npz")
+    with pytest.raises(DataError, match=r"lost\.npz is a link to .*nowhere\.npz, which is not there"):
+        load(tmp_path / "lost.npz")
+    (tmp_path / "round.npz").symlink_to(tmp_path / "round.npz")
+    with pytest.raises(DataError, match=r"round\.npz cannot be read .*symbolic links"):
+        load(tmp_path / "round.npz")
+
+
+def test_a_process_that_takes_names_for_ascii_is_told_so_of_a_file_it_cannot_find(tmp_path):
+    saved(tmp_path / "Müller.npz")
+    code = (
+        "import pathlib\nfrom medaug_keras.data import DataError, npz\n"
+        f"try:\n    npz.opened(pathlib.Path({str(tmp_path)!a}, 'M\\xfcller.npz')).__enter__()\n"
+        "except DataError as error:\n    print(ascii(str(error)))"
+    )
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    found = subprocess.run([sys.executable, "-c", code], env=os.environ | ascii_only, capture_output=True, text=True)
+    assert "Set PYTHONUTF8=1" in found.stdout, found.stderr
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from medaug_keras import data
 from medaug_keras.data.dataset import SPLITS
@@ -65,3 +66,19 @@ def test_the_classes_of_a_medmnist_file_are_counted_only_where_it_is(path):
     path.rename(kind.place(mine))
     assert list(kind.class_counts(mine)) == [3, 2, 1]
     assert kind.fingerprint(mine, None) == hashlib.md5(kind.place(mine).read_bytes()).hexdigest()
+
+
+def test_a_medmnist_file_of_another_size_is_known_by_its_own_sum(tmp_path):
+    mine, kind = section(tmp_path, kind="medmnist", name="bloodmnist", size=64), data.KINDS["medmnist"]
+    assert kind.fingerprint(mine, None) == kind.official(mine) == data.medmnist_info("bloodmnist")["MD5_64"]
+
+
+def test_a_folder_of_colors_read_as_gray_has_one_channel_before_and_after_it_is_read(tmp_path):
+    rng = np.random.default_rng(0)
+    for split in ("train", "val", "test"):
+        for label in "ab":
+            (tmp_path / split / label).mkdir(parents=True)
+            Image.fromarray(rng.integers(0, 256, (28, 28, 3), np.uint8)).save(tmp_path / split / label / "0.png")
+    for colour, channels in (("grey", 1), ("rgb", 3)):
+        mine, kind = section(tmp_path, kind="folder", path=str(tmp_path), colour=colour), data.KINDS["folder"]
+        assert kind.sizes(mine).image_shape == kind.load(mine, None).image_shape == (28, 28, channels)
