@@ -34,6 +34,7 @@ from medaug_keras.training import (
     TrainingState,
     batches,
     epoch_order,
+    name_streams,
     numpy_rng,
     recorded,
     subseed,
@@ -152,10 +153,12 @@ def fit(
 
     What every rule of `RULES` selects is kept, so that another rule needs no other training run.
 
-    Raises DivergedError when the loss is no longer a number.
+    Raises ValueError for a model that is no graph of layers from one image to one vector, and DivergedError when the
+    loss is no longer a number.
     """
     device = device_of(model)
     network = fuse(model)
+    _one_image_to_one_vector(model)
     idle = _idle_biases(model)
     for bias in idle:
         bias.requires_grad_(False)
@@ -181,8 +184,8 @@ def fit(
         return loss.detach() * len(index), _probabilities(logits.detach(), head)
 
     # Keras's layers ask the device for their seeds, which a recording cannot do
-    rngs = [augment_batch.rng]
-    train_on = step if augment_batch.counters else recorded(step, size=batch_size, device=device, rngs=rngs)
+    rngs, counters = [augment_batch.rng], [*augment_batch.counters, *name_streams(model, seed)]
+    train_on = step if counters else recorded(step, size=batch_size, device=device, rngs=rngs)
 
     def train_epoch() -> dict[str, float]:
         nonlocal order, seen
@@ -207,7 +210,7 @@ def fit(
         }
 
     run = train(
-        TrainingState([model], [sgd], [order_rng, augment_batch.rng], augment_batch.counters),
+        TrainingState([model], [sgd], [order_rng, augment_batch.rng], counters),
         epochs=epochs,
         train_epoch=train_epoch,
         validate=validate,
@@ -229,6 +232,18 @@ def fit(
     return Trained(model, run.history, run.selected, kept)
 
 
+def _one_image_to_one_vector(model: keras.Model) -> None:
+    found = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
+    if len(model.inputs) == len(model.outputs) == 1:
+        if len(model.inputs[0].shape) == 4 and len(model.outputs[0].shape) == 2:
+            return
+        found = f"an input of shape {model.inputs[0].shape} and an output of shape {model.outputs[0].shape}"
+    raise ValueError(
+        f"model {model.name!r} has {found}; a classifier has one input (None, height, width, channels) "
+        "and one output (None, number of logits)"
+    )
+
+
 def _idle_biases(model: keras.Model) -> list[Tensor]:
     """Biases of convolutions whose only consumer is a batch norm, which cancels them.
 
@@ -238,6 +253,9 @@ def _idle_biases(model: keras.Model) -> list[Tensor]:
         layer.bias.value
         for layer in model.layers
         if isinstance(layer, layers.Conv2D)
+        and layer.bias is not None
+        and layer.bias.value.requires_grad
+        and layer.activation is keras.activations.linear
         and {type(node.operation) for node in layer._outbound_nodes} == {layers.BatchNormalization}
     ]
 

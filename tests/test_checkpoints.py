@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import pytest
 import torch
 from test_generators import SETTINGS, two_tones
@@ -35,9 +36,19 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "joint_vae per class": {**SETTINGS["joint_vae"], **DECAYING, "per_class": True, "capacity_steps": 8},
     "cgan": {**SETTINGS["cgan"], **DECAYING, "class_head": True},
     "classifier": {"sampling": "weighted", "augment": GEOMETRIC, "head": "softmax"},
+    "classifier that drops": {"sampling": "shuffle", "augment": [], "head": "softmax"},
     "classifier with Keras's steps": {"sampling": "shuffle", "augment": KERAS, "head": "sigmoid"},
 }
 COLOUR, HELD = two_tones(26, channels=3), two_tones(14, channels=3, seed=1)
+
+
+def dropping() -> keras.Model:
+    """Its layers draw at every step, by two ways of Keras's; initial weights always the same."""
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((28, 28, 3))
+    x = keras.layers.SpatialDropout2D(0.2)(keras.layers.Conv2D(4, 3, 2, "same", activation="gelu")(x))
+    x = keras.layers.GaussianNoise(0.1)(keras.layers.GlobalAveragePooling2D()(x))
+    return keras.Model(inputs, keras.layers.Dense(2, name="logits")(keras.layers.Dropout(0.5)(x)))
 
 
 def train(name: str, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> dict[str, Any]:
@@ -51,6 +62,8 @@ def train(name: str, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> dict[s
         found = {"losses": made.losses, "history": made.history, "best_epoch": made.best_epoch}
     else:
         model = classifiers.build("cnn", image_shape=(28, 28, 3), num_classes=2, head=settings["head"], seed=0)
+        if name == "classifier that drops":
+            model = dropping()
         made = classifiers.fit(
             model,
             COLOUR,

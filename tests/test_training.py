@@ -109,33 +109,14 @@ def test_layers_of_several_inputs_are_fused(join):
     torch.testing.assert_close(fuse(model)(*data, training=False), model(list(data)))
 
 
-@pytest.mark.parametrize(
-    "layer",
-    [
-        layers.Conv2D(4, 3, strides=2, padding="same"),
-        layers.Conv2D(4, 3, groups=2),
-        layers.Conv2DTranspose(4, 3, strides=2, padding="same"),
-        layers.MaxPooling2D(2, padding="same"),
-        layers.ReLU(max_value=6),
-        layers.ReLU(negative_slope=0.1),
-        layers.Resizing(8, 8, interpolation="nearest"),
-    ],
-    ids=lambda layer: layer.name,
-)
-def test_what_pytorch_computes_otherwise_is_refused(layer):
-    with pytest.raises(TypeError, match=layer.name):
-        fuse(small_network([layer], (6, 6, 2)))
-
-
-def test_joining_along_another_axis_is_refused():
+def test_a_fused_function_names_the_layers_that_run_as_keras_has_them():
     inputs = keras.Input((6, 6, 2))
-    with pytest.raises(TypeError, match="last axis"):
-        fuse(keras.Model(inputs, layers.Concatenate(axis=1)([inputs, inputs])))
-
-
-def test_a_layer_without_a_fused_operation_is_refused_by_name():
-    with pytest.raises(TypeError, match="GlobalMaxPooling2D"):
-        fuse(small_network([layers.GlobalMaxPooling2D()], (4, 4, 2)))
+    x = layers.Conv2D(4, 3, strides=2, padding="same")(inputs)
+    x = layers.Resizing(8, 8, interpolation="nearest", name="enlarged")(x)
+    x = layers.GaussianNoise(0.1, name="noise")(x)
+    assert fuse(keras.Model(inputs, layers.Flatten()(x))).unfused == ["enlarged", "noise"]
+    model = classifiers.build("cnn", image_shape=(28, 28, 3), num_classes=4, head="softmax", seed=5)
+    assert fuse(model).unfused == []
 
 
 def test_the_whole_classifier_trains_as_pytorchs_own_network_does():

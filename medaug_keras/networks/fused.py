@@ -8,6 +8,7 @@ Shapes: B batch, H x W x C image.
 """
 
 import functools
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,88 +18,165 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+CHANNELS = (-1, 3)  # the axis of the channels: the last of vectors, the last or the fourth of images
 
-def fuse(model: keras.Model) -> Callable[..., Any]:
+
+class Fused:
+    """The function `fused(*inputs, training=...)` that computes `model(inputs, training=training)`; see `fuse`."""
+
+    def __init__(self, model: keras.Model) -> None:
+        graph = _graph(model)
+        nodes = [n for depth in sorted(graph._nodes_by_depth, reverse=True) for n in graph._nodes_by_depth[depth]]
+        nodes = [node for node in nodes if not isinstance(node.operation, keras.layers.InputLayer)]
+        producers = {id(tensor): node.operation for node in nodes for tensor in node.outputs}
+        uses = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
+        uses.update(id(tensor) for tensor in graph.outputs)
+        steps: dict[int, tuple[Callable[..., Any], list[int], list[int]]] = {}  # by the first output
+        ours: set[int] = set()  # tensors that nothing else looks at, now or in the backward pass
+        unfused: list[str] = []
+        for node in nodes:
+            layer = node.operation
+            sources, targets = [id(tensor) for tensor in node.input_tensors], [id(tensor) for tensor in node.outputs]
+            # a layer merges with the one before where that has no other consumer, and works in place if that allows it
+            alone = all(uses[source] == 1 and source in steps for source in sources)
+            in_place = alone and ours.issuperset(sources)
+            operation, plain = None, _is_plain(node)
+            merge = MERGED.get((type(producers.get(sources[0])), type(layer))) if alone and plain else None
+            if merge and producers[sources[0]].name not in unfused:
+                operation = merge(producers[sources[0]], layer)
+                if operation is not None:
+                    sources = steps.pop(sources[0])[1]
+            if operation is None and plain:
+                operation = self._nested(layer, unfused) if isinstance(layer, keras.Model) else _made(layer, in_place)
+            if operation is None:
+                operation = _as_keras(node)
+                unfused.append(layer.name)
+            elif _leaves_its_output(layer) or (in_place and isinstance(layer, VIEWS)):
+                ours.update(targets)
+            steps[targets[0]] = operation, sources, targets
+        self.unfused = list(dict.fromkeys(unfused))
+        """Names of the layers that run as Keras has them, in their order."""
+        self._steps = list(steps.values())
+        self._entries = [(id(tensor), len(tensor.shape)) for tensor in graph.inputs]
+        self._exits = [id(tensor) for tensor in graph.outputs]
+        self._single = not isinstance(graph._outputs_struct, (list, tuple, dict))
+
+    def __call__(self, *inputs: Tensor, training: bool) -> Any:
+        """One tensor, or a list of them where the model has several outputs."""
+        values = {}
+        for (name, rank), value in zip(self._entries, inputs, strict=True):
+            values[name] = _first(value) if rank == 4 else value
+        for operation, sources, targets in self._steps:
+            found = operation(training, *(values[source] for source in sources))
+            values.update(zip(targets, [found] if len(targets) == 1 else found, strict=True))
+        # float32 also where `arithmetic` computes in bfloat16, so that losses and probabilities are not rounded
+        outputs = [_last(values[name].float()) for name in self._exits]
+        return outputs[0] if self._single else outputs
+
+    @staticmethod
+    def _nested(model: keras.Model, unfused: list[str]) -> Callable[..., Any] | None:
+        try:
+            call = Fused(model)
+        except ValueError:  # without a graph: called as it is
+            return None
+        if not call._single:
+            return None
+        unfused += call.unfused
+        return lambda training, *inputs: _first(call(*map(_last, inputs), training=training))
+
+
+def fuse(model: keras.Model) -> Fused:
     """The function `call(*inputs, training)` that computes `model(inputs, training=training)`.
 
     Inputs and outputs are laid out as Keras has them (channels last); in between, images are (B, C, H, W) in
     channels-last memory. Gradients reach the model's own weights; with `training=True` the moving statistics move, by
     PyTorch's rule (unbiased variance), which is what the paper's code did.
 
-    Layers of our own have their operation as a method `fused`; models inside the model are followed. Torch uses a
+    Layers of our own have their operation as a method `fused`; models inside the model are followed. A layer that has
+    no entry in `FUSED`, or not with its settings, runs as Keras has it; `unfused` names these layers. Torch uses a
     convolution's kernel in another order than Keras, so its memory is laid out, once, in the order of its use.
 
-    Raises TypeError for a layer that has no entry in `FUSED`.
+    Raises ValueError for a model that is no graph of layers.
     """
-    nodes = [n for depth in sorted(model._nodes_by_depth, reverse=True) for n in model._nodes_by_depth[depth]]
-    producers = {id(node.outputs[0]): node.operation for node in nodes}
-    uses = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
-    uses.update(id(tensor) for tensor in model.outputs)
-    steps: dict[int, tuple[Callable[..., Tensor], list[int]]] = {}
-    for node in nodes:
-        layer = node.operation
-        if isinstance(layer, keras.layers.InputLayer):
-            continue
-        sources = [id(tensor) for tensor in node.input_tensors]
-        # a layer works in place or merges with the one before only where its input is ours and has no other consumer
-        alone = all(uses[source] == 1 and source in steps for source in sources)
-        merge = MERGED.get((type(producers[sources[0]]), type(layer))) if alone else None
-        if merge:
-            operation = merge(producers[sources[0]], layer)
-            sources = steps.pop(sources[0])[1]
-        else:
-            operation = _operation(layer, alone)
-        steps[id(node.outputs[0])] = operation, sources
-    entries = [(id(tensor), len(tensor.shape)) for tensor in model.inputs]
-    exits = [(id(tensor), len(tensor.shape)) for tensor in model.outputs]
-    single = not isinstance(model._outputs_struct, (list, tuple, dict))
-
-    def call(*inputs: Tensor, training: bool) -> Any:
-        values = {}
-        for (name, rank), value in zip(entries, inputs, strict=True):
-            values[name] = value.permute(0, 3, 1, 2) if rank == 4 else value
-        for target, (operation, sources) in steps.items():
-            values[target] = operation(training, *(values[source] for source in sources))
-        # float32 also where `arithmetic` computes in bfloat16, so that losses and probabilities are not rounded
-        found = [(values[name].float(), rank) for name, rank in exits]
-        outputs = [value.permute(0, 2, 3, 1) if rank == 4 else value for value, rank in found]
-        return outputs[0] if single else outputs
-
-    return call
+    return Fused(model)
 
 
-def _operation(layer: Any, alone: bool) -> Callable[..., Tensor]:
-    if isinstance(layer, keras.Model):
-        return _nested(layer)
+def _graph(model: keras.Model) -> Any:
+    graph = model._functional if isinstance(model, keras.Sequential) else model
+    if hasattr(graph, "_nodes_by_depth"):
+        return graph
+    what = "a Sequential without an Input" if isinstance(model, keras.Sequential) else f"a {type(model).__name__}"
+    raise ValueError(
+        f"model {model.name!r} is {what}, whose layers cannot be listed; "
+        "expected keras.Model(inputs, outputs), or a keras.Sequential that begins with keras.Input"
+    )
+
+
+def _first(x: Tensor) -> Tensor:
+    """(B, H, W, C) -> (B, C, H, W), without a copy; other tensors as they are."""
+    return x.permute(0, 3, 1, 2) if x.ndim == 4 else x
+
+
+def _last(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, H, W, C), without a copy; other tensors as they are."""
+    return x.permute(0, 2, 3, 1) if x.ndim == 4 else x
+
+
+def _is_plain(node: Any) -> bool:
+    """Whether a layer is called with images, vectors or labels alone: what fused operations are written for."""
+    arguments = keras.tree.flatten(node.arguments.args)
+    tensors = [*node.input_tensors, *node.outputs]
+    ranks = {len(tensor.shape) for tensor in tensors}
+    return (
+        len(arguments) == len(node.input_tensors)  # no constant among them
+        and all(value is None or isinstance(value, bool) for value in node.arguments.kwargs.values())
+        and len(node.outputs) == 1
+        and ranks <= {0, 1, 2, 4}
+        and (not isinstance(node.operation, MERGING) or len(ranks) == 1)
+        and getattr(node.operation, "data_format", None) in (None, "channels_last")
+    )
+
+
+def _made(layer: Any, in_place: bool) -> Callable[..., Any] | None:
     make = FUSED.get(type(layer), getattr(type(layer), "fused", None))
-    if make is None:
-        raise TypeError(f"{layer.name}: no fused operation for {type(layer).__name__}; add it to FUSED")
-    return make(layer, alone)
+    return make(layer, in_place) if make else None
 
 
-def _nested(model: keras.Model) -> Callable[..., Tensor]:
-    call = fuse(model)
+def _as_keras(node: Any) -> Callable[..., Any]:
+    """The layer itself, on channels-last tensors, with the arguments that the model calls it with."""
+    layer, names = node.operation, [id(tensor) for tensor in node.input_tensors]
+    mode = "training" in getattr(layer, "_call_context_args", ()) or getattr(layer, "_call_has_training_arg", False)
 
-    def run(training: bool, *inputs: Tensor) -> Tensor:
-        output = call(*(x.permute(0, 2, 3, 1) if x.ndim == 4 else x for x in inputs), training=training)
-        return output.permute(0, 3, 1, 2) if output.ndim == 4 else output
+    def run(training: bool, *inputs: Tensor) -> Any:
+        args, kwargs = node.arguments.fill_in(dict(zip(names, map(_last, inputs), strict=True)))
+        outputs = [
+            _first(x) for x in keras.tree.flatten(layer(*args, **kwargs | ({"training": training} if mode else {})))
+        ]
+        return outputs[0] if len(outputs) == 1 else outputs
 
     return run
 
 
+def _leaves_its_output(layer: Any) -> bool:
+    """Whether an operation's output is new memory that its own backward pass does not look at."""
+    linear = getattr(layer, "activation", keras.activations.linear) is keras.activations.linear
+    return linear and (isinstance(layer, NEW) or hasattr(type(layer), "fused"))
+
+
 def _activation(function: Any, alone: bool) -> Callable[[Tensor], Tensor]:
-    name = function.__name__
-    if name == "linear":
-        return lambda x: x
-    if name == "relu":
-        return F.relu_ if alone else F.relu
-    table: dict[str, Callable[[Tensor], Tensor]] = {
-        "exponential": torch.exp,
-        "sigmoid": torch.sigmoid,
-        "softmax": lambda x: F.softmax(x, dim=1),
-        "tanh": torch.tanh,
+    table: dict[Any, Callable[[Tensor], Tensor]] = {
+        keras.activations.exponential: torch.exp,
+        keras.activations.linear: lambda x: x,
+        keras.activations.relu: F.relu_ if alone else F.relu,
+        keras.activations.sigmoid: torch.sigmoid,
+        keras.activations.silu: F.silu,
+        keras.activations.softmax: lambda x: F.softmax(x, dim=1),
+        keras.activations.tanh: torch.tanh,
     }
-    return table[name]
+    try:
+        return table[function]
+    except (KeyError, TypeError):  # TypeError: it cannot be hashed
+        return lambda x: _first(function(_last(x)))
 
 
 def make_channels_last(kernel: Any) -> Any:
@@ -113,30 +191,75 @@ def make_channels_last(kernel: Any) -> Any:
     return kernel
 
 
-def _conv(layer: Any, alone: bool, padding: Any = None) -> Callable[..., Tensor]:
-    if layer.padding not in ("valid", "same") or layer.groups != 1:
-        raise TypeError(f"{layer.name}: padding {layer.padding!r} with {layer.groups} groups has no fused operation")
-    if layer.padding == "same" and set(layer.strides) != {1}:
-        raise TypeError(f"{layer.name}: 'same' padding with strides differs from PyTorch's; pad with ZeroPadding2D")
+def _same(x: Tensor, window: Sequence[int], strides: Sequence[int], value: float = 0.0) -> Tensor:
+    """TensorFlow's "same" padding: with strides, the odd pixel goes to the bottom and the right."""
+    needed = [
+        max((-(-size // stride) - 1) * stride + side - size, 0)
+        for size, side, stride in zip(x.shape[2:], window, strides, strict=True)
+    ]
+    top, left = (total // 2 for total in needed)
+    return F.pad(x, (left, needed[1] - left, top, needed[0] - top), value=value) if any(needed) else x
+
+
+def _conv(layer: Any, alone: bool, padding: Any = None) -> Callable[..., Tensor] | None:
+    if layer.padding not in ("valid", "same"):
+        return None
     padding = layer.padding if padding is None else padding
+    pads = padding == "same" and set(layer.strides) != {1}
     weight, bias = make_channels_last(layer.kernel), layer.bias if layer.use_bias else None
     after = _activation(layer.activation, True)
 
     def run(training: bool, x: Tensor) -> Tensor:
         kernel = weight.value.permute(3, 2, 0, 1)  # (kH, kW, in, out) -> (out, in, kH, kW)
         offset = None if bias is None else bias.value
-        return after(F.conv2d(x, kernel, offset, layer.strides, padding, layer.dilation_rate))
+        if pads:
+            x = _same(x, layer.kernel_size, layer.strides)
+        around = 0 if pads else padding
+        return after(F.conv2d(x, kernel, offset, layer.strides, around, layer.dilation_rate, layer.groups))
+
+    return run
+
+
+def _depthwise(x: Tensor, kernel: Tensor, offset: Tensor | None, layer: Any) -> Tensor:
+    height, width, channels, multiplier = kernel.shape
+    weight = kernel.permute(2, 3, 0, 1).reshape(channels * multiplier, 1, height, width)
+    padding = layer.padding
+    if padding == "same" and set(layer.strides) != {1}:
+        x, padding = _same(x, (height, width), layer.strides), 0
+    return F.conv2d(x, weight, offset, layer.strides, padding, layer.dilation_rate, channels)
+
+
+def _depthwise_conv(layer: Any, alone: bool) -> Callable[..., Tensor]:
+    bias, after = layer.bias if layer.use_bias else None, _activation(layer.activation, True)
+
+    def run(training: bool, x: Tensor) -> Tensor:
+        return after(_depthwise(x, layer.kernel.value, None if bias is None else bias.value, layer))
+
+    return run
+
+
+def _separable_conv(layer: Any, alone: bool) -> Callable[..., Tensor]:
+    bias, after = layer.bias if layer.use_bias else None, _activation(layer.activation, True)
+
+    def run(training: bool, x: Tensor) -> Tensor:
+        x = _depthwise(x, layer.depthwise_kernel.value, None, layer)
+        return after(
+            F.conv2d(x, layer.pointwise_kernel.value.permute(3, 2, 0, 1), None if bias is None else bias.value)
+        )
 
     return run
 
 
 def _conv_transpose(
     layer: Any, alone: bool, padding: Sequence[int] = (0, 0), extra: Sequence[int] = (0, 0)
-) -> Callable[..., Tensor]:
-    # Keras's "same" with kernel 4 and stride 2 is PyTorch's padding 1; other "same" cases differ, so they are refused.
+) -> Callable[..., Tensor] | None:
+    short = any(side < stride for side, stride in zip(layer.kernel_size, layer.strides, strict=True))
+    if short or layer.output_padding is not None or set(layer.dilation_rate) != {1}:
+        return None
+    # Keras's "same" with kernel 4 and stride 2 is PyTorch's padding 1; other "same" cases differ
     if layer.padding == "same":
         if set(layer.kernel_size) != {4} or set(layer.strides) != {2}:
-            raise TypeError(f"{layer.name}: 'same' has a fused operation only for kernel 4, stride 2")
+            return None
         padding = (1, 1)
     weight, bias = make_channels_last(layer.kernel), layer.bias if layer.use_bias else None
     after = _activation(layer.activation, True)
@@ -149,26 +272,26 @@ def _conv_transpose(
     return run
 
 
-def _padded_conv(pad: Any, layer: Any) -> Callable[..., Tensor]:
+def _padded_conv(pad: Any, layer: Any) -> Callable[..., Tensor] | None:
     """ZeroPadding2D, then Conv2D: the convolution pads by itself."""
     (top, bottom), (left, right) = pad.padding
     if top == bottom and left == right and layer.padding == "valid":
         return _conv(layer, True, (top, left))
-    first, second = _zero_padding(pad, True), _conv(layer, True)
-    return lambda training, x: second(training, first(training, x))
+    return None
 
 
-def _cropped_transpose(layer: Any, crop: Any) -> Callable[..., Tensor]:
+def _cropped_transpose(layer: Any, crop: Any) -> Callable[..., Tensor] | None:
     """Conv2DTranspose, then Cropping2D: what is cropped is not computed."""
     (top, bottom), (left, right) = crop.cropping
     extra = (top - bottom, left - right)  # PyTorch's output padding gives back what its padding takes at the end
     if layer.padding == "valid" and all(0 <= e < stride for e, stride in zip(extra, layer.strides, strict=True)):
         return _conv_transpose(layer, True, (top, left), extra)
-    first, second = _conv_transpose(layer, True), _cropping(crop, True)
-    return lambda training, x: second(training, first(training, x))
+    return None
 
 
-def _batch_norm(layer: Any, alone: bool) -> Callable[..., Tensor]:
+def _batch_norm(layer: Any, alone: bool) -> Callable[..., Tensor] | None:
+    if layer.axis not in CHANNELS or getattr(layer, "renorm", False):
+        return None
     gamma = layer.gamma if layer.scale else None
     beta = layer.beta if layer.center else None
 
@@ -179,7 +302,7 @@ def _batch_norm(layer: Any, alone: bool) -> Callable[..., Tensor]:
             layer.moving_variance.value,
             None if gamma is None else gamma.value,
             None if beta is None else beta.value,
-            training,
+            training and layer.trainable,
             1.0 - layer.momentum,
             layer.epsilon,
         )
@@ -188,9 +311,52 @@ def _batch_norm(layer: Any, alone: bool) -> Callable[..., Tensor]:
 
 
 def _max_pool(layer: Any, alone: bool) -> Callable[..., Tensor]:
+    if layer.padding == "valid":
+        return lambda training, x: F.max_pool2d(x, layer.pool_size, layer.strides)
+
+    def run(training: bool, x: Tensor) -> Tensor:
+        return F.max_pool2d(_same(x, layer.pool_size, layer.strides, -math.inf), layer.pool_size, layer.strides)
+
+    return run
+
+
+def _average_pool(layer: Any, alone: bool) -> Callable[..., Tensor] | None:
     if layer.padding != "valid":
-        raise TypeError(f"{layer.name}: only 'valid' pooling has a fused operation")
-    return lambda training, x: F.max_pool2d(x, layer.pool_size, layer.strides)
+        return None
+    return lambda training, x: F.avg_pool2d(x, layer.pool_size, layer.strides)
+
+
+def _global_mean(layer: Any, alone: bool) -> Callable[..., Tensor]:
+    return lambda training, x: x.mean((2, 3), keepdim=layer.keepdims)
+
+
+def _global_max(layer: Any, alone: bool) -> Callable[..., Tensor]:
+    return lambda training, x: x.amax((2, 3), keepdim=layer.keepdims)
+
+
+def _layer_norm(layer: Any, alone: bool) -> Callable[..., Tensor] | None:
+    if layer.axis not in (-1, [-1], [3]) or getattr(layer, "rms_scaling", False):
+        return None
+    gamma, beta = getattr(layer, "gamma", None), getattr(layer, "beta", None)
+
+    def run(training: bool, x: Tensor) -> Tensor:
+        x = _last(x)
+        scale, shift = None if gamma is None else gamma.value, None if beta is None else beta.value
+        return _first(F.layer_norm(x, x.shape[-1:], scale, shift, layer.epsilon))
+
+    return run
+
+
+def _group_norm(layer: Any, alone: bool) -> Callable[..., Tensor] | None:
+    if layer.axis not in CHANNELS:
+        return None
+    gamma, beta = getattr(layer, "gamma", None), getattr(layer, "beta", None)
+
+    def run(training: bool, x: Tensor) -> Tensor:
+        scale, shift = None if gamma is None else gamma.value, None if beta is None else beta.value
+        return F.group_norm(x, layer.groups, scale, shift, layer.epsilon)
+
+    return run
 
 
 def _dense(layer: Any, alone: bool) -> Callable[..., Tensor]:
@@ -198,7 +364,7 @@ def _dense(layer: Any, alone: bool) -> Callable[..., Tensor]:
     after = _activation(layer.activation, True)
 
     def run(training: bool, x: Tensor) -> Tensor:
-        return after(F.linear(x, layer.kernel.value.t(), None if bias is None else bias.value))
+        return after(_first(F.linear(_last(x), layer.kernel.value.t(), None if bias is None else bias.value)))
 
     return run
 
@@ -233,12 +399,14 @@ def _cropping(layer: Any, alone: bool) -> Callable[..., Tensor]:
 
 
 def _leaky_relu(layer: Any, alone: bool) -> Callable[..., Tensor]:
-    return lambda training, x: F.leaky_relu(x, layer.negative_slope, inplace=alone)
+    return lambda training, x: F.leaky_relu(x, layer.negative_slope, inplace=alone and layer.negative_slope > 0)
 
 
-def _relu(layer: Any, alone: bool) -> Callable[..., Tensor]:
-    if layer.negative_slope or layer.threshold or layer.max_value is not None:
-        raise TypeError(f"{layer.name}: only a plain ReLU has a fused operation")
+def _relu(layer: Any, alone: bool) -> Callable[..., Tensor] | None:
+    if layer.negative_slope or layer.threshold or layer.max_value not in (None, 6):
+        return None
+    if layer.max_value == 6:
+        return lambda training, x: F.relu6(x)
     return lambda training, x: F.relu(x, inplace=alone)
 
 
@@ -247,9 +415,9 @@ def _activate(layer: Any, alone: bool) -> Callable[..., Tensor]:
     return lambda training, x: after(x)
 
 
-def _concatenate(layer: Any, alone: bool) -> Callable[..., Tensor]:
-    if layer.axis != -1:
-        raise TypeError(f"{layer.name}: only concatenation of the last axis has a fused operation")
+def _concatenate(layer: Any, alone: bool) -> Callable[..., Tensor] | None:
+    if layer.axis not in CHANNELS:
+        return None
     return lambda training, *x: torch.cat(x, dim=1)
 
 
@@ -261,19 +429,31 @@ def _add(layer: Any, alone: bool) -> Callable[..., Tensor]:
     return lambda training, *x: functools.reduce(torch.add, x)
 
 
+def _subtract(layer: Any, alone: bool) -> Callable[..., Tensor]:
+    return lambda training, x, y: x - y
+
+
+def _average(layer: Any, alone: bool) -> Callable[..., Tensor]:
+    return lambda training, *x: functools.reduce(torch.add, x) / len(x)
+
+
+def _maximum(layer: Any, alone: bool) -> Callable[..., Tensor]:
+    return lambda training, *x: functools.reduce(torch.maximum, x)
+
+
 def _multiply(layer: Any, alone: bool) -> Callable[..., Tensor]:
     return lambda training, *x: functools.reduce(torch.mul, x)
 
 
-def _dot(layer: Any, alone: bool) -> Callable[..., Tensor]:
+def _dot(layer: Any, alone: bool) -> Callable[..., Tensor] | None:
     if layer.axes != 1 or layer.normalize:
-        raise TypeError(f"{layer.name}: only the dot product of two vectors an image has a fused operation")
+        return None
     return lambda training, x, y: (x * y).sum(dim=1, keepdim=True)
 
 
-def _resizing(layer: Any, alone: bool) -> Callable[..., Tensor]:
+def _resizing(layer: Any, alone: bool) -> Callable[..., Tensor] | None:
     if layer.interpolation != "bilinear" or layer.antialias or layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio:
-        raise TypeError(f"{layer.name}: only plain bilinear resizing has a fused operation")
+        return None
     return lambda training, x: F.interpolate(x, (layer.height, layer.width), mode="bilinear", align_corners=False)
 
 
@@ -281,21 +461,24 @@ def _embedding(layer: Any, alone: bool) -> Callable[..., Tensor]:
     return lambda training, labels: F.embedding(labels, layer.embeddings.value)
 
 
-def _category_encoding(layer: Any, alone: bool) -> Callable[..., Tensor]:
+def _category_encoding(layer: Any, alone: bool) -> Callable[..., Tensor] | None:
     if layer.output_mode != "one_hot":
-        raise TypeError(f"{layer.name}: only output mode 'one_hot' has a fused operation")
+        return None
 
     def run(training: bool, labels: Tensor) -> Tensor:
-        return (labels[:, None] == torch.arange(layer.num_tokens, device=labels.device)).float()
+        return (labels.reshape(-1, 1) == torch.arange(layer.num_tokens, device=labels.device)).float()
 
     return run
 
 
 # Layer -> the maker of its operation. It takes the layer, and whether nothing else uses the layer's input, which the
-# operation may then overwrite; the operation takes `training` and tensors, images as (B, C, H, W).
-FUSED: dict[type, Callable[[Any, bool], Callable[..., Tensor]]] = {
+# operation may then overwrite; it returns None for settings that Torch computes otherwise. The operation takes
+# `training` and tensors, images as (B, C, H, W).
+FUSED: dict[type, Callable[[Any, bool], Callable[..., Tensor] | None]] = {
     keras.layers.Activation: _activate,
     keras.layers.Add: _add,
+    keras.layers.Average: _average,
+    keras.layers.AveragePooling2D: _average_pool,
     keras.layers.BatchNormalization: _batch_norm,
     keras.layers.CategoryEncoding: _category_encoding,
     keras.layers.Concatenate: _concatenate,
@@ -303,21 +486,51 @@ FUSED: dict[type, Callable[[Any, bool], Callable[..., Tensor]]] = {
     keras.layers.Conv2DTranspose: _conv_transpose,
     keras.layers.Cropping2D: _cropping,
     keras.layers.Dense: _dense,
+    keras.layers.DepthwiseConv2D: _depthwise_conv,
     keras.layers.Dot: _dot,
     keras.layers.Embedding: _embedding,
     keras.layers.Flatten: _flatten,
+    keras.layers.GlobalAveragePooling2D: _global_mean,
+    keras.layers.GlobalMaxPooling2D: _global_max,
+    keras.layers.GroupNormalization: _group_norm,
+    keras.layers.LayerNormalization: _layer_norm,
     keras.layers.LeakyReLU: _leaky_relu,
     keras.layers.MaxPooling2D: _max_pool,
+    keras.layers.Maximum: _maximum,
     keras.layers.Multiply: _multiply,
     keras.layers.ReLU: _relu,
     keras.layers.Rescaling: _rescaling,
     keras.layers.Reshape: _reshape,
     keras.layers.Resizing: _resizing,
+    keras.layers.SeparableConv2D: _separable_conv,
+    keras.layers.Subtract: _subtract,
     keras.layers.ZeroPadding2D: _zero_padding,
 }
 
 # Pairs of layers that are one operation.
-MERGED: dict[tuple[type, type], Callable[[Any, Any], Callable[..., Tensor]]] = {
+MERGED: dict[tuple[type, type], Callable[[Any, Any], Callable[..., Tensor] | None]] = {
     (keras.layers.ZeroPadding2D, keras.layers.Conv2D): _padded_conv,
     (keras.layers.Conv2DTranspose, keras.layers.Cropping2D): _cropped_transpose,
 }
+
+# Layers of several inputs, which Keras first brings to one rank.
+MERGING = (
+    keras.layers.Add,
+    keras.layers.Average,
+    keras.layers.Concatenate,
+    keras.layers.Maximum,
+    keras.layers.Multiply,
+    keras.layers.Subtract,
+)
+# Layers whose output is new memory, which their backward pass does not need.
+NEW = (
+    keras.layers.Add,
+    keras.layers.BatchNormalization,
+    keras.layers.Conv2D,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Dense,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv2D,
+)
+# Layers whose output is their input's memory.
+VIEWS = (keras.layers.Cropping2D, keras.layers.Flatten, keras.layers.Reshape)

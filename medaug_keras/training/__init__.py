@@ -1,6 +1,6 @@
 """How models are trained: seeds, the loop over epochs, checkpoints, optimizers, and how a step is computed."""
 
-from medaug_keras.training.chance import batches, epoch_order, numpy_rng, subseed, torch_rng
+from medaug_keras.training.chance import batches, epoch_order, name_streams, numpy_rng, subseed, torch_rng
 from medaug_keras.training.checkpoints import Checkpoint, State, TrainingState, file_checkpoint
 from medaug_keras.training.compute import arithmetic, keep_memory
 from medaug_keras.training.loop import (
@@ -33,6 +33,7 @@ __all__ = [
     "epoch_order",
     "file_checkpoint",
     "keep_memory",
+    "name_streams",
     "numpy_rng",
     "recorded",
     "subseed",

@@ -5,6 +5,7 @@ Shapes: N images.
 
 import hashlib
 
+import keras
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,6 +26,20 @@ def numpy_rng(seed: int, purpose: str) -> np.random.Generator:
 def torch_rng(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
     """A Torch random number generator for one purpose, so that no other draw can move it."""
     return torch.Generator(device=device).manual_seed(subseed(seed, purpose))
+
+
+def name_streams(model: keras.Model, seed: int) -> list[Tensor]:
+    """Let the model's layers that draw, such as Dropout, do so from streams of their own that `seed` decides.
+
+    Returns the states of these streams, which every draw moves: with them a training run can be resumed.
+    """
+    states = []
+    generators = [made for layer in model._flatten_layers() for made in getattr(layer, "_seed_generators", ())]
+    for number, made in enumerate(generators):
+        made._initial_seed = subseed(seed, f"layer {number}")  # without one, Keras's dropout draws from Torch's stream
+        made.state.assign([made._initial_seed, 0])
+        states.append(made.state.value)
+    return states
 
 
 def epoch_order(labels: NDArray[np.integer], sampling: str, rng: np.random.Generator) -> NDArray[np.int64]:
