@@ -93,17 +93,15 @@ SHOWN = _Mark("shown")
 SYNTHESIS = _Mark("synthesis")
 """Mark of a generator's setting that is used when images are made: it is in the key of the synthesis, not of the
 training."""
+PLACE = _Mark("place")
+"""Mark of a setting that is the path of a file or folder of the user's: relative paths start at the study's folder, and
+what is published has a name in its place."""
 
 
 Side = Annotated[int, Field(ge=8, le=512)]
 """Rows and columns of square images, in pixels."""
 Fit = Literal["crop", "pad", "stretch"]
 Filter = Literal["bilinear", "box", "bicubic", "lanczos"]
-PLACE = _Mark("place")
-"""Mark of a setting that is the path of a file or folder of the user's: relative paths start at the study's folder, and
-what is published has a name in its place."""
-
-
 PhantomName = Literal["phantom-ultrasound", "phantom-histology", "phantom-planted"]
 
 

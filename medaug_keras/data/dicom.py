@@ -105,7 +105,7 @@ def _decoded(part: Any, where: str) -> np.ndarray:
     with _quiet():
         try:
             return np.asarray(pixel_array(part))
-        except (RuntimeError, NotImplementedError):  # of pydicom where no decoder can, or is there
+        except RuntimeError:  # of pydicom where no decoder can, or is there (NotImplementedError is one)
             packing = part.file_meta.TransferSyntaxUID
             name = packing.name if packing.is_transfer_syntax and not packing.is_private else "a private way"
             raise _refused(where, f"packed as {name}, which no decoder here reads. Install one, or unpack it") from None

@@ -371,15 +371,14 @@ def _dense(layer: Any, alone: bool) -> Callable[..., Tensor]:
 
 def _flatten(layer: Any, alone: bool) -> Callable[..., Tensor]:
     def run(training: bool, x: Tensor) -> Tensor:
-        return (x.permute(0, 2, 3, 1) if x.ndim == 4 else x).flatten(1)
+        return _last(x).flatten(1)
 
     return run
 
 
 def _reshape(layer: Any, alone: bool) -> Callable[..., Tensor]:
     def run(training: bool, x: Tensor) -> Tensor:
-        flat = (x.permute(0, 2, 3, 1) if x.ndim == 4 else x).reshape(len(x), *layer.target_shape)
-        return flat.permute(0, 3, 1, 2) if flat.ndim == 4 else flat
+        return _first(_last(x).reshape(len(x), *layer.target_shape))
 
     return run
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import yaml
 
-from medaug_keras.plan import Plan
+from medaug_keras.references import Reference
 from medaug_keras.report import format
 from medaug_keras.report.format import json_text
-from medaug_keras.report.numbers.circumstances import Expected
 from medaug_keras.report.numbers.findings import answer
 from medaug_keras.report.numbers.results import AWAY, Results
 from medaug_keras.report.pages.book import Book
@@ -64,25 +64,25 @@ SOURCES = {
 class Pages(Book):
     """All files of a study's report, as bytes by path from the study's folder."""
 
-    def __init__(
-        self,
-        results: Results,
-        *,
-        beside: Results | None = None,
-        asked: Plan | None = None,
-        expected: Expected | None = None,
-        show_host: bool = False,
-    ) -> None:
-        super().__init__(results, beside=beside, asked=asked, expected=expected, show_host=show_host)
-        self.templates = environment_of_templates()
-        self.against = {f"against-{r.name}": r for r in results.references}
-        self.indices = {f"index-{r.name}": r for r in results.references}
-        self.pages: dict[str, str] = {}
+    @cached_property
+    def against(self) -> dict[str, Reference]:
+        """Page → the reference whose printed numbers it compares with ours."""
+        return {f"against-{r.name}": r for r in self.results.references}
+
+    @cached_property
+    def indices(self) -> dict[str, Reference]:
+        """Page → the reference whose tables and figures it lists."""
+        return {f"index-{r.name}": r for r in self.results.references}
+
+    @cached_property
+    def pages(self) -> dict[str, str]:
+        """Page → its title, in the order of the study's navigation."""
+        found: dict[str, str] = {}
         for name, page in PAGES.items():
             if name == "runs":
-                self.pages |= {against: f"Against {r.called}" for against, r in self.against.items()}
-            self.pages[name] = page.title
-        self.pages |= {name: f"Index of {r.called}" for name, r in self.indices.items()}
+                found |= {against: f"Against {r.called}" for against, r in self.against.items()}
+            found[name] = page.title
+        return found | {name: f"Index of {r.called}" for name, r in self.indices.items()}
 
     def each(self) -> Iterator[tuple[str, bytes]]:
         """Yield every page and every file that it links to, one at a time: together they can be a gigabyte."""
@@ -168,7 +168,7 @@ class Pages(Book):
             "parts": [],
             "part": None,
         }
-        return self.templates.get_template(f"{template}.md.j2").render({**shared, **content})
+        return environment_of_templates().get_template(f"{template}.md.j2").render({**shared, **content})
 
     def _marks(self, datasets: Sequence[str]) -> list[tuple[str, str]]:
         """(data set, warning)."""
