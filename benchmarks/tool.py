@@ -76,16 +76,29 @@ def measure_large(sets: int, arms: int, replicates: int, folder: Path) -> list[t
     ]
 
 
+# Linux counts into a process's peak what its parent held when it was started: a small process in between keeps the
+# parent's gigabytes out of the figure.
+_BETWEEN = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)
+"""
+
+
 def _cost(words: list[str], folder: Path) -> tuple[float, float]:
     """Processor seconds and MB of a Python process."""
-    process = subprocess.Popen(
-        [sys.executable, *words], cwd=folder, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(words)} ended with {process.returncode}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
+    answer = subprocess.run(
+        [sys.executable, "-S", "-c", _BETWEEN, sys.executable, *words],
+        cwd=folder,
+        env=_environment(),
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    if answer[0] != "0":
+        raise RuntimeError(f"{' '.join(words)} ended with {answer[0]}")
+    return float(answer[1]), float(answer[2])
 
 
 def measure(tasks: int, done: int, repeats: int, folder: Path) -> list[tuple[str, int, list[float], list[float]]]:

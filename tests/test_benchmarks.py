@@ -110,6 +110,14 @@ def test_a_slope_is_the_exponent(benchmark):
     assert math.isnan(slope([5], [7]))
 
 
+def test_the_memory_of_a_command_is_its_own_and_not_that_of_the_process_that_started_it(benchmark, tmp_path):
+    held = b"x" * 300_000_000
+    seconds, memory = benchmark("tool")._cost(["-c", "pass"], tmp_path)
+    assert held.endswith(b"x")
+    assert 5 < memory < 150
+    assert seconds > 0
+
+
 def test_a_large_study_is_planned_and_reported_in_processes_whose_cost_is_known(benchmark, tmp_path):
     rows = benchmark("tool").measure_large(2, 4, 2, tmp_path)
     assert all(seconds > 0.05 and 20 < memory < 2000 for _, seconds, memory in rows)
