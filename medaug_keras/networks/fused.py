@@ -40,6 +40,9 @@ class Fused:
             # a layer merges with the one before where that has no other consumer, and works in place if that allows it
             alone = all(uses[source] == 1 and source in steps for source in sources)
             in_place = alone and ours.issuperset(sources)
+            if isinstance(layer, keras.layers.Add):  # the sum may take the place of any summand of its size
+                sources.sort(key=lambda source: not (uses[source] == 1 and source in ours))
+                in_place = uses[sources[0]] == 1 and sources[0] in ours and _of_one_shape(node)
             operation, plain = None, _is_plain(node)
             merge = MERGED.get((type(producers.get(sources[0])), type(layer))) if alone and plain else None
             if merge and producers[sources[0]].name not in unfused:
@@ -161,6 +164,10 @@ def _leaves_its_output(layer: Any) -> bool:
     """Whether an operation's output is new memory that its own backward pass does not look at."""
     linear = getattr(layer, "activation", keras.activations.linear) is keras.activations.linear
     return linear and (isinstance(layer, NEW) or hasattr(type(layer), "fused"))
+
+
+def _of_one_shape(node: Any) -> bool:
+    return len({tuple(tensor.shape) for tensor in node.input_tensors}) == 1
 
 
 def _activation(function: Any, alone: bool) -> Callable[[Tensor], Tensor]:
@@ -425,7 +432,8 @@ def _rescaling(layer: Any, alone: bool) -> Callable[..., Tensor]:
 
 
 def _add(layer: Any, alone: bool) -> Callable[..., Tensor]:
-    return lambda training, *x: functools.reduce(torch.add, x)
+    add = Tensor.add_ if alone else torch.add
+    return lambda training, *x: functools.reduce(add, x)
 
 
 def _subtract(layer: Any, alone: bool) -> Callable[..., Tensor]:
@@ -470,8 +478,8 @@ def _category_encoding(layer: Any, alone: bool) -> Callable[..., Tensor] | None:
     return run
 
 
-# Layer -> the maker of its operation. It takes the layer, and whether nothing else uses the layer's input, which the
-# operation may then overwrite; it returns None for settings that Torch computes otherwise. The operation takes
+# Layer -> the maker of its operation. It takes the layer, and whether nothing else uses the layer's first input, which
+# the operation may then overwrite; it returns None for settings that Torch computes otherwise. The operation takes
 # `training` and tensors, images as (B, C, H, W).
 FUSED: dict[type, Callable[[Any, bool], Callable[..., Tensor] | None]] = {
     keras.layers.Activation: _activate,
