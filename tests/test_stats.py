@@ -430,6 +430,119 @@ def test_a_class_of_one_patient_leaves_the_metric_undefined_and_says_which():
         stats.pseudo_values("macro_f1", p, labels, groups)
 
 
+# ---- folds: every image tested by the network that was trained without its fold
+
+
+def cut(S=3, n=90, k=5, seed=0, groups=None):
+    """Folds (S, n), a cut for each replicate: of whole groups, else of images in threes, one of each class."""
+    chance = np.random.default_rng(seed)
+    if groups is None:
+        return np.stack([np.repeat(chance.permutation(np.arange(n // 3) % k), 3) for _ in range(S)])
+    return np.stack([chance.permutation(np.arange(groups.max() + 1) % k)[groups] for _ in range(S)])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_single_fold_changes_nothing(metric):
+    (arm, labels), (baseline, _) = predictions(1), predictions(2)
+    without = stats.compare(metric, arm, baseline, labels)
+    within = stats.compare(metric, arm, baseline, labels, folds=np.zeros((3, 90), int))
+    np.testing.assert_allclose(numbers(within), numbers(without), rtol=1e-9)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "macro_f1"])
+def test_metrics_that_count_right_images_are_over_all_images_whatever_their_folds(metric):
+    (arm, labels), (baseline, _) = predictions(1), predictions(2)
+    assert stats.compare(metric, arm, baseline, labels, folds=cut()) == stats.compare(metric, arm, baseline, labels)
+
+
+@pytest.mark.parametrize(("K", "together"), list(product((2, 3), (False, True))))
+def test_pseudo_values_of_folds_are_the_jackknife_of_the_mean_over_folds_done_the_slow_way(K, together):
+    n = 120
+    p, labels = predictions(7, S=2, n=n, K=K)
+    groups = np.arange(n) // 4 % 25 if together else None
+    folds = cut(2, n, 4, groups=groups)
+    units = np.arange(n) if groups is None else groups
+
+    def over_folds(s, kept):
+        of = [kept & (folds[s] == f) for f in range(4)]
+        return np.mean([metric_of("auc", p[s][here], labels[here]) for here in of])
+
+    found = stats.pseudo_values("auc", p, labels, groups, folds)
+    G = units.max() + 1
+    assert found.shape == (2, G)
+    for s, row in enumerate(found):
+        theta = over_folds(s, np.full(n, True))
+        assert row.mean() == pytest.approx(theta)
+        slow = G * theta - (G - 1) * np.array([over_folds(s, units != g) for g in range(G)])
+        np.testing.assert_allclose(row, slow + theta - slow.mean(), atol=1e-9)
+
+
+def test_folds_change_with_neither_their_names_nor_the_order_of_images():
+    (arm, labels), (baseline, _) = predictions(1), predictions(2)
+    folds, groups = cut(groups=np.arange(90) // 3), np.arange(90) // 3
+    found = stats.compare("auc", arm, baseline, labels, groups=groups, folds=folds)
+    order = np.random.default_rng(3).permutation(90)
+    turned = stats.compare(
+        "auc", arm[:, order], baseline[:, order], labels[order], groups=groups[order], folds=(7 * folds + 3)[:, order]
+    )
+    np.testing.assert_allclose(numbers(turned), numbers(found), rtol=1e-9)
+    assert (found.images, found.groups) == (90, 30)
+
+
+def test_each_folds_network_may_have_a_scale_of_its_own():
+    """The rank within a fold is all that AUC by fold sees; one AUC over all images pays for every shift."""
+    p, labels = predictions(3, n=300, K=2)
+    folds = cut(n=300)
+    shift = np.linspace(0.5, 1.5, 5)[folds]
+    moved = p[..., 1] * shift / 2
+    shifted = np.stack([1 - moved, moved], -1)
+    np.testing.assert_allclose(
+        stats.pseudo_values("auc", shifted, labels, folds=folds), stats.pseudo_values("auc", p, labels, folds=folds)
+    )
+    assert (stats.pseudo_values("auc", shifted, labels).mean(1) < stats.pseudo_values("auc", p, labels).mean(1)).all()
+
+
+def test_pooled_over_folds_auc_falls_below_a_half_where_nothing_can_be_learned_and_by_fold_it_does_not():
+    """Of networks that know only how frequent classes are: fewer positives in a fold leave more to train on."""
+    chance, pooled, by_fold = np.random.default_rng(0), [], []
+    for _ in range(100):
+        labels = chance.permutation(np.arange(60) % 2)
+        folds = chance.permutation(np.arange(60) % 5)
+        prior = np.array([labels[folds != f].mean() for f in range(5)])[folds]
+        p = np.stack([1 - prior, prior], -1)[None] + 1e-6 * chance.normal(size=(1, 60, 2))
+        pooled.append(stats.pseudo_values("auc", p, labels).mean())
+        by_fold.append(stats.pseudo_values("auc", p, labels, folds=folds[None]).mean())
+    assert np.mean(pooled) < 0.4
+    assert abs(np.mean(by_fold) - 0.5) < 4 * np.std(by_fold) / 10
+
+
+def test_a_fold_without_two_images_of_a_class_leaves_auc_undefined_and_says_which():
+    p, labels = predictions(0)
+    folds = cut()
+    folds[1] = np.where(labels == 2, 0, folds[1])
+    result = stats.compare("auc", p, p, labels, folds=folds)
+    assert result.effect is None
+    assert result.reason == "auc needs two test images of every class in every fold; class 2 has fewer in some fold"
+    with pytest.raises(ValueError, match="class 2 has fewer in some fold"):
+        stats.pseudo_values("auc", p, labels, folds=folds)
+    assert stats.compare("balanced_accuracy", p, p, labels, folds=folds).p == 1
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_group_in_two_folds_is_an_error(metric):
+    p, labels = predictions(0)
+    with pytest.raises(ValueError, match="a group has images in two folds of replicate 0"):
+        stats.pseudo_values(metric, p, labels, np.arange(90) // 10, cut())
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("shape", [(90,), (2, 90), (3, 89)])
+def test_folds_that_are_not_one_for_each_replicate_and_image_are_an_error(metric, shape):
+    p, labels = predictions(0)
+    with pytest.raises(ValueError, match="folds have shape"):
+        stats.pseudo_values(metric, p, labels, folds=np.zeros(shape, int))
+
+
 @pytest.mark.parametrize(
     "say", [lambda g: stats.crossed(np.zeros((2, 5)), groups=g), lambda g: stats.group_sums(np.ones((2, 5)), g)]
 )

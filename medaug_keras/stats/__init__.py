@@ -4,7 +4,8 @@ All metrics and differences are fractions, not percent. Nothing here imports Ker
 SciPy is imported where it is used, so that importing this package is cheap. What SciPy has is SciPy's; the crossed test
 and its power are our own, for no library has a test of training runs crossed with images that leaves neither out.
 
-Where images belong together (patients, slides, scans), functions take `groups` (n,), a label for each image.
+Where images belong together (patients, slides, scans), functions take `groups` (n,), a label for each image; after
+cross-validation `folds` (S, n), the fold of each image in each replicate.
 
 - `crossed`, `compare`: does an arm differ from the baseline, for any replicate and any image?
 - `holm`, `benjamini_hochberg`, `verdict`, `best_arms`: many comparisons at once.

@@ -13,6 +13,10 @@ Where images belong together, a whole group is left out, and G groups take the p
 Of accuracy, which is a mean, the sums over groups say the same (`group_sums`). Weighing groups by their size (Busing,
 Meijer & van der Leeden 1999) makes less of the largest, and too many false claims where one group outweighs the rest.
 
+Where every image was tested by the network of its fold (cross-validation), AUC is the mean of the folds' AUCs,
+because scores of different networks are not on one scale: a positive of one fold and a negative of another make no
+pair. Leaving an image out changes its own fold only. The other metrics count right images, and take all together.
+
 Letters: S replicates, n test images, K classes, G groups.
 """
 
@@ -34,52 +38,93 @@ def compare(
     labels: ArrayLike,
     *,
     groups: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
     planned: int | None = None,
     confidence: float = 0.95,
 ) -> Crossed:
-    """Crossed analysis of a metric: probabilities (S, n, K) of both arms, labels (n,) and groups (n,).
+    """Crossed analysis of a metric: probabilities (S, n, K) of both arms, labels (n,), groups (n,) and folds (S, n).
 
-    Replicate s of the arm is paired with replicate s of the baseline. A metric that these labels
-    do not define gives a result without effect, whose `reason` says why.
+    Replicate s of the arm is paired with replicate s of the baseline, and both are cut into the same folds. A metric
+    that these labels do not define gives a result without effect, whose `reason` says why.
     """
     arm, baseline, labels = np.asarray(arm), np.asarray(baseline), np.asarray(labels)
     if arm.shape != baseline.shape:
         raise ValueError(f"arm has shape {arm.shape}, baseline {baseline.shape}; expected the same")
     S, n, K = arm.shape
-    reason = why_undefined(metric, labels, K, groups)
+    reason = why_undefined(metric, labels, K, groups, folds)
     if reason is not None:
         units = None if groups is None else numbered(groups)[1]
         return Crossed(None, S, S if planned is None else planned, n, units, reason=reason)
-    difference = pseudo_values(metric, arm, labels, groups) - pseudo_values(metric, baseline, labels, groups)
+    ours, theirs = (pseudo_values(metric, p, labels, groups, folds) for p in (arm, baseline))
+    difference = ours - theirs
     return crossed(difference, images=None if groups is None else n, planned=planned, confidence=confidence)
 
 
-def why_undefined(metric: Metric, labels: ArrayLike, num_classes: int, groups: ArrayLike | None = None) -> str | None:
+def why_undefined(
+    metric: Metric,
+    labels: ArrayLike,
+    num_classes: int,
+    groups: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+) -> str | None:
     """Why the metric or its jackknife is not defined on these labels (n,); None where it is.
 
-    Every class needs two images, in two groups, so that one is left when the other is left out.
+    Every class needs two images, in two groups, so that one is left when the other is left out; for AUC in every fold
+    of every replicate, folds (S, n). A group in two folds of a replicate is an error.
     """
     if metric not in get_args(Metric):
         raise ValueError(f"{metric!r} is not a metric; expected one of {list(get_args(Metric))}")
+    labels = np.asarray(labels)
+    parts = np.zeros((1, len(labels)), np.int64) if folds is None else _within_folds(folds, len(labels), groups)
     if metric == "accuracy":
         return None
-    labels = np.asarray(labels)
-    if groups is not None:  # one for each class that a group has
-        labels = np.unique(np.stack([labels.astype(np.int64), numbered(groups)[0]]), axis=1)[0]
-    counts = np.bincount(labels, minlength=num_classes)
-    few = [str(k) for k in range(num_classes) if counts[k] < 2]
+    if metric != "auc":  # over all images
+        parts = np.zeros_like(parts[:1])
+    place = np.arange(len(labels)) if groups is None else numbered(groups)[0]
+    counts = []  # of images, or of groups once for each class that they have
+    for part in parts:
+        fold, label, _ = np.unique(np.stack([part, labels.astype(np.int64), place]), axis=1)
+        counts.append(np.bincount(fold * num_classes + label, minlength=(part.max() + 1) * num_classes))
+    fewest = np.concatenate(counts).reshape(-1, num_classes).min(0)
+    few = [str(k) for k in range(num_classes) if fewest[k] < 2]
     if not few:
         return None
     what = "test images" if groups is None else "groups of test images with images"
-    return f"{metric} needs two {what} of every class; class {', '.join(few)} has fewer"
+    where, there = (" in every fold", " in some fold") if metric == "auc" and folds is not None else ("", "")
+    return f"{metric} needs two {what} of every class{where}; class {', '.join(few)} has fewer{there}"
+
+
+def _within_folds(folds: ArrayLike, n: int, groups: ArrayLike | None) -> Counts:
+    """(S, n) folds of any name -> the same numbered from 0 in each replicate. ValueError where a group is in two."""
+    given = np.asarray(folds)
+    if given.ndim != 2 or given.shape[1] != n:
+        raise ValueError(
+            f"folds have shape {given.shape}; expected (replicates, images), a fold for each of {n} images"
+        )
+    parts = np.stack([numbered(row)[0] for row in given])
+    if groups is not None:
+        place, G = numbered(groups)
+        for s, part in enumerate(parts):
+            if len(np.unique(place * (part.max() + 1) + part)) > G:
+                raise ValueError(
+                    f"a group has images in two folds of replicate {s}; the images of a group share a fold"
+                )
+    return parts
 
 
 def pseudo_values(
-    metric: Metric, probabilities: ArrayLike, labels: ArrayLike, groups: ArrayLike | None = None
+    metric: Metric,
+    probabilities: ArrayLike,
+    labels: ArrayLike,
+    groups: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
 ) -> Array:
     """(S, n, K) probabilities and (n,) labels -> (S, n) pseudo-values; a row's mean is the metric.
 
     With groups (n,) of images that belong together -> (S, G), in the order of the groups' labels.
+
+    folds (S, n): the fold of each image in each replicate, by any names, where the network that tested an image is that
+    of its fold. AUC is then the mean over folds; the other metrics are what they are without.
 
     Accuracy: 1 where the most probable class is the label, else 0; of a group `group_sums`. AUC: of
     class 1 for K = 2, else the mean over classes of one against the rest, ties counting half. Costs a
@@ -95,20 +140,30 @@ def pseudo_values(
         )
     if not np.isfinite(probabilities).all():
         raise ValueError("probabilities have values that are not finite; leave failed replicates out of them")
-    K = probabilities.shape[2]
-    reason = why_undefined(metric, labels, K, groups)
+    S, n, K = probabilities.shape
+    if folds is not None and np.shape(folds) != (S, n):
+        raise ValueError(f"folds have shape {np.shape(folds)}; expected one for each replicate and image, {(S, n)}")
+    reason = why_undefined(metric, labels, K, groups, folds)
     if reason is not None:
         raise ValueError(reason)
     place, G = numbered(groups) if groups is not None else (None, 0)
     if metric == "auc":
         classes = [1] if K == 2 else range(K)
 
-        def auc(scores: Array, positive: Mask) -> Array:
+        def auc(scores: Array, positive: Mask, fold: Counts | None) -> Array:
+            if fold is not None:
+                return _auc_by_fold(scores, positive, np.arange(n) if place is None else place, fold)
             if place is None:
                 return _auc_pseudo_values(scores, positive)
-            return _auc_by_group(scores, positive, place, G)
+            return _normalized(*_auc_without(scores, positive, place, G))
 
-        return np.stack([np.mean([auc(p[:, k], labels == k) for k in classes], axis=0) for p in probabilities])
+        cuts = [None] * S if folds is None else np.asarray(folds)
+        return np.stack(
+            [
+                np.mean([auc(p[:, k], labels == k, fold) for k in classes], axis=0)
+                for p, fold in zip(probabilities, cuts, strict=True)
+            ]
+        )
     predicted = probabilities.argmax(-1)  # (S, n)
     if metric == "accuracy":
         right = (predicted == labels).astype(np.float64)
@@ -145,8 +200,25 @@ def _placements(scores: Array, positive: Mask) -> Array:
     return placements
 
 
-def _auc_by_group(scores: Array, positive: Mask, place: Counts, G: int) -> Array:
-    """The same with all images of a group left out at once -> (G,).
+def _auc_by_fold(scores: Array, positive: Mask, place: Counts, fold: Counts) -> Array:
+    """(n,) each, with images of a group in one fold -> (G,) pseudo-values of the mean over folds of AUC.
+
+    What goes with a group is lost by its own fold's AUC, one k-th of the mean.
+    """
+    aucs, lost = [], np.empty(int(place.max()) + 1)
+    names = np.unique(fold)
+    for name in names:
+        here = fold == name
+        groups, of_fold = np.unique(place[here], return_inverse=True)
+        auc, without = _auc_without(scores[here], positive[here], of_fold, len(groups))
+        aucs.append(auc)
+        lost[groups] = auc - without
+    theta = float(np.mean(aucs))
+    return _normalized(theta, theta - lost / len(names))
+
+
+def _auc_without(scores: Array, positive: Mask, place: Counts, G: int) -> tuple[float, Array]:
+    """AUC, and (G,) what it is when all images of a group are left out at once.
 
     The pairs of a positive and a negative that go with a group are those of its positives, those of its negatives, and
     less those that it has both of, which were counted twice.
@@ -160,7 +232,7 @@ def _auc_by_group(scores: Array, positive: Mask, place: Counts, G: int) -> Array
     others = np.bincount(place, ~positive, G)
     left = (n1 - ours) * (n0 - others)
     without = (auc * n1 * n0 - pairs + _pairs_within(scores, positive, place, G)) / left
-    return _normalized(auc, without)
+    return auc, without
 
 
 def _pairs_within(scores: Array, positive: Mask, place: Counts, G: int) -> Array:
