@@ -1,4 +1,4 @@
-"""The classifiers that a study can name, and how they are trained.
+"""How classifiers are built, trained and asked.
 
 Shapes: B batch, N images, H x W x C image, K classes.
 """
@@ -15,15 +15,14 @@ from keras import layers
 from torch import Tensor
 
 from medaug_keras import evaluation
+from medaug_keras.architectures import ARCHITECTURES
 from medaug_keras.augmentation import augmentation
 from medaug_keras.networks import (
     assign_weights,
-    batch_norm,
     copy_weights,
     device_of,
     fuse,
     parameters,
-    torch_init,
 )
 from medaug_keras.networks.scaling import center, to_unit
 from medaug_keras.training import (
@@ -48,32 +47,6 @@ PREDICTION_BATCH = 128
 LEAST_BATCH = 8  # however large images are: one by one, a GPU idles
 
 
-def cnn(*, image_shape: tuple[int, int, int], num_outputs: int) -> keras.Model:
-    """The CNN of the paper's Fig. 9 (MedMNIST's getting-started network): (B, 28, 28, C) -> (B, num_outputs) logits.
-
-    Images of another size, from 16 x 16 on, make another first dense layer; all else is the same. Initial weights and
-    batch-norm conventions are PyTorch's. 235,225 trainable parameters for 9 classes in color.
-    """
-    inputs = keras.Input(image_shape, name="image")
-    x = inputs
-    blocks = [(16, "valid", False), (16, "valid", True), (64, "valid", False), (64, "valid", False), (64, "same", True)]
-    for number, (filters, padding, pool) in enumerate(blocks, 1):
-        x = layers.Conv2D(filters, 3, padding=padding, **torch_init(9 * x.shape[-1]), name=f"conv{number}")(x)
-        x = batch_norm(f"norm{number}")(x)
-        x = layers.ReLU(name=f"relu{number}")(x)
-        if pool:
-            x = layers.MaxPooling2D(2, name=f"pool{number}")(x)
-    x = layers.Flatten(name="flatten")(x)
-    for number in (1, 2):
-        x = layers.Dense(128, **torch_init(x.shape[-1]), name=f"dense{number}")(x)
-        x = layers.ReLU(name=f"dense{number}_relu")(x)
-    logits = layers.Dense(num_outputs, **torch_init(x.shape[-1]), name="logits")(x)
-    return keras.Model(inputs, logits, name="cnn")
-
-
-CLASSIFIERS = {"cnn": cnn}
-
-
 def build(kind: str, *, image_shape: tuple[int, int, int], num_classes: int, head: str, seed: int) -> keras.Model:
     """A classifier with its initial weights, which depend on the seed and the shapes alone.
 
@@ -82,7 +55,9 @@ def build(kind: str, *, image_shape: tuple[int, int, int], num_classes: int, hea
     if head == "sigmoid" and num_classes != 2:
         raise ValueError(f"head 'sigmoid' is for two classes, and these images have {num_classes}; use 'softmax'")
     keras.utils.set_random_seed(subseed(seed, "weights"))
-    return CLASSIFIERS[kind](image_shape=image_shape, num_outputs=1 if head == "sigmoid" else num_classes)
+    num_outputs = 1 if head == "sigmoid" else num_classes
+    model: keras.Model = ARCHITECTURES[kind].build(image_shape=image_shape, num_outputs=num_outputs)
+    return model
 
 
 # Rule that selects an epoch -> how it ranks epochs. Accuracy alone decides as the paper and its code choose. The other

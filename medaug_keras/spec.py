@@ -399,12 +399,6 @@ class Classifier(_Part):
     """Which epoch tables show; left out, the best by the study's `primary` metric on the validation set (for macro_f1,
     by balanced accuracy). Every rule's epoch is recorded, so a change makes no work. The published code reports the
     last."""
-    least_size: ClassVar[int] = 16
-    """Pixels a side below which nothing is left of an image between the network's convolutions."""
-
-    def dense_weights(self, size: int) -> int:
-        """Of the first dense layer, which takes all that convolutions and pooling leave of an image."""
-        return (((size - 4) // 2 - 4) // 2) ** 2 * 64 * 128
 
 
 # --- generators ------------------------------------------------------------------------------------

@@ -8,10 +8,18 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
+from pydantic import BaseModel
+
+from medaug_keras import spec
+from medaug_keras.architectures import ARCHITECTURES
+from medaug_keras.data import KINDS
+from medaug_keras.generators import GENERATORS
 
 PROJECT = Path(__file__).parent.parent
 
@@ -46,7 +54,7 @@ def load_stripes(name: str, *, each: int) -> Dataset:
         name=name,
         title="Stripes",
         classes=("horizontal", "vertical"),
-        source="drawn for a test",
+        source="simulated",
         licence="CC0",
         citation="none",
         md5=stripes_fingerprint(each=each),
@@ -55,6 +63,17 @@ def load_stripes(name: str, *, each: int) -> Dataset:
         description="Stripes.",
         **splits,
     )
+''',
+    "architectures/linear.py": '''"""Every pixel has a weight for each class."""
+
+import keras
+from keras import layers
+
+
+def build(*, image_shape: tuple[int, int, int], num_outputs: int) -> keras.Model:
+    inputs = keras.Input(image_shape, name="image")
+    x = layers.Flatten(name="flatten")(inputs)
+    return keras.Model(inputs, layers.Dense(num_outputs, name="logits")(x), name="linear")
 ''',
     "generators/mean_image.py": '''"""Mean images: of each class, with noise. Kingdom 2026, for a test."""
 
@@ -102,7 +121,8 @@ def reconstruct(sampler, images, labels, *, seed, mode):
 ''',
 }
 
-# file → what stands there, and what is put in its place: the lines that CONTRIBUTING names
+# file → what stands there, and what is put in its place: where CONTRIBUTING says, by as few characters as do not change
+# when a real kind is added
 LINES = {
     "spec.py": [
         (
@@ -156,10 +176,10 @@ Generator = Annotated[MeanImage | Turned | ''',
 Step = Annotated[
     Negative | ''',
         ),
-        ('kind: Literal["cnn"] = "cnn"', 'kind: Literal["cnn", "linear"] = "cnn"'),
+        ('kind: Literal["cnn"', 'kind: Literal["linear", "cnn"'),
     ],
     "data/kinds.py": [
-        ("import folders, ", "import folders, stripes, "),
+        ("from medaug_keras.data import ", "from medaug_keras.data import stripes, "),
         (
             "KINDS: dict[str, Kind] = {",
             """KINDS: dict[str, Kind] = {
@@ -189,16 +209,11 @@ _OURS: dict[str, Callable[..., Any]] = {
     "negative": _negative,""",
         )
     ],
-    "classifiers.py": [
+    "architectures/__init__.py": [
         (
-            'CLASSIFIERS = {"cnn": cnn}',
-            """def linear(*, image_shape: tuple[int, int, int], num_outputs: int) -> keras.Model:
-    inputs = keras.Input(image_shape, name="image")
-    x = layers.Flatten(name="flatten")(inputs)
-    return keras.Model(inputs, layers.Dense(num_outputs, name="logits")(x), name="linear")
-
-
-CLASSIFIERS = {"cnn": cnn, "linear": linear}""",
+            "ARCHITECTURES: dict[str, Architecture] = {",
+            """ARCHITECTURES: dict[str, Architecture] = {
+    "linear": Architecture("medaug_keras.architectures.linear"),""",
         )
     ],
 }
@@ -219,6 +234,19 @@ STUDY = {
         "cvae": {"add": {"generator": "cvae", "amount": {"fraction": 0.5}}},
     },
 }
+
+
+@pytest.mark.parametrize(
+    ("named", "table"),
+    [
+        (get_args(get_args(spec.Data)[0]), KINDS),
+        (get_args(get_args(spec.Generator)[0]), GENERATORS),
+        ([spec.Classifier], ARCHITECTURES),
+    ],
+    ids=["data", "generators", "classifiers"],
+)
+def test_a_table_has_the_kinds_that_a_study_can_name(named: Sequence[type[BaseModel]], table: Mapping[str, object]):
+    assert sorted(kind for part in named for kind in get_args(part.model_fields["kind"].annotation)) == sorted(table)
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 
 from medaug_keras import cli, data
+from medaug_keras.architectures import ARCHITECTURES
 from medaug_keras.data import DataError, medmnist
 from medaug_keras.evaluation import copying
 from medaug_keras.plan import Source, plan
 from medaug_keras.reading import StudyError, read
-from medaug_keras.spec import Classifier, Study
+from medaug_keras.spec import Study
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -238,7 +239,7 @@ def test_the_dense_layer_is_as_large_as_check_says(size):
 
     made = classifiers.build("cnn", image_shape=(size, size, 1), num_classes=2, head="softmax", seed=0)
     weights = made.get_layer("dense1").kernel.shape
-    assert int(np.prod(weights)) == Classifier().dense_weights(size)
+    assert int(np.prod(weights)) == ARCHITECTURES["cnn"].dense_weights(size)
 
 
 def test_check_says_how_the_network_grows(tmp_path, capsys):

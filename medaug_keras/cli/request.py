@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from medaug_keras import data, looks
+from medaug_keras.architectures import ARCHITECTURES
 from medaug_keras.plan import Plan, Source, Task, added_images, located, plan
 from medaug_keras.reading import read, words
 from medaug_keras.spec import Study
@@ -188,9 +189,10 @@ def misfits(study: Study, found: Mapping[str, Source], counts: Mapping[str, Coun
 def larger_network(study: Study, name: str) -> list[str]:
     """What to say of a classifier that is larger than the one at 28 x 28, because the images are."""
     size, kind = study.datasets[name].side, study.classifier.kind
-    weights, usual = study.classifier.dense_weights(size), study.classifier.dense_weights(data.IMAGE_SIZE)
-    if size == data.IMAGE_SIZE:
+    dense_weights = ARCHITECTURES[kind].dense_weights
+    if size == data.IMAGE_SIZE or dense_weights is None:
         return []
+    weights, usual = dense_weights(size), dense_weights(data.IMAGE_SIZE)
     return [f"at {size} x {size} the first dense layer of {kind} has {weights:,} weights; at 28 x 28 it has {usual:,}"]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 from medaug_keras import references
+from medaug_keras.architectures import ARCHITECTURES
 from medaug_keras.generators import GENERATORS
 from medaug_keras.reading.strict_yaml import Keys
 from medaug_keras.reading.words import did_you_mean
@@ -44,8 +45,7 @@ def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
     if data.sizes and size not in data.sizes:
         those = ", ".join(map(str, data.sizes))
         yield ("size",), f"there is no {name} of {size} x {size} pixels: give it a size of its own, one of {those}"
-    elif size < study.classifier.least_size:
-        least = study.classifier.least_size
+    elif size < (least := ARCHITECTURES[study.classifier.kind].least_size):
         yield ("size",), f"classifier {study.classifier.kind} needs images of at least {least} x {least} pixels"
     stuck = _stuck(study, size)
     if stuck:
