@@ -28,10 +28,12 @@ from medaug_keras.networks.scaling import center, to_unit
 from medaug_keras.training import (
     LAST,
     Checkpoint,
+    Images,
     OnEpoch,
     Rule,
     TrainingState,
     batches,
+    by_index,
     epoch_order,
     name_streams,
     numpy_rng,
@@ -107,7 +109,7 @@ class Trained:
 
 def fit(
     model: keras.Model,
-    train_set: tuple[np.ndarray, np.ndarray],
+    train_set: tuple[Images, np.ndarray],
     held_out: Mapping[str, tuple[np.ndarray, np.ndarray]],
     *,
     num_classes: int,
@@ -137,7 +139,7 @@ def fit(
     idle = _idle_biases(model)
     for bias in idle:
         bias.requires_grad_(False)
-    images = torch.from_numpy(train_set[0]).to(device)
+    images = by_index(train_set[0], device)
     targets = torch.eye(num_classes)[torch.from_numpy(train_set[1])].to(device)
     augment_batch = augmentation(augment, seed=seed, device=device)
     # both round alike, and on a CPU the fused one takes twice as long over large kernels
@@ -154,7 +156,7 @@ def fit(
     order, seen, probabilities = np.empty(0, np.int64), torch.empty(0), np.empty(0, np.float32)
 
     def step(index: Tensor) -> tuple[Tensor, Tensor]:
-        x, y = augment_batch(to_unit(images[index]), targets[index])
+        x, y = augment_batch(to_unit(images(index)), targets[index])
         logits = network(center(x), training=True)
         loss = _loss(logits, y, head)
         sgd.zero_grad(set_to_none=True)

@@ -17,7 +17,7 @@ from medaug_keras import augmentation, classifiers, data, evaluation, generators
 from medaug_keras.generators.fitting import Recipe, TrainingData
 from medaug_keras.plan import Task, added_images
 from medaug_keras.store import Store
-from medaug_keras.training import Checkpoint, arithmetic, file_checkpoint, subseed
+from medaug_keras.training import Checkpoint, Gathered, Images, arithmetic, file_checkpoint, subseed
 
 Tell = Callable[[str, Any], None]
 """Called with ("epoch", (number, values)) or ("message", text)."""
@@ -87,7 +87,7 @@ def make_generator(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint
 def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
     """Make the images that an arm adds. Makes synthetic.npz: images (n, H, W, C) uint8 and labels (n,)."""
     dataset, params = _dataset(task, needs), task.params
-    images, labels = dataset.train.images, dataset.train.labels
+    images, labels, order = dataset.train.images, dataset.train.labels, None
     if params["how"] == "interleave":
         sampler = keras.models.load_model(needs["generator"] / "sampler.keras")
         reconstruct = generators.GENERATORS[params["kind"]].reconstruct
@@ -109,12 +109,13 @@ def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint
             seed=params["seed"],
         )
         if params["how"] == "duplicate":
-            made = images[augmentation.copies(labels, made_labels, seed=params["seed"])]
+            made, order = images, augmentation.copies(labels, made_labels, seed=params["seed"])
         else:
             sampler = keras.models.load_model(needs["generator"] / "sampler.keras")
             sample = generators.GENERATORS[params["kind"]].sample
             made = sample(sampler, made_labels, seed=params["seed"], **params["settings"])
-    np.savez_compressed(out / "synthetic.npz", allow_pickle=False, images=made, labels=made_labels)
+    data.save_plain(out / "synthetic.npz", images=made, labels=made_labels, order=order)
+    made = data.load_plain(out / "synthetic.npz")["images"]
     return {
         "images": len(made_labels),
         "per_class": [int(n) for n in np.bincount(made_labels, minlength=len(dataset.classes))],
@@ -129,11 +130,10 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
     """
     dataset, params = _dataset(task, needs), task.params
     settings = params["settings"]
-    images, labels = dataset.train.images, dataset.train.labels
+    images, labels = Gathered(dataset.train.images), dataset.train.labels
     if "synthesis" in needs:
-        with np.load(needs["synthesis"] / "synthetic.npz", allow_pickle=False) as added:
-            images = np.concatenate([images, added["images"]])
-            labels = np.concatenate([labels, added["labels"]])
+        added = data.load_plain(needs["synthesis"] / "synthetic.npz")
+        images, labels = Gathered(dataset.train.images, added["images"]), np.concatenate([labels, added["labels"]])
     trained = _trained(
         dataset,
         (images, labels),
@@ -176,8 +176,8 @@ def make_quality(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: 
     """Judge an arm's images. Makes neighbours.npz: the closest pairs, and every image's distances."""
     dataset, params = _dataset(task, needs), task.params
     settings, head = dict(params["settings"]), params["classifier"]["head"]
-    with np.load(needs["synthesis"] / "synthetic.npz", allow_pickle=False) as made:
-        images, labels = made["images"], made["labels"]
+    made = data.load_plain(needs["synthesis"] / "synthetic.npz")
+    images, labels = made["images"], made["labels"]
     epoch = json.loads((needs["classifier"] / "record.json").read_bytes())["values"]["selected"][JUDGES_RULE]
     with np.load(needs["classifier"] / "predictions.npz", allow_pickle=False) as known:
         test_probabilities = known[f"test_{epoch}"]
@@ -244,7 +244,7 @@ MAKERS: dict[str, Callable[[Task, Folders, Path, Tell, Checkpoint], dict[str, An
 
 def _trained(
     dataset: data.Dataset,
-    train: tuple[np.ndarray, np.ndarray],
+    train: tuple[Images, np.ndarray],
     settings: Mapping[str, Any],
     *,
     sampling: str,

@@ -28,6 +28,7 @@ from medaug_keras.data.phantoms import (
     phantom_fingerprint,
     phantom_sizes,
 )
+from medaug_keras.data.plain import load_plain, save_plain
 from medaug_keras.data.splits import Parts, by_fractions, split_csv
 from medaug_keras.data.table import Table, load_table, table_class_counts, table_fingerprint, table_sizes
 from medaug_keras.data.unpacked import unpacked
@@ -59,6 +60,7 @@ __all__ = [
     "load_medmnist",
     "load_npz",
     "load_phantom",
+    "load_plain",
     "load_table",
     "md5_of_file",
     "medmnist_file",
@@ -73,6 +75,7 @@ __all__ = [
     "phantom_sizes",
     "pixel_std",
     "rarest_share",
+    "save_plain",
     "split_csv",
     "table_class_counts",
     "table_fingerprint",

@@ -3,6 +3,7 @@
 from medaug_keras.training.chance import batches, epoch_order, name_streams, numpy_rng, subseed, torch_rng
 from medaug_keras.training.checkpoints import Checkpoint, State, TrainingState, file_checkpoint
 from medaug_keras.training.compute import arithmetic, keep_memory
+from medaug_keras.training.gathered import Gathered, Images, by_index
 from medaug_keras.training.loop import (
     LAST,
     DivergedError,
@@ -21,6 +22,8 @@ __all__ = [
     "Checkpoint",
     "DivergedError",
     "EarlyStopping",
+    "Gathered",
+    "Images",
     "Logs",
     "OnEpoch",
     "Rule",
@@ -30,6 +33,7 @@ __all__ = [
     "adam",
     "arithmetic",
     "batches",
+    "by_index",
     "epoch_order",
     "file_checkpoint",
     "keep_memory",
