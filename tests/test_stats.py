@@ -451,8 +451,9 @@ def test_a_single_fold_changes_nothing(metric):
 
 @pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "macro_f1"])
 def test_metrics_that_count_right_images_are_over_all_images_whatever_their_folds(metric):
-    (arm, labels), (baseline, _) = predictions(1), predictions(2)
-    assert stats.compare(metric, arm, baseline, labels, folds=cut()) == stats.compare(metric, arm, baseline, labels)
+    p, labels = predictions(1)
+    found = stats.pseudo_values(metric, p, labels, folds=cut())
+    np.testing.assert_array_equal(found, stats.pseudo_values(metric, p, labels))
 
 
 @pytest.mark.parametrize(("K", "together"), list(product((2, 3), (False, True))))
@@ -514,6 +515,50 @@ def test_pooled_over_folds_auc_falls_below_a_half_where_nothing_can_be_learned_a
         by_fold.append(stats.pseudo_values("auc", p, labels, folds=folds[None]).mean())
     assert np.mean(pooled) < 0.4
     assert abs(np.mean(by_fold) - 0.5) < 4 * np.std(by_fold) / 10
+
+
+@given(seed=st.integers(0, 1000), S=st.integers(2, 6), n=st.integers(2, 30))
+@settings(max_examples=50, deadline=None)
+def test_of_folds_the_variance_between_images_counts_twice_and_nothing_else_moves(seed, S, n):
+    D = crossed_data(seed, S, n)
+    alone, within = stats.crossed(D), stats.crossed(D, folds=True)
+    assert (within.effect, within.replicates, within.images) == (pytest.approx(alone.effect), S, n)
+    assert within.variances.image == pytest.approx(2 * alone.variances.image, abs=1e-12)
+    assert within.variances.replicate == pytest.approx(alone.variances.replicate, abs=1e-12)
+    assert within.variances.residual == pytest.approx(alone.variances.residual)
+    assert within.carried_by == pytest.approx(alone.carried_by)
+    v = alone.raw_variances
+    expected = v.replicate / S + (v.image + max(v.image, 0)) / n + v.residual / (S * n)
+    assert within.se**2 == pytest.approx(max(expected, v.residual / (S * n)))
+
+
+@pytest.mark.parametrize("S", [3, 10])
+def test_of_folds_the_standard_error_is_that_of_images_that_act_on_one_another(S):
+    """What j in training does to i, i in training does to j: the mean square of images alone sees half of it."""
+    chance, n = np.random.default_rng(2), 60
+    found = []
+    for _ in range(2000):
+        ties = np.triu(chance.normal(size=(n, n)), 1)
+        by_image = (ties + ties.T).sum(1) / np.sqrt(n)
+        D = by_image + chance.normal(size=(S, 1)) / 4 + chance.normal(size=(S, n))
+        found.append((D.mean(), stats.crossed(D, folds=True).se ** 2, stats.crossed(D).se ** 2))
+    effects, within, alone = np.array(found).T
+    assert within.mean() == pytest.approx(effects.var(), rel=0.12)
+    assert alone.mean() < 0.75 * effects.var()
+
+
+def test_everything_that_compares_counts_the_images_of_folds_alike():
+    (arm, labels), (baseline, _) = predictions(1), predictions(2)
+    arm, baseline = ((p + 3 * p[:1]) / 4 for p in (arm, baseline))  # replicates that agree on images
+    D = stats.pseudo_values("accuracy", arm, labels) - stats.pseudo_values("accuracy", baseline, labels)
+    found = stats.compare("accuracy", arm, baseline, labels, folds=cut())
+    assert found == stats.crossed(D, folds=True)
+    runs = {"arm": dict(enumerate(D)), "baseline": dict(enumerate(np.zeros_like(D)))}
+    [p] = stats.best_arms(runs, folds=True).p.values()
+    assert p == pytest.approx(found.p_family)
+    assert p > stats.crossed(D).p_family
+    drawn, plain = stats.two_level_bootstrap(D, seed=1, folds=True), stats.two_level_bootstrap(D, seed=1)
+    assert drawn[1] - drawn[0] > plain[1] - plain[0]
 
 
 def test_a_fold_without_two_images_of_a_class_leaves_auc_undefined_and_says_which():

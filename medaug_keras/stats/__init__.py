@@ -24,6 +24,7 @@ from medaug_keras.stats.crossed import (
     family_p,
     group_sums,
     mean_squares,
+    mutual,
     paired,
     standard_error,
 )
@@ -91,6 +92,7 @@ __all__ = [
     "image_floor",
     "mean_over_datasets",
     "mean_squares",
+    "mutual",
     "outlook",
     "paired",
     "power_to_detect",

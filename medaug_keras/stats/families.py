@@ -77,10 +77,10 @@ class Best:
     p: dict[str, float | None]
 
 
-def best_arms(arms: Mapping[str, Mapping[int, ArrayLike]], *, alpha: float = 0.05) -> Best:
+def best_arms(arms: Mapping[str, Mapping[int, ArrayLike]], *, folds: bool = False, alpha: float = 0.05) -> Best:
     """The best of {arm: {replicate: (n,) values}} and all that are not distinguishable from it.
 
-    Values are correctness or pseudo-values per image. Arms are ranked by their mean over the
+    Values are correctness or pseudo-values per image; `folds` as in `crossed`. Arms are ranked by their mean over the
     replicates they have, and compared over the replicates they share.
 
     Holm goes over all pairs of arms, not only those with the best: which arm that is was chosen
@@ -91,7 +91,7 @@ def best_arms(arms: Mapping[str, Mapping[int, ArrayLike]], *, alpha: float = 0.0
     means = {name: np.mean([np.mean(np.asarray(v)) for v in runs.values()]) for name, runs in arms.items()}
     best = max(means, key=lambda name: means[name])  # max keeps the first on ties
     pairs = list(combinations(arms, 2))
-    known = _p_of_pairs(arms)
+    known = _p_of_pairs(arms, folds)
     p = [known[pair] for pair in pairs]
     against: dict[str, float | None] = {
         (b if a == best else a): value for (a, b), value in zip(pairs, holm(p), strict=True) if best in (a, b)
@@ -104,8 +104,11 @@ def best_arms(arms: Mapping[str, Mapping[int, ArrayLike]], *, alpha: float = 0.0
     )
 
 
-def _p_of_pairs(arms: Mapping[str, Mapping[int, ArrayLike]]) -> dict[tuple[str, str], float | None]:
-    """`crossed(paired(a, b)).p_family` of every two arms, one arm with many at once: the pairs grow with the square."""
+def _p_of_pairs(arms: Mapping[str, Mapping[int, ArrayLike]], folds: bool) -> dict[tuple[str, str], float | None]:
+    """`crossed(paired(a, b), folds=folds).p_family` of every two arms.
+
+    One arm with many at once: the pairs grow with the square.
+    """
     found: dict[tuple[str, str], float | None] = {}
     names = list(arms)
     for place, a in enumerate(names):
@@ -121,7 +124,8 @@ def _p_of_pairs(arms: Mapping[str, Mapping[int, ArrayLike]]) -> dict[tuple[str, 
             for first in range(0, len(others), step):
                 some = others[first : first + step]
                 theirs = np.stack([[np.asarray(arms[b][s], dtype=np.float64) for s in replicates] for b in some])
-                found |= {(a, b): p for b, p in zip(some, family_p_of_each(mine - theirs), strict=True)}
+                p = family_p_of_each(mine - theirs, folds=folds)
+                found |= {(a, b): value for b, value in zip(some, p, strict=True)}
     return found
 
 

@@ -45,7 +45,8 @@ def compare(
     """Crossed analysis of a metric: probabilities (S, n, K) of both arms, labels (n,), groups (n,) and folds (S, n).
 
     Replicate s of the arm is paired with replicate s of the baseline, and both are cut into the same folds. A metric
-    that these labels do not define gives a result without effect, whose `reason` says why.
+    that these labels do not define gives a result without effect, whose `reason` says why. With two folds or more the
+    variance between images counts twice (`crossed`).
     """
     arm, baseline, labels = np.asarray(arm), np.asarray(baseline), np.asarray(labels)
     if arm.shape != baseline.shape:
@@ -57,7 +58,13 @@ def compare(
         return Crossed(None, S, S if planned is None else planned, n, units, reason=reason)
     ours, theirs = (pseudo_values(metric, p, labels, groups, folds) for p in (arm, baseline))
     difference = ours - theirs
-    return crossed(difference, images=None if groups is None else n, planned=planned, confidence=confidence)
+    return crossed(
+        difference,
+        folds=folds is not None and bool((np.asarray(folds) != np.asarray(folds)[:, :1]).any()),
+        images=None if groups is None else n,
+        planned=planned,
+        confidence=confidence,
+    )
 
 
 def why_undefined(

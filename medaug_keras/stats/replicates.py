@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from medaug_keras.stats.crossed import Array, Mask, group_sums
+from medaug_keras.stats.crossed import Array, Mask, group_sums, mutual
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,13 @@ def two_level_bootstrap(
     *,
     seed: int,
     groups: ArrayLike | None = None,
+    folds: bool = False,
     draws: int = 2000,
     confidence: float = 0.95,
 ) -> tuple[float, float] | None:
     """Percentile interval of the mean of D (S, n), replicates and images both drawn anew.
 
-    With groups (n,), whole groups of images are drawn.
+    With groups (n,), whole groups of images are drawn; `folds` as in `crossed`.
 
     A check beside `crossed`, not a test: it counts the residual variance three times (too wide on
     few images), and with few replicates it cannot see their whole variance (too narrow on many
@@ -71,6 +72,8 @@ def two_level_bootstrap(
     S, n = D.shape
     if S < 2 or np.ptp(D) == 0:
         return None
+    if folds:
+        D = mutual(D)
     chance = np.random.default_rng(seed)
     by_image = np.ascontiguousarray(D.T)  # (n, S)
     replicate_counts = chance.multinomial(S, np.full(S, 1 / S), size=draws)  # (draws, S)
