@@ -1,6 +1,6 @@
 """Are the tests of `medaug_keras.stats` honest? Error rates by simulation, as Markdown tables.
 
-    python -m benchmarks.statistics [errors|two|groups|across|announced|rare] [--repeats N] [--small]
+    python -m benchmarks.statistics [errors|two|groups|across|announced|rare|folds] [--repeats N] [--small]
 
 Probit model. Each test image has a difficulty that all arms share; an arm may move single images
 up or down without moving their average; each training run has a level of its own, with a standard
@@ -10,7 +10,8 @@ arms that truly do nothing on average, and one arm that gains 3 points.
 errors: false positives, coverage and power of the crossed test and of more familiar ones. two: the same with two
 replicates. groups: test images that belong together. across: the mean over eight data sets, with and without
 replicates that move all data sets together. announced: what studies say they could have found, and what they
-could. rare: AUC near 1 with few positives.
+could. rare: AUC near 1 with few positives. folds: cross-validation, with classifiers that are really trained on sets
+that overlap.
 """
 
 import argparse
@@ -18,10 +19,10 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from itertools import product
+from itertools import chain, product
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
+from scipy.special import expit, ndtr, ndtri, stdtr, stdtrit
 
 from medaug_keras.stats import (
     FEW,
@@ -34,6 +35,7 @@ from medaug_keras.stats import (
     family_p,
     group_sums,
     mean_squares,
+    mutual,
     power_to_detect,
     pseudo_values,
     standard_error,
@@ -487,6 +489,185 @@ def rare(n: int, positives: int, level: float, S: int, *, repeats: int, seed: in
     )
 
 
+# --- cross-validation ---
+
+CUTS = (3, 5, 10)  # replicates, of which each cuts anew
+OTHER_CUTS = 15  # that no study sees: what these images can teach
+SEPARATION = 1.8  # of the two classes, in standard deviations
+OWN = 1 / 3  # share of an arm's features that an arm of another view does not see
+SHARED_BY_A_GROUP = 0.5  # of the variance of its images
+RIDGE, WISER_RIDGE = 0.05, 3.0  # the second is closer to the truth: features do not correlate
+
+
+@dataclass(frozen=True)
+class Folded:
+    """One design, k folds; all rates are shares of the repeats, each of which is a data set of its own.
+
+    Linear discriminants are trained on randomly weighted images. alike: false positives of an arm of the same kind.
+    unlike: of an arm that sees other features, worth as much; once: the same if folds were taken for a test set;
+    paired_t, corrected_t: Student's t over replicates, and over folds with the correction of Nadeau and Bengio.
+    gain: of an arm that regularizes more, mean over data sets; power: how often it is found, and if folds were taken
+    for a test set. coverage: of the mean over new data sets, in the worse of unlike and gain; here: of the mean over
+    new cuts and new test images, trained on these very images.
+    """
+
+    metric: str
+    images: int
+    sizes: str  # of groups
+    features: int
+    folds: int
+    replicates: int
+    alike: float
+    unlike: float
+    once: float
+    paired_t: float
+    corrected_t: float | None
+    coverage: float
+    here: float
+    gain: float
+    power: float
+    power_once: float
+
+
+def folded(n: int, features: int, k: int, *, together: bool, repeats: int, seed: int) -> Iterator[Folded]:
+    """Error rates of one design, for both metrics and every number of replicates."""
+    chance = np.random.default_rng(seed)
+    place = _in_groups(n, chance) if together else np.arange(n)
+    found: dict[tuple[str, str], list[tuple[np.ndarray, ...]]] = {}
+    for start in range(0, repeats, 20):
+        for name, metric, *of in _folded(chance, min(20, repeats - start), place, features, k, together):
+            found.setdefault((name, metric), []).append(tuple(of))
+    for metric in VALUES:
+        whole = {
+            name: tuple(np.concatenate(parts) for parts in zip(*found[name, metric], strict=True))
+            for name in ("alike", "unlike", "gain")
+        }
+        for S in CUTS:
+            yield _folded_row(whole, metric, S, n, features, k, "1 to 4" if together else "–")
+
+
+def _folded_row(
+    whole: dict[str, tuple[np.ndarray, ...]], metric: str, S: int, n: int, features: int, k: int, sizes: str
+) -> Folded:
+    def around(name: str, truth: np.ndarray | float, twice: bool = True) -> np.ndarray:
+        D = whole[name][0][:, :S]
+        effect, R, image, E = mean_squares(mutual(D) if twice else D)
+        return np.abs(effect - truth) <= _half_width(R, image, E, S, D.shape[-1])
+
+    D, _, by_fold = whole["unlike"]
+    by_run, each = D[:, :S].mean(-1), by_fold[:, :S].reshape(len(D), -1)
+    t = np.abs(by_run.mean(-1)) / np.maximum(by_run.std(-1, ddof=1) / math.sqrt(S), 1e-12)
+    shared = np.sqrt(1 / (k * S) + 1 / (k - 1)) * each.std(-1, ddof=1)
+    corrected = np.abs(each.mean(-1)) > stdtrit(k * S - 1, 1 - ALPHA / 2) * shared
+    gain = float(whole["gain"][1].mean())
+    return Folded(
+        metric,
+        n,
+        sizes,
+        features,
+        k,
+        S,
+        alike=float(1 - around("alike", 0).mean()),
+        unlike=float(1 - around("unlike", 0).mean()),
+        once=float(1 - around("unlike", 0, twice=False).mean()),
+        paired_t=float((2 * stdtr(S - 1, -t) < ALPHA).mean()),
+        corrected_t=float(corrected.mean()) if metric == "accuracy" else None,
+        coverage=float(min(around("unlike", 0).mean(), around("gain", gain).mean())),
+        here=float(min(around(name, whole[name][1]).mean() for name in ("unlike", "gain"))),
+        gain=gain,
+        power=float(1 - around("gain", 0).mean()),
+        power_once=float(1 - around("gain", 0, twice=False).mean()),
+    )
+
+
+def _in_groups(n: int, chance: np.random.Generator) -> np.ndarray:
+    sizes: list[int] = []
+    while sum(sizes) < n:
+        sizes.append(min(int(chance.integers(1, 5)), n - sum(sizes)))
+    return np.repeat(np.arange(len(sizes)), sizes)
+
+
+def _folded(
+    chance: np.random.Generator, repeats: int, place: np.ndarray, features: int, k: int, together: bool
+) -> Iterator[tuple[str, str, np.ndarray, np.ndarray, np.ndarray]]:
+    """Arm, metric; D (repeats, replicates, units), the true difference on these data (repeats,), D by fold."""
+    G, own = int(place[-1]) + 1, round(OWN * features)
+    label_of = (np.arange(G) % 10 < 3).astype(np.int64)
+    labels, place_or_none = label_of[place], place if together else None
+    shift = np.full(features + own, SEPARATION / math.sqrt(features))
+    share = SHARED_BY_A_GROUP if together else 0.0
+    images = math.sqrt(share) * chance.standard_normal((repeats, G, len(shift)))[:, place]
+    images += math.sqrt(1 - share) * chance.standard_normal((repeats, len(place), len(shift)))
+    images += labels[:, None] * shift
+    seen, unseen = (_cuts(chance, repeats, S, label_of, k)[..., place] for S in (max(CUTS), OTHER_CUTS))
+
+    def values(columns: np.ndarray, ridge: float) -> dict[str, tuple[np.ndarray, ...]]:
+        x, mu = images[..., columns], shift[columns]
+        scores, _, _ = _discriminants(chance, x, labels, seen, k, mu, ridge)
+        _, accuracy, auc = _discriminants(chance, x, labels, unseen, k, mu, ridge)
+        right = ((scores > 0) == labels).astype(np.float64)
+        p = expit(scores).reshape(-1, len(place))
+        of = pseudo_values("auc", np.stack([1 - p, p], -1), labels, place_or_none, seen.reshape(-1, len(place)))
+        by_fold = np.stack([(right * (seen == f)).sum(-1) / (seen == f).sum(-1) for f in range(k)], -1)
+        return {
+            "accuracy": (group_sums(right, place) if together else right, accuracy, by_fold),
+            "auc": (of.reshape(repeats, max(CUTS), -1), auc, by_fold),
+        }
+
+    usual, other = np.arange(features), np.r_[0 : features - own, features : features + own]
+    baseline = values(usual, RIDGE)
+    for name, columns, ridge in (("alike", usual, RIDGE), ("unlike", other, RIDGE), ("gain", usual, WISER_RIDGE)):
+        for metric, found in values(columns, ridge).items():
+            yield name, metric, *(mine - theirs for mine, theirs in zip(found, baseline[metric], strict=True))
+
+
+def _cuts(chance: np.random.Generator, repeats: int, S: int, labels: np.ndarray, k: int) -> np.ndarray:
+    """Folds (repeats, S, G) of groups, the classes spread evenly."""
+    folds = np.empty((repeats, S, len(labels)), np.int64)
+    for c in (0, 1):
+        dealt = chance.random((repeats, S, int((labels == c).sum()))).argsort(-1) % k
+        folds[..., labels == c] = dealt if c else k - 1 - dealt
+    return folds
+
+
+def _discriminants(
+    chance: np.random.Generator,
+    x: np.ndarray,
+    labels: np.ndarray,
+    folds: np.ndarray,
+    k: int,
+    shift: np.ndarray,
+    ridge: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images (repeats, n, p) and folds (repeats, S, n) -> scores (repeats, S, n) and true accuracy and AUC (repeats,).
+
+    Out-of-fold scores, above 0 for class 1; of new images, mean over folds and replicates. Each discriminant is trained
+    on the images of the other folds, weighted at random: what the chance of a training run is here.
+    """
+    p = x.shape[-1]
+    above = np.triu_indices(p)
+    moments = np.concatenate([np.ones((*x.shape[:2], 1)), x, x[..., above[0]] * x[..., above[1]]], -1)
+    scores, accuracy, auc = np.empty(folds.shape), [], []
+    for fold in range(k):
+        weights = chance.exponential(size=folds.shape) * (folds != fold)
+        ones, zeros = (weights * labels) @ moments, (weights * (1 - labels)) @ moments
+        many1, many0 = ones[..., :1], zeros[..., :1]
+        mean1, mean0 = ones[..., 1 : p + 1] / many1, zeros[..., 1 : p + 1] / many0
+        within = np.empty((*folds.shape[:2], p, p))
+        within[..., above[0], above[1]] = within[..., above[1], above[0]] = (ones + zeros)[..., p + 1 :]
+        for many, mean in ((many1, mean1), (many0, mean0)):
+            within -= many[..., None] * mean[..., None] * mean[..., None, :]
+        within /= (many1 + many0)[..., None]
+        w = np.linalg.solve(within + ridge * np.eye(p), (mean1 - mean0)[..., None])[..., 0] * (1 + ridge)
+        b = np.log(many1 / many0)[..., 0] - (w * (mean1 + mean0)).sum(-1) / 2
+        np.copyto(scores, w @ np.swapaxes(x, 1, 2) + b[..., None], where=folds == fold)
+        length, between = np.sqrt((w**2).sum(-1)), (w * shift).sum(-1)
+        positives = labels.mean()
+        accuracy.append(positives * ndtr((between + b) / length) + (1 - positives) * ndtr(-b / length))
+        auc.append(ndtr(between / length / math.sqrt(2)))
+    return scores, np.mean(accuracy, axis=(0, 2)), np.mean(auc, axis=(0, 2))
+
+
 def _images_only(D: np.ndarray, metric: str, chance: np.random.Generator) -> np.ndarray:
     """Whether resampling images alone, replicates pooled, calls a difference (repeats,)."""
     _, S, n = D.shape
@@ -549,6 +730,15 @@ HEADS = {
     "level": "AUC",
     "false": "false positives",
     "warned": "marked",
+    "features": "features",
+    "folds": "folds",
+    "alike": "alike",
+    "unlike": "unlike",
+    "once": "unlike, as a test set",
+    "power_once": "power, as a test set",
+    "corrected_t": "corrected t",
+    "here": "coverage, these data",
+    "gain": "gain",
 }
 
 Table = tuple[type, Iterator[object]]
@@ -585,13 +775,17 @@ def table(name: str, *, repeats: int, small: bool) -> Table:
     if name == "announced":
         said = product(("accuracy",), (True,), sizes, (2, 3, 5, 10), (1, NULL_ARMS))
         return Announced, (announced(m, v, n, S, k, seed=n + S, **how) for m, v, n, S, k in said)
+    if name == "folds":
+        cut = [(100, 12, 5, False), (100, 12, 10, False), (100, 30, 5, False), (300, 12, 5, False), (300, 12, 5, True)]
+        rows = (folded(n, p, k, together=g, seed=n + p + k, **how) for n, p, k, g in cut[: 1 if small else None])
+        return Folded, chain.from_iterable(rows)
     auc = product(((156, 10), (156, 40), (624, 40)), (0.85, 0.95, 0.985), (5, 10))
     return Rare, (rare(n, k, level, S, seed=n + S, **how) for (n, k), level, S in auc)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    names = ("errors", "two", "groups", "across", "announced", "rare")
+    names = ("errors", "two", "groups", "across", "announced", "rare", "folds")
     parser.add_argument("table", nargs="?", choices=names, default="errors", help="which table (default: errors)")
     parser.add_argument("--repeats", type=int, default=1000, help="simulated studies per design")
     parser.add_argument("--small", action="store_true", help="one image count, in seconds")

@@ -68,6 +68,14 @@ def test_a_benchmark_prints_a_table(benchmark, name, monkeypatch, capsys):
     assert is_well_made(capsys.readouterr().out)
 
 
+def test_the_statistics_of_folds_are_a_table(benchmark, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["statistics", "folds", "--repeats", "5", "--small"])
+    benchmark("statistics").main()
+    printed = capsys.readouterr().out
+    assert is_well_made(printed)
+    assert [line.split(" | ")[5] for line in printed.splitlines()[2:8]] == ["3", "5", "10"] * 2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SMALLEST)
 def test_a_benchmark_as_a_command_prints_a_table(name):

@@ -458,14 +458,14 @@ def test_metrics_that_count_right_images_are_over_all_images_whatever_their_fold
 
 @pytest.mark.parametrize(("K", "together"), list(product((2, 3), (False, True))))
 def test_pseudo_values_of_folds_are_the_jackknife_of_the_mean_over_folds_done_the_slow_way(K, together):
-    n = 120
+    n = 60
     p, labels = predictions(7, S=2, n=n, K=K)
-    groups = np.arange(n) // 4 % 25 if together else None
-    folds = cut(2, n, 4, groups=groups)
+    groups = np.arange(n) // 4 if together else None
+    folds = cut(2, n, 3, groups=groups)
     units = np.arange(n) if groups is None else groups
 
     def over_folds(s, kept):
-        of = [kept & (folds[s] == f) for f in range(4)]
+        of = [kept & (folds[s] == f) for f in range(3)]
         return np.mean([metric_of("auc", p[s][here], labels[here]) for here in of])
 
     found = stats.pseudo_values("auc", p, labels, groups, folds)
@@ -1099,6 +1099,46 @@ def test_the_effective_number_of_images_is_how_many_deviate_alike(k, n, scale):
     if 2 * k <= n:
         assert float(stats.effective_number(D)) == pytest.approx(2 * k)
     assert 1 <= float(stats.effective_number(D + crossed_data(k, 3, n))) <= n
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_arms_that_are_worth_the_same_are_not_called_different_in_a_cross_validation(benchmark, together):
+    noise = 3 * np.sqrt(0.05 * 0.95 / 80)
+    for row in benchmark.folded(100, 12, 5, together=together, repeats=80, seed=1):
+        assert max(row.alike, row.unlike) < 0.05 + noise
+        assert row.unlike <= row.once
+        assert min(row.coverage, row.here) > 0.95 - noise
+        if row.replicates == 10:
+            assert row.paired_t > 0.2
+            assert row.once > 0.05
+
+
+def test_a_simulated_classifier_is_blind_to_the_images_of_its_fold(benchmark):
+    chance = np.random.default_rng(0)
+    labels, shift = np.arange(40) % 2, np.full(3, 0.7)
+    images = chance.normal(size=(1, 40, 3)) + labels[:, None] * shift
+    folds = benchmark._cuts(chance, 1, 2, labels, 5)
+    assert all((np.bincount(row[labels == c], minlength=5) == 4).all() for row in folds[0] for c in (0, 1))
+
+    def scores(x, y):
+        return benchmark._discriminants(np.random.default_rng(1), x, y, folds, 5, shift, 0.1)[0][0]
+
+    other = images.copy()
+    other[0, 7] += 9
+    for s, fold in enumerate(folds[0]):
+        beside = (fold == fold[7]) & (np.arange(40) != 7)
+        before, after = scores(images, labels)[s], scores(other, labels)[s]
+        np.testing.assert_array_equal(after[beside], before[beside])
+        assert (after[fold != fold[7]] != before[fold != fold[7]]).all()
+
+
+def test_simulated_cross_validations_estimate_what_their_classifiers_do_on_new_images(benchmark):
+    chance = np.random.default_rng(3)
+    drawn = [list(benchmark._folded(chance, 20, np.arange(100), 12, 5, False)) for _ in range(4)]
+    for parts in zip(*drawn, strict=True):
+        found = np.concatenate([D.mean((1, 2)) for _, _, D, _, _ in parts])
+        true = np.concatenate([truth for _, _, _, truth, _ in parts])
+        assert abs((found - true).mean()) < 4 * (found - true).std() / np.sqrt(len(found))
 
 
 @pytest.mark.slow
