@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import torch
 
-from benchmarks.machine import machine, turn
+from benchmarks.machine import default_recipe, machine, turn
 from medaug_keras import classifiers, training
 from medaug_keras.generators import GENERATORS
 from medaug_keras.generators.fitting import Recipe, TrainingData
@@ -75,11 +75,9 @@ def _process(pipe: Connection, number: int, steps: int) -> None:
     ended = time.process_time()
     if name == CNN:
         model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head="softmax", seed=0)
-        settings = {"num_classes": 2, "head": "softmax", "epochs": 10**6, "batch_size": BATCH}
-        descent = {"learning_rate": 0.001, "momentum": 0.9}
-        others = {"sampling": "shuffle", "augment": [], "seed": 0, "on_epoch": on_epoch}
+        others = {"num_classes": 2, "sampling": "shuffle", "augment": [], "seed": 0, "on_epoch": on_epoch}
         splits = {"validation": held_out, "test": held_out}
-        classifiers.fit(model, data, splits, optimizer=descent, **settings, **others)
+        classifiers.fit(model, data, splits, **default_recipe(epochs=10**6, batch_size=BATCH), **others)
     adam = {"kind": "adam", "learning_rate": 1e-4, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
     settings = {"epochs": 10**6, "batch_size": BATCH, "sampling": "shuffle", "patience": None}
     recipe = Recipe(**settings, keep="last", optimizer=adam, learning_rate_decay=1.0)

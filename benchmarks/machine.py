@@ -1,4 +1,4 @@
-"""Where a measurement was made, in a line for its table; how a process of a benchmark waits for its turn; who runs."""
+"""What benchmarks share: where a measurement was made, what is measured, how a process waits for its turn, who runs."""
 
 import contextlib
 import os
@@ -6,6 +6,9 @@ import platform
 from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
+
+from medaug_keras.spec import Study, deciding
 
 
 def machine() -> str:
@@ -18,6 +21,13 @@ def machine() -> str:
         f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, "
         f"{platform.system()}, Python {platform.python_version()}, {versions}"
     )
+
+
+def default_recipe(**changes: Any) -> dict[str, Any]:
+    """How a study trains its classifier unless it says otherwise: arguments of `classifiers.fit`."""
+    settings = deciding(Study.model_fields["classifier"].default.model_copy(update=changes))
+    del settings["kind"]
+    return settings
 
 
 def turn(pipe: Connection) -> None:

@@ -33,7 +33,7 @@ import torch
 from PIL import Image, ImageEnhance, ImageOps
 
 from benchmarks import plain
-from benchmarks.machine import machine, turn
+from benchmarks.machine import default_recipe, machine, turn
 from benchmarks.plain import BATCH, Data, Epoch
 from medaug_keras import classifiers, training
 
@@ -109,14 +109,11 @@ def ours(
         data,
         held_out,
         num_classes=2,
-        head="softmax",
-        epochs=2,
-        batch_size=BATCH,
-        optimizer={"learning_rate": 0.001, "momentum": 0.9},
         sampling=sampling,
         augment=steps,
         seed=0,
         on_epoch=lambda epoch, logs: ends.append(clock()),
+        **default_recipe(epochs=2, batch_size=BATCH),
     )
     return ends[1] - ends[0]
 

@@ -41,6 +41,7 @@ from medaug_keras.training import (
     subseed,
     train,
 )
+from medaug_keras.training import optimizer as make_optimizer
 
 # Images of 28 x 28 per batch when nothing is trained; of larger images fewer, so that a batch takes as much memory. In
 # batches of 512 (two threads) each image takes twice as long: the activations fit no cache, and are so large that their
@@ -125,7 +126,7 @@ def fit(
 ) -> Trained:
     """Train on images (N, H, W, C) uint8 and labels (N,); `held_out` has such pairs for `validation` and `test`.
 
-    `optimizer` has learning_rate and momentum of SGD. `seed` decides the order of the images and the augmentation.
+    `optimizer` has the arguments of `training.optimizer`. `seed` decides the order of the images and the augmentation.
     With a `checkpoint`, training resumes after the epoch that it holds.
 
     What every rule of `RULES` selects is kept, so that another rule needs no other training run.
@@ -142,11 +143,7 @@ def fit(
     images = by_index(train_set[0], device)
     targets = torch.eye(num_classes)[torch.from_numpy(train_set[1])].to(device)
     augment_batch = augmentation(augment, seed=seed, device=device)
-    # both round alike, and on a CPU the fused one takes twice as long over large kernels
-    on_gpu = device.type == "cuda"
-    sgd = torch.optim.SGD(
-        parameters(model), optimizer["learning_rate"], optimizer["momentum"], fused=on_gpu, foreach=not on_gpu
-    )
+    descent = make_optimizer(parameters(model), **optimizer)
     order_rng = numpy_rng(seed, "order")
     held_out_images = {
         split: torch.from_numpy(np.ascontiguousarray(x)).to(device) for split, (x, _) in held_out.items()
@@ -159,9 +156,9 @@ def fit(
         x, y = augment_batch(to_unit(images(index)), targets[index])
         logits = network(center(x), training=True)
         loss = _loss(logits, y, head)
-        sgd.zero_grad(set_to_none=True)
+        descent.zero_grad(set_to_none=True)
         loss.backward()
-        sgd.step()
+        descent.step()
         return loss.detach() * len(index), _probabilities(logits.detach(), head)
 
     # Keras's layers ask the device for their seeds, which a recording cannot do
@@ -191,7 +188,7 @@ def fit(
         }
 
     run = train(
-        TrainingState([model], [sgd], [order_rng, augment_batch.rng], counters),
+        TrainingState([model], [descent], [order_rng, augment_batch.rng], counters),
         epochs=epochs,
         train_epoch=train_epoch,
         validate=validate,

@@ -12,11 +12,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
     StringConstraints,
+    Tag,
     model_validator,
 )
 
@@ -374,15 +376,89 @@ class TableData(_OwnData):
 Data = Annotated[MedMnistData | PhantomData | NpzData | FolderData | TableData, Field(discriminator="kind")]
 
 
-# --- the classifier --------------------------------------------------------------------------------
+# --- optimizers ------------------------------------------------------------------------------------
 
 
-class Sgd(_Part):
+def _kind(default: str) -> Discriminator:
+    """Chooses the form of a section by its `kind`; a section that names none has the default."""
+
+    def of(section: Any) -> str | None:
+        if isinstance(section, Mapping):
+            return str(section.get("kind", default))
+        return getattr(section, "kind", None)
+
+    return Discriminator(of)
+
+
+class _Sgd(_Part):
+    learning_rate: PositiveFloat = 0.001
+    momentum: Momentum = 0.9
+    nesterov: Annotated[bool, Birth(False)] = False
+    """Look ahead: the gradient's own step is added to that of the momentum."""
+    weight_decay: Annotated[NonNegativeFloat, Birth(0.0)] = 0.0
+    """Times each weight, added to its gradient."""
+
+    @model_validator(mode="after")
+    def _looks_ahead(self) -> Self:
+        if self.nesterov and not self.momentum:
+            raise ValueError("has nesterov without momentum; give it a momentum, such as 0.9")
+        return self
+
+
+class Sgd(_Sgd):
     """Stochastic gradient descent with momentum."""
 
     kind: Literal["sgd"] = "sgd"
+
+
+class OtherSgd(_Sgd):
+    """The same, where another optimizer is the default."""
+
+    kind: Literal["sgd"]
+
+
+class _Adam(_Part):
     learning_rate: PositiveFloat = 0.001
-    momentum: Momentum = 0.9
+    beta_1: Momentum = 0.9
+    beta_2: Momentum = 0.999
+    epsilon: PositiveFloat = 1e-8
+
+
+class Adam(_Adam):
+    """Adam; epsilon is PyTorch's 1e-8, not Keras's 1e-7."""
+
+    kind: Literal["adam"] = "adam"
+
+
+class OtherAdam(_Adam):
+    """The same, where another optimizer is the default."""
+
+    kind: Literal["adam"]
+
+
+class AdamW(_Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    kind: Literal["adamw"]
+    weight_decay: NonNegativeFloat = 0.01
+    """Times the learning rate, the part of each weight that a step takes away."""
+
+
+class GanAdam(Adam):
+    """Adam with the values that GANs are trained with; they hold where a study gives only some of them."""
+
+    learning_rate: PositiveFloat = 1e-4
+    beta_1: Momentum = 0.5
+
+
+class GanAdamW(AdamW):
+    """AdamW with these values."""
+
+    learning_rate: PositiveFloat = 1e-4
+    beta_1: Momentum = 0.5
+
+
+# --- the classifier --------------------------------------------------------------------------------
 
 
 class Classifier(_Part):
@@ -394,7 +470,9 @@ class Classifier(_Part):
     """softmax: cross-entropy on one logit a class. sigmoid: one logit, for two classes only."""
     epochs: PositiveInt = 20
     batch_size: Annotated[int, Field(ge=2)] = 64
-    optimizer: Sgd = Sgd()
+    optimizer: Annotated[
+        Annotated[Sgd, Tag("sgd")] | Annotated[OtherAdam, Tag("adam")] | Annotated[AdamW, Tag("adamw")], _kind("sgd")
+    ] = Sgd()
     select: Annotated[Select | None, SHOWN] = None
     """Which epoch tables show; left out, the best by the study's `primary` metric on the validation set (for macro_f1,
     by balanced accuracy). Every rule's epoch is recorded, so a change makes no work. The published code reports the
@@ -404,21 +482,12 @@ class Classifier(_Part):
 # --- generators ------------------------------------------------------------------------------------
 
 
-class Adam(_Part):
-    """Adam; epsilon is PyTorch's 1e-8, not Keras's 1e-7."""
-
-    kind: Literal["adam"] = "adam"
-    learning_rate: PositiveFloat = 0.001
-    beta_1: Momentum = 0.9
-    beta_2: Momentum = 0.999
-    epsilon: PositiveFloat = 1e-8
-
-
-class GanAdam(Adam):
-    """Adam with the values that GANs are trained with; they hold where a study gives only some of them."""
-
-    learning_rate: PositiveFloat = 1e-4
-    beta_1: Momentum = 0.5
+VaeOptimizer = Annotated[
+    Annotated[Adam, Tag("adam")] | Annotated[AdamW, Tag("adamw")] | Annotated[OtherSgd, Tag("sgd")], _kind("adam")
+]
+GanOptimizer = Annotated[
+    Annotated[GanAdam, Tag("adam")] | Annotated[GanAdamW, Tag("adamw")] | Annotated[OtherSgd, Tag("sgd")], _kind("adam")
+]
 
 
 class _Generator(_Part):
@@ -447,7 +516,7 @@ class Cvae(_Generator):
     epochs: PositiveInt = 200
     patience: PositiveInt | None = 5
     keep: Literal["best", "last"] = "best"
-    optimizer: Adam = Adam()
+    optimizer: VaeOptimizer = Adam()
     reconstruction: Literal["sum", "mean"] = "sum"
     """Squared error summed over the batch (the published code) or its mean (upstream; its weight is 0.00025)."""
     kl_weight: NonNegativeFloat = 0.005
@@ -464,7 +533,7 @@ class JointVae(_Generator):
     epochs: PositiveInt = 200
     patience: PositiveInt | None = 5
     keep: Literal["best", "last"] = "best"
-    optimizer: Adam = Adam()
+    optimizer: VaeOptimizer = Adam()
     reconstruction: Literal["sum", "mean"] = "sum"
     temperature: PositiveFloat = 0.5
     """Of the Gumbel-softmax."""
@@ -495,7 +564,7 @@ class Cgan(_Generator):
     epochs: PositiveInt = 100
     patience: None = None
     keep: Literal["last"] = "last"
-    optimizer: GanAdam = GanAdam()
+    optimizer: GanOptimizer = GanAdam()
     """Of both networks."""
     loss: Literal["relativistic_average", "relativistic_pairwise"] = "relativistic_average"
     class_head: bool = False

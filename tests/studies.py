@@ -12,13 +12,26 @@ from typing import Any
 from urllib.parse import unquote
 
 import yaml
+from pydantic import TypeAdapter
 
 from medaug_keras.plan import Plan, Source, Task, plan
-from medaug_keras.spec import Study
+from medaug_keras.spec import Classifier, Study, deciding
 from medaug_keras.store import Store
 
 PROJECT = Path(__file__).parent.parent
 PHANTOM = {"kind": "phantom", "name": "phantom-ultrasound", "train": 48, "validation": 16, "test": 16}
+
+
+def recipe(**changes: Any) -> dict[str, Any]:
+    """How a classifier is trained: the arguments of `classifiers.fit` that a study gives, its defaults included."""
+    settings = deciding(TypeAdapter(Classifier).validate_json(json.dumps(changes)))
+    del settings["kind"]
+    return settings
+
+
+def sgd(learning_rate: float, momentum: float = 0.9, **others: Any) -> dict[str, Any]:
+    """The settings of an optimizer, whole."""
+    return recipe(optimizer={"learning_rate": learning_rate, "momentum": momentum, **others})["optimizer"]
 
 
 def tiny(**changes: Any) -> dict[str, Any]:

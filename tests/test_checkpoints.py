@@ -20,6 +20,7 @@ from medaug_keras.generators.fitting import Recipe, TrainingData
 from medaug_keras.networks import fuse
 from medaug_keras.store import disk_trouble
 from medaug_keras.training import Checkpoint, OnEpoch, TrainingState, checkpoints, file_checkpoint
+from studies import recipe
 
 GEOMETRIC = [
     {"layer": "sharpness", "factor": 2.0, "probability": 0.5},
@@ -55,9 +56,9 @@ def train(name: str, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> dict[s
     """Train with one of the settings; everything that came of it, arrays as bytes."""
     settings, kind = TRAININGS[name], name.split(" ")[0]
     if kind in GENERATORS:
-        recipe, own = Recipe.split(settings)
+        shared, own = Recipe.split(settings)
         data = TrainingData(*COLOUR, *HELD, num_classes=2)
-        made = GENERATORS[kind].fit(data, recipe, on_epoch=on_epoch, checkpoint=checkpoint, **own)
+        made = GENERATORS[kind].fit(data, shared, on_epoch=on_epoch, checkpoint=checkpoint, **own)
         weights = [weight for network in (made.sampler, *made.networks.values()) for weight in network.get_weights()]
         found = {"losses": made.losses, "history": made.history, "best_epoch": made.best_epoch}
     else:
@@ -69,13 +70,10 @@ def train(name: str, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> dict[s
             COLOUR,
             {"validation": HELD, "test": two_tones(10, channels=3, seed=2)},
             num_classes=2,
-            epochs=3,
-            batch_size=8,
-            optimizer={"learning_rate": 0.01, "momentum": 0.9},
             seed=3,
             on_epoch=on_epoch,
             checkpoint=checkpoint,
-            **settings,
+            **recipe(epochs=3, batch_size=8, optimizer={"learning_rate": 0.01}) | settings,
         )
         weights = [array for epoch in made.kept for array in made.at(epoch).get_weights()]
         weights += [array for one in made.kept.values() for array in one.probabilities.values()]

@@ -11,12 +11,10 @@ from medaug_keras import classifiers, evaluation
 from medaug_keras.augmentation import augmentation
 from medaug_keras.spec import FOLLOWS, Metric, Select
 from medaug_keras.training import DivergedError, epoch_order, subseed
+from studies import recipe, sgd
 
 SETTINGS = {
-    "head": "softmax",
-    "epochs": 2,
-    "batch_size": 16,
-    "optimizer": {"learning_rate": 0.01, "momentum": 0.9},
+    **recipe(epochs=2, batch_size=16, optimizer={"learning_rate": 0.01}),
     "sampling": "shuffle",
     "augment": [],
     "seed": 0,
@@ -120,7 +118,7 @@ def test_a_rule_forgets_no_epoch_that_was_better_than_those_after_it():
     model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head="softmax", seed=0)
     images = bright_and_dark(40, 1)[0]
     held_out = {s: (images, np.random.default_rng(0).integers(0, 2, 40)) for s in ("validation", "test")}
-    how = SETTINGS | {"epochs": 8, "optimizer": {"learning_rate": 0.05, "momentum": 0.9}}
+    how = SETTINGS | {"epochs": 8, "optimizer": sgd(0.05)}
     result = classifiers.fit(model, bright_and_dark(96, 0), held_out, num_classes=2, **how)
     rises = 0
     for rule in classifiers.RULES:
@@ -181,7 +179,7 @@ def test_a_saved_classifier_gives_the_same_probabilities_without_our_trainer(tmp
 
 def test_a_loss_that_is_no_number_is_named_as_such():
     with pytest.raises(DivergedError, match=r"^loss is (nan|inf) after epoch"):
-        trained(optimizer={"learning_rate": 1e30, "momentum": 0.9})
+        trained(optimizer=sgd(1e30))
 
 
 def test_the_sigmoid_head_refuses_more_than_two_classes():
@@ -196,7 +194,7 @@ def test_the_history_has_one_value_an_epoch_of_every_metric():
     )
 
 
-def by_hand(head="softmax", *, epochs, batch_size, optimizer, sampling, seed, augment=()):
+def by_hand(head="softmax", *, epochs, batch_size, optimizer, sampling, seed, augment=(), **defaults):
     """The loss of every epoch, by the model as Keras has it and gradient descent with momentum written out."""
     model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head=head, seed=0)
     images, labels = bright_and_dark(96, 0)
@@ -229,7 +227,7 @@ def by_hand(head="softmax", *, epochs, batch_size, optimizer, sampling, seed, au
     "changes",
     [
         {},
-        {"optimizer": {"learning_rate": 0.02, "momentum": 0.5}},
+        {"optimizer": sgd(0.02, 0.5)},
         {"head": "sigmoid"},
         {"sampling": "weighted", "seed": 3},
         {"batch_size": 40},  # the last batch is smaller: it weighs less in the epoch's mean
@@ -239,7 +237,7 @@ def by_hand(head="softmax", *, epochs, batch_size, optimizer, sampling, seed, au
 )
 def test_a_training_is_gradient_descent_with_momentum_on_new_orders_of_all_images(changes):
     """Three epochs, so that momentum and the order of the second epoch are in the loss of the third."""
-    how = {"epochs": 3, "batch_size": 48, "optimizer": {"learning_rate": 0.005, "momentum": 0.9}}
+    how = recipe(epochs=3, batch_size=48, optimizer={"learning_rate": 0.005})
     how |= {"sampling": "shuffle", "seed": 0} | changes
     assert trained(**how)[0].history["loss"] == pytest.approx(by_hand(**how), rel=1e-3)
 
@@ -294,7 +292,7 @@ def test_breastmnist_agrees_with_an_independent_pytorch_implementation(medmnist_
             s: (file[f"{s}_images"][..., None], file[f"{s}_labels"][:, 0].astype(int)) for s in ("train", "val", "test")
         }
     held_out = {"validation": split["val"], "test": split["test"]}
-    settings = SETTINGS | {"epochs": 20, "batch_size": 64, "optimizer": {"learning_rate": 0.001, "momentum": 0.9}}
+    settings = SETTINGS | {"epochs": 20, "batch_size": 64, "optimizer": sgd(0.001)}
     for sampling, expected, spread in (("shuffle", 80.45, 1.74), ("weighted", 81.73, 2.23)):
         found = []
         for seed in range(10):

@@ -11,6 +11,7 @@ from medaug_keras import classifiers
 from medaug_keras.generators import cgan, vae
 from medaug_keras.networks import device_of, fuse
 from medaug_keras.training import arithmetic, recorded, recording
+from studies import recipe
 
 GEOMETRIC = [
     {"layer": "sharpness", "factor": 2.0, "probability": 0.5},
@@ -71,7 +72,6 @@ def test_the_guard_notices_a_question_and_a_copy():
 
 def test_steps_that_cannot_be_recorded_are_not(steps):
     trained(augment=[{"layer": "RandomErasing", "factor": 0.5}])  # Keras asks the device for its seed
-    fit("cvae", 16, epochs=1, learning_rate_decay=0.5)
     assert steps == []
 
 
@@ -178,7 +178,5 @@ def test_an_epoch_on_a_gpu_agrees_with_one_on_the_cpu_from_the_same_weights_and_
 
 def _one_epoch(model):
     held_out = {"validation": bright_and_dark(30, 1), "test": bright_and_dark(40, 2)}
-    settings = {"num_classes": 2, "head": "softmax", "epochs": 1, "batch_size": 16}
-    descent = {"learning_rate": 0.001, "momentum": 0.9}
-    others = {"sampling": "shuffle", "augment": [], "seed": 0, "on_epoch": lambda epoch, logs: None}
-    return classifiers.fit(model, bright_and_dark(96, 0), held_out, optimizer=descent, **settings, **others)
+    others = {"sampling": "shuffle", "augment": [], "seed": 0, "on_epoch": lambda epoch, logs: None, "num_classes": 2}
+    return classifiers.fit(model, bright_and_dark(96, 0), held_out, **recipe(epochs=1, batch_size=16), **others)

@@ -17,7 +17,7 @@ from medaug_keras.plan import Source, plan, replicate_seed
 from medaug_keras.spec import Arm, Classifier, FolderData, MedMnistData, NpzData, PhantomData, Study
 from medaug_keras.store import MADE, Store
 from medaug_keras.training import subseed
-from studies import changed, planned, whole
+from studies import changed, planned, recipe, whole
 
 AMOUNT = {"shares": "inverse_frequency", "class_order": "first_appearance", "draw": "multinomial"}
 SMALL = {"kind": "phantom", "name": "phantom-histology", "train": 70, "validation": 20, "test": 30}
@@ -137,7 +137,7 @@ def test_copies_are_found_to_be_copies_and_every_arm_that_adds_images_is_judged(
 # --- every task does what its settings say: the science called by hand, on the same files and seeds ---
 
 SEED = replicate_seed(0, 0)
-SETTINGS = {"epochs": 2, "batch_size": 16, "optimizer": {"learning_rate": 0.001, "momentum": 0.9}, "head": "softmax"}
+SETTINGS = recipe(epochs=2, batch_size=16)
 
 
 def files(results, makings, name):

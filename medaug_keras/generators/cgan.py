@@ -34,10 +34,10 @@ from medaug_keras.training import (
     Checkpoint,
     OnEpoch,
     TrainingState,
-    adam,
     batches,
     epoch_order,
     numpy_rng,
+    optimizer,
     recorded,
     subseed,
     torch_rng,
@@ -151,8 +151,8 @@ def fit(
     generator = build_generator(channels=channels, num_classes=num_classes, latent_dim=latent_dim, spectral=True)
     discriminator = build_discriminator(channels=channels, num_classes=num_classes, class_head=class_head)
     generate, discriminate, device = fuse(generator), fuse(discriminator), device_of(generator)
-    generator_optimizer = adam(parameters(generator), **recipe.optimizer)
-    discriminator_optimizer = adam(parameters(discriminator), **recipe.optimizer)
+    generator_optimizer = optimizer(parameters(generator), **recipe.optimizer)
+    discriminator_optimizer = optimizer(parameters(discriminator), **recipe.optimizer)
     order_rng, noise_rng = numpy_rng(seed, "order"), torch_rng(seed, "noise", device)
     images, labels = as_tensors(data.images, data.labels, device)
 
@@ -192,9 +192,7 @@ def fit(
             weight.requires_grad_(True)
         return torch.stack([d_loss, g_loss]).detach() * len(index)
 
-    # a recorded step keeps its learning rate
-    decays = recipe.learning_rate_decay != 1
-    train_on = step if decays else recorded(step, size=recipe.batch_size, device=device, rngs=[noise_rng])
+    train_on = recorded(step, size=recipe.batch_size, device=device, rngs=[noise_rng])
 
     def train_epoch() -> dict[str, float]:
         sums = torch.zeros(2, device=device)

@@ -69,7 +69,7 @@ class Recipe:
     keep: str
     """Whose weights the trained generator has: "best", the epoch of the lowest validation loss, or "last"."""
     optimizer: Mapping[str, Any]
-    """Arguments of `adam`."""
+    """Arguments of `training.optimizer`."""
     learning_rate_decay: float
     """The learning rate is multiplied by it after each epoch."""
 

@@ -17,10 +17,10 @@ from medaug_keras.training import (
     Checkpoint,
     OnEpoch,
     TrainingState,
-    adam,
     batches,
     epoch_order,
     numpy_rng,
+    optimizer,
     recorded,
     torch_rng,
 )
@@ -65,7 +65,7 @@ def train_vae(
     minimized, divided by the images of the batch where `reconstruction` is "sum".
     """
     device = device_of(model)
-    optimizer = adam(parameters(model), **recipe.optimizer)
+    descent = optimizer(parameters(model), **recipe.optimizer)
     order_rng, noise_rng = numpy_rng(seed, "order"), torch_rng(seed, "noise", device)
     validation_images, validation_labels = as_tensors(data.validation_images, data.validation_labels, device)
     images, labels = as_tensors(data.images, data.labels, device)
@@ -83,14 +83,12 @@ def train_vae(
 
     def step(index: Tensor) -> Tensor:
         loss, parts = losses(center(to_unit(images[index])), labels[index], noise_rng, True)
-        optimizer.zero_grad()
+        descent.zero_grad()
         loss.backward()
-        optimizer.step()
+        descent.step()
         return summed(loss, parts, len(index))
 
-    # a recorded step keeps its learning rate
-    decays = recipe.learning_rate_decay != 1
-    train_on = step if decays else recorded(step, size=recipe.batch_size, device=device, rngs=[noise_rng])
+    train_on = recorded(step, size=recipe.batch_size, device=device, rngs=[noise_rng])
 
     def train_epoch() -> dict[str, float]:
         order = epoch_order(data.labels, recipe.sampling, order_rng)
@@ -109,7 +107,7 @@ def train_vae(
         recipe,
         train_epoch=train_epoch,
         validate=validate,
-        state=TrainingState([model], [optimizer], [order_rng, noise_rng], counters),
+        state=TrainingState([model], [descent], [order_rng, noise_rng], counters),
         on_epoch=on_epoch,
         checkpoint=checkpoint,
     )

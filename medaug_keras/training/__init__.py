@@ -14,7 +14,7 @@ from medaug_keras.training.loop import (
     TrainingRun,
     train,
 )
-from medaug_keras.training.optimizers import adam
+from medaug_keras.training.optimizers import optimizer, set_learning_rate
 from medaug_keras.training.recording import recorded
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
     "State",
     "TrainingRun",
     "TrainingState",
-    "adam",
     "arithmetic",
     "batches",
     "by_index",
@@ -39,7 +38,9 @@ __all__ = [
     "keep_memory",
     "name_streams",
     "numpy_rng",
+    "optimizer",
     "recorded",
+    "set_learning_rate",
     "subseed",
     "torch_rng",
     "train",

@@ -70,7 +70,11 @@ class TrainingState:
             for tensor, value in zip(self._tensors(), state["tensors"], strict=True):
                 tensor.copy_(value)  # into its own memory: the order of a kernel's memory decides how sums are rounded
         for optimizer, value in zip(self.optimizers, state["optimizers"], strict=True):
+            rates = [group["lr"] for group in optimizer.param_groups]
             optimizer.load_state_dict(value)  # it has no memory yet; a tensor is read in the order it was written
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                if isinstance(rate, Tensor):  # a recorded step reads it where it is
+                    group["lr"] = rate.copy_(group["lr"])
         for rng, value in zip(self.rngs, state["rngs"], strict=True):
             if isinstance(rng, torch.Generator):
                 rng.set_state(value)
