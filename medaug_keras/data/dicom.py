@@ -106,10 +106,10 @@ def _looked_up(values: np.ndarray, item: Any, part: Any) -> np.ndarray:
     table = item.LUTData
     if isinstance(table, bytes):
         table = np.frombuffer(table, "<u2" if part.file_meta.TransferSyntaxUID.is_little_endian else ">u2")
-    table = np.asarray(table, np.int64)
-    if len(table) < count or table[:count].max() >= 2 ** item.LUTDescriptor[2]:
+    outputs = np.array(table, np.int64)
+    if len(outputs) < count or outputs[:count].max() >= 2 ** item.LUTDescriptor[2]:
         raise ValueError
-    return table[np.clip(np.floor(values).astype(np.int64) - first, 0, count - 1)]
+    return outputs[np.clip(np.floor(values).astype(np.int64) - first, 0, count - 1)]
 
 
 def plain(content: bytes, where: str) -> np.ndarray:
