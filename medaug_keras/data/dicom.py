@@ -109,7 +109,8 @@ def _looked_up(values: np.ndarray, item: Any, part: Any) -> np.ndarray:
     outputs = np.array(table, np.int64)
     if len(outputs) < count or outputs[:count].max() >= 2 ** item.LUTDescriptor[2]:
         raise ValueError
-    return outputs[np.clip(np.floor(values).astype(np.int64) - first, 0, count - 1)]
+    found: np.ndarray = outputs[np.clip(np.floor(values).astype(np.int64) - first, 0, count - 1)]
+    return found
 
 
 def plain(content: bytes, where: str) -> np.ndarray:
