@@ -115,6 +115,8 @@ class Inference:
         self._reasons: dict[tuple[str, str], str] = {}
         self.grouped: dict[str, tuple[int, int]] = {}
         """Data set → numbers of test images and of their groups (patients, slides ...), where records name groups."""
+        self.folded: dict[str, int] = {}
+        """Data set → number of folds, where every image was tested by the network of its fold."""
         for dataset in results.datasets:
             self._read(dataset)
 
@@ -127,13 +129,16 @@ class Inference:
                 with np.load(run.record.folder / "predictions.npz", allow_pickle=False) as file:
                     epoch = run.selected(self.results.select)
                     probabilities, labels = file[f"test_{epoch}"], file["test_labels"]
-                    groups = file.get("test_groups")
+                    groups, folds = file.get("test_groups"), file.get("test_folds")
                 if groups is not None:
                     self.grouped[dataset] = len(labels), len(np.unique(groups))
+                if folds is not None:
+                    self.folded[dataset] = len(np.unique(folds))
+                cut = None if folds is None else folds[None]
                 for metric in METRICS:
-                    reason = why_undefined(_metric(metric), labels, probabilities.shape[1], groups)
+                    reason = why_undefined(_metric(metric), labels, probabilities.shape[1], groups, cut)
                     if reason is None:
-                        values = pseudo_values(_metric(metric), probabilities[None], labels, groups)[0]
+                        values = pseudo_values(_metric(metric), probabilities[None], labels, groups, cut)[0]
                         found[metric][run.replicate] = values
                     else:
                         self._reasons[dataset, metric] = reason
@@ -145,7 +150,8 @@ class Inference:
         arm, other = (self._values[(g.dataset, g.arm, g.sampling), metric] for g in (group, base))
         difference = paired(arm, other)
         images, _ = self.grouped.get(group.dataset, (None, None))
-        result = crossed(difference, images=images, planned=len(group.runs))
+        folds = group.dataset in self.folded
+        result = crossed(difference, folds=folds, images=images, planned=len(group.runs))
         result = replace(result, low=_possible(result.low), high=_possible(result.high))
         undefined = self._reasons.get((group.dataset, metric))
         if undefined and result.effect is None:
@@ -158,7 +164,9 @@ class Inference:
             base,
             metric,
             result,
-            bootstrap=two_level_bootstrap(difference, seed=self.results.study.seed, draws=_BOOTSTRAP_DRAWS),
+            bootstrap=two_level_bootstrap(
+                difference, seed=self.results.study.seed, folds=folds, draws=_BOOTSTRAP_DRAWS
+            ),
             chance=chance_to_beat(*scores),
         )
 
@@ -215,7 +223,7 @@ class Inference:
         there = {f"{arm} {s}": v for arm, s in pairs if (v := self._values.get(((dataset, arm, s), metric)))}
         if len(there) < 2:
             return frozenset()
-        best = best_arms(there, alpha=ALPHA)
+        best = best_arms(there, folds=dataset in self.folded, alpha=ALPHA)
         names = {f"{arm} {s}": (arm, s) for arm, s in pairs}
         return frozenset(names[name] for name in best.not_distinguishable)
 
