@@ -1,8 +1,9 @@
 """Study → tasks, in the order in which they are best done.
 
 A *task* is one piece of work; its key is a hash of what decides its result and of nothing else. A *run* is one trained
-classifier: a data set, an arm, a sampling and a replicate, and the task that trains it. A *cell* is the runs of all
-replicates: one number of a table.
+classifier: a data set, an arm, a sampling and a replicate, and the task that trains it. Where the data set has folds,
+it is one classifier a fold, and the task that puts their predictions together. A *cell* is the runs of all replicates:
+one number of a table.
 """
 
 import functools
@@ -17,7 +18,7 @@ from pydantic import BaseModel
 
 from medaug_keras.spec import Add, Arm, Duplicate, Interleave, Study, born, deciding, dump, of_synthesis
 
-Kind = Literal["data", "generator", "synthesis", "classifier", "quality"]
+Kind = Literal["data", "generator", "synthesis", "classifier", "folds", "quality"]
 
 # Raised when a kind's results mean something else than before: its old records are then no longer found.
 VERSIONS: dict[Kind, int] = {
@@ -25,6 +26,7 @@ VERSIONS: dict[Kind, int] = {
     "generator": 1,
     "synthesis": 1,
     "classifier": 2,
+    "folds": 1,
     "quality": 2,  # copies are looked for among aligned thumbnails too
 }
 
@@ -78,6 +80,8 @@ class Making:
     """Of the generator, or of the arm for synthesis and quality."""
     replicate: int
     task: str
+    fold: int | None = None
+    """None where the data set has no folds."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,7 @@ class Source:
     """MD5 of the bytes that will be used (of the file there, or of the official one that will be downloaded); empty
     where it is not known."""
     train: int
+    """Images; of a fold, on average, where there are folds."""
     validation: int
     test: int
     classes: int = 0
@@ -213,23 +218,35 @@ class _Planner:
                 baseline = None
                 begin = len(synthesis)
                 for name, arm in study.arms.items():
-                    made = self._synthesis(dataset, name, arm, replicate)
-                    if made is not None:
-                        synthesis.append(Making(dataset, name, replicate, made))
-                        generator = self.tasks[made].needs.get("generator")
+                    made = {}  # fold → the task of its images
+                    for fold in self._folds(dataset):
+                        images = self._synthesis(dataset, name, arm, replicate, fold)
+                        if images is None:
+                            continue
+                        made[fold] = images
+                        synthesis.append(Making(dataset, name, replicate, images, fold))
+                        generator = self.tasks[images].needs.get("generator")
                         if generator is not None:
                             word = (arm.add or arm.interleave).generator  # type: ignore[union-attr]
-                            making = Making(dataset, word, replicate, generator)
+                            making = Making(dataset, word, replicate, generator, fold)
                             generators[making] = None
                     for sampling in arm.samplings or study.samplings:
-                        task = self._classifier(dataset, name, arm, sampling, replicate, made)
-                        runs.append(Run(dataset, name, sampling, replicate, task))
+                        trained = [
+                            self._classifier(dataset, name, arm, sampling, replicate, made.get(fold), fold)
+                            for fold in self._folds(dataset)
+                        ]
+                        task = trained[0]
                         if (name, sampling) == (study.baseline.arm, study.baseline.sampling):
                             baseline = task
+                        if study.datasets[dataset].folds is not None:
+                            title = f"{dataset}: {name}, {sampling}, replicate {replicate}"
+                            task = self._joined(dataset, title, replicate, trained)
+                        runs.append(Run(dataset, name, sampling, replicate, task))
                 if study.quality.enabled and baseline is not None:
                     for making in synthesis[begin:]:
-                        judged = self._quality(dataset, making.name, replicate, making.task, baseline)
-                        quality.append(Making(dataset, making.name, replicate, judged))
+                        if not making.fold:  # of folds, the images of the first are judged
+                            judged = self._quality(dataset, making, baseline)
+                            quality.append(Making(dataset, making.name, replicate, judged, making.fold))
         return Plan(self.tasks, runs, self.data, list(generators), synthesis, quality, self.sources)
 
     def _add(
@@ -278,21 +295,34 @@ class _Planner:
             images=0,
         )
 
-    def _generator(self, dataset: str, name: str, replicate: int) -> str:
+    def _folds(self, dataset: str) -> Sequence[int | None]:
+        """The folds of a data set; None, once, where it has none."""
+        split = self.study.datasets[dataset].folds
+        return range(split.folds or 0) if split is not None else [None]
+
+    def _cut(self, dataset: str, fold: int | None) -> dict[str, Any]:
+        """What decides which images a task of a fold sees, besides the data and the replicate's seed."""
+        split = self.study.datasets[dataset].folds
+        if split is None:
+            return {}
+        whole = {"folds": {"number": split.folds, "validation": split.validation, "seed": split.seed}}
+        return whole if fold is None else {**whole, "fold": fold}
+
+    def _generator(self, dataset: str, name: str, replicate: int, fold: int | None) -> str:
         part = self.study.generators[name]
         seed = replicate_seed(self.study.seed, replicate)
         source = self.sources[dataset]
         return self._add(
             "generator",
-            lambda keyed: {"settings": self._settings(part, keyed), "seed": seed},
+            lambda keyed: {"settings": self._settings(part, keyed), "seed": seed, **self._cut(dataset, fold)},
             {"data": self.data[dataset]},
             dataset=dataset,
-            title=f"{dataset}: generator {name}, replicate {replicate}",
+            title=f"{dataset}: generator {name}, {_of(replicate, fold)}",
             replicate=replicate,
             images=(source.train + source.validation) * part.epochs,
         )
 
-    def _synthesis(self, dataset: str, name: str, arm: Arm, replicate: int) -> str | None:
+    def _synthesis(self, dataset: str, name: str, arm: Arm, replicate: int, fold: int | None) -> str | None:
         how, use = next(((h, u) for h in ("add", "interleave", "duplicate") if (u := getattr(arm, h))), ("", None))
         if use is None:
             return None
@@ -300,10 +330,10 @@ class _Planner:
         word = getattr(use, "generator", None)
         generator = self.study.generators[word] if word else None
         if word:
-            needs["generator"] = self._generator(dataset, word, replicate)
+            needs["generator"] = self._generator(dataset, word, replicate, fold)
 
         def content(keyed: bool) -> dict[str, Any]:
-            found = {"how": how, **self._use(use, dataset, keyed), "seed": seed}
+            found = {"how": how, **self._use(use, dataset, keyed), "seed": seed, **self._cut(dataset, fold)}
             if generator is not None:
                 later = of_synthesis(generator)
                 found["kind"] = generator.kind
@@ -316,7 +346,7 @@ class _Planner:
             content,
             needs,
             dataset=dataset,
-            title=f"{dataset}: images for arm {name}, replicate {replicate}",
+            title=f"{dataset}: images for arm {name}, {_of(replicate, fold)}",
             replicate=replicate,
             images=self._added(content(False), dataset),
         )
@@ -342,6 +372,7 @@ class _Planner:
         sampling: str,
         replicate: int,
         synthesis: str | None,
+        fold: int | None,
     ) -> str:
         def content(keyed: bool) -> dict[str, Any]:
             return {
@@ -351,6 +382,7 @@ class _Planner:
                 "seed": replicate_seed(self.study.seed, replicate),
                 # Duplicates in the published code; they get distinct keys only in that case.
                 "stream": sampling if arm.always_weighted else "",
+                **self._cut(dataset, fold),
             }
 
         source = self.sources[dataset]
@@ -364,12 +396,27 @@ class _Planner:
             content,
             needs,
             dataset=dataset,
-            title=f"{dataset}: {name}, {sampling}, replicate {replicate}",
+            title=f"{dataset}: {name}, {sampling}, {_of(replicate, fold)}",
             replicate=replicate,
             images=(train + source.validation) * self.study.classifier.epochs + 2 * source.test,
         )
 
-    def _quality(self, dataset: str, name: str, replicate: int, synthesis: str, baseline: str) -> str:
+    def _joined(self, dataset: str, title: str, replicate: int, trained: Sequence[str]) -> str:
+        """The task that makes one run of the classifiers of all folds."""
+        seed = replicate_seed(self.study.seed, replicate)
+        return self._add(
+            "folds",
+            lambda keyed: {"seed": seed, **self._cut(dataset, None)},
+            {"data": self.data[dataset], **{f"fold {fold}": task for fold, task in enumerate(trained)}},
+            dataset=dataset,
+            title=title,
+            replicate=replicate,
+            images=0,
+        )
+
+    def _quality(self, dataset: str, making: Making, baseline: str) -> str:
+        """`baseline`: the classifier of the same fold."""
+        name, replicate, synthesis, fold = making.name, making.replicate, making.task, making.fold
         made = self.tasks[synthesis]
 
         def content(keyed: bool) -> dict[str, Any]:
@@ -379,6 +426,7 @@ class _Planner:
                 "classifier": self._settings(self.study.classifier, keyed),
                 "synthesis": {k: v for k, v in how.items() if k in ("how", "kind", "settings")},
                 "seed": replicate_seed(self.study.seed, replicate),
+                **self._cut(dataset, fold),
             }
 
         needs = {"data": self.data[dataset], "synthesis": synthesis, "classifier": baseline}
@@ -390,7 +438,11 @@ class _Planner:
             content,
             needs,
             dataset=dataset,
-            title=f"{dataset}: quality of {name}'s images, replicate {replicate}",
+            title=f"{dataset}: quality of {name}'s images, {_of(replicate, fold)}",
             replicate=replicate,
             images=(source.train + source.validation) * self.study.classifier.epochs,
         )
+
+
+def _of(replicate: int, fold: int | None) -> str:
+    return f"replicate {replicate}" if fold is None else f"replicate {replicate}, fold {fold}"

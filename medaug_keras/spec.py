@@ -145,21 +145,34 @@ class _Data(_Part):
         """Pixels a side of its images; 28 where a section says nothing else."""
         return getattr(self, "size", None) or 28
 
+    @property
+    def folds(self) -> "Parts | None":
+        """How its images are cut into folds; None where they are in splits."""
+        split = getattr(self, "split", None)
+        return split if split is not None and split.folds is not None else None
+
     def many_classes(self, name: str) -> bool:
         """Whether the set is known to have more than two classes before its images are read."""
         return False
 
 
+_VALIDATION = 0.15  # of all images, with folds
+
+
 class Parts(_Part):
-    """Which image is in which split: fractions that are drawn by group, a column of the table, or a file."""
+    """Which image is in which split: fractions or folds that are drawn by group, a column of the table, or a file."""
 
     train: Annotated[float | None, Field(gt=0, lt=1)] = None
     """Fraction of the images. Where images have groups, no group is parted, and classes are divided as alike as groups
     allow."""
     validation: Annotated[float | None, Field(gt=0, lt=1)] = None
+    """Of all images, with folds too; there 0.15 where it is left out."""
     test: Annotated[float | None, Field(gt=0, lt=1)] = None
+    folds: Annotated[int | None, Field(ge=2, le=20)] = None
+    """Cross-validation in so many folds: in each replicate every image is tested once, by networks that saw nothing of
+    its group."""
     seed: Seed = 0
-    """Of the fractions' draw; the same in every replicate."""
+    """Of the draw of fractions, the same in every replicate; or of folds, which every replicate draws anew."""
     column: Text | None = None
     """A column of the table that says train, validation (or val) or test."""
     file: Annotated[Text | None, PLACE] = None
@@ -167,16 +180,34 @@ class Parts(_Part):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
+        if self.folds is not None:
+            return self._folded(self.folds)
         fractions = (self.train, self.validation, self.test)
         given = [any(part is not None for part in fractions), self.column is not None, self.file is not None]
         if sum(given) != 1:
-            raise ValueError("takes the fractions train, validation and test, or a column, or a file")
+            raise ValueError("takes the fractions train, validation and test, or folds, or a column, or a file")
         if given[0]:
             if any(part is None for part in fractions):
                 raise ValueError("needs all three fractions: train, validation and test")
             total = sum(part for part in fractions if part is not None)
             if abs(total - 1) > 1e-6:
                 raise ValueError(f"has fractions whose sum is {total:g}; it must be 1")
+        return self
+
+    def _folded(self, folds: int) -> Self:
+        others = [name for name in ("train", "test", "column", "file") if getattr(self, name) is not None]
+        if others:
+            raise ValueError(
+                f"has folds and {' and '.join(others)}. With folds, each fold tests its part of the images, and trains "
+                "on what validation leaves: give folds and validation only"
+            )
+        if self.validation is None:
+            self.__dict__["validation"] = _VALIDATION  # a frozen part is not finished before its validators are
+        if (self.validation or 0) + 1 / folds > 1 - 1e-9:
+            raise ValueError(
+                f"leaves no images to train on: each of {folds} folds tests {1 / folds:.3g} of them, and validation "
+                f"takes {self.validation:g}"
+            )
         return self
 
 
@@ -293,7 +324,7 @@ class Window(_Part):
     percentiles: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]] | None = None
     """Percent of all pixels of the training images that lie below the range, and below its end, such as [0.5, 99.5]."""
     dicom: Annotated[bool, Birth(False)] = False
-    """What each DICOM file names for its own display: its first table (VOI LUT), or its first window."""
+    """The window that each DICOM file names for its own display."""
 
     @model_validator(mode="after")
     def _one_range(self) -> Self:

@@ -42,12 +42,12 @@ def make(task: Task, store: Store, out: Path, tell: Tell) -> dict[str, Any]:
 
 def make_data(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
     """Find, check and describe a data set. Makes examples.npz, a few images to show; and split.csv, the image, group,
-    split and class of every image, where the study says how images are split.
+    split and class of every image, where the study says how images are split (folds differ between replicates).
     """
     dataset = data.load(task.local, lambda text: tell("message", text))
     _same_bytes(task, dataset, task.params["fingerprint"])
     np.savez_compressed(out / "examples.npz", allow_pickle=False, **data.examples(dataset, seed=0))
-    if task.local.get("split") is not None:
+    if task.local.get("split") is not None and not dataset.whole:
         (out / "split.csv").write_bytes(data.split_csv(dataset))
     return dataset.summary() | {"audit": data.audit(dataset)}
 
@@ -172,6 +172,63 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
     }
 
 
+def make_folds(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Put the predictions of a run's folds together. Makes predictions.npz of all images in the data set's order,
+    history.json (a list of the folds'), and layers.json of the first.
+
+    Folds choose other epochs by one rule, so arrays and scores are named by the rule: test_best_validation_auc.
+    """
+    images, number = _dataset(task, needs).train, task.params["folds"]["number"]
+    trained = [needs[f"fold {fold}"] for fold in range(number)]
+    records = [json.loads((folder / "record.json").read_bytes())["values"] for folder in trained]
+    places = {name: place for place, name in enumerate(images.ids)}
+    folds = np.full(len(places), -1, np.int64)
+    tested: dict[str, np.ndarray] = {}
+    validated: dict[str, list[np.ndarray]] = {}
+    truth: list[np.ndarray] = []  # of the validation images of each fold
+    for fold, (folder, values) in enumerate(zip(trained, records, strict=True)):
+        with np.load(folder / "predictions.npz", allow_pickle=False) as found:
+            there = [places[name] for name in found["test_ids"].tolist()]
+            folds[there] = fold
+            truth.append(found["validation_labels"])
+            for rule, epoch in values["selected"].items():
+                made = found[f"test_{epoch}"]
+                tested.setdefault(rule, np.empty((len(folds), made.shape[1]), made.dtype))[there] = made
+                validated.setdefault(rule, []).append(found[f"validation_{epoch}"])
+    if folds.min() < 0:
+        raise ValueError(f"{np.sum(folds < 0):,} of {len(folds):,} images are in the test part of no fold")
+    validating = np.repeat(np.arange(number), [len(labels) for labels in truth])
+    scores = {
+        rule: {
+            "validation": evaluation.scores(np.concatenate(truth), np.concatenate(validated[rule]), validating),
+            "test": evaluation.scores(images.labels, found, folds),
+        }
+        for rule, found in tested.items()
+    }
+    kept = {f"test_{rule}": found for rule, found in tested.items()}
+    names = {f"test_{what}": np.array(known) for what in ("ids", "groups") if (known := getattr(images, what))}
+    np.savez_compressed(
+        out / "predictions.npz", allow_pickle=False, **kept, test_labels=images.labels, test_folds=folds, **names
+    )
+    _write_json(out / "history.json", [json.loads((folder / "history.json").read_bytes()) for folder in trained])
+    (out / "layers.json").write_bytes((trained[0] / "layers.json").read_bytes())
+    return {
+        "epochs": max(values["epochs"] for values in records),
+        "training_images": round(np.mean([values["training_images"] for values in records])),
+        "parameters": records[0]["parameters"],
+        "selected": {rule: rule for rule in tested},
+        "scores": scores,
+        "folds": [
+            {
+                **{word: values[word] for word in ("training_images", "selected", "scores")},
+                "validation_images": len(truth[fold]),
+                "test_images": int(np.sum(folds == fold)),
+            }
+            for fold, values in enumerate(records)
+        ],
+    }
+
+
 def make_quality(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
     """Judge an arm's images. Makes neighbours.npz: the closest pairs, and every image's distances."""
     dataset, params = _dataset(task, needs), task.params
@@ -238,6 +295,7 @@ MAKERS: dict[str, Callable[[Task, Folders, Path, Tell, Checkpoint], dict[str, An
     "generator": make_generator,
     "synthesis": make_synthesis,
     "classifier": make_classifier,
+    "folds": make_folds,
     "quality": make_quality,
 }
 
@@ -309,9 +367,24 @@ def _held_out(dataset: data.Dataset) -> dict[str, tuple[np.ndarray, np.ndarray]]
 # --- data sets -------------------------------------------------------------------------------------
 
 _last: tuple[str, data.Dataset] | None = None  # a worker mostly stays with one data set
+_last_fold: tuple[Any, data.Dataset] | None = None
 
 
 def _dataset(task: Task, needs: Folders) -> data.Dataset:
+    """The data set that a task sees: the splits of its fold, where it is of one. Raises DataError."""
+    global _last_fold
+    whole = _whole(task, needs)
+    if "fold" not in task.params:
+        return whole
+    how = task.needs["data"], *task.params["folds"].values(), task.params["seed"], task.params["fold"]
+    if _last_fold is None or _last_fold[0] != how:
+        _last_fold = None  # or there would be two in memory
+        cut, seed = data.Folds(**task.params["folds"]), task.params["seed"]
+        _last_fold = how, data.fold(whole, cut, seed=seed, number=task.params["fold"])
+    return _last_fold[1]
+
+
+def _whole(task: Task, needs: Folders) -> data.Dataset:
     """The data set of a task, as its data task found it, in memory that all workers share.
 
     Raises DataError where it has to be read again and its bytes are others by now.

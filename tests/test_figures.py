@@ -57,7 +57,15 @@ def curves():
         "auc": [0.9, 0.95, 0.99],
         "val_auc": [None] * 3,
     }
-    return figures.learning_curves(history, best_epoch=2, title="BreastMNIST")
+    return figures.learning_curves([history], best_epoch=2, title="BreastMNIST")
+
+
+def curves_of_folds():
+    folds = [
+        {"accuracy": [0.5, 0.8, 0.9], "val_accuracy": [0.5, 0.6, 0.8], "auc": [0.9] * 3, "val_auc": [None] * 3},
+        {"accuracy": [0.5, 0.6, 0.8], "val_accuracy": [0.5, 0.4, 0.6], "auc": [0.9] * 3, "val_auc": [0.5] * 3},
+    ]
+    return figures.learning_curves(folds, best_epoch=None, title="Folds")
 
 
 def losses():
@@ -140,6 +148,10 @@ DRAWN = {
     "arms_by_dataset": (arms, ["84.36", "83.00", "85.72", "88.11", "1 replicate", "out of memory", "not run"]),
     "class_distribution": (classes, ["12,885", "1,233", LONG]),
     "learning_curves": (curves, ["61.25", "epoch 2", "95.00"]),
+    "learning_curves_of_folds": (
+        curves_of_folds,
+        ["85.00", "70.00", "to 60.00", "to 80.00"],
+    ),
     "loss_curves": (losses, ["4,321", "310", "22.5", "out of memory"]),
     "confusion_matrix": (confusion, ["90 of 100", "1,324 of 1,338", "no images"]),
     "large_confusion": (large_confusion, ["3,386 of 4,396"]),

@@ -362,7 +362,7 @@ def test_the_kind_of_a_data_set_is_in_its_key_though_its_bytes_may_be_the_same()
     assert len(set(plan(study, dict.fromkeys(datasets, Source("the same bytes", 48, 16, 16))).data.values())) == 2
 
 
-@pytest.mark.parametrize("kind", VERSIONS)
+@pytest.mark.parametrize("kind", ORDER)  # that of folds: tests/test_folds.py
 def test_a_new_version_of_a_kind_makes_new_keys_of_it_and_of_what_needs_it(kind: str, monkeypatch: pytest.MonkeyPatch):
     before = planned(whole())
     monkeypatch.setitem(VERSIONS, kind, VERSIONS[kind] + 1)

@@ -652,7 +652,7 @@ generators:
         ),
         (
             ("breastmnist: {kind: medmnist}", "a: {kind: folder, path: b, split: {train: 0.5, file: c}}"),
-            "5: datasets.a.split: takes the fractions train, validation and test, or a column, or a file",
+            "5: datasets.a.split: takes the fractions train, validation and test, or folds, or a column, or a file",
         ),
         (("arms:", "samplings: [weighted]\narms:"), "baseline.sampling: baseline is not trained with shuffle"),
         (("baseline: {}", "baseline: {samplings: [weighted]}"), "baseline.sampling: baseline is not trained with"),

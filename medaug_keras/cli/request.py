@@ -13,7 +13,7 @@ from pathlib import Path
 
 from medaug_keras import data, looks
 from medaug_keras.architectures import ARCHITECTURES
-from medaug_keras.plan import Plan, Source, Task, added_images, located, plan
+from medaug_keras.plan import Plan, Source, Task, added_images, located, plan, replicate_seed
 from medaug_keras.reading import read, words
 from medaug_keras.spec import Study
 from medaug_keras.store import Store, StoreError
@@ -197,7 +197,10 @@ def larger_network(study: Study, name: str) -> list[str]:
 
 
 def examined(study: Study, name: str, options: argparse.Namespace) -> tuple[Source, Counts | None, list[str]]:
-    """A data set read whole, as a run would, its images of each class, and what to say of it. Raises DataError."""
+    """A data set read whole, as a run would, its images of each class (the fewest in any fold), and what to say of it.
+
+    Raises DataError.
+    """
     found = source(study, name, options)
     section = located(study, name, str(options.data.resolve()))
     kind = data.KINDS[section["kind"]]
@@ -208,8 +211,12 @@ def examined(study: Study, name: str, options: argparse.Namespace) -> tuple[Sour
     if kind.official(section) is not None and not os.path.lexists(place):
         return found, None, [*notes, f"not in {options.data} yet; a run downloads it"]
     dataset = data.load(section, None)
-    odd = data.warnings(dataset.summary() | {"audit": data.audit(dataset)})
+    cut = data.folds_of(section)
     counts = {split: dataset.per_class(split) for split in ("train", "validation")}
+    if cut is not None:
+        seeds = [replicate_seed(study.seed, replicate) for replicate in range(study.replicates)]
+        counts = data.examined(dataset, cut, seeds=seeds)
+    odd = data.warnings(dataset.summary() | {"audit": data.audit(dataset)})
     return found, counts, [*notes, *(f"warning: {text}" for text in odd)]
 
 

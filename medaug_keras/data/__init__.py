@@ -11,8 +11,9 @@ from medaug_keras.data.balance import folder_class_counts, npz_class_counts, rar
 from medaug_keras.data.checksums import md5_of_file
 from medaug_keras.data.dataset import IMAGE_SIZE, MAX_BYTES, DataError, Dataset, Sizes, Split, examples, pixel_std
 from medaug_keras.data.folders import Division, folder_fingerprint, folder_sizes, load_folder
+from medaug_keras.data.folds import examined, fold, fold_of
 from medaug_keras.data.ids import Ids, named
-from medaug_keras.data.kinds import KINDS, Kind, load
+from medaug_keras.data.kinds import KINDS, Kind, folds_of, load
 from medaug_keras.data.medmnist import (
     MEDMNIST_NAMES,
     load_medmnist,
@@ -29,7 +30,7 @@ from medaug_keras.data.phantoms import (
     phantom_sizes,
 )
 from medaug_keras.data.plain import load_plain, save_plain
-from medaug_keras.data.splits import Parts, by_fractions, split_csv
+from medaug_keras.data.splits import Folds, Parts, by_fractions, split_csv
 from medaug_keras.data.table import Table, load_table, table_class_counts, table_fingerprint, table_sizes
 from medaug_keras.data.unpacked import unpacked
 
@@ -42,6 +43,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Division",
+    "Folds",
     "Ids",
     "Kind",
     "Parts",
@@ -50,10 +52,14 @@ __all__ = [
     "Table",
     "audit",
     "by_fractions",
+    "examined",
     "examples",
+    "fold",
+    "fold_of",
     "folder_class_counts",
     "folder_fingerprint",
     "folder_sizes",
+    "folds_of",
     "learnt",
     "load",
     "load_folder",

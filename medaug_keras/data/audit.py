@@ -69,10 +69,17 @@ def warnings(summary: Mapping[str, Any]) -> list[str]:
     """Sentences on a data set's summary with its `audit`, what weighs most first; none where nothing is odd."""
     sizes = {split: summary["splits"][split]["images"] for split in SPLITS}
     found = summary["audit"]
+    if not sizes["test"]:  # all images stay together, and each fold has splits of its own
+        return [
+            *_repeated_in_folds(found["train"], sizes["train"]),
+            *_conflicting(found, sizes, ""),
+            *_plain(found["train"] | {"distinct": sizes["train"]}, "", sizes["train"]),
+            *_nothing_new(summary),
+        ]
     return [
         *(text for split, other in _PAIRS for text in _shared(found[split], split, other, sizes[split])),
         *(text for split, other in _PAIRS for text in _parted(found[split], split, other, sizes[split])),
-        *_conflicting(found, sizes),
+        *_conflicting(found, sizes, " of all splits"),
         *(text for split in SPLITS for text in _plain(found[split], split, sizes[split])),
         *(text for split in SPLITS for text in _classes(summary, split)),
         *_prevalence(summary),
@@ -119,6 +126,17 @@ def _prevalence(summary: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _repeated_in_folds(found: Mapping[str, int], size: int) -> list[str]:
+    many = size - found["distinct"]
+    if not many:
+        return []
+    repeats = "repeats" if many == 1 else "repeat"
+    return [
+        f"{_part(many, size)} images {repeats} another one: where such images are in different folds, one is learnt "
+        "and the other tested. Give them one group, or leave all but one out with `drop`."
+    ]
+
+
 def _nothing_new(summary: Mapping[str, Any]) -> list[str]:
     """Of MedMNIST's set at a size above that of its source."""
     first, why = NOTHING_NEW.get(summary["name"], (0, ""))
@@ -142,27 +160,25 @@ def _shared(found: Mapping[str, int], split: str, other: str, size: int) -> list
     return [f"{_part(count, size)} {split} images {_is(count)} identical to {where}{labels}: {known}."]
 
 
-def _conflicting(found: Mapping[str, Any], sizes: Mapping[str, int]) -> list[str]:
+def _conflicting(found: Mapping[str, Any], sizes: Mapping[str, int], where: str) -> list[str]:
     count = sum(found[split]["conflicting"] for split in SPLITS)
     if not count:
         return []
-    return [
-        f"{_part(count, sum(sizes.values()))} images of all splits occur with different classes, of which one is wrong."
-    ]
+    return [f"{_part(count, sum(sizes.values()))} images{where} occur with different classes, of which one is wrong."]
 
 
 def _plain(found: Mapping[str, int], split: str, size: int) -> list[str]:
-    word = {"train": "training"}.get(split, split)
+    word = {"train": "training ", "": ""}.get(split, f"{split} ")
     said = []
     if found["dark"] == size and found["constant"] < size:
-        said.append(f"The {word} images hold values of 0 and 1 only, of 0 to 255: were floats saved as uint8?")
+        said.append(f"The {word}images hold values of 0 and 1 only, of 0 to 255: were floats saved as uint8?")
     if found["constant"]:
-        said.append(f"{_part(found['constant'], size)} {word} images {_is(found['constant'])} of one value throughout.")
+        said.append(f"{_part(found['constant'], size)} {word}images {_is(found['constant'])} of one value throughout.")
     if found["distinct"] == 1 < size:
-        said.append(f"All {size:,} {word} images are identical.")
+        said.append(f"All {size:,} {word}images are identical.")
     elif found["distinct"] < size:
         many = size - found["distinct"]
-        said.append(f"{_part(many, size)} {word} images {'repeats' if many == 1 else 'repeat'} another one.")
+        said.append(f"{_part(many, size)} {word}images {'repeats' if many == 1 else 'repeat'} another one.")
     return said
 
 

@@ -120,6 +120,11 @@ class Dataset:
         return both_md5(self.md5, self.names_md5) if self.names_md5 else self.md5
 
     @property
+    def whole(self) -> bool:
+        """Whether all images are in `train`, to be cut into folds (`data.fold`)."""
+        return not len(self.test.labels)
+
+    @property
     def label_kind(self) -> LabelKind:
         """MedMNIST's word for the kind of labels."""
         return "binary-class" if len(self.classes) == 2 else "multi-class"

@@ -111,6 +111,8 @@ def load(
                 arrays[split][i] = found
     problems.found += _unlike(shapes)
     problems.check()
+    for split in SPLITS:  # with folds, all images are in the first
+        arrays.setdefault(split, np.empty((0, *(shape or ())), np.uint8))
     splits = {split: _split(arrays[split], listing, split) for split in SPLITS}
     return Dataset(
         name=name,
@@ -133,7 +135,7 @@ def load(
 
 def _split(images: np.ndarray, listing: Listing, split: str) -> Split:
     files = listing.files[split]
-    groups = tuple(file.group for file in files) if files[0].group else ()
+    groups = tuple(file.group for file in files) if files and files[0].group else ()
     return Split(images, listing.labels(split), tuple(file.relative for file in files), groups)
 
 
@@ -161,7 +163,7 @@ def _window(settings: Mapping[str, Any], training: list[File], how: Conversion) 
 
 def _told_window(window: windows.Window | Literal["dicom"] | None) -> str:
     if window == "dicom":
-        return " Values became 0 to 255 as each file says of its own display."
+        return " Of each file, the window that it names for its own display became 0 to 255."
     return f" Values from {window[0]:g} to {window[1]:g} became 0 to 255 (window)." if window else ""
 
 

@@ -24,8 +24,9 @@ from medaug_keras.data.dataset import (
     lookable,
 )
 from medaug_keras.data.files import File, Listing
+from medaug_keras.data.folds import check_folds
 from medaug_keras.data.pixels import SUFFIXES, Colour, Conversion
-from medaug_keras.data.splits import Parts, dropped, placed
+from medaug_keras.data.splits import Folds, Parts, dropped, placed
 
 _FOLDERS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 _ALIASES = {"training": "train", "valid": "val", "dev": "val", "testing": "test"}
@@ -159,7 +160,9 @@ def listed(root: Path, division: Division = AS_THEY_ARE) -> Listing:
     if division.split is not None:
         there = _divided(there["train"], division.split)
     empty = [split for split in SPLITS if not there[split]]
-    if empty:
+    if division.split is not None and division.split.folds is not None and there["train"]:
+        _check_folds(there["train"], division.split.folds, classes, root.name)
+    elif empty:
         raise DataError(f"{root.name}: no image is in {' and '.join(empty)}. Every split needs at least one.")
     check_classes(np.array([file.label for file in there["train"]]), classes, where=root.name)
     told = division.split is not None or division.group is not None
@@ -181,6 +184,12 @@ def _divided(some: list[File], parts: Parts) -> dict[str, list[File]]:
     return {
         split: [file for file, place in zip(some, places, strict=True) if place == i] for i, split in enumerate(SPLITS)
     }
+
+
+def _check_folds(some: list[File], folds: Folds, classes: tuple[str, ...], where: str) -> None:
+    labels = np.array([file.label for file in some])
+    groups = [file.group for file in some] if some[0].group else []
+    check_folds([file.relative for file in some], labels, groups, folds, classes=classes, where=where)
 
 
 def _unsplit(root: Path) -> Path:

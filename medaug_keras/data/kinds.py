@@ -6,7 +6,7 @@ A section is a data set's part of a study with all its settings, and besides the
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from medaug_keras.data import folders, medmnist, own, phantoms, table
 from medaug_keras.data.balance import folder_class_counts, npz_class_counts
 from medaug_keras.data.dataset import SPLITS, Dataset, Sizes
 from medaug_keras.data.ids import Ids, named, with_names
-from medaug_keras.data.splits import Parts
+from medaug_keras.data.splits import Folds, Parts
 
 Section = Mapping[str, Any]
 
@@ -30,7 +30,8 @@ class Kind:
     load: Callable[[Section, Callable[[str], None] | None], Dataset]
     """Reads and checks the images; the second argument is told how a download goes. Raises DataError."""
     sizes: Callable[[Section], Sizes]
-    """Shape, classes and numbers of images, without reading images. Raises DataError."""
+    """Shape, classes and numbers of images, of a fold where there are folds, without reading images. Raises
+    DataError."""
     fingerprint: Callable[[Section, Path | None], str]
     """MD5 of what would be read; the second argument is a file that keeps checksums. Raises DataError."""
     place: Callable[[Section], Path | None] = _unknown
@@ -69,7 +70,25 @@ def _parts(section: Section) -> Parts | None:
         return None
     fractions = {name: split[name] for name in SPLITS} if split["train"] is not None else None
     file = Path(split["file"]) if split["file"] is not None else None
-    return Parts(fractions=fractions, seed=split["seed"], column=split["column"], file=file)
+    cut = folds_of(section)
+    return Parts(fractions=fractions, seed=split["seed"], folds=cut, column=split["column"], file=file)
+
+
+def folds_of(section: Section) -> Folds | None:
+    """How a section's images are cut into folds; None where they are in splits."""
+    split = section.get("split")
+    if split is None or split["folds"] is None:
+        return None
+    return Folds(number=split["folds"], validation=split["validation"], seed=split["seed"])
+
+
+def _of_a_fold(section: Section, sizes: Sizes) -> Sizes:
+    """Sizes of all images → those of a fold, on average."""
+    cut = folds_of(section)
+    if cut is None:
+        return sizes
+    test, validation = (round(part * sizes.train) for part in (1 / cut.number, cut.validation))
+    return replace(sizes, train=sizes.train - test - validation, validation=validation, test=test)
 
 
 def _drop(section: Section) -> Path | None:
@@ -151,13 +170,16 @@ KINDS: dict[str, Kind] = {
             window=section["window"],
             **_described(section),
         ),
-        sizes=lambda section: folders.folder_sizes(
-            _path(section),
-            division=_division(section),
-            size=section["size"],
-            fit=section["fit"],
-            colour=section["colour"],
-            window=section["window"],
+        sizes=lambda section: _of_a_fold(
+            section,
+            folders.folder_sizes(
+                _path(section),
+                division=_division(section),
+                size=section["size"],
+                fit=section["fit"],
+                colour=section["colour"],
+                window=section["window"],
+            ),
         ),
         fingerprint=lambda section, cache: folders.folder_fingerprint(
             _path(section), division=_division(section), cache=cache
@@ -169,12 +191,15 @@ KINDS: dict[str, Kind] = {
         load=lambda section, _: table.load_table(
             _table(section), colour=section["colour"], window=section["window"], **_described(section)
         ),
-        sizes=lambda section: table.table_sizes(
-            _table(section),
-            size=section["size"],
-            fit=section["fit"],
-            colour=section["colour"],
-            window=section["window"],
+        sizes=lambda section: _of_a_fold(
+            section,
+            table.table_sizes(
+                _table(section),
+                size=section["size"],
+                fit=section["fit"],
+                colour=section["colour"],
+                window=section["window"],
+            ),
         ),
         fingerprint=lambda section, cache: table.table_fingerprint(_table(section), cache=cache),
         place=_path,

@@ -1,4 +1,4 @@
-"""Which image is in which split: by fractions, or as a table says. Groups are never parted by fractions.
+"""Which image is in which split: by fractions, or as a table says. Groups are never parted by fractions or folds.
 
 The same images get the same splits, in whatever order they come.
 """
@@ -24,15 +24,28 @@ NAMES = {
     "testing": "test",
 }
 """Word for a split, in small letters → split."""
+_NEAR = 1e-9  # distances that differ by less are equal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folds:
+    """How images are cut into folds (`folds.fold`)."""
+
+    number: int
+    validation: float
+    """Part of all images that each fold chooses its epoch by."""
+    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """How images are split: by fractions of them, by a column of their own table, or by another file."""
+    """How images are split: by fractions of them, by folds, by a column of their own table, or by another file."""
 
     fractions: Mapping[str, float] | None = None
     """Split → its part of all images."""
     seed: int = 0
+    folds: Folds | None = None
+    """All images stay together, and each fold of each replicate has splits of its own."""
     column: str | None = None
     file: Path | None = None
 
@@ -40,26 +53,46 @@ class Parts:
 def by_fractions(
     ids: Sequence[str], labels: np.ndarray, groups: Sequence[str], *, fractions: Mapping[str, float], seed: int
 ) -> np.ndarray:
-    """Places in SPLITS (N,) of images with classes `labels` (N,), of which none of one group is parted.
+    """Places in SPLITS (N,) of images with classes `labels` (N,), of which no group is parted; see `divided`."""
+    return divided(ids, labels, groups, shares=[fractions[split] for split in SPLITS], seed=str(seed))
 
-    Every class is divided as the fractions say, as nearly as groups allow: the groups, those of most images first and
+
+def divided(
+    ids: Sequence[str],
+    labels: np.ndarray,
+    groups: Sequence[str],
+    *,
+    shares: Sequence[float],
+    seed: str,
+    evenly: bool = False,
+) -> np.ndarray:
+    """The part (N,), from 0, of images with classes `labels` (N,), of which none of one group is parted.
+
+    Every class is divided as the shares say, as nearly as groups allow: the groups, those of most images first and
     those of one size in an order that the seed gives, each go where the classes' numbers then are nearest to the asked
     ones (by chi-squared). Without `groups` every image is one of its own. scikit-learn's StratifiedGroupKFold does the
     same for parts of one size only.
+
+    `evenly`, for folds: sizes of less than double count as one, so that another seed divides otherwise even where no
+    two groups are of one size; and of parts that are as near, the one with the fewest images takes a group.
     """
     names, member = np.unique(np.array(groups or ids, dtype=object).astype(str), return_inverse=True)
     counts = np.zeros((len(names), int(labels.max()) + 1))
     np.add.at(counts, (member, labels), 1)
     counts = counts[:, counts.any(axis=0)]
+    sizes = [int(size).bit_length() if evenly else int(size) for size in counts.sum(axis=1)]
     chance = [hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogateescape")).digest() for name in names]
-    order = sorted(range(len(names)), key=lambda g: (-counts[g].sum(), chance[g]))
-    asked = np.array([fractions[split] for split in SPLITS])[:, None] * counts.sum(axis=0)  # (splits, classes)
-    asked = np.maximum(asked, counts.sum(axis=0) / (counts > 0).sum(axis=0))  # a rare class: a group for every split
+    order = sorted(range(len(names)), key=lambda g: (-sizes[g], chance[g]))
+    asked = np.array(shares)[:, None] * counts.sum(axis=0)  # (parts, classes)
+    asked = np.maximum(asked, counts.sum(axis=0) / (counts > 0).sum(axis=0))  # a rare class: a group for every part
     filled = np.zeros_like(asked)
     place = np.zeros(len(names), np.int64)
     for group in order:
         more = counts[group] * (2 * (filled - asked) + counts[group]) / asked  # that the distance grows by
-        place[group] = np.argmin(more.sum(axis=1))
+        far = more.sum(axis=1)
+        if evenly:
+            far = np.where(far <= far.min() + _NEAR, filled.sum(axis=1) / asked.sum(axis=1), np.inf)
+        place[group] = np.argmin(far)
         filled[place[group]] += counts[group]
     return place[member]
 
@@ -138,9 +171,11 @@ def dropped(path: Path, ids: Sequence[str]) -> set[str]:
 
 
 def placed(parts: Parts, ids: Sequence[str], labels: np.ndarray, groups: Sequence[str]) -> np.ndarray:
-    """Places in SPLITS (N,) of images, by fractions or by a file. Raises DataError."""
+    """Places in SPLITS (N,) of images, by fractions or by a file; with folds all in the first. Raises DataError."""
+    if parts.folds is not None:
+        return np.zeros(len(ids), np.int64)
     if parts.file is not None:
         return by_file(parts.file, ids)
     if parts.fractions is None:
-        raise DataError("A folder has no column that says the split: give fractions or a file.")
+        raise DataError("A folder has no column that says the split: give fractions, folds or a file.")
     return by_fractions(ids, labels, groups, fractions=parts.fractions, seed=parts.seed)

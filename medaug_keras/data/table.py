@@ -27,6 +27,7 @@ from medaug_keras.data.dataset import (
 )
 from medaug_keras.data.files import File, Listing
 from medaug_keras.data.folders import bare, difference
+from medaug_keras.data.folds import check_folds
 from medaug_keras.data.pixels import SUFFIXES, Colour, Conversion
 from medaug_keras.data.rows import Rows, did_you_mean, is_missing, read_rows, told
 from medaug_keras.data.splits import Parts, by_words, dropped, placed, repeated
@@ -145,7 +146,9 @@ def listed(table: Table) -> Listing:
     for at, (name, k, place) in enumerate(zip(ids, labels.tolist(), places.tolist(), strict=True)):
         there[SPLITS[place]].append(File(path.parent / name, name, k, groups[at] if groups else ""))
     empty = [name for name, some in there.items() if not some]
-    if empty:
+    if split.folds is not None:
+        check_folds(ids, labels, groups, split.folds, classes=found, where=rows.name)
+    elif empty:
         raise DataError(f"{rows.name}: no image is in {' and '.join(empty)}. Every split needs at least one.")
     check_classes(np.array([file.label for file in there["train"]]), found, where=rows.name)
     others = _without_a_row(path.parent, set(names))

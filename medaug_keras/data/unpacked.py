@@ -63,7 +63,8 @@ def _write(dataset: Dataset, folder: Path) -> None:
         np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
         digest = hashlib.sha256()
         with open(part / name, "wb") as file:
-            for piece in (header.getvalue(), array.data.cast("B")):  # np.save does not say that the disk is full
+            content = array.reshape(-1).view(np.uint8).data
+            for piece in (header.getvalue(), content):  # np.save does not say that the disk is full
                 file.write(piece)
                 digest.update(piece)
         sums[name] = digest.hexdigest()

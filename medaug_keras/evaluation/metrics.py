@@ -53,10 +53,22 @@ def predicted_classes(probabilities: NDArray[Any]) -> NDArray[np.int64]:
     return np.asarray(np.argmax(probabilities, axis=-1), dtype=np.int64)
 
 
-def scores(labels: NDArray[Any], probabilities: NDArray[Any]) -> dict[str, Any]:
+def auc_by_fold(labels: NDArray[Any], probabilities: NDArray[Any], folds: NDArray[Any]) -> float | None:
+    """Mean over `folds` (N,) of the AUC of the images of each; None where one of them has none.
+
+    A fold is a network of its own, and a score of one network says nothing about its rank among another's. The AUC of
+    all images together would compare them.
+    """
+    found = [auc(labels[folds == fold], probabilities[folds == fold]) for fold in np.unique(folds)]
+    there = [value for value in found if value is not None]
+    return float(np.mean(there)) if len(there) == len(found) else None
+
+
+def scores(labels: NDArray[Any], probabilities: NDArray[Any], folds: NDArray[Any] | None = None) -> dict[str, Any]:
     """All that a record keeps about one set of predictions, as plain numbers in [0, 1].
 
-    auc, accuracy: see above. recall: one for each class, None for a class without images.
+    auc, accuracy: see above; with `folds` (N,) of the images, AUC is the mean of that of each fold.
+    recall: one for each class, None for a class without images.
     balanced_accuracy: mean recall, macro_f1: mean F1, both over the classes that have images
     (so they always exist). confusion: K x K counts, a row for each true class.
     """
@@ -73,7 +85,7 @@ def scores(labels: NDArray[Any], probabilities: NDArray[Any]) -> dict[str, Any]:
     for index, value in zip(np.flatnonzero(present), recall, strict=True):
         recall_by_class[index] = float(value)
     return {
-        "auc": auc(labels, probabilities),
+        "auc": auc(labels, probabilities) if folds is None else auc_by_fold(labels, probabilities, folds),
         "accuracy": accuracy(labels, probabilities),
         "balanced_accuracy": float(recall.mean()),
         "macro_f1": float(f1.mean()),

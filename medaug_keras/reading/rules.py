@@ -37,7 +37,13 @@ def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
     elif data.published() and called not in data.published():
         yield (), f"{name} is not a {data.called}: say which with name{did_you_mean(name, data.published())}"
     if isinstance(data, FolderData) and data.split is not None and data.split.column is not None:
-        yield ("split", "column"), "is of a table, which a folder has not: give fractions or a file"
+        yield ("split", "column"), "is of a table, which a folder has not: give fractions, folds or a file"
+    window = getattr(data, "window", None)
+    if data.folds is not None and window is not None and window.percentiles is not None:
+        yield (
+            ("window", "percentiles"),
+            "are of the training images, and with folds there are others in each fold: give low and high",
+        )
     names = getattr(data, "classes", None)
     if names is not None and len(set(names)) < max(2, len(names)):
         yield ("classes",), "needs two or more different names, in the order of the labels"

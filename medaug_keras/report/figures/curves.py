@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from statistics import fmean
 
 from medaug_keras.report.figures.svg import (
     SMALL,
@@ -63,20 +65,31 @@ class _Panel:
 
 
 def learning_curves(
-    history: Mapping[str, Sequence[float | None]], *, best_epoch: int | None, title: str = ""
+    histories: Sequence[Mapping[str, Sequence[float | None]]], *, best_epoch: int | None, title: str = ""
 ) -> Figure:
-    """Accuracy and AUC an epoch, training and validation; the chosen epoch (from 1) is marked."""
+    """Accuracy and AUC an epoch, training and validation; the chosen epoch (from 1) is marked.
+
+    Of the histories of several folds, their mean, and the lowest and the highest validation value of each epoch.
+    """
     boards = []
     for name, word in (("accuracy", "Accuracy"), ("auc", "AUC")):
-        lines = {
-            "training": list(history.get(name) or ()),
-            "validation": list(history.get(f"val_{name}") or ()),
-        }
+        lines = {"training": _over(histories, name, fmean), "validation": _over(histories, f"val_{name}", fmean)}
+        if len(histories) > 1:
+            lines |= {"lowest": _over(histories, f"val_{name}", min), "highest": _over(histories, f"val_{name}", max)}
         heading = f"{title}: {word}" if title else word
-        panel = _Panel(heading, lines, ("blue", "vermilion"), best_epoch, percent, "no values", ends=(0, 1))
+        colors = ("blue", *["vermilion"] * 3)
+        panel = _Panel(heading, lines, colors, best_epoch, percent, "no values", ends=(0, 1))
         boards.append(_drawn(panel))
     alt = "Values in percent for each epoch. " + " ".join(board.alt for board in boards)
     return figure(learning_curves, boards, alt)
+
+
+def _over(
+    histories: Sequence[Mapping[str, Sequence[float | None]]], name: str, of: Callable[[list[float]], float]
+) -> list[float | None]:
+    """For each epoch, the mean, lowest or highest value of the histories that have one."""
+    rows = zip_longest(*(history.get(name) or () for history in histories))
+    return [of(there) if (there := [value for value in row if value is not None]) else None for row in rows]
 
 
 def loss_curves(panels: Sequence[LossPanel]) -> Figure:
@@ -223,7 +236,7 @@ def _hover(board: Board, panel: _Panel, plot: _Plot) -> None:
 
 def _words(panel: _Panel, axis: _Axis) -> str:
     """The panel for those who do not see it."""
-    where = "no epoch was chosen; last values" if panel.chosen is None else f"epoch {panel.chosen} was kept"
+    where = "no epoch is marked; last values" if panel.chosen is None else f"epoch {panel.chosen} was kept"
     scale = ", logarithmic axis" if axis.logarithmic else ""
     ranges = "; ".join(
         f"{name} from {panel.at(line, 1)} at epoch 1 to {panel.at(line, None)} at epoch {len(line)}"

@@ -7,18 +7,18 @@ from datetime import UTC, datetime
 from medaug_keras.looks import Line
 from medaug_keras.plan import Plan, Task
 from medaug_keras.report import format
-from medaug_keras.report.numbers.results import STATE_WORDS, Results, select_words
+from medaug_keras.report.numbers.results import STATE_WORDS, Results, Run, select_words
 from medaug_keras.store import Outcome, Record
 
 
-def environment(record: Record, *, show_host: bool) -> list[tuple[str, str]]:
-    """When and with what a task ran, as the engine recorded it; `show_host` adds the machine's name."""
-    run = record.run
+def environment(done: Run, *, show_host: bool) -> list[tuple[str, str]]:
+    """When and with what a done run was made, as the engine recorded it; `show_host` adds the machine's name."""
+    run = (done.parts[0].record if done.parts and done.parts[0].record else done.record).run
     found = []
-    if "started" in run:
-        found.append(("Started", moment(run["started"])))
-    if "seconds" in run:
-        found.append(("Took", format.seconds(run["seconds"])))
+    if done.times("started"):
+        found.append(("Started", moment(min(done.times("started")))))
+    if done.times("seconds"):
+        found.append(("Took", format.seconds(sum(done.times("seconds")))))
     for key, title in (("device", "Device"), ("processor", "Processor"), ("threads", "Threads"), ("system", "System")):
         if run.get(key):
             found.append((title, str(run[key])))

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import median
 from typing import Any, get_args
 
 import numpy as np
@@ -76,6 +77,8 @@ class Run:
     outcome: Outcome
     shared: bool = False
     """Whether it shares a page with the other replicates."""
+    parts: tuple[Outcome, ...] = ()
+    """Of the classifiers of its folds."""
 
     @property
     def name(self) -> str:
@@ -111,13 +114,34 @@ class Run:
             raise ValueError(f"{self.name} has no record: {self.outcome.reason}")
         return self.outcome.record
 
-    def selected(self, select: str) -> int:
-        """The epoch of a done run, from 1, that a rule chooses."""
-        return int(self.record.values["selected"][select])
+    def times(self, word: str) -> list[float]:
+        """`seconds` or `started` of all that made a done run: of its folds, too. Empty where one of them has none."""
+        records = [self.record, *(one.record for one in self.parts if one.record is not None)]
+        found = [float(record.run[word]) for record in records if word in record.run]
+        return found if len(found) == 1 + len(self.parts) else []
+
+    @property
+    def folds(self) -> Sequence[Mapping[str, Any]]:
+        """What each fold of a done run measured; empty where it has no folds."""
+        found: Sequence[Mapping[str, Any]] = self.record.values.get("folds", ())
+        return found
+
+    def epoch(self, select: str) -> int | None:
+        """The epoch of a done run, from 1, that a rule chooses; None where every fold has one of its own."""
+        return None if self.folds else int(self.record.values["selected"][select])
+
+    def epochs(self, select: str) -> list[int]:
+        """The epochs that a rule chooses: one, or one of each fold."""
+        return [int(one["selected"][select]) for one in self.folds or (self.record.values,)]
+
+    def selected(self, select: str) -> str:
+        """By what scores and predictions of a done run are named, where a rule chooses: the epoch, or the rule where
+        there are folds."""
+        return str(self.record.values["selected"][select])
 
     def scores(self, select: str, split: str) -> Mapping[str, Any]:
         """Everything measured of a done run at the epoch that a rule chooses."""
-        found: Mapping[str, Any] = self.record.values["scores"][str(self.selected(select))][split]
+        found: Mapping[str, Any] = self.record.values["scores"][self.selected(select)][split]
         return found
 
     def metric(self, select: str, split: str, metric: str) -> float | None:
@@ -130,7 +154,7 @@ class Run:
         confusion = np.array(self.scores(select, "test")["confusion"])  # (K, K), a row for each true class
         signs = {
             "one class": np.count_nonzero(confusion.sum(axis=0)) == 1,
-            "first epoch": self.selected(select) == 1 < int(self.record.values["epochs"]),
+            "first epoch": median(self.epochs(select)) == 1 < int(self.record.values["epochs"]),
             "majority": np.trace(confusion) <= confusion.sum(axis=1).max(),
         }
         return tuple(sign for sign, there in signs.items() if there)
@@ -328,7 +352,17 @@ class Results:
             ),
         )
         return tuple(
-            Run(c.dataset, c.arm, c.sampling, c.replicate, c.task, self.outcomes[c.task], self.shared) for c in cells
+            Run(
+                c.dataset,
+                c.arm,
+                c.sampling,
+                c.replicate,
+                c.task,
+                self.outcomes[c.task],
+                self.shared,
+                tuple(self.outcomes[need] for word, need in self.plan.tasks[c.task].needs.items() if "fold" in word),
+            )
+            for c in cells
         )
 
     @property
@@ -394,8 +428,13 @@ class Results:
         record = self.data(dataset).record
         if record is None:
             return None
-        counts = record.values["splits"]["test"]["per_class"]
+        counts = record.values["splits"]["train" if self.folds(dataset) else "test"]["per_class"]
         return float(max(counts) / sum(counts))
+
+    def folds(self, dataset: str) -> int:
+        """The number of folds of a data set; 0 where it has none."""
+        split = self.study.datasets[dataset].folds
+        return (split.folds or 0) if split is not None else 0
 
     def rarest_class(self, dataset: str) -> float | None:
         """Share of the training images that the rarest class has, where it is rare."""
@@ -412,7 +451,8 @@ class Results:
         return list(record.values["classes"]) if record else []
 
     def makings(self, kind: str, dataset: str, name: str) -> list[tuple[Making, Outcome]]:
-        """All replicates of a generator's ("generators") or an arm's ("synthesis", "quality") task."""
+        """All replicates of a generator's ("generators") or an arm's ("synthesis", "quality") task; of folds, the
+        first."""
         return [(m, self.outcomes[m.task]) for m in self._makings.get((kind, dataset, name), ())]
 
     @cached_property
@@ -420,6 +460,8 @@ class Results:
         found: dict[tuple[str, str, str], list[Making]] = {}
         for kind in ("generators", "synthesis", "quality"):
             for making in getattr(self.plan, kind):
+                if making.fold:
+                    continue
                 found.setdefault((kind, making.dataset, making.name), []).append(making)
         return found
 
@@ -464,6 +506,11 @@ def select_words(select: str) -> str:
     return "the last epoch" if select == "last" else f"the epoch with the {SELECT_WORDS[select]}"
 
 
+def which(making: Making) -> str:
+    """The replicate of a task, and its fold where there are folds."""
+    return f"replicate {making.replicate}" + ("" if making.fold is None else f", fold {making.fold}")
+
+
 def typical(group: Group, results: Results) -> Run:
     """The done run whose test metric is nearest to the group's mean, the first on ties: neither best nor worst."""
     metric = results.study.primary
@@ -475,6 +522,12 @@ def note_look(results: Results) -> None:
     """Record this look in the log, before the log is read; if that fails, pages say so."""
     if results.states.get("done") and any(run.done for run in results.runs):
         note(results.root, line("look", results.study, results.plan, [r.task for r in results.runs if r.done]))
+
+
+def histories(run: Run) -> list[Mapping[str, Sequence[float | None]]]:
+    """Name → values by epoch of a done run's training, or of that of each fold."""
+    found = read_json(run.record, "history.json")
+    return list(found) if run.folds else [found]
 
 
 def read_json(record: Record, name: str) -> Any:

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from medaug_keras.plan import Plan
+from medaug_keras.report import figures
 from medaug_keras.report.figures import Figure
 from medaug_keras.report.numbers.circumstances import Expected
 from medaug_keras.report.numbers.inference import Inference
-from medaug_keras.report.numbers.results import Results, Run
+from medaug_keras.report.numbers.results import Results, Run, histories
 from medaug_keras.report.tables.export import table_csv, table_json, table_latex
 from medaug_keras.report.tables.table import Table
 
@@ -85,6 +86,16 @@ class Book:
         if content is not None:
             self.file(path, content)
         return Shown(name, figure, caption, number, path)
+
+    def curves(self, run: Run) -> Figure:
+        """How a done run learned."""
+        return figures.learning_curves(histories(run), best_epoch=run.epoch(self.results.select))
+
+    def of_folds(self, run: Run) -> str:
+        """What curves of folds are, after the words on what they show; empty for others."""
+        if not run.folds:
+            return ""
+        return f", mean over {len(run.folds)} folds, with the lowest and highest validation of a fold"
 
     def drawn(self, name: str, figure: Figure, caption: str) -> Shown:
         """A figure that is on its page only."""

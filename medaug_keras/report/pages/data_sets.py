@@ -36,7 +36,7 @@ def data_sets(book: Book) -> dict[str, Any]:
         }
         if outcome.record is not None:
             entry["figures"] = _data_figures(book, name, outcome.record)
-            entry |= _facts(outcome.record.values)
+            entry |= _facts(outcome.record.values) | {"folds": _folds(book, name)}
         shown.append(entry)
     return {
         "sizes": book.table(arm_tables.dataset_sizes(results)),
@@ -49,33 +49,49 @@ def _facts(values: Mapping[str, Any]) -> dict[str, str]:
     """What was left out of a data set, its groups and its rarest class, in words."""
     splits, audit = values["splits"], values.get("audit") or {}
     words = {"train": "training", "validation": "validation", "test": "test"}
+    if not splits["test"]["images"]:  # cut into folds
+        words = {"train": ""}
     counts = {split: splits[split]["per_class"] for split in words}
     rarest = min(range(len(values["classes"])), key=lambda k: counts["train"][k])
     found = {split: audit[split] for split in words if "groups" in audit.get(split, {})}
-    images = format.together([f"{format.count(counts[split][rarest])} {word}" for split, word in words.items()])
+    images = format.together([f"{format.count(counts[split][rarest])} {word}".strip() for split, word in words.items()])
     return {
         "left_out": ", ".join(f"{format.count(n)} {what}" for what, n in values.get("left_out", {}).items()),
         "groups": "; ".join(
-            f"{words[split]} {format.count(groups['groups'])}, the largest of "
-            f"{format.plural(groups['largest_group'], 'image')}"
+            f"{words[split]} {format.count(groups['groups'])}, the largest of ".lstrip()
+            + format.plural(groups["largest_group"], "image")
             for split, groups in found.items()
         ),
         "rarest": f"{values['classes'][rarest]}: {images} images",
     }
 
 
+def _folds(book: Book, name: str) -> str:
+    """How a data set is cut into folds, in words; empty where it is not."""
+    split, sizes = book.results.study.datasets[name].folds, book.results.plan.sources[name]
+    if split is None:
+        return ""
+    parts = [f"{format.count(n)} {word}" for n, word in ((sizes.train, "training"), (sizes.validation, "validation"))]
+    return (
+        f"{split.folds}, cut anew in each replicate; every image is tested once in each. On average a fold has "
+        f"{format.together([*parts, f'{format.count(sizes.test)} test'])} images"
+    )
+
+
 def _data_figures(book: Book, name: str, record: Record) -> list[Shown]:
     results, title = book.results, book.results.title(name)
     with np.load(record.folder / "examples.npz", allow_pickle=False) as examples:
         images = examples["montage"]
-    made = figures.montage(images, columns=20, what=f"training images of {title}")
-    counts = {split: record.values["splits"][split]["per_class"] for split in arm_tables.SPLITS}
+    what = "images" if results.folds(name) else "training images"
+    made = figures.montage(images, columns=20, what=f"{what} of {title}")
+    splits = ("train",) if results.folds(name) else arm_tables.SPLITS
+    counts = {"all" if len(splits) == 1 else split: record.values["splits"][split]["per_class"] for split in splits}
     bars = figures.class_distribution(results.classes(name), counts)
     return [
         book.figure(
             f"montage-{name}",
             made,
-            f"{len(images)} training images of {title}, drawn at random.",
+            f"{len(images)} {what} of {title}, drawn at random.",
             figure_numbers(results, "montage", dataset=name),
         ),
         book.figure(

@@ -10,7 +10,7 @@ from medaug_keras.report import figures
 from medaug_keras.report.format import plural
 from medaug_keras.report.numbers.findings import claims, log_words, metric_name, units
 from medaug_keras.report.numbers.inference import Comparison
-from medaug_keras.report.numbers.results import METRICS, STATE_WORDS
+from medaug_keras.report.numbers.results import METRICS, STATE_WORDS, which
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.tables import evidence as evidence_tables
 from medaug_keras.report.tables import quality as quality_tables
@@ -207,7 +207,7 @@ def _pairs(book: Book, dataset: str, arm: str, making: Making, record: Record) -
     ]
     drawn = figures.pairs(shown, what=f"images of {results.title(dataset)} and of {results.label(arm)}")
     caption = (
-        f"{label}, replicate {making.replicate}: the synthetic images (middle) that are closest to a training image "
+        f"{label}, {which(making)}: the synthetic images (middle) that are closest to a training image "
         "(left), and the test image that is nearest to each (right), with both distances in gray levels (root mean "
         "square)."
     )

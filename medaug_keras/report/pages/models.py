@@ -10,9 +10,9 @@ from medaug_keras.generators import GENERATORS
 from medaug_keras.report import figures
 from medaug_keras.report.figures import Figure
 from medaug_keras.report.numbers.printed import beside_layers, figure_numbers
-from medaug_keras.report.numbers.results import Results, read_json
+from medaug_keras.report.numbers.results import Results, read_json, which
 from medaug_keras.report.pages.book import Book, Shown
-from medaug_keras.report.tables.table import ARM, DATASET, Column, Entry, Row, Table, arm_entry, dataset_entry
+from medaug_keras.report.tables.table import ARM, DATASET, Column, Entry, Row, Table, arm_entry, dataset_entry, of_folds
 from medaug_keras.store import Record
 
 DIAGRAMS: dict[str, Callable[[Any, tuple[int, ...], int], Figure]] = {
@@ -214,13 +214,13 @@ def generators(book: Book) -> dict[str, Any]:
     }
 
 
-def _first_done(results: Results, kind: str, dataset: str, name: str) -> tuple[int, Record | None, str]:
-    """(replicate, record, reason) of the first replicate that is done."""
+def _first_done(results: Results, kind: str, dataset: str, name: str) -> tuple[str, Record | None, str]:
+    """(which one, record, reason) of the first replicate that is done."""
     made = results.makings(kind, dataset, name)
     for making, outcome in made:
         if outcome.record is not None:
-            return making.replicate, outcome.record, ""
-    return 0, None, made[0][1].reason if made else "not part of this study"
+            return which(making), outcome.record, ""
+    return "", None, made[0][1].reason if made else "not part of this study"
 
 
 def _curves(book: Book, dataset: str, names: Sequence[str]) -> Shown:
@@ -245,19 +245,20 @@ def _curves(book: Book, dataset: str, names: Sequence[str]) -> Shown:
 def _montage(book: Book, dataset: str, arm: str) -> dict[str, Any]:
     results = book.results
     label, title = results.label(arm), results.title(dataset)
-    replicate, record, reason = _first_done(results, "synthesis", dataset, arm)
+    one, record, reason = _first_done(results, "synthesis", dataset, arm)
     data = results.data(dataset).record
     if record is None or data is None:
         return {"label": label, "reason": reason, "figure": None}
     with np.load(record.folder / "synthetic.npz", allow_pickle=False) as file:
         images, labels = file["images"], file["labels"]
     with np.load(data.folder / "examples.npz", allow_pickle=False) as file:
-        real, counts = file["by_class"], file["by_class_count"]
+        examples, counts = file["by_class"], file["by_class_count"]
     rows = []
     for number, name in enumerate(results.classes(dataset)):
         some = images[np.flatnonzero(labels == number)[:PER_CLASS]]
-        rows.append(figures.ClassRow(name, real[number][: min(int(counts[number]), PER_CLASS)], some))
+        rows.append(figures.ClassRow(name, examples[number][: min(int(counts[number]), PER_CLASS)], some))
     how = "reconstructions of training images" if results.study.arms[arm].interleave else "generated images"
+    real = "real" if results.folds(dataset) else "real training"
     made = figures.class_montage(rows, columns=PER_CLASS, what=f"{how} by {label}, for {title}")
     return {
         "label": label,
@@ -265,7 +266,7 @@ def _montage(book: Book, dataset: str, arm: str) -> dict[str, Any]:
         "figure": book.figure(
             f"images-{dataset}-{arm}",
             made,
-            f"{title}, class by class: real training images, and {how} of {label}, replicate {replicate}.",
+            f"{title}, class by class: {real} images, and {how} of {label}, {one}.",
             figure_numbers(results, "images", dataset=dataset),
         ),
     }
@@ -309,7 +310,7 @@ def class_counts(results: Results) -> Table:
         columns,
         tuple(rows),
         "pages.models.class_counts",
-        (),
+        of_folds(results),
         ("data set", "arm"),
         empty="No arm of this study adds images.",
     )

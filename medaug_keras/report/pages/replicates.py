@@ -1,12 +1,12 @@
 """The page that the replicates of an arm share in a study with too many runs for a page each."""
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import yaml
 
-from medaug_keras.plan import Task
 from medaug_keras.report import figures, format
 from medaug_keras.report.numbers.circumstances import environment
 from medaug_keras.report.numbers.results import (
@@ -15,11 +15,11 @@ from medaug_keras.report.numbers.results import (
     Group,
     Results,
     Run,
-    read_json,
     select_words,
     typical,
 )
 from medaug_keras.report.pages.book import Book
+from medaug_keras.report.pages.runs import settings
 from medaug_keras.report.tables.table import epoch_words
 
 _OWN = ("Started", "Took")
@@ -29,7 +29,7 @@ _OWN = ("Started", "Took")
 def shared_page(book: Book, group: Group) -> dict[str, Any]:
     """What every replicate measured, the curves of a typical one, the settings of all, and where each came from."""
     results = book.results
-    around = {run.replicate: environment(run.record, show_host=book.show_host) for run in group.done}
+    around = {run.replicate: environment(run, show_host=book.show_host) for run in group.done}
     rest = {tuple(fact for fact in facts if fact[0] not in _OWN) for facts in around.values()}
     everywhere = next(iter(rest)) if len(rest) == 1 else ()
     task = results.plan.tasks[group.runs[0].task]
@@ -44,7 +44,7 @@ def shared_page(book: Book, group: Group) -> dict[str, Any]:
         "epoch_words": epoch_words(results),
         "metrics": list(METRICS.values()),
         "figures": _figures(book, group),
-        "settings": _settings(task),
+        "settings": _settings(settings(results, group.runs[0])),
         "everywhere": (*needs, *everywhere),
         "runs": [
             _run(book, run, [f for f in around.get(run.replicate, ()) if f not in everywhere]) for run in group.runs
@@ -91,20 +91,19 @@ def _figures(book: Book, group: Group) -> list[Any]:
     if not group.done:
         return []
     run = typical(group, results)
-    words = select_words(results.select)
     which = f"replicate {run.replicate}, whose test score is nearest to the mean"
-    curves = figures.learning_curves(read_json(run.record, "history.json"), best_epoch=run.selected(results.select))
+    shown = book.of_folds(run) or f"; marked is {select_words(results.select)}"
     matrix = run.scores(results.select, "test")["confusion"]
     confusion = figures.confusion_matrix(matrix, results.classes(group.dataset))
     return [
-        book.drawn("curves", curves, f"Accuracy and AUC per epoch of {which}; marked is {words}."),
+        book.drawn("curves", book.curves(run), f"Accuracy and AUC per epoch of {which}{shown}."),
         book.drawn("confusion", confusion, f"Test images, {which}."),
     ]
 
 
-def _settings(task: Task) -> str:
+def _settings(params: Mapping[str, Any]) -> str:
     """All that decides the results of these runs, but the seed."""
-    return _yaml(json.dumps({word: value for word, value in task.params.items() if word != "seed"}))
+    return _yaml(json.dumps({word: value for word, value in params.items() if word != "seed"}))
 
 
 @cache

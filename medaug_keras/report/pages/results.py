@@ -8,7 +8,7 @@ from medaug_keras.report import figures
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.printed import figure_numbers, table_numbers
-from medaug_keras.report.numbers.results import Results, Run, read_json, typical
+from medaug_keras.report.numbers.results import Results, Run, typical
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.pages.findings import dots
 from medaug_keras.report.tables import arms as arm_tables
@@ -80,8 +80,8 @@ def _best_figures(book: Book, name: str, label: str, run: Run) -> list[Shown]:
         ),
         book.figure(
             f"curves-{name}",
-            figures.learning_curves(read_json(run.record, "history.json"), best_epoch=run.selected(results.select)),
-            f"Accuracy and AUC per epoch on {title}: {label}, replicate {run.replicate}.",
+            book.curves(run),
+            f"Accuracy and AUC per epoch on {title}: {label}, replicate {run.replicate}{book.of_folds(run)}.",
             figure_numbers(results, "curves", dataset=name),
         ),
     ]

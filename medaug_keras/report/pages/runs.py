@@ -6,7 +6,7 @@ import yaml
 
 from medaug_keras.report import figures, format
 from medaug_keras.report.numbers.circumstances import environment
-from medaug_keras.report.numbers.results import METRICS, SELECT_WORDS, STATE_WORDS, Run, read_json, select_words
+from medaug_keras.report.numbers.results import METRICS, SELECT_WORDS, STATE_WORDS, Results, Run, select_words
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.tables import runs as run_tables
 
@@ -29,35 +29,38 @@ def run_page(book: Book, run: Run) -> dict[str, Any]:
         "state": STATE_WORDS[run.outcome.state],
         "task": task,
         "needs": [(word, results.plan.tasks[need].title, need) for word, need in task.needs.items()],
-        "settings": yaml.safe_dump(dict(task.params), sort_keys=False),
+        "settings": yaml.safe_dump(settings(results, run), sort_keys=False),
         "command": book.command(run),
         "run_table": results.runs_page(run.dataset),
         "neighbours": [r for r in results.groups[run.dataset, run.arm, run.sampling].runs if r is not run and r.tried],
         "details": format.last_lines(run.outcome.failure.details) if run.outcome.failure else "",
         "figures": [],
         "scores": [],
+        "folds": [],
         "files": [],
         "environment": [],
     }
     if run.done:
         record = run.record
         matrix = run.scores(results.select, "test")["confusion"]
-        curves = figures.learning_curves(read_json(record, "history.json"), best_epoch=run.selected(results.select))
+        shown = book.of_folds(run) or f"; marked is {select_words(results.select)}"
         content |= {
             "figures": [
-                book.drawn("curves", curves, f"Accuracy and AUC per epoch; marked is {select_words(results.select)}."),
+                book.drawn("curves", book.curves(run), f"Accuracy and AUC per epoch{shown}."),
                 book.drawn("confusion", figures.confusion_matrix(matrix, results.classes(run.dataset)), "Test images."),
             ],
             "scores": _scores(run, results.select),
+            "folds": _folds(run, results.select),
+            "metrics": list(METRICS.values()),
             "files": sorted(record.run.get("files", {}).items()),
-            "environment": environment(record, show_host=book.show_host),
+            "environment": environment(run, show_host=book.show_host),
         }
     return content
 
 
 def _scores(run: Run, select: str) -> list[tuple[str, list[tuple[str, float | None]]]]:
     """Rows of a run's table of metrics: (what, [(column, value)]); the epoch that tables show comes first."""
-    rules: dict[int, list[str]] = {}
+    rules: dict[str, list[str]] = {}
     for rule in (select, *run.record.values["selected"]):
         named = rules.setdefault(run.selected(rule), [])
         if rule not in named:
@@ -65,7 +68,29 @@ def _scores(run: Run, select: str) -> list[tuple[str, list[tuple[str, float | No
     found = []
     for epoch, chosen in rules.items():
         for split in ("test", "validation"):
-            values = run.record.values["scores"][str(epoch)][split]
+            values = run.record.values["scores"][epoch][split]
             why = format.together(SELECT_WORDS[rule] for rule in chosen)
-            found.append((f"{split}, epoch {epoch} ({why})", [(METRICS[m], values[m]) for m in METRICS]))
+            what = f"{split}, {why}" if run.folds else f"{split}, epoch {epoch} ({why})"
+            found.append((what, [(METRICS[m], values[m]) for m in METRICS]))
     return found
+
+
+def settings(results: Results, run: Run) -> dict[str, Any]:
+    """All that decides the result of a run; where it has folds, of its classifiers."""
+    task = results.plan.tasks[run.task]
+    first = task.needs.get("fold 0")
+    found = dict(results.plan.tasks[first].params if first else task.params)
+    found.pop("fold", None)
+    return found
+
+
+def _folds(run: Run, select: str) -> list[dict[str, Any]]:
+    """What each fold of a run learned from and measured."""
+    return [
+        {
+            **{split: one[f"{split}_images"] for split in ("training", "validation", "test")},
+            "epoch": one["selected"][select],
+            "scores": [one["scores"][str(one["selected"][select])]["test"][metric] for metric in METRICS],
+        }
+        for one in run.folds
+    ]

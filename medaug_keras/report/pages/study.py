@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import yaml
 
 from medaug_keras.references import Reference
@@ -24,7 +25,7 @@ from medaug_keras.report.pages.results import best_models, scores
 from medaug_keras.report.pages.runs import run_page, runs
 from medaug_keras.report.pages.templates import environment_of_templates
 from medaug_keras.report.tables import runs as run_tables
-from medaug_keras.report.tables.export import records_csv
+from medaug_keras.report.tables.export import records_csv, write_csv
 from medaug_keras.spec import dump
 
 
@@ -123,10 +124,31 @@ class Pages(Book):
         """Data set, and which of its images is in which split as CSV, where the study asks for it: it names images."""
         for name, spec in self.results.study.datasets.items():
             record = self.results.data(name).record
-            if getattr(spec, "publish_split", False) and record is not None:
+            if not getattr(spec, "publish_split", False):
+                continue
+            if self.results.folds(name):
+                folds = self._folds(name)
+                if folds:
+                    yield name, folds
+            elif record is not None:
                 path = record.folder / "split.csv"
                 if path.is_file():
                     yield name, path.read_text("utf-8", "surrogateescape")
+
+    def _folds(self, dataset: str) -> str:
+        """Image, group, class, and the fold that tests it in every replicate with a finished run; empty without one."""
+        found: dict[str, list[str]] = {}
+        for run in self.results.runs:
+            column = f"fold_of_replicate_{run.replicate}"
+            if run.dataset != dataset or not run.done or column in found:
+                continue
+            with np.load(run.record.folder / "predictions.npz", allow_pickle=False) as file:
+                if not found:
+                    found["image"] = file["test_ids"].tolist()
+                    found["group"] = list(file.get("test_groups", [""] * len(found["image"])))
+                    found["class"] = [self.results.classes(dataset)[k] for k in file["test_labels"]]
+                found[column] = file["test_folds"].tolist()
+        return write_csv(list(found), zip(*found.values(), strict=True)) if found else ""
 
     def all(self) -> dict[str, bytes]:
         """The same, all at once."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from medaug_keras.references import TableName
-from medaug_keras.report.format import distinct, in_sentence, percent
+from medaug_keras.report.format import distinct, in_sentence, percent, together
 from medaug_keras.report.numbers import printed
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.printed import Printed
@@ -56,7 +56,13 @@ def dataset_sizes(results: Results) -> Table:
             continue
         values = outcome.record.values
         sizes = tuple(
-            Entry(values["splits"][split]["images"], printed=_sizes(results, name, split)) for split in SPLITS
+            Entry(
+                getattr(results.plan.sources[name], split)
+                if results.folds(name)
+                else values["splits"][split]["images"],
+                printed=_sizes(results, name, split),
+            )
+            for split in SPLITS
         )
         described = (
             Entry(kind or ("simulated" if values["source"] == "simulated" else "")),
@@ -66,6 +72,9 @@ def dataset_sizes(results: Results) -> Table:
         )
         rows.append(Row((first, *described, *sizes)))
     notes = []
+    folded = [f"{results.title(name)} ({results.folds(name)})" for name in results.datasets if results.folds(name)]
+    if folded:
+        notes.append(f"With folds: {together(folded)}. Sizes are those of one fold, on average.")
     if any(
         value != entry.value
         for row in rows

@@ -19,6 +19,7 @@ from medaug_keras.report.tables.table import (
     arm_entry,
     dataset_entry,
     not_begun,
+    of_folds,
 )
 from medaug_keras.stats import estimate
 from medaug_keras.store import Outcome
@@ -112,6 +113,7 @@ def similarity(results: Results) -> Table:
             "Lower is better; read a distance only beside that of real images. Mean ± standard deviation over n "
             "replicates. The 95 % interval below it is Student's t over replicates, or for one replicate the jackknife "
             "over its images.",
+            *of_folds(results),
         ),
         factors,
         empty="This study judges no images.",
@@ -177,7 +179,7 @@ def usefulness(results: Results) -> Table:
         tuple(columns),
         _rows(results, columns, factors, rows),
         "tables.quality.usefulness",
-        ("Mean ± standard deviation over n replicates.",),
+        ("Mean ± standard deviation over n replicates.", *of_folds(results)),
         factors,
         empty="This study judges no images.",
     )
@@ -214,7 +216,7 @@ def classes(results: Results) -> Table:
         tuple(columns),
         _rows(results, columns, factors, rows),
         "tables.quality.classes",
-        ("Means over replicates.",),
+        ("Means over replicates.", *of_folds(results)),
         factors,
         empty="This study judges no images.",
     )
@@ -292,6 +294,7 @@ def copying(results: Results) -> Table:
             "another image. Where only some images are copies, altered ones can stay unseen, above all in data "
             "sets whose real images are often near to one another.",
             *_reconstructed(results),
+            *of_folds(results),
         ),
         factors,
         empty="This study judges no images.",

@@ -171,16 +171,16 @@ def _run_numbers(results: Results, run: Run) -> list[Entry]:
     found = [run.metric(results.select, split, metric) for split, metric in metrics]
     return [
         *(Entry(value, missing="" if value is not None else "not defined on this split") for value in found),
-        Entry(run.selected(results.select)),
+        Entry(run.epoch(results.select), missing="each fold has its own" if run.folds else ""),
         Entry("; ".join(DEGENERATE[sign] for sign in run.degenerate(results.select)) or "no"),
         Entry(seconds(run)),
     ]
 
 
 def seconds(run: Run) -> float | None:
-    """How long a done run took, by the clock of its machine."""
-    value = run.record.run.get("seconds")
-    return None if value is None else float(value)
+    """How long a done run took, its folds together, by the clock of its machine."""
+    times = run.times("seconds")
+    return sum(times) if times else None
 
 
 RUNS_CSV = (
@@ -217,7 +217,7 @@ def run_records(results: Results) -> list[dict[str, Any]]:
                 test_balanced_accuracy=run.metric(results.select, "test", "balanced_accuracy"),
                 val_auc=run.metric(results.select, "validation", "auc"),
                 val_accuracy=run.metric(results.select, "validation", "accuracy"),
-                epoch=run.selected(results.select),
+                epoch=run.epoch(results.select),
                 degenerate="; ".join(run.degenerate(results.select)),
                 last_test_auc=run.metric("last", "test", "auc"),
                 last_test_accuracy=run.metric("last", "test", "accuracy"),

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from medaug_keras.report.format import together
 from medaug_keras.report.numbers.printed import Printed
 from medaug_keras.report.numbers.results import METRICS, Group, Results, select_words
 from medaug_keras.stats import Estimate
@@ -171,6 +172,14 @@ def measured(group: Group | None, epoch: str, metric: str, printed: Printed = ()
     return Entry(
         found.mean, found.sd, found.n, found.planned, printed, missing=group.reason, href=group.page, tags=tags
     )
+
+
+def of_folds(results: Results) -> tuple[str, ...]:
+    """The note on synthetic images of data sets with folds, where there are any."""
+    found = [results.title(name) for name in results.datasets if results.folds(name)]
+    if not found:
+        return ()
+    return (f"Of {together(found)}, the images of the first fold of each replicate are shown and judged.",)
 
 
 def not_begun(results: Results, dataset: str, columns: Sequence[Column], factors: Iterable[str]) -> Row:
