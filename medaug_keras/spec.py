@@ -324,7 +324,7 @@ class Window(_Part):
     percentiles: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]] | None = None
     """Percent of all pixels of the training images that lie below the range, and below its end, such as [0.5, 99.5]."""
     dicom: Annotated[bool, Birth(False)] = False
-    """The window that each DICOM file names for its own display."""
+    """What each DICOM file names for its own display: its first table (VOI LUT), or its first window."""
 
     @model_validator(mode="after")
     def _one_range(self) -> Self:

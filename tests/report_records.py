@@ -113,6 +113,7 @@ def fake_results(
     score: Callable[[str, str, str, int], float] | None = None,
     hits: Callable[[str, str, str, int], np.ndarray] | None = None,
     groups: Callable[[str], np.ndarray] | None = None,
+    folds: Callable[[str, int], np.ndarray] | None = None,
     held_out: Callable[[str, str, str, int], float] | None = None,
     late: Callable[[str, str, str, int], float] = lambda *cell: 0.0,
     small: bool = True,
@@ -121,9 +122,9 @@ def fake_results(
     """Records for every task of the study but those left out, those that fail, and what needs them.
 
     `score(dataset, arm, sampling, replicate)` gives the share of the test images to get right; `hits` of the same says
-    which (bool, one a test image); `groups(dataset)` which of them belong together. `held_out` gives the share of the
-    validation images where it is another; `late` what the last epoch has in addition. `small` keeps the arrays of
-    images per split below 400, whatever the data set has.
+    which (bool, one a test image); `groups(dataset)` which of them belong together, and `folds(dataset, replicate)`
+    which fold tests each. `held_out` gives the share of the validation images where it is another; `late` what the last
+    epoch has in addition. `small` keeps the arrays of images per split below 400, whatever the data set has.
     """
     whole, store = whole or fake_plan(study), Store(root)
     root.mkdir(parents=True, exist_ok=True)
@@ -151,7 +152,7 @@ def fake_results(
                 values = make(study, task, names.get(task.id, ""), out, rng)
             else:
                 cell = cells[task.id]
-                values = _classifier(cell, task, out, rng, score or _score, hits, groups, held_out, late, small)
+                values = _classifier(cell, task, out, rng, score or _score, hits, groups, folds, held_out, late, small)
             store.commit(task, out, values, RUN)
     return whole, store
 
@@ -337,6 +338,7 @@ def _classifier(
     score: Callable[[str, str, str, int], float],
     hits: Callable[[str, str, str, int], np.ndarray] | None,
     groups: Callable[[str], np.ndarray] | None,
+    folds: Callable[[str, int], np.ndarray] | None,
     held_out: Callable[[str, str, str, int], float] | None,
     late: Callable[[str, str, str, int], float],
     small: bool,
@@ -371,6 +373,8 @@ def _classifier(
     }
     if groups is not None:
         arrays["test_groups"] = groups(cell.dataset)
+    if folds is not None:
+        arrays["test_folds"] = folds(cell.dataset, cell.replicate)
     np.savez(out / "predictions.npz", **arrays)
     rising = 0.5 + 0.4 * (1 - np.exp(-np.arange(epochs) / 5))
     names = ("accuracy", "auc", "val_accuracy", "val_auc")

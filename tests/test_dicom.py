@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from medaug_keras import data
-from medaug_keras.data import DataError, dicom, pixels
+from medaug_keras.data import DataError, dicom, pixels, windows
 
 pydicom = pytest.importorskip("pydicom")
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "dicom"
@@ -78,21 +78,121 @@ def test_monochrome1_is_turned_so_that_low_values_are_white(bits):
     assert np.array_equal(turned, 255 - plain)
 
 
-@pytest.mark.parametrize("function", [None, "LINEAR", "LINEAR_EXACT"])
-def test_the_files_own_window_is_what_pydicom_makes_of_it(function):
-    elements = {"WindowCenter": [300, 9], "WindowWidth": [400, 9]} | ({"VOILUTFunction": function} if function else {})
+@pytest.mark.parametrize("width", [1, 2, 400, 9000])
+@pytest.mark.parametrize("function", [None, "LINEAR", "LINEAR_EXACT", "SIGMOID"])
+def test_the_files_own_window_is_what_pydicom_makes_of_it(function, width):
+    elements = {"WindowCenter": [300, 9], "WindowWidth": [width, 9]}
+    elements |= {"VOILUTFunction": function} if function else {}
     content = made(noise(0, 4096), bits=12, RescaleSlope=1, RescaleIntercept=-1024, **elements)
     found = read(content, window="dicom")[..., 0]
     part = pydicom.dcmread(io.BytesIO(content))
     values = pydicom.pixels.apply_modality_lut(part.pixel_array, part)
-    theirs = pydicom.pixels.apply_windowing(values, part).astype(float)
+    with np.errstate(over="ignore"):
+        theirs = pydicom.pixels.apply_voi_lut(values, part).astype(float)
     low, high = -1024.0, 3071.0  # of 12 bits, rescaled
     assert np.abs(found - (theirs - low) * 255 / (high - low)).max() <= 1
 
 
-def test_a_file_without_a_window_of_its_own_is_refused():
-    for elements in ({}, {"WindowCenter": 5, "WindowWidth": 9, "VOILUTFunction": "SIGMOID"}):
-        assert "names no window" in refused(made(noise(0, 4096), bits=12, **elements), window="dicom")
+def lut(entries: np.ndarray, *, first: int, bits: int, words: bool = False) -> "pydicom.Sequence":
+    """A sequence with one table."""
+    item = pydicom.Dataset()
+    signed = "SS" if first < 0 else "US"
+    item.add_new("LUTDescriptor", signed, [len(entries) if len(entries) < 2**15 else 0, first, bits])
+    item.add_new("LUTData", "OW" if words else "US", entries.astype("<u2").tobytes() if words else entries.tolist())
+    return pydicom.Sequence([item])
+
+
+@pytest.mark.parametrize("words", [False, True])
+@pytest.mark.parametrize("first", [0, 500, -300])
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_the_files_own_table_is_what_pydicom_makes_of_it_and_goes_before_its_window(bits, first, words):
+    table = np.sort(noise(0, 2**bits, 2000))
+    elements = {"VOILUTSequence": lut(table, first=first, bits=bits, words=words)}
+    elements |= {"WindowCenter": 300, "WindowWidth": 400}
+    content = made(noise(-1000, 4096), signed=True, **elements)
+    part = pydicom.dcmread(io.BytesIO(content))
+    theirs = pydicom.pixels.apply_voi_lut(part.pixel_array, part).astype(float)
+    assert np.abs(read(content, window="dicom")[..., 0] - theirs * 255 / (2**bits - 1)).max() <= 0.5
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_modality_table_says_the_units_and_the_files_window_is_in_them(bits):
+    table = np.sort(noise(0, 2**bits, 200))
+    middle = int(table[100])
+    elements = {"ModalityLUTSequence": lut(table, first=20, bits=bits), "WindowCenter": middle, "WindowWidth": middle}
+    content = made(noise(0, 256), bits=12, **elements)
+    part = pydicom.dcmread(io.BytesIO(content))
+    theirs = pydicom.pixels.apply_modality_lut(part.pixel_array, part)
+    assert np.array_equal(dicom.values(content, "x"), theirs)
+    assert np.array_equal(dicom.values(content, "x"), table[np.clip(noise(0, 256) - 20, 0, 199)])
+    shown = pydicom.pixels.apply_voi_lut(theirs, part).astype(float)
+    assert np.abs(read(content, window="dicom")[..., 0] - shown * 255 / (2**bits - 1)).max() <= 1
+
+
+def test_a_long_table_of_8_bits_reaches_its_last_places():
+    """pydicom 3.0 counts its places in 8 bits."""
+    table = np.arange(4096) // 16
+    content = made(np.arange(784).reshape(28, 28) * 5, bits=12, VOILUTSequence=lut(table, first=0, bits=8))
+    assert np.array_equal(read(content, window="dicom")[..., 0], np.arange(784).reshape(28, 28) * 5 // 16)
+
+
+@pytest.mark.parametrize("change", ["too short", "beyond its bits", "no entries"])
+def test_a_damaged_table_is_refused(change):
+    table = lut(np.arange(100), first=0, bits=8)
+    if change == "too short":
+        table[0].LUTDescriptor = [101, 0, 8]
+    elif change == "beyond its bits":
+        table[0].LUTData = [300] * 100
+    else:
+        del table[0].LUTData
+    for name in ("VOILUTSequence", "ModalityLUTSequence"):
+        elements = {name: table, "WindowCenter": 9, "WindowWidth": 9}
+        assert "cannot be read" in refused(made(noise(0, 99), bits=12, **elements), window="dicom")
+
+
+def test_a_table_and_a_window_are_turned_with_monochrome1():
+    elements = {"WindowCenter": 2000, "WindowWidth": 900, "VOILUTFunction": "SIGMOID"}
+    for more in (elements, {"VOILUTSequence": lut(np.sort(noise(0, 1024, 4096)), first=0, bits=10)}):
+        plain = read(made(noise(0, 4096), bits=12, **more), window="dicom")
+        turned = made(noise(0, 4096), bits=12, PhotometricInterpretation="MONOCHROME1", **more)
+        assert np.array_equal(read(turned, window="dicom"), 255 - plain)
+
+
+def test_a_window_means_the_files_values_at_8_bits_too():
+    elements = {"RescaleSlope": 4, "RescaleIntercept": -500, "WindowCenter": 0.5, "WindowWidth": 201}
+    content = made(noise(0, 256), bits=8, **elements)
+    expected = np.clip((noise(0, 256) * 4.0 - 500 + 100) * 255 / 200, 0, 255)
+    assert np.abs(read(content, window=(-100.0, 100.0))[..., 0] - expected).max() <= 0.5
+    assert np.array_equal(read(content, window="dicom"), read(content, window=(-100.0, 100.0)))
+
+
+def test_percentiles_of_dicom_are_of_the_files_units(tmp_path):
+    values = noise(-900, 900)
+    contents = [made(values + i, signed=True, RescaleSlope=2, RescaleIntercept=-7) for i in range(3)]
+    how = pixels.Conversion(size=None, fit=None, filter="box", colour=None, window=(0.0, 1.0))
+    counted = windows.percentiles([pixels.values(content, "x", how) for content in contents], 1, 99)
+    every = np.sort(np.concatenate([(values + i).ravel() * 2 - 7 for i in range(3)]))
+    assert counted == (every[int(np.ceil(0.01 * len(every))) - 1], every[int(np.ceil(0.99 * len(every))) - 1])
+    for slope in (0.3, 1000):
+        with pytest.raises(DataError, match="`percentiles` cannot count them"):
+            pixels.values(made(values, signed=True, RescaleSlope=slope, RescaleIntercept=0), "x", how)
+
+
+@pytest.mark.parametrize(
+    ("elements", "why"),
+    [
+        ({}, "names no window"),
+        ({"WindowCenter": 5}, "names no window"),
+        ({"WindowCenter": 5, "WindowWidth": 0.5}, "none that DICOM defines"),
+        ({"WindowCenter": 5, "WindowWidth": 0, "VOILUTFunction": "SIGMOID"}, "none that DICOM defines"),
+        ({"WindowCenter": 5, "WindowWidth": 9, "VOILUTFunction": "CUBIC"}, "none that DICOM defines"),
+    ],
+)
+def test_a_file_without_a_window_of_its_own_is_refused(elements, why):
+    assert why in refused(made(noise(0, 4096), bits=12, **elements), window="dicom")
+
+
+def test_a_file_that_is_no_dicom_has_no_window_of_its_own():
     buffer = io.BytesIO()
     Image.fromarray(noise(0, 4096).astype(np.uint16)).save(buffer, "PNG")
     assert "is no DICOM file" in refused(buffer.getvalue(), window="dicom")
@@ -154,8 +254,11 @@ def test_a_folder_of_dicom_files_shows_nothing_of_their_headers(tmp_path):
     assert some.image_shape == (28, 28, 1)
     assert some.description.endswith("Values from -1000 to 1000 became 0 to 255 (window).")
     assert not any(secret in str(some.summary()) for secret in ("Muster", "Erika", "4711"))
-    with pytest.raises(DataError, match="`percentiles` are for PNG and TIFF"):
-        data.load_folder(tmp_path / "mine", name="m", title="M", size=28, colour=None, window={"percentiles": [1, 99]})
+    wide = data.load_folder(
+        tmp_path / "mine", name="m", title="M", size=28, colour=None, window={"percentiles": [0, 100]}
+    )
+    assert wide.train.images.min() == 0
+    assert wide.train.images.max() == 255
 
 
 # --- real files ------------------------------------------------------------------------------------
@@ -205,6 +308,30 @@ def test_a_real_grey_file_has_pydicoms_values(name):
         found = found[top : top + theirs.shape[0], left : left + theirs.shape[1], 0]
         turned = 255 - shown if part.PhotometricInterpretation == "MONOCHROME1" else shown
         assert np.abs(found - turned).max() <= 0.5 + 1e-9
+
+
+@needs_real_files
+@pytest.mark.parametrize("name", GREY)
+def test_a_real_grey_file_is_displayed_as_pydicom_displays_it(name):
+    content = (SHARED / name).read_bytes()
+    part = pydicom.dcmread(SHARED / name)
+    if "VOILUTSequence" not in part and "WindowWidth" not in part:
+        with pytest.raises(DataError, match="names no window"):
+            dicom.displayed(content, name)
+        return
+    values = pydicom.pixels.apply_modality_lut(pydicom.pixels.pixel_array(part), part)
+    theirs = pydicom.pixels.apply_voi_lut(values, part).astype(float)
+    found = dicom.displayed(content, name).astype(float)
+    low, high = theirs.min(), theirs.max()
+    if "VOILUTSequence" in part:  # the range of its output is that of its bits, not of what occurs
+        low, high = 0, 2 ** part.VOILUTSequence[0].LUTDescriptor[2] - 1
+    elif not part.get("RescaleSlope"):
+        sign = int(part.PixelRepresentation)
+        low, high = -sign * 2 ** (part.BitsStored - 1), 2 ** (part.BitsStored - sign) - 1
+    else:
+        assert np.corrcoef(found.ravel(), theirs.ravel())[0, 1] > 0.9999
+        return
+    assert np.abs(found - (theirs - low) * 255 / (high - low)).max() <= 1
 
 
 @needs_real_files

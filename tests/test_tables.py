@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from report_records import ARMS, fake_results, fake_study
 
-from medaug_keras import references
+from medaug_keras import references, stats
 from medaug_keras.plan import Task
 from medaug_keras.report import format
 from medaug_keras.report.numbers import findings
@@ -480,6 +480,36 @@ def test_images_that_belong_together_are_tested_together_where_records_say_so(tm
     assert "156 test images of 39 groups that belong together" in said
     (said,) = findings.units(apart.results, apart)
     assert "each was taken as a patient of its own" in said
+
+
+def test_a_cross_validation_is_tested_by_its_folds_where_records_have_them(tmp_path):
+    sklearn = pytest.importorskip("sklearn.metrics")
+    folds = lambda dataset, replicate: (np.arange(156) + replicate) % 5  # noqa: E731
+    groups = lambda dataset: np.arange(156) // 10 * 5 + np.arange(156) % 5  # noqa: E731
+    _, _, inference = claims_of(tmp_path, study=two_arms(), folds=folds, groups=groups)
+    results = inference.results
+    [(cell, c)] = inference.exploratory["auc"].items()
+    runs = {
+        arm: [np.load(run.record.folder / "predictions.npz") for run in results.groups[(cell[0], arm, cell[2])].done]
+        for arm in ("gda", "baseline")
+    }
+    epoch = results.groups[cell].done[0].selected(results.select)
+    labels = runs["gda"][0]["test_labels"]
+    p = {arm: np.stack([run[f"test_{epoch}"] for run in found]) for arm, found in runs.items()}
+    cut = np.stack([folds("", s) for s in range(3)])
+
+    def by_fold(arm):
+        every = [(s, cut[s] == f) for s in range(3) for f in range(5)]
+        return np.mean([sklearn.roc_auc_score(labels[here], p[arm][s, here, 1]) for s, here in every])
+
+    assert c.result.effect == pytest.approx(by_fold("gda") - by_fold("baseline"))
+    expected = stats.compare("auc", p["gda"], p["baseline"], labels, groups=groups(""), folds=cut)
+    assert (c.result.se, c.result.p_family) == pytest.approx((expected.se, expected.p_family))
+    (c,) = inference.tests.values()
+    right = [p[arm].argmax(-1) == labels for arm in ("gda", "baseline")]
+    expected = stats.crossed(right[0].astype(float) - right[1], groups=groups(""), folds=True)
+    assert (c.result.se, c.result.p_family) == pytest.approx((expected.se, expected.p_family))
+    assert "without its fold, one of 5;" in findings.units(results, inference)[-1]
 
 
 def test_a_floor_of_zero_is_no_detectable_difference(tmp_path):

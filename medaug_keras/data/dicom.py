@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from medaug_keras.data.dataset import DataError
-from medaug_keras.data.windows import Window
+from medaug_keras.data.windows import windowed
 
 _FORMS = {"MONOCHROME1": "grey", "MONOCHROME2": "grey", "RGB": "colour", "PALETTE COLOR": "a palette of colours"}
+_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
 def is_dicom(content: bytes) -> bool:
@@ -45,12 +46,10 @@ def described(content: bytes, where: str) -> tuple[int, int, str, int]:
 
 def values(content: bytes, where: str) -> np.ndarray:
     """(H, W) of a grey image, after the file's modality transform: Hounsfield units of CT, for example."""
-    from pydicom.pixels.processing import apply_modality_lut
-
     part = _opened(content, where)
     stored = _decoded(part, where)
     with _reading(where):
-        return np.asarray(apply_modality_lut(stored, part))
+        return _in_units(stored, part)
 
 
 def inverted(content: bytes, where: str) -> bool:
@@ -58,21 +57,60 @@ def inverted(content: bytes, where: str) -> bool:
     return str(_opened(content, where).PhotometricInterpretation) == "MONOCHROME1"
 
 
-def own_window(content: bytes, where: str) -> Window:
-    """The first window that a file names for its own display. Raises DataError where there is none.
+def displayed(content: bytes, where: str) -> np.ndarray:
+    """(H, W) uint8 of a grey image as the file says that it is to be displayed, black for its low values.
 
-    DICOM PS3.3, C.11.2.1.2 and C.11.2.1.3.2: a linear window of width w around c reaches from c - 0.5 - (w - 1) / 2 to
-    c - 0.5 + (w - 1) / 2, an exact one from c - w / 2 to c + w / 2.
+    By its first table of values of interest (VOI LUT), or where it has none by its first window. Raises DataError where
+    it has neither. DICOM PS3.3, C.11.2: a linear window of width w around c reaches from c - 0.5 - (w - 1) / 2 to
+    c - 0.5 + (w - 1) / 2, an exact one from c - w / 2 to c + w / 2; a sigmoid one is 1 / (1 + exp(-4 (x - c) / w)).
     """
+    found = values(content, where)
     part = _opened(content, where)
     with _reading(where):
-        function = str(part.get("VOILUTFunction") or "LINEAR")
+        if part.get("VOILUTSequence"):
+            item = part.VOILUTSequence[0]
+            return windowed(_looked_up(found, item, part), (0.0, 2.0 ** item.LUTDescriptor[2] - 1))
+        function = str(part.get("VOILUTFunction") or "LINEAR").upper()
         centre, width = _first(part.get("WindowCenter")), _first(part.get("WindowWidth"))
-    if centre is None or width is None or width <= 1 or function not in ("LINEAR", "LINEAR_EXACT"):
-        raise _refused(where, "that names no window of a centre and a width. Give `window` a `low` and a `high`")
-    if function == "LINEAR_EXACT":
-        return centre - width / 2, centre + width / 2
-    return centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2
+        if centre is None or width is None:
+            raise _refused(where, "that names no window for its display. Give `window` a `low` and a `high`")
+        if function not in _FUNCTIONS or width < (function == "LINEAR") or (width == 0):
+            raise _refused(where, "whose window is none that DICOM defines. Give `window` a `low` and a `high`")
+        if function == "SIGMOID":
+            with np.errstate(over="ignore"):  # far below the window, where the limit is 0
+                return windowed(1 / (1 + np.exp(-4 * (found - centre) / width)), (0.0, 1.0))
+        if function == "LINEAR":
+            centre, width = centre - 0.5, width - 1
+        if not width:  # a step
+            return np.where(found > centre, 255, 0).astype(np.uint8)
+        return windowed(found, (centre - width / 2, centre + width / 2))
+
+
+def _in_units(stored: np.ndarray, part: Any) -> np.ndarray:
+    """Stored values after the modality transform, a table or a line."""
+    if part.get("ModalityLUTSequence"):
+        return _looked_up(stored, part.ModalityLUTSequence[0], part)
+    slope, intercept = part.get("RescaleSlope"), part.get("RescaleIntercept")
+    if slope is None or intercept is None:
+        return stored
+    scaled: np.ndarray = stored * float(slope) + float(intercept)
+    return scaled
+
+
+def _looked_up(values: np.ndarray, item: Any, part: Any) -> np.ndarray:
+    """Values through a table of a DICOM file (PS3.3, C.11.1.1 and C.11.2.1.1): what is beyond it, by its ends.
+
+    pydicom's own `apply_voi` counts places of a table of 8 bits in 8 bits, so it takes wrong ones in a long table.
+    """
+    count, first = item.LUTDescriptor[0] % 2**16 or 2**16, item.LUTDescriptor[1]
+    table = item.LUTData
+    if isinstance(table, bytes):
+        table = np.frombuffer(table, "<u2" if part.file_meta.TransferSyntaxUID.is_little_endian else ">u2")
+    outputs = np.array(table, np.int64)
+    if len(outputs) < count or outputs[:count].max() >= 2 ** item.LUTDescriptor[2]:
+        raise ValueError
+    found: np.ndarray = outputs[np.clip(np.floor(values).astype(np.int64) - first, 0, count - 1)]
+    return found
 
 
 def plain(content: bytes, where: str) -> np.ndarray:

@@ -163,7 +163,7 @@ def _window(settings: Mapping[str, Any], training: list[File], how: Conversion) 
 
 def _told_window(window: windows.Window | Literal["dicom"] | None) -> str:
     if window == "dicom":
-        return " Of each file, the window that it names for its own display became 0 to 255."
+        return " Values became 0 to 255 as each file says of its own display."
     return f" Values from {window[0]:g} to {window[1]:g} became 0 to 255 (window)." if window else ""
 
 

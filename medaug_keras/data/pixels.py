@@ -17,7 +17,7 @@ import numpy as np
 
 from medaug_keras.data import dicom, filetype
 from medaug_keras.data.dataset import DataError, Filter, Fit, check_image_size
-from medaug_keras.data.windows import Window, windowed
+from medaug_keras.data.windows import LEAST, MOST, Window, windowed
 
 if TYPE_CHECKING:  # Pillow takes longer to import than the rest of this module
     from PIL import Image
@@ -74,7 +74,7 @@ class Conversion:
     """What images are converted to; None takes grey as grey and RGB as RGB, and nothing else."""
     window: Window | Literal["dicom"] | None = None
     """Which values of grey of more than 8 bits become 0 and 255, of DICOM after its modality transform; "dicom" takes
-    the window that each DICOM file names. None refuses images of more than 8 bits."""
+    what each DICOM file says of its own display. None refuses images of more than 8 bits."""
 
 
 @dataclass(frozen=True)
@@ -181,14 +181,16 @@ def _of_dicom(content: bytes, where: str, how: Conversion) -> "Image.Image":
 
     if how.window is None:
         return Image.fromarray(dicom.plain(content, where))
-    window = dicom.own_window(content, where) if how.window == "dicom" else how.window
-    grey = windowed(dicom.values(content, where), window)
+    if how.window == "dicom":
+        grey = dicom.displayed(content, where)
+    else:
+        grey = windowed(dicom.values(content, where), how.window)
     return Image.fromarray(255 - grey if dicom.inverted(content, where) else grey)
 
 
 def _check_deep(found: Header, where: str) -> None:
-    """A window is for values that 8 bits cannot hold, and for grey alone."""
-    if found.bits <= 8:
+    """A window is for values that 8 bits cannot hold, or of DICOM, which says what they mean; and for grey alone."""
+    if found.bits <= 8 and found.format != "DICOM":
         raise DataError(
             f"{where} has {found.bits} bits a value, so the range of `window` does not mean its values. Leave `window` "
             "out, or images of 8 bits."
@@ -201,16 +203,27 @@ def _check_deep(found: Header, where: str) -> None:
 
 
 def values(content: bytes, where: str, how: Conversion) -> np.ndarray:
-    """(H, W) uint16 of a whole file of 16-bit grey, as they are stored. Raises DataError."""
+    """(H, W) whole numbers of a whole file of 16-bit grey, as they are stored; of DICOM after its modality transform.
+    Raises DataError."""
     found = header(content, where)
     usable(found, where, how)
     if found.format == "DICOM":
-        raise DataError(f"{where} is a DICOM file; `percentiles` are for PNG and TIFF. Give `window` a low and a high.")
+        return _whole(dicom.values(content, where), where)
     try:
         image = _opened(content, found)
     except _NO_IMAGE as error:
         raise _damaged(where, str(error)) from error
     return np.asarray(image).astype(np.uint16)
+
+
+def _whole(found: np.ndarray, where: str) -> np.ndarray:
+    made: np.ndarray = np.rint(found).astype(np.int64)
+    if (made != found).any() or made.min() < LEAST or made.max() > MOST:
+        raise DataError(
+            f"{where} is a DICOM file whose values are not whole numbers of 16 bits, so `percentiles` cannot count "
+            "them. Give `window` a `low` and a `high`."
+        )
+    return made
 
 
 def _opened(content: bytes, found: Header) -> "Image.Image":

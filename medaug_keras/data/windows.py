@@ -9,11 +9,13 @@ from medaug_keras.data.dataset import DataError
 
 Window = tuple[float, float]
 """The values that become 0 and 255; those beyond become 0 and 255 too."""
+LEAST, MOST = -(2**16), 2**17
+"""Values that can be counted: of 16 bits, with and without a sign, and shifted."""
 
 
 def declared(settings: Mapping[str, Any]) -> Window | Literal["dicom"] | None:
-    """The window of a study's section `{low, high}` or `{centre, width}`; "dicom" of `{dicom: true}`, the window that
-    each file names; None of `{percentiles}`, which needs images.
+    """The window of a study's section `{low, high}` or `{centre, width}`; "dicom" of `{dicom: true}`, what each
+    file says of its own display; None of `{percentiles}`, which needs images.
 
     A centre and a width are the middle and the length of the range, as of `low` and `high`.
     """
@@ -28,13 +30,13 @@ def declared(settings: Mapping[str, Any]) -> Window | Literal["dicom"] | None:
 
 
 def percentiles(images: Iterable[np.ndarray], low: float, high: float) -> Window:
-    """The values (uint16) below which `low` and `high` percent of all pixels of the images lie: the first at which so
-    many are reached. Raises DataError where they are one value."""
-    counts = np.zeros(2**16, np.int64)
+    """The values below which `low` and `high` percent of all pixels of the images lie: the first at which so many are
+    reached. Images are whole numbers from LEAST to MOST. Raises DataError where the two are one value."""
+    counts = np.zeros(MOST - LEAST + 1, np.int64)
     for image in images:
-        counts += np.bincount(image.ravel(), minlength=2**16)
+        counts += np.bincount(image.ravel().astype(np.int64) - LEAST, minlength=len(counts))
     reached = np.cumsum(counts)
-    first, last = (int(np.searchsorted(reached, max(1, np.ceil(p / 100 * reached[-1])))) for p in (low, high))
+    first, last = (LEAST + int(np.searchsorted(reached, max(1, np.ceil(p / 100 * reached[-1])))) for p in (low, high))
     if first == last:
         raise DataError(
             f"`window`: the percentiles {low:g} and {high:g} of the training images are both {first}, so no range is "

@@ -359,6 +359,12 @@ def units(results: Results, inference: Inference) -> list[str]:
             "its own. Where several show one patient, p is too small and intervals are too narrow; what is known of "
             "the sources stands on the page Data sets."
         )
+    found += [
+        f"{results.title(name)}: every image is tested once in each replicate, by the network that was trained without "
+        f"its fold, one of {folds}; each replicate cuts anew. AUC is the mean of the folds' AUCs. Images are tested by "
+        "networks that were trained on one another, so the variance between images counts twice."
+        for name, folds in inference.folded.items()
+    ]
     return found
 
 

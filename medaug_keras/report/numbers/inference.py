@@ -115,6 +115,8 @@ class Inference:
         self._reasons: dict[tuple[str, str], str] = {}
         self.grouped: dict[str, tuple[int, int]] = {}
         """Data set → numbers of test images and of their groups (patients, slides ...), where records name groups."""
+        self.folded: dict[str, int] = {}
+        """Data set → number of folds, where every image was tested by the network of its fold."""
         for dataset in results.datasets:
             self._read(dataset)
 
@@ -130,6 +132,8 @@ class Inference:
                     groups, folds = file.get("test_groups"), file.get("test_folds")
                 if groups is not None:
                     self.grouped[dataset] = len(labels), len(np.unique(groups))
+                if folds is not None:
+                    self.folded[dataset] = len(np.unique(folds))
                 cut = None if folds is None else folds[None]
                 for metric in METRICS:
                     reason = why_undefined(_metric(metric), labels, probabilities.shape[1], groups, cut)
@@ -146,7 +150,7 @@ class Inference:
         arm, other = (self._values[(g.dataset, g.arm, g.sampling), metric] for g in (group, base))
         difference = paired(arm, other)
         images, _ = self.grouped.get(group.dataset, (None, None))
-        folds = bool(self.results.folds(group.dataset))
+        folds = group.dataset in self.folded
         result = crossed(difference, folds=folds, images=images, planned=len(group.runs))
         result = replace(result, low=_possible(result.low), high=_possible(result.high))
         undefined = self._reasons.get((group.dataset, metric))
@@ -219,7 +223,7 @@ class Inference:
         there = {f"{arm} {s}": v for arm, s in pairs if (v := self._values.get(((dataset, arm, s), metric)))}
         if len(there) < 2:
             return frozenset()
-        best = best_arms(there, folds=bool(self.results.folds(dataset)), alpha=ALPHA)
+        best = best_arms(there, folds=dataset in self.folded, alpha=ALPHA)
         names = {f"{arm} {s}": (arm, s) for arm, s in pairs}
         return frozenset(names[name] for name in best.not_distinguishable)
 
