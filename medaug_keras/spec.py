@@ -358,6 +358,8 @@ class FolderData(_OwnData):
     """Splits the images of PATH/CLASS/*.png; left out, PATH has the folders train, validation (or val) and test."""
     group: Annotated[Literal["folder"] | None, SHOWN] = None
     """folder: the images of one folder below a class belong together, as PATH/CLASS/PATIENT/*.png."""
+    frame: Annotated[PositiveInt | None, SHOWN] = None
+    """Which frame of each DICOM file, or page of each TIFF, is the image, from 1; left out, files hold one image."""
     drop: Annotated[Text | None, SHOWN, PLACE] = None
     """A CSV file whose column image names images to leave out."""
     publish_split: Annotated[bool, SHOWN] = False
@@ -384,6 +386,9 @@ class TableData(_OwnData):
     """Which image is in which split."""
     classes: Annotated[tuple[Text, ...] | None, SHOWN] = None
     """The classes as the table has them, in the wanted order; left out, by number or alphabet."""
+    frame: Annotated[PositiveInt | Text | None, SHOWN] = None
+    """Which frame of each DICOM file, or page of each TIFF, is the image, from 1: a number, or the column that says it;
+    left out, files hold one image."""
     missing: Annotated[Literal["drop"] | None, SHOWN] = None
     """drop leaves rows with a missing value or without a file out, and pages count them; left out, they are errors."""
     encoding: Annotated[Text | None, SHOWN] = None

@@ -3,6 +3,7 @@
 import io
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -208,7 +209,7 @@ def test_color_and_palettes_and_other_bits():
 @pytest.mark.parametrize(
     ("elements", "why"),
     [
-        ({"NumberOfFrames": 3}, "of several frames"),
+        ({"NumberOfFrames": 3}, "holds 3 frames. Say which one is meant with `frame`"),
         ({"PhotometricInterpretation": "HSV"}, "neither grey nor colour"),
         ({"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0}, "a mask of 1 bit"),
         ({"PixelRepresentation": 1, "BitsStored": 8, "HighBit": 7}, "8 bits with a sign"),
@@ -217,6 +218,61 @@ def test_color_and_palettes_and_other_bits():
 )
 def test_what_cannot_be_used_is_named(elements, why):
     assert why in refused(made(noise(0, 200), **elements), window=(0.0, 9.0), size=28, fit="crop")
+
+
+def in_frames(values: np.ndarray, **elements) -> bytes:
+    """A file of frames (N, H, W) of 12 bits."""
+    N, H, W = values.shape
+    return made(values.reshape(N * H, W), bits=12, Rows=H, NumberOfFrames=N, **elements)
+
+
+def macro(**elements) -> "pydicom.Dataset":
+    """A group of functions with the rescaling or the window of frames."""
+    item, group = pydicom.Dataset(), pydicom.Dataset()
+    for name, value in elements.items():
+        setattr(item, name, value)
+    name = "PixelValueTransformationSequence" if "RescaleSlope" in elements else "FrameVOILUTSequence"
+    setattr(group, name, pydicom.Sequence([item]))
+    return group
+
+
+def test_the_frame_that_is_named_is_read_and_no_other():
+    values = noise(0, 4096, 3, 28, 28)
+    content = in_frames(values)
+    for number in (1, 2, 3):
+        found = pixels.values(content, "x", CONVERSION, number)
+        assert np.array_equal(found, values[number - 1])
+    for number in (None, 4):
+        with pytest.raises(DataError, match=r"holds 3 frames(, so it has no number 4|\. Say which)"):
+            pixels.read(content, "x", CONVERSION, number)
+    one = made(values[0], bits=12)
+    assert np.array_equal(pixels.read(one, "x", CONVERSION, 1), pixels.read(one, "x", CONVERSION))
+    with pytest.raises(DataError, match="holds one frame, so it has no number 2"):
+        pixels.read(one, "x", CONVERSION, 2)
+
+
+CONVERSION = pixels.Conversion(size=None, fit=None, filter="box", colour=None, window=(0.0, 4095.0))
+
+
+@pytest.mark.parametrize("where", ["file", "shared", "frame"])
+def test_what_is_said_of_a_frame_goes_before_what_is_said_of_all(where):
+    values = noise(0, 4096, 3, 28, 28)
+    other = {"RescaleSlope": 1, "RescaleIntercept": 0, "WindowCenter": 7, "WindowWidth": 9}
+    ours = {"RescaleSlope": 2, "RescaleIntercept": -1024}, {"WindowCenter": 300, "WindowWidth": 2001}
+    elements = (other if where != "file" else ours[0] | ours[1]).copy()
+    if where != "file":
+        both = macro(**ours[0])
+        both.FrameVOILUTSequence = macro(**ours[1]).FrameVOILUTSequence
+        elements["SharedFunctionalGroupsSequence"] = pydicom.Sequence([both])
+    if where == "frame":
+        elements["SharedFunctionalGroupsSequence"] = pydicom.Sequence([macro(RescaleSlope=9, RescaleIntercept=9)])
+        elements["PerFrameFunctionalGroupsSequence"] = pydicom.Sequence([pydicom.Dataset(), both, pydicom.Dataset()])
+    content = in_frames(values, **elements)
+    assert np.array_equal(dicom.values(content, "x", 1), values[1] * 2.0 - 1024)
+    expected = np.clip((values[1] * 2.0 - 1024 - 299.5 + 1000) * 255 / 2000, 0, 255)
+    assert np.abs(dicom.displayed(content, "x", 1) - expected).max() <= 0.5
+    if where == "frame":
+        assert np.array_equal(dicom.values(content, "x", 0), values[0] * 9.0 + 9)
 
 
 def test_without_pydicom_the_package_to_install_is_named(monkeypatch):
@@ -279,8 +335,8 @@ REFUSED = {
     "JPEG-lossy.dcm": "packed as JPEG Extended",
     "JPGLosslessP14SV1_1s_1f_8b.dcm": "packed as JPEG Lossless",
     "liver_1frame.dcm": "a mask of 1 bit",
-    "examples_ybr_color.dcm": "of several frames",
-    "emri_small.dcm": "of several frames",
+    "examples_ybr_color.dcm": "holds 30 frames",
+    "emri_small.dcm": "holds 10 frames",
     "rtplan.dcm": "without pixels",
     "SC_rgb_16bit.dcm": "`window` is for grey",
 }
@@ -359,3 +415,20 @@ def test_a_real_file_that_cannot_be_used_is_refused_with_the_reason(name):
     part = pydicom.dcmread(SHARED / name)
     for secret in (str(part.get("PatientID") or "?"), str(part.get("PatientName") or "?")):
         assert secret not in said or secret in ("1", "")
+
+
+@needs_real_files
+@pytest.mark.parametrize(("name", "frames"), [("emri_small.dcm", 10), ("examples_ybr_color.dcm", 30)])
+def test_a_frame_of_a_real_file_has_pydicoms_pixels(name, frames):
+    content = (SHARED / name).read_bytes()
+    part = pydicom.dcmread(SHARED / name)
+    for number in (1, frames // 2, frames):
+        theirs = pydicom.pixels.pixel_array(part, index=number - 1)
+        if theirs.ndim == 3:
+            assert np.array_equal(dicom.plain(content, name, number - 1), theirs)
+        else:
+            how = pixels.Conversion(size=None, fit=None, filter="box", colour=None, window=(0.0, 500.0))
+            found = pixels.values(content, name, replace(how, size=64), number)
+            assert np.array_equal(found, pydicom.pixels.apply_modality_lut(theirs, part))
+    with pytest.raises(DataError, match=f"holds {frames} frames, so it has no number {frames + 1}"):
+        pixels.header(content, name, frames + 1)

@@ -381,11 +381,50 @@ def test_a_tiff_or_bmp_that_was_cut_off_is_refused(kind, mode):
         refused(content[:length], colour="rgb")
 
 
-def test_a_tiff_of_several_images_is_refused():
+@pytest.mark.parametrize("bits", [8, 16])
+def test_the_page_of_a_tiff_that_is_named_is_read_and_no_other(bits):
+    values = [some(bits, 0, seed)[..., 0].astype(np.uint8 if bits == 8 else np.uint16) for seed in range(3)]
+    pages = [Image.fromarray(one) for one in values]
+    buffer = io.BytesIO()
+    pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
+    window = None if bits == 8 else (0.0, 65535.0)
+    assert "holds 3 pages. Say which one is meant with `frame`" in refused(buffer.getvalue(), window=window)
+    how = pixels.Conversion(size=None, fit=None, filter="box", colour=None, window=window)
+    for number, page in enumerate(pages, 1):
+        alone = io.BytesIO()
+        page.save(alone, "TIFF")
+        found = pixels.read(buffer.getvalue(), "x", how, number)
+        assert np.array_equal(found, pixels.read(alone.getvalue(), "x", how))
+        assert np.array_equal(found, pixels.read(alone.getvalue(), "x", how, 1))
+    with pytest.raises(DataError, match="holds 3 pages, so it has no number 4"):
+        pixels.read(buffer.getvalue(), "x", how, 4)
+
+
+def test_a_thumbnail_in_a_tiff_is_no_page():
     pages = [Image.fromarray(some(8, 0, seed)[..., 0].astype(np.uint8)) for seed in range(3)]
     buffer = io.BytesIO()
     pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
-    assert "holds several images (pages)" in refused(buffer.getvalue())
+    content = bytearray(buffer.getvalue())
+    (at,) = struct.unpack_from("<I", content, 4)
+    (entries,) = struct.unpack_from("<H", content, at)
+    (at,) = struct.unpack_from("<I", content, at + 2 + 12 * entries)  # the second directory
+    (entries,) = struct.unpack_from("<H", content, at)
+    first = next(at + 2 + 12 * i for i in range(entries) if content[at + 2 + 12 * i : at + 4 + 12 * i] == b"\x03\x01")
+    struct.pack_into("<HHII", content, first, 254, 4, 1, 1)  # in place of its compression: none is the default
+    how = pixels.Conversion(size=None, fit=None, filter="box", colour=None)
+    assert np.array_equal(pixels.read(bytes(content), "x", how, 2)[..., 0], np.asarray(pages[2]))
+    with pytest.raises(DataError, match="holds 2 pages"):
+        pixels.read(bytes(content), "x", how)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP"])
+def test_a_file_of_one_image_has_no_second(kind):
+    buffer = io.BytesIO()
+    Image.fromarray(some(8, 0)[..., 0].astype(np.uint8)).save(buffer, kind)
+    how = pixels.Conversion(size=None, fit=None, filter="box", colour=None)
+    assert np.array_equal(pixels.read(buffer.getvalue(), "x", how, 1), pixels.read(buffer.getvalue(), "x", how))
+    with pytest.raises(DataError, match="holds one image, so it has no number 2, which `frame` names"):
+        pixels.read(buffer.getvalue(), "x", how, 2)
 
 
 def test_a_tiff_of_other_numbers_is_refused():

@@ -180,6 +180,70 @@ def test_what_another_table_names_is_dropped(folder):
         load(table(folder, drop=folder / "drop.csv"))
 
 
+def stacked(folder: Path) -> None:
+    """The images as four pages each of four TIFF files, and a table that names file and page."""
+    pages = [Image.open(folder / "images" / f"{i:02}.png") for i in range(N)]
+    rows = []
+    for at in range(0, N, 4):
+        first, *others = pages[at : at + 4]
+        first.save(folder / f"stack-{at}.tif", save_all=True, append_images=others)
+        rows += [f"stack-{at}.tif,{page},{'ab'[page % 2]},p{at}" for page in (1, 2, 3, 4)]
+    (folder / "stacks.csv").write_text("\n".join(["file,page,dx,patient", *rows]))
+
+
+def test_a_column_names_the_image_of_a_file_and_the_images_of_one_file_belong_together(folder):
+    stacked(folder)
+    some = load(table(folder, path=folder / "stacks.csv", image="file", group=None, frame="page"))
+    seen = {}
+    for split in SPLITS:
+        part = getattr(some, split)
+        for image, label, name, group in zip(part.images, part.labels, part.ids, part.groups, strict=True):
+            file, page = name.split("#")
+            i = int(file.removeprefix("stack-").removesuffix(".tif")) + int(page) - 1
+            assert np.array_equal(image[..., 0], np.asarray(Image.open(folder / "images" / f"{i:02}.png")))
+            assert label == int(page) % 2
+            assert group == file
+            assert seen.setdefault(file, split) == split
+    assert sum(len(getattr(some, split).ids) for split in SPLITS) == N
+    grouped = load(table(folder, path=folder / "stacks.csv", image="file", frame="page"))
+    assert set(grouped.train.groups) <= {"p0", "p4", "p8", "p12"}
+    (folder / "gone.csv").write_text("image\nstack-4.tif#2\n")
+    fewer = load(table(folder, path=folder / "stacks.csv", image="file", frame="page", drop=folder / "gone.csv"))
+    assert sum(len(getattr(fewer, split).ids) for split in SPLITS) == N - 1
+
+
+def test_a_number_names_the_image_of_every_file_and_is_in_the_fingerprint(folder):
+    stacked(folder)
+    text = "file,dx,part\n" + "".join(
+        f"stack-{at}.tif,{'ab'[at // 4 % 2]},{part}\n"
+        for at, part in zip((0, 4, 8, 12), ("train", "train", "val", "test"), strict=True)
+    )
+    (folder / "stacks.csv").write_text(text)
+    changes = {"path": folder / "stacks.csv", "image": "file", "group": None, "split": Parts(column="part")}
+    prints = set()
+    for number in (1, 3):
+        some = table(folder, **changes, frame=number)
+        assert np.array_equal(
+            load(some).test.images[0, ..., 0], np.asarray(Image.open(folder / f"images/{11 + number}.png"))
+        )
+        assert load(some).md5 == table_fingerprint(some, cache=None)
+        prints.add(load(some).md5)
+    assert len(prints) == 2
+    with pytest.raises(DataError, match=r"stack-0\.tif holds 4 pages, so it has no number 5"):
+        load(table(folder, **changes, frame=5))
+    with pytest.raises(DataError, match=r"stack-0\.tif holds 4 pages\. Say which one"):
+        load(table(folder, **changes))
+
+
+@pytest.mark.parametrize("word", ["0", "-1", "2.0", "two", "1e3", "²"])
+def test_a_frame_that_is_no_number_from_1_is_named_with_its_row(folder, word):
+    stacked(folder)
+    text = (folder / "stacks.csv").read_text().replace("stack-4.tif,3,", f"stack-4.tif,{word},")
+    (folder / "stacks.csv").write_text(text)
+    with pytest.raises(DataError, match=f"page of row 8 is no whole number from 1 .the first is '{re.escape(word)}'"):
+        listed(table(folder, path=folder / "stacks.csv", image="file", frame="page"))
+
+
 def test_a_folder_without_split_folders_is_split_by_the_folders_of_its_patients(tmp_path):
     rng = np.random.default_rng(0)
     for patient in range(12):
@@ -337,6 +401,8 @@ SETTINGS: dict[str, tuple[dict[str, object], str]] = {
     "no file to drop": ({"drop": Path("nowhere.csv")}, "nowhere.csv is not there"),
     "no table": ({"path": Path("nowhere.csv")}, "nowhere.csv is not there"),
     "a folder for a table": ({"path": Path("/")}, "is a folder, but a CSV"),
+    "no column for the frame": ({"frame": "prat"}, "no column 'prat', which `frame` names.*did you mean part"),
+    "a frame beyond": ({"frame": 2}, "holds one image, so it has no number 2"),
     "a NUL in the path": ({"path": Path("a\0b")}, "not there|cannot be the name"),
 }
 
@@ -345,7 +411,7 @@ SETTINGS: dict[str, tuple[dict[str, object], str]] = {
 def test_a_wrong_setting_is_one_message(folder, wrong):
     changes, message = SETTINGS[wrong]
     with pytest.raises(DataError, match=message):
-        listed(table(folder, **changes))
+        load(table(folder, **changes))
 
 
 def test_all_mistakes_of_a_table_are_said_at_once(folder):

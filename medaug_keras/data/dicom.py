@@ -1,4 +1,4 @@
-"""DICOM files: the pixels of one image, in the units that the file names. Needs pydicom, the extra `dicom`.
+"""DICOM files: the pixels of one frame, in the units that the file names. Needs pydicom, the extra `dicom`.
 
 Of a header, only what says how pixels are stored and shown is used. No value of it is in any message: it may be a
 patient's.
@@ -25,14 +25,12 @@ def is_dicom(content: bytes) -> bool:
     return content[128:132] == b"DICM"
 
 
-def described(content: bytes, where: str) -> tuple[int, int, str, int]:
-    """Height, width, form of the values in words, and bits of one, of a file with one image. Raises DataError."""
+def described(content: bytes, where: str) -> tuple[int, int, str, int, int]:
+    """Height, width, form of the values in words, bits of one, and number of frames. Raises DataError."""
     part = _opened(content, where)
     with _reading(where):
         if "PixelData" not in part:
             raise _refused(where, "without pixels of whole numbers: a plan, a report or a presentation, for example")
-        if int(part.get("NumberOfFrames") or 1) > 1:
-            raise _refused(where, "of several frames. Save the one that you mean as a file of its own")
         photometric = str(part.PhotometricInterpretation)
         form = "colour" if photometric.startswith("YBR_") else _FORMS.get(photometric)
         if form is None:
@@ -41,15 +39,18 @@ def described(content: bytes, where: str) -> tuple[int, int, str, int]:
             raise _refused(where, "with a mask of 1 bit, which is no image")
         if form == "grey" and int(part.PixelRepresentation) and int(part.BitsStored) <= 8:
             raise _refused(where, "of 8 bits with a sign. Save it with more bits, or without a sign")
-        return int(part.Rows), int(part.Columns), form, int(part.BitsStored)
+        return int(part.Rows), int(part.Columns), form, int(part.BitsStored), int(part.get("NumberOfFrames") or 1)
 
 
-def values(content: bytes, where: str) -> np.ndarray:
-    """(H, W) of a grey image, after the file's modality transform: Hounsfield units of CT, for example."""
+def values(content: bytes, where: str, frame: int = 0) -> np.ndarray:
+    """(H, W) of a grey image, after the file's modality transform: Hounsfield units of CT, for example.
+
+    `frame` counts from 0.
+    """
     part = _opened(content, where)
-    stored = _decoded(part, where)
+    stored = _decoded(part, where, frame)
     with _reading(where):
-        return _in_units(stored, part)
+        return _in_units(stored, _said(part, "PixelValueTransformationSequence", frame), part)
 
 
 def inverted(content: bytes, where: str) -> bool:
@@ -57,21 +58,22 @@ def inverted(content: bytes, where: str) -> bool:
     return str(_opened(content, where).PhotometricInterpretation) == "MONOCHROME1"
 
 
-def displayed(content: bytes, where: str) -> np.ndarray:
+def displayed(content: bytes, where: str, frame: int = 0) -> np.ndarray:
     """(H, W) uint8 of a grey image as the file says that it is to be displayed, black for its low values.
 
     By its first table of values of interest (VOI LUT), or where it has none by its first window. Raises DataError where
     it has neither. DICOM PS3.3, C.11.2: a linear window of width w around c reaches from c - 0.5 - (w - 1) / 2 to
     c - 0.5 + (w - 1) / 2, an exact one from c - w / 2 to c + w / 2; a sigmoid one is 1 / (1 + exp(-4 (x - c) / w)).
     """
-    found = values(content, where)
+    found = values(content, where, frame)
     part = _opened(content, where)
     with _reading(where):
+        said = _said(part, "FrameVOILUTSequence", frame)
         if part.get("VOILUTSequence"):
             item = part.VOILUTSequence[0]
             return windowed(_looked_up(found, item, part), (0.0, 2.0 ** item.LUTDescriptor[2] - 1))
-        function = str(part.get("VOILUTFunction") or "LINEAR").upper()
-        centre, width = _first(part.get("WindowCenter")), _first(part.get("WindowWidth"))
+        function = str(said.get("VOILUTFunction") or "LINEAR").upper()
+        centre, width = _first(said.get("WindowCenter")), _first(said.get("WindowWidth"))
         if centre is None or width is None:
             raise _refused(where, "that names no window for its display. Give `window` a `low` and a `high`")
         if function not in _FUNCTIONS or width < (function == "LINEAR") or (width == 0):
@@ -86,11 +88,20 @@ def displayed(content: bytes, where: str) -> np.ndarray:
         return windowed(found, (centre - width / 2, centre + width / 2))
 
 
-def _in_units(stored: np.ndarray, part: Any) -> np.ndarray:
+def _said(part: Any, macro: str, frame: int) -> Any:
+    """Where a file has the attributes of a macro: with the frame, with all frames, or at its top (PS3.3, C.7.6.16)."""
+    for groups, place in (("PerFrameFunctionalGroupsSequence", frame), ("SharedFunctionalGroupsSequence", 0)):
+        items = part.get(groups) or ()
+        if len(items) > place and items[place].get(macro):
+            return items[place].get(macro)[0]
+    return part
+
+
+def _in_units(stored: np.ndarray, said: Any, part: Any) -> np.ndarray:
     """Stored values after the modality transform, a table or a line."""
     if part.get("ModalityLUTSequence"):
         return _looked_up(stored, part.ModalityLUTSequence[0], part)
-    slope, intercept = part.get("RescaleSlope"), part.get("RescaleIntercept")
+    slope, intercept = said.get("RescaleSlope"), said.get("RescaleIntercept")
     if slope is None or intercept is None:
         return stored
     scaled: np.ndarray = stored * float(slope) + float(intercept)
@@ -113,12 +124,12 @@ def _looked_up(values: np.ndarray, item: Any, part: Any) -> np.ndarray:
     return found
 
 
-def plain(content: bytes, where: str) -> np.ndarray:
+def plain(content: bytes, where: str, frame: int = 0) -> np.ndarray:
     """(H, W) or (H, W, 3) uint8 of an image of 8 bits a value; palettes and YBR as RGB."""
     from pydicom.pixels.processing import apply_color_lut
 
     part = _opened(content, where)
-    found = _decoded(part, where)
+    found = _decoded(part, where, frame)
     with _reading(where):
         if str(part.PhotometricInterpretation) == "PALETTE COLOR":
             found = apply_color_lut(found, part)
@@ -137,12 +148,12 @@ def _first(value: Any) -> float | None:
     return float(value[0] if hasattr(value, "__getitem__") and not isinstance(value, str) else value)
 
 
-def _decoded(part: Any, where: str) -> np.ndarray:
+def _decoded(part: Any, where: str, frame: int) -> np.ndarray:
     from pydicom.pixels.utils import pixel_array
 
     with _quiet():
         try:
-            return np.asarray(pixel_array(part))
+            return np.asarray(pixel_array(part, index=frame))
         except RuntimeError:  # of pydicom where no decoder can, or is there (NotImplementedError is one)
             packing = part.file_meta.TransferSyntaxUID
             name = packing.name if packing.is_transfer_syntax and not packing.is_private else "a private way"

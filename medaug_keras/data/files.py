@@ -26,6 +26,8 @@ class File:
     label: int
     group: str = ""
     """Of the images that belong together, such as a patient's; empty where that is not known."""
+    frame: int | None = None
+    """Which image of the file is meant, from 1; None where it holds one only."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Listing:
 def sizes(listing: Listing, how: Conversion, window: Mapping[str, Any] | None = None) -> Sizes:
     """Sizes of a data set from its listing and the first image's header."""
     first = listing.files["train"][0]
-    found = pixels.header(_content(first), first.relative)
+    found = pixels.header(_content(first), first.relative, first.frame)
     how = replace(how, window=_ANY if window else None)
     kind = pixels.usable(found, first.relative, how)
     side = how.size or found.height
@@ -98,7 +100,7 @@ def load(
             with problems.collected():
                 content = _content(file)
                 seen[file.path] = len(content), hashlib.md5(content, usedforsecurity=False).hexdigest()
-                found = pixels.read(content, file.relative, how)
+                found = pixels.read(content, file.relative, how, file.frame)
             if found is None:
                 continue
             shapes.append((file.relative, found.shape))
@@ -152,7 +154,7 @@ def _window(settings: Mapping[str, Any], training: list[File], how: Conversion) 
     def images() -> Iterator[np.ndarray]:
         for file in training:
             with problems.collected():
-                yield pixels.values(_content(file), file.relative, how)
+                yield pixels.values(_content(file), file.relative, how, file.frame)
 
     low, high = settings["percentiles"]
     try:
@@ -214,7 +216,8 @@ def _lines(listing: Listing, files: Mapping[Path, tuple[int, str]]) -> Iterator[
         for file in listing.files[split]:
             size, md5 = files[file.path]
             said = (split, f"{file.label:06}", listing.classes[file.label], file.group) if listing.described else ()
-            yield (file.relative, str(size), md5, *said)
+            frame = (f"frame {file.frame}",) if file.frame is not None else ()
+            yield (file.relative, str(size), md5, *said, *frame)
 
 
 # --- where files are ---------------------------------------------------------------------------------

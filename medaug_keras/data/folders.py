@@ -44,6 +44,8 @@ class Division:
     """folder takes the images of one folder below a class for one group, as PATH/CLASS/PATIENT/*.png."""
     drop: Path | None = None
     """A table whose column `image` names images to leave out."""
+    frame: int | None = None
+    """Which image of each file is meant, from 1; None takes files of one image only."""
 
 
 AS_THEY_ARE = Division()
@@ -173,7 +175,7 @@ def _file(path: Path, place: Path, before: str, label: int, division: Division) 
     """A file below the folder `place` of its class."""
     below = os.fsencode(path.relative_to(place).as_posix()).decode("utf-8", "surrogateescape")
     group = below.partition("/")[0] if division.group is not None and "/" in below else ""
-    return File(path, f"{before}/{below}", label, group)
+    return File(path, f"{before}/{below}", label, group, division.frame)
 
 
 def _divided(some: list[File], parts: Parts) -> dict[str, list[File]]:

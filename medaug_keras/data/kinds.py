@@ -96,13 +96,13 @@ def _drop(section: Section) -> Path | None:
 
 
 def _division(section: Section) -> folders.Division:
-    return folders.Division(split=_parts(section), group=section["group"], drop=_drop(section))
+    return folders.Division(split=_parts(section), group=section["group"], drop=_drop(section), frame=section["frame"])
 
 
 def _table(section: Section) -> table.Table:
     split = _parts(section)
     assert split is not None, "a table's section has one"
-    said = {word: section[word] for word in ("image", "label", "group", "classes", "missing", "encoding")}
+    said = {word: section[word] for word in ("image", "label", "group", "frame", "classes", "missing", "encoding")}
     return table.Table(path=_path(section), split=split, drop=_drop(section), **said)
 
 

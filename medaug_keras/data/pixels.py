@@ -92,6 +92,8 @@ class Header:
     """Whether it may hold pixels that are not opaque."""
     orientation: int
     """Exif's: 1 as stored, 2 to 8 mirrored or turned; it is followed."""
+    place: int = 0
+    """Of the image in the file: the number of a DICOM frame or a TIFF directory, from 0."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -104,24 +106,38 @@ class Header:
         return "grey" if self.form.startswith("grey") else "rgb" if self.form.startswith("colour") else None
 
 
-def header(content: bytes, where: str) -> Header:
-    """What a whole file says of its pixels, once it is found complete. Raises DataError; `where` names the file."""
-    if content.startswith(_PNG):
-        return _png(content, where)
-    if content.startswith(b"\xff\xd8\xff"):
-        return _jpeg(content, where)
+def header(content: bytes, where: str, frame: int | None = None) -> Header:
+    """What a whole file says of its pixels, once it is found complete. Raises DataError; `where` names the file.
+
+    `frame` says which image of a DICOM file or a TIFF is meant, from 1; None takes files of one image only.
+    """
     if dicom.is_dicom(content):
-        height, width, form, bits = dicom.described(content, where)
+        height, width, form, bits, frames = dicom.described(content, where)
         _check_pixels(width, height, where)
-        return Header(height, width, form, bits, "DICOM", False, 1)
+        return Header(height, width, form, bits, "DICOM", False, 1, _chosen(frame, frames, "frames", where))
     if content[:4] in _TIFF:
-        return _tiff(content, where)
-    if content.startswith(b"BM"):
-        return _bmp(content, where)
+        return _tiff(content, where, frame)
+    alone = next((read for mark, read in _ALONE.items() if content.startswith(mark)), None)
+    if alone is not None:
+        _chosen(frame, 1, "images", where)
+        return alone(content, where)
     found = filetype.what(content[: filetype.HEAD])
     if found is None:
         raise DataError(f"{where} is not {IMAGES}, or not a complete one. Replace or remove it.")
     raise DataError(f"{where} is {found}, but {IMAGES} is expected. Convert, replace or remove it.")
+
+
+def _chosen(frame: int | None, count: int, what: str, where: str) -> int:
+    """The place of the image that is meant, from 0. Raises DataError."""
+    if frame is None and count > 1:
+        raise DataError(
+            f"{where} holds {count:,} {what}. Say which one is meant with `frame`, such as `frame: 1` for the first, "
+            "or save it as a file of its own."
+        )
+    if frame is not None and frame > count:
+        there = f"{count:,} {what}" if count > 1 else f"one {what[:-1]}"
+        raise DataError(f"{where} holds {there}, so it has no number {frame:,}, which `frame` names.")
+    return (frame or 1) - 1
 
 
 def usable(found: Header, where: str, how: Conversion) -> Colour:
@@ -144,14 +160,15 @@ def usable(found: Header, where: str, how: Conversion) -> Colour:
     return kind
 
 
-def read(content: bytes, where: str, how: Conversion) -> np.ndarray:
-    """(H, W, C) uint8 of a whole file, C 1 or 3. Raises DataError; `where` names the file."""
+def read(content: bytes, where: str, how: Conversion, frame: int | None = None) -> np.ndarray:
+    """(H, W, C) uint8 of a whole file, C 1 or 3, or of one of its frames (see `header`). Raises DataError; `where`
+    names the file."""
     from PIL import Image
 
-    found = header(content, where)
+    found = header(content, where, frame)
     kind = usable(found, where, how)
     if found.format == "DICOM":
-        return _square(_of_dicom(content, where, how).convert("L" if kind == "grey" else "RGB"), how)
+        return _square(_of_dicom(content, where, how, found.place).convert("L" if kind == "grey" else "RGB"), how)
     if how.window == "dicom":
         raise DataError(f"{where} is no DICOM file, so it names no window. Give `window` a low and a high.")
     try:
@@ -175,16 +192,16 @@ def read(content: bytes, where: str, how: Conversion) -> np.ndarray:
 _TURNS: Any = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # Exif's orientation → PIL.Image.Transpose that undoes it
 
 
-def _of_dicom(content: bytes, where: str, how: Conversion) -> "Image.Image":
+def _of_dicom(content: bytes, where: str, how: Conversion, place: int) -> "Image.Image":
     """A grey or RGB image of 8 bits."""
     from PIL import Image
 
     if how.window is None:
-        return Image.fromarray(dicom.plain(content, where))
+        return Image.fromarray(dicom.plain(content, where, place))
     if how.window == "dicom":
-        grey = dicom.displayed(content, where)
+        grey = dicom.displayed(content, where, place)
     else:
-        grey = windowed(dicom.values(content, where), how.window)
+        grey = windowed(dicom.values(content, where, place), how.window)
     return Image.fromarray(255 - grey if dicom.inverted(content, where) else grey)
 
 
@@ -202,13 +219,13 @@ def _check_deep(found: Header, where: str) -> None:
         )
 
 
-def values(content: bytes, where: str, how: Conversion) -> np.ndarray:
+def values(content: bytes, where: str, how: Conversion, frame: int | None = None) -> np.ndarray:
     """(H, W) whole numbers of a whole file of 16-bit grey, as they are stored; of DICOM after its modality transform.
     Raises DataError."""
-    found = header(content, where)
+    found = header(content, where, frame)
     usable(found, where, how)
     if found.format == "DICOM":
-        return _whole(dicom.values(content, where), where)
+        return _whole(dicom.values(content, where, found.place), where)
     try:
         image = _opened(content, found)
     except _NO_IMAGE as error:
@@ -233,6 +250,8 @@ def _opened(content: bytes, found: Header) -> "Image.Image":
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of metadata
         with Image.open(io.BytesIO(content), formats=(found.format,)) as image:
+            if found.place:
+                image.seek(found.place)
             if found.format != "TIFF" and image.size != (found.width, found.height):  # Pillow turns TIFFs itself
                 raise ValueError("its parts disagree about its size")
             image.load()
@@ -464,22 +483,24 @@ def _orientation(exif: bytes) -> int:
 # --- TIFF ------------------------------------------------------------------------------------------
 
 
-def _tiff(content: bytes, where: str) -> Header:
-    """The first directory, which must be the only one of a whole image; all its strips or tiles must be there."""
+def _tiff(content: bytes, where: str, frame: int | None) -> Header:
+    """The directory of the one whole image, or of that which `frame` names; all its strips or tiles must be there."""
     order = "<" if content.startswith(b"II") else ">"
     try:
         (at,) = struct.unpack_from(f"{order}I", content, 4)
-        tags, following = _directory(content, order, at)
-        seen = {at}
-        while following:
-            if following in seen or len(seen) > 1000:
+        directories: dict[int, dict[int, tuple[int, ...]]] = {}
+        while at or not directories:
+            if at in directories or len(directories) > 10_000:
                 raise _damaged(where, "its directories go round in a circle")
-            seen.add(following)
-            more, following = _directory(content, order, following)
-            if not more.get(254, (0,))[0] & 5:  # neither a thumbnail nor a mask
-                raise DataError(f"{where} holds several images (pages). Save the one that you mean as a plain TIFF.")
+            directories[at], at = _directory(content, order, at)
     except struct.error:
         raise _damaged(where, "it ends too early") from None
+    whole = [
+        (place, tags)
+        for place, tags in enumerate(directories.values())
+        if not place or not tags.get(254, (0,))[0] & 5  # neither a thumbnail nor a mask
+    ]
+    place, tags = whole[_chosen(frame, len(whole), "pages", where)]
     width, height = (tags.get(tag, (0,))[0] for tag in (256, 257))
     if not width or not height:
         raise _damaged(where, "its header is wrong")
@@ -506,7 +527,8 @@ def _tiff(content: bytes, where: str) -> Header:
         raise _damaged(where, "some of its pixels are missing")
     orientation = tags.get(274, (1,))[0]
     words = f"{form} with transparency" if transparent else form
-    return Header(height, width, words, bits[0], "TIFF", transparent, orientation if 2 <= orientation <= 8 else 1)
+    turned = orientation if 2 <= orientation <= 8 else 1
+    return Header(height, width, words, bits[0], "TIFF", transparent, turned, place)
 
 
 def _directory(content: bytes, order: str, at: int) -> tuple[dict[int, tuple[int, ...]], int]:
@@ -564,3 +586,6 @@ def _bmp(content: bytes, where: str) -> Header:
 def _check_pixels(width: int, height: int, where: str) -> None:
     if width * height > MAX_PIXELS:
         raise DataError(f"{where} says that it has more than {MAX_PIXELS:,} pixels; it is not opened.")
+
+
+_ALONE = {_PNG: _png, b"\xff\xd8\xff": _jpeg, b"BM": _bmp}  # how a file begins that holds one image → its header

@@ -54,6 +54,9 @@ class Table:
     encoding: str | None = None
     drop: Path | None = None
     """A table whose column `image` names images to leave out."""
+    frame: int | str | None = None
+    """Which image of each file is meant, from 1, or the column that says it, which is then part of the images' names
+    (`scan.dcm#3`); None takes files of one image only."""
 
 
 def table_sizes(
@@ -109,6 +112,7 @@ def listed(table: Table) -> Listing:
     problems = Problems()
     columns: dict[str, list[str]] = {}
     asked = {"label": label, "group": group, "split.column": split.column}
+    asked |= {"frame": table.frame} if isinstance(table.frame, str) else {}
     for setting, name in asked.items():
         if name is not None:
             with problems.collected():
@@ -116,8 +120,10 @@ def listed(table: Table) -> Listing:
     with problems.collected():
         columns |= {f"image {name}": rows.column(name, "image") for name in _fields(image, rows)}
     problems.check()
-    names = _names(image, rows, columns)
-    keep, notes = _kept(rows, names, columns, path.parent, table.missing, problems)
+    in_files = _names(image, rows, columns)
+    keep, notes = _kept(rows, in_files, columns, path.parent, table.missing, problems)
+    frames = _frames(rows, columns, table.frame, keep, problems)
+    names = [f"{name}#{frames[i]}" if "frame" in columns else name for i, name in enumerate(in_files)]
     if table.drop is not None:
         with problems.collected():
             gone = dropped(table.drop, [names[i] for i in keep])
@@ -137,21 +143,23 @@ def listed(table: Table) -> Listing:
     labels = np.array([found.index(columns["label"][i]) for i in keep], np.int64)
     ids = [names[i] for i in keep]
     groups = [columns["group"][i] for i in keep] if group is not None else []
+    if group is None and "frame" in columns:  # what was taken at once belongs together
+        groups = [in_files[i] for i in keep]
     if split.column is not None:
         words = columns["split.column"]
         places = by_words(_part(rows, keep), [words[i] for i in keep], split.column)
     else:
         places = placed(split, ids, labels, groups)
     there: dict[str, list[File]] = {name: [] for name in SPLITS}
-    for at, (name, k, place) in enumerate(zip(ids, labels.tolist(), places.tolist(), strict=True)):
-        there[SPLITS[place]].append(File(path.parent / name, name, k, groups[at] if groups else ""))
+    for i, k, place, of in zip(keep, labels.tolist(), places.tolist(), groups or [""] * len(keep), strict=True):
+        there[SPLITS[place]].append(File(path.parent / in_files[i], names[i], k, of, frames[i]))
     empty = [name for name, some in there.items() if not some]
     if split.folds is not None:
         check_folds(ids, labels, groups, split.folds, classes=found, where=rows.name)
     elif empty:
         raise DataError(f"{rows.name}: no image is in {' and '.join(empty)}. Every split needs at least one.")
     check_classes(np.array([file.label for file in there["train"]]), found, where=rows.name)
-    others = _without_a_row(path.parent, set(names))
+    others = _without_a_row(path.parent, set(in_files))
     return Listing(
         path, found, there, described=True, notes=notes | ({"files without a row": others} if others else {})
     )
@@ -203,6 +211,23 @@ def _names(image: str, rows: Rows, columns: Mapping[str, Sequence[str]]) -> list
             continue
         name = "".join(text + (values[field][i] if field is not None else "") for text, field in parts)
         made.append(posixpath.normpath(name))
+    return made
+
+
+def _frames(
+    rows: Rows, columns: Mapping[str, Sequence[str]], frame: int | str | None, keep: list[int], problems: Problems
+) -> list[int | None]:
+    """Which image of its file each row means; odd words of rows that are kept are problems."""
+    if not isinstance(frame, str):
+        return [frame] * len(rows.values)
+    values = columns["frame"]
+    made = [int(value) if re.fullmatch(r"0*[1-9]\d{0,6}", value) else None for value in values]
+    odd = [i for i in keep if made[i] is None]
+    if odd:
+        problems.found.append(
+            f"{rows.name}: {frame} of {rows.told(odd)} is no whole number from 1 (the first is {values[odd[0]]!r}), "
+            "but `frame` names it as the column with the number of the image in its file."
+        )
     return made
 
 
