@@ -62,6 +62,20 @@ def shared(x: Any) -> Any:
     return layers.Concatenate()([flat, rectified, layers.Flatten()(silent), layers.Flatten()(both)])
 
 
+def residual(x: Any) -> Any:
+    """Sums that may take the place of a summand, and sums that may not, because something else looks at it."""
+
+    def convolved(y: Any) -> Any:
+        return layers.Conv2D(4, 3, padding="same")(y)
+
+    one, other = convolved(x), layers.BatchNormalization(**NORM)(convolved(x))
+    y = layers.ReLU()(layers.Add()([layers.Activation("sigmoid")(one), other]))
+    y = layers.Add()([y, convolved(y)])
+    y = layers.Add()([convolved(y), y, layers.BatchNormalization(**NORM)(y)])
+    small = convolved(layers.GlobalAveragePooling2D(keepdims=True)(y))
+    return layers.Concatenate()([layers.Add()([small, convolved(y)]), layers.Add()([y, y]), one])
+
+
 ACTIVATIONS = [
     "elu",
     "gelu",
@@ -108,6 +122,20 @@ MODELS: dict[str, Callable[[Any], Any]] = {
     "activations": chain(*(layers.Conv2D(5, 1, activation=name) for name in ACTIVATIONS)),
     "activation layers": chain(layers.Conv2D(5, 1), layers.PReLU(), layers.ReLU(6), layers.ReLU(negative_slope=0.1)),
     "dense of maps": chain(layers.Dense(7, activation="relu"), layers.Permute((2, 1, 3)), layers.UpSampling2D(2)),
+    "scaled": chain(
+        layers.Rescaling([0.5, 2.0, 1.0], offset=[0.0, 1.0, -1.0]),
+        layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 4.0, 0.0]),
+        layers.Normalization(axis=-1),
+        layers.Rescaling(2.0, offset=-1),
+        layers.Dense(2),
+    ),
+    "resized": chain(
+        layers.Resizing(23, 19, "nearest"),
+        layers.Resizing(29, 11),
+        layers.Resizing(13, 9, antialias=True),
+        layers.Resizing(7, 8, "bicubic"),
+        layers.Dense(2),
+    ),
     "nested": chain(
         keras.Sequential([keras.Input((16, 16, 3)), layers.Conv2D(4, 3, activation="gelu"), layers.PReLU()])
     ),
@@ -115,6 +143,7 @@ MODELS: dict[str, Callable[[Any], Any]] = {
     "merged": merged,
     "attended": attended,
     "operations": operations,
+    "residual": residual,
     "shared": shared,
 }
 APPLICATIONS = {

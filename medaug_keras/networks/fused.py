@@ -428,7 +428,25 @@ def _concatenate(layer: Any, alone: bool) -> Callable[..., Tensor] | None:
 
 
 def _rescaling(layer: Any, alone: bool) -> Callable[..., Tensor]:
-    return lambda training, x: x * layer.scale + layer.offset
+    scale, offset = (_each(value, layer.compute_dtype) for value in (layer.scale, layer.offset))
+    return lambda training, x: x * scale + offset
+
+
+def _each(value: Any, dtype: str) -> Any:
+    """A number, or numbers of channels, so that images (B, C, H, W) can be multiplied by them."""
+    numbers = keras.ops.convert_to_tensor(value, dtype=dtype)
+    return value if numbers.ndim == 0 else numbers.reshape(-1, 1, 1)
+
+
+def _normalization(layer: Any, alone: bool) -> Callable[..., Tensor] | None:
+    if layer.invert or layer.axis not in ((-1,), (3,)):
+        return None
+
+    def run(training: bool, x: Tensor) -> Tensor:
+        mean, variance = _first(layer.mean), _first(layer.variance)
+        return (x - mean) / variance.sqrt().clamp(min=keras.backend.epsilon())
+
+    return run
 
 
 def _add(layer: Any, alone: bool) -> Callable[..., Tensor]:
@@ -459,9 +477,16 @@ def _dot(layer: Any, alone: bool) -> Callable[..., Tensor] | None:
 
 
 def _resizing(layer: Any, alone: bool) -> Callable[..., Tensor] | None:
-    if layer.interpolation != "bilinear" or layer.antialias or layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio:
+    size = layer.height, layer.width
+    if layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio:
         return None
-    return lambda training, x: F.interpolate(x, (layer.height, layer.width), mode="bilinear", align_corners=False)
+    if layer.interpolation == "bilinear":
+        return lambda training, x: F.interpolate(
+            x, size, mode="bilinear", align_corners=False, antialias=layer.antialias
+        )
+    if layer.interpolation == "nearest":
+        return lambda training, x: F.interpolate(x, size, mode="nearest-exact")
+    return None
 
 
 def _embedding(layer: Any, alone: bool) -> Callable[..., Tensor]:
@@ -505,6 +530,7 @@ FUSED: dict[type, Callable[[Any, bool], Callable[..., Tensor] | None]] = {
     keras.layers.MaxPooling2D: _max_pool,
     keras.layers.Maximum: _maximum,
     keras.layers.Multiply: _multiply,
+    keras.layers.Normalization: _normalization,
     keras.layers.ReLU: _relu,
     keras.layers.Rescaling: _rescaling,
     keras.layers.Reshape: _reshape,
