@@ -95,6 +95,11 @@ MODELS: dict[str, Callable[[Any], Any]] = {
         layers.DepthwiseConv2D(3, 2, "same", depth_multiplier=2),
         layers.DepthwiseConv2D(3, padding="same", use_bias=False),
     ),
+    "deep": chain(
+        layers.Conv2D(320, 4, 4, activation="relu"),
+        layers.Conv2D(8, 3, padding="same", activation="relu"),
+        layers.Conv2D(4, 3, padding="same"),
+    ),
     "separable": chain(layers.SeparableConv2D(6, 3, 2, "same", activation="gelu"), layers.SeparableConv2D(4, 3)),
     "strided, padded": chain(layers.ZeroPadding2D(1), layers.Conv2D(4, 3, strides=2, padding="same")),
     "pooling": chain(

@@ -192,8 +192,12 @@ def make_channels_last(kernel: Any) -> Any:
     Its shape and values stay. For a VAE's largest kernels it makes forward and backward 25 % faster than a copy a step.
     Call it once, before the model is used.
     """
+    return _laid_out(kernel, torch.channels_last)
+
+
+def _laid_out(kernel: Any, order: torch.memory_format) -> Any:
     parameter = kernel.value
-    used = parameter.data.permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
+    used = parameter.data.permute(3, 2, 0, 1).contiguous(memory_format=order)
     parameter.data = used.permute(2, 3, 1, 0)
     return kernel
 
@@ -213,7 +217,8 @@ def _conv(layer: Any, alone: bool, padding: Any = None) -> Callable[..., Tensor]
         return None
     padding = layer.padding if padding is None else padding
     pads = padding == "same" and set(layer.strides) != {1}
-    weight, bias = make_channels_last(layer.kernel), layer.bias if layer.use_bias else None
+    order = torch.contiguous_format if _is_deep(layer) else torch.channels_last
+    weight, bias = _laid_out(layer.kernel, order), layer.bias if layer.use_bias else None
     after = _activation(layer.activation, True)
 
     def run(training: bool, x: Tensor) -> Tensor:
@@ -221,10 +226,26 @@ def _conv(layer: Any, alone: bool, padding: Any = None) -> Callable[..., Tensor]
         offset = None if bias is None else bias.value
         if pads:
             x = _same(x, layer.kernel_size, layer.strides)
+        if order is torch.contiguous_format:
+            x = x.contiguous()
         around = 0 if pads else padding
         return after(F.conv2d(x, kernel, offset, layer.strides, around, layer.dilation_rate, layer.groups))
 
     return run
+
+
+def _is_deep(layer: Any) -> bool:
+    """Whether maps are so small, and channels so many, that a CPU convolves faster with the channels first.
+
+    Of 512 channels, 4 x 4 pixels take 0.65 of the time, 7 x 7 pixels 0.86, 8 x 8 pixels 0.98; of 256, 4 x 4 take 0.80.
+    """
+    height, width, _ = layer._inbound_nodes[0].outputs[0].shape[1:]
+    dense = set(layer.strides) == {1} and max(layer.kernel_size) > 1 and layer.groups == 1
+    return dense and None not in (height, width) and 10 * height * width <= layer.kernel.shape[2] and not _on_gpu(layer)
+
+
+def _on_gpu(layer: Any) -> bool:
+    return bool(layer.kernel.value.is_cuda)
 
 
 def _depthwise(x: Tensor, kernel: Tensor, offset: Tensor | None, layer: Any) -> Tensor:
