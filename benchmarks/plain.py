@@ -1,6 +1,6 @@
 """The study's models and steps as a careful PyTorch user writes them: the references that speed is measured against.
 
-Every function returns one that trains an epoch. Images (N, 28, 28, 1) uint8 and labels (N,) lie in memory as tensors;
+Every function returns one that trains an epoch. Images (N, S, S, C) uint8 and labels (N,) lie in memory as tensors;
 networks are in channels-last memory; Adam is Torch's fused one.
 """
 
@@ -29,15 +29,99 @@ def classifier_network() -> nn.Module:
     return nn.Sequential(*block(1, 16), *block(16, 16), nn.MaxPool2d(2), *last, *dense, nn.Linear(128, 2))
 
 
-def classifier(data: Data, device: str = "cpu") -> Epoch:
-    """SGD with momentum on cross-entropy."""
-    network = classifier_network().to(device, memory_format=torch.channels_last)
+class Residual(nn.Module):
+    """A basic block of ResNet-18."""
+
+    def __init__(self, into: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(into, out, 3, stride, 1, bias=False), nn.BatchNorm2d(out)
+        self.conv2, self.norm2 = nn.Conv2d(out, out, 3, 1, 1, bias=False), nn.BatchNorm2d(out)
+        changes = [nn.Conv2d(into, out, 1, stride, bias=False), nn.BatchNorm2d(out)] if into != out else []
+        self.shortcut = nn.Sequential(*changes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.relu(self.norm1(self.conv1(x)), inplace=True)
+        y = self.norm2(self.conv2(y))
+        y += self.shortcut(x)
+        return F.relu(y, inplace=True)
+
+
+def resnet18() -> nn.Module:
+    """With the small stem, for color images and two classes."""
+    steps: list[nn.Module] = [nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True)]
+    for into, out, stride in ((64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)):
+        steps += [Residual(into, out, stride), Residual(out, out, 1)]
+    return nn.Sequential(*steps, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 2))
+
+
+class InvertedResidual(nn.Module):
+    """A block of EfficientNet-B0; `drop` is the probability that a training image passes it by."""
+
+    def __init__(self, into: int, out: int, side: int, stride: int, expansion: int, drop: float) -> None:
+        super().__init__()
+        wide = into * expansion
+        steps = [*_swished(into, wide, 1, 1, 1)] if expansion > 1 else []
+        self.wide = nn.Sequential(*steps, *_swished(wide, wide, side, stride, wide))
+        self.squeeze, self.excite = nn.Conv2d(wide, into // 4, 1), nn.Conv2d(into // 4, wide, 1)
+        self.narrow = nn.Sequential(nn.Conv2d(wide, out, 1, bias=False), _norm(out))
+        self.drop, self.joins = drop, stride == 1 and into == out
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.wide(x)
+        y = self.narrow(y * torch.sigmoid(self.excite(F.silu(self.squeeze(y.mean((2, 3), keepdim=True)), True))))
+        if not self.joins:
+            return y
+        if self.training and self.drop:
+            y = y * (torch.rand(len(y), 1, 1, 1, device=y.device) >= self.drop) / (1 - self.drop)
+        return x + y
+
+
+def _swished(into: int, out: int, side: int, stride: int, groups: int) -> list[nn.Module]:
+    """Convolution, batch norm, swish; with a stride, zeros at the bottom and the right, as Keras pads even images."""
+    pad = [nn.ZeroPad2d((side // 2 - 1, side // 2) * 2)] if stride > 1 else []
+    conv = nn.Conv2d(into, out, side, stride, 0 if pad else side // 2, groups=groups, bias=False)
+    return [*pad, conv, _norm(out), nn.SiLU(inplace=True)]
+
+
+def _norm(width: int) -> nn.Module:
+    return nn.BatchNorm2d(width, eps=1e-3, momentum=0.01)
+
+
+def efficientnet_b0() -> nn.Module:
+    """Tan & Le 2019, for color images and two classes."""
+    steps, into, number = [*_swished(3, 32, 3, 2, 1)], 32, 0
+    stages = [(1, 16, 3, 1, 1), (2, 24, 3, 2, 6), (2, 40, 5, 2, 6), (3, 80, 3, 2, 6)]
+    for count, out, side, stride, expansion in [*stages, (3, 112, 5, 1, 6), (4, 192, 5, 2, 6), (1, 320, 3, 1, 6)]:
+        for place in range(count):
+            steps.append(InvertedResidual(into, out, side, 1 if place else stride, expansion, 0.2 * number / 16))
+            into, number = out, number + 1
+    return nn.Sequential(
+        *steps, *_swished(320, 1280, 1, 1, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, 2)
+    )
+
+
+def classifier(
+    data: Data, device: str = "cpu", *, network: nn.Module | None = None, validation: Data | None = None
+) -> Epoch:
+    """SGD with momentum on cross-entropy; of Fig. 9 where no network is given. With validation images, their loss and
+    accuracy after the epoch."""
+    network = (network or classifier_network()).to(device, memory_format=torch.channels_last)
     descent = torch.optim.SGD(network.parameters(), lr=0.001, momentum=0.9)
+
+    def seen(images: torch.Tensor) -> torch.Tensor:
+        return images.permute(0, 3, 1, 2).float().div_(255).sub_(0.5).div_(0.5)
 
     def epoch() -> None:
         for images, labels in _batches(data, device):
-            x = images.permute(0, 3, 1, 2).float().div_(255).sub_(0.5).div_(0.5)
-            _step(descent, F.cross_entropy(network(x), labels))
+            _step(descent, F.cross_entropy(network(seen(images)), labels))
+        if validation is not None:
+            network.eval()
+            with torch.no_grad():
+                for images, labels in _batches(validation, device):
+                    logits = network(seen(images))
+                    F.cross_entropy(logits, labels).item()
+                    (logits.argmax(1) == labels).sum().item()
+            network.train()
 
     return epoch
 

@@ -3,6 +3,7 @@
 Shapes: B batch, N images, H x W x C image, K classes.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from medaug_keras.networks import (
     fuse,
     parameters,
 )
+from medaug_keras.networks.preparing import prepared
 from medaug_keras.networks.scaling import center, to_unit
 from medaug_keras.training import (
     LAST,
@@ -50,17 +52,34 @@ PREDICTION_BATCH = 128
 LEAST_BATCH = 8  # however large images are: one by one, a GPU idles
 
 
-def build(kind: str, *, image_shape: tuple[int, int, int], num_classes: int, head: str, seed: int) -> keras.Model:
-    """A classifier with its initial weights, which depend on the seed and the shapes alone.
+def build(
+    kind: str,
+    *,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    head: str,
+    seed: int,
+    input: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> keras.Model:
+    """A classifier with its initial weights, which depend on the seed, the shapes and the `settings` of the kind alone.
 
-    `head` is "softmax" (K logits) or "sigmoid" (one logit, for two classes).
+    `head` is "softmax" (K logits) or "sigmoid" (one logit, for two classes). `input` has what `prepared` takes; None
+    leaves the images as they come.
     """
     if head == "sigmoid" and num_classes != 2:
         raise ValueError(f"head 'sigmoid' is for two classes, and these images have {num_classes}; use 'softmax'")
     keras.utils.set_random_seed(subseed(seed, "weights"))
+    image = keras.Input(image_shape, name="image")
+    seen = prepared(image, **input) if input else image
     num_outputs = 1 if head == "sigmoid" else num_classes
-    model: keras.Model = ARCHITECTURES[kind].build(image_shape=image_shape, num_outputs=num_outputs)
-    return model
+    return keras.Model(image, ARCHITECTURES[kind].build(seen, num_outputs=num_outputs, **settings), name=kind)
+
+
+def split(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A study's settings of a classifier -> those that `build` takes, and those that `fit` takes; both take `head`."""
+    training = {name: value for name, value in settings.items() if name in inspect.signature(fit).parameters}
+    return {n: value for n, value in settings.items() if n not in training or n == "head"}, training
 
 
 # Rule that selects an epoch -> how it ranks epochs. Accuracy alone decides as the paper and its code choose. The other

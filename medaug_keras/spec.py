@@ -497,11 +497,23 @@ class GanAdamW(AdamW):
 # --- the classifier --------------------------------------------------------------------------------
 
 
-class Classifier(_Part):
-    """The network that is trained on every arm, and how."""
+class Input(_Part):
+    """What becomes of an image before it enters the network. The saved model does this itself."""
 
-    kind: Literal["cnn"] = "cnn"
-    """cnn: MedMNIST's getting-started network, 235 thousand parameters."""
+    size: Annotated[Side | None, Birth(None)] = None
+    """Pixels a side that the network sees; left out, those of the data set."""
+    resize: Annotated[Literal["nearest", "bilinear", "pad"], Birth("bilinear")] = "bilinear"
+    """How they become so many: enlarged by nearest neighbor or bilinear, or pad: in the middle of a border of zeros."""
+    channels: Annotated[Literal["as_is", "rgb"], Birth("as_is")] = "as_is"
+    """rgb repeats the channel of gray images three times."""
+    normalise: Annotated[Literal["none", "half", "imagenet"], Birth("half")] = "half"
+    """half: values in [-1, 1]. imagenet: less ImageNet's mean, by its standard deviation. none: bytes in 0..255."""
+
+
+class _Classifier(_Part):
+    """What every network is trained by."""
+
+    kind: str
     head: Literal["softmax", "sigmoid"] = "softmax"
     """softmax: cross-entropy on one logit a class. sigmoid: one logit, for two classes only."""
     epochs: PositiveInt = 20
@@ -513,6 +525,46 @@ class Classifier(_Part):
     """Which epoch tables show; left out, the best by the study's `primary` metric on the validation set (for macro_f1,
     by balanced accuracy). Every rule's epoch is recorded, so a change makes no work. The published code reports the
     last."""
+    input: Annotated[Input, Birth({})] = Input()
+
+    def side(self, size: int) -> int:
+        """Pixels a side that the network sees of images of this size."""
+        return self.input.size or size
+
+
+class Cnn(_Classifier):
+    """MedMNIST's getting-started network, 235 thousand parameters at 28 x 28."""
+
+    kind: Literal["cnn"] = "cnn"
+
+
+class Resnet18(_Classifier):
+    """Residual network of 18 layers (He et al. 2016), 11.2 million parameters."""
+
+    kind: Literal["resnet18"]
+    stem: Literal["small", "standard"] | None = None
+    """What comes before the residual blocks. small: a 3 x 3 convolution. standard: one of 7 x 7 with stride 2, and
+    pooling. Left out, small below 96 pixels a side."""
+
+
+class Resnet50(_Classifier):
+    """Residual network of 50 layers (He et al. 2016), 23.5 million parameters."""
+
+    kind: Literal["resnet50"]
+    stem: Literal["small", "standard"] | None = None
+    """As of `resnet18`."""
+
+
+def _classifier_kind(section: Any) -> Any:
+    """The kind of a section; cnn where it names none."""
+    return section.get("kind", "cnn") if isinstance(section, Mapping) else getattr(section, "kind", None)
+
+
+Classifier = Annotated[
+    Annotated[Cnn, Tag("cnn")] | Annotated[Resnet18, Tag("resnet18")] | Annotated[Resnet50, Tag("resnet50")],
+    Discriminator(_classifier_kind),
+]
+"""The network that is trained on every arm, and how."""
 
 
 # --- generators ------------------------------------------------------------------------------------
@@ -804,7 +856,7 @@ class Study(_Part):
     size: Side | None = None
     """Pixels a side of the images of every data set that has no `size` of its own."""
     datasets: Annotated[dict[Name, Data], Field(min_length=1)]
-    classifier: Classifier = Classifier()
+    classifier: Classifier = Cnn()
     generators: dict[Name, Generator] = {}
     arms: Annotated[dict[Name, Arm], Field(min_length=1)]
     quality: Quality = Quality()
@@ -857,9 +909,10 @@ def born(part: BaseModel, values: Mapping[str, Any]) -> dict[str, Any]:
     This is what a key is made of.
     """
     fields = type(part).model_fields
+    found = {name: _born(getattr(part, name), value) if name in fields else value for name, value in values.items()}
     return {
-        name: _born(getattr(part, name), value) if name in fields else value
-        for name, value in values.items()
+        name: value
+        for name, value in found.items()
         if name not in fields or not any(isinstance(m, Birth) and m.is_(value) for m in fields[name].metadata)
     }
 

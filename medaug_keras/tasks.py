@@ -316,14 +316,8 @@ def _trained(
 
     `stream`, where it is not empty, gives the order and the augmentation chance of their own; weights stay the seed's.
     """
-    others = dict(settings)
-    model = classifiers.build(
-        others.pop("kind"),
-        image_shape=dataset.image_shape,
-        num_classes=len(dataset.classes),
-        head=others["head"],
-        seed=seed,
-    )
+    network, training = classifiers.split(settings)
+    model = classifiers.build(**network, image_shape=dataset.image_shape, num_classes=len(dataset.classes), seed=seed)
     return classifiers.fit(
         model,
         train,
@@ -334,7 +328,7 @@ def _trained(
         seed=subseed(seed, stream) if stream else seed,
         on_epoch=lambda epoch, logs: tell("epoch", (epoch, logs)),
         checkpoint=checkpoint,
-        **others,
+        **training,
     )
 
 

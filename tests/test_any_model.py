@@ -1,6 +1,7 @@
 """Ordinary Keras models train: as Keras has them, but for the rule by which moving variances move."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -161,11 +162,9 @@ APPLICATIONS = {
 }
 
 
-@pytest.fixture
-def double(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    if name == "ConvNeXtTiny":  # has no batch norm; its normalization gives float32 whatever it is given
-        yield
-        return
+@contextmanager
+def in_double_precision(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Many batch norms of maps of few pixels multiply how sums are rounded."""
     before = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
@@ -174,6 +173,15 @@ def double(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     keras.config.set_floatx(before[0])
     keras.config.set_dtype_policy(before[1])
+
+
+@pytest.fixture
+def double(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    if name == "ConvNeXtTiny":  # has no batch norm; its normalization gives float32 whatever it is given
+        yield
+        return
+    with in_double_precision(monkeypatch):
+        yield
 
 
 def small(name: str) -> keras.Model:
@@ -218,7 +226,6 @@ def test_a_model_has_keras_s_output_gradients_and_moving_means(name: str, traini
 @pytest.mark.parametrize("name", APPLICATIONS)
 @pytest.mark.usefixtures("double")
 def test_an_application_has_keras_s_output_gradients_and_moving_means(name: str, training: bool) -> None:
-    """In double precision: fifty batch norms of maps of one pixel multiply how sums are rounded."""
     keras.utils.set_random_seed(0)
     model = APPLICATIONS[name](weights=None, input_shape=(32, 32, 3), classes=4, classifier_activation=None)
     compare(model, 255 * torch.rand(8, 32, 32, 3, dtype=model.trainable_weights[0].value.dtype), training)

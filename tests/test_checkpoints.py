@@ -29,6 +29,7 @@ GEOMETRIC = [
     {"layer": "horizontal_flip", "probability": 0.5},
 ]
 KERAS = [{"layer": "RandAugment"}, {"layer": "MixUp", "alpha": 0.2}]
+AS_IS = {"resize": "bilinear", "channels": "as_is", "normalise": "half"}
 DECAYING = {"learning_rate_decay": 0.9, "epochs": 3}
 TRAININGS: dict[str, dict[str, Any]] = {
     "cvae": {**SETTINGS["cvae"], **DECAYING},
@@ -37,6 +38,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "joint_vae per class": {**SETTINGS["joint_vae"], **DECAYING, "per_class": True, "capacity_steps": 8},
     "cgan": {**SETTINGS["cgan"], **DECAYING, "class_head": True},
     "classifier": {"sampling": "weighted", "augment": GEOMETRIC, "head": "softmax"},
+    "classifier resnet18": {"sampling": "shuffle", "augment": GEOMETRIC, "head": "softmax"},
     "classifier that drops": {"sampling": "shuffle", "augment": [], "head": "softmax"},
     "classifier with Keras's steps": {"sampling": "shuffle", "augment": KERAS, "head": "sigmoid"},
 }
@@ -62,7 +64,10 @@ def train(name: str, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> dict[s
         weights = [weight for network in (made.sampler, *made.networks.values()) for weight in network.get_weights()]
         found = {"losses": made.losses, "history": made.history, "best_epoch": made.best_epoch}
     else:
-        model = classifiers.build("cnn", image_shape=(28, 28, 3), num_classes=2, head=settings["head"], seed=0)
+        made_of = {"kind": "cnn"}
+        if name == "classifier resnet18":
+            made_of = {"kind": "resnet18", "stem": "standard", "input": {**AS_IS, "size": 9}}
+        model = classifiers.build(**made_of, image_shape=(28, 28, 3), num_classes=2, head=settings["head"], seed=0)
         if name == "classifier that drops":
             model = dropping()
         made = classifiers.fit(

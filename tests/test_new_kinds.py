@@ -66,14 +66,11 @@ def load_stripes(name: str, *, each: int) -> Dataset:
 ''',
     "architectures/linear.py": '''"""Every pixel has a weight for each class."""
 
-import keras
 from keras import layers
 
 
-def build(*, image_shape: tuple[int, int, int], num_outputs: int) -> keras.Model:
-    inputs = keras.Input(image_shape, name="image")
-    x = layers.Flatten(name="flatten")(inputs)
-    return keras.Model(inputs, layers.Dense(num_outputs, name="logits")(x), name="linear")
+def build(image, *, num_outputs):
+    return layers.Dense(num_outputs, name="logits")(layers.Flatten(name="flatten")(image))
 ''',
     "generators/mean_image.py": '''"""Mean images: of each class, with noise. Kingdom 2026, for a test."""
 
@@ -176,7 +173,17 @@ Generator = Annotated[MeanImage | Turned | ''',
 Step = Annotated[
     Negative | ''',
         ),
-        ('kind: Literal["cnn"', 'kind: Literal["linear", "cnn"'),
+        (
+            "Classifier = Annotated[",
+            '''class Linear(_Classifier):
+    """Every pixel has a weight for each class."""
+
+    kind: Literal["linear"]
+
+
+Classifier = Annotated[
+    Annotated[Linear, Tag("linear")] | ''',
+        ),
     ],
     "data/kinds.py": [
         ("from medaug_keras.data import ", "from medaug_keras.data import stripes, "),
@@ -241,7 +248,7 @@ STUDY = {
     [
         (get_args(get_args(spec.Data)[0]), KINDS),
         (get_args(get_args(spec.Generator)[0]), GENERATORS),
-        ([spec.Classifier], ARCHITECTURES),
+        ([get_args(part)[0] for part in get_args(get_args(spec.Classifier)[0])], ARCHITECTURES),
     ],
     ids=["data", "generators", "classifiers"],
 )

@@ -14,7 +14,7 @@ from PIL import Image
 
 from medaug_keras import augmentation, classifiers, data, engine, evaluation, generators, tasks
 from medaug_keras.plan import Source, plan, replicate_seed
-from medaug_keras.spec import Arm, Classifier, FolderData, MedMnistData, NpzData, PhantomData, Study
+from medaug_keras.spec import Arm, Cnn, FolderData, MedMnistData, NpzData, PhantomData, Study
 from medaug_keras.store import MADE, Store
 from medaug_keras.training import subseed
 from studies import changed, planned, recipe, whole
@@ -362,7 +362,7 @@ def test_the_files_for_medmnists_evaluator_are_of_the_epoch_of_the_highest_valid
         question="Which files?",
         samplings=("shuffle",),
         datasets={"breastmnist": MedMnistData(accept_unverified=True)},
-        classifier=Classifier(epochs=3, batch_size=16),
+        classifier=Cnn(epochs=3, batch_size=16),
         arms={"baseline": Arm()},
     )
     source = Source(data.md5_of_file(tmp_path / "breastmnist.npz", cache=None), *sizes.values())

@@ -15,7 +15,8 @@ class Architecture:
     """What the program knows of a kind of classifier before it builds one."""
 
     module: str
-    """Where `build` is."""
+    """Where its function is."""
+    function: str = "build"
     least_size: int = 1
     """Pixels a side below which nothing is left of an image between the layers, so that no network can be built."""
     dense_weights: Callable[[int], int] | None = None
@@ -23,9 +24,9 @@ class Architecture:
 
     @property
     def build(self) -> Callable[..., Any]:
-        """(*, image_shape, num_outputs) -> a Keras model of images (B, H, W, C) in [-1, 1], whose last layer, `logits`,
-        has so many outputs."""
-        function: Callable[..., Any] = import_module(self.module).build
+        """(image, *, num_outputs, settings of the kind) -> the Keras tensor that layers make of the tensor `image`: so
+        many outputs, of a last layer `logits`."""
+        function: Callable[..., Any] = getattr(import_module(self.module), self.function)
         return function
 
 
@@ -36,6 +37,8 @@ def _left_by_cnn(size: int) -> int:
 
 ARCHITECTURES: dict[str, Architecture] = {
     "cnn": Architecture("medaug_keras.architectures.cnn", least_size=16, dense_weights=_left_by_cnn),
+    "resnet18": Architecture("medaug_keras.architectures.resnet", "resnet18"),
+    "resnet50": Architecture("medaug_keras.architectures.resnet", "resnet50"),
 }
 
 __all__ = ["ARCHITECTURES", "Architecture"]

@@ -1,19 +1,19 @@
 """The CNN of Le Roux et al., Fig. 9: MedMNIST's getting-started network."""
 
-import keras
+from typing import Any
+
 from keras import layers
 
 from medaug_keras.networks import batch_norm, torch_init
 
 
-def build(*, image_shape: tuple[int, int, int], num_outputs: int) -> keras.Model:
+def build(image: Any, *, num_outputs: int) -> Any:
     """(B, 28, 28, C) -> (B, num_outputs) logits.
 
     Images of another size, from 16 x 16 on, make another first dense layer; all else is the same. Initial weights and
     batch-norm conventions are PyTorch's. 235,225 trainable parameters for 9 classes in color.
     """
-    inputs = keras.Input(image_shape, name="image")
-    x = inputs
+    x = image
     blocks = [(16, "valid", False), (16, "valid", True), (64, "valid", False), (64, "valid", False), (64, "same", True)]
     for number, (filters, padding, pool) in enumerate(blocks, 1):
         x = layers.Conv2D(filters, 3, padding=padding, **torch_init(9 * x.shape[-1]), name=f"conv{number}")(x)
@@ -25,5 +25,4 @@ def build(*, image_shape: tuple[int, int, int], num_outputs: int) -> keras.Model
     for number in (1, 2):
         x = layers.Dense(128, **torch_init(x.shape[-1]), name=f"dense{number}")(x)
         x = layers.ReLU(name=f"dense{number}_relu")(x)
-    logits = layers.Dense(num_outputs, **torch_init(x.shape[-1]), name="logits")(x)
-    return keras.Model(inputs, logits, name="cnn")
+    return layers.Dense(num_outputs, **torch_init(x.shape[-1]), name="logits")(x)

@@ -188,12 +188,15 @@ def misfits(study: Study, found: Mapping[str, Source], counts: Mapping[str, Coun
 
 def larger_network(study: Study, name: str) -> list[str]:
     """What to say of a classifier that is larger than the one at 28 x 28, because the images are."""
-    size, kind = study.datasets[name].side, study.classifier.kind
+    size, kind = study.classifier.side(study.datasets[name].side), study.classifier.kind
     dense_weights = ARCHITECTURES[kind].dense_weights
     if size == data.IMAGE_SIZE or dense_weights is None:
         return []
     weights, usual = dense_weights(size), dense_weights(data.IMAGE_SIZE)
-    return [f"at {size} x {size} the first dense layer of {kind} has {weights:,} weights; at 28 x 28 it has {usual:,}"]
+    return [
+        f"at {size} x {size} the first dense layer of {kind} has {weights:,} weights; at 28 x 28 it has {usual:,}. "
+        "The size of a resnet18 does not depend on the images"
+    ]
 
 
 def examined(study: Study, name: str, options: argparse.Namespace) -> tuple[Source, Counts | None, list[str]]:

@@ -51,8 +51,12 @@ def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
     if data.sizes and size not in data.sizes:
         those = ", ".join(map(str, data.sizes))
         yield ("size",), f"there is no {name} of {size} x {size} pixels: give it a size of its own, one of {those}"
-    elif size < (least := ARCHITECTURES[study.classifier.kind].least_size):
-        yield ("size",), f"classifier {study.classifier.kind} needs images of at least {least} x {least} pixels"
+    seen = study.classifier.side(size)
+    if seen < (least := ARCHITECTURES[study.classifier.kind].least_size):
+        at = f", and classifier.input makes them {seen} x {seen}" if seen != size else ""
+        yield ("size",), f"classifier {study.classifier.kind} needs images of at least {least} x {least} pixels{at}"
+    if seen < size and study.classifier.input.resize == "pad":
+        yield ("size",), f"images of {size} x {size} cannot be padded to the {seen} x {seen} of classifier.input.size"
     stuck = _stuck(study, size)
     if stuck:
         arms = [arm for arm, use in _uses(study) if use in stuck]

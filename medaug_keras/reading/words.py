@@ -46,7 +46,7 @@ def in_words(error: Mapping[str, Any]) -> tuple[Keys, str]:
         about = section.model_fields[str(keys[-1])].description
         return keys, f"is missing; add it{f': {_line(about)}' if about else ''}"
     if kind == "union_tag_not_found" and not isinstance(found, dict):
-        kind = "model_attributes_type"
+        kind = "model_type"
     if kind in ("union_tag_not_found", "union_tag_invalid"):
         word = next(word for word in TAGS if word in expected[0].model_fields)
         choices = [choice for member in expected for choice in tags(member)]
