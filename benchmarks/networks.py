@@ -29,14 +29,13 @@ import numpy as np
 import torch
 
 from benchmarks import plain
-from benchmarks.machine import machine, turn
+from benchmarks.machine import default_recipe, machine, turn
 from benchmarks.plain import BATCH, Data
 from medaug_keras import classifiers, training
 
 NETWORKS = {  # name → pixels a side, kind and settings, the same in plain PyTorch
     "resnet18-28": (28, {"kind": "resnet18", "stem": "small"}, plain.resnet18),
     "resnet18-64": (64, {"kind": "resnet18", "stem": "small"}, plain.resnet18),
-    "EfficientNetB0-64": (64, {"kind": "applications", "name": "EfficientNetB0"}, plain.efficientnet_b0),
 }
 WAYS = ("plain", "ours", "stock Keras")
 
@@ -63,14 +62,11 @@ def epochs_of(way: str, network: str, images: int, epochs: int, done: Callable[[
             data,
             {"validation": validation, "test": noise(8, side)},
             num_classes=2,
-            head="softmax",
-            epochs=epochs,
-            batch_size=BATCH,
-            optimizer={"learning_rate": 0.001, "momentum": 0.9},
             sampling="shuffle",
             augment=[],
             seed=0,
             on_epoch=lambda epoch, logs: done(),
+            **default_recipe(epochs=epochs, batch_size=BATCH),
         )
         return
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -555,14 +555,9 @@ class Resnet50(_Classifier):
     """As of `resnet18`."""
 
 
-def _classifier_kind(section: Any) -> Any:
-    """The kind of a section; cnn where it names none."""
-    return section.get("kind", "cnn") if isinstance(section, Mapping) else getattr(section, "kind", None)
-
-
 Classifier = Annotated[
     Annotated[Cnn, Tag("cnn")] | Annotated[Resnet18, Tag("resnet18")] | Annotated[Resnet50, Tag("resnet50")],
-    Discriminator(_classifier_kind),
+    _kind("cnn"),
 ]
 """The network that is trained on every arm, and how."""
 

@@ -21,7 +21,7 @@ from medaug_keras.networks import fuse
 from medaug_keras.networks.preparing import IMAGENET_DEVIATION, IMAGENET_MEAN, prepared
 from medaug_keras.reading import StudyError, problems, read
 from medaug_keras.spec import Study
-from studies import PHANTOM, tiny
+from studies import PHANTOM, recipe, tiny
 
 KINDS: dict[
     str, tuple[int, dict[str, Any]]
@@ -122,14 +122,11 @@ def test_a_residual_network_learns_what_is_plain() -> None:
         split,
         {"validation": split, "test": split},
         num_classes=2,
-        head="softmax",
-        epochs=3,
-        batch_size=8,
-        optimizer={"learning_rate": 0.01, "momentum": 0.9},
         sampling="shuffle",
         augment=[],
         seed=0,
         on_epoch=lambda epoch, logs: None,
+        **recipe(epochs=3, batch_size=8, optimizer={"learning_rate": 0.01}),
     )
     assert (trained.chosen("best_validation_loss")["test"].argmax(1) == labels).mean() == 1
 

@@ -30,6 +30,7 @@ SMALLEST = {
     "changes": ["--steps", "1", "--repeats", "1"],
     "generators": ["--images", "64", "--repeats", "1", "--threads", "1"],
     "memory": ["--images", "100", "--seconds", "60", "--only", "classifier"],
+    "networks": ["--images", "16", "--repeats", "1", "--network", "resnet18-28"],
     "scaling": ["--images", "64", "--points", "1"],
     "statistics": ["--repeats", "2", "--small"],
     "tool": ["--tasks", "40", "--done", "40", "--repeats", "1", "--large", "2", "4", "2"],
@@ -60,7 +61,7 @@ def test_the_check_of_tables_knows_a_bad_one():
     assert not is_well_made("| a | b |\n|---|---|\n| 1 |\n")
 
 
-@pytest.mark.parametrize("name", ["copying", "generators", "training"])
+@pytest.mark.parametrize("name", ["copying", "generators", "networks", "training"])
 def test_a_benchmark_prints_a_table(benchmark, name, monkeypatch, capsys):
     module = benchmark(name)
     monkeypatch.setattr(sys, "argv", [name, *SMALLEST[name]])

@@ -66,7 +66,7 @@ def train(name: str, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> dict[s
     else:
         made_of = {"kind": "cnn"}
         if name == "classifier resnet18":
-            made_of = {"kind": "resnet18", "stem": "standard", "input": {**AS_IS, "size": 9}}
+            made_of = {"kind": "resnet18", "stem": None, "input": {**AS_IS, "size": 9}}
         model = classifiers.build(**made_of, image_shape=(28, 28, 3), num_classes=2, head=settings["head"], seed=0)
         if name == "classifier that drops":
             model = dropping()
