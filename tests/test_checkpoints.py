@@ -32,7 +32,7 @@ KERAS = [{"layer": "RandAugment"}, {"layer": "MixUp", "alpha": 0.2}]
 AS_IS = {"resize": "bilinear", "channels": "as_is", "normalise": "half"}
 DECAYING = {"learning_rate_decay": 0.9, "epochs": 3}
 TRAININGS: dict[str, dict[str, Any]] = {
-    "cvae": {**SETTINGS["cvae"], **DECAYING},
+    **{kind: {**settings, **DECAYING} for kind, settings in SETTINGS.items()},
     "cvae with patience": {**SETTINGS["cvae"], "patience": 2, "epochs": 9, "seed": 1},  # ends after 3 epochs
     "joint_vae": {**SETTINGS["joint_vae"], **DECAYING, "capacity_steps": 8, "keep": "last"},
     "joint_vae per class": {**SETTINGS["joint_vae"], **DECAYING, "per_class": True, "capacity_steps": 8},

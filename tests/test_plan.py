@@ -331,7 +331,8 @@ def otherwise(content: dict[str, Any], path: str, value: Any) -> Study | None:
     """The study with another valid value of one setting; None where there is no other."""
     others = [f"{value}z", 28, 3, *(word for word in WORDS if word != value)]
     if isinstance(value, bool | int | float):
-        others = [not value] if isinstance(value, bool) else [value + 1, value / 2]
+        near = (value + 1, value / 2, 0.5)
+        others = [not value] if isinstance(value, bool) else [other for other in near if other != value]
     for other in others:
         with contextlib.suppress(ValueError):
             return Study.model_validate_json(json.dumps(with_setting(content, path.split("."), other)))

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import jsonschema
 import pytest
@@ -824,6 +824,21 @@ def test_every_setting_has_its_line_and_its_default_in_the_reference(heading: st
             value = plain(compose_value(written.strip("`"), Place(key)))
             expected = spec.dump(field.default) if isinstance(field.default, BaseModel) else field.default
             assert value == (list(expected) if isinstance(expected, tuple) else expected), key
+
+
+def _choices(form: Any) -> list[str]:
+    if get_origin(form) is Literal:
+        return [choice for choice in get_args(form) if isinstance(choice, str)]
+    return [choice for part in get_args(form) for choice in _choices(part)]
+
+
+def test_every_word_that_a_setting_can_have_is_in_the_reference() -> None:
+    """But MedMNIST's names, of which it shows one: they are MedMNIST's to tell."""
+    page = (ROOT / "docs/reference/study.md").read_text("utf-8")
+    for section in REFERENCE.values():
+        for key, field in section.model_fields.items():
+            missing = {choice for choice in _choices(field.annotation) if f"`{choice}`" not in page}
+            assert missing <= set(get_args(spec.MedMnistName)), (section, key)
 
 
 def test_the_reference_documents_every_section_of_the_spec() -> None:

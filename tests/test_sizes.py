@@ -4,6 +4,7 @@ import hashlib
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from medaug_keras.data import DataError, medmnist
 from medaug_keras.evaluation import copying
 from medaug_keras.plan import Source, plan
 from medaug_keras.reading import StudyError, read
-from medaug_keras.spec import Study
+from medaug_keras.spec import Step, Study, dump
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -367,17 +368,9 @@ def test_the_search_for_copies_takes_no_more_memory_for_larger_images():
 # --- the whole way ---------------------------------------------------------------------------------
 
 STEPS = [
-    {"layer": "sharpness", "factor": 2.0, "probability": 0.5},
-    {"layer": "autocontrast", "probability": 0.5},
-    {"layer": "hue", "delta": 0.05},
-    {"layer": "horizontal_flip", "probability": 0.5},
-    *(
-        {"layer": name, "factor": 0.1}
-        for name in ("RandomErasing", "RandomRotation", "RandomTranslation", "RandomZoom")
-    ),
-    {"layer": "RandAugment", "num_ops": 2, "factor": 0.5},
-    {"layer": "MixUp", "alpha": 0.2},
-    {"layer": "CutMix", "factor": 1.0},
+    dump(section.model_validate({"layer": layer} | ({"factor": 0.1} if "factor" in section.model_fields else {})))
+    for section in get_args(get_args(Step)[0])
+    for layer in get_args(section.model_fields["layer"].annotation)
 ]
 
 

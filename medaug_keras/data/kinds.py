@@ -41,6 +41,11 @@ class Kind:
     class_counts: Callable[[Section], Sequence[int]] = lambda section: []
     """Training images of each class, told without reading an image; empty where that cannot be. Raises DataError."""
 
+    @property
+    def simulated(self) -> bool:
+        """Whether its images are made from a seed."""
+        return self.place is _unknown
+
 
 def _path(section: Section) -> Path:
     return Path(section["path"])

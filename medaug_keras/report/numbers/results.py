@@ -14,7 +14,7 @@ from typing import Any, get_args
 import numpy as np
 
 from medaug_keras import references
-from medaug_keras.data import learnt, rarest_share, warnings
+from medaug_keras.data import KINDS, learnt, rarest_share, warnings
 from medaug_keras.data.medmnist import TITLES as MEDMNIST_TITLES
 from medaug_keras.data.phantoms import TITLES as PHANTOM_TITLES
 from medaug_keras.looks import Looks, line, looked, note
@@ -22,7 +22,7 @@ from medaug_keras.measures import MEASURES
 from medaug_keras.plan import Making, Plan
 from medaug_keras.report.format import distinct
 from medaug_keras.report.numbers import published
-from medaug_keras.spec import Metric, PhantomData, Study
+from medaug_keras.spec import Metric, Study
 from medaug_keras.stats import Estimate, estimate
 from medaug_keras.store import STATES, Outcome, Record, Store
 
@@ -469,7 +469,7 @@ class Results:
         """Warnings that stand wherever the data set appears."""
         record = self.data(dataset).record
         away = [AWAY] if self.plan.sources[dataset].away else []
-        if isinstance(self.study.datasets[dataset], PhantomData):
+        if KINDS[self.study.datasets[dataset].kind].simulated:
             return ["simulated", *away]
         if record is None:
             return away
