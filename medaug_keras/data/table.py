@@ -120,7 +120,7 @@ def listed(table: Table) -> Listing:
     with problems.collected():
         columns |= {f"image {name}": rows.column(name, "image") for name in _fields(image, rows)}
     problems.check()
-    in_files = _names(image, rows, columns)
+    in_files = _names(image, rows, columns, path.parent)
     keep, notes = _kept(rows, in_files, columns, path.parent, table.missing, problems)
     frames = _frames(rows, columns, table.frame, keep, problems)
     names = [f"{name}#{frames[i]}" if "frame" in columns else name for i, name in enumerate(in_files)]
@@ -199,18 +199,18 @@ def _fields(image: str, rows: Rows) -> list[str]:
     return list(dict.fromkeys(name for name, _, _ in parts))
 
 
-def _names(image: str, rows: Rows, columns: Mapping[str, Sequence[str]]) -> list[str]:
-    """Each row's file as seen from the table's folder; empty where a value is missing."""
+def _names(image: str, rows: Rows, columns: Mapping[str, Sequence[str]], root: Path) -> list[str]:
+    """Each row's file as seen from the table's folder `root`; empty where a value is missing."""
     values = {name.removeprefix("image "): column for name, column in columns.items() if name.startswith("image ")}
     plain = "{" not in image and "}" not in image
     parts = [("", image)] if plain else [(text, name) for text, name, _, _ in string.Formatter().parse(image)]
-    made = []
+    made, inside = [], f"{Path(os.path.abspath(root)).as_posix()}/"
     for i in range(len(rows.values)):
         if any(is_missing(column[i]) for column in values.values()):
             made.append("")
             continue
         name = "".join(text + (values[field][i] if field is not None else "") for text, field in parts)
-        made.append(posixpath.normpath(name))
+        made.append(posixpath.normpath(name).removeprefix(inside))
     return made
 
 
