@@ -238,6 +238,9 @@ class MedMnistData(_Data):
     """Pixels a side; 64, 128 and 224 are the files of MedMNIST+."""
     ids: Annotated[Ids | None, SHOWN] = None
     """A table that says which images belong together; what it says is in the key."""
+    drop: Annotated[Text | None, SHOWN, PLACE] = None
+    """A CSV file whose column image names images to leave out, as SPLIT/PLACE (such as train/12) or as `ids` names
+    them; what it names is in the key."""
     called: ClassVar[str] = "MedMNIST data set"
     sizes: ClassVar[tuple[int, ...]] = (28, 64, 128, 224)
 
@@ -302,6 +305,9 @@ class NpzData(_OwnData):
     """Names of the classes, in the order of the labels."""
     ids: Annotated[Ids | None, SHOWN] = None
     """A table that says which images belong together; what it says is in the key."""
+    drop: Annotated[Text | None, SHOWN, PLACE] = None
+    """A CSV file whose column image names images to leave out, as SPLIT/PLACE (such as train/12) or as `ids` names
+    them; what it names is in the key."""
     called: ClassVar[str] = "file of arrays"
     ending: ClassVar[str] = ".npz"
 

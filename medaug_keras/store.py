@@ -41,6 +41,7 @@ MADE = (
     "history.json",
     "layers.json",
     "examples.npz",
+    "audit.npz",
     "split.csv",
     "synthetic.npz",
     "predictions.npz",

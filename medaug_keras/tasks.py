@@ -41,15 +41,18 @@ def make(task: Task, store: Store, out: Path, tell: Tell) -> dict[str, Any]:
 
 
 def make_data(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
-    """Find, check and describe a data set. Makes examples.npz, a few images to show; and split.csv, the image, group,
-    split and class of every image, where the study says how images are split (folds differ between replicates).
+    """Find, check and describe a data set. Makes examples.npz, a few images to show; audit.npz, pairs of related
+    images; and split.csv, the image, group, split and class of every image, where the study says how images are split
+    (folds differ between replicates).
     """
     dataset = data.load(task.local, lambda text: tell("message", text))
     _same_bytes(task, dataset, task.params["fingerprint"])
     np.savez_compressed(out / "examples.npz", allow_pickle=False, **data.examples(dataset, seed=0))
     if task.local.get("split") is not None and not dataset.whole:
         (out / "split.csv").write_bytes(data.split_csv(dataset))
-    return dataset.summary() | {"audit": data.audit(dataset)}
+    relations = data.related(dataset)
+    np.savez_compressed(out / "audit.npz", allow_pickle=False, **data.pairs_to_show(relations))
+    return dataset.summary() | {"audit": data.audit(dataset, relations)}
 
 
 def make_generator(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
@@ -156,7 +159,7 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
     truth = {f"{split}_labels": labels for split, (_, labels) in held_out.items()}
     np.savez_compressed(out / "predictions.npz", allow_pickle=False, **kept, **truth, **_names(dataset))
     measured = _measured(trained, held_out)
-    if dataset.official_md5 is not None:
+    if dataset.official_md5 is not None and not dataset.left_out:  # MedMNIST's evaluator expects every image
         folder = out / "medmnist"
         folder.mkdir()
         flag = Path(data.medmnist_file(dataset.name, dataset.image_shape[0])).stem

@@ -342,7 +342,7 @@ def test_check_and_run_say_what_is_odd_and_go_on(here, capsys):
     written(here, tiny(datasets={"mine": section}, arms={"baseline": {}}))
     code, said = checked()
     assert code == 0
-    words = "warning: 2 of 6 (33.3 %) test images are identical to a training image; 2 are of another class there"
+    words = "fail: 2 of 6 (33.3 %) test images are identical to a training image; 2 are of another class there"
     assert f"tiny.yaml: datasets.mine: {words}" in said
     run = cli("tiny.yaml", "--no-site", "--workers", "1", cwd=here)
     assert run.returncode == 0, run.stderr

@@ -27,6 +27,7 @@ _EXAMPLES = """examples:
   python -m medaug_keras study.yaml            # a published study, repeated
   python -m medaug_keras study.yaml --only dataset=breastmnist --only arm=gda
   python -m medaug_keras study.yaml --set classifier.epochs=2 --replicates 1
+  python -m medaug_keras check study.yaml      # what is wrong with it, and odd in its data
   python -m medaug_keras plan study.yaml       # what is to do, and for how long
   python -m medaug_keras explain study.yaml breastmnist/gda/weighted/0
   python -m medaug_keras reproduce study.yaml breastmnist/gda/weighted/0
@@ -75,7 +76,14 @@ def parser() -> argparse.ArgumentParser:
     )
     _report_options(run)
     run.add_argument("--quiet", action="store_true", help="print errors only")
-    verb("check", "say what is wrong with a study", "check study.yaml")
+    checked = verb("check", "say what is wrong with a study and its data", "check study.yaml")
+    checked.add_argument(
+        "--audit",
+        type=_folder,
+        metavar="DIR",
+        help="write into this folder, for each data set, which images to leave out (`drop`) so that no split knows "
+        "another; compares anew after each that is left out",
+    )
     planned = verb("plan", "say what is done, what is to do and how long it takes", "plan study.yaml --json")
     planned.add_argument("--json", action="store_true", help="every task, for scripts")
     planned.add_argument(

@@ -19,6 +19,7 @@ from medaug_keras.spec import Study
 from medaug_keras.store import Store, StoreError
 
 from . import memory
+from .audit import odd, write_audit
 from .mistakes import RequestError
 from .options import DEFAULTS, FILTERS
 
@@ -219,8 +220,11 @@ def examined(study: Study, name: str, options: argparse.Namespace) -> tuple[Sour
     if cut is not None:
         seeds = [replicate_seed(study.seed, replicate) for replicate in range(study.replicates)]
         counts = data.examined(dataset, cut, seeds=seeds)
-    odd = data.warnings(dataset.summary() | {"audit": data.audit(dataset)})
-    return found, counts, [*notes, *(f"warning: {text}" for text in odd)]
+    relations = data.related(dataset)
+    notes += odd(dataset.summary() | {"audit": data.audit(dataset, relations)})
+    if options.audit is not None:
+        notes.append(write_audit(relations, section, folder=options.audit, study=options.study))
+    return found, counts, notes
 
 
 def registered(study: Study, whole: Plan, done: Sequence[str], options: argparse.Namespace) -> str:

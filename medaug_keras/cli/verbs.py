@@ -18,6 +18,7 @@ from medaug_keras.plan import Plan, Task, plan
 from medaug_keras.reading import schema
 from medaug_keras.store import STATES, Store, StoreError
 
+from .audit import odd
 from .init import init
 from .memory import remember
 from .mistakes import DONE, INTERRUPTED, SOME_FAILED, WRONG_REQUEST, RequestError
@@ -160,8 +161,8 @@ def _warn(task: Task, store: Store, options: argparse.Namespace) -> None:
     with suppress(StoreError):  # whoever needs it says what is wrong with it
         values = store.record(task.id).values
     if "audit" in values and not options.quiet:
-        for text in data.warnings(values):
-            print(f"{task.dataset}: warning: {text}", file=sys.stderr)
+        for text in odd(values):
+            print(f"{task.dataset}: {text}", file=sys.stderr)
 
 
 def _repair(chosen: Plan, store: Store) -> None:

@@ -6,7 +6,7 @@ To add a kind, add a module here, and an entry to `KINDS`: the rest of the progr
 `unpacked` keeps a loaded data set on disk, where all processes map the same pages.
 """
 
-from medaug_keras.data.audit import audit, learnt, warnings
+from medaug_keras.data.audit import Check, audit, checks, heal, learnt, pairs_to_show, related, warnings
 from medaug_keras.data.balance import folder_class_counts, npz_class_counts, rarest_share
 from medaug_keras.data.checksums import md5_of_file
 from medaug_keras.data.dataset import IMAGE_SIZE, MAX_BYTES, DataError, Dataset, Sizes, Split, examples, pixel_std
@@ -40,6 +40,7 @@ __all__ = [
     "MAX_BYTES",
     "MEDMNIST_NAMES",
     "PHANTOM_NAMES",
+    "Check",
     "DataError",
     "Dataset",
     "Division",
@@ -52,6 +53,7 @@ __all__ = [
     "Table",
     "audit",
     "by_fractions",
+    "checks",
     "examined",
     "examples",
     "fold",
@@ -60,6 +62,7 @@ __all__ = [
     "folder_fingerprint",
     "folder_sizes",
     "folds_of",
+    "heal",
     "learnt",
     "load",
     "load_folder",
@@ -77,10 +80,12 @@ __all__ = [
     "npz_class_counts",
     "npz_fingerprint",
     "npz_sizes",
+    "pairs_to_show",
     "phantom_fingerprint",
     "phantom_sizes",
     "pixel_std",
     "rarest_share",
+    "related",
     "save_plain",
     "split_csv",
     "table_class_counts",

@@ -1,6 +1,6 @@
 """How many training images each class has, told without reading an image, and whether a class is rare."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,15 @@ RARE = 0.2
 """Share of the training images below which a class is rare."""
 
 
-def npz_class_counts(path: Path) -> list[int]:
-    """Training images of each class number of an .npz file, from its labels alone. Raises DataError."""
+def npz_class_counts(path: Path, left_out: Collection[int] = ()) -> list[int]:
+    """Training images of each class number of an .npz file, from its labels alone. Raises DataError.
+
+    Places that are left out are not counted.
+    """
     with npz.opened(path) as file:
         npz.read_headers(file, where=path.name, max_bytes=2**63)
-        return _counts(npz.read_train_labels(file, where=path.name))
+        labels = npz.read_train_labels(file, where=path.name)
+    return _counts(np.delete(labels, [place for place in left_out if place < len(labels)]))
 
 
 def folder_class_counts(path: Path, division: Division = AS_THEY_ARE) -> list[int]:

@@ -4,9 +4,9 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -111,8 +111,11 @@ class Dataset:
     test: Split
     left_out: Mapping[str, int] = field(default_factory=dict)
     """What of the source is not among the images, in words → how many."""
+    enlarged: int = 0
+    """How many images were smaller than the size that they were resized to."""
     names_md5: str = ""
-    """Of ids and groups that come from a file beside the images; empty where `md5` covers them, or there are none."""
+    """Of ids and groups, and of images to leave out, that come from files beside the images; empty where `md5` covers
+    them, or there are none."""
 
     @property
     def fingerprint(self) -> str:
@@ -134,6 +137,26 @@ class Dataset:
         """(H, W, C)."""
         height, width, channels = self.train.images.shape[1:]
         return height, width, channels
+
+    def names(self, split: str) -> tuple[str, ...]:
+        """What the images of a split are called: their ids, or SPLIT/PLACE."""
+        some = getattr(self, split)
+        return some.ids or tuple(f"{split}/{place}" for place in range(len(some.labels)))
+
+    def without(self, gone: Mapping[str, Collection[int]]) -> "Dataset":
+        """The data set without the images at these places of each split; those that stay keep their names."""
+        splits: dict[str, Any] = {}
+        for split in SPLITS:
+            some, left = getattr(self, split), set(gone.get(split, ()))
+            keep = [place for place in range(len(some.labels)) if place not in left]
+            names = self.names(split)
+            splits[split] = Split(
+                some.images[keep],
+                some.labels[keep],
+                tuple(names[place] for place in keep),
+                tuple(some.groups[place] for place in keep) if some.groups else (),
+            )
+        return replace(self, **splits)
 
     def per_class(self, split: str) -> list[int]:
         """Images of each class in "train", "validation" or "test"."""

@@ -90,7 +90,7 @@ def load(
     files = listing.all()
     if window is not None:
         how = replace(how, window=_window(window, listing.files["train"], replace(how, window=_ANY)))
-    problems, shapes = Problems(), []
+    problems, shapes, enlarged = Problems(), [], 0
     seen: dict[Path, tuple[int, str]] = {}
     arrays: dict[str, np.ndarray] = {}
     shape: tuple[int, ...] | None = None
@@ -100,7 +100,8 @@ def load(
             with problems.collected():
                 content = _content(file)
                 seen[file.path] = len(content), hashlib.md5(content, usedforsecurity=False).hexdigest()
-                found = pixels.read(content, file.relative, how, file.frame)
+                found, larger = pixels.read_whole(content, file.relative, how, file.frame)
+                enlarged += larger
             if found is None:
                 continue
             shapes.append((file.relative, found.shape))
@@ -129,6 +130,7 @@ def load(
         description=f"Own images, read from {'' if listing.described else 'the folder '}{listing.place.name}."
         + _told_window(how.window),
         left_out=dict(listing.notes),
+        enlarged=enlarged,
         train=splits["train"],
         validation=splits["validation"],
         test=splits["test"],

@@ -25,6 +25,7 @@ from medaug_keras.data.dataset import (
 )
 from medaug_keras.data.files import File, Listing
 from medaug_keras.data.folds import check_folds
+from medaug_keras.data.ids import LEFT_OUT
 from medaug_keras.data.pixels import SUFFIXES, Colour, Conversion
 from medaug_keras.data.splits import Folds, Parts, dropped, placed
 
@@ -155,11 +156,14 @@ def listed(root: Path, division: Division = AS_THEY_ARE) -> Listing:
             )
     problems.check()
     notes: dict[str, int] = {}
+    drawn = division.split is not None and division.split.fractions is not None
+    if drawn and division.split is not None:  # before some are left out, so that the others stay in their split
+        there = _divided(there["train"], division.split)
     if division.drop is not None:
         gone = dropped(division.drop, [file.relative for some in there.values() for file in some])
         there = {split: [file for file in some if file.relative not in gone] for split, some in there.items()}
-        notes["images of the file that `drop` names"] = len(gone)
-    if division.split is not None:
+        notes[LEFT_OUT] = len(gone)
+    if not drawn and division.split is not None:
         there = _divided(there["train"], division.split)
     empty = [split for split in SPLITS if not there[split]]
     if division.split is not None and division.split.folds is not None and there["train"]:

@@ -1,13 +1,13 @@
-"""Names and groups of the images of an .npz file, which has none: a table beside it says them."""
+"""Names and groups of the images of an .npz file, which has none: a table beside it says them. Images to leave out."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from medaug_keras.data.dataset import SPLITS, DataError, Dataset, Problems, both_md5
+from medaug_keras.data.dataset import SPLITS, DataError, Dataset, Problems, both_md5, check_classes
 from medaug_keras.data.rows import Rows, is_missing, read_rows
-from medaug_keras.data.splits import by_words
+from medaug_keras.data.splits import by_words, dropped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,9 @@ class Ids:
     index: str = "index"
     """Place in the split's arrays, from 0."""
 
+
+LEFT_OUT = "images of the file that `drop` names"
+"""What of the source is not among the images, in words."""
 
 Names = Mapping[str, Mapping[int, tuple[str, str]]]
 """Split → place → name and group of the image."""
@@ -48,9 +51,53 @@ def named(dataset: Dataset, ids: Ids) -> Dataset:
     return replace(dataset, names_md5=_digest(names), **splits)
 
 
-def with_names(md5: str, ids: Ids) -> str:
-    """The fingerprint of a file of this MD5 with the table's names. Raises DataError."""
-    return both_md5(md5, _digest(_read(ids)))
+def without(dataset: Dataset, drop: Path) -> Dataset:
+    """The data set without the images that a table names. Raises DataError where it names others, or nothing stays."""
+    names = {split: dataset.names(split) for split in SPLITS}
+    gone = _places(drop, names)
+    problems = Problems()
+    for split in SPLITS:
+        if len(gone[split]) == len(names[split]):
+            problems.found.append(f"{drop.name}: no image is left in {split}. Every split needs at least one.")
+    problems.check()
+    left = dataset.without(gone)
+    with problems.collected():
+        check_classes(left.train.labels, left.classes, where=drop.name)
+    problems.check()
+    count = sum(map(len, gone.values()))
+    return replace(
+        left,
+        left_out={**left.left_out, LEFT_OUT: count},
+        names_md5=both_md5(dataset.names_md5, _digest_of_drop(drop)),
+    )
+
+
+def left_out(drop: Path, ids: Ids | None, counts: Mapping[str, int]) -> dict[str, set[int]]:
+    """Split → places of the images that a table says to leave out, of splits with these numbers of images. Raises
+    DataError where it names others."""
+    if ids is None:
+        return _places(drop, {split: [f"{split}/{place}" for place in range(counts[split])] for split in SPLITS})
+    known = _read(ids)
+    return _places(drop, {split: [known[split].get(i, ("", ""))[0] for i in range(counts[split])] for split in SPLITS})
+
+
+def _places(drop: Path, names: Mapping[str, Sequence[str]]) -> dict[str, set[int]]:
+    gone = dropped(drop, [name for split in SPLITS for name in names[split]])
+    return {split: {place for place, name in enumerate(names[split]) if name in gone} for split in SPLITS}
+
+
+def fingerprint_with(md5: str, ids: Ids | None, drop: Path | None) -> str:
+    """The fingerprint of a file of this MD5 with a table's names, without the images that another names. Raises
+    DataError."""
+    said = _digest(_read(ids)) if ids is not None else ""
+    if drop is not None:
+        said = both_md5(said, _digest_of_drop(drop))
+    return both_md5(md5, said) if said else md5
+
+
+def _digest_of_drop(drop: Path) -> str:
+    names = {name for name in read_rows(drop).column("image", "drop") if not is_missing(name)}
+    return hashlib.md5("\n".join(sorted(names)).encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
 
 
 def _digest(names: Names) -> str:

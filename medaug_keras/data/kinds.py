@@ -13,7 +13,7 @@ from typing import Any
 from medaug_keras.data import folders, medmnist, own, phantoms, table
 from medaug_keras.data.balance import folder_class_counts, npz_class_counts
 from medaug_keras.data.dataset import SPLITS, Dataset, Sizes
-from medaug_keras.data.ids import Ids, named, with_names
+from medaug_keras.data.ids import Ids, fingerprint_with, left_out, named, without
 from medaug_keras.data.splits import Folds, Parts
 
 Section = Mapping[str, Any]
@@ -117,13 +117,34 @@ def _ids(section: Section) -> Ids | None:
 
 
 def _named(section: Section, dataset: Dataset) -> Dataset:
-    ids = _ids(section)
-    return named(dataset, ids) if ids is not None else dataset
+    """Arrays with the names that a table gives them, without the images that another names."""
+    ids, drop = _ids(section), _drop(section)
+    known = named(dataset, ids) if ids is not None else dataset
+    return without(known, drop) if drop is not None else known
 
 
 def _with_names(section: Section, md5: str) -> str:
-    ids = _ids(section)
-    return with_names(md5, ids) if ids is not None else md5
+    return fingerprint_with(md5, _ids(section), _drop(section))
+
+
+def _fewer(section: Section, sizes: Sizes) -> Sizes:
+    """The sizes without the images that are left out."""
+    drop = _drop(section)
+    if drop is None:
+        return sizes
+    counts = {split: getattr(sizes, split) for split in SPLITS}
+    gone = left_out(drop, _ids(section), counts)
+    return replace(sizes, **{split: count - len(gone[split]) for split, count in counts.items()})
+
+
+def _npz_class_counts(section: Section, path: Path, sizes: Sizes) -> Sequence[int]:
+    drop = _drop(section)
+    counts = {split: getattr(sizes, split) for split in SPLITS}
+    return npz_class_counts(path, left_out(drop, _ids(section), counts)["train"] if drop is not None else ())
+
+
+def _npz_sizes(section: Section) -> Sizes:
+    return own.npz_sizes(_path(section), classes=section["classes"], size=section["size"], fit=section["fit"])
 
 
 KINDS: dict[str, Kind] = {
@@ -138,7 +159,7 @@ KINDS: dict[str, Kind] = {
                 report=tell,
             ),
         ),
-        sizes=lambda section: medmnist.medmnist_sizes(section["name"], size=section["size"]),
+        sizes=lambda section: _fewer(section, medmnist.medmnist_sizes(section["name"], size=section["size"])),
         fingerprint=lambda section, cache: _with_names(
             section,
             medmnist.medmnist_fingerprint(
@@ -147,7 +168,11 @@ KINDS: dict[str, Kind] = {
         ),
         place=_file,
         official=lambda section: medmnist.medmnist_md5(section["name"], section["size"]),
-        class_counts=lambda section: npz_class_counts(_file(section)) if os.path.exists(_file(section)) else [],
+        class_counts=lambda section: (
+            _npz_class_counts(section, _file(section), medmnist.medmnist_sizes(section["name"], size=section["size"]))
+            if os.path.exists(_file(section))
+            else []
+        ),
     ),
     "phantom": Kind(
         load=lambda section, _: phantoms.load_phantom(section["name"], seed=section["seed"], **_drawn(section)),
@@ -160,12 +185,10 @@ KINDS: dict[str, Kind] = {
         load=lambda section, _: _named(
             section, own.load_npz(_path(section), classes=section["classes"], **_described(section))
         ),
-        sizes=lambda section: own.npz_sizes(
-            _path(section), classes=section["classes"], size=section["size"], fit=section["fit"]
-        ),
+        sizes=lambda section: _fewer(section, _npz_sizes(section)),
         fingerprint=lambda section, cache: _with_names(section, own.npz_fingerprint(_path(section), cache=cache)),
         place=_path,
-        class_counts=lambda section: npz_class_counts(_path(section)),
+        class_counts=lambda section: _npz_class_counts(section, _path(section), _npz_sizes(section)),
     ),
     "folder": Kind(
         load=lambda section, _: folders.load_folder(

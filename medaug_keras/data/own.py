@@ -21,7 +21,7 @@ from medaug_keras.data.dataset import (
     class_numbers,
     numbered_classes,
 )
-from medaug_keras.data.pixels import Conversion, squares
+from medaug_keras.data.pixels import Conversion, is_enlarged, squares
 
 
 def npz_sizes(
@@ -104,6 +104,7 @@ def load_npz(
         homepage="",
         citation=citation,
         description=f"Own images, read from {path.name}.",
+        enlarged=sum(len(images) * is_enlarged(images.shape[1:], how) for images, _ in arrays.values()),
         train=splits["train"],
         validation=splits["validation"],
         test=splits["test"],

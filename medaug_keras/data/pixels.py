@@ -163,9 +163,18 @@ def usable(found: Header, where: str, how: Conversion) -> Colour:
 def read(content: bytes, where: str, how: Conversion, frame: int | None = None) -> np.ndarray:
     """(H, W, C) uint8 of a whole file, C 1 or 3, or of one of its frames (see `header`). Raises DataError; `where`
     names the file."""
+    return read_whole(content, where, how, frame)[0]
+
+
+def read_whole(content: bytes, where: str, how: Conversion, frame: int | None = None) -> tuple[np.ndarray, bool]:
+    """The same, and whether it was enlarged."""
+    found = header(content, where, frame)
+    return _read(content, where, how, found), is_enlarged(found.shape, how)
+
+
+def _read(content: bytes, where: str, how: Conversion, found: Header) -> np.ndarray:
     from PIL import Image
 
-    found = header(content, where, frame)
     kind = usable(found, where, how)
     if found.format == "DICOM":
         return _square(_of_dicom(content, where, how, found.place).convert("L" if kind == "grey" else "RGB"), how)
@@ -270,6 +279,12 @@ def squares(images: np.ndarray, how: Conversion) -> np.ndarray:
     for i, image in enumerate(images):
         made[i] = _square(Image.fromarray(np.ascontiguousarray(image[..., 0] if C == 1 else image)), how)
     return made
+
+
+def is_enlarged(shape: tuple[int, ...], how: Conversion) -> bool:
+    """Whether an image (H, W, ...) has fewer pixels on a side, of what is kept of it, than it is resized to."""
+    side = max(shape[:2]) if how.fit == "pad" else min(shape[:2])
+    return how.size is not None and side < how.size
 
 
 def _square(image: "Image.Image", how: Conversion) -> np.ndarray:

@@ -28,6 +28,7 @@ from medaug_keras.data.dataset import (
 from medaug_keras.data.files import File, Listing
 from medaug_keras.data.folders import bare, difference
 from medaug_keras.data.folds import check_folds
+from medaug_keras.data.ids import LEFT_OUT
 from medaug_keras.data.pixels import SUFFIXES, Colour, Conversion
 from medaug_keras.data.rows import Rows, did_you_mean, is_missing, read_rows, told
 from medaug_keras.data.splits import Parts, by_words, dropped, placed, repeated
@@ -124,10 +125,11 @@ def listed(table: Table) -> Listing:
     keep, notes = _kept(rows, in_files, columns, path.parent, table.missing, problems)
     frames = _frames(rows, columns, table.frame, keep, problems)
     names = [f"{name}#{frames[i]}" if "frame" in columns else name for i, name in enumerate(in_files)]
+    drawn = list(keep)  # images that fractions are drawn of: those left out too, so that the others stay in their split
     if table.drop is not None:
         with problems.collected():
             gone = dropped(table.drop, [names[i] for i in keep])
-            notes["images of the file that `drop` names"] = sum(names[i] in gone for i in keep)
+            notes[LEFT_OUT] = sum(names[i] in gone for i in keep)
             keep = [i for i in keep if names[i] not in gone]
     twice = [keep[i] for i in repeated([names[i] for i in keep])]
     if twice:
@@ -145,7 +147,15 @@ def listed(table: Table) -> Listing:
     groups = [columns["group"][i] for i in keep] if group is not None else []
     if group is None and "frame" in columns:  # what was taken at once belongs together
         groups = [in_files[i] for i in keep]
-    if split.column is not None:
+    if split.fractions is not None and table.drop is not None:
+        drawn.sort(key=lambda i: os.fsencode(names[i]))
+        gone_too = sorted({columns["label"][i] for i in drawn} - set(found))  # classes of which nothing stays
+        all_labels = np.array([[*found, *gone_too].index(columns["label"][i]) for i in drawn], np.int64)
+        known = columns["group"] if group is not None else in_files
+        all_groups = [known[i] for i in drawn] if groups else []
+        of_all = dict(zip(drawn, placed(split, [names[i] for i in drawn], all_labels, all_groups), strict=True))
+        places = np.array([of_all[i] for i in keep])
+    elif split.column is not None:
         words = columns["split.column"]
         places = by_words(_part(rows, keep), [words[i] for i in keep], split.column)
     else:

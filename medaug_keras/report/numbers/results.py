@@ -27,8 +27,9 @@ from medaug_keras.stats import Estimate, estimate
 from medaug_keras.store import STATES, Outcome, Record, Store
 
 LEAK = "test images in training"
+NEAR = "test images nearly in training"
 PARTED = "test groups in training"
-_LEARNT = {"images": LEAK, "groups": PARTED}
+_LEARNT = {"images": LEAK, "near": NEAR, "groups": PARTED}
 METRICS = {metric: MEASURES[metric].label for metric in get_args(Metric)}
 """Metric → how it is called."""
 STATE_WORDS: dict[str, str] = {

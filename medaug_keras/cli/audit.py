@@ -1,0 +1,78 @@
+"""What a data set's checks found, in lines for a terminal; and the list of images to leave out."""
+
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medaug_keras import data
+from medaug_keras.data.audit import Relations
+from medaug_keras.data.dataset import SPLITS
+from medaug_keras.data.rows import is_missing, read_rows
+
+from .mistakes import RequestError
+
+COLUMNS = ("image", "split", "class", "reason", "of", "of_split", "of_class")
+_LEVELS = {"fail": "fail", "warn": "warning"}
+
+
+def odd(summary: Mapping[str, Any]) -> list[str]:
+    """Sentences on what is odd in a data set's summary with its `audit`, each after its level."""
+    found = [one for check in data.checks(summary) for one in check.found]
+    return [f"{_LEVELS[one.level]}: {one.text}" for one in found if one.level in _LEVELS]
+
+
+def write_audit(relations: Relations, section: Mapping[str, Any], *, folder: Path, study: Path) -> str:
+    """Write FOLDER/DATASET.csv, which images of a data set to leave out, and say so with the line for the study.
+
+    What the study leaves out already is in it too. Raises RequestError where another file stands there.
+    """
+    name = section["dataset"]
+    gone = data.heal(relations)
+    if not gone:
+        return "no image of a split is related to one of another, so there is none to leave out"
+    before = section.get("drop")
+    rows = [[image, "", "", "left out before", "", "", ""] for image in _listed(before)] if before is not None else []
+    dataset = relations.dataset
+    for one in gone:
+        (split, at), (of_split, of_at) = relations.within(one.place), relations.within(one.of)
+        here = dataset.names(split)[at], split, dataset.classes[relations.label[one.place]]
+        there = dataset.names(of_split)[of_at], of_split, dataset.classes[relations.label[one.of]]
+        rows.append([*here, one.reason, *there])
+    path = folder / f"{name}.csv"
+    _check_ours(path)
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerows([COLUMNS, *rows])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(file.getvalue(), encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise RequestError(f"--audit {folder}: {path} cannot be written ({error.strerror})") from None
+    counts = Counter(relations.within(one.place)[0] for one in gone)
+    told = ", ".join(f"{counts[split]:,} {split}" for split in SPLITS if counts[split])
+    line = os.path.relpath(path, study.parent)
+    return (
+        f"{path} names what to leave out so that no split knows another: {told}. Look at it, and write under "
+        f"datasets.{name}:  drop: {line}"
+    )
+
+
+def _listed(path: str) -> list[str]:
+    return [image for image in read_rows(Path(path)).column("image", "drop") if not is_missing(image)]
+
+
+def _check_ours(path: Path) -> None:
+    """Raises RequestError where a file stands there that is no such list."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            first = file.readline().rstrip("\n")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RequestError(f"--audit: {path} cannot be read ({error.strerror})") from None
+    if first != ",".join(COLUMNS):
+        raise RequestError(f"--audit: {path} is there and no list of this kind; it stays. Name another folder.")
