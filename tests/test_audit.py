@@ -1,15 +1,19 @@
 """What is odd about a data set: counted right, said with numbers, on stderr and on the pages."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_duplicates import encoded, mirrored, moved, phantoms
 
 from medaug_keras import data
+from medaug_keras.data.audit import LEVELS
 from medaug_keras.data.dataset import SPLITS
+from medaug_keras.data.duplicates import NONE
 
 REAL = Path(__file__).parents[2] / "shared" / "medmnist"
 
@@ -221,9 +225,171 @@ def test_a_class_whose_share_differs_by_more_than_chance_is_said():
 
 
 @pytest.mark.skipif(not (REAL / "dermamnist_ids.csv").is_file(), reason=f"no ids in {REAL}")
-def test_ids_show_that_a_third_of_dermamnists_test_images_have_their_lesion_in_training():
+def test_ids_show_that_a_third_of_dermamnists_test_images_have_their_lesion_in_training(monkeypatch):
+    monkeypatch.setattr(
+        sys.modules["medaug_keras.data.audit"], "near_duplicates", lambda *_: NONE
+    )  # which takes its time
     ids = data.Ids(path=REAL / "dermamnist_ids.csv", group="lesion_id", image="image_id")
     some = data.named(data.load_medmnist("dermamnist", root=REAL, accept_unverified=True, report=None), ids)
     found = data.audit(some)
     assert (found["test"]["group_in_train"], found["validation"]["group_in_train"]) == (693, 348)
     assert "693 of 2,005 (34.6 %) test images are of groups" in "\n".join(said(some))
+
+
+# --- images that are nearly the same -------------------------------------------------------------------
+
+VIEWS = phantoms(count=120)
+
+
+def of_views(train, validation, test) -> data.Dataset:
+    """Splits of (view, how it is altered, class, group) each."""
+    how = {
+        "": lambda image: image,
+        "moved": moved(1, -1),
+        "encoded": lambda image: encoded(image),
+        "mirrored": mirrored,
+    }
+    made = {}
+    for split, rows in zip(SPLITS, (train, validation, test), strict=True):
+        images = np.stack([how[alteration](VIEWS[view]) for view, alteration, _, _ in rows])
+        groups = tuple(group for *_, group in rows)
+        made[split] = data.Split(images, np.array([k for _, _, k, _ in rows]), (), groups if any(groups) else ())
+    return dataclasses.replace(dataset(), **made)
+
+
+def plain(start: int, count: int, group: str = "") -> list[tuple[int, str, int, str]]:
+    return [(view, "", view % 2, f"{group}{view}" if group else "") for view in range(start, start + count)]
+
+
+def test_images_that_are_nearly_the_same_are_counted_by_split_and_class():
+    some = of_views(
+        plain(0, 60),
+        [*plain(60, 20), (3, "moved", 1, "")],
+        [*plain(80, 20), (1, "encoded", 1, ""), (2, "mirrored", 1, ""), (61, "moved", 1, ""), (80, "moved", 0, "")],
+    )
+    found = data.audit(some)
+    assert (found["near_pairs"], found["near_mirrored"]) == (5, 1)
+    assert (found["validation"]["near_in_train"], found["validation"]["near_in_train_other_class"]) == (1, 0)
+    assert (found["test"]["near_in_train"], found["test"]["near_in_train_other_class"]) == (2, 1)
+    assert (found["test"]["near_in_validation"], found["test"]["near_in_validation_other_class"]) == (1, 0)
+    assert [found[split]["near_within"] for split in SPLITS] == [0, 0, 2]
+    assert [found[split]["near_conflicting"] for split in SPLITS] == [1, 0, 1]
+    first = said(some)[0]
+    assert first.startswith(
+        "2 of 24 (8.3 %) test images are nearly the same as a training image; 1 is of another class"
+    )
+
+
+def test_views_of_one_group_in_one_split_are_no_repetition():
+    group = [(5, "", 1, "p"), (5, "moved", 1, "p")]
+    some = of_views([*group, *plain(10, 40, "t")], plain(60, 10, "v"), plain(80, 10, "e"))
+    assert data.audit(some)["train"]["near_within"] == 0
+    other = of_views([group[0], (*group[1][:3], "q"), *plain(10, 40, "t")], plain(60, 10, "v"), plain(80, 10, "e"))
+    assert data.audit(other)["train"]["near_within"] == 2
+
+
+row = st.tuples(st.integers(0, 25), st.sampled_from(["", "", "", "moved", "encoded"]), st.integers(0, 1))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(row, max_size=12), st.lists(row, max_size=6), st.lists(row, max_size=6), st.booleans())
+def test_without_the_images_that_are_to_be_left_out_no_split_knows_another(train, validation, test, grouped_too):
+    def rows(some, start):
+        return [
+            *((*one, f"g{i % 5}" if grouped_too else "") for i, one in enumerate(some)),
+            *plain(start, 10, "x" if grouped_too else ""),
+        ]
+
+    some = of_views(rows(train, 30), rows(validation, 60), rows(test, 90))
+    gone: dict[str, list[int]] = {}
+    relations = data.related(some)
+    for one in data.heal(relations):
+        split, index = relations.within(one.place)
+        gone.setdefault(split, []).append(index)
+    found = data.audit(some.without(gone))
+    leaks = [
+        count for split in SPLITS for what, count in found[split].items() if "in_train" in what or "in_val" in what
+    ]
+    assert sum(leaks) == sum(found[split]["conflicting"] for split in SPLITS) == 0
+    kept = len(some.test.labels) - len(gone.get("test", []))
+    conflicting = data.audit(some)["test"]["conflicting"]
+    assert kept == len(some.test.labels) - conflicting  # the test set stays whole, but for wrong classes
+
+
+def test_pairs_are_kept_to_be_shown_the_worst_first():
+    some = of_views(
+        [*plain(0, 40), *((view, "moved", view % 2, "") for view in range(20))],
+        [*plain(60, 10), (1, "", 1, "")],
+        [*plain(80, 10), (2, "moved", 1, ""), (7, "", 1, ""), (8, "", 1, "")],
+    )
+    shown = data.pairs_to_show(data.related(some))
+    assert {name.partition("_")[0] for name in shown} == {"identical", "near", "labels", "repeats"}
+    assert shown["identical_splits"].tolist() == [[0, 2], [0, 2], [0, 2], [0, 1]]
+    assert [one != other for one, other in shown["identical_labels"]] == [True, True, False, False]
+    assert shown["repeats_images"].shape == (12, 2, 28, 28, 1)
+    for a, b in shown["identical_images"]:
+        assert np.array_equal(a, b)
+
+
+# --- checks ------------------------------------------------------------------------------------------
+
+
+def levels(some: data.Dataset) -> dict[str, str]:
+    return {check.name: check.level for check in data.checks(some.summary() | {"audit": data.audit(some)})}
+
+
+def test_every_check_has_a_level_and_a_sentence_and_what_is_odd_has_an_advice():
+    for some in (dataset(), *(some for some, _ in CASES.values()), grouped(train="aaabbbcccddd", test="aabehijj")):
+        for check in data.checks(some.summary() | {"audit": data.audit(some)}):
+            assert check.level in LEVELS
+            assert check.found
+            assert bool(check.advice) or check.level not in ("fail", "warn")
+
+
+def test_only_what_is_wrong_with_the_test_images_fails():
+    assert levels(copied("test", "train", 1))["identical"] == "fail"
+    assert levels(copied("validation", "train", 1))["identical"] == "warn"
+    assert levels(copied("test", "validation", 1))["identical"] == "warn"
+    assert levels(copied("test", "train", 1, turn=1))["labels"] == "fail"
+    assert levels(copied("validation", "train", 1, turn=1))["labels"] == "warn"
+    assert levels(grouped(train="aaabbbcccddd", test="aefghijk"))["groups"] == "fail"
+    assert levels(grouped(train="aaabbbcccddd", validation="aefghi"))["groups"] == "warn"
+    assert levels(CASES["images of 0 and 1"][0])["pixels"] == "fail"
+    assert levels(CASES["one constant image"][0])["pixels"] == "warn"
+    good = levels(dataset())
+    assert good.pop("groups") == good.pop("largest") == "not known"
+    assert set(good.values()) == {"pass"}
+
+
+def test_a_record_of_an_earlier_version_says_what_was_not_looked_for():
+    summary = dataset().summary() | {"audit": data.audit(dataset())}
+    old = {split: {k: n for k, n in summary["audit"][split].items() if "near" not in k} for split in SPLITS}
+    found = {check.name: check.level for check in data.checks(summary | {"audit": old})}
+    assert {name for name, level in found.items() if level == "not looked for"} == {"near", "enlarged"}
+    assert data.warnings(summary | {"audit": old}) == []
+
+
+def test_images_that_were_enlarged_are_counted(tmp_path):
+    images = {f"{split}_images": np.random.default_rng(0).integers(0, 256, (9, 20, 30), np.uint8) for split in PARTS}
+    np.savez(tmp_path / "a.npz", **images, **{f"{split}_labels": np.arange(9) % 2 for split in PARTS})
+    for size, fit, count in ((20, "crop", 0), (21, "crop", 27), (21, "stretch", 27), (30, "pad", 0), (31, "pad", 27)):
+        some = data.load_npz(tmp_path / "a.npz", name="a", title="A", classes=None, size=size, fit=fit)
+        assert data.audit(some)["enlarged"] == count, (size, fit)
+    assert "27 of 27 (100.0 %) images were smaller and are enlarged to 31 x 31" in "".join(said(some))
+
+
+PARTS = ("train", "val", "test")
+
+
+def test_a_large_group_and_a_rare_class_are_said():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (60, 28, 28, 1), np.uint8)
+    labels = (np.arange(60) < 3).astype(int)
+    groups = tuple("a" * 10) + tuple(map(str, range(50)))
+    some = dataclasses.replace(dataset(train=(images, labels)), test=data.Split(images[::-1] ^ 255, labels, (), groups))
+    words = said(some)
+    assert "10 of 60 (16.7 %) test images are of one group (a patient, a lesion ...)." in words
+    assert (
+        "The rarest class, b, has 3 of 60 (5.0 %) training images, 3 validation and 3 test images: one image"
+        in "".join(words)
+    )

@@ -1,6 +1,7 @@
 """`check` reads the data, and `run` refuses what it refuses, in the same words."""
 
 import contextlib
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from medaug_keras.cli import main
-from medaug_keras.data import medmnist
+from medaug_keras.data import KINDS, load, load_phantom, medmnist
 from studies import PHANTOM, cli, tiny, written
 
 COUNTS = {"train": 32, "val": 12, "test": 12}
@@ -353,6 +354,101 @@ def test_check_and_run_say_what_is_odd_and_go_on(here, capsys):
     assert "test images in training" in pages["results.md"]
     assert main(["run", "tiny.yaml", "--no-site"]) == 0  # what is found done is said again
     assert capsys.readouterr().err.count(f"mine: {words}") == 1
+
+
+def leaking(path: Path) -> dict[str, object]:
+    """A file of one's own of which test images are in training: one moved, one as it is."""
+    views = load_phantom("phantom-ultrasound", train=56, validation=8, test=8, seed=0).train.images[..., 0]
+    parts = dict(zip(COUNTS, np.split(views, [32, 44]), strict=True))
+    parts["test"][0], parts["test"][1] = np.roll(parts["train"][4], 2, axis=0), parts["train"][3]
+    return npz(path, **{f"{split}_images": images for split, images in parts.items()})
+
+
+def test_what_check_says_to_leave_out_heals_the_data(here):
+    section = leaking(here / "mine")
+    written(here, tiny(datasets={"mine": section}, arms={"baseline": {}}))
+    code, said = checked("--audit", "audits")
+    assert code == 0
+    assert said.count("datasets.mine: fail: ") == 2
+    assert "names what to leave out so that no split knows another: 2 train." in said
+    (line,) = (text for text in said.split("\n") if "drop: " in text)
+    drop = line.partition("drop: ")[2]
+    assert drop == "audits/mine.csv"
+    rows = (here / drop).read_text().split("\n")
+    assert rows[0] == "image,split,class,reason,of,of_split,of_class"
+    assert rows[1:-1] == ["train/3,train,1,identical,test/1,test,1", "train/4,train,0,nearly the same,test/0,test,0"]
+    written(here, tiny(datasets={"mine": section | {"drop": drop}}, arms={"baseline": {}}))
+    code, said = checked("--audit", "audits")
+    assert code == 0
+    assert "fail" not in said
+    assert "no image of a split is related to one of another" in said
+    run = cli("tiny.yaml", "--no-site", "--workers", "1", cwd=here)
+    assert run.returncode == 0, run.stderr
+    record = next(
+        content
+        for path in (here / "results").glob("data*/record.json")
+        if (content := json.loads(path.read_text()))["values"]
+    )
+    assert record["values"]["splits"]["train"]["images"] == 30
+    assert record["values"]["left_out"] == {"images of the file that `drop` names": 2}
+    assert "2 images of the file that" in (here / "docs/studies/tiny/data-sets.md").read_text()
+
+
+def test_a_list_of_images_to_leave_out_keeps_what_was_left_out_before_and_overwrites_nothing_else(here):
+    section = leaking(here / "mine")
+    (here / "drop.csv").write_text("image\ntrain/7\n")
+    written(here, tiny(datasets={"mine": section | {"drop": "drop.csv"}}, arms={"baseline": {}}))
+    assert checked("--audit", ".")[0] == 0
+    rows = (here / "mine.csv").read_text().split("\n")
+    assert rows[1] == "train/7,,,left out before,,,"
+    assert [row.partition(",")[0] for row in rows[2:-1]] == ["train/3", "train/4"]
+    assert checked("--audit", ".")[0] == 0  # its own list is replaced
+    (here / "mine.csv").write_text("image,why\n")
+    code, said = checked("--audit", ".")
+    assert code == 2
+    assert "mine.csv is there and no list of this kind; it stays" in said
+    assert (here / "mine.csv").read_text() == "image,why\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("image\ntrain/32\n", "row 2 names an image that the data set has not (the first is train/32"),
+        ("image\n" + "".join(f"test/{i}\n" for i in range(12)), "no image is left in test"),
+        ("image\n" + "".join(f"train/{i}\n" for i in range(0, 32, 2)), "no training image of class 0"),
+        ("name\ntrain/1\n", "there is no column 'image', which `drop` names"),
+    ],
+)
+def test_a_wrong_list_is_one_message(here, content, words):
+    section = npz(here / "mine")
+    (here / "drop.csv").write_text(content)
+    written(here, tiny(datasets={"mine": section | {"drop": "drop.csv"}}, arms={"baseline": {}}))
+    code, said = checked()
+    assert code != 0
+    assert words in said
+
+
+def test_what_is_known_before_reading_is_what_is_read_where_images_are_left_out(here):
+    npz(here / "mine")
+    (here / "ids.csv").write_text(
+        "split,index,who,name\n"
+        + "".join(f"{split},{i},p{i // 2},{split}{i}\n" for split, n in COUNTS.items() for i in range(n))
+    )
+    for ids, names in ((None, ("train/1", "test/0")), ({"image": "name"}, ("train1", "test0"))):
+        (here / "drop.csv").write_text("image\n" + "".join(f"{name}\n" for name in names))
+        table = ids and {"path": "ids.csv", "group": "who", "split": "split", "index": "index"} | ids
+        words = dict.fromkeys(("classes", "title", "licence", "citation", "fit", "size"))
+        section = words | {"kind": "npz", "dataset": "mine", "path": "mine.npz", "ids": table, "drop": "drop.csv"}
+        section["filter"] = "bilinear"
+        kind, some = KINDS["npz"], load(section, None)
+        sizes = kind.sizes(section)
+        assert (sizes.train, sizes.validation, sizes.test) == (31, 12, 11)
+        assert [len(getattr(some, split).labels) for split in ("train", "validation", "test")] == [31, 12, 11]
+        assert kind.fingerprint(section, None) == some.fingerprint
+        assert kind.fingerprint(section, None) != kind.fingerprint(section | {"drop": None}, None)
+        assert list(kind.class_counts(section)) == some.per_class("train") == [16, 15]
+        assert some.train.ids[:2] == (("train/0", "train/2") if ids is None else ("train0", "train2"))
+        assert some.train.groups == (() if ids is None else ("p0", *(f"p{i // 2}" for i in range(2, 32))))
 
 
 def test_reading_stops_for_no_pipe_and_no_endless_file(here):

@@ -284,7 +284,8 @@ def to_leave_out(relations: Relations) -> list[LeftOut]:
 
     Of related images in two splits, that of the split that is learnt from goes: the training image of a test or
     validation image, the validation image of a test image. So the test set stays whole, except that of identical images
-    with different classes all go, as nobody knows which class is right.
+    with different classes all go, as nobody knows which class is right. Where images are cut into folds, all but the
+    first of related images go, unless they are of one group, which no fold parts.
     """
     gone: dict[int, LeftOut] = {}
     label = relations.label
@@ -295,13 +296,16 @@ def to_leave_out(relations: Relations) -> list[LeftOut]:
                 other = next(b for b in some if label[b] != label[place])
                 gone[place] = LeftOut(place, "identical, of another class", other)
 
+    whole = relations.dataset.whole
+
     def part(places: list[int], reason: str) -> None:
         kept = [place for place in places if place not in gone]
         if not kept:
             return
-        last = max(kept, key=lambda place: int(relations.split[place]))
+        last = kept[0] if whole else max(kept, key=lambda place: int(relations.split[place]))
         for place in kept:
-            if relations.split[place] < relations.split[last]:
+            known = place != last and not _same_group(relations, place, last) if whole else False
+            if known or relations.split[place] < relations.split[last]:
                 gone[place] = LeftOut(place, reason, last)
 
     for some in members.values():
@@ -368,17 +372,26 @@ def checks(summary: Mapping[str, Any]) -> list[Check]:
     """All checks of a data set's summary with its `audit`; what weighs most comes first."""
     sizes = {split: summary["splits"][split]["images"] for split in SPLITS}
     found = summary["audit"]
+    if not sizes["test"]:  # all images stay together, and each fold has splits of its own
+        return [
+            _in_folds(found["train"], sizes["train"]),
+            _conflicting(found, sizes, where=""),
+            _plain(found, sizes, {"train": ""}),
+            _rarest(summary, {"train": ""}),
+            _largest(found, sizes, {"train": "all"}),
+            _enlarged(summary, sizes),
+        ]
     return [
         _identical(found, sizes),
         _near(found, sizes),
         _parted(found, sizes),
-        _conflicting(found, sizes),
+        _conflicting(found, sizes, where=" of all splits"),
         _repeats(found, sizes),
-        _plain(found, sizes),
+        _plain(found, sizes, _WORDS),
         _absent(summary),
         _prevalence(summary),
-        _rarest(summary),
-        _largest(found, sizes),
+        _rarest(summary, _WORDS),
+        _largest(found, sizes, _WORDS),
         _enlarged(summary, sizes),
     ]
 
@@ -419,6 +432,21 @@ def _identical(found: Mapping[str, Any], sizes: Mapping[str, int]) -> Check:
     said = _of_pairs(_shared, found, sizes)
     nothing = f"None of {sum(sizes.values()):,} images is in two splits."
     return _check("identical", "Identical images in two splits", said, nothing=nothing, advice=_DROP)
+
+
+def _in_folds(found: Mapping[str, int], size: int) -> Check:
+    said = []
+    many, near = size - found["distinct"], found.get("near_within", 0)
+    parted = "where such images are in different folds, one is learnt and the other tested."
+    if many:
+        repeats = "repeats" if many == 1 else "repeat"
+        advice = "Give them one group, or leave all but one out with `drop`."
+        said.append(Found("fail", f"{_part(many, size)} images {repeats} another one: {parted} {advice}"))
+    if near:
+        said.append(Found("fail", f"{_part(near, size)} images {_is(near)} nearly the same as another one: {parted}"))
+    nothing = "No image is there twice" + (", or nearly so." if "near_within" in found else ".")
+    advice = f"Look at them, and give them one group. Or: {_DROP}"
+    return _check("repeats", "Images that folds may part", said, nothing=nothing, advice=advice)
 
 
 def _shared(found: Mapping[str, int], split: str, other: str, size: int) -> list[str]:
@@ -485,17 +513,17 @@ def _parts(found: Mapping[str, int], split: str, other: str, size: int) -> list[
     ]
 
 
-def _conflicting(found: Mapping[str, Any], sizes: Mapping[str, int]) -> Check:
+def _conflicting(found: Mapping[str, Any], sizes: Mapping[str, int], *, where: str) -> Check:
     size = sum(sizes.values())
     count = sum(found[split]["conflicting"] for split in SPLITS)
     near = sum(found[split].get("near_conflicting", 0) for split in SPLITS)
     said = []
     if count:
-        text = f"{_part(count, size)} images of all splits occur with different classes, of which one is wrong."
-        said.append(Found("fail" if found["test"]["conflicting"] else "warn", text))
+        text = f"{_part(count, size)} images{where} occur with different classes, of which one is wrong."
+        said.append(Found("fail" if found["test"]["conflicting"] or not sizes["test"] else "warn", text))
     if near:
         as_one = f"{_is(near)} nearly the same as one"
-        text = f"{_part(near, size)} images of all splits {as_one} of another class: is one of them wrong?"
+        text = f"{_part(near, size)} images{where} {as_one} of another class: is one of them wrong?"
         said.append(Found("warn", text))
     advice = f"Correct the class. {_DROP}" if count else "Look at them, and correct the class."
     return _check("labels", "One image, two classes", said, nothing="No image occurs with two classes.", advice=advice)
@@ -518,16 +546,16 @@ def _repeats(found: Mapping[str, Any], sizes: Mapping[str, int]) -> Check:
     return _check("repeats", "Repeated images", _warned(said), nothing=nothing, advice=advice)
 
 
-def _plain(found: Mapping[str, Any], sizes: Mapping[str, int]) -> Check:
+def _plain(found: Mapping[str, Any], sizes: Mapping[str, int], words: Mapping[str, str]) -> Check:
     said = []
-    for split in SPLITS:
-        word, size, here = _WORDS[split], sizes[split], found[split]
+    for split, name in words.items():
+        word, size, here = f"{name} ".lstrip(), sizes[split], found[split]
         if here["dark"] == size and here["constant"] < size:
-            text = f"The {word} images hold values of 0 and 1 only, of 0 to 255: were floats saved as uint8?"
+            text = f"The {word}images hold values of 0 and 1 only, of 0 to 255: were floats saved as uint8?"
             said.append(Found("fail", text))
         if here["constant"]:
             count = here["constant"]
-            said += _warned([f"{_part(count, size)} {word} images {_is(count)} of one value throughout."])
+            said += _warned([f"{_part(count, size)} {word}images {_is(count)} of one value throughout."])
     nothing = "No image is of one value throughout."
     return _check("pixels", "Empty images", said, nothing=nothing, advice="Look at how the images were saved.")
 
@@ -568,32 +596,32 @@ def _prevalence(summary: Mapping[str, Any]) -> Check:
     return _check("prevalence", "Shares of the classes", warned, nothing=nothing, advice=advice)
 
 
-def _rarest(summary: Mapping[str, Any]) -> Check:
+def _rarest(summary: Mapping[str, Any], words: Mapping[str, str]) -> Check:
     counts = {split: summary["splits"][split]["per_class"] for split in SPLITS}
     total = sum(counts["train"])
     k = min(range(len(summary["classes"])), key=lambda k: counts["train"][k])
-    said = (
-        f"The rarest class, {summary['classes'][k]}, has {_part(counts['train'][k], total)} training images, "
-        f"{counts['validation'][k]:,} validation and {counts['test'][k]:,} test images"
-    )
+    said = f"The rarest class, {summary['classes'][k]}, has {_part(counts['train'][k], total)} images"
+    if len(words) > 1:
+        said = f"{said.removesuffix(' images')} training images, {counts['validation'][k]:,} validation and "
+        said += f"{counts['test'][k]:,} test images"
     rare = rarest_share(counts["train"]) is not None and 0 < counts["test"][k] < _FEW and sum(counts["test"]) >= _MANY
     warned = _warned([f"{said}: one image changes its recall by {100 / counts['test'][k]:.0f} points."] if rare else [])
     advice = "Do not read numbers of this class alone."
     return _check("rarest", "Rarest class", warned, nothing=f"{said}.", advice=advice)
 
 
-def _largest(found: Mapping[str, Any], sizes: Mapping[str, int]) -> Check:
+def _largest(found: Mapping[str, Any], sizes: Mapping[str, int], words: Mapping[str, str]) -> Check:
     title = "Largest group"
-    known = [split for split in SPLITS if "groups" in found[split]]
+    known = [split for split in words if "groups" in found[split]]
     if not known:
         return Check("largest", title, (Found("not known", "Which images belong together is not said."),))
     told = "; ".join(
-        f"{_WORDS[s]}: {found[s]['largest_group']:,} of {sizes[s]:,} images, {found[s]['groups']:,} groups"
+        f"{words[s]}: {found[s]['largest_group']:,} of {sizes[s]:,} images, {found[s]['groups']:,} groups"
         for s in known
     )
     large = [s for s in known if sizes[s] >= _MANY and found[s]["largest_group"] > _LARGE * sizes[s]]
     said = [
-        f"{_part(found[s]['largest_group'], sizes[s])} {_WORDS[s]} images are of one group (a patient, a lesion ...)."
+        f"{_part(found[s]['largest_group'], sizes[s])} {words[s]} images are of one group (a patient, a lesion ...)."
         for s in large
     ]
     nothing = f"The largest group of each split: {told}."
