@@ -35,6 +35,9 @@ KINDS: dict[
 }
 
 
+UNFUSED: dict[str, list[str]] = {}  # kind → its layers that run as Keras has them, slower
+
+
 def built(kind: str, *, channels: int = 1, classes: int = 3, seed: int = 0) -> keras.Model:
     size, settings = KINDS[kind]
     return classifiers.build(
@@ -61,8 +64,8 @@ def test_a_kind_has_keras_s_output_gradients_and_moving_means(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_layer_of_a_kind_is_fused(kind: str) -> None:
-    assert fuse(built(kind)).unfused == []
+def test_every_layer_of_a_kind_is_fused_or_known_to_run_as_keras_has_it(kind: str) -> None:
+    assert fuse(built(kind)).unfused == UNFUSED.get(kind, [])
 
 
 @pytest.mark.parametrize("kind", KINDS)
