@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from keras import layers
 from torch import Tensor
 
-from medaug_keras import evaluation
+from medaug_keras import evaluation, training
 from medaug_keras.architectures import ARCHITECTURES
 from medaug_keras.augmentation import augmentation
 from medaug_keras.networks import (
@@ -34,16 +34,18 @@ from medaug_keras.training import (
     OnEpoch,
     Rule,
     TrainingState,
+    balanced_weights,
     batches,
     by_index,
+    classification_loss,
     epoch_order,
     name_streams,
     numpy_rng,
     recorded,
+    set_learning_rate,
     subseed,
     train,
 )
-from medaug_keras.training import optimizer as make_optimizer
 
 # Images of 28 x 28 per batch when nothing is trained; of larger images fewer, so that a batch takes as much memory. In
 # batches of 512 (two threads) each image takes twice as long: the activations fit no cache, and are so large that their
@@ -111,7 +113,9 @@ class Trained:
     """With the weights of the last epoch, or of the one that `at` was last called with."""
     history: dict[str, list[float | None]]
     """loss, accuracy, auc, val_loss, val_accuracy, val_auc, val_balanced_accuracy: one value an epoch. Training metrics
-    are those of the passes that trained, as Keras has them; an undefined AUC is None."""
+    are those of the passes that trained, as Keras has them; an undefined AUC is None. `loss` is what was minimized;
+    `val_loss` is the cross-entropy whatever that is, so that recipes can be compared by it. Where the learning rate
+    changes, learning_rate is that of the epoch's last step."""
     selected: dict[str, int]
     """Rule -> the epoch that it selects, from 1."""
     kept: dict[int, Kept]
@@ -137,6 +141,8 @@ def fit(
     epochs: int,
     batch_size: int,
     optimizer: Mapping[str, Any],
+    schedule: Mapping[str, Any],
+    loss: Mapping[str, Any],
     sampling: str,
     augment: Sequence[Mapping[str, Any]],
     seed: int,
@@ -145,7 +151,9 @@ def fit(
 ) -> Trained:
     """Train on images (N, H, W, C) uint8 and labels (N,); `held_out` has such pairs for `validation` and `test`.
 
-    `optimizer` has the arguments of `training.optimizer`. `seed` decides the order of the images and the augmentation.
+    `optimizer` has the arguments of `training.optimizer`, `schedule` the settings of one of `training.SCHEDULES`, and
+    `loss` class_weights ("none" or "balanced"), label_smoothing and focal_gamma, see `training.classification_loss`.
+    `seed` decides the order of the images and the augmentation.
     With a `checkpoint`, training resumes after the epoch that it holds.
 
     What every rule of `RULES` selects is kept, so that another rule needs no other training run.
@@ -162,7 +170,11 @@ def fit(
     images = by_index(train_set[0], device)
     targets = torch.eye(num_classes)[torch.from_numpy(train_set[1])].to(device)
     augment_batch = augmentation(augment, seed=seed, device=device)
-    descent = make_optimizer(parameters(model), **optimizer)
+    descent = training.optimizer(parameters(model), **optimizer)
+    balanced = balanced_weights(train_set[1], num_classes).to(device) if loss["class_weights"] == "balanced" else None
+    minimized = classification_loss(**{**loss, "class_weights": balanced}, head=head)
+    steps = -(-len(train_set[1]) // batch_size)
+    rate = training.schedule(**schedule, learning_rate=optimizer["learning_rate"], steps=epochs * steps, epoch=steps)
     order_rng = numpy_rng(seed, "order")
     held_out_images = {
         split: torch.from_numpy(np.ascontiguousarray(x)).to(device) for split, (x, _) in held_out.items()
@@ -174,27 +186,30 @@ def fit(
     def step(index: Tensor) -> tuple[Tensor, Tensor]:
         x, y = augment_batch(to_unit(images(index)), targets[index])
         logits = network(center(x), training=True)
-        loss = _loss(logits, y, head)
+        value = minimized(logits, y)
         descent.zero_grad(set_to_none=True)
-        loss.backward()
+        value.backward()
         descent.step()
-        return loss.detach() * len(index), _probabilities(logits.detach(), head)
+        return value.detach() * len(index), _probabilities(logits.detach(), head)
 
     # Keras's layers ask the device for their seeds, which a recording cannot do
     rngs, counters = [augment_batch.rng], [*augment_batch.counters, *name_streams(model, seed)]
     train_on = step if counters else recorded(step, size=batch_size, device=device, rngs=rngs)
 
-    def train_epoch() -> dict[str, float]:
+    def train_epoch(epoch: int) -> dict[str, float]:
         nonlocal order, seen
         order = epoch_order(train_set[1], sampling, order_rng)
         seen = torch.empty(len(order), num_classes, device=device)
         total = torch.zeros((), device=device)
         start = 0
-        for index in batches(order, batch_size, device=device):
-            loss, seen[start : start + len(index)] = train_on(index)
-            total += loss
+        for number, index in enumerate(batches(order, batch_size, device=device), (epoch - 1) * steps):
+            if rate is not None:
+                set_learning_rate(descent, rate(number))
+            value, seen[start : start + len(index)] = train_on(index)
+            total += value
             start += len(index)
-        return {"loss": float(total) / len(order)}
+        changing = {} if rate is None else {"learning_rate": rate(number)}
+        return {"loss": float(total) / len(order), **changing}
 
     def validate() -> dict[str, Any]:
         nonlocal probabilities
@@ -278,12 +293,6 @@ def _passed(model: keras.Model, images: np.ndarray | Tensor, finish: Callable[[T
         outputs = [finish(network(center(to_unit(batch.to(device))), training=False)) for batch in pixels.split(size)]
     passed: np.ndarray = torch.cat(outputs).cpu().numpy()
     return passed
-
-
-def _loss(logits: Tensor, targets: Tensor, head: str) -> Tensor:
-    if head == "sigmoid":
-        return F.binary_cross_entropy_with_logits(logits[:, 0], targets[:, 1])
-    return F.cross_entropy(logits, targets)
 
 
 def _probabilities(logits: Tensor, head: str) -> Tensor:

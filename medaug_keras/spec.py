@@ -500,6 +500,48 @@ class GanAdamW(AdamW):
     beta_1: Momentum = 0.5
 
 
+# --- schedules and losses --------------------------------------------------------------------------
+
+
+class _Schedule(_Part):
+    warm_up: NonNegativeFloat = 0.0
+    """Epochs, or parts of one, in which the learning rate rises to its value, by the same amount each step."""
+
+
+class Constant(_Schedule):
+    """The learning rate stays."""
+
+    kind: Literal["constant"] = "constant"
+
+
+class Drops(_Schedule):
+    """The learning rate drops by a factor, once or more often."""
+
+    kind: Literal["steps"]
+    at: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)] = (0.5, 0.75)
+    """Parts of all steps after which it drops."""
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+
+class Cosine(_Schedule):
+    """The learning rate falls along half a cosine wave."""
+
+    kind: Literal["cosine"]
+    end: NonNegativeFloat = 0.0
+    """The learning rate after the last step."""
+
+
+class Loss(_Part):
+    """What a classifier minimizes: cross-entropy, as it is or changed."""
+
+    class_weights: Literal["none", "balanced"] = "none"
+    """balanced: a class of N_c of the N training images, added ones included, weighs N / (K N_c)."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The part of every label that is shared among all classes."""
+    focal_gamma: NonNegativeFloat = 0.0
+    """Of the focal loss (Lin et al. 2017): the term of a class is multiplied by (1 - p) to this power."""
+
+
 # --- the classifier --------------------------------------------------------------------------------
 
 
@@ -527,6 +569,14 @@ class _Classifier(_Part):
     optimizer: Annotated[
         Annotated[Sgd, Tag("sgd")] | Annotated[OtherAdam, Tag("adam")] | Annotated[AdamW, Tag("adamw")], _kind("sgd")
     ] = Sgd()
+    schedule: Annotated[
+        Annotated[Constant, Tag("constant")] | Annotated[Drops, Tag("steps")] | Annotated[Cosine, Tag("cosine")],
+        _kind("constant"),
+        Birth({"kind": "constant", "warm_up": 0.0}),
+    ] = Constant()
+    """How the learning rate changes from step to step."""
+    loss: Annotated[Loss, Birth({"class_weights": "none", "label_smoothing": 0.0, "focal_gamma": 0.0})] = Loss()
+    """What is minimized. The validation loss stays the cross-entropy."""
     select: Annotated[Select | None, SHOWN] = None
     """Which epoch tables show; left out, the best by the study's `primary` metric on the validation set (for macro_f1,
     by balanced accuracy). Every rule's epoch is recorded, so a change makes no work. The published code reports the

@@ -41,6 +41,14 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "classifier resnet18": {"sampling": "shuffle", "augment": GEOMETRIC, "head": "softmax"},
     "classifier that drops": {"sampling": "shuffle", "augment": [], "head": "softmax"},
     "classifier with Keras's steps": {"sampling": "shuffle", "augment": KERAS, "head": "sigmoid"},
+    "classifier that drops, with another recipe": {
+        "sampling": "weighted",
+        "augment": GEOMETRIC,
+        "head": "softmax",
+        "optimizer": {**recipe(optimizer={"kind": "adamw"})["optimizer"], "weight_decay": 0.05},
+        "schedule": {"kind": "cosine", "warm_up": 1.5, "end": 1e-4},
+        "loss": {"class_weights": "balanced", "label_smoothing": 0.1, "focal_gamma": 1.0},
+    },
 }
 COLOUR, HELD = two_tones(26, channels=3), two_tones(14, channels=3, seed=1)
 
@@ -68,7 +76,7 @@ def train(name: str, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> dict[s
         if name == "classifier resnet18":
             made_of = {"kind": "resnet18", "stem": None, "input": {**AS_IS, "size": 9}}
         model = classifiers.build(**made_of, image_shape=(28, 28, 3), num_classes=2, head=settings["head"], seed=0)
-        if name == "classifier that drops":
+        if name.startswith("classifier that drops"):
             model = dropping()
         made = classifiers.fit(
             model,

@@ -39,8 +39,9 @@ class Run:
         }
         return train(TrainingState([], [self.sgd], [], [self.count]), **settings | changes)
 
-    def train_epoch(self) -> dict[str, float]:
+    def train_epoch(self, epoch: int) -> dict[str, float]:
         self.count += 1
+        assert epoch == self.count
         self.events.append("train")
         return {"loss": 0.5}
 
@@ -95,7 +96,7 @@ def test_a_measure_that_is_undefined_is_in_the_history_and_not_reported():
 def test_a_model_that_has_diverged_is_neither_validated_nor_reported(wrong: float):
     run = Run([1, 1])
     with pytest.raises(DivergedError, match=f"^loss is {wrong} after epoch 1; try a lower learning rate$"):
-        run(train_epoch=lambda: {"loss": wrong})
+        run(train_epoch=lambda epoch: {"loss": wrong})
     assert run.events == []
     assert run.reported == []
 

@@ -194,7 +194,7 @@ def fit(
 
     train_on = recorded(step, size=recipe.batch_size, device=device, rngs=[noise_rng])
 
-    def train_epoch() -> dict[str, float]:
+    def train_epoch(epoch: int) -> dict[str, float]:
         sums = torch.zeros(2, device=device)
         order = epoch_order(data.labels, recipe.sampling, order_rng)
         for index in batches(order, recipe.batch_size, device=device, merge_single=True):

@@ -110,7 +110,7 @@ def train_generator(
     model: keras.Model,
     recipe: Recipe,
     *,
-    train_epoch: Callable[[], dict[str, float]],
+    train_epoch: Callable[[int], dict[str, float]],
     validate: Callable[[], dict[str, float]] | None,
     state: TrainingState,
     on_epoch: OnEpoch,

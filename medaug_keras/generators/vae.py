@@ -90,7 +90,7 @@ def train_vae(
 
     train_on = recorded(step, size=recipe.batch_size, device=device, rngs=[noise_rng])
 
-    def train_epoch() -> dict[str, float]:
+    def train_epoch(epoch: int) -> dict[str, float]:
         order = epoch_order(data.labels, recipe.sampling, order_rng)
         indices = batches(order, recipe.batch_size, device=device, merge_single=True)
         return means([train_on(index).clone() for index in indices], len(order))

@@ -8,7 +8,7 @@ from medaug_keras.architectures import ARCHITECTURES
 from medaug_keras.generators import GENERATORS
 from medaug_keras.reading.strict_yaml import Keys
 from medaug_keras.reading.words import did_you_mean
-from medaug_keras.spec import Arm, Data, FolderData, MedMnistName, Study
+from medaug_keras.spec import Arm, Classifier, Cosine, Data, FolderData, MedMnistName, Study
 
 # What is wrong where an arm adds images of a generator that reconstructs, or interleaves those of one that does not.
 _ADVICE = {
@@ -26,6 +26,7 @@ def problems(study: Study) -> list[tuple[Keys, str]]:
         found += [(("datasets", name, *keys), message) for keys, message in _data(name, data, study)]
     for name, arm in study.arms.items():
         found += [(("arms", name, *keys), message) for keys, message in _arm(arm, study)]
+    found += [(("classifier", *keys), message) for keys, message in _recipe(study.classifier)]
     return found + list(_baseline(study)) + list(_references(study))
 
 
@@ -68,6 +69,14 @@ def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
         )
     if study.classifier.head == "sigmoid" and data.many_classes(called):
         yield (), f"{name} has more than two classes, and classifier.head sigmoid is for two: use softmax"
+
+
+def _recipe(classifier: Classifier) -> Iterator[tuple[Keys, str]]:
+    schedule, rate = classifier.schedule, classifier.optimizer.learning_rate
+    if schedule.warm_up >= classifier.epochs:
+        yield ("schedule", "warm_up"), f"{schedule.warm_up:g} epochs are not less than all {classifier.epochs}"
+    if isinstance(schedule, Cosine) and schedule.end >= rate:
+        yield ("schedule", "end"), f"{schedule.end:g} is not below the learning rate, {rate:g}, from which it falls"
 
 
 def _uses(study: Study) -> list[tuple[str, str]]:

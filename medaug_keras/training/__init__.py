@@ -14,8 +14,10 @@ from medaug_keras.training.loop import (
     TrainingRun,
     train,
 )
+from medaug_keras.training.losses import balanced_weights, classification_loss
 from medaug_keras.training.optimizers import optimizer, set_learning_rate
 from medaug_keras.training.recording import recorded
+from medaug_keras.training.schedules import schedule
 
 __all__ = [
     "LAST",
@@ -31,8 +33,10 @@ __all__ = [
     "TrainingRun",
     "TrainingState",
     "arithmetic",
+    "balanced_weights",
     "batches",
     "by_index",
+    "classification_loss",
     "epoch_order",
     "file_checkpoint",
     "keep_memory",
@@ -40,6 +44,7 @@ __all__ = [
     "numpy_rng",
     "optimizer",
     "recorded",
+    "schedule",
     "set_learning_rate",
     "subseed",
     "torch_rng",

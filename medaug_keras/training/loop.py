@@ -55,7 +55,7 @@ def train(
     state: TrainingState,
     *,
     epochs: int,
-    train_epoch: Callable[[], dict[str, float]],
+    train_epoch: Callable[[int], dict[str, float]],
     validate: Callable[[], Logs] | None,
     rules: Mapping[str, Rule],
     keep: Collection[str],
@@ -67,9 +67,10 @@ def train(
 ) -> TrainingRun:
     """Run the epochs, `epochs` at most; `state` is all that they change.
 
-    `train_epoch` trains one epoch and returns its losses; `validate` returns what is measured after it, unless a loss
-    is no number. `rules` rank the epochs by both; `LAST` is added to them. At the epochs that the rules in `keep`
-    select, `snapshot` is called for copies of what is to be kept: tensors, numbers, lists and tuples.
+    `train_epoch` is given the number of an epoch, from 1, trains it and returns its losses; `validate` returns what is
+    measured after it, unless a loss is no number. `rules` rank the epochs by both; `LAST` is added to them. At the
+    epochs that the rules in `keep` select, `snapshot` is called for copies of what is to be kept: tensors, numbers,
+    lists and tuples.
 
     Learning rates are multiplied by `learning_rate_decay` after each epoch. `on_epoch` is told about every epoch;
     measures that are None are left out. With a `checkpoint`, training resumes after the epoch that it holds.
@@ -88,7 +89,7 @@ def train(
         return {**run, "state": state.state_dict()}
 
     for epoch in range(saved["epoch"] + 1, epochs + 1):
-        logs: dict[str, Any] = _finite(train_epoch(), epoch)
+        logs: dict[str, Any] = _finite(train_epoch(epoch), epoch)
         if validate is not None:
             logs |= _finite(validate(), epoch)
         for name, value in logs.items():

@@ -48,6 +48,8 @@ class _Panel:
     """Shown where there are no values."""
     ends: tuple[float, float] | None = None
     """Values cannot leave these, and are percentages."""
+    linear: bool = False
+    """Never a logarithmic axis."""
 
     @property
     def values(self) -> list[float]:
@@ -67,7 +69,8 @@ class _Panel:
 def learning_curves(
     histories: Sequence[Mapping[str, Sequence[float | None]]], *, best_epoch: int | None, title: str = ""
 ) -> Figure:
-    """Accuracy and AUC an epoch, training and validation; the chosen epoch (from 1) is marked.
+    """Accuracy and AUC an epoch, training and validation; the chosen epoch (from 1) is marked. Where the learning rate
+    changes, it has a panel of its own.
 
     Of the histories of several folds, their mean, and the lowest and the highest validation value of each epoch.
     """
@@ -80,6 +83,10 @@ def learning_curves(
         colors = ("blue", *["vermilion"] * 3)
         panel = _Panel(heading, lines, colors, best_epoch, percent, "no values", ends=(0, 1))
         boards.append(_drawn(panel))
+    if "learning_rate" in histories[0]:
+        heading = f"{title}: Learning rate" if title else "Learning rate"
+        lines = {"last step": _over(histories, "learning_rate", fmean)}
+        boards.append(_drawn(_Panel(heading, lines, ("green",), best_epoch, loss, "no values", linear=True)))
     alt = "Values in percent for each epoch. " + " ".join(board.alt for board in boards)
     return figure(learning_curves, boards, alt)
 
@@ -124,7 +131,7 @@ class _Axis:
 
 def _axis(panel: _Panel) -> _Axis:
     values, ends = panel.values, panel.ends
-    logarithmic = ends is None and min(values) > 0 and max(values) > 12 * min(values)
+    logarithmic = ends is None and not panel.linear and min(values) > 0 and max(values) > 12 * min(values)
     low, high = (math.log10(v) if logarithmic else v for v in (min(values), max(values)))
     pad = max(0.05 * (high - low), 0.005 if ends else 1e-9 + 0.05 * abs(high))
     low, high = low - pad, high + pad
