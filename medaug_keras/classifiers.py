@@ -30,8 +30,10 @@ from medaug_keras.networks.scaling import center, to_unit
 from medaug_keras.training import (
     LAST,
     Checkpoint,
+    EarlyStopping,
     Images,
     OnEpoch,
+    Passes,
     Rule,
     TrainingState,
     balanced_weights,
@@ -143,6 +145,9 @@ def fit(
     optimizer: Mapping[str, Any],
     schedule: Mapping[str, Any],
     loss: Mapping[str, Any],
+    patience: int | None,
+    select: str | None,
+    budget: Mapping[str, Any] | None,
     sampling: str,
     augment: Sequence[Mapping[str, Any]],
     seed: int,
@@ -154,6 +159,11 @@ def fit(
     `optimizer` has the arguments of `training.optimizer`, `schedule` the settings of one of `training.SCHEDULES`, and
     `loss` class_weights ("none" or "balanced"), label_smoothing and focal_gamma, see `training.classification_loss`.
     `seed` decides the order of the images and the augmentation.
+
+    Training stops when the rule `select` has selected no epoch for `patience` epochs, unless that is None. With a
+    `budget`, a number of images or of steps, an epoch is no pass over the training set but one of `epochs` equal parts
+    of all steps; batches are then always full, and passes go on from one epoch to the next.
+
     With a `checkpoint`, training resumes after the epoch that it holds.
 
     What every rule of `RULES` selects is kept, so that another rule needs no other training run.
@@ -173,9 +183,14 @@ def fit(
     descent = training.optimizer(parameters(model), **optimizer)
     balanced = balanced_weights(train_set[1], num_classes).to(device) if loss["class_weights"] == "balanced" else None
     minimized = classification_loss(**{**loss, "class_weights": balanced}, head=head)
-    steps = -(-len(train_set[1]) // batch_size)
-    rate = training.schedule(**schedule, learning_rate=optimizer["learning_rate"], steps=epochs * steps, epoch=steps)
+    steps = epochs * -(-len(train_set[1]) // batch_size)
+    if budget is not None:
+        steps = budget["steps"] or -(-budget["images"] // batch_size)
+    ends = [number * steps // epochs for number in range(epochs + 1)]  # steps that are done after each epoch
+    base = optimizer["learning_rate"]
+    rate = training.schedule(**schedule, learning_rate=base, steps=steps, epoch=steps / epochs)
     order_rng = numpy_rng(seed, "order")
+    passes = None if budget is None else Passes(train_set[1], sampling, order_rng)
     held_out_images = {
         split: torch.from_numpy(np.ascontiguousarray(x)).to(device) for split, (x, _) in held_out.items()
     }
@@ -195,21 +210,24 @@ def fit(
     # Keras's layers ask the device for their seeds, which a recording cannot do
     rngs, counters = [augment_batch.rng], [*augment_batch.counters, *name_streams(model, seed)]
     train_on = step if counters else recorded(step, size=batch_size, device=device, rngs=rngs)
+    changing = [*counters, *(passes.state if passes else ())]
 
     def train_epoch(epoch: int) -> dict[str, float]:
         nonlocal order, seen
-        order = epoch_order(train_set[1], sampling, order_rng)
+        if passes is None:
+            order = epoch_order(train_set[1], sampling, order_rng)
+        else:
+            order = passes.take((ends[epoch] - ends[epoch - 1]) * batch_size)
         seen = torch.empty(len(order), num_classes, device=device)
         total = torch.zeros((), device=device)
         start = 0
-        for number, index in enumerate(batches(order, batch_size, device=device), (epoch - 1) * steps):
+        for number, index in enumerate(batches(order, batch_size, device=device), ends[epoch - 1]):
             if rate is not None:
                 set_learning_rate(descent, rate(number))
             value, seen[start : start + len(index)] = train_on(index)
             total += value
             start += len(index)
-        changing = {} if rate is None else {"learning_rate": rate(number)}
-        return {"loss": float(total) / len(order), **changing}
+        return {"loss": float(total) / len(order)} | ({"learning_rate": rate(number)} if rate else {})
 
     def validate() -> dict[str, Any]:
         nonlocal probabilities
@@ -222,14 +240,14 @@ def fit(
         }
 
     run = train(
-        TrainingState([model], [descent], [order_rng, augment_batch.rng], counters),
+        TrainingState([model], [descent], [order_rng, augment_batch.rng], changing),
         epochs=epochs,
         train_epoch=train_epoch,
         validate=validate,
         rules=RULES,
         keep=[*RULES, LAST],
         snapshot=lambda: (copy_weights(model), torch.from_numpy(probabilities)),
-        early_stopping=None,
+        early_stopping=None if patience is None or select is None else EarlyStopping(select, patience),
         learning_rate_decay=1.0,
         on_epoch=on_epoch,
         checkpoint=checkpoint,

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from medaug_keras.spec import Add, Arm, Duplicate, Interleave, Study, born, deciding, dump, of_synthesis
+from medaug_keras.spec import Add, Arm, Classifier, Duplicate, Interleave, Study, born, deciding, dump, of_synthesis
 
 Kind = Literal["data", "generator", "synthesis", "classifier", "folds", "quality"]
 
@@ -181,6 +181,18 @@ def added_images(amount: Mapping[str, Any], train: int) -> int:
     return int(Fraction(str(amount["fraction"])) * train)
 
 
+def trained_images(settings: Mapping[str, Any], train: int, epochs: int) -> int:
+    """Images that pass through a classifier in so many epochs of training, each as often as it does.
+
+    `settings` are the classifier's, `train` the images of its training set.
+    """
+    budget, batch = settings["budget"], settings["batch_size"]
+    if budget is None:
+        return int(train * epochs)
+    steps = budget["steps"] or -(-budget["images"] // batch)
+    return int(epochs * steps // settings["epochs"] * batch)
+
+
 def plan(study: Study, sources: Mapping[str, Source], *, data_root: str = "") -> Plan:
     """All tasks of a study: replicate 0 of everything first, the cheapest data sets first.
 
@@ -282,6 +294,11 @@ class _Planner:
             self.known[id(part)] = settings, born(part, settings)
         return self.known[id(part)][keyed]
 
+    def _recipe(self, classifier: Classifier, keyed: bool) -> dict[str, Any]:
+        """The same of a classifier; where the rule that selects epochs decides when training stops, it is in it."""
+        settings = self._settings(classifier, keyed)
+        return settings if classifier.patience is None else {**settings, "select": self.study.select}
+
     def _data(self, dataset: str) -> str:
         part = self.study.datasets[dataset]
         fingerprint = self.sources[dataset].fingerprint
@@ -374,9 +391,11 @@ class _Planner:
         synthesis: str | None,
         fold: int | None,
     ) -> str:
+        classifier = arm.classifier or self.study.classifier
+
         def content(keyed: bool) -> dict[str, Any]:
             return {
-                "settings": self._settings(self.study.classifier, keyed),
+                "settings": self._recipe(classifier, keyed),
                 "augment": [self._settings(step, keyed) for step in arm.augment],
                 "sampling": "weighted" if arm.always_weighted else sampling,
                 "seed": replicate_seed(self.study.seed, replicate),
@@ -398,7 +417,7 @@ class _Planner:
             dataset=dataset,
             title=f"{dataset}: {name}, {sampling}, {_of(replicate, fold)}",
             replicate=replicate,
-            images=(train + source.validation) * self.study.classifier.epochs + 2 * source.test,
+            images=self._passed(classifier, train, source) + 2 * source.test,
         )
 
     def _joined(self, dataset: str, title: str, replicate: int, trained: Sequence[str]) -> str:
@@ -414,6 +433,11 @@ class _Planner:
             images=0,
         )
 
+    def _passed(self, classifier: Classifier, train: int, source: Source) -> int:
+        """Images that pass through a network in training and validation, where no patience ends it."""
+        epochs = classifier.epochs
+        return trained_images(self._settings(classifier, False), train, epochs) + epochs * source.validation
+
     def _quality(self, dataset: str, making: Making, baseline: str) -> str:
         """`baseline`: the classifier of the same fold."""
         name, replicate, synthesis, fold = making.name, making.replicate, making.task, making.fold
@@ -423,7 +447,7 @@ class _Planner:
             how = made.keyed if keyed else made.params
             return {
                 "settings": self._settings(self.study.quality, keyed),
-                "classifier": self._settings(self.study.classifier, keyed),
+                "classifier": self._recipe(self.study.classifier, keyed),
                 "synthesis": {k: v for k, v in how.items() if k in ("how", "kind", "settings")},
                 "seed": replicate_seed(self.study.seed, replicate),
                 **self._cut(dataset, fold),
@@ -440,7 +464,7 @@ class _Planner:
             dataset=dataset,
             title=f"{dataset}: quality of {name}'s images, {_of(replicate, fold)}",
             replicate=replicate,
-            images=(source.train + source.validation) * self.study.classifier.epochs,
+            images=self._passed(self.study.classifier, source.train, source),
         )
 
 

@@ -542,6 +542,21 @@ class Loss(_Part):
     """Of the focal loss (Lin et al. 2017): the term of a class is multiplied by (1 - p) to this power."""
 
 
+class Budget(_Part):
+    """How much every arm is trained, however many images it adds."""
+
+    images: PositiveInt | None = None
+    """Images that pass through the network in training, in whole batches."""
+    steps: PositiveInt | None = None
+    """Batches; instead of images."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.images is None) is (self.steps is None):
+            raise ValueError("takes images or steps, one of the two")
+        return self
+
+
 # --- the classifier --------------------------------------------------------------------------------
 
 
@@ -577,6 +592,12 @@ class _Classifier(_Part):
     """How the learning rate changes from step to step."""
     loss: Annotated[Loss, Birth({"class_weights": "none", "label_smoothing": 0.0, "focal_gamma": 0.0})] = Loss()
     """What is minimized. The validation loss stays the cross-entropy."""
+    patience: Annotated[PositiveInt | None, Birth(None)] = None
+    """Stop after this many epochs that are not better by the rule of `select`, which then decides what is trained; null
+    trains all epochs."""
+    budget: Annotated[Budget | None, Birth(None)] = None
+    """Every arm is trained with as many images, in `epochs` equal parts; null: in passes over its own training set, so
+    that arms with more images train longer."""
     select: Annotated[Select | None, SHOWN] = None
     """Which epoch tables show; left out, the best by the study's `primary` metric on the validation set (for macro_f1,
     by balanced accuracy). Every rule's epoch is recorded, so a change makes no work. The published code reports the
@@ -616,6 +637,10 @@ Classifier = Annotated[
     _kind("cnn"),
 ]
 """The network that is trained on every arm, and how."""
+
+
+RECIPE = frozenset(("epochs", "batch_size", "optimizer", "schedule", "loss", "patience", "budget"))
+"""Settings of a classifier that say how it is trained; the others say what it is, and are those of all arms."""
 
 
 # --- generators ------------------------------------------------------------------------------------
@@ -840,6 +865,9 @@ class Arm(_Part):
     duplicate: Duplicate | None = None
     samplings: tuple[Sampling, ...] | None = None
     """Only these samplings; left out, all of the study's."""
+    classifier: Classifier | None = None
+    """Another recipe for this arm alone. A file gives only what differs from the study's classifier: any of epochs,
+    batch_size, optimizer, schedule, loss, patience and budget."""
     always_weighted: bool = False
     """Draw weighted in the cells named shuffle too, as separate runs. The published code does this for its Table 2,
     because the switch is overwritten before it is tested

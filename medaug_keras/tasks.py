@@ -167,7 +167,7 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
             score = measured["scores"][str(trained.selected[MEDMNISTS_RULE])][split]
             evaluation.write_medmnist_csv(folder, flag, split, found, score["auc"], score["accuracy"], task.key[:16])
     return {
-        "epochs": settings["epochs"],
+        "epochs": len(trained.history["loss"]),
         "training_images": len(labels),
         "training_per_class": [int(n) for n in np.bincount(labels, minlength=len(dataset.classes))],
         "parameters": _trainable(trained.model),
@@ -331,7 +331,7 @@ def _trained(
         seed=subseed(seed, stream) if stream else seed,
         on_epoch=lambda epoch, logs: tell("epoch", (epoch, logs)),
         checkpoint=checkpoint,
-        **training,
+        **{"select": None, **training},
     )
 
 

@@ -25,7 +25,8 @@ PHANTOM = {"kind": "phantom", "name": "phantom-ultrasound", "train": 48, "valida
 def recipe(**changes: Any) -> dict[str, Any]:
     """How a classifier is trained: the arguments of `classifiers.fit` that a study gives, its defaults included."""
     settings = deciding(TypeAdapter(Classifier).validate_json(json.dumps(changes)))
-    return {name: value for name, value in settings.items() if name not in ("kind", "input")}
+    shared = {name: value for name, value in settings.items() if name not in ("kind", "input")}
+    return {"select": None, **shared}
 
 
 def sgd(learning_rate: float, momentum: float = 0.9, **others: Any) -> dict[str, Any]:

@@ -49,6 +49,12 @@ TRAININGS: dict[str, dict[str, Any]] = {
         "schedule": {"kind": "cosine", "warm_up": 1.5, "end": 1e-4},
         "loss": {"class_weights": "balanced", "label_smoothing": 0.1, "focal_gamma": 1.0},
     },
+    "classifier with a budget": {
+        "sampling": "shuffle",
+        "augment": GEOMETRIC,
+        "head": "softmax",
+        "budget": {"images": 60, "steps": None},  # 8 steps of 8 in 3 parts: passes over 26 images end within them
+    },
 }
 COLOUR, HELD = two_tones(26, channels=3), two_tones(14, channels=3, seed=1)
 

@@ -783,6 +783,7 @@ REFERENCE: dict[str, type[BaseModel]] = {  # heading of the page → the section
     "classifier: schedule steps": spec.Drops,
     "classifier: schedule cosine": spec.Cosine,
     "classifier: loss": spec.Loss,
+    "classifier: budget": spec.Budget,
     "optimizers: sgd": spec.Sgd,
     "optimizers: adam": spec.Adam,
     "optimizers: adamw": spec.AdamW,
@@ -873,3 +874,78 @@ def test_the_references_short_study_is_one(study_file: Callable[..., Path]) -> N
     page = (ROOT / "docs/reference/study.md").read_text()
     (text,) = [block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "name:" in block]
     assert read(study_file(text)).name == "flips"
+
+
+# --- arms with a recipe of their own ---------------------------------------------------------------
+
+OWN = SMALL.replace("classifier:\n", "classifier:\n  optimizer: {kind: adamw, weight_decay: 0.05}\n")
+
+
+def own(recipe: str, study: str = OWN) -> str:
+    return study.replace("arms:\n", f"arms:\n  own: {{classifier: {recipe}}}\n")
+
+
+def test_what_an_arm_says_of_its_classifier_is_merged_onto_the_studys(study_file: Callable[..., Path]) -> None:
+    study = read(study_file(own("{optimizer: {beta_1: 0.8}, loss: {focal_gamma: 2}}")))
+    found = study.arms["own"].classifier
+    assert found is not None
+    optimizer = study.classifier.optimizer.model_copy(update={"beta_1": 0.8})
+    assert found == study.classifier.model_copy(update={"optimizer": optimizer, "loss": spec.Loss(focal_gamma=2.0)})
+    assert study.arms["baseline"].classifier is None
+
+
+def test_an_arms_optimizer_of_another_kind_has_that_kinds_defaults(study_file: Callable[..., Path]) -> None:
+    found = read(study_file(own("{optimizer: {kind: sgd}}"))).arms["own"].classifier
+    assert found is not None
+    assert found.optimizer == spec.Sgd()
+
+
+def test_a_study_with_a_recipe_of_an_arm_is_read_from_what_it_is_written_as(study_file: Callable[..., Path]) -> None:
+    study = read(study_file(own("{epochs: 7}")))
+    assert read(study_file(json.dumps(spec.dump(study)), "again.yaml")).arms == study.arms
+
+
+def test_an_override_reaches_an_arms_recipe(study_file: Callable[..., Path]) -> None:
+    path = study_file(own("{epochs: 7}"))
+    found = read(path, overrides=["arms.own.classifier.epochs=8", "classifier.batch_size=9"]).arms["own"].classifier
+    assert found is not None
+    assert (found.epochs, found.batch_size) == (8, 9)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ("{head: sigmoid}", r"arms.own.classifier.head: is the same in all arms, .*: here, leave it out"),
+        ("{select: last}", r"arms.own.classifier.select: is the same in all arms, .*: here, leave it out"),
+        ("{epoch: 3}", "arms.own.classifier.epoch: not a setting; did you mean epochs"),
+        ("{budget: {images: 10}}", "arms.own.classifier.budget: has fewer steps of 64 images than there are epochs, 3"),
+        ("{budget: {images: 10, steps: 3}}", "arms.own.classifier.budget: takes images or steps, one of the two"),
+        ("{schedule: {warm_up: 3}}", "arms.own.classifier.schedule.warm_up: 3 epochs are not less than all 3"),
+        ("{schedule: {kind: cosine, end: 0.5}}", "schedule.end: 0.5 is not below the learning rate, 0.001"),
+        ("{optimizer: {kind: adan}}", "optimizer.kind: got 'adan'; did you mean adam"),
+        ("{optimizer: adam}", r"arms.own.classifier.optimizer: .*; write {kind: adam}"),
+        ("{optimizer: {kind: sgd, nesterov: true, momentum: 0}}", "nesterov without momentum; give it a momentum"),
+        ("7", "arms.own.classifier: Input should be a mapping of settings, got 7"),
+    ],
+)
+def test_a_wrong_recipe_of_an_arm_is_one_message_at_its_line(
+    study_file: Callable[..., Path], recipe: str, said: str
+) -> None:
+    message = mistakes(study_file(own(recipe)))
+    assert "(1 mistake)" in message
+    assert re.search(said, message)
+    number = 1 + own(recipe).splitlines().index(f"  own: {{classifier: {recipe}}}")
+    assert f"study.yaml:{number}: " in message
+
+
+def test_a_mistake_in_the_studys_classifier_is_said_once_though_an_arm_has_it_too(
+    study_file: Callable[..., Path],
+) -> None:
+    message = mistakes(study_file(own("{batch_size: 4}", OWN.replace("epochs: 3", "epochs: ten"))))
+    assert "(1 mistake)" in message
+    assert "classifier.epochs: Input should be a valid integer" in message
+
+
+def test_patience_needs_a_rule_that_prefers_an_epoch(study_file: Callable[..., Path]) -> None:
+    wrong = OWN.replace("epochs: 3", "epochs: 3\n  patience: 2\n  select: last")
+    assert "classifier.patience: has nothing to wait for, since select is last" in mistakes(study_file(wrong))

@@ -75,7 +75,7 @@ def read(
     if replicates is not None:
         place = Place(f"--replicates {replicates}")
         layers.append(Node(place, {"replicates": Node(place, replicates)}))
-    tree = reduce(_merged, layers)
+    tree = _with_recipes(reduce(_merged, layers))
     study = _validated(tree, str(path))
     datasets: dict[str, Any] = dict(study.datasets)
     for name, data in datasets.items():
@@ -149,6 +149,20 @@ def _merged(base: Node, over: Node, keys: Keys = ()) -> Node:
     return Node(place, entries)
 
 
+def _with_recipes(tree: Node) -> Node:
+    """The tree in which what an arm says of its classifier is merged onto the study's."""
+    assert isinstance(tree.value, dict)
+    study, arms = tree.value.get("classifier", Node(tree.place, {})), tree.value.get("arms")
+    if arms is None or not isinstance(arms.value, dict):
+        return tree
+    merged = dict(arms.value)
+    for name, arm in arms.value.items():
+        if isinstance(arm.value, dict) and isinstance(getattr(arm.value.get("classifier"), "value", None), dict):
+            own = _merged(study, arm.value["classifier"], ("classifier",))
+            merged[name] = arm._replace(value={**arm.value, "classifier": own})
+    return tree._replace(value={**tree.value, "arms": arms._replace(value=merged)})
+
+
 def _override(text: str) -> Node:
     """`classifier.epochs=2` as the tree of an extending file."""
     key, equals, value = text.partition("=")
@@ -177,6 +191,9 @@ def _validated(tree: Node, name: str) -> Study:
         found = problems(study)
         if not found:
             return study
+    # what is wrong in the study's classifier is wrong in every arm that changes it, and said once
+    known = {(keys, message) for keys, message in found if keys[:1] == ("classifier",)}
+    found = [(keys, message) for keys, message in found if (keys[2:], message) not in known or keys[:1] != ("arms",)]
     mistakes = [(place_of(tree, keys), f"{dotted(keys)}: {message}") for keys, message in found]
     raise StudyError(name, mistakes) from None
 

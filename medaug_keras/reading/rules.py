@@ -8,7 +8,7 @@ from medaug_keras.architectures import ARCHITECTURES
 from medaug_keras.generators import GENERATORS
 from medaug_keras.reading.strict_yaml import Keys
 from medaug_keras.reading.words import did_you_mean
-from medaug_keras.spec import Arm, Classifier, Cosine, Data, FolderData, MedMnistName, Study
+from medaug_keras.spec import RECIPE, Arm, Classifier, Cosine, Data, FolderData, MedMnistName, Select, Study
 
 # What is wrong where an arm adds images of a generator that reconstructs, or interleaves those of one that does not.
 _ADVICE = {
@@ -26,7 +26,7 @@ def problems(study: Study) -> list[tuple[Keys, str]]:
         found += [(("datasets", name, *keys), message) for keys, message in _data(name, data, study)]
     for name, arm in study.arms.items():
         found += [(("arms", name, *keys), message) for keys, message in _arm(arm, study)]
-    found += [(("classifier", *keys), message) for keys, message in _recipe(study.classifier)]
+    found += [(("classifier", *keys), message) for keys, message in _recipe(study.classifier, study.select)]
     return found + list(_baseline(study)) + list(_references(study))
 
 
@@ -71,10 +71,15 @@ def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
         yield (), f"{name} has more than two classes, and classifier.head sigmoid is for two: use softmax"
 
 
-def _recipe(classifier: Classifier) -> Iterator[tuple[Keys, str]]:
+def _recipe(classifier: Classifier, select: Select) -> Iterator[tuple[Keys, str]]:
     schedule, rate = classifier.schedule, classifier.optimizer.learning_rate
     if schedule.warm_up >= classifier.epochs:
         yield ("schedule", "warm_up"), f"{schedule.warm_up:g} epochs are not less than all {classifier.epochs}"
+    if classifier.patience is not None and select == "last":
+        yield ("patience",), "has nothing to wait for, since select is last: select a best epoch, or leave patience out"
+    budget, size = classifier.budget, classifier.batch_size
+    if budget is not None and (budget.steps or -(-(budget.images or 0) // size)) < classifier.epochs:
+        yield ("budget",), f"has fewer steps of {size} images than there are epochs, {classifier.epochs}"
     if isinstance(schedule, Cosine) and schedule.end >= rate:
         yield ("schedule", "end"), f"{schedule.end:g} is not below the learning rate, {rate:g}, from which it falls"
 
@@ -109,6 +114,15 @@ def _arm(arm: Arm, study: Study) -> Iterator[tuple[Keys, str]]:
                     (word, "amount", "fractions", dataset),
                     f"there is no data set {dataset}{did_you_mean(dataset, study.datasets)}",
                 )
+    if arm.classifier is not None:
+        for setting in type(study.classifier).model_fields:
+            same = getattr(arm.classifier, setting, None) == getattr(study.classifier, setting)
+            if setting not in RECIPE and not same:
+                yield (
+                    ("classifier", setting),
+                    "is the same in all arms, which differ in how the network is trained: here, leave it out",
+                )
+        yield from ((("classifier", *keys), message) for keys, message in _recipe(arm.classifier, study.select))
     if arm.samplings is not None:
         if not arm.samplings or len(set(arm.samplings)) < len(arm.samplings):
             yield ("samplings",), "names every sampling once, and at least one; leave it out for all"

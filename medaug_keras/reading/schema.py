@@ -22,6 +22,8 @@ def schema() -> dict[str, Any]:
         parts[name]["required"] = sorted({word, *parts[name].get("required", ())})
     parts["Study"] = _tidy(made)
     parts["Study"]["properties"]["extends"] = _EXTENDS
+    # what an arm says of its classifier is merged onto the study's
+    parts["Arm"]["properties"]["classifier"] = _relaxed(parts["Arm"]["properties"]["classifier"])
     extending = {f"{name}InExtension": _relaxed(part) for name, part in parts.items()}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",

@@ -1,6 +1,6 @@
 """How models are trained: seeds, the loop over epochs, checkpoints, optimizers, and how a step is computed."""
 
-from medaug_keras.training.chance import batches, epoch_order, name_streams, numpy_rng, subseed, torch_rng
+from medaug_keras.training.chance import Passes, batches, epoch_order, name_streams, numpy_rng, subseed, torch_rng
 from medaug_keras.training.checkpoints import Checkpoint, State, TrainingState, file_checkpoint
 from medaug_keras.training.compute import arithmetic, keep_memory
 from medaug_keras.training.gathered import Gathered, Images, by_index
@@ -28,6 +28,7 @@ __all__ = [
     "Images",
     "Logs",
     "OnEpoch",
+    "Passes",
     "Rule",
     "State",
     "TrainingRun",

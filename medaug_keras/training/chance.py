@@ -59,6 +59,30 @@ def epoch_order(labels: NDArray[np.integer], sampling: str, rng: np.random.Gener
     raise ValueError(f"sampling is {sampling!r}; expected 'shuffle' or 'weighted'")
 
 
+class Passes:
+    """Passes over the images, one after the other, that are cut anywhere: see `epoch_order`."""
+
+    def __init__(self, labels: NDArray[np.integer], sampling: str, rng: np.random.Generator) -> None:
+        self.labels, self.sampling, self.rng = labels, sampling, rng
+        self.order = torch.zeros(len(labels), dtype=torch.int64)
+        self.place = torch.tensor(len(labels))
+        self.state = [self.order, self.place]
+        """What is left of a pass: with it, and the state of the generator, a training run can be resumed."""
+
+    def take(self, count: int) -> NDArray[np.int64]:
+        """The next indices (count,)."""
+        parts = []
+        while count:
+            if self.place == len(self.order):
+                self.order.copy_(torch.from_numpy(epoch_order(self.labels, self.sampling, self.rng)))
+                self.place.zero_()
+            parts.append(self.order[int(self.place) :][:count].clone())
+            self.place += len(parts[-1])
+            count -= len(parts[-1])
+        taken: NDArray[np.int64] = torch.cat(parts).numpy()
+        return taken
+
+
 def batches(
     order: NDArray[np.int64], size: int, *, device: torch.device | str = "cpu", merge_single: bool = False
 ) -> tuple[Tensor, ...]:

@@ -8,6 +8,35 @@ from medaug_keras.reading.words import rare_classes
 from medaug_keras.report.format import count, in_sentence, p_text, p_value, percent, plural, points, together
 from medaug_keras.report.numbers.inference import ALPHA, Cell, Comparison, Inference
 from medaug_keras.report.numbers.results import DEGENERATE, METRICS, Results
+from medaug_keras.spec import differences, dump
+
+
+def recipes(results: Results) -> list[str]:
+    """How arms are trained otherwise than the baseline, beside their images: by other settings, and longer."""
+    said = []
+    study = dump(results.study.classifier)
+    for arm in results.arms:
+        own = results.study.arms[arm].classifier
+        changes = differences(study, dump(own)) if own is not None else {}
+        if changes:
+            words = (f"{name} is {_shown(new)}, elsewhere {_shown(old)}" for name, (old, new) in changes.items())
+            said.append(f"{results.label(arm)} is trained by a recipe of its own: {'; '.join(words)}.")
+    if results.longer:
+        arms = ", ".join(f"{results.label(arm)} {_parts(*part)} %" for arm, part in results.longer.items())
+        passes = " Epochs are passes over an arm's own training set; with the setting budget, all arms take as many."
+        why = "" if results.study.classifier.budget else passes
+        said.append(f"Training takes more images, or fewer, in these arms than in the baseline: {arms}.{why}")
+    return said
+
+
+def _shown(value: object) -> str:
+    return "not set" if value is None else str(value)
+
+
+def _parts(least: float, most: float) -> str:
+    """0.1 and 0.25 → +10 to +25."""
+    ends = dict.fromkeys(f"{100 * part:+.0f}" for part in (least, most))
+    return " to ".join(ends)
 
 
 def metric_name(metric: str) -> str:

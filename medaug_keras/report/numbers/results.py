@@ -19,7 +19,7 @@ from medaug_keras.data.medmnist import TITLES as MEDMNIST_TITLES
 from medaug_keras.data.phantoms import TITLES as PHANTOM_TITLES
 from medaug_keras.looks import Looks, line, looked, note
 from medaug_keras.measures import MEASURES
-from medaug_keras.plan import Making, Plan
+from medaug_keras.plan import Making, Plan, Task, trained_images
 from medaug_keras.report.format import distinct
 from medaug_keras.report.numbers import published
 from medaug_keras.spec import Metric, Study
@@ -335,9 +335,33 @@ class Results:
         for name in self.arms:
             other = self.study.arms[name]
             alike = other.duplicate and spec.add and other.duplicate.amount == spec.add.amount
-            if alike and other.augment == spec.augment:
+            if alike and (other.augment, other.classifier) == (spec.augment, spec.classifier):
                 return name
         return None
+
+    @cached_property
+    def longer(self) -> Mapping[str, tuple[float, float]]:
+        """Arm → by which part more (or less) images it is trained with than the baseline, the least and the most of all
+        data sets; only arms where it differs, and not by patience, which is not known before."""
+        planned = {run.task: self._planned(run.task) for run in self.plan.runs}
+        base = {c.dataset: planned[c.task] for c in self.plan.runs if (c.arm, c.sampling) == self.reference}
+        found: dict[str, list[float]] = {}
+        for run in self.plan.runs:
+            if run.dataset in base:
+                found.setdefault(run.arm, []).append(planned[run.task] / base[run.dataset] - 1)
+        # an added image or a batch that is not full is no other treatment
+        return {arm: (min(f), max(f)) for arm in self.arms if max(map(abs, f := found.get(arm, [0.0]))) > 0.005}
+
+    def training(self, task: str) -> Task:
+        """The task that trains a run's classifier; of a run with folds, the first of them, whose settings all have."""
+        return self.plan.tasks[self.plan.tasks[task].needs.get("fold 0", task)]
+
+    def _planned(self, task: str) -> int:
+        """Images that a run is trained with, each as often as it is."""
+        made = self.training(task)
+        added = self.plan.tasks[made.needs["synthesis"]].images if "synthesis" in made.needs else 0
+        settings = made.params["settings"]
+        return trained_images(settings, self.plan.sources[made.dataset].train + added, settings["epochs"])
 
     # --- what there is ---
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from medaug_keras.references import TableName
 from medaug_keras.report import figures
-from medaug_keras.report.numbers.findings import metric_name
+from medaug_keras.report.numbers.findings import metric_name, recipes
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.printed import figure_numbers, table_numbers
 from medaug_keras.report.numbers.results import Results, Run, typical
@@ -25,6 +25,7 @@ def scores(book: Book) -> dict[str, Any]:
         ("best-models", "Best models", arm_tables.best_models),
     ]
     return {
+        "recipes": recipes(book.results),
         "sections": [
             (book.table(make(book.results, book.inference)), title, table_numbers(book.results, name))
             for name, title, make in sections

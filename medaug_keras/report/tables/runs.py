@@ -3,12 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
+from medaug_keras.plan import trained_images
 from medaug_keras.references import Cell, PrintedTable, Reference
 from medaug_keras.report.numbers.results import (
     DEGENERATE,
     METRICS,
     SAMPLINGS,
     STATE_WORDS,
+    Group,
     Results,
     Run,
 )
@@ -36,6 +38,8 @@ def all_arms(results: Results) -> Table:
     columns += [Column(metric, title, "percent", "Test (%)", ("sd", "n")) for metric, title in METRICS.items()]
     columns.append(Column("validation", "Accuracy", "percent", "Validation (%)", ("sd",)))
     columns.append(Column("training_images", "Training images", "count"))
+    seen = "Images that passed in training, each as often as it did; mean of the replicates"
+    columns.append(Column("images_seen", "Passed", "count", help=seen))
     rows = []
     for (dataset, arm, sampling), group in results.groups.items():
         factors = _factors(results, dataset, arm, sampling)
@@ -50,6 +54,7 @@ def all_arms(results: Results) -> Table:
                     *(measured(group, results.select, metric) for metric in METRICS),
                     measured(group, results.select, "accuracy", split="validation"),
                     Entry(images, missing="" if images else group.reason),
+                    Entry(_passed(results, group), missing="" if images else group.reason),
                 ),
                 factors,
             )
@@ -63,6 +68,14 @@ def all_arms(results: Results) -> Table:
         (f"Mean ± standard deviation over n replicates, {epoch_words(results)}.", *notes_of(rows)),
         ("data set", "arm", "sampling"),
     )
+
+
+def _passed(results: Results, group: Group) -> int | None:
+    """Images that passed in training, mean of the replicates and their folds; None of none."""
+    records = [part.record or run.record for run in group.done for part in run.parts or (run.outcome,)]
+    settings = results.training(group.runs[0].task).params["settings"]
+    passed = [trained_images(settings, one.values["training_images"], one.values["epochs"]) for one in records]
+    return round(sum(passed) / len(passed)) if passed else None
 
 
 def _factors(results: Results, dataset: str, arm: str, sampling: str) -> dict[str, str]:
