@@ -41,6 +41,12 @@ MEASURES: dict[str, Measure] = {
         HIGHER,
         "It depends on how common the classes are, so it cannot be compared across data sets.",
     ),
+    "least_recall": Measure(
+        "Least recall",
+        "Share of the test images of a class that are recognized, of the class where it is lowest.",
+        HIGHER,
+        "The lowest of several, mostly of a class of few images: noisy, and lower the more classes there are.",
+    ),
     # Synthetic images, whole sets
     "kid": Measure(
         "KID-own",

@@ -644,3 +644,17 @@ def test_a_store_of_nothing_gives_every_table(tmp_path):
     assert len(tables.without_added_images(results, inference).rows) == 2
     assert all(e.value is None for e in tables.with_added_images(results, inference).rows[0].entries[1:])
     assert "No run is done yet" in findings.answer(results, inference)[0]
+
+
+def test_the_least_recall_is_that_of_the_class_recognized_least_beside_the_other_metrics(tmp_path):
+    study = fake_study(datasets=("phantom-histology",), arms={"baseline": {}}, samplings=["shuffle"])
+    results = Results(study, *fake_results(study, tmp_path))
+    table = run_tables.all_arms(results)
+    (row,) = table.rows
+    entry = row.entries[[column.key for column in table.columns].index("least_recall")]
+    least = []
+    for run in results.runs:
+        confusion = np.array(run.scores(results.select, "test")["confusion"])
+        least.append((np.diag(confusion) / confusion.sum(axis=1)).min())
+    assert entry.value == pytest.approx(np.mean(least))
+    assert (entry.n, entry.sd) == (3, pytest.approx(np.std(least, ddof=1)))

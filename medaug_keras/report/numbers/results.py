@@ -146,8 +146,9 @@ class Run:
         return found
 
     def metric(self, select: str, split: str, metric: str) -> float | None:
-        """A metric of a done run at the epoch that a rule chooses; None where it is not defined."""
-        value = self.scores(select, split)[metric]
+        """A metric of a done run, or least_recall, at the epoch that a rule chooses; None where it is not defined."""
+        found = self.scores(select, split)
+        value = least_recall(found) if metric == "least_recall" else found[metric]
         return None if value is None else float(value)
 
     def degenerate(self, select: str) -> tuple[str, ...]:
@@ -524,6 +525,11 @@ class Results:
         """The same of some tasks."""
         counts: Counter[str] = Counter(self.outcomes[task].state for task in tasks)
         return {state: counts[state] for state in STATES if counts[state]}
+
+
+def least_recall(scores: Mapping[str, Any]) -> float | None:
+    """The lowest recall of a class that has images, from what a record keeps of one set of predictions."""
+    return min((recall for recall in scores["recall"] if recall is not None), default=None)
 
 
 def select_words(select: str) -> str:

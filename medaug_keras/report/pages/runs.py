@@ -4,9 +4,18 @@ from typing import Any
 
 import yaml
 
+from medaug_keras.measures import MEASURES
 from medaug_keras.report import figures, format
 from medaug_keras.report.numbers.circumstances import environment
-from medaug_keras.report.numbers.results import METRICS, SELECT_WORDS, STATE_WORDS, Results, Run, select_words
+from medaug_keras.report.numbers.results import (
+    METRICS,
+    SELECT_WORDS,
+    STATE_WORDS,
+    Results,
+    Run,
+    least_recall,
+    select_words,
+)
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.tables import runs as run_tables
 
@@ -71,7 +80,8 @@ def _scores(run: Run, select: str) -> list[tuple[str, list[tuple[str, float | No
             values = run.record.values["scores"][epoch][split]
             why = format.together(SELECT_WORDS[rule] for rule in chosen)
             what = f"{split}, {why}" if run.folds else f"{split}, epoch {epoch} ({why})"
-            found.append((what, [(METRICS[m], values[m]) for m in METRICS]))
+            least = MEASURES["least_recall"].label, least_recall(values)
+            found.append((what, [*((METRICS[m], values[m]) for m in METRICS), least]))
     return found
 
 

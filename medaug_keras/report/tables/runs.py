@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from medaug_keras.measures import MEASURES
 from medaug_keras.plan import trained_images
 from medaug_keras.references import Cell, PrintedTable, Reference
 from medaug_keras.report.numbers.results import (
@@ -35,7 +36,8 @@ from medaug_keras.spec import differences, dump
 def all_arms(results: Results) -> Table:
     """Every data set, arm and sampling with all metrics: the long table behind the others."""
     columns = [DATASET, ARM, Column("sampling", "Sampling"), LARGEST_CLASS]
-    columns += [Column(metric, title, "percent", "Test (%)", ("sd", "n")) for metric, title in METRICS.items()]
+    metrics = [*METRICS, "least_recall"]
+    columns += [Column(metric, MEASURES[metric].label, "percent", "Test (%)", ("sd", "n")) for metric in metrics]
     columns.append(Column("validation", "Accuracy", "percent", "Validation (%)", ("sd",)))
     columns.append(Column("training_images", "Training images", "count"))
     seen = "Images that passed in training, each as often as it did; mean of the replicates"
@@ -51,7 +53,7 @@ def all_arms(results: Results) -> Table:
                     arm_entry(results, arm),
                     Entry(SAMPLINGS[sampling]),
                     largest_class(results, dataset),
-                    *(measured(group, results.select, metric) for metric in METRICS),
+                    *(measured(group, results.select, metric) for metric in metrics),
                     measured(group, results.select, "accuracy", split="validation"),
                     Entry(images, missing="" if images else group.reason),
                     Entry(_passed(results, group), missing="" if images else group.reason),

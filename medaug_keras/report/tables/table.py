@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from medaug_keras.measures import MEASURES
 from medaug_keras.report.format import together
 from medaug_keras.report.numbers.printed import Printed
-from medaug_keras.report.numbers.results import METRICS, Group, Results, select_words
+from medaug_keras.report.numbers.results import Group, Results, select_words
 from medaug_keras.stats import Estimate
 
 Kind = Literal["text", "sentence", "count", "percent", "points", "number", "p", "seconds"]
@@ -166,7 +167,7 @@ def measured(group: Group | None, epoch: str, metric: str, printed: Printed = ()
         return Entry(printed=printed, missing="not part of this study")
     found: Estimate = group.estimate(epoch, split, metric)
     if found.mean is None:
-        reason = group.reason or f"{METRICS[metric]} is not defined on this test set"
+        reason = group.reason or f"{MEASURES[metric].label} is not defined on this test set"
         return Entry(printed=printed, missing=reason, href=group.page, planned=found.planned)
     tags = tags_of(group, epoch) if (metric, split) == ("accuracy", "test") else ()
     return Entry(
