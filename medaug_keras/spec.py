@@ -930,6 +930,8 @@ class Study(_Part):
     beside: Text | None = None
     """Another study file, relative to this one: its results, as far as they are in the same results folder, are shown
     beside this study's, with the settings in which the two differ."""
+    ensemble: bool = False
+    """Show what the mean of the replicates' probabilities scores, arm by arm; it trains nothing."""
     samplings: Annotated[tuple[Sampling, ...], Field(min_length=1)] = ("shuffle", "weighted")
     baseline: Reference = Reference()
     size: Side | None = None

@@ -658,3 +658,29 @@ def test_the_least_recall_is_that_of_the_class_recognized_least_beside_the_other
         least.append((np.diag(confusion) / confusion.sum(axis=1)).min())
     assert entry.value == pytest.approx(np.mean(least))
     assert (entry.n, entry.sd) == (3, pytest.approx(np.std(least, ddof=1)))
+
+
+def test_an_ensemble_scores_the_mean_of_the_replicates_probabilities_and_has_no_spread(tmp_path):
+    study = fake_study(datasets=("phantom-histology",), arms={"baseline": {}, "gda": ARMS["gda"]}, ensemble=True)
+    results = Results(study, *fake_results(study, tmp_path, leave_out=lambda task: "gda" in task.title))
+    table = run_tables.ensembles(results)
+    for row in table.rows:
+        found = dict(zip((column.key for column in table.columns), row.entries, strict=True))
+        sampling = "weighted" if row.factors["sampling"] == "weighted" else "shuffle"
+        group = results.groups["phantom-histology", "baseline", sampling]
+        if row.factors["arm"] != results.label("baseline"):
+            assert found["accuracy"].value is None
+            assert "not run" in found["accuracy"].missing or "left out" in found["accuracy"].missing
+            continue
+        votes = []
+        for run in group.done:
+            with np.load(run.record.folder / "predictions.npz") as file:
+                votes.append(file[f"test_{run.selected(results.select)}"].astype(float))
+                labels = file["test_labels"]
+        predicted = np.mean(votes, axis=0).argmax(axis=1)
+        assert found["networks"].value == 3
+        assert found["accuracy"].value == pytest.approx((predicted == labels).mean())
+        recalls = [(predicted[labels == c] == c).mean() for c in np.unique(labels)]
+        assert found["balanced_accuracy"].value == pytest.approx(np.mean(recalls))
+        assert found["least_recall"].value == pytest.approx(min(recalls))
+        assert all(entry.sd is None and entry.n is None for entry in row.entries)

@@ -3,6 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from medaug_keras.evaluation import scores
 from medaug_keras.measures import MEASURES
 from medaug_keras.plan import trained_images
 from medaug_keras.references import Cell, PrintedTable, Reference
@@ -14,6 +17,7 @@ from medaug_keras.report.numbers.results import (
     Group,
     Results,
     Run,
+    least_recall,
 )
 from medaug_keras.report.tables.table import (
     ARM,
@@ -78,6 +82,57 @@ def _passed(results: Results, group: Group) -> int | None:
     settings = results.training(group.runs[0].task).params["settings"]
     passed = [trained_images(settings, one.values["training_images"], one.values["epochs"]) for one in records]
     return round(sum(passed) / len(passed)) if passed else None
+
+
+def ensembles(results: Results) -> Table:
+    """What the mean of the replicates' probabilities scores on the test images, where at least two are done."""
+    metrics = [*METRICS, "least_recall"]
+    columns = [DATASET, ARM, Column("sampling", "Sampling"), Column("networks", "Networks", "count")]
+    columns += [Column(metric, MEASURES[metric].label, "percent", "Test (%)") for metric in metrics]
+    rows = []
+    for (dataset, arm, sampling), group in results.groups.items():
+        found = _scores_together(results, group) if len(group.done) > 1 else {}
+        why = group.reason or "it takes two replicates"
+        if found:
+            found["least_recall"] = least_recall(found)
+            why = "not defined on this test set"
+        rows.append(
+            Row(
+                (
+                    dataset_entry(results, dataset),
+                    arm_entry(results, arm),
+                    Entry(SAMPLINGS[sampling]),
+                    Entry(len(group.done)),
+                    *(
+                        Entry(found.get(metric), missing="" if found.get(metric) is not None else why)
+                        for metric in metrics
+                    ),
+                ),
+                _factors(results, dataset, arm, sampling),
+            )
+        )
+    return Table(
+        "ensembles",
+        "Ensembles: the mean of the replicates' probabilities.",
+        tuple(columns),
+        tuple(rows),
+        "tables.runs.ensembles",
+        (
+            f"Test images, {epoch_words(results)} of each network. An ensemble is one classifier: it has no spread "
+            "over replicates and no interval, and says nothing of how a single training comes out.",
+        ),
+        ("data set", "arm", "sampling"),
+    )
+
+
+def _scores_together(results: Results, group: Group) -> dict[str, Any]:
+    """The metrics of the mean probabilities of a group's runs."""
+    total: Any = 0
+    for run in group.done:
+        with np.load(run.record.folder / "predictions.npz", allow_pickle=False) as file:
+            total = total + file[f"test_{run.selected(results.select)}"].astype(np.float64)
+            labels, folds = file["test_labels"], file.get("test_folds")
+    return scores(labels, total / len(group.done), folds)
 
 
 def _factors(results: Results, dataset: str, arm: str, sampling: str) -> dict[str, str]:
