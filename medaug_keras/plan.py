@@ -207,6 +207,12 @@ def located(study: Study, dataset: str, data_root: str) -> dict[str, Any]:
     return {**spec, "name": spec.get("name") or dataset, "dataset": dataset, "root": data_root}
 
 
+def data_task(study: Study, dataset: str, source: Source, *, data_root: str) -> Task:
+    """The task that reads one data set of a study."""
+    planner = _Planner(study, {dataset: source}, data_root)
+    return planner.tasks[planner.data_task(dataset)]
+
+
 class _Planner:
     def __init__(self, study: Study, sources: Mapping[str, Source], data_root: str) -> None:
         self.study, self.sources, self.data_root = study, sources, data_root
@@ -224,7 +230,7 @@ class _Planner:
         synthesis: list[Making] = []
         quality: list[Making] = []
         generators: dict[Making, None] = {}  # a set that keeps its order
-        self.data = {name: self._data(name) for name in names}
+        self.data = {name: self.data_task(name) for name in names}
         for replicate in range(study.replicates):
             for dataset in names:
                 baseline = None
@@ -299,7 +305,8 @@ class _Planner:
         settings = self._settings(classifier, keyed)
         return settings if classifier.patience is None else {**settings, "select": self.study.select}
 
-    def _data(self, dataset: str) -> str:
+    def data_task(self, dataset: str) -> str:
+        """The id of the task that reads a data set."""
         part = self.study.datasets[dataset]
         fingerprint = self.sources[dataset].fingerprint
         return self._add(

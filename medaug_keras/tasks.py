@@ -1,8 +1,8 @@
 """What each kind of task does: it reads files, calls the science, and writes files.
 
-Every function gets the task, the folders of its needs (by the word under which it needs them), an empty folder `out`,
-and a checkpoint from which a killed training run resumes. It returns the few values worth a record; anything
-large is a file in `out`. To add a kind, add to `MAKERS`.
+Every function gets the task, the folders of its needs (by the word under which it needs them, and as `unpacked` where
+data sets lie that all workers map), an empty folder `out`, and a checkpoint from which a killed training run resumes.
+It returns the few values worth a record; anything large is a file in `out`. To add a kind, add to `MAKERS`.
 """
 
 import json
@@ -32,7 +32,7 @@ MEDMNISTS_RULE = "best_validation_auc"
 
 def make(task: Task, store: Store, out: Path, tell: Tell) -> dict[str, Any]:
     """Do the work of a task in `out` and return the values of its record."""
-    folders = {word: store.folder(need) for word, need in task.needs.items()}
+    folders = {word: store.folder(need) for word, need in task.needs.items()} | {"unpacked": store.root / "unpacked"}
     checkpoint = file_checkpoint(
         store.checkpoint(task.id), scratch=out, key=task.key, on_message=lambda text: tell("message", text)
     )
@@ -45,8 +45,9 @@ def make_data(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Che
     images; and split.csv, the image, group, split and class of every image, where the study says how images are split
     (folds differ between replicates).
     """
-    dataset = data.load(task.local, lambda text: tell("message", text))
-    _same_bytes(task, dataset, task.params["fingerprint"])
+    dataset = _unpacked(
+        task, needs["unpacked"] / task.id, task.params["fingerprint"], tell=lambda text: tell("message", text)
+    )
     np.savez_compressed(out / "examples.npz", allow_pickle=False, **data.examples(dataset, seed=0))
     if task.local.get("split") is not None and not dataset.whole:
         (out / "split.csv").write_bytes(data.split_csv(dataset))
@@ -388,25 +389,28 @@ def _whole(task: Task, needs: Folders) -> data.Dataset:
     """
     global _last
     name = task.needs["data"]
-
-    def load() -> data.Dataset:
-        dataset = data.load(task.local, None)
-        values = json.loads((needs["data"] / "record.json").read_bytes())["values"]
-        _same_bytes(task, dataset, values.get("fingerprint", values["md5"]))
-        return dataset
-
     if _last is None or _last[0] != name:
-        _last = name, data.unpacked(needs["data"].parent / "unpacked" / name, load)
+        values = json.loads((needs["data"] / "record.json").read_bytes())["values"]
+        _last = name, _unpacked(task, needs["unpacked"] / name, values.get("fingerprint", values["md5"]), tell=None)
     return _last[1]
 
 
-def _same_bytes(task: Task, dataset: data.Dataset, md5: str) -> None:
-    """Raise DataError where a data set is not the one that was planned."""
-    if dataset.fingerprint != md5:
-        raise data.DataError(
-            f"{task.dataset}: the data changed while the study ran (MD5 {md5} before, now {dataset.fingerprint}). "
-            "Run the study again."
-        )
+def _unpacked(task: Task, folder: Path, fingerprint: str, *, tell: Callable[[str], None] | None) -> data.Dataset:
+    """A task's data set with this fingerprint, in files that all workers map; read where it is not there yet.
+
+    `tell` is for the data task, whose record says what the data set is called now.
+    """
+
+    def load(room: data.Room) -> data.Dataset:
+        dataset = data.load(task.local, tell, room)
+        if dataset.fingerprint != fingerprint:
+            raise data.DataError(
+                f"{task.dataset}: the data changed while the study ran (MD5 {fingerprint} before, now "
+                f"{dataset.fingerprint}). Run the study again."
+            )
+        return dataset
+
+    return data.unpacked(folder, load, section=task.local if tell is not None else None, report=tell)
 
 
 # --- files -----------------------------------------------------------------------------------------

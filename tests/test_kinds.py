@@ -39,20 +39,20 @@ def test_what_a_study_says_of_an_npz_file_is_what_its_data_set_has(path):
     words = {"title": "My images", "licence": "CC0", "citation": "Me", "classes": ["a", "b", "c"]}
     mine = section(path.parent, kind="npz", path=str(path), **words)
     kind = data.KINDS["npz"]
-    whole = kind.load(mine, None)
+    whole = kind.load(mine, None, None)
     assert (whole.name, whole.title, whole.licence, whole.citation) == ("mine", "My images", "CC0", "Me")
     assert whole.classes == kind.sizes(mine).classes == ("a", "b", "c")
     assert whole.image_shape == kind.sizes(mine).image_shape == (28, 28, 1)
     assert kind.fingerprint(mine, None) == whole.md5
     assert kind.place(mine) == path
     assert list(kind.class_counts(mine)) == whole.per_class("train") == [3, 2, 1]
-    plain = kind.load(section(path.parent, kind="npz", path=str(path)), None)
+    plain = kind.load(section(path.parent, kind="npz", path=str(path)), None, None)
     assert (plain.title, plain.classes) == ("mine", ("0", "1", "2"))
 
 
 def test_a_phantom_has_the_images_that_a_study_says_and_lies_nowhere(tmp_path):
     mine, kind = section(tmp_path, **PHANTOM), data.KINDS["phantom"]
-    whole = kind.load(mine, None)
+    whole = kind.load(mine, None, None)
     assert [len(getattr(whole, split).labels) for split in SPLITS] == [PHANTOM[split] for split in SPLITS]
     assert kind.fingerprint(mine, None) == whole.md5
     assert kind.fingerprint(section(tmp_path, **PHANTOM | {"seed": 7}), None) != whole.md5
@@ -81,4 +81,4 @@ def test_a_folder_of_colors_read_as_gray_has_one_channel_before_and_after_it_is_
             Image.fromarray(rng.integers(0, 256, (28, 28, 3), np.uint8)).save(tmp_path / split / label / "0.png")
     for colour, channels in (("grey", 1), ("rgb", 3)):
         mine, kind = section(tmp_path, kind="folder", path=str(tmp_path), colour=colour), data.KINDS["folder"]
-        assert kind.sizes(mine).image_shape == kind.load(mine, None).image_shape == (28, 28, channels)
+        assert kind.sizes(mine).image_shape == kind.load(mine, None, None).image_shape == (28, 28, channels)

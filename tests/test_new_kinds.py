@@ -191,7 +191,7 @@ Classifier = Annotated[
             "KINDS: dict[str, Kind] = {",
             """KINDS: dict[str, Kind] = {
     "stripes": Kind(
-        load=lambda section, _: stripes.load_stripes(section["dataset"], each=section["each"]),
+        load=lambda section, tell, room: stripes.load_stripes(section["dataset"], each=section["each"]),
         sizes=lambda section: stripes.stripes_sizes(each=section["each"]),
         fingerprint=lambda section, _: stripes.stripes_fingerprint(each=section["each"]),
     ),""",

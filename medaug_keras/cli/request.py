@@ -13,7 +13,7 @@ from pathlib import Path
 
 from medaug_keras import data, looks
 from medaug_keras.architectures import ARCHITECTURES
-from medaug_keras.plan import Plan, Source, Task, added_images, located, plan, replicate_seed
+from medaug_keras.plan import Plan, Source, Task, added_images, data_task, located, plan, replicate_seed
 from medaug_keras.reading import read, words
 from medaug_keras.spec import Study
 from medaug_keras.store import Store, StoreError
@@ -214,7 +214,7 @@ def examined(study: Study, name: str, options: argparse.Namespace) -> tuple[Sour
         return found, None, notes
     if kind.official(section) is not None and not os.path.lexists(place):
         return found, None, [*notes, f"not in {options.data} yet; a run downloads it"]
-    dataset = data.load(section, None)
+    dataset = _read(study, name, found, options)
     cut = data.folds_of(section)
     counts = {split: dataset.per_class(split) for split in ("train", "validation")}
     if cut is not None:
@@ -225,6 +225,30 @@ def examined(study: Study, name: str, options: argparse.Namespace) -> tuple[Sour
     if options.audit is not None:
         notes.append(write_audit(relations, section, folder=options.audit, study=options.study))
     return found, counts, notes
+
+
+def _read(study: Study, name: str, found: Source, options: argparse.Namespace) -> data.Dataset:
+    """A data set, in files of the results folder, where a run finds it; in memory where nothing can be written."""
+    task = data_task(study, name, found, data_root=str(options.data.resolve()))
+    folder = options.results / "unpacked"
+
+    def tell(text: str) -> None:
+        print(f"datasets.{name}: {text}", file=sys.stderr)
+
+    def load(room: data.Room | None) -> data.Dataset:
+        dataset = data.load(task.local, tell, room)
+        if dataset.fingerprint != found.fingerprint:
+            raise data.DataError("the images changed while they were read; check again")
+        return dataset
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        usable = os.access(folder, os.W_OK)
+    except OSError:
+        usable = False
+    if not usable:
+        return load(None)
+    return data.unpacked(folder / task.id, load, section=task.local, report=tell)
 
 
 def registered(study: Study, whole: Plan, done: Sequence[str], options: argparse.Namespace) -> str:

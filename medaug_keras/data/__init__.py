@@ -30,6 +30,7 @@ from medaug_keras.data.phantoms import (
     phantom_sizes,
 )
 from medaug_keras.data.plain import load_plain, save_plain
+from medaug_keras.data.room import Room
 from medaug_keras.data.splits import Folds, Parts, by_fractions, split_csv
 from medaug_keras.data.table import Table, load_table, table_class_counts, table_fingerprint, table_sizes
 from medaug_keras.data.unpacked import unpacked
@@ -48,6 +49,7 @@ __all__ = [
     "Ids",
     "Kind",
     "Parts",
+    "Room",
     "Sizes",
     "Split",
     "Table",

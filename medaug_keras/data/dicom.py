@@ -151,7 +151,7 @@ def _first(value: Any) -> float | None:
 def _decoded(part: Any, where: str, frame: int) -> np.ndarray:
     from pydicom.pixels.utils import pixel_array
 
-    with _quiet():
+    with quiet():
         try:
             return np.asarray(pixel_array(part, index=frame))
         except RuntimeError:  # of pydicom where no decoder can, or is there (NotImplementedError is one)
@@ -175,7 +175,7 @@ def _opened(content: bytes, where: str) -> Any:
 @contextmanager
 def _reading(where: str) -> Iterator[None]:
     """What pydicom raises of a damaged file is one message, without its words: they may be the header's."""
-    with _quiet():
+    with quiet():
         try:
             yield
         except DataError:
@@ -185,7 +185,7 @@ def _reading(where: str) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Nothing that pydicom warns of or logs is seen: it may hold the header's values."""
     logger = logging.getLogger("pydicom")
     before = logger.disabled

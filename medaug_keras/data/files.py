@@ -1,19 +1,28 @@
 """Image files with a class, in splits: what a folder or a table lists, read into a `Dataset`."""
 
 import hashlib
-import math
+import itertools
 import os
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from medaug_keras.data import checksums, pixels, windows
+from medaug_keras.data import checksums, dicom, pixels, windows
 from medaug_keras.data.dataset import MAX_BYTES, SPLITS, DataError, Dataset, Problems, Sizes, Split
 from medaug_keras.data.pixels import Conversion
+from medaug_keras.data.room import Memory, Place, Room, counting
+
+THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+"""That read images at once: Pillow decodes and resizes without Python's lock."""
+
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True)
@@ -81,42 +90,23 @@ def load(
     licence: str = "",
     citation: str = "",
     max_bytes: int = MAX_BYTES,
+    room: Room | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Dataset:
     """The images of a listing, converted as said; all must be of one shape.
+
+    They are read by several threads, and go where `room` has places for them; without it into memory, `max_bytes` at
+    most. `report` is told how the reading goes. What comes out does not depend on the number of threads.
 
     `window` says which values of 16-bit grey become 0 to 255: {low, high}, {centre, width}, {percentiles} of the
     training images, or {dicom}. Raises one DataError that names everything that is wrong.
     """
-    files = listing.all()
-    if window is not None:
-        how = replace(how, window=_window(window, listing.files["train"], replace(how, window=_ANY)))
-    problems, shapes, enlarged = Problems(), [], 0
-    seen: dict[Path, tuple[int, str]] = {}
-    arrays: dict[str, np.ndarray] = {}
-    shape: tuple[int, ...] | None = None
-    for split in SPLITS:
-        for i, file in enumerate(listing.files[split]):
-            found = None
-            with problems.collected():
-                content = _content(file)
-                seen[file.path] = len(content), hashlib.md5(content, usedforsecurity=False).hexdigest()
-                found, larger = pixels.read_whole(content, file.relative, how, file.frame)
-                enlarged += larger
-            if found is None:
-                continue
-            shapes.append((file.relative, found.shape))
-            if shape is None:
-                shape = found.shape
-                _check_memory(len(files), shape, max_bytes, listing.place)
-            if split not in arrays:
-                arrays[split] = np.empty((len(listing.files[split]), *shape), np.uint8)
-            if found.shape == shape:
-                arrays[split][i] = found
-    problems.found += _unlike(shapes)
-    problems.check()
-    for split in SPLITS:  # with folds, all images are in the first
-        arrays.setdefault(split, np.empty((0, *(shape or ())), np.uint8))
-    splits = {split: _split(arrays[split], listing, split) for split in SPLITS}
+    with dicom.quiet():  # once around all threads, as they share what is silenced
+        if window is not None:
+            how = replace(how, window=_window(window, listing.files["train"], replace(how, window=_ANY)))
+        count = counting(report, title, len(listing.all()))
+        places, seen, enlarged = _read(listing, how, room or Memory(max_bytes), count)
+    splits = {split: _split(places[split].images(), listing, split) for split in SPLITS}
     return Dataset(
         name=name,
         title=title,
@@ -137,6 +127,98 @@ def load(
     )
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What became of a file."""
+
+    image: np.ndarray | None
+    """None once it is in its place, and where it cannot be read."""
+    shape: tuple[int, ...] = ()
+    content: tuple[int, str] = (0, "")
+    """Its bytes, and their MD5."""
+    problems: tuple[str, ...] = ()
+    enlarged: bool = False
+
+
+def _read(
+    listing: Listing, how: Conversion, room: Room, count: Callable[[int], None]
+) -> tuple[Mapping[str, Place], dict[Path, tuple[int, str]], int]:
+    """All images in their places, size and MD5 of each file, and how many images were enlarged. Raises one DataError
+    with all that is wrong.
+    """
+    entries = [(split, i, file) for split in SPLITS for i, file in enumerate(listing.files[split])]
+    problems, shapes, enlarged = Problems(), [], 0
+    seen: dict[Path, tuple[int, str]] = {}
+    places: Mapping[str, Place] = {}
+    shape: tuple[int, ...] = ()
+    numbers = itertools.count(1)
+
+    def read(entry: tuple[str, int, File]) -> _Found:
+        split, i, file = entry
+        found = _decoded(file, how)
+        if found.image is None or not places or found.shape != shape:
+            return found
+        places[split].put(i, found.image[None])
+        return replace(found, image=None)
+
+    def note(entry: tuple[str, int, File], found: _Found) -> None:
+        nonlocal enlarged
+        problems.found += found.problems
+        enlarged += found.enlarged
+        seen[entry[2].path] = found.content
+        if found.shape:
+            shapes.append((entry[2].relative, found.shape))
+        count(next(numbers))
+
+    first = 0
+    while not places and first < len(entries):  # the first image that can be read says the shape of all
+        entry = entries[first]
+        found = read(entry)
+        note(entry, found)
+        first += 1
+        if found.image is not None:
+            shape = found.shape
+            height, width, channels = shape
+            wanted = {split: (len(listing.files[split]), height, width, channels) for split in SPLITS}
+            places = room(wanted, listing.place.name)
+            places[entry[0]].put(entry[1], found.image[None])
+    for entry, found in zip(entries[first:], in_turn(read, entries[first:], THREADS), strict=True):
+        note(entry, found)
+    problems.found += _unlike(shapes)
+    problems.check()
+    return places, seen, enlarged
+
+
+def _decoded(file: File, how: Conversion) -> _Found:
+    problems = Problems()
+    image, enlarged = None, False
+    known = 0, ""
+    with problems.collected():
+        content = _content(file)
+        known = len(content), hashlib.md5(content, usedforsecurity=False).hexdigest()
+        image, enlarged = pixels.read_whole(content, file.relative, how, file.frame)
+    return _Found(image, () if image is None else image.shape, known, tuple(problems.found), enlarged)
+
+
+def in_turn(do: Callable[[A], B], items: Sequence[A], threads: int) -> Iterator[B]:
+    """`do` of each item, in their order, by so many threads; of few items at once, so that results do not pile up."""
+    if threads < 2:
+        yield from map(do, items)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[B]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(do, item))
+                if len(waiting) > 8 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
 def _split(images: np.ndarray, listing: Listing, split: str) -> Split:
     files = listing.files[split]
     groups = tuple(file.group for file in files) if files and files[0].group else ()
@@ -153,10 +235,18 @@ def _window(settings: Mapping[str, Any], training: list[File], how: Conversion) 
         return found
     problems = Problems()
 
+    def read(file: File) -> np.ndarray | DataError:
+        try:
+            return pixels.values(_content(file), file.relative, how, file.frame)
+        except DataError as error:
+            return error
+
     def images() -> Iterator[np.ndarray]:
-        for file in training:
-            with problems.collected():
-                yield pixels.values(_content(file), file.relative, how, file.frame)
+        for found in in_turn(read, training, THREADS):
+            if isinstance(found, DataError):
+                problems.found += found.args
+            else:
+                yield found
 
     low, high = settings["percentiles"]
     try:
@@ -169,15 +259,6 @@ def _told_window(window: windows.Window | Literal["dicom"] | None) -> str:
     if window == "dicom":
         return " Values became 0 to 255 as each file says of its own display."
     return f" Values from {window[0]:g} to {window[1]:g} became 0 to 255 (window)." if window else ""
-
-
-def _check_memory(images: int, shape: tuple[int, ...], max_bytes: int, path: Path) -> None:
-    total = images * math.prod(shape)
-    if total > max_bytes:
-        raise DataError(
-            f"{path.name}: {images:,} images of {shape} would take {total:,} bytes in memory, more than the limit of "
-            f"{max_bytes:,}. Set a smaller `size`, or leave images out."
-        )
 
 
 def _unlike(shapes: list[tuple[str, tuple[int, ...]]]) -> list[str]:

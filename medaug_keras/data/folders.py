@@ -3,7 +3,7 @@
 import os
 import stat
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from medaug_keras.data.files import File, Listing
 from medaug_keras.data.folds import check_folds
 from medaug_keras.data.ids import LEFT_OUT
 from medaug_keras.data.pixels import SUFFIXES, Colour, Conversion
+from medaug_keras.data.room import Room
 from medaug_keras.data.splits import Folds, Parts, dropped, placed
 
 _FOLDERS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
@@ -91,6 +92,8 @@ def load_folder(
     licence: str = "",
     citation: str = "",
     max_bytes: int = MAX_BYTES,
+    room: Room | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Dataset:
     """Own images from PATH/train/CLASS/*.png (or .jpg, .tif, .bmp), PATH/validation or val/..., PATH/test/....
     With a split in `division`, from PATH/CLASS/*.png. Folders below a class are looked into.
@@ -99,11 +102,13 @@ def load_folder(
     Images are 8-bit grey or RGB, all alike and all of one size; `colour` converts others, and `size`, `fit` and
     `filter` resize them (see `pixels.Conversion`). Pixels arrive as they are stored, or not at all. `window` says which
     values of 16-bit grey become 0 to 255: {low, high}, {centre, width}, or {percentiles} of the training images.
-    Raises one DataError that names everything that is wrong; a class may be absent from validation and test.
+    The images go where `room` has places for them; without it into memory, `max_bytes` at most. `report` is told how
+    the reading goes. Raises one DataError that names everything that is wrong; a class may be absent from validation
+    and test.
     """
     how = Conversion(size=size, fit=fit, filter=filter, colour=colour)
     said = {"name": name, "title": title, "licence": licence, "citation": citation}
-    return files.load(listed(path, division), how, window=window, **said, max_bytes=max_bytes)
+    return files.load(listed(path, division), how, window=window, **said, max_bytes=max_bytes, room=room, report=report)
 
 
 # --- what there is ---------------------------------------------------------------------------------

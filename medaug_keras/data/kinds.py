@@ -14,6 +14,7 @@ from medaug_keras.data import folders, medmnist, own, phantoms, table
 from medaug_keras.data.balance import folder_class_counts, npz_class_counts
 from medaug_keras.data.dataset import SPLITS, Dataset, Sizes
 from medaug_keras.data.ids import Ids, fingerprint_with, left_out, named, without
+from medaug_keras.data.room import Room
 from medaug_keras.data.splits import Folds, Parts
 
 Section = Mapping[str, Any]
@@ -27,8 +28,9 @@ def _unknown(section: Section) -> Any:
 class Kind:
     """What the program asks of a kind of data sets."""
 
-    load: Callable[[Section, Callable[[str], None] | None], Dataset]
-    """Reads and checks the images; the second argument is told how a download goes. Raises DataError."""
+    load: Callable[[Section, Callable[[str], None] | None, Room | None], Dataset]
+    """Reads and checks the images; the second argument is told how a download and the reading go, the third has places
+    for the images (None: in memory). Raises DataError."""
     sizes: Callable[[Section], Sizes]
     """Shape, classes and numbers of images, of a fold where there are folds, without reading images. Raises
     DataError."""
@@ -149,7 +151,7 @@ def _npz_sizes(section: Section) -> Sizes:
 
 KINDS: dict[str, Kind] = {
     "medmnist": Kind(
-        load=lambda section, tell: _named(
+        load=lambda section, tell, room: _named(
             section,
             medmnist.load_medmnist(
                 section["name"],
@@ -157,6 +159,7 @@ KINDS: dict[str, Kind] = {
                 root=Path(section["root"]),
                 accept_unverified=section["accept_unverified"],
                 report=tell,
+                room=room,
             ),
         ),
         sizes=lambda section: _fewer(section, medmnist.medmnist_sizes(section["name"], size=section["size"])),
@@ -175,15 +178,18 @@ KINDS: dict[str, Kind] = {
         ),
     ),
     "phantom": Kind(
-        load=lambda section, _: phantoms.load_phantom(section["name"], seed=section["seed"], **_drawn(section)),
+        load=lambda section, _, room: phantoms.load_phantom(
+            section["name"], seed=section["seed"], room=room, **_drawn(section)
+        ),
         sizes=lambda section: phantoms.phantom_sizes(section["name"], **_drawn(section)),
         fingerprint=lambda section, _: phantoms.phantom_fingerprint(
             section["name"], seed=section["seed"], **_drawn(section)
         ),
     ),
     "npz": Kind(
-        load=lambda section, _: _named(
-            section, own.load_npz(_path(section), classes=section["classes"], **_described(section))
+        load=lambda section, tell, room: _named(
+            section,
+            own.load_npz(_path(section), classes=section["classes"], room=room, report=tell, **_described(section)),
         ),
         sizes=lambda section: _fewer(section, _npz_sizes(section)),
         fingerprint=lambda section, cache: _with_names(section, own.npz_fingerprint(_path(section), cache=cache)),
@@ -191,11 +197,13 @@ KINDS: dict[str, Kind] = {
         class_counts=lambda section: _npz_class_counts(section, _path(section), _npz_sizes(section)),
     ),
     "folder": Kind(
-        load=lambda section, _: folders.load_folder(
+        load=lambda section, tell, room: folders.load_folder(
             _path(section),
             division=_division(section),
             colour=section["colour"],
             window=section["window"],
+            room=room,
+            report=tell,
             **_described(section),
         ),
         sizes=lambda section: _of_a_fold(
@@ -216,8 +224,13 @@ KINDS: dict[str, Kind] = {
         class_counts=lambda section: folder_class_counts(_path(section), _division(section)),
     ),
     "table": Kind(
-        load=lambda section, _: table.load_table(
-            _table(section), colour=section["colour"], window=section["window"], **_described(section)
+        load=lambda section, tell, room: table.load_table(
+            _table(section),
+            colour=section["colour"],
+            window=section["window"],
+            room=room,
+            report=tell,
+            **_described(section),
         ),
         sizes=lambda section: _of_a_fold(
             section,
@@ -236,6 +249,8 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def load(section: Section, report: Callable[[str], None] | None) -> Dataset:
-    """The data set of a section; `report` is told how a download goes. Raises DataError."""
-    return KINDS[section["kind"]].load(section, report)
+def load(section: Section, report: Callable[[str], None] | None, room: Room | None = None) -> Dataset:
+    """The data set of a section; `report` is told how a download and the reading go. The images go where `room` has
+    places for them, without it into memory. Raises DataError.
+    """
+    return KINDS[section["kind"]].load(section, report, room)

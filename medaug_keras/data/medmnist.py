@@ -22,6 +22,7 @@ from medaug_keras.data.dataset import (
     class_numbers,
 )
 from medaug_keras.data.medmnist_package import part
+from medaug_keras.data.room import Memory, Room, counting
 
 SIZES = (IMAGE_SIZE, 64, 128, 224)
 """Pixels a side of the official files; those above 28 are MedMNIST+."""
@@ -220,12 +221,14 @@ def load_medmnist(
     accept_unverified: bool,
     report: Callable[[str], None] | None,
     size: int = IMAGE_SIZE,
+    room: Room | None = None,
 ) -> Dataset:
     """A MedMNIST data set from root/NAME.npz, downloaded there first where it is absent; of NAME_64.npz, NAME_128.npz
     or NAME_224.npz for images of that `size`.
 
     A file whose MD5 is not the official one is refused unless `accept_unverified`; it is then called an
-    "unverified copy". `report` is told how the download goes. Raises DataError.
+    "unverified copy". `report` is told how the download and the reading go. The images go where `room` has places for
+    them; without it into memory. Raises DataError.
     """
     info = medmnist_info(name)
     path, official, url = root / medmnist_file(name, size), medmnist_md5(name, size), info[f"url{_flag(size)}"]
@@ -251,15 +254,20 @@ def load_medmnist(
                 f"{url}, or use it as it is, marked as an unverified copy, with "
                 "`accept_unverified: true` in the study's data set or --unverified-data."
             )
-        arrays = npz.read_arrays(file, where=path.name, max_bytes=limit)
-    classes = _classes(info)
-    problems, numbers = Problems(), {}
-    for split, (_, labels) in arrays.items():
-        with problems.collected():
-            numbers[split] = class_numbers(labels, classes=len(classes), where=f"{path.name}, {split} split")
-    problems.check()
-    splits = {split: Split(images, numbers[split]) for split, (images, _) in arrays.items()}
-    check_classes(splits["train"].labels, classes, where=path.name)
+        headers = npz.read_headers(file, where=path.name, max_bytes=limit)
+        labels = npz.read_labels(file, where=path.name)
+        classes = _classes(info)
+        problems, numbers = Problems(), {}
+        for split, some in labels.items():
+            with problems.collected():
+                numbers[split] = class_numbers(some, classes=len(classes), where=f"{path.name}, {split} split")
+        problems.check()
+        check_classes(numbers["train"], classes, where=path.name)
+        shapes = {split: (count, *shape) for split, count in npz.counts(headers).items()}
+        places = (room or Memory(limit))(shapes, path.name)
+        count = counting(report, info["python_class"], sum(map(len, labels.values())))
+        npz.read_images(file, places, where=path.name, change=lambda some: some, count=count)
+    splits = {split: Split(places[split].images(), numbers[split]) for split in places}
     ordinal = info["task"] == "ordinal-regression"
     return Dataset(
         name=name,

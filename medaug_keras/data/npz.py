@@ -10,7 +10,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
@@ -20,7 +20,8 @@ from typing import BinaryIO
 import numpy as np
 
 from medaug_keras.data import filetype
-from medaug_keras.data.dataset import SPLITS, DataError, Problems, lookable
+from medaug_keras.data.dataset import MAX_BYTES, SPLITS, DataError, Problems, lookable
+from medaug_keras.data.room import Place
 
 _PREFIX = {"train": "train", "validation": "val", "test": "test"}
 _NAMES = [f"{_PREFIX[split]}_{what}" for split in SPLITS for what in ("images", "labels")]
@@ -32,6 +33,7 @@ _HEADER = re.compile(
     rb"'shape': \(((?:\d{1,18}(?:, ?|(?=\))))*)\),? ?\} *\n"
 )
 _LONGEST_HEADER = 1000  # bytes
+_BLOCK = 2**24  # bytes of images that are unpacked at once
 _LOOKED_AT = 2**20  # values of an array of a wrong type, to say how it can be mended
 
 # What zipfile and numpy raise on bytes that are no zip file or no array.
@@ -91,8 +93,9 @@ def opened(path: Path) -> Iterator[BufferedReader]:
         yield file
 
 
-def read_headers(file: BinaryIO, *, where: str, max_bytes: int) -> dict[str, Header]:
-    """The six arrays' headers, checked: names, types, shapes, counts, and the size they would have in memory."""
+def read_headers(file: BinaryIO, *, where: str, max_bytes: int | None) -> dict[str, Header]:
+    """The six arrays' headers, checked: names, types, shapes, counts, and the size they would have in memory, that of
+    the labels alone where `max_bytes` is None."""
     with _reading(file, where) as archive:
         present = set(archive.namelist())
         missing = [name for name in _NAMES if f"{name}.npy" not in present]
@@ -102,26 +105,63 @@ def read_headers(file: BinaryIO, *, where: str, max_bytes: int) -> dict[str, Hea
                 f"{', '.join(_NAMES)}, as in MedMNIST's files."
             )
         headers = {name: _read_header(archive, name, where) for name in _NAMES}
-        total = sum(math.prod(h.shape) * h.dtype.itemsize for h in headers.values())
-        if total > max_bytes:
+        sizes = {name: math.prod(h.shape) * h.dtype.itemsize for name, h in headers.items()}
+        total = sum(size for name, size in sizes.items() if max_bytes is not None or name.endswith("labels"))
+        most = MAX_BYTES if max_bytes is None else max_bytes
+        if total > most:
             raise DataError(
-                f"{where} would take {total:,} bytes in memory, more than the limit of {max_bytes:,}. "
+                f"{where} would take {total:,} bytes in memory, more than the limit of {most:,}. "
                 "If the file is what you think it is, raise the limit; otherwise do not trust it."
             )
         _check(headers, where, archive)
     return headers
 
 
-def read_arrays(file: BinaryIO, *, where: str, max_bytes: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Split → images (N, H, W, C) uint8 and labels (N,) of some numeric type; N, H, W, C agree."""
-    read_headers(file, where=where, max_bytes=max_bytes)
+def read_labels(file: BinaryIO, *, where: str) -> dict[str, np.ndarray]:
+    """Split → labels (N,) of some numeric type, of a file whose headers were read before."""
     with _reading(file, where) as archive:
-        arrays = {name: _read_array(archive, name) for name in _NAMES}
-    splits = {}
-    for split, prefix in _PREFIX.items():
-        images, labels = arrays[f"{prefix}_images"], arrays[f"{prefix}_labels"]
-        splits[split] = (images[..., None] if images.ndim == 3 else images, labels.reshape(-1))
-    return splits
+        return {split: _read_array(archive, f"{prefix}_labels").reshape(-1) for split, prefix in _PREFIX.items()}
+
+
+def read_images(
+    file: BinaryIO,
+    places: Mapping[str, Place],
+    *,
+    where: str,
+    change: Callable[[np.ndarray], np.ndarray],
+    count: Callable[[int], None],
+) -> None:
+    """Put the images of all splits (N, H, W, C) uint8 into their places, as `change` makes them of blocks (n, H, W, C).
+
+    Of a file whose headers were read before; `count` is told how many images were read.
+    """
+    done = 0
+    with _reading(file, where) as archive:
+        for split, place in places.items():
+            for first, block in _blocks(archive, f"{_PREFIX[split]}_images"):
+                place.put(first, change(block[..., None] if block.ndim == 3 else block))
+                done += len(block)
+                count(done)
+
+
+def _blocks(archive: zipfile.ZipFile, name: str) -> Iterator[tuple[int, np.ndarray]]:
+    """The rows of an array of bytes, some at a time, each with the number of the first."""
+    with archive.open(f"{name}.npy") as stream:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, _ = read(stream)
+        if fortran and len(shape) > 1:  # its rows are spread over all of it
+            yield 0, _read_array(archive, name)
+            return
+        each = math.prod(shape[1:])
+        step = max(1, _BLOCK // each)
+        for first in range(0, shape[0], step):
+            count = min(step, shape[0] - first)
+            content = stream.read(count * each)
+            if len(content) < count * each:
+                raise EOFError(f"{name} ends too early")
+            yield first, np.frombuffer(content, np.uint8).reshape(count, *shape[1:])
+        stream.read(1)  # zipfile compares the checksum when it reaches the end
 
 
 def read_train_labels(file: BinaryIO, *, where: str) -> np.ndarray:

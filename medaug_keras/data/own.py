@@ -1,6 +1,6 @@
 """Your own images in one .npz file with MedMNIST's array names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from medaug_keras.data.dataset import (
     numbered_classes,
 )
 from medaug_keras.data.pixels import Conversion, is_enlarged, squares
+from medaug_keras.data.room import Memory, Room, counting
 
 
 def npz_sizes(
@@ -30,7 +31,7 @@ def npz_sizes(
     classes: Sequence[str] | None,
     size: int | None,
     fit: Fit | None = None,
-    max_bytes: int = MAX_BYTES,
+    max_bytes: int | None = None,
 ) -> Sizes:
     """Sizes of an .npz file from its headers; the training labels are read where `classes` is None."""
     with npz.opened(path) as file:
@@ -63,36 +64,44 @@ def load_npz(
     licence: str = "",
     citation: str = "",
     max_bytes: int = MAX_BYTES,
+    room: Room | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Dataset:
     """Own images from one .npz file.
 
     Arrays train_images, val_images, test_images: uint8, (N, H, W), (N, H, W, 1) or (N, H, W, 3); train_labels,
     val_labels, test_labels: (N,) or (N, 1), class numbers from 0. `classes` names them; None calls them "0", "1", ...
-    `size`, `fit` and `filter` resize them; see `pixels.Conversion`.
+    `size`, `fit` and `filter` resize them; see `pixels.Conversion`. The images go where `room` has places for them;
+    without it into memory, `max_bytes` at most. `report` is told how the reading goes.
     Raises one DataError that names everything that is wrong; a class may be absent from validation and test.
     """
+    room = room or Memory(max_bytes)
     with npz.opened(path) as file:
         md5 = checksums.md5_of_stream(file)
-        arrays = npz.read_arrays(file, where=path.name, max_bytes=max_bytes)
-    problems, numbers = Problems(), {}
-    names: tuple[str, ...] = ()
-    with problems.collected():
-        check_image_size(arrays["train"][0].shape[1:3], size=size, fit=fit, where=path.name)
-    with problems.collected():
-        where = f"{path.name}, train split"
-        names = numbered_classes(arrays["train"][1], where=where) if classes is None else tuple(classes)
-        check_names(names, where=path.name)
-        for split, (_, labels) in arrays.items():
-            with problems.collected():
-                numbers[split] = class_numbers(labels, classes=len(names), where=f"{path.name}, {split} split")
-        if len(numbers) == len(arrays):
-            _check_fit(names, numbers, where=path.name)
-    problems.check()
-    how = Conversion(size=size, fit=fit, filter=filter, colour=None)
-    splits = {
-        split: Split(np.ascontiguousarray(squares(images, how)), numbers[split])
-        for split, (images, _) in arrays.items()
-    }
+        headers = npz.read_headers(file, where=path.name, max_bytes=room.max_bytes)
+        labels = npz.read_labels(file, where=path.name)
+        height, width, channels = npz.image_shape(headers)
+        problems, numbers = Problems(), {}
+        names: tuple[str, ...] = ()
+        with problems.collected():
+            check_image_size((height, width), size=size, fit=fit, where=path.name)
+        with problems.collected():
+            where = f"{path.name}, train split"
+            names = numbered_classes(labels["train"], where=where) if classes is None else tuple(classes)
+            check_names(names, where=path.name)
+            for split, some in labels.items():
+                with problems.collected():
+                    numbers[split] = class_numbers(some, classes=len(names), where=f"{path.name}, {split} split")
+            if len(numbers) == len(labels):
+                _check_fit(names, numbers, where=path.name)
+        problems.check()
+        how = Conversion(size=size, fit=fit, filter=filter, colour=None)
+        side = size or height
+        shapes = {split: (count, side, side, channels) for split, count in npz.counts(headers).items()}
+        places = room(shapes, path.name)
+        count = counting(report, title, sum(shape[0] for shape in shapes.values()))
+        npz.read_images(file, places, where=path.name, change=lambda some: squares(some, how), count=count)
+    splits = {split: Split(places[split].images(), numbers[split]) for split in places}
     return Dataset(
         name=name,
         title=title,
@@ -104,7 +113,7 @@ def load_npz(
         homepage="",
         citation=citation,
         description=f"Own images, read from {path.name}.",
-        enlarged=sum(len(images) * is_enlarged(images.shape[1:], how) for images, _ in arrays.values()),
+        enlarged=is_enlarged((height, width, channels), how) * sum(map(len, numbers.values())),
         train=splits["train"],
         validation=splits["validation"],
         test=splits["test"],

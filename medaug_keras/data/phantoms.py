@@ -17,6 +17,7 @@ from collections.abc import Callable
 import numpy as np
 
 from medaug_keras.data.dataset import IMAGE_SIZE, SPLITS, DataError, Dataset, Sizes, Split
+from medaug_keras.data.room import Memory, Room
 
 _VERSION = 1  # of the images: raised when the same settings give other bytes
 _BLOCK = 256  # images of 28 x 28 drawn at a time, to bound memory; part of the version, since it orders the draws
@@ -70,24 +71,37 @@ def phantom_fingerprint(name: str, *, train: int, validation: int, test: int, se
     return hashlib.md5(json.dumps(settings).encode(), usedforsecurity=False).hexdigest()
 
 
-def load_phantom(name: str, *, train: int, validation: int, test: int, seed: int, size: int = IMAGE_SIZE) -> Dataset:
+def load_phantom(
+    name: str,
+    *,
+    train: int,
+    validation: int,
+    test: int,
+    seed: int,
+    size: int = IMAGE_SIZE,
+    room: Room | None = None,
+) -> Dataset:
     """Draw a phantom with the given numbers of images of `size` pixels a side; the shares of the classes are fixed.
 
     Each split holds at least one image of every class, so it needs as many images as there are classes. `seed` is any
-    integer >= 0. Raises DataError.
+    integer >= 0. The images go where `room` has places for them, without it into memory; one split at a time is drawn
+    in memory. Raises DataError.
     """
-    draw, _, shares = _phantom(name)
+    draw, channels, shares = _phantom(name)
+    counts = {"train": train, "validation": validation, "test": test}
     phantom_sizes(name, train=train, validation=validation, test=test)  # refuses splits that are too small
-    splits = {}
+    shapes = {split: (count, size, size, channels) for split, count in counts.items()}
+    places, splits = (room or Memory())(shapes, name), {}
     block = min(_BLOCK, max(1, _BLOCK * IMAGE_SIZE**2 // size**2))
-    for i, (split, count) in enumerate(zip(SPLITS, (train, validation, test), strict=True)):
+    for i, (split, count) in enumerate(counts.items()):
         rng = np.random.default_rng([seed, i])
         labels = np.repeat(np.arange(len(shares)), _whole(list(shares.values()), count))
         labels = rng.permutation(labels).astype(np.int64)
         images = np.concatenate([draw(rng, labels[j : j + block], size) for j in range(0, count, block)])
         if name == "phantom-planted" and split == "test":
             images = np.where((rng.random(count) < 0.5)[:, None, None, None], images[:, :, ::-1], images)
-        splits[split] = Split(images, labels)
+        places[split].put(0, images)
+        splits[split] = Split(places[split].images(), labels)
     return Dataset(
         name=name,
         title=name.replace("phantom", "Phantom").replace("-", " ") + " (simulated)",

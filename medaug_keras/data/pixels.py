@@ -10,7 +10,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -26,6 +26,8 @@ Colour = Literal["grey", "rgb"]
 IMAGES = "a PNG, JPEG, TIFF, BMP or DICOM image"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm")
 
+_STORED = 2**16 - 1  # bytes of one block of zlib's that is not packed
+_KEPT = 2**25  # bytes of unpacked pixels, of larger images than these only the number is looked at
 MAX_PIXELS = 80_000_000  # of one file; below the number at which Pillow begins to warn
 _NO_IMAGE = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error, zlib.error)  # of Pillow
 
@@ -94,6 +96,8 @@ class Header:
     """Exif's: 1 as stored, 2 to 8 mirrored or turned; it is followed."""
     place: int = 0
     """Of the image in the file: the number of a DICOM frame or a TIFF directory, from 0."""
+    unpacked: bytes | None = field(default=None, repr=False)
+    """The same PNG with its pixels unpacked, as unpacking is half of the work and was done to find it complete."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -188,7 +192,8 @@ def _read(content: bytes, where: str, how: Conversion, found: Header) -> np.ndar
             _check_palette(image)
         if how.window is not None:
             image = Image.fromarray(windowed(np.asarray(image), how.window))
-        plain = image.convert("L" if kind == "grey" else "RGB")
+        mode = "L" if kind == "grey" else "RGB"
+        plain = image if image.mode == mode else image.convert(mode)
     except _NO_IMAGE as error:
         raise _damaged(where, str(error)) from error
     if found.orientation > 1 and found.format != "TIFF":
@@ -258,7 +263,7 @@ def _opened(content: bytes, found: Header) -> "Image.Image":
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of metadata
-        with Image.open(io.BytesIO(content), formats=(found.format,)) as image:
+        with Image.open(io.BytesIO(found.unpacked or content), formats=(found.format,)) as image:
             if found.place:
                 image.seek(found.place)
             if found.format != "TIFF" and image.size != (found.width, found.height):  # Pillow turns TIFFs itself
@@ -352,9 +357,10 @@ def _png(content: bytes, where: str) -> Header:
     frames = chunks.get(b"acTL", [])
     if frames and frames[0][:4] != b"\0\0\0\1":
         raise DataError(f"{where} is an animation of several images. Save the one that you mean as a plain PNG.")
-    _check_packed(chunks.get(b"IDAT", []), _raw_bytes(width, height, bits * values, interlaced), where)
+    raw = _unpacked(chunks.get(b"IDAT", []), _raw_bytes(width, height, bits * values, interlaced), where)
     orientation = _orientation(chunks[b"eXIf"][0]) if b"eXIf" in chunks else 1
-    return Header(height, width, form, bits, "PNG", colour in (4, 6) or b"tRNS" in chunks, orientation)
+    again = _put_together(chunks, raw) if raw else None
+    return Header(height, width, form, bits, "PNG", colour in (4, 6) or b"tRNS" in chunks, orientation, unpacked=again)
 
 
 def _chunks(content: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
@@ -377,18 +383,40 @@ def _raw_bytes(width: int, height: int, bits: int, interlaced: int) -> int:
     return sum(rows * (1 + -(-columns * bits // 8)) for columns, rows in sizes if columns > 0 and rows > 0)
 
 
-def _check_packed(parts: list[bytes], expected: int, where: str) -> None:
-    """The packed pixels must unpack to as many bytes as expected, with a right checksum; they are not kept."""
+def _unpacked(parts: list[bytes], expected: int, where: str) -> list[bytes]:
+    """The pixels, which must unpack to as many bytes as expected, with a right checksum; those of large images are not
+    kept.
+    """
     unpacking, there = zlib.decompressobj(), 0
+    kept: list[bytes] = []
     try:
         for part in parts:
             while part and there <= expected and not unpacking.eof:
-                there += len(unpacking.decompress(part, 2**20))
+                some = unpacking.decompress(part, _STORED)
+                there += len(some)
+                kept += [some] if expected <= _KEPT else []
                 part = unpacking.unconsumed_tail
     except zlib.error as error:
         raise _damaged(where, f"its pixels cannot be unpacked: {error}") from None
     if there != expected or not unpacking.eof:
         raise _damaged(where, f"it should hold {expected:,} bytes of pixels")
+    return kept
+
+
+def _put_together(chunks: dict[bytes, list[bytes]], raw: list[bytes]) -> bytes:
+    """A PNG of the parts that decide its pixels, these as they are (zlib's stored blocks, RFC 1950 and 1951)."""
+    packed = [b"\x78\x01"]
+    checksum = 1
+    for block in raw:
+        packed += [struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF), block]
+        checksum = zlib.adler32(block, checksum)
+    packed += [b"\x01\0\0\xff\xff", checksum.to_bytes(4, "big")]
+    made = [_PNG]
+    for name in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
+        for body in [b"".join(packed)] if name == b"IDAT" else chunks.get(name, []):
+            checksum = zlib.crc32(body, zlib.crc32(name))
+            made += [struct.pack(">I", len(body)), name, body, checksum.to_bytes(4, "big")]
+    return b"".join(made)
 
 
 # --- JPEG ------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import posixpath
 import re
 import string
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +30,7 @@ from medaug_keras.data.folders import bare, difference
 from medaug_keras.data.folds import check_folds
 from medaug_keras.data.ids import LEFT_OUT
 from medaug_keras.data.pixels import SUFFIXES, Colour, Conversion
+from medaug_keras.data.room import Room
 from medaug_keras.data.rows import Rows, did_you_mean, is_missing, read_rows, told
 from medaug_keras.data.splits import Parts, by_words, dropped, placed, repeated
 
@@ -95,15 +96,17 @@ def load_table(
     licence: str = "",
     citation: str = "",
     max_bytes: int = MAX_BYTES,
+    room: Room | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Dataset:
     """Own images that a table lists; in each split sorted by their names, whatever the order of the rows.
 
-    Images are as `load_folder` takes them. Raises one DataError that names everything that is wrong; a class may be
-    absent from validation and test.
+    Images, `room` and `report` are as `load_folder` takes them. Raises one DataError that names everything that is
+    wrong; a class may be absent from validation and test.
     """
     how = Conversion(size=size, fit=fit, filter=filter, colour=colour)
     said = {"name": name, "title": title, "licence": licence, "citation": citation}
-    return files.load(listed(table), how, window=window, **said, max_bytes=max_bytes)
+    return files.load(listed(table), how, window=window, **said, max_bytes=max_bytes, room=room, report=report)
 
 
 def listed(table: Table) -> Listing:
