@@ -401,8 +401,7 @@ def _unpacked(task: Task, folder: Path, fingerprint: str, *, tell: Callable[[str
     `tell` is for the data task, whose record says what the data set is called now.
     """
 
-    def load(room: data.Room) -> data.Dataset:
-        dataset = data.load(task.local, tell, room)
+    def checked(dataset: data.Dataset) -> data.Dataset:
         if dataset.fingerprint != fingerprint:
             raise data.DataError(
                 f"{task.dataset}: the data changed while the study ran (MD5 {fingerprint} before, now "
@@ -410,7 +409,10 @@ def _unpacked(task: Task, folder: Path, fingerprint: str, *, tell: Callable[[str
             )
         return dataset
 
-    return data.unpacked(folder, load, section=task.local if tell is not None else None, report=tell)
+    def load(room: data.Room) -> data.Dataset:
+        return checked(data.load(task.local, tell, room))
+
+    return checked(data.unpacked(folder, load, section=task.local if tell is not None else None, report=tell))
 
 
 # --- files -----------------------------------------------------------------------------------------
