@@ -1,14 +1,16 @@
 """How long tasks take: learned from those that are finished; and durations in words.
 
 A task takes a fixed time (its files, its network, its measures) and a time for each unit of work: for each image that
-passes through the network, counted by its pixels. Both are fitted for each kind of network, so a large data set is not
-expected to take as much longer as it has more images.
+passes through the network, counted by its pixels, or by the multiplications of the classifier that it passes through.
+Both are fitted for each kind of network, so a large data set is not expected to take as much longer as it has more
+images.
 """
 
 from collections.abc import Iterable, Mapping
 from itertools import combinations
 from statistics import median
 
+from medaug_keras.architectures import ARCHITECTURES
 from medaug_keras.plan import Plan, Task
 from medaug_keras.store import Outcome
 
@@ -28,7 +30,12 @@ def kind_of(task: Task) -> str:
 def work_of(task: Task) -> float:
     """Images of 28 x 28 pixels that take as much arithmetic; at least 1."""
     side = task.local.get("size") or _SIDE
-    return max(task.images, 1) * (side / _SIDE) ** 2
+    network = task.params.get("classifier" if task.kind == "quality" else "settings")
+    if task.kind not in ("classifier", "quality") or not isinstance(network, dict):
+        return max(task.images, 1) * (side / _SIDE) ** 2
+    kind = ARCHITECTURES[network["kind"]]
+    seen = (network.get("input") or {}).get("size") or side
+    return max(task.images, 1) * kind.multiply_adds(seen, network) / kind.multiply_adds(_SIDE, network)
 
 
 class Durations:

@@ -1,11 +1,14 @@
 """How long tasks are expected to take, from those that are finished."""
 
+import math
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medaug_keras.architectures import ARCHITECTURES
 from medaug_keras.durations import Durations, _weighted_median, counted, duration, kind_of, work_of
 from medaug_keras.store import Store
 from studies import PHANTOM, make_up, planned, tiny
@@ -99,11 +102,44 @@ def test_a_large_data_set_after_small_ones_is_not_expected_to_take_all_night():
     assert expected(seen, 5e6) < 3 * true
 
 
-def test_work_is_images_by_their_pixels():
+@pytest.mark.parametrize("kind", ["classifier", "quality"])
+def test_work_is_images_by_the_arithmetic_of_the_classifier(kind: str):
     (task, *_) = [task for task in planned(tiny()).tasks.values() if task.kind == "classifier"]
-    larger = type(task)(**{**vars(task), "local": {**task.local, "size": 56}})
+    settings = {"settings" if kind == "classifier" else "classifier": task.params["settings"]}
+    task = replace(task, kind=kind, params=settings)
+    larger = replace(task, local={**task.local, "size": 128})
     assert work_of(task) == task.images
-    assert work_of(larger) == 4 * task.images
+    assert 44 * task.images < work_of(larger) < 46 * task.images  # of pixels there are 21 times as many
+    within = {word: {**some, "input": {"size": 128}} for word, some in settings.items()}
+    assert work_of(replace(task, params=within)) == work_of(larger)
+
+
+def test_work_of_what_trains_no_classifier_is_images_by_their_pixels():
+    (task, *_) = [task for task in planned(tiny()).tasks.values() if task.kind == "classifier"]
+    for kind, settings in (("generator", {"kind": "cvae"}), ("synthesis", None)):
+        small = replace(task, kind=kind, params={"settings": settings})
+        assert work_of(small) == task.images
+        assert work_of(replace(small, local={"size": 56})) == 4 * task.images
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [("cnn", {}), ("resnet18", {"stem": None}), ("resnet18", {"stem": "standard"}), ("resnet50", {"stem": None})],
+)
+@pytest.mark.parametrize("side", [28, 65, 96, 128])
+def test_the_arithmetic_of_a_network_is_told_without_building_it(kind: str, settings: dict, side: int):
+    from medaug_keras import classifiers  # takes long to import
+
+    model = classifiers.build(
+        kind, image_shape=(side, side, 3), num_classes=5, head="softmax", seed=0, input=None, **settings
+    )
+    convolutions = sum(
+        math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:3])
+        for layer in model.layers
+        if "conv" in type(layer).__name__.lower()
+    )
+    dense = max(math.prod(layer.kernel.shape) for layer in model.layers if type(layer).__name__ == "Dense")
+    assert ARCHITECTURES[kind].multiply_adds(side, settings) == pytest.approx(convolutions + dense, rel=0.01)
 
 
 def test_what_is_left_takes_at_least_as_long_as_its_longest_task():

@@ -4,10 +4,12 @@ A kind is one entry of `ARCHITECTURES`, which imports neither Keras nor Torch: i
 network, is imported when it is needed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
+
+from medaug_keras.architectures import arithmetic
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,9 @@ class Architecture:
     function: str = "build"
     least_size: int = 1
     """Pixels a side below which nothing is left of an image between the layers, so that no network can be built."""
+    multiply_adds: Callable[[int, Mapping[str, Any]], float] = lambda side, settings: float(side**2)
+    """Pixels a side that the network sees, and the kind's settings -> multiplications of one image, roughly, by which
+    `plan` expects how long a larger image takes. By default in proportion to the pixels."""
     dense_weights: Callable[[int], int] | None = None
     """Pixels a side -> weights of the first dense layer. None where it is as large for images of every size."""
 
@@ -35,10 +40,19 @@ def _left_by_cnn(size: int) -> int:
     return (((size - 4) // 2 - 4) // 2) ** 2 * 64 * 128
 
 
+_RESNET18 = arithmetic.resnet((2, 2, 2, 2), bottleneck=False)
+_RESNET50 = arithmetic.resnet((3, 4, 6, 3), bottleneck=True)
+
 ARCHITECTURES: dict[str, Architecture] = {
-    "cnn": Architecture("medaug_keras.architectures.cnn", least_size=16, dense_weights=_left_by_cnn),
-    "resnet18": Architecture("medaug_keras.architectures.resnet", "resnet18"),
-    "resnet50": Architecture("medaug_keras.architectures.resnet", "resnet50"),
+    "cnn": Architecture(
+        "medaug_keras.architectures.cnn", least_size=16, multiply_adds=arithmetic.cnn, dense_weights=_left_by_cnn
+    ),
+    "resnet18": Architecture(
+        "medaug_keras.architectures.resnet", "resnet18", multiply_adds=arithmetic.resnet((2, 2, 2, 2), bottleneck=False)
+    ),
+    "resnet50": Architecture(
+        "medaug_keras.architectures.resnet", "resnet50", multiply_adds=arithmetic.resnet((3, 4, 6, 3), bottleneck=True)
+    ),
 }
 
 __all__ = ["ARCHITECTURES", "Architecture"]

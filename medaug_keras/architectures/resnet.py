@@ -13,11 +13,11 @@ from typing import Any
 import keras
 from keras import layers
 
+from medaug_keras.architectures.arithmetic import stem_for
 from medaug_keras.networks import batch_norm, torch_init
 
 WIDTHS = (64, 128, 256, 512)
 EXPANSION = 4  # of a bottleneck: channels that go out, for each of its 3 x 3 convolution
-STANDARD_FROM = 96  # pixels a side from which the stem is the paper's, where a study does not say
 
 
 def resnet18(image: Any, *, num_outputs: int, stem: str | None) -> Any:
@@ -45,11 +45,6 @@ def _resnet(x: Any, block: Callable[..., Any], blocks: tuple[int, ...], num_outp
             x = block(x, width, stride, f"stage{stage}_block{number}")
     x = layers.GlobalAveragePooling2D(name="mean")(x)
     return layers.Dense(num_outputs, **torch_init(x.shape[-1]), name="logits")(x)
-
-
-def stem_for(side: int) -> str:
-    """The stem for images of so many pixels a side, where a study does not say."""
-    return "standard" if side >= STANDARD_FROM else "small"
 
 
 def _basic(x: Any, width: int, stride: int, name: str) -> Any:
