@@ -287,7 +287,16 @@ def test_search_finds_a_page(browser, site, served):
 @pytest.mark.parametrize(("size", "scheme"), matrix())
 def test_axe_finds_no_serious_barrier(browser, site, size, scheme):
     axe = (HERE / "vendor" / "axe-core" / "axe.min.js").read_text("utf-8")
-    kinds = ("index", "data-sets", "models", "results", "significance", "runs", "runs/breastmnist.baseline.shuffle.0")
+    kinds = (
+        "index",
+        "data-sets",
+        "checks",
+        "models",
+        "results",
+        "significance",
+        "runs",
+        "runs/breastmnist.baseline.shuffle.0",
+    )
     found = {}
     with Visitor(browser, site.as_uri(), size, scheme) as visitor:
         for address in ["studies/index.html", *(f"{STUDY}/{kind}.html" for kind in kinds)]:

@@ -413,8 +413,8 @@ def learnt(summary: Mapping[str, Any]) -> dict[str, str]:
     return {what: texts[0] for what, texts in said.items() if texts}
 
 
-_EARLIER_VERSION = Found("not looked for", "Made by an earlier version; `check` looks.")
-_DROP = "Leave them out: `check` with --audit writes the list for `drop`."
+_EARLIER_VERSION = Found("not looked for", "Made by an earlier version; check looks.")
+_DROP = "Leave them out: check with --audit writes the list."
 
 
 def _of_pairs(
@@ -491,9 +491,9 @@ def _parted(found: Mapping[str, Any], sizes: Mapping[str, int]) -> Check:
     title = "Groups in two splits"
     if not any("groups" in found[split] for split in SPLITS):
         text = "Which images belong together (to a patient, a lesion ...) is not said."
-        return Check("groups", title, (Found("not known", text),), "Say it with `group`, or with `ids` of arrays.")
+        return Check("groups", title, (Found("not known", text),), "Say it with group, or with ids for arrays.")
     nothing = f"None of {sum(found[split].get('groups', 0) for split in SPLITS):,} groups is in two splits."
-    advice = f"Split by group: `split` with fractions does. {_DROP}"
+    advice = f"Let fractions split the images: they part no group. {_DROP}"
     return _check("groups", title, _of_pairs(_parts, found, sizes), nothing=nothing, advice=advice)
 
 
@@ -645,7 +645,7 @@ def _enlarged(summary: Mapping[str, Any], sizes: Mapping[str, int]) -> Check:
         return Check("enlarged", title, (_EARLIER_VERSION,))
     nothing, advice = (
         f"No image was smaller than {size} x {size}.",
-        "Set a smaller `size`: it is faster, and loses little.",
+        "Set a smaller size: it is faster, and loses little.",
     )
     return _check("enlarged", title, _warned(said), nothing=nothing, advice=advice)
 

@@ -32,7 +32,7 @@ from medaug_keras.report.figures.diagrams import (
     joint_vae_diagram,
     network_diagram,
 )
-from medaug_keras.report.figures.images import ClassRow, Pair, class_montage, montage, pairs
+from medaug_keras.report.figures.images import ClassRow, Pair, Twins, class_montage, montage, pairs, twins
 from medaug_keras.report.figures.svg import Figure
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "PrintedPanel",
     "PrintedRow",
     "Ranked",
+    "Twins",
     "VarianceRow",
     "arms_by_dataset",
     "cgan_diagram",
@@ -65,5 +66,6 @@ __all__ = [
     "pairs",
     "printed_vs_ours",
     "progress",
+    "twins",
     "variance_components",
 ]

@@ -45,6 +45,16 @@ class Pair:
     caption: str = ""
 
 
+@dataclass(frozen=True)
+class Twins:
+    """Two related images (H, W, C) uint8, and two lines of a few words about them."""
+
+    one: Images
+    other: Images
+    caption: str = ""
+    more: str = ""
+
+
 def montage(images: Images, *, columns: int = 20, scale: int = 2, what: str) -> Figure:
     """Images (N, H, W, C) uint8, C 1 or 3, row by row; every pixel is `scale` x `scale` in the picture.
 
@@ -106,6 +116,25 @@ def pairs(pairs: Sequence[Pair], *, what: str) -> Figure:
     return _picture(_PAIRS, sheet.picture, alt, 0.5)
 
 
+def twins(twins: Sequence[Twins], *, what: str) -> Figure:
+    """Related images side by side, three pairs in a row, two lines below each."""
+    first = _reduced(twins[0].one[None], _PAIR)
+    (H, W), factor, columns = first.shape[1:3], _factor(first, _PAIR), min(3, len(twins))
+    step = factor * W + 4
+    width, height = 2 * step - 4, factor * H + 84
+    sheet = _Sheet(columns * (width + 40), -(-len(twins) // columns) * height, 25)
+    for i, pair in enumerate(twins):
+        x, y = (i % columns) * (width + 40), (i // columns) * height
+        for place, image in enumerate((pair.one, pair.other)):
+            sheet.image(x + place * step, y, _reduced(_checked(image[None]), _PAIR)[0], factor)
+        sheet.text(x, y + factor * H + 4, pair.caption, room=width + 36)
+        sheet.text(x, y + factor * H + 34, pair.more, room=width + 36)
+    text = "; ".join(", ".join(filter(None, (pair.caption, pair.more))) for pair in twins)
+    alt = f"{what}: {len(twins)} pairs side by side. {text}".strip()
+    return _picture(_TWINS, sheet.picture, alt, 0.6)
+
+
+_TWINS: Callable[..., Figure] = twins
 _PAIRS: Callable[..., Figure] = pairs  # the function, where its argument has the same name
 
 

@@ -14,6 +14,7 @@ from medaug_keras.report.format import json_text
 from medaug_keras.report.numbers.findings import answer
 from medaug_keras.report.numbers.results import AWAY, Results
 from medaug_keras.report.pages.book import Book
+from medaug_keras.report.pages.checks import checks
 from medaug_keras.report.pages.citations import cite
 from medaug_keras.report.pages.data_sets import data_sets
 from medaug_keras.report.pages.evidence import significance, synthetic_images
@@ -43,6 +44,7 @@ class Page:
 PAGES = {
     "index": Page("Findings", findings),
     "data-sets": Page("Data sets", data_sets, by_dataset=True),
+    "checks": Page("Checks", checks, by_dataset=True),
     "models": Page("Models", models),
     "generators": Page("Generators", generators, by_dataset=True),
     "results": Page("Results", scores, by_dataset=True),

@@ -1,0 +1,84 @@
+"""The page of checks: what was looked for in each data set, and the images that are related."""
+
+from typing import Any
+
+import numpy as np
+
+from medaug_keras.data import checks as checks_of
+from medaug_keras.data.dataset import SPLITS
+from medaug_keras.report import figures, format
+from medaug_keras.report.pages.book import Book, Shown
+from medaug_keras.report.tables import checks as check_tables
+from medaug_keras.store import Record
+
+FILE = "audit.npz"
+_CAPTIONS = {
+    "identical": "identical images in two splits",
+    "near": "images of two splits that are nearly the same",
+    "groups": "images of one group in two splits",
+    "labels": "the same image, or nearly, in two classes",
+    "repeats": "images that are there twice, or nearly",
+}
+_LEVELS = {"fail": "fails", "warn": "warnings", "pass": "passes"}
+
+
+def checks(book: Book) -> dict[str, Any]:
+    """A table for each data set, and its pairs of related images."""
+    results, shown = book.results, []
+    for name in results.datasets:
+        outcome, title = results.data(name), results.title(name)
+        entry: dict[str, Any] = {"name": name, "title": title, "reason": outcome.reason, "table": None, "figures": []}
+        record = outcome.record
+        if record is not None and "audit" in record.values:
+            found = checks_of(record.values)
+            levels = [check.level for check in found]
+            entry["counts"] = ", ".join(
+                f"{levels.count(level)} {word if levels.count(level) != 1 else _one(word)}"
+                for level, word in _LEVELS.items()
+                if level in levels
+            )
+            entry["table"] = book.table(check_tables.checks(name, title, found))
+            entry["leaks"] = any(check.name in ("identical", "near", "groups") and check.advice for check in found)
+            entry["figures"] = _figures(book, name, record)
+        elif record is not None:
+            entry["reason"] = "not looked for: made by an earlier version; check looks"
+        shown.append(entry)
+    return {"sections": shown}
+
+
+def _one(word: str) -> str:
+    return {"fails": "fail", "warnings": "warning", "passes": "pass"}[word]
+
+
+def _figures(book: Book, name: str, record: Record) -> list[Shown]:
+    """The pairs that the data task kept of each check; none where an earlier version made it."""
+    if not (record.folder / FILE).is_file():
+        return []
+    title, classes = book.results.title(name), book.results.classes(name)
+    shown = []
+    with np.load(record.folder / FILE, allow_pickle=False) as kept:
+        for check, words in _CAPTIONS.items():
+            if f"{check}_images" not in kept:
+                continue
+            images, splits, labels, flips = (
+                kept[f"{check}_{what}"] for what in ("images", "splits", "labels", "mirrored")
+            )
+            folds = not record.values["splits"]["test"]["images"]  # then no image is of a split
+            twins = [
+                figures.Twins(one, other, *_lines([] if folds else split, [classes[k] for k in label], bool(flip)))
+                for (one, other), split, label, flip in zip(
+                    images, splits.tolist(), labels.tolist(), flips, strict=True
+                )
+            ]
+            drawn = figures.twins(twins, what=f"{title}, {words}")
+            many, order = format.plural(len(twins), "pair"), ", the worst first" if len(twins) > 1 else ""
+            shown.append(book.figure(f"checks-{name}-{check}", drawn, f"{title}: {words}, {many}{order}."))
+    return shown
+
+
+def _lines(splits: list[int], classes: list[str], flip: bool) -> tuple[str, str]:
+    """`training and test`; the class, or both."""
+    words = {"train": "training"}
+    there = list(dict.fromkeys(words.get(SPLITS[split], SPLITS[split]) for split in splits))
+    both = [*([" and ".join(there)] if there else []), *["mirrored"] * flip]
+    return ", ".join(both), " | ".join(dict.fromkeys(classes))

@@ -1,0 +1,98 @@
+"""The page of checks: a table for each data set, related images side by side, and nothing that names an image."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_records import ARMS, fake_results, fake_study
+from test_duplicates import encoded, phantoms
+
+from medaug_keras import data
+from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.pages.study import Pages
+
+
+def leaking() -> data.Dataset:
+    """Of the test images one is in training with another class, one nearly; all have names."""
+    views, some = phantoms(count=60), data.load_phantom("phantom-ultrasound", train=40, validation=10, test=10, seed=3)
+    parts = dict(zip(("train", "validation", "test"), np.split(views, [40, 50]), strict=True))
+    parts["test"][0], parts["test"][1] = parts["train"][0], encoded(parts["train"][1])
+    labels = {split: getattr(some, split).labels.copy() for split in parts}
+    labels["test"][0] = 1 - labels["train"][0]
+    splits = {
+        split: data.Split(images, labels[split], tuple(f"Zsmith{split}{i}" for i in range(len(images))))
+        for split, images in parts.items()
+    }
+    return data.Dataset(**{name: getattr(some, name) for name in some.__dataclass_fields__} | splits)
+
+
+@pytest.fixture
+def made(tmp_path: Path):
+    """A study whose data task found this, and where its record is."""
+    study = fake_study(
+        datasets=("breastmnist",), arms={"baseline": ARMS["baseline"]}, replicates=2, samplings=["shuffle"]
+    )
+    plan, store = fake_results(study, tmp_path)
+    return study, plan, store, store.folder(plan.data["breastmnist"])
+
+
+def pages_of(made, audit: dict, kept: dict | None) -> dict[str, bytes]:
+    study, plan, store, folder = made
+    results = Results(study, plan, store)
+    record = results.data("breastmnist").record
+    values = json.loads(json.dumps(record.values)) | audit
+    object.__setattr__(record, "values", values)
+    if kept is not None:
+        np.savez_compressed(folder / "audit.npz", **kept)
+    return Pages(results).all()
+
+
+def said(page: bytes) -> list[list[str]]:
+    """The cells of a page's rows, without tags."""
+    rows = re.findall(r"<tr data-result.*?</tr>", page.decode(), re.DOTALL)
+    return [[re.sub(r"<[^>]+>", "", cell).strip() for cell in re.split(r"</t[hd]>", row)][:-1] for row in rows]
+
+
+def test_checks_stand_in_a_table_with_their_numbers_and_related_images_side_by_side(made):
+    some = leaking()
+    relations = data.related(some)
+    audit = some.summary() | {"audit": data.audit(some, relations)}
+    pages = pages_of(made, audit, data.pairs_to_show(relations))
+    page = pages["checks.md"]
+    rows = {row[0]: row[1:] for row in said(page)}
+    assert rows["Identical images in two splits"][0] == "fail"
+    assert "1 of 10 (10.0 %) test images is identical to a training image" in rows["Identical images in two splits"][1]
+    assert rows["Nearly the same images in two splits"][0] == "fail"
+    assert "1 of 10 (10.0 %) test images is nearly the same" in rows["Nearly the same images in two splits"][1]
+    assert rows["One image, two classes"][0] == "fail"
+    assert rows["Empty images"][0] == "pass"
+    assert "3 fails" in page.decode()
+    assert "drop: audits/breastmnist.csv" in page.decode()
+    for check in ("identical", "near", "labels"):
+        assert pages[f"figures/checks-breastmnist-{check}.png"].startswith(b"\x89PNG")
+        assert f"figures/checks-breastmnist-{check}.png" in page.decode()
+    assert pages["data/checks-breastmnist.csv"].count(b"\n") == len(rows) + 1
+    assert b'href="checks.html"' in pages["index.md"]
+    assert not [name for name, content in pages.items() if b"Zsmith" in content]
+
+
+def test_a_record_of_an_earlier_version_is_shown_with_what_was_not_looked_for(made):
+    some = leaking()
+    summary = some.summary()
+    old = {
+        split: {what: n for what, n in found.items() if "near" not in what}
+        for split, found in data.audit(some).items()
+        if isinstance(found, dict)
+    }
+    pages = pages_of(made, summary | {"audit": old}, None)
+    rows = {row[0]: row[1:] for row in said(pages["checks.md"])}
+    assert rows["Identical images in two splits"][0] == "fail"
+    assert rows["Nearly the same images in two splits"][0] == rows["Enlarged images"][0] == "not looked for"
+    assert not [name for name in pages if name.startswith("figures/checks-")]
+
+
+def test_a_record_without_an_audit_says_so(made):
+    page = pages_of(made, {}, None)["checks.md"].decode()
+    assert "not looked for: made by an earlier version; check looks" in page
