@@ -560,13 +560,18 @@ class Budget(_Part):
 # --- the classifier --------------------------------------------------------------------------------
 
 
-class Input(_Part):
-    """What becomes of an image before it enters the network. The saved model does this itself."""
+class Sizing(_Part):
+    """The size at which an image enters the network. The saved model resizes it."""
 
     size: Annotated[Side | None, Birth(None)] = None
     """Pixels a side that the network sees; left out, those of the data set."""
     resize: Annotated[Literal["nearest", "bilinear", "pad"], Birth("bilinear")] = "bilinear"
     """How they become so many: enlarged by nearest neighbor or bilinear, or pad: in the middle of a border of zeros."""
+
+
+class Input(Sizing):
+    """What becomes of an image before it enters the network. The saved model does this itself."""
+
     channels: Annotated[Literal["as_is", "rgb"], Birth("as_is")] = "as_is"
     """rgb repeats the channel of gray images three times."""
     normalise: Annotated[Literal["none", "half", "imagenet"], Birth("half")] = "half"
@@ -602,20 +607,24 @@ class _Classifier(_Part):
     """Which epoch tables show; left out, the best by the study's `primary` metric on the validation set (for macro_f1,
     by balanced accuracy). Every rule's epoch is recorded, so a change makes no work. The published code reports the
     last."""
-    input: Annotated[Input, Birth({})] = Input()
+    input: Annotated[Sizing, Birth({})] = Sizing()
 
     def side(self, size: int) -> int:
         """Pixels a side that the network sees of images of this size."""
         return self.input.size or size
 
 
-class Cnn(_Classifier):
+class _Scaled(_Classifier):
+    input: Annotated[Input, Birth({})] = Input()
+
+
+class Cnn(_Scaled):
     """MedMNIST's getting-started network, 235 thousand parameters at 28 x 28."""
 
     kind: Literal["cnn"] = "cnn"
 
 
-class Resnet18(_Classifier):
+class Resnet18(_Scaled):
     """Residual network of 18 layers (He et al. 2016), 11.2 million parameters."""
 
     kind: Literal["resnet18"]
@@ -624,7 +633,7 @@ class Resnet18(_Classifier):
     pooling. Left out, small below 96 pixels a side."""
 
 
-class Resnet50(_Classifier):
+class Resnet50(_Scaled):
     """Residual network of 50 layers (He et al. 2016), 23.5 million parameters."""
 
     kind: Literal["resnet50"]
@@ -632,8 +641,23 @@ class Resnet50(_Classifier):
     """As of `resnet18`."""
 
 
+class Applications(_Classifier):
+    """One of Keras's own networks: its body, the mean over its last maps, and a dense layer."""
+
+    kind: Literal["applications"]
+    name: Text
+    """As `keras.applications` calls it, such as EfficientNetB0."""
+    weights: Literal["imagenet"] | None = None
+    """imagenet: trained on ImageNet; Keras downloads them once. Left out, random ones."""
+    train: Literal["all", "head"] = "all"
+    """head trains the dense layer alone: the body stays as it is, batch norm included."""
+
+
 Classifier = Annotated[
-    Annotated[Cnn, Tag("cnn")] | Annotated[Resnet18, Tag("resnet18")] | Annotated[Resnet50, Tag("resnet50")],
+    Annotated[Cnn, Tag("cnn")]
+    | Annotated[Resnet18, Tag("resnet18")]
+    | Annotated[Resnet50, Tag("resnet50")]
+    | Annotated[Applications, Tag("applications")],
     _kind("cnn"),
 ]
 """The network that is trained on every arm, and how."""

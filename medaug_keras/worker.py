@@ -65,6 +65,7 @@ class Worker:
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`; it has no name, so nothing stays behind
         self.pipe, theirs = Pipe()
         environment = {**os.environ, "KERAS_BACKEND": "torch"}
+        environment.setdefault("MEDAUG_KERAS_HOME", os.environ.get("KERAS_HOME", ""))  # where weights are, all the same
         environment["KERAS_HOME"] = f"{os.devnull}/keras"  # a keras.json there would change number formats and layouts
         environment["OMP_NUM_THREADS"] = "1"  # two tasks side by side beat one on two cores
         if gpu is not None:

@@ -1,5 +1,6 @@
 """Laws of every kind of classifier, and what becomes of an image before it enters a network."""
 
+import inspect
 import json
 import os
 import re
@@ -16,21 +17,23 @@ from PIL import Image
 from test_any_model import compare, in_double_precision
 
 from medaug_keras import classifiers
-from medaug_keras.architectures import ARCHITECTURES
+from medaug_keras.architectures import ARCHITECTURES, applications, networks_of_keras
 from medaug_keras.networks import fuse
 from medaug_keras.networks.preparing import IMAGENET_DEVIATION, IMAGENET_MEAN, prepared
 from medaug_keras.reading import StudyError, problems, read
 from medaug_keras.spec import Study
-from studies import PHANTOM, recipe, tiny
+from studies import PHANTOM, cli, recipe, tiny
 
-KINDS: dict[
-    str, tuple[int, dict[str, Any]]
-] = {  # kind → pixels a side, settings: one of every kind, as small as can be
+KINDS: dict[str, tuple[int, dict[str, Any]]] = {  # one of every kind: pixels a side and settings, as small as can be
     "cnn": (16, {}),
     "resnet18": (8, {"stem": None, "input": {"size": 11, "resize": "pad", "channels": "rgb", "normalise": "imagenet"}}),
     "resnet50": (
         8,
         {"stem": "standard", "input": {"size": 20, "resize": "nearest", "channels": "as_is", "normalise": "none"}},
+    ),
+    "applications": (
+        28,
+        {"name": "MobileNetV3Small", "weights": None, "train": "all", "input": {"size": 32, "resize": "bilinear"}},
     ),
 }
 
@@ -63,7 +66,7 @@ def test_a_kind_has_keras_s_output_gradients_and_moving_means(
         compare(built(kind), torch.from_numpy(images(kind)).double() / 127.5 - 1, training)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "applications"])
 def test_every_layer_of_a_kind_is_fused_or_known_to_run_as_keras_has_it(kind: str) -> None:
     assert fuse(built(kind)).unfused == UNFUSED.get(kind, [])
 
@@ -167,6 +170,66 @@ def test_initial_weights_are_those_of_he() -> None:
         assert abs(kernel.mean()) < 0.02 * expected
 
 
+# --- Keras's own networks --------------------------------------------------------------------------
+
+SMALL = {"image_shape": (32, 32, 1), "num_classes": 2, "head": "softmax", "seed": 0}
+
+
+def test_all_of_keras_s_networks_can_be_named() -> None:
+    of_keras = {name for name, made in vars(keras.applications).items() if inspect.isfunction(made)}
+    assert set(networks_of_keras()) == of_keras
+
+
+@pytest.mark.parametrize("name", ["DenseNet121", "EfficientNetB0", "MobileNetV2", "ResNet50"])
+def test_a_network_of_keras_gets_images_as_its_preprocessing_makes_them(name: str) -> None:
+    make = getattr(keras.applications, name)
+    image = keras.Input((12, 12, 3))
+    found = keras.Model(image, applications.scaled_as_it_wants(image, make))(COLOR.astype(np.float32) / 127.5 - 1)
+    expected = sys.modules[make.__module__].preprocess_input(COLOR.astype(np.float32))
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
+
+
+def test_a_frozen_body_stays_as_it_is_and_its_head_learns() -> None:
+    model = classifiers.build("applications", **SMALL, name="MobileNetV3Small", weights=None, train="head")
+    before = {weight.path: weight.numpy() for weight in model.weights}
+    labels = np.arange(16) % 2
+    split = RNG.integers(0, 256, (16, 32, 32, 1), np.uint8), labels
+    held_out = {"validation": split, "test": split}
+    how = recipe(epochs=1, batch_size=8, optimizer={"learning_rate": 0.1})
+    classifiers.fit(
+        model, split, held_out, num_classes=2, sampling="shuffle", augment=[], seed=0, on_epoch=lambda *_: None, **how
+    )
+    moved = {weight.path for weight in model.weights if not np.array_equal(weight.numpy(), before[weight.path])}
+    assert moved == {"logits/kernel", "logits/bias"}
+
+
+def test_a_network_begins_with_the_weights_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file stands for the one that would be downloaded."""
+    keras.utils.set_random_seed(7)
+    body = keras.applications.MobileNetV3Small(include_top=False, weights=None, input_shape=(32, 32, 3))
+    body.save_weights(tmp_path / "some.weights.h5")
+    monkeypatch.setattr(applications, "_get_file", lambda *args, **how: str(tmp_path / "some.weights.h5"))
+    monkeypatch.setenv("MEDAUG_KERAS_HOME", str(tmp_path))
+    model = classifiers.build("applications", **SMALL, name="MobileNetV3Small", weights="imagenet", train="all")
+    np.testing.assert_array_equal(model.get_layer("conv").kernel.numpy(), body.get_layer("conv").kernel.numpy())
+
+
+def test_without_a_network_the_file_and_its_folder_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDAUG_KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there
+    named = rf"weights_mobilenet_v3_small.*\.h5 is not in {tmp_path}/keras/models, and https://.* cannot be downloaded"
+    with pytest.raises(ValueError, match=named):
+        classifiers.build("applications", **SMALL, name="MobileNetV3Small", weights="imagenet", train="all")
+    path = tmp_path / "study.yaml"
+    study = tiny(classifier={"kind": "applications", "name": "MobileNetV3Small", "weights": "imagenet"})
+    study["datasets"]["grey"] = {**PHANTOM, "size": 32}
+    path.write_text(json.dumps(study), encoding="utf-8")
+    done = cli("check", path, "--results", tmp_path / "results", cwd=tmp_path)
+    assert done.returncode == 2
+    assert re.search(named, done.stderr)
+    assert "Traceback" not in done.stderr
+
+
 # --- before the network ----------------------------------------------------------------------------
 
 ASKED = {"size": None, "resize": "bilinear", "channels": "as_is", "normalise": "half"}
@@ -241,6 +304,9 @@ def said_of(tmp_path: Path, classifier: str, size: int) -> str:
         ("{kind: resnet34}", 28, "classifier.kind: got 'resnet34'; did you mean resnet"),
         ("{stem: small}", 28, "classifier.stem: not a setting"),
         ("{kind: resnet50, stem: large}", 28, "classifier.stem: Input should be 'small' or 'standard', got 'large'"),
+        ("{kind: applications, name: EfficientNetB9}", 64, "Keras has no network EfficientNetB9; did you mean Eff"),
+        ("{kind: applications}", 64, "classifier.name: is missing"),
+        ("{kind: applications, name: ResNet50}", 28, "applications needs images of at least 32 x 32 pixels"),
         ("{input: {size: 12}}", 28, "cnn needs images of at least 16 x 16 pixels, and classifier.input makes them 12"),
         ("{input: {size: 20, resize: pad}}", 28, "images of 28 x 28 cannot be padded to the 20 x 20"),
     ],

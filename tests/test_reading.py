@@ -778,6 +778,7 @@ REFERENCE: dict[str, type[BaseModel]] = {  # heading of the page → the section
     "datasets: ids": spec.Ids,
     "classifier": spec.Cnn,
     "classifier: resnet18 and resnet50": spec.Resnet18,
+    "classifier: applications": spec.Applications,
     "classifier: input": spec.Input,
     "classifier: schedule": spec.Constant,
     "classifier: schedule steps": spec.Drops,
@@ -853,8 +854,15 @@ def test_the_reference_documents_every_section_of_the_spec() -> None:
         for part in vars(spec).values()
         if isinstance(part, type) and issubclass(part, spec._Part) and not part.__name__.startswith("_")
     }
-    # the same settings with other defaults, or where another optimizer is the default; and what stands with resnet18
-    assert every - documented == {spec.GanAdam, spec.GanAdamW, spec.OtherAdam, spec.OtherSgd, spec.Resnet50}
+    # the same settings with other defaults, or where another optimizer is the default; and what stands with another
+    assert every - documented == {
+        spec.GanAdam,
+        spec.GanAdamW,
+        spec.OtherAdam,
+        spec.OtherSgd,
+        spec.Resnet50,
+        spec.Sizing,
+    }
 
 
 def test_every_augmentation_has_its_line_with_its_settings() -> None:

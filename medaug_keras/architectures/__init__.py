@@ -4,9 +4,12 @@ A kind is one entry of `ARCHITECTURES`, which imports neither Keras nor Torch: i
 network, is imported when it is needed.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from medaug_keras.architectures import arithmetic
@@ -53,6 +56,16 @@ ARCHITECTURES: dict[str, Architecture] = {
     "resnet50": Architecture(
         "medaug_keras.architectures.resnet", "resnet50", multiply_adds=arithmetic.resnet((3, 4, 6, 3), bottleneck=True)
     ),
+    "applications": Architecture("medaug_keras.architectures.applications", least_size=32),
 }
 
-__all__ = ["ARCHITECTURES", "Architecture"]
+
+def networks_of_keras() -> list[str]:
+    """Names of the networks of `keras.applications`, read from Keras's files without importing it."""
+    found = find_spec("keras")
+    folder = Path(found.origin).parent if found and found.origin else Path()
+    text = (folder / "applications" / "__init__.py").read_text("utf-8")
+    return re.findall(r"\b([A-Z]\w+) as \1\b", text)
+
+
+__all__ = ["ARCHITECTURES", "Architecture", "networks_of_keras"]

@@ -11,11 +11,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import requests
+
 from medaug_keras import data, looks
 from medaug_keras.architectures import ARCHITECTURES
 from medaug_keras.plan import Plan, Source, Task, added_images, data_task, located, plan, replicate_seed
 from medaug_keras.reading import read, words
-from medaug_keras.spec import Study
+from medaug_keras.spec import Applications, Study
 from medaug_keras.store import Store, StoreError
 
 from . import memory
@@ -198,6 +200,23 @@ def larger_network(study: Study, name: str) -> list[str]:
         f"at {size} x {size} the first dense layer of {kind} has {weights:,} weights; at 28 x 28 it has {usual:,}. "
         "The size of a resnet18 does not depend on the images"
     ]
+
+
+def weights(study: Study) -> tuple[list[str], list[str]]:
+    """What is wrong with the weights that the classifier begins with, and what to say of them."""
+    asked = study.classifier
+    if not isinstance(asked, Applications) or asked.weights is None:
+        return [], []
+    from medaug_keras.architectures.applications import away, weights_file
+
+    path, origin = weights_file(asked.name)
+    if path.is_file():
+        return [], []
+    try:
+        requests.head(origin, timeout=10, allow_redirects=True).raise_for_status()
+    except requests.RequestException as error:
+        return [f"classifier.weights: {away(path, origin, type(error).__name__)}"], []
+    return [], [f"classifier.weights: {path.name} is not in {path.parent} yet; a run downloads it"]
 
 
 def examined(study: Study, name: str, options: argparse.Namespace) -> tuple[Source, Counts | None, list[str]]:

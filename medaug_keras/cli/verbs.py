@@ -35,6 +35,7 @@ from .request import (
     read_study,
     registered,
     study_beside,
+    weights,
 )
 
 
@@ -193,6 +194,10 @@ def _check(options: argparse.Namespace) -> int:
             for text in known:
                 print(f"{options.study}: datasets.{name}: {text}", file=sys.stderr)
     refused += misfits(study, found, counts)
+    missing, notes = weights(study)
+    refused += missing
+    for text in notes:
+        print(f"{options.study}: {text}", file=sys.stderr)
     if refused or unreadable:
         print("\n".join(f"{options.study}: {line}" for line in [*refused, *unreadable]), file=sys.stderr)
         return WRONG_REQUEST if refused or not found else SOME_FAILED

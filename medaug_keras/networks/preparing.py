@@ -13,7 +13,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
-def prepared(image: Any, *, size: int | None, resize: str, channels: str, normalise: str) -> Any:
+def prepared(image: Any, *, size: int | None, resize: str, channels: str = "as_is", normalise: str = "half") -> Any:
     """(B, S, S, C) in [-1, 1] -> (B, size, size, C or 3), as a network's first layers want it.
 
     `resize` is `nearest` (which enlarges as Pillow does), `bilinear` (which averages where it shrinks), or `pad`: the

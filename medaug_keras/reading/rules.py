@@ -4,11 +4,22 @@ from collections.abc import Iterator
 from typing import get_args
 
 from medaug_keras import references
-from medaug_keras.architectures import ARCHITECTURES
+from medaug_keras.architectures import ARCHITECTURES, networks_of_keras
 from medaug_keras.generators import GENERATORS
 from medaug_keras.reading.strict_yaml import Keys
 from medaug_keras.reading.words import did_you_mean
-from medaug_keras.spec import RECIPE, Arm, Classifier, Cosine, Data, FolderData, MedMnistName, Select, Study
+from medaug_keras.spec import (
+    RECIPE,
+    Applications,
+    Arm,
+    Classifier,
+    Cosine,
+    Data,
+    FolderData,
+    MedMnistName,
+    Select,
+    Study,
+)
 
 # What is wrong where an arm adds images of a generator that reconstructs, or interleaves those of one that does not.
 _ADVICE = {
@@ -27,7 +38,7 @@ def problems(study: Study) -> list[tuple[Keys, str]]:
     for name, arm in study.arms.items():
         found += [(("arms", name, *keys), message) for keys, message in _arm(arm, study)]
     found += [(("classifier", *keys), message) for keys, message in _recipe(study.classifier, study.select)]
-    return found + list(_baseline(study)) + list(_references(study))
+    return found + list(_network(study)) + list(_baseline(study)) + list(_references(study))
 
 
 def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
@@ -82,6 +93,12 @@ def _recipe(classifier: Classifier, select: Select) -> Iterator[tuple[Keys, str]
         yield ("budget",), f"has fewer steps of {size} images than there are epochs, {classifier.epochs}"
     if isinstance(schedule, Cosine) and schedule.end >= rate:
         yield ("schedule", "end"), f"{schedule.end:g} is not below the learning rate, {rate:g}, from which it falls"
+
+
+def _network(study: Study) -> Iterator[tuple[Keys, str]]:
+    if isinstance(study.classifier, Applications) and study.classifier.name not in networks_of_keras():
+        asked = study.classifier.name
+        yield ("classifier", "name"), f"Keras has no network {asked}{did_you_mean(asked, networks_of_keras())}"
 
 
 def _uses(study: Study) -> list[tuple[str, str]]:
