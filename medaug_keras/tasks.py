@@ -15,6 +15,7 @@ import numpy as np
 
 from medaug_keras import augmentation, classifiers, data, evaluation, generators
 from medaug_keras.generators.fitting import Recipe, TrainingData
+from medaug_keras.networks import fuse
 from medaug_keras.plan import Task, added_images
 from medaug_keras.store import Store
 from medaug_keras.training import Checkpoint, Gathered, Images, arithmetic, file_checkpoint, subseed
@@ -172,6 +173,7 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
         "training_images": len(labels),
         "training_per_class": [int(n) for n in np.bincount(labels, minlength=len(dataset.classes))],
         "parameters": _trainable(trained.model),
+        **({"unfused": unfused} if (unfused := fuse(trained.model).unfused) else {}),
         **measured,
     }
 
@@ -220,6 +222,7 @@ def make_folds(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Ch
         "epochs": max(values["epochs"] for values in records),
         "training_images": round(np.mean([values["training_images"] for values in records])),
         "parameters": records[0]["parameters"],
+        **({"unfused": records[0]["unfused"]} if "unfused" in records[0] else {}),
         "selected": {rule: rule for rule in tested},
         "scores": scores,
         "folds": [

@@ -48,6 +48,7 @@ def run_page(book: Book, run: Run) -> dict[str, Any]:
         "folds": [],
         "files": [],
         "environment": [],
+        "unfused": [],
     }
     if run.done:
         record = run.record
@@ -63,6 +64,7 @@ def run_page(book: Book, run: Run) -> dict[str, Any]:
             "metrics": list(METRICS.values()),
             "files": sorted(record.run.get("files", {}).items()),
             "environment": environment(run, show_host=book.show_host),
+            "unfused": record.values.get("unfused", []),
         }
     return content
 
