@@ -43,9 +43,6 @@ def _left_by_cnn(size: int) -> int:
     return (((size - 4) // 2 - 4) // 2) ** 2 * 64 * 128
 
 
-_RESNET18 = arithmetic.resnet((2, 2, 2, 2), bottleneck=False)
-_RESNET50 = arithmetic.resnet((3, 4, 6, 3), bottleneck=True)
-
 ARCHITECTURES: dict[str, Architecture] = {
     "cnn": Architecture(
         "medaug_keras.architectures.cnn", least_size=16, multiply_adds=arithmetic.cnn, dense_weights=_left_by_cnn
