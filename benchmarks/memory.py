@@ -1,6 +1,6 @@
 """How much memory does a worker take? Peaks of every kind of task on images of noise, as many as PathMNIST has.
 
-    python -m benchmarks.memory [--images N] [--seconds N] [--only NAME ...]
+    python -m benchmarks.memory [--size S] [--images N] [--seconds N] [--only NAME ...]
 
 Each task is made by the engine, in a new worker that is watched and stopped after `--seconds`. What a task needs is put
 there first: untrained samplers and classifiers take as much memory as trained ones.
@@ -8,6 +8,7 @@ there first: untrained samplers and classifiers take as much memory as trained o
 - resident: all that the process has in memory at its peak, pages that it shares with others included.
 - own share: the same with shared pages divided by the number of their users (PSS), at its peak. Over all workers these
   add up to what the machine needs.
+- private: what is the process's own, without files that it maps, at its peak. It must not grow with the data set.
 """
 
 import argparse
@@ -55,13 +56,34 @@ STUDY: dict[str, Any] = {
 }
 
 
-def noise(images: int, channels: int, classes: int) -> dict[str, np.ndarray]:
-    """Arrays under MedMNIST's names: uint8 images (N, 28, 28, channels) and labels (N,), every class there."""
+# Of images that no generator makes: what an arm may add and change, in the batches of 64 that fit them.
+LARGE: dict[str, Any] = {
+    **STUDY,
+    "generators": {},
+    "classifier": {"epochs": 1, "batch_size": 64},
+    "arms": {
+        "baseline": {},
+        "copies": {
+            "duplicate": {"amount": {"fraction": 1}},
+            "augment": [
+                {"layer": "sharpness"},
+                {"layer": "autocontrast"},
+                {"layer": "hue"},
+                {"layer": "horizontal_flip"},
+                {"layer": "MixUp"},
+            ],
+        },
+    },
+}
+
+
+def noise(images: int, channels: int, classes: int, size: int = 28) -> dict[str, np.ndarray]:
+    """Arrays under MedMNIST's names: uint8 images (N, size, size, channels) and labels (N,), every class there."""
     rng = np.random.default_rng(0)
     arrays = {}
     for split, count in (("train", images), ("val", images // 9), ("test", images // 12)):
         count = max(count, classes)
-        arrays[f"{split}_images"] = rng.integers(0, 256, (count, 28, 28, channels), dtype=np.uint8)
+        arrays[f"{split}_images"] = rng.integers(0, 256, (count, size, size, channels), dtype=np.uint8)
         arrays[f"{split}_labels"] = np.arange(count) % classes
     return arrays
 
@@ -70,7 +92,8 @@ def planned(study: Mapping[str, Any], path: Path, arrays: Mapping[str, np.ndarra
     """The plan of a study of the one data set in `path`, which is written."""
     np.savez(path, allow_pickle=False, **arrays)
     sizes = [len(arrays[f"{split}_labels"]) for split in ("train", "val", "test")]
-    content = {**study, "datasets": {"noise": {"kind": "npz", "path": str(path)}}}
+    section = {"kind": "npz", "path": str(path), "size": arrays["train_images"].shape[1]}
+    content = {**study, "datasets": {"noise": section}}
     checked = Study.model_validate_json(json.dumps(content))
     return plan(checked, {"noise": Source(npz_fingerprint(path, cache=None), *sizes)})
 
@@ -97,7 +120,8 @@ def prepare(whole: Plan, store: Store, arrays: Mapping[str, np.ndarray]) -> None
         np.savez(out / "synthetic.npz", allow_pickle=False, **made)
 
     def classifier(task: Task, out: Path) -> None:
-        model = classifiers.build("cnn", image_shape=(28, 28, CHANNELS), num_classes=CLASSES, head="softmax", seed=0)
+        shape = arrays["train_images"].shape[1:]
+        model = classifiers.build("cnn", image_shape=shape, num_classes=CLASSES, head="softmax", seed=0)
         model.save(out / "classifier-1.keras")
         sure = np.eye(CLASSES, dtype=np.float32)[arrays["test_labels"]]
         np.savez(out / "predictions.npz", allow_pickle=False, test_1=sure)
@@ -124,6 +148,8 @@ class Watch(threading.Thread):
         super().__init__()
         self.resident: dict[int, float] = {}
         """Process → its peak."""
+        self.private: dict[int, float] = {}
+        """Process → the peak of what is its own: without mapped files."""
         self.own: list[float] = []
         """Own shares of all processes at the moment at which their sum was highest."""
         self.over = threading.Event()
@@ -142,10 +168,12 @@ class Watch(threading.Thread):
             for child in children():
                 try:
                     peak, share = _field(child, "status", "VmHWM"), _field(child, "smaps_rollup", "Pss")
+                    private = _field(child, "status", "RssAnon")
                 except OSError:  # it has ended
                     continue
                 if share:  # one that ends has nothing left
                     self.resident[child] = peak
+                    self.private[child] = max(private, self.private.get(child, 0.0))
                     own.append(share)
             if sum(own) > sum(self.own):
                 self.own = own
@@ -184,17 +212,18 @@ def watched(whole: Plan, store: Store, tasks: list[str], seconds: float) -> tupl
     return watch, not summary.interrupted
 
 
-def measure(images: int, seconds: float, only: list[str], folder: Path) -> Iterator[tuple[str, Watch, bool]]:
+def measure(images: int, size: int, seconds: float, only: list[str], folder: Path) -> Iterator[tuple[str, Watch, bool]]:
     """Rows: what was made, what was seen of its processes, whether it was finished."""
-    arrays = noise(images, CHANNELS, CLASSES)
-    whole, store = planned(STUDY, folder / "noise.npz", arrays), Store(folder / "results")
+    arrays = noise(images, CHANNELS, CLASSES, size)
+    study = STUDY if size == 28 else LARGE
+    whole, store = planned(study, folder / "noise.npz", arrays), Store(folder / "results")
     cells = {(run.arm, run.sampling): run.task for run in whole.runs}
     ways = {
         "data": [whole.data["noise"]],
         "classifier": [cells["baseline", "shuffle"]],
         "classifier, two at once": [cells["baseline", "shuffle"], cells["baseline", "weighted"]],
-        "classifier, a tenth added": [cells["cvae", "shuffle"]],
-        "classifier, as many added": [cells["jvae", "shuffle"]],
+        **({"classifier, a tenth added": [cells["cvae", "shuffle"]]} if size == 28 else {}),
+        "classifier, as many added": [cells["jvae" if size == 28 else "copies", "shuffle"]],
         **{f"generator {made.name}": [made.task] for made in whole.generators},
         **{f"synthesis {made.name}": [made.task] for made in whole.synthesis},
         **{f"quality {made.name}": [made.task] for made in whole.quality},
@@ -215,21 +244,26 @@ def measure(images: int, seconds: float, only: list[str], folder: Path) -> Itera
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=PATHMNIST)
+    parser.add_argument("--size", type=int, default=28, help="pixels a side; beyond 28 without generators")
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="a row of the table; repeatable")
     options = parser.parse_args()
-    size = 1.2 * options.images * 28 * 28 * CHANNELS / MIB
+    size = 1.2 * options.images * options.size**2 * CHANNELS / MIB
     print(f"{machine()}\n")
-    print(f"{options.images:,} training images of 28 x 28 x {CHANNELS}; the data set has {size:.0f} MiB.\n")
-    print("| task | resident, MiB | own share, MiB | watched |")
-    print("|---|---|---|---|", flush=True)
+    print(
+        f"{options.images:,} training images of {options.size} x {options.size} x {CHANNELS}; "
+        f"the data set has {size:.0f} MiB.\n"
+    )
+    print("| task | resident, MiB | own share, MiB | private, MiB | watched |")
+    print("|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        for name, watch, done in measure(options.images, options.seconds, options.only, Path(folder)):
-            resident, own = (
-                " + ".join(f"{value:.0f}" for value in seen) for seen in (watch.resident.values(), watch.own)
+        for name, watch, done in measure(options.images, options.size, options.seconds, options.only, Path(folder)):
+            resident, own, private = (
+                " + ".join(f"{value:.0f}" for value in seen)
+                for seen in (watch.resident.values(), watch.own, watch.private.values())
             )
             until = "to its end" if done else f"{options.seconds:.0f} s"
-            print(f"| {name} | {resident} | {own} | {until} |", flush=True)
+            print(f"| {name} | {resident} | {own} | {private} | {until} |", flush=True)
 
 
 if __name__ == "__main__":

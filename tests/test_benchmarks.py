@@ -87,7 +87,7 @@ def test_a_benchmark_as_a_command_prints_a_table(name):
 
 
 def test_memory_is_seen_in_every_process_that_makes_a_task(benchmark, tmp_path):
-    [(name, watch, done)] = benchmark("memory").measure(100, 300, ["classifier, two at once"], tmp_path)
+    [(name, watch, done)] = benchmark("memory").measure(100, 28, 300, ["classifier, two at once"], tmp_path)
     assert (name, done) == ("classifier, two at once", True)
     assert len(watch.resident) == len(watch.own) == 2
     assert all(share > 0 for share in watch.own)
@@ -95,7 +95,7 @@ def test_memory_is_seen_in_every_process_that_makes_a_task(benchmark, tmp_path):
 
 
 def test_what_takes_too_long_is_stopped_and_its_memory_is_known(benchmark, tmp_path):
-    [(_, watch, done)] = benchmark("memory").measure(100, 1, ["classifier"], tmp_path)
+    [(_, watch, done)] = benchmark("memory").measure(100, 28, 1, ["classifier"], tmp_path)
     assert not done
     assert len(watch.resident) == 1
 
