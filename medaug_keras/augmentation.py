@@ -6,6 +6,7 @@ RandomHorizontalFlip do, but on whole batches, each image with its own draws.
 Shapes: B batch, H x W x C image with values in [0, 1], K classes.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +70,47 @@ def shift_hue(images: Tensor, turns: Tensor) -> Tensor:
     return torch.stack([channel(5), channel(3), channel(1)], dim=-1)
 
 
+def shifted(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """Each image moved by whole pixels (B,), at most its side; what comes in is black."""
+    size, places = images.shape[1], torch.arange(images.shape[1], device=images.device)
+    rows, columns = places - down[:, None], places - right[:, None]  # (B, H), (B, W): where each pixel comes from
+    inside = ((rows >= 0) & (rows < size))[:, :, None] & ((columns >= 0) & (columns < size))[:, None, :]
+    each = torch.arange(len(images), device=images.device)[:, None, None]
+    moved = images[each, rows.clamp(0, size - 1)[:, :, None], columns.clamp(0, size - 1)[:, None, :]]
+    return moved * inside[..., None]
+
+
+def turned(images: Tensor, quarters: Tensor) -> Tensor:
+    """Each square image turned counterclockwise by so many right angles (B,), 0 to 3."""
+    every = torch.stack([images.rot90(quarter, (1, 2)) for quarter in range(4)])  # (4, B, H, W, C)
+    return every[quarters, torch.arange(len(images), device=images.device)]
+
+
+def contrasted(images: Tensor, factors: Tensor) -> Tensor:
+    """The differences of each image from its mean gray, times a factor (B,): 0 makes it gray, 1 changes nothing."""
+    mean = images.mean(dim=(1, 2))  # (B, C)
+    if images.shape[-1] == 3:
+        mean = (0.299 * mean[:, 0] + 0.587 * mean[:, 1] + 0.114 * mean[:, 2])[:, None]  # ITU-R 601, as Pillow's gray
+    return torch.lerp(mean[:, None, None, :], images, factors[:, None, None, None]).clamp(0, 1)
+
+
+def blurred(images: Tensor, sigmas: Tensor, reach: int) -> Tensor:
+    """Each image under a Gaussian of its own sigma (B,), in pixels, cut off at `reach` of them; borders are mirrors."""
+    places = torch.arange(-reach, reach + 1, device=images.device)
+    weights = torch.exp(-((places / sigmas[:, None]) ** 2) / 2)
+    weights = weights / weights.sum(dim=1, keepdim=True)  # (B, 2 reach + 1)
+    side = images.shape[1]
+    for axis in (1, 2):
+        # reflected as often as it takes: 2 1 0 1 2 ... without the border twice
+        found = torch.zeros_like(images)
+        for number in range(2 * reach + 1):
+            at = (torch.arange(side, device=images.device) + number - reach).remainder(2 * side - 2)
+            moved = images.index_select(axis, torch.minimum(at, 2 * side - 2 - at))
+            found = found + weights[:, number, None, None, None] * moved
+        images = found
+    return images
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """Steps that are applied in order to each batch: (images, targets) -> (images, targets)."""
@@ -89,8 +131,8 @@ class Augmentation:
 def augmentation(steps: Sequence[Mapping[str, Any]], *, seed: int, device: torch.device | str = "cpu") -> Augmentation:
     """The augmentation of which a study names the `steps`.
 
-    They are mappings with a `layer` and its settings: `sharpness`, `autocontrast`, `hue`, `horizontal_flip`, or a
-    Keras layer by its class name. Every image has its own draws, from a random number generator of `seed`.
+    They are mappings with a `layer` and its settings: one of our own, such as `sharpness`, or a Keras layer by its
+    class name. Every image has its own draws, from a random number generator of `seed`.
     """
     rng = torch_rng(seed, "augmentation", device)
     functions = [_step(dict(step), rng, subseed(seed, f"augmentation {n}")) for n, step in enumerate(steps)]
@@ -141,11 +183,63 @@ def _hue(rng: torch.Generator, *, delta: float) -> Any:
     return run
 
 
+def _uniform(rng: torch.Generator, images: Tensor, low: float, high: float) -> Tensor:
+    """A number (B,) for each image."""
+    return low + (high - low) * torch.rand(len(images), generator=rng, device=images.device)
+
+
+def _crop(rng: torch.Generator, *, padding: int) -> Any:
+    def run(images: Tensor, targets: Tensor) -> Batch:
+        by = torch.randint(-padding, padding + 1, (2, len(images)), generator=rng, device=images.device)
+        return shifted(images, by[0], by[1]), targets
+
+    return run
+
+
+def _quarter_turn(rng: torch.Generator) -> Any:
+    def run(images: Tensor, targets: Tensor) -> Batch:
+        return turned(images, torch.randint(4, (len(images),), generator=rng, device=images.device)), targets
+
+    return run
+
+
+def _brightness(rng: torch.Generator, *, delta: float) -> Any:
+    def run(images: Tensor, targets: Tensor) -> Batch:
+        factors = _uniform(rng, images, 1 - delta, 1 + delta)
+        return (images * factors[:, None, None, None]).clamp(0, 1), targets
+
+    return run
+
+
+def _contrast(rng: torch.Generator, *, delta: float) -> Any:
+    return lambda images, targets: (contrasted(images, _uniform(rng, images, 1 - delta, 1 + delta)), targets)
+
+
+def _noise(rng: torch.Generator, *, deviation: float, probability: float) -> Any:
+    def change(images: Tensor) -> Tensor:
+        drawn = torch.randn(images.shape, generator=rng, device=images.device)
+        return (images + deviation * drawn).clamp(0, 1)
+
+    return _sometimes(rng, probability, change)
+
+
+def _blur(rng: torch.Generator, *, sigma: float, probability: float) -> Any:
+    # from a sigma that changes nothing; at 3 sigma the Gaussian is 1 % of its peak
+    reach = math.ceil(3 * sigma)
+    return _sometimes(rng, probability, lambda images: blurred(images, _uniform(rng, images, 0.1, sigma), reach))
+
+
 _OURS: dict[str, Callable[..., Any]] = {
     "sharpness": _sharpness,
     "autocontrast": _autocontrast,
     "hue": _hue,
     "horizontal_flip": _horizontal_flip,
+    "crop": _crop,
+    "quarter_turn": _quarter_turn,
+    "brightness": _brightness,
+    "contrast": _contrast,
+    "noise": _noise,
+    "blur": _blur,
 }
 
 

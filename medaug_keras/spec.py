@@ -797,6 +797,54 @@ class HorizontalFlip(_Part):
     probability: Probability = 0.5
 
 
+class Crop(_Part):
+    """Move by whole pixels, as a crop of the image with a black border does."""
+
+    layer: Literal["crop"]
+    padding: Annotated[int, Field(ge=1, le=64)] = 4
+    """Pixels of the border: the most that an image is moved."""
+
+
+class QuarterTurn(_Part):
+    """Turn by no, one, two or three right angles, each as likely."""
+
+    layer: Literal["quarter_turn"]
+
+
+class Brightness(_Part):
+    """Multiply an image by a factor around 1."""
+
+    layer: Literal["brightness"]
+    delta: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """The factor is between 1 less this and 1 plus this."""
+
+
+class Contrast(_Part):
+    """Multiply the differences from an image's mean gray by a factor around 1."""
+
+    layer: Literal["contrast"]
+    delta: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """The factor is between 1 less this and 1 plus this."""
+
+
+class Noise(_Part):
+    """Add Gaussian noise, to each pixel and channel its own."""
+
+    layer: Literal["noise"]
+    deviation: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """Its standard deviation, in parts of the range from black to white."""
+    probability: Probability = 0.5
+
+
+class Blur(_Part):
+    """Blur by a Gaussian."""
+
+    layer: Literal["blur"]
+    sigma: Annotated[float, Field(gt=0.1, le=10)] = 1.0
+    """Pixels; each image's own is between 0.1 and this."""
+    probability: Probability = 0.5
+
+
 class KerasFactor(_Part):
     """One of Keras's own layers that takes a factor."""
 
@@ -830,7 +878,20 @@ class CutMix(_Part):
 
 
 Step = Annotated[
-    Sharpness | Autocontrast | Hue | HorizontalFlip | KerasFactor | RandAugment | MixUp | CutMix,
+    Sharpness
+    | Autocontrast
+    | Hue
+    | HorizontalFlip
+    | Crop
+    | QuarterTurn
+    | Brightness
+    | Contrast
+    | Noise
+    | Blur
+    | KerasFactor
+    | RandAugment
+    | MixUp
+    | CutMix,
     Field(discriminator="layer"),
 ]
 

@@ -6,17 +6,23 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+from scipy.ndimage import gaussian_filter
+from scipy.stats import chisquare
 
 from medaug_keras.augmentation import (
     augmentation,
     autocontrast,
+    blurred,
     class_counts,
+    contrasted,
     copies,
     first_appearance,
     labels_to_make,
     sharpen,
     shift_hue,
+    shifted,
+    turned,
 )
 from medaug_keras.training import subseed
 
@@ -121,7 +127,127 @@ def test_the_sharpness_step_sharpens_by_its_factor_and_stays_in_the_range(factor
     assert 0 <= changed.min() <= changed.max() <= 1
 
 
+def pillows(images):
+    return [Image.fromarray(image.squeeze()) for image in as_uint8(images)]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_moving_is_a_crop_of_the_image_that_pillow_gives_a_black_border(channels):
+    images = torch.from_numpy(as_uint8(noise(25, 12, 12, channels)))
+    down, right = torch.arange(25) % 5 - 2, torch.arange(25) // 5 - 2
+    for image, ours, y, x in zip(images, shifted(images, down, right), down.tolist(), right.tolist(), strict=True):
+        padded = ImageOps.expand(Image.fromarray(image.numpy().squeeze()), 2)
+        expected = np.asarray(padded.crop((2 - x, 2 - y, 14 - x, 14 - y))).reshape(12, 12, channels)
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_an_image_moved_by_more_than_its_side_is_black():
+    images = torch.ones(3, 8, 8, 1)
+    moved = shifted(images, torch.tensor([8, -64, 0]), torch.tensor([0, 0, 7]))
+    assert moved.sum(dim=(1, 2, 3)).tolist() == [0, 0, 8]
+
+
+def test_quarter_turns_are_pillows():
+    images = noise(4, 9, 9, 3)
+    for image, ours, quarter in zip(pillows(images), turned(images, torch.arange(4)), range(4), strict=True):
+        np.testing.assert_array_equal(as_uint8(ours), np.asarray(image.rotate(90 * quarter)))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("factor", [0.0, 0.6, 1.0, 1.7])
+def test_contrast_is_pillows_within_its_rounding(channels, factor):
+    images = noise(5, 12, 12, channels)
+    grid = torch.from_numpy(as_uint8(images)).float() / 255
+    for image, ours in zip(pillows(images), contrasted(grid, torch.full((5,), factor)) * 255, strict=True):
+        expected = np.asarray(ImageEnhance.Contrast(image).enhance(factor), float).reshape(12, 12, channels)
+        # Pillow rounds every gray pixel and their mean to whole numbers, and cuts the result's fraction off
+        assert np.abs(ours.numpy() - expected).max() <= 1 + abs(1 - factor)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_blurring_is_scipys_gaussian_filter_with_a_sigma_for_each_image(channels):
+    images, sigmas = noise(4, 11, 11, channels), torch.tensor([0.1, 0.7, 1.3, 2.0])
+    for image, ours, sigma in zip(images, blurred(images, sigmas, 6), sigmas.tolist(), strict=True):
+        expected = gaussian_filter(image.double().numpy(), sigma, mode="mirror", radius=6, axes=(0, 1))
+        np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
+def test_a_blur_that_reaches_beyond_the_image_mirrors_it_again_and_again():
+    images = noise(2, 4, 4, 1)
+    expected = gaussian_filter(images[1].double().numpy(), 5.0, mode="mirror", radius=15, axes=(0, 1))
+    np.testing.assert_allclose(blurred(images, torch.full((2,), 5.0), 15)[1], expected, atol=1e-5)
+
+
+def test_brightness_multiplies_by_a_factor_between_its_ends_and_stays_in_the_range():
+    images = torch.full((4000, 2, 2, 1), 0.5)
+    changed, _ = augmentation([{"layer": "brightness", "delta": 0.2}], seed=0)(images, torch.zeros(4000, 2))
+    factors = changed[:, 0, 0, 0] / 0.5
+    assert (changed == changed[:, :1, :1]).all()
+    assert 0.8 <= factors.min() < 0.801
+    assert 1.199 < factors.max() <= 1.2 + 1e-6
+    assert factors.mean().item() == pytest.approx(1, abs=4 * 0.4 / np.sqrt(12 * 4000))
+    brightest, _ = augmentation([{"layer": "brightness", "delta": 1.0}], seed=0)(2 * images, torch.zeros(4000, 2))
+    assert brightest.max() == 1
+
+
+def test_noise_has_its_deviation_and_each_pixel_and_channel_its_own():
+    images = torch.full((200, 8, 8, 3), 0.5)
+    step = {"layer": "noise", "deviation": 0.05, "probability": 1.0}
+    added = augmentation([step], seed=0)(images, torch.zeros(200, 2))[0] - 0.5
+    assert added.std().item() == pytest.approx(0.05, rel=4 / np.sqrt(2 * added.numel()))
+    assert added.mean().item() == pytest.approx(0, abs=4 * 0.05 / np.sqrt(added.numel()))
+    flat = added.reshape(200, -1).T  # a row for each pixel and channel
+    between = np.corrcoef(flat.numpy())[~np.eye(len(flat), dtype=bool)]
+    assert np.abs(between).max() < 6 / np.sqrt(200)
+
+
+def test_a_crop_moves_by_every_distance_up_to_its_padding_as_often():
+    images = torch.zeros(5000, 9, 9, 1)
+    images[:, 4, 4] = 1
+    changed, _ = augmentation([{"layer": "crop", "padding": 2}], seed=0)(images, torch.zeros(5000, 2))
+    spots = changed.nonzero()
+    assert len(spots) == 5000
+    for axis in (1, 2):
+        assert chisquare(np.bincount(spots[:, axis] - 2, minlength=5)).pvalue > 1e-4
+
+
+def test_a_quarter_turn_turns_by_every_right_angle_as_often():
+    images = torch.zeros(4000, 2, 2, 1)
+    images[:, 0, 0] = 1
+    changed, _ = augmentation([{"layer": "quarter_turn"}], seed=0)(images, torch.zeros(4000, 2))
+    assert chisquare(changed.sum(dim=0).flatten()).pvalue > 1e-4
+
+
 # --- laws of the pipeline ---
+
+OTHERS = [
+    {"layer": "crop", "padding": 4},
+    {"layer": "quarter_turn"},
+    {"layer": "brightness", "delta": 0.2},
+    {"layer": "contrast", "delta": 0.2},
+    {"layer": "noise", "deviation": 0.05, "probability": 1.0},
+    {"layer": "blur", "sigma": 1.0, "probability": 1.0},
+]
+
+
+@pytest.mark.parametrize("step", OTHERS, ids=lambda step: step["layer"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_step_draws_for_every_image_from_its_generator_alone_and_keeps_shape_range_and_targets(step, channels):
+    images, targets = noise(1, 28, 28, channels).expand(64, -1, -1, -1), torch.eye(2)[torch.arange(64) % 2]
+    before = images.clone()
+    found = []
+    for outside, seed in ((1, 0), (2, 0), (1, 3)):
+        torch.manual_seed(outside)
+        changed, same = augmentation([step], seed=seed)(images, targets)
+        assert changed.shape == images.shape
+        assert 0 <= changed.min() <= changed.max() <= 1
+        assert torch.equal(same, targets)
+        found.append(changed)
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+    assert torch.equal(images, before)
+    different = {"quarter_turn": 4, "crop": 40}  # 4 turns, and 81 places of which 64 images find 44 or so
+    assert len(np.unique(found[0].reshape(64, -1).numpy(), axis=0)) >= different.get(step["layer"], 64)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

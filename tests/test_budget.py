@@ -194,5 +194,15 @@ def test_pages_say_which_arms_train_longer_and_by_which_recipe(tmp_path):
     assert passed == [20 * 546, 20 * 546]
 
 
+def test_pages_name_no_setting_of_a_kind_that_an_arm_does_not_have(tmp_path):
+    arms = {"baseline": {}, "own": {"classifier": {"optimizer": {"kind": "adam", "learning_rate": 0.01}}}}
+    asked = fake_study(datasets=("breastmnist",), arms=arms, samplings=["shuffle"])
+    (sentence,) = recipes(Results(asked, *fake_results(asked, tmp_path)))
+    assert "optimizer.kind is adam, elsewhere sgd" in sentence
+    assert "optimizer.learning_rate is 0.01, elsewhere 0.001" in sentence
+    assert "optimizer.beta_1 is 0.9;" in sentence
+    assert "momentum" not in sentence
+
+
 def test_with_a_budget_pages_say_that_of_no_arm(tmp_path):
     assert said(tmp_path, budget={"images": 10_000}) == ([OTHERWISE], [157 * 64, 157 * 64])

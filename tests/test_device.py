@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from test_augmentation import OTHERS
 from test_classifiers import bright_and_dark, trained
 from test_generators import SETTINGS, fit
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -52,7 +53,16 @@ def steps(monkeypatch):
     return made
 
 
-@pytest.mark.parametrize("changes", [{}, {"augment": GEOMETRIC, "sampling": "weighted"}, {"head": "sigmoid"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"augment": GEOMETRIC, "sampling": "weighted"},
+        {"augment": OTHERS},
+        {"head": "sigmoid"},
+        {"loss": {"class_weights": "balanced", "label_smoothing": 0.1, "focal_gamma": 2.0}},
+    ],
+)
 def test_a_classifiers_step_asks_nothing_of_the_device_and_brings_nothing_to_it(steps, changes):
     trained(**changes)
     assert sum(steps) == 2 * 96

@@ -538,3 +538,13 @@ def test_a_component_that_is_almost_nothing_still_has_a_bar_that_can_be_drawn():
         widths = re.findall(r'<rect[^>]* width="([^"]+)"', drawn.svg)
         assert len(widths) > 3
         assert all(float(width) > 0 for width in widths)
+
+
+def test_a_learning_rate_that_changes_has_a_panel_and_another_has_none():
+    history = {"accuracy": [0.5, 0.6], "val_accuracy": [0.5, 0.6], "auc": [0.5, 0.6], "val_auc": [0.5, 0.6]}
+    plain = figures.learning_curves([history], best_epoch=1)
+    falling = figures.learning_curves([history | {"learning_rate": [0.001, 0.00025]}], best_epoch=1)
+    assert "Learning rate" not in plain.alt
+    assert falling.alt.startswith(plain.alt)
+    assert "Learning rate: 2 epochs" in falling.alt
+    assert "last step from 0.0010 at epoch 1 to 0.00025 at epoch 2" in falling.alt

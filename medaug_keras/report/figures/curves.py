@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from statistics import fmean
 
@@ -18,7 +19,7 @@ from medaug_keras.report.figures.svg import (
     tick_decimals,
     ticks,
 )
-from medaug_keras.report.format import loss, percent
+from medaug_keras.report.format import loss, number, percent
 from medaug_keras.report.palette import ArmStyle, shades
 
 
@@ -86,7 +87,9 @@ def learning_curves(
     if "learning_rate" in histories[0]:
         heading = f"{title}: Learning rate" if title else "Learning rate"
         lines = {"last step": _over(histories, "learning_rate", fmean)}
-        boards.append(_drawn(_Panel(heading, lines, ("green",), best_epoch, loss, "no values", linear=True)))
+        boards.append(
+            _drawn(_Panel(heading, lines, ("green",), best_epoch, partial(number, digits=2), "no values", linear=True))
+        )
     alt = "Values in percent for each epoch. " + " ".join(board.alt for board in boards)
     return figure(learning_curves, boards, alt)
 

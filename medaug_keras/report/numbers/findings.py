@@ -18,8 +18,13 @@ def recipes(results: Results) -> list[str]:
     for arm in results.arms:
         own = results.study.arms[arm].classifier
         changes = differences(study, dump(own)) if own is not None else {}
-        if changes:
-            words = (f"{name} is {_shown(new)}, elsewhere {_shown(old)}" for name, (old, new) in changes.items())
+        words = [
+            f"{name} is {_shown(new)}" + ("" if old is None else f", elsewhere {_shown(old)}")
+            for name, (old, new) in changes.items()
+            # settings of the study's kind mean nothing to another kind
+            if new is not None or f"{name.rpartition('.')[0]}.kind" not in changes
+        ]
+        if words:
             said.append(f"{results.label(arm)} is trained by a recipe of its own: {'; '.join(words)}.")
     if results.longer:
         arms = ", ".join(f"{results.label(arm)} {_parts(*part)} %" for arm, part in results.longer.items())
