@@ -36,6 +36,11 @@ from medaug_keras import classifiers, training
 NETWORKS = {  # name → pixels a side, kind and settings, the same in plain PyTorch
     "resnet18-28": (28, {"kind": "resnet18", "stem": "small"}, plain.resnet18),
     "resnet18-64": (64, {"kind": "resnet18", "stem": "small"}, plain.resnet18),
+    "EfficientNetB0-64": (
+        64,
+        {"kind": "applications", "name": "EfficientNetB0", "weights": None, "train": "all"},
+        plain.efficientnet_b0,
+    ),
 }
 WAYS = ("plain", "ours", "stock Keras")
 
