@@ -7,7 +7,7 @@ import pytest
 
 from medaug_keras import data
 from medaug_keras.data import DataError, Ids, named
-from medaug_keras.data.ids import with_names
+from medaug_keras.data.ids import fingerprint_with
 
 ROWS = [f"{split},{i},p{i // 2},{split}{i}" for split, n in (("train", 4), ("val", 2), ("test", 2)) for i in range(n)]
 
@@ -33,13 +33,13 @@ def test_every_image_gets_its_name_and_group_whatever_the_order_of_rows(tmp_path
         some = named(arrays, written(tmp_path, rows))
         assert some.train.groups == ("p0", "p0", "p1", "p1")
         assert some.test.ids == ("test0", "test1")
-        assert some.fingerprint == with_names(arrays.md5, written(tmp_path, ROWS)) != arrays.fingerprint
+        assert some.fingerprint == fingerprint_with(arrays.md5, written(tmp_path, ROWS), None) != arrays.fingerprint
 
 
 def test_another_group_is_another_fingerprint_and_another_column_is_not(tmp_path, arrays):
-    before = with_names(arrays.md5, written(tmp_path, ROWS))
-    assert with_names(arrays.md5, written(tmp_path, [row + ",x" for row in ROWS], "split,index,who,file,age")) == before
-    assert with_names(arrays.md5, written(tmp_path, [ROWS[0].replace("p0", "p9"), *ROWS[1:]])) != before
+    before = fingerprint_with(arrays.md5, written(tmp_path, ROWS), None)
+    assert fingerprint_with(arrays.md5, written(tmp_path, [row + ",x" for row in ROWS], "split,index,who,file,age"), None) == before
+    assert fingerprint_with(arrays.md5, written(tmp_path, [ROWS[0].replace("p0", "p9"), *ROWS[1:]]), None) != before
 
 
 WRONG = {
