@@ -150,8 +150,20 @@ def test_float32_is_exact_on_a_gpu_too():
 # --- on a GPU --------------------------------------------------------------------------------------
 
 
+FALLING = {"schedule": {"kind": "cosine", "warm_up": 0.5, "end": 0.0}}  # the recording reads the rate of each step
+
+
 @on_gpu
-@pytest.mark.parametrize("changes", [{}, {"augment": GEOMETRIC}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"augment": GEOMETRIC},
+        {"augment": OTHERS},
+        FALLING,
+        {**FALLING, "optimizer": recipe(optimizer={"kind": "adamw"})["optimizer"]},
+    ],
+)
 def test_a_recorded_classifier_is_the_one_that_is_not(monkeypatch, changes):
     found, _ = trained(batch_size=8, **changes)
     monkeypatch.setattr(recording, "WARM_UP", 10**9)
