@@ -38,7 +38,10 @@ def test_every_image_gets_its_name_and_group_whatever_the_order_of_rows(tmp_path
 
 def test_another_group_is_another_fingerprint_and_another_column_is_not(tmp_path, arrays):
     before = fingerprint_with(arrays.md5, written(tmp_path, ROWS), None)
-    assert fingerprint_with(arrays.md5, written(tmp_path, [row + ",x" for row in ROWS], "split,index,who,file,age"), None) == before
+    assert (
+        fingerprint_with(arrays.md5, written(tmp_path, [row + ",x" for row in ROWS], "split,index,who,file,age"), None)
+        == before
+    )
     assert fingerprint_with(arrays.md5, written(tmp_path, [ROWS[0].replace("p0", "p9"), *ROWS[1:]]), None) != before
 
 
