@@ -295,27 +295,6 @@ class _OwnData(_Data):
     citation: Annotated[Text | None, SHOWN] = None
 
 
-class NpzData(_OwnData):
-    """Your own images in one .npz file, with MedMNIST's array names (train_images, train_labels, val_images ...)."""
-
-    kind: Literal["npz"]
-    path: Annotated[Text, SHOWN, PLACE]
-    """The file; a relative path starts at the study file's folder."""
-    classes: Annotated[tuple[Text, ...] | None, SHOWN] = None
-    """Names of the classes, in the order of the labels."""
-    ids: Annotated[Ids | None, SHOWN] = None
-    """A table that says which images belong together; what it says is in the key."""
-    drop: Annotated[Text | None, SHOWN, PLACE] = None
-    """A CSV file whose column image names images to leave out, as SPLIT/PLACE (such as train/12) or as `ids` names
-    them; what it names is in the key."""
-    called: ClassVar[str] = "file of arrays"
-    ending: ClassVar[str] = ".npz"
-
-    def many_classes(self, name: str) -> bool:
-        """As many as are named."""
-        return len(self.classes or ()) > 2
-
-
 class Window(_Part):
     """Which values of more than 8 bits become 0 to 255: from low to high, or around a centre, or by percentiles."""
 
@@ -347,6 +326,29 @@ class Window(_Part):
         if self.centre is None and not low < high:
             raise ValueError("ends before it begins: the first value is the lower one")
         return self
+
+
+class NpzData(_OwnData):
+    """Your own images in one .npz file, with MedMNIST's array names (train_images, train_labels, val_images ...)."""
+
+    kind: Literal["npz"]
+    path: Annotated[Text, SHOWN, PLACE]
+    """The file; a relative path starts at the study file's folder."""
+    classes: Annotated[tuple[Text, ...] | None, SHOWN] = None
+    """Names of the classes, in the order of the labels."""
+    window: Annotated[Window | None, Birth(None)] = None
+    """Which range of values of other numbers than uint8 becomes 0 to 255; left out, such images are an error."""
+    ids: Annotated[Ids | None, SHOWN] = None
+    """A table that says which images belong together; what it says is in the key."""
+    drop: Annotated[Text | None, SHOWN, PLACE] = None
+    """A CSV file whose column image names images to leave out, as SPLIT/PLACE (such as train/12) or as `ids` names
+    them; what it names is in the key."""
+    called: ClassVar[str] = "file of arrays"
+    ending: ClassVar[str] = ".npz"
+
+    def many_classes(self, name: str) -> bool:
+        """As many as are named."""
+        return len(self.classes or ()) > 2
 
 
 class FolderData(_OwnData):

@@ -6,6 +6,7 @@ import itertools
 import lzma
 import struct
 import tarfile
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -544,10 +545,40 @@ def test_windows_in_their_three_forms_are_one_range():
     assert windows.declared({"centre": -300, "width": 1400}) == (-1000, 400)
     assert windows.declared({"percentiles": [0.5, 99.5]}) is None
     ramp = [np.arange(500, dtype=np.uint16), np.arange(500, 1000, dtype=np.uint16)]
-    assert windows.percentiles(ramp, 0, 100) == (0, 999)
-    assert windows.percentiles(ramp, 1, 99) == (9, 989)  # ten values of a thousand are 0 to 9
+    assert windows.percentiles(lambda: ramp, 0, 100) == (0, 999)
+    assert windows.percentiles(lambda: ramp, 1, 99) == (9, 989)  # ten values of a thousand are 0 to 9
     with pytest.raises(DataError, match="both 7"):
-        windows.percentiles([np.full((9, 9), 7, np.uint16)], 1, 99)
+        windows.percentiles(lambda: [np.full((9, 9), 7, np.uint16)], 1, 99)
+
+
+@pytest.mark.parametrize("kind", ["uint16", "int16", "int32", "float16", "float32", "float64", "mixed"])
+@pytest.mark.parametrize("low", [0, 0.5, 3, 50])
+def test_percentiles_are_values_of_the_images_at_their_place_in_order(kind, low):
+    rng = np.random.default_rng(0)
+    spread = [rng.normal(0, 10.0**scale, (3, 40, 40)) for scale in ((-3, 0, 3) if "float" in kind else (1, 2, 3))]
+    if kind == "mixed":
+        images = [
+            spread[0],
+            spread[1].astype(np.int16),
+            np.zeros((2, 2)),
+            -np.zeros((2, 2)),
+            spread[2].astype(np.float16),
+        ]
+    else:
+        sign = 1 if kind == "uint16" else -1
+        images = [np.clip(some, 0 if sign > 0 else None, None).astype(kind) for some in spread]
+    every = np.sort(np.concatenate([image.astype(np.float32).ravel() for image in images]))
+    places = [max(1, int(np.ceil(p / 100 * len(every)))) - 1 for p in (low, 100 - low / 2)]
+    found = windows.percentiles(lambda: iter(images), low, 100 - low / 2)
+    assert found == (every[places[0]], every[places[1]])
+
+
+def test_percentiles_beyond_32_bits_are_refused_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(DataError, match="too large for `percentiles`"):
+            windows.percentiles(lambda: [np.array([0, 1e300])], 0, 100)
+        assert windows.windowed(np.array([-1.7e308, 0, 1.7e308]), (-1.0, 1.0)).tolist() == [0, 128, 255]
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason=f"no real images at {SHARED}")

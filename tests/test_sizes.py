@@ -12,7 +12,9 @@ from PIL import Image
 
 from medaug_keras import cli, data
 from medaug_keras.architectures import ARCHITECTURES
-from medaug_keras.data import DataError, medmnist
+from medaug_keras.data import DataError, medmnist, npz
+from medaug_keras.data.balance import npz_class_counts
+from medaug_keras.data.dataset import SPLITS
 from medaug_keras.evaluation import copying
 from medaug_keras.plan import Source, plan
 from medaug_keras.reading import StudyError, read
@@ -301,6 +303,93 @@ def test_percentiles_are_those_of_the_training_images_and_are_kept_in_the_record
         data.load_folder(root, window={"percentiles": [0, 100]}, **settings)
 
 
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize(
+    "window", [{"low": 100, "high": 3000}, {"centre": 900, "width": 700}, {"percentiles": [2, 98]}]
+)
+def test_values_of_16_bits_in_one_file_give_what_the_same_images_in_a_folder_give(tmp_path, window, fit):
+    rng, arrays = np.random.default_rng(0), {}
+    for split, n in {"train": 4, "val": 2, "test": 2}.items():
+        images = rng.integers(0, 4096, (2 * n, 40, 30)).astype(np.uint16)
+        for i, image in enumerate(images):
+            (tmp_path / "mine" / split / "ab"[i // n]).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(tmp_path / "mine" / split / "ab"[i // n] / f"{i}.png")
+        arrays |= {f"{split}_images": images, f"{split}_labels": np.arange(2 * n) // n}
+    np.savez(tmp_path / "mine.npz", **arrays)
+    settings = {"name": "m", "title": "M", "size": 20, "fit": fit, "filter": "box", "window": window}
+    files = data.load_folder(tmp_path / "mine", colour=None, **settings)
+    one = data.load_npz(tmp_path / "mine.npz", classes=["a", "b"], **settings)
+    for split in SPLITS:
+        assert np.array_equal(getattr(files, split).images, getattr(one, split).images)
+    assert one.description == files.description.replace("the folder mine", "mine.npz")
+    assert data.npz_sizes(tmp_path / "mine.npz", classes=None, size=20, fit=fit, window=window).train == 8
+
+
+NUMBERS = ["int16", "uint16", "int32", "int64", "float16", "float32", "float64", ">i2", ">f4"]
+
+
+@pytest.mark.parametrize("blocks", [2**24, 3000], ids=["at once", "in blocks"])
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_a_window_maps_every_value_of_an_array_to_the_nearest_of_8_bits(tmp_path, monkeypatch, kind, blocks):
+    monkeypatch.setattr(npz, "_BLOCK", blocks)
+    values = (np.random.default_rng(0).normal(0, 600, (12, 28, 28)) * (1 if "u" not in kind else 0)).astype(kind)
+    values = values if "u" not in kind else np.arange(12 * 784).reshape(12, 28, 28).astype(kind)
+    arrays = {
+        f"{split}_{what}": some[part]
+        for split, part in PARTS.items()
+        for what, some in {"images": values, "labels": np.arange(12) % 2}.items()
+    }
+    np.savez_compressed(tmp_path / "mine.npz", **arrays)
+    settings = {"name": "m", "title": "M", "size": None, "classes": None}
+    some = data.load_npz(tmp_path / "mine.npz", window={"low": -1000, "high": 400}, **settings)
+    expected = np.clip((values.astype(np.float64) + 1000) * 255 / 1400, 0, 255)
+    assert np.abs(some.train.images[..., 0] - expected[:8]).max() <= 0.5
+    assert np.abs(some.test.images[..., 0] - expected[10:]).max() <= 0.5
+    wide = data.load_npz(tmp_path / "mine.npz", window={"percentiles": [0, 100]}, **settings)
+    assert (wide.train.images.min(), wide.train.images.max()) == (0, 255)
+    assert npz_class_counts(tmp_path / "mine.npz") == [4, 4]
+    with pytest.raises(DataError, match="Which range of them"):
+        data.load_npz(tmp_path / "mine.npz", **settings)
+
+
+PARTS = {"train": slice(8), "val": slice(8, 10), "test": slice(10, 12)}
+
+
+def of_values(images: np.ndarray, path: Path) -> Path:
+    labels = np.arange(12) % 2
+    np.savez(
+        path,
+        **{f"{s}_images": images[part] for s, part in PARTS.items()},
+        **{f"{s}_labels": labels[part] for s, part in PARTS.items()},
+    )
+    return path
+
+
+def with_one(value: float) -> np.ndarray:
+    images = np.zeros((12, 28, 28), np.float32)
+    images[5, 3, 3] = value
+    return images
+
+
+@pytest.mark.parametrize(
+    ("images", "window", "why"),
+    [
+        (np.zeros((12, 28, 28), np.uint8), {"low": 0, "high": 9}, "8 bits a value, so the range of `window`"),
+        (np.zeros((12, 28, 28, 3), np.uint16), {"low": 0, "high": 9}, "`window` is for grey images"),
+        (np.zeros((12, 28, 28), np.uint16), {"dicom": True}, "no DICOM file, so it names no window"),
+        (np.zeros((12, 28, 28), bool), {"low": 0, "high": 1}, "save images.astype.np.uint8. . 255"),
+        (np.zeros((12, 28, 28), "S2"), {"low": 0, "high": 1}, "Save plain numbers"),
+        (with_one(np.nan), {"low": 0, "high": 1}, "train_images holds values that are no numbers .* first in image 5"),
+        (with_one(-np.inf), {"percentiles": [1, 99]}, "train_images holds values that are no numbers"),
+        (np.ones((12, 28, 28), np.int16), {"percentiles": [1, 99]}, "percentiles 1 and 99 .* are both 1"),
+    ],
+)
+def test_a_window_that_does_not_fit_an_array_is_refused(tmp_path, images, window, why):
+    path = of_values(images, tmp_path / "mine.npz")
+    with pytest.raises(DataError, match=why):
+        data.load_npz(path, name="m", title="M", size=None, classes=None, window=window)
+
+
 WINDOWS = {
     "{low: 0}": "one of the four",
     "{}": "one of the four",
@@ -318,11 +407,12 @@ WINDOWS = {
 
 @pytest.mark.parametrize("window", WINDOWS)
 def test_a_window_that_is_none_is_refused_at_its_line(tmp_path, window):
-    found = refused(tmp_path, f"{HEAD}datasets:\n  mine: {{kind: folder, path: a, window: {window}}}\n{ARMS}")
-    assert any("study.yaml:5: datasets.mine.window" in line and WINDOWS[window] in line for line in found), found
-    text = HEAD + "datasets:\n  mine: {kind: folder, path: a%s}\n" + ARMS
-    without, some = (study(tmp_path, text % more) for more in ("", ", window: {low: 0, high: 4095}"))
-    assert not set(keys(without)) & set(keys(some))
+    for kind in ("folder", "npz"):
+        found = refused(tmp_path, f"{HEAD}datasets:\n  mine: {{kind: {kind}, path: a, window: {window}}}\n{ARMS}")
+        assert any("study.yaml:5: datasets.mine.window" in line and WINDOWS[window] in line for line in found), found
+        text = HEAD + "datasets:\n  mine: {kind: " + kind + ", path: a%s}\n" + ARMS
+        without, some = (study(tmp_path, text % more) for more in ("", ", window: {low: 0, high: 4095}"))
+        assert not set(keys(without)) & set(keys(some))
 
 
 # --- memory ----------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ def npz_class_counts(path: Path, left_out: Collection[int] = ()) -> list[int]:
     Places that are left out are not counted.
     """
     with npz.opened(path) as file:
-        npz.read_headers(file, where=path.name, max_bytes=2**63)
+        npz.read_headers(file, where=path.name, max_bytes=2**63, windowed=None)
         labels = npz.read_train_labels(file, where=path.name)
     return _counts(np.delete(labels, [place for place in left_out if place < len(labels)]))
 

@@ -118,7 +118,7 @@ def load(
         homepage="",
         citation=citation,
         description=f"Own images, read from {'' if listing.described else 'the folder '}{listing.place.name}."
-        + _told_window(how.window),
+        + windows.told(how.window),
         left_out=dict(listing.notes),
         enlarged=enlarged,
         train=splits["train"],
@@ -233,7 +233,6 @@ def _window(settings: Mapping[str, Any], training: list[File], how: Conversion) 
     found = windows.declared(settings)
     if found is not None:
         return found
-    problems = Problems()
 
     def read(file: File) -> np.ndarray | DataError:
         try:
@@ -242,23 +241,16 @@ def _window(settings: Mapping[str, Any], training: list[File], how: Conversion) 
             return error
 
     def images() -> Iterator[np.ndarray]:
+        problems = Problems()
         for found in in_turn(read, training, THREADS):
             if isinstance(found, DataError):
                 problems.found += found.args
             else:
                 yield found
-
-    low, high = settings["percentiles"]
-    try:
-        return windows.percentiles(images(), low, high)
-    finally:
         problems.check()
 
-
-def _told_window(window: windows.Window | Literal["dicom"] | None) -> str:
-    if window == "dicom":
-        return " Values became 0 to 255 as each file says of its own display."
-    return f" Values from {window[0]:g} to {window[1]:g} became 0 to 255 (window)." if window else ""
+    low, high = settings["percentiles"]
+    return windows.percentiles(images, low, high)
 
 
 def _unlike(shapes: list[tuple[str, tuple[int, ...]]]) -> list[str]:

@@ -146,7 +146,13 @@ def _npz_class_counts(section: Section, path: Path, sizes: Sizes) -> Sequence[in
 
 
 def _npz_sizes(section: Section) -> Sizes:
-    return own.npz_sizes(_path(section), classes=section["classes"], size=section["size"], fit=section["fit"])
+    return own.npz_sizes(
+        _path(section),
+        classes=section["classes"],
+        size=section["size"],
+        fit=section["fit"],
+        window=section["window"],
+    )
 
 
 KINDS: dict[str, Kind] = {
@@ -189,7 +195,14 @@ KINDS: dict[str, Kind] = {
     "npz": Kind(
         load=lambda section, tell, room: _named(
             section,
-            own.load_npz(_path(section), classes=section["classes"], room=room, report=tell, **_described(section)),
+            own.load_npz(
+                _path(section),
+                classes=section["classes"],
+                window=section["window"],
+                room=room,
+                report=tell,
+                **_described(section),
+            ),
         ),
         sizes=lambda section: _fewer(section, _npz_sizes(section)),
         fingerprint=lambda section, cache: _with_names(section, own.npz_fingerprint(_path(section), cache=cache)),

@@ -93,9 +93,15 @@ def opened(path: Path) -> Iterator[BufferedReader]:
         yield file
 
 
-def read_headers(file: BinaryIO, *, where: str, max_bytes: int | None) -> dict[str, Header]:
+def read_headers(
+    file: BinaryIO, *, where: str, max_bytes: int | None, windowed: bool | None = False
+) -> dict[str, Header]:
     """The six arrays' headers, checked: names, types, shapes, counts, and the size they would have in memory, that of
-    the labels alone where `max_bytes` is None."""
+    the labels alone where `max_bytes` is None.
+
+    Images are uint8; where a window says what of their values is used, `windowed`, they are grey and of other numbers;
+    with None of either kind.
+    """
     with _reading(file, where) as archive:
         present = set(archive.namelist())
         missing = [name for name in _NAMES if f"{name}.npy" not in present]
@@ -113,7 +119,7 @@ def read_headers(file: BinaryIO, *, where: str, max_bytes: int | None) -> dict[s
                 f"{where} would take {total:,} bytes in memory, more than the limit of {most:,}. "
                 "If the file is what you think it is, raise the limit; otherwise do not trust it."
             )
-        _check(headers, where, archive)
+        _check(headers, where, archive, windowed)
     return headers
 
 
@@ -131,36 +137,53 @@ def read_images(
     change: Callable[[np.ndarray], np.ndarray],
     count: Callable[[int], None],
 ) -> None:
-    """Put the images of all splits (N, H, W, C) uint8 into their places, as `change` makes them of blocks (n, H, W, C).
+    """Put the images of all splits (N, H, W, C) into their places, as `change` makes them uint8 of blocks (n, H, W, C).
 
     Of a file whose headers were read before; `count` is told how many images were read.
     """
     done = 0
+    for split, place in places.items():
+        for first, block in blocks(file, split, where=where):
+            place.put(first, change(block))
+            done += len(block)
+            count(done)
+
+
+def blocks(file: BinaryIO, split: str, *, where: str) -> Iterator[tuple[int, np.ndarray]]:
+    """The images of a split (n, H, W, C), some at a time, each time with the number of the first.
+
+    Of a file whose headers were read before. Raises DataError, also where a number is none.
+    """
+    name = f"{_PREFIX[split]}_images"
     with _reading(file, where) as archive:
-        for split, place in places.items():
-            for first, block in _blocks(archive, f"{_PREFIX[split]}_images"):
-                place.put(first, change(block[..., None] if block.ndim == 3 else block))
-                done += len(block)
-                count(done)
+        for first, block in _blocks(archive, name):
+            if block.dtype.kind == "f" and not np.isfinite(block).all():
+                axes = tuple(range(1, block.ndim))
+                odd = first + int(np.flatnonzero(~np.isfinite(block).all(axis=axes))[0])
+                raise DataError(
+                    f"{where}: {name} holds values that are no numbers (NaN or infinite), first in image {odd:,}. "
+                    "Decide what they are to be, and save them so."
+                )
+            yield first, block[..., None] if block.ndim == 3 else block
 
 
 def _blocks(archive: zipfile.ZipFile, name: str) -> Iterator[tuple[int, np.ndarray]]:
-    """The rows of an array of bytes, some at a time, each with the number of the first."""
+    """The rows of an array, some at a time, each with the number of the first."""
     with archive.open(f"{name}.npy") as stream:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, _ = read(stream)
+        shape, fortran, dtype = read(stream)
         if fortran and len(shape) > 1:  # its rows are spread over all of it
             yield 0, _read_array(archive, name)
             return
-        each = math.prod(shape[1:])
+        each = math.prod(shape[1:]) * dtype.itemsize
         step = max(1, _BLOCK // each)
         for first in range(0, shape[0], step):
             count = min(step, shape[0] - first)
             content = stream.read(count * each)
             if len(content) < count * each:
                 raise EOFError(f"{name} ends too early")
-            yield first, np.frombuffer(content, np.uint8).reshape(count, *shape[1:])
+            yield first, np.frombuffer(content, dtype).reshape(count, *shape[1:])
         stream.read(1)  # zipfile compares the checksum when it reaches the end
 
 
@@ -233,13 +256,13 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     return array
 
 
-def _check(headers: dict[str, Header], where: str, archive: zipfile.ZipFile) -> None:
+def _check(headers: dict[str, Header], where: str, archive: zipfile.ZipFile, windowed: bool | None) -> None:
     """Raises one DataError that names everything that does not fit."""
     problems, shapes = Problems(), {}
     for prefix in _PREFIX.values():
         images, labels = headers[f"{prefix}_images"], headers[f"{prefix}_labels"]
         with problems.collected():
-            _check_images(f"{prefix}_images", images, where, archive)
+            _check_images(f"{prefix}_images", images, where, archive, windowed)
             shapes[f"{prefix}_images"] = (*images.shape[1:3], *(images.shape[3:] or (1,)))
         with problems.collected():
             _check_labels(f"{prefix}_labels", labels, where)
@@ -254,8 +277,18 @@ def _check(headers: dict[str, Header], where: str, archive: zipfile.ZipFile) -> 
     problems.check()
 
 
-def _check_images(name: str, images: Header, where: str, archive: zipfile.ZipFile) -> None:
-    if images.dtype != np.uint8:
+def _check_images(name: str, images: Header, where: str, archive: zipfile.ZipFile, windowed: bool | None) -> None:
+    deep = images.dtype != np.uint8 and images.dtype.kind in "iuf"
+    if windowed and images.dtype == np.uint8:
+        raise DataError(
+            f"{where}: {name} has 8 bits a value, so the range of `window` does not mean its values. Leave it out."
+        )
+    if windowed and deep and images.shape[3:] not in ((), (1,)):
+        raise DataError(
+            f"{where}: {name} has type {images.dtype} and the shape {images.shape}; `window` is for grey images, "
+            "(N, H, W) or (N, H, W, 1). Save colour as uint8."
+        )
+    if images.dtype != np.uint8 and not (deep and windowed is not False):
         raise DataError(
             f"{where}: {name} has type {images.dtype}, but images are uint8, 0 to 255. "
             f"{_as_uint8(archive, name, images)}"
@@ -290,8 +323,8 @@ def _as_uint8(archive: zipfile.ZipFile, name: str, images: Header) -> str:
             f"{'images' if images.dtype.kind in 'iu' else 'np.round(images)'}.astype(np.uint8), which changes none."
         )
     return (
-        f"{seen}. Which range of them is to become 0 to 255 is a medical choice (window and level): make it, and save "
-        "it as uint8."
+        f"{seen}. Which range of them is to become 0 to 255 is a medical choice (window and level): say it with "
+        "`window`, such as `window: {low: 0, high: 4095}`, or make it, and save uint8."
     )
 
 

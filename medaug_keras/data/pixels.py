@@ -17,7 +17,7 @@ import numpy as np
 
 from medaug_keras.data import dicom, filetype
 from medaug_keras.data.dataset import DataError, Filter, Fit, check_image_size
-from medaug_keras.data.windows import LEAST, MOST, Window, windowed
+from medaug_keras.data.windows import Window, windowed
 
 if TYPE_CHECKING:  # Pillow takes longer to import than the rest of this module
     from PIL import Image
@@ -234,27 +234,17 @@ def _check_deep(found: Header, where: str) -> None:
 
 
 def values(content: bytes, where: str, how: Conversion, frame: int | None = None) -> np.ndarray:
-    """(H, W) whole numbers of a whole file of 16-bit grey, as they are stored; of DICOM after its modality transform.
-    Raises DataError."""
+    """(H, W) of a whole file of 16-bit grey, as they are stored; of DICOM after its modality transform. Raises
+    DataError."""
     found = header(content, where, frame)
     usable(found, where, how)
     if found.format == "DICOM":
-        return _whole(dicom.values(content, where, found.place), where)
+        return dicom.values(content, where, found.place)
     try:
         image = _opened(content, found)
     except _NO_IMAGE as error:
         raise _damaged(where, str(error)) from error
     return np.asarray(image).astype(np.uint16)
-
-
-def _whole(found: np.ndarray, where: str) -> np.ndarray:
-    made: np.ndarray = np.rint(found).astype(np.int64)
-    if (made != found).any() or made.min() < LEAST or made.max() > MOST:
-        raise DataError(
-            f"{where} is a DICOM file whose values are not whole numbers of 16 bits, so `percentiles` cannot count "
-            "them. Give `window` a `low` and a `high`."
-        )
-    return made
 
 
 def _opened(content: bytes, found: Header) -> "Image.Image":

@@ -1,6 +1,6 @@
 """Windows: which range of values of more than 8 bits becomes 0 to 255."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -9,8 +9,6 @@ from medaug_keras.data.dataset import DataError
 
 Window = tuple[float, float]
 """The values that become 0 and 255; those beyond become 0 and 255 too."""
-LEAST, MOST = -(2**16), 2**17
-"""Values that can be counted: of 16 bits, with and without a sign, and shifted."""
 
 
 def declared(settings: Mapping[str, Any]) -> Window | Literal["dicom"] | None:
@@ -29,25 +27,62 @@ def declared(settings: Mapping[str, Any]) -> Window | Literal["dicom"] | None:
     return float(settings["low"]), float(settings["high"])
 
 
-def percentiles(images: Iterable[np.ndarray], low: float, high: float) -> Window:
+def told(window: Window | Literal["dicom"] | None) -> str:
+    """A sentence for the page, or nothing."""
+    if window == "dicom":
+        return " Values became 0 to 255 as each file says of its own display."
+    return f" Values from {window[0]:g} to {window[1]:g} became 0 to 255 (window)." if window else ""
+
+
+def percentiles(images: Callable[[], Iterable[np.ndarray]], low: float, high: float) -> Window:
     """The values below which `low` and `high` percent of all pixels of the images lie: the first at which so many are
-    reached. Images are whole numbers from LEAST to MOST. Raises DataError where the two are one value."""
-    counts = np.zeros(MOST - LEAST + 1, np.int64)
-    for image in images:
-        counts += np.bincount(image.ravel().astype(np.int64) - LEAST, minlength=len(counts))
-    reached = np.cumsum(counts)
-    first, last = (LEAST + int(np.searchsorted(reached, max(1, np.ceil(p / 100 * reached[-1])))) for p in (low, high))
+    reached, in 32-bit precision. Raises DataError where they are one value.
+
+    `images` is asked for all of them twice: first the upper halves of the values' bits are counted, and then the lower
+    halves of those that begin as a sought one does. So no more than counts are kept, whatever the type.
+    """
+    upper = np.zeros(2**16, np.int64)
+    for image in images():
+        upper += np.bincount(_ordered(image) >> 16, minlength=2**16)
+    reached = np.cumsum(upper)
+    ranks = [max(1, int(np.ceil(p / 100 * reached[-1]))) for p in (low, high)]
+    begin = [int(np.searchsorted(reached, rank)) for rank in ranks]
+    lower = np.zeros((2, 2**16), np.int64)
+    for image in images():
+        keys = _ordered(image)
+        for some, half in zip(lower, begin, strict=True):
+            some += np.bincount(keys[keys >> 16 == half] & 0xFFFF, minlength=2**16)
+    ends = [
+        (half << 16) + int(np.searchsorted(np.cumsum(some), rank - (reached[half - 1] if half else 0)))
+        for some, half, rank in zip(lower, begin, ranks, strict=True)
+    ]
+    first, last = (float(value) for value in _unordered(np.array(ends, np.uint32)))
+    if not np.isfinite((first, last)).all():
+        raise DataError("`window`: the values are too large for `percentiles`. Give `low` and `high`.")
     if first == last:
         raise DataError(
-            f"`window`: the percentiles {low:g} and {high:g} of the training images are both {first}, so no range is "
+            f"`window`: the percentiles {low:g} and {high:g} of the training images are both {first:g}, so no range is "
             "left. Choose others, or give `low` and `high`."
         )
-    return float(first), float(last)
+    return first, last
+
+
+def _ordered(values: np.ndarray) -> np.ndarray:
+    """Numbers of any shape → (N,) uint32 that are ordered as they are in float32."""
+    with np.errstate(over="ignore"):
+        bits = (values.astype(np.float32).ravel() + np.float32(0)).view(np.uint32)  # there is one zero
+    found: np.ndarray = np.where(bits >> 31, ~bits, bits | np.uint32(2**31))
+    return found
+
+
+def _unordered(keys: np.ndarray) -> np.ndarray:
+    return np.where(keys >> 31, keys ^ np.uint32(2**31), ~keys).astype(np.uint32).view(np.float32)
 
 
 def windowed(values: np.ndarray, window: Window) -> np.ndarray:
     """Values of any type → uint8, rounded to the nearest."""
     low, high = window
-    share = (values.astype(np.float64) - low) / (high - low)
+    with np.errstate(over="ignore"):  # far beyond the window
+        share = (values.astype(np.float64) - low) / (high - low)
     made: np.ndarray = np.floor(np.clip(share, 0, 1) * 255 + 0.5).astype(np.uint8)
     return made
