@@ -302,10 +302,39 @@ def test_the_code_on_a_page_runs_as_it_stands(page: Path, run_demo: Path, monkey
         assert probabilities.shape == (5, 2)
         assert probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
     if page.stem == "own-data":
-        from medaug_keras.data import load_npz
+        lay_out(Path())
+        checked = [content for content in blocks(page, "yaml") if "kind: " in content and "medmnist" not in content]
+        for content in checked:
+            head = "" if content.startswith("name") else "name: page\ntitle: P\nquestion: Q?\narms: {baseline: {}}\n"
+            Path("page.yaml").write_text(head + content, encoding="utf-8")
+            assert cli.main(["check", "page.yaml"]) == cli.DONE, content
+        assert len(checked) == 9
 
-        made = load_npz(Path("our-scans.npz"), name="x", title="x", classes=["benign", "malignant"], size=28)
-        assert made.image_shape == (28, 28, 1)
+
+def lay_out(folder: Path) -> None:
+    """What the page on own data says of folders and stacks, with images that its code made."""
+    import numpy as np
+    from PIL import Image
+
+    files = sorted((folder / "images").glob("*.png"))
+    images = [Image.open(file) for file in files]
+    for i, image in enumerate(images):
+        name = ("benign", "malignant")[i % 2]
+        split = ("train", "train", "val", "test")[i // 2 % 4]
+        for place in (f"our-slides/{split}/{name}", f"our-patients/{name}/p{i // 4}", f"our-slices/{name}"):
+            (folder / place).mkdir(parents=True, exist_ok=True)
+            made = (
+                image
+                if "slices" not in place
+                else Image.fromarray(np.asarray(image.resize((40, 40))).astype(np.uint16))
+            )
+            made.save(folder / place / f"{i}.png")
+    rows = ["scan,slice,diagnosis"]
+    for i in range(0, len(images), 4):
+        squares = [image.resize((40, 40)) for image in images[i : i + 4]]
+        squares[0].save(folder / f"{i}.tif", save_all=True, append_images=squares[1:])
+        rows += [f"{i}.tif,{page},{('benign', 'malignant')[page % 2]}" for page in (1, 2, 3, 4)]
+    (folder / "our-stacks.csv").write_text("\n".join(rows))
 
 
 def test_a_classifier_loaded_as_the_page_says_gives_the_recorded_probabilities(
