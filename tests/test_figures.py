@@ -274,6 +274,14 @@ def test_no_two_texts_overlap(name):
             assert across <= 0.5 or down <= 1, (one, other)
 
 
+def test_a_mean_stands_apart_from_the_widest_interval():
+    cell = figures.Cell("baseline", "shuffle", "No augmentation", 1.0, 0.999, 1.0, 3, baseline=True)
+    (panel,) = figures.arms_by_dataset([figures.ArmsPanel("A", [cell])]).panels
+    found = {entry[-1]: box(*entry) for entry in texts(panel)}
+    for left, right in (("100.00", "99.9 to 100.0"), ("mean", "95 % interval")):
+        assert found[right][0] - found[left][2] > 4
+
+
 @every_drawing
 def test_text_is_readable_on_a_phone(name):
     for text in DRAWN[name][0]().panels:
@@ -298,7 +306,7 @@ def test_the_function_that_made_it_is_found_under_its_name(name):
 
 
 def test_every_public_function_is_drawn_here():
-    pictures = {"montage", "class_montage", "pairs"}
+    pictures = {"montage", "class_montage", "pairs", "twins"}
     functions = {name for name in figures.__all__ if name[0].islower()} - pictures
     assert functions <= set(DRAWN)
 

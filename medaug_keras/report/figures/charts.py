@@ -49,7 +49,7 @@ class ArmsPanel:
 
 # --- arms by data set ------------------------------------------------------------------------------
 
-_LABELS, _PLOT_END, _MEANS = 116, 242, 288  # where labels end, the plot ends, and means end
+_LABELS, _PLOT_END, _MEANS = 116, 230, 276  # where labels end, the plot ends, and means end
 
 
 def arms_by_dataset(panels: Sequence[ArmsPanel], *, metric: str = "Accuracy", arms: Sequence[str] = ()) -> Figure:
