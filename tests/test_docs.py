@@ -85,6 +85,11 @@ def test_no_page_names_a_machine_or_the_workshop(path: Path) -> None:
     assert not re.search(r"#\d+\b|\bTODO\b|\bFIXME\b", prose(path))
 
 
+@each_text
+def test_no_page_has_marks_of_a_merge_that_was_left_unfinished(path: Path) -> None:
+    assert not re.findall(r"^(?:<{7}|={7}|>{7})(?: .*)?$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
 def test_every_shipped_study_is_named_in_the_readme_or_a_page() -> None:
     said = "\n".join(path.read_text(encoding="utf-8") for path in TEXTS)
     for study in STUDIES:
