@@ -80,6 +80,8 @@ def _place(name: str, task: Task, plan: Plan) -> str:
     section, _, rest = name.partition(".")
     if section == "settings":
         return f"{_section(task, plan)}.{rest}"
+    if section == "folds":
+        return f"datasets.{task.dataset}.split.{'folds' if rest == 'number' else rest}"
     if task.kind == "data":
         return f"datasets.{task.dataset}.{name}"
     return name

@@ -85,16 +85,28 @@ def divided(
     order = sorted(range(len(names)), key=lambda g: (-sizes[g], chance[g]))
     asked = np.array(shares)[:, None] * counts.sum(axis=0)  # (parts, classes)
     asked = np.maximum(asked, counts.sum(axis=0) / (counts > 0).sum(axis=0))  # a rare class: a group for every part
-    filled = np.zeros_like(asked)
-    place = np.zeros(len(names), np.int64)
+    # Lists, as most groups have one class, and arrays of so few numbers are ten times as slow.
+    filled, wanted = np.zeros_like(asked).T.tolist(), asked.T.tolist()  # class → part → images
+    totals, room = [0.0] * len(asked), asked.sum(axis=1).tolist()
+    held: list[list[tuple[int, float]]] = [[] for _ in names]  # the classes of each group, and how many images
+    for group, k in np.argwhere(counts).tolist():
+        held[group].append((k, float(counts[group, k])))
+    place = [0] * len(names)
     for group in order:
-        more = counts[group] * (2 * (filled - asked) + counts[group]) / asked  # that the distance grows by
-        far = more.sum(axis=1)
+        if len(held[group]) == 1:
+            ((k, n),) = held[group]
+            far = [n * (2 * (has - a) + n) / a for has, a in zip(filled[k], wanted[k], strict=True)]  # that it grows by
+        else:
+            there = np.ascontiguousarray(np.transpose(filled))
+            far = (counts[group] * (2 * (there - asked) + counts[group]) / asked).sum(axis=1).tolist()
         if evenly:
-            far = np.where(far <= far.min() + _NEAR, filled.sum(axis=1) / asked.sum(axis=1), np.inf)
-        place[group] = np.argmin(far)
-        filled[place[group]] += counts[group]
-    return place[member]
+            near = min(far) + _NEAR
+            far = [has / of if d <= near else np.inf for d, has, of in zip(far, totals, room, strict=True)]
+        part = place[group] = far.index(min(far))
+        for k, n in held[group]:
+            filled[k][part] += n
+            totals[part] += n
+    return np.array(place)[member]
 
 
 def by_words(rows: Rows, values: Sequence[str], setting: str) -> np.ndarray:
