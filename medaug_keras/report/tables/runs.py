@@ -180,7 +180,10 @@ def runs(results: Results) -> Table:
         columns,
         tuple(rows),
         "tables.runs.runs",
-        (f"Metrics {epoch_words(results)}.",),
+        (
+            f"Metrics {epoch_words(results)}."
+            + (" Where there are folds, each has its own epoch." if any(map(results.folds, results.datasets)) else ""),
+        ),
         ("data set", "arm", "sampling", "status"),
     )
 
