@@ -10,6 +10,7 @@ written to is no task's fault: it ends the run.
 """
 
 import contextlib
+import errno
 import os
 import platform
 import sys
@@ -364,7 +365,8 @@ def attempt(task: Task, store: Store, tell: Callable[[str, Any], None]) -> tuple
         trouble = disk_trouble(error)
         if trouble is not None:
             return "stop", trouble
-        why = f"{type(error).__name__}: {error}"
+        lacks_memory = isinstance(error, OSError) and error.errno == errno.ENOMEM  # a file could not be mapped
+        why = f"{'MemoryError' if lacks_memory else type(error).__name__}: {error}"
         details = "".join(traceback.format_exception(error)[-6:])
         return "failed", Failure(task.kind, task.key, why, details, _moment(started))
     return "done", None

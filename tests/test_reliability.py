@@ -68,7 +68,7 @@ def half_made(folder: Path) -> list[str]:
 def test_data_that_change_while_the_study_runs_fail_the_tasks_that_meet_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """They change after their data tasks; later they are as before, and the same command goes on."""
+    """They change after their data tasks, when what was read is gone; later they are as before, and the run goes on."""
     monkeypatch.chdir(tmp_path)
     own_images(tmp_path / "file.npz", 0)
     own_folder(tmp_path / "folder")
@@ -87,6 +87,8 @@ def test_data_that_change_while_the_study_runs_fail_the_tasks_that_meet_them(
             own_images(tmp_path / "file.npz", 1)
         if (event.what, event.task.title) == ("done", "folder: data"):
             shutil.copy("folder/train/benign/1.png", "folder/train/benign/0.png")
+        if event.what == "done" and event.task.title in ("file: data", "folder: data"):
+            shutil.rmtree(tmp_path / "results" / "unpacked" / event.task.id)
 
     summary = engine.run(plan, store, workers=1, listen=change)
     made = {f"{name}: data" for name in sets} | {"grey: baseline, shuffle, replicate 0"}

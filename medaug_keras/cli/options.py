@@ -27,7 +27,7 @@ _EXAMPLES = """examples:
   python -m medaug_keras study.yaml            # a published study, repeated
   python -m medaug_keras study.yaml --only dataset=breastmnist --only arm=gda
   python -m medaug_keras study.yaml --set classifier.epochs=2 --replicates 1
-  python -m medaug_keras check study.yaml      # what is wrong with it, and odd in its data
+  python -m medaug_keras check study.yaml      # what is wrong or odd
   python -m medaug_keras plan study.yaml       # what is to do, and for how long
   python -m medaug_keras explain study.yaml breastmnist/gda/weighted/0
   python -m medaug_keras reproduce study.yaml breastmnist/gda/weighted/0

@@ -348,7 +348,7 @@ class Results:
         base = {c.dataset: planned[c.task] for c in self.plan.runs if (c.arm, c.sampling) == self.reference}
         found: dict[str, list[float]] = {}
         for run in self.plan.runs:
-            if run.dataset in base:
+            if base.get(run.dataset):  # 0 where data are away and their size is not known
                 found.setdefault(run.arm, []).append(planned[run.task] / base[run.dataset] - 1)
         # an added image or a batch that is not full is no other treatment
         return {arm: (min(f), max(f)) for arm in self.arms if max(map(abs, f := found.get(arm, [0.0]))) > 0.005}
