@@ -665,7 +665,7 @@ Classifier = Annotated[
 """The network that is trained on every arm, and how."""
 
 
-RECIPE = frozenset(("epochs", "batch_size", "optimizer", "schedule", "loss", "patience", "budget"))
+RECIPE = frozenset(_Classifier.model_fields) - {"kind", "head", "select", "input"}
 """Settings of a classifier that say how it is trained; the others say what it is, and are those of all arms."""
 
 

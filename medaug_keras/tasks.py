@@ -7,6 +7,7 @@ It returns the few values worth a record; anything large is a file in `out`. To 
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def make(task: Task, store: Store, out: Path, tell: Tell) -> dict[str, Any]:
     checkpoint = file_checkpoint(
         store.checkpoint(task.id), scratch=out, key=task.key, on_message=lambda text: tell("message", text)
     )
-    with arithmetic(task.params.get("precision", "float32")):  # reading data has none
+    precision = task.params.get("precision")  # reading data has none
+    with arithmetic(precision) if precision is not None else nullcontext():
         return MAKERS[task.kind](task, folders, out, tell, checkpoint)
 
 

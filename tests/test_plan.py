@@ -5,12 +5,14 @@ import json
 import random
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
+from medaug_keras.generators import GENERATORS
 from medaug_keras.plan import VERSIONS, Plan, Source, added_images, plan, replicate_seed, task_key
-from medaug_keras.spec import Study, dump
+from medaug_keras.spec import Data, Step, Study, dump
 from studies import PHANTOM, changed, planned, tiny, whole
 
 PAPER = {  # training images and added ones, Section 2.6 and its table
@@ -249,43 +251,51 @@ def test_fractions_of_single_data_sets_reach_only_those():
 
 # --- what a key covers -----------------------------------------------------------------------------
 
-FILE = {"path": "a", "title": "A", "licence": "L", "citation": "C"}
 AMOUNT = {"amount": {"fraction": 0.25, "shares": "uniform"}}
-PARTS = {"train": 0.5, "validation": 0.25, "test": 0.25}
+OWN = {
+    "path": "a",
+    "title": "A",
+    "licence": "L",
+    "citation": "C",
+    "classes": ["x", "y"],
+    "colour": "rgb",
+    "image": "i",
+    "label": "l",
+    "drop": "d",
+    "ids": {"path": "i", "group": "g"},
+    "split": {"train": 0.5, "validation": 0.25, "test": 0.25},
+}
+
+
+def own(section: type[BaseModel]) -> dict[str, Any]:
+    """A data set of one's own, of a kind, with as many settings as the kind has."""
+    return {name: value for name, value in OWN.items() if name in section.model_fields}
+
+
+def every_step() -> Iterator[dict[str, Any]]:
+    for section in get_args(get_args(Step)[0]):
+        needed = {"factor": 0.1} if "factor" in section.model_fields else {}
+        yield from ({"layer": layer, **needed} for layer in get_args(section.model_fields["layer"].annotation))
+
+
+OTHERS = {"phantom": PHANTOM, "medmnist": {"kind": "medmnist", "name": "breastmnist"}}
 EVERYTHING = whole(
     replicates=1,
     samplings=["shuffle"],
     datasets={
-        "phantom": PHANTOM,
-        "npz": {"kind": "npz", "classes": ["x", "y"], "ids": {"path": "i", "group": "g"}, **FILE},
-        "folder": {"kind": "folder", "colour": "rgb", "split": PARTS, "drop": "d", **FILE},
-        "table": {"kind": "table", "image": "i", "label": "l", "split": PARTS, **FILE},
-        "breastmnist": {"kind": "medmnist"},
+        kind: OTHERS.get(kind) or {"kind": kind, **own(section)}
+        for section in get_args(get_args(Data)[0])
+        for kind in get_args(section.model_fields["kind"].annotation)
     },
+    generators={kind: {"kind": kind} for kind in GENERATORS},
     arms={
         "baseline": {"label": "None"},
-        "steps": {
-            "augment": [
-                {"layer": "sharpness"},
-                {"layer": "autocontrast"},
-                {"layer": "hue"},
-                {"layer": "horizontal_flip"},
-                {"layer": "crop"},
-                {"layer": "quarter_turn"},
-                {"layer": "brightness"},
-                {"layer": "contrast"},
-                {"layer": "noise"},
-                {"layer": "blur"},
-                {"layer": "RandomZoom", "factor": 0.1},
-                {"layer": "RandAugment"},
-                {"layer": "MixUp"},
-                {"layer": "CutMix"},
-            ]
-        },
-        "cvae": {"add": {"generator": "cvae", **AMOUNT}},
-        "jvae": {"interleave": {"generator": "jvae"}},
-        "cgan": {"add": {"generator": "cgan", **AMOUNT}},
+        "steps": {"augment": list(every_step())},
         "copies": {"duplicate": AMOUNT},
+        **{
+            kind: {"interleave": {"generator": kind}} if made.reconstructs else {"add": {"generator": kind, **AMOUNT}}
+            for kind, made in GENERATORS.items()
+        },
     },
 )
 ORDER = ("data", "generator", "synthesis", "classifier", "quality")
@@ -364,7 +374,7 @@ def test_every_setting_reaches_the_keys_of_the_work_that_it_decides_and_no_other
 
 
 def test_the_kind_of_a_data_set_is_in_its_key_though_its_bytes_may_be_the_same():
-    datasets = {"one": {"kind": "npz", **FILE}, "other": {"kind": "folder", **FILE}}
+    datasets = {"one": {"kind": "npz", "path": "a"}, "other": {"kind": "folder", "path": "a"}}
     study = Study.model_validate_json(json.dumps(tiny(datasets=datasets)))
     assert len(set(plan(study, dict.fromkeys(datasets, Source("the same bytes", 48, 16, 16))).data.values())) == 2
 

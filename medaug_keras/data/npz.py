@@ -207,7 +207,6 @@ def counts(headers: dict[str, Header]) -> dict[str, int]:
 @contextmanager
 def _reading(file: BinaryIO, where: str) -> Iterator[zipfile.ZipFile]:
     try:
-        file.seek(0)
         with zipfile.ZipFile(file) as archive:
             yield archive
     except _DAMAGED as error:
