@@ -93,14 +93,16 @@ def main() -> None:
         pairs = search(images)
         seconds = time.process_time() - started
         print(f"{path.name if path else 'phantoms'}: {len(images):,} different images of {images.shape[1]} pixels")
-        print(f"  {len(pairs):,} pairs ({int(pairs.mirrored.sum())} mirrored) in {seconds:.1f} s of processor time")
+        print(f"{len(pairs):,} pairs ({int(pairs.mirrored.sum())} mirrored) in {seconds:.1f} s of processor time\n")
+        print("| copies | found |\n|---|---|", flush=True)
         rng = np.random.default_rng(0)
         chosen = rng.choice(len(images), min(options.images, len(images)), replace=False)
         for name, alter in ALTERATIONS.items():
             copies = np.stack([alter(images[i], int(rng.integers(4))) for i in chosen])
             found = {(int(a), int(b)) for a, b in search(np.concatenate([images, copies])).places}
             hits = sum((int(i), len(images) + place) in found for place, i in enumerate(chosen))
-            print(f"  {name + ':':36} {100 * hits / len(chosen):.1f} %", flush=True)
+            print(f"| {name} | {100 * hits / len(chosen):.1f} % |", flush=True)
+        print()
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def prepare(whole: Plan, store: Store, arrays: Mapping[str, np.ndarray]) -> None
 
 
 class Watch(threading.Thread):
-    """Looks at the memory of this process's children, as a context. In MiB."""
+    """Looks at the memory of this process's children, as a context, but not of those that were there before. In MiB."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -153,6 +153,7 @@ class Watch(threading.Thread):
         self.own: list[float] = []
         """Own shares of all processes at the moment at which their sum was highest."""
         self.over = threading.Event()
+        self.before = set(children())
 
     def __enter__(self) -> "Watch":
         self.start()
@@ -165,7 +166,7 @@ class Watch(threading.Thread):
     def run(self) -> None:
         while not self.over.wait(0.05):
             own = []
-            for child in children():
+            for child in set(children()) - self.before:
                 try:
                     peak, share = _field(child, "status", "VmHWM"), _field(child, "smaps_rollup", "Pss")
                     private = _field(child, "status", "RssAnon")

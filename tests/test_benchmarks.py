@@ -28,6 +28,8 @@ def test_every_benchmark_is_run_here():
 SMALLEST = {
     "copying": ["--sets", "1", "--unseen", "1", "--images", "20", "--shares", "1"],
     "changes": ["--steps", "1", "--repeats", "1"],
+    "decoding": ["--images", "40", "--repeats", "1", "--size", "28"],
+    "duplicates": ["--images", "10"],
     "generators": ["--images", "64", "--repeats", "1", "--threads", "1"],
     "memory": ["--images", "100", "--seconds", "60", "--only", "classifier"],
     "networks": ["--images", "16", "--repeats", "1", "--network", "resnet18-28"],
@@ -61,7 +63,7 @@ def test_the_check_of_tables_knows_a_bad_one():
     assert not is_well_made("| a | b |\n|---|---|\n| 1 |\n")
 
 
-@pytest.mark.parametrize("name", ["copying", "generators", "networks", "training"])
+@pytest.mark.parametrize("name", ["copying", "decoding", "duplicates", "generators", "networks", "training"])
 def test_a_benchmark_prints_a_table(benchmark, name, monkeypatch, capsys):
     module = benchmark(name)
     monkeypatch.setattr(sys, "argv", [name, *SMALLEST[name]])
