@@ -437,7 +437,7 @@ def test_what_is_known_before_reading_is_what_is_read_where_images_are_left_out(
     for ids, names in ((None, ("train/1", "test/0")), ({"image": "name"}, ("train1", "test0"))):
         (here / "drop.csv").write_text("image\n" + "".join(f"{name}\n" for name in names))
         table = ids and {"path": "ids.csv", "group": "who", "split": "split", "index": "index"} | ids
-        words = dict.fromkeys(("classes", "title", "licence", "citation", "fit", "size"))
+        words = dict.fromkeys(("classes", "title", "licence", "citation", "fit", "size", "window"))
         section = words | {"kind": "npz", "dataset": "mine", "path": "mine.npz", "ids": table, "drop": "drop.csv"}
         section["filter"] = "bilinear"
         kind, some = KINDS["npz"], load(section, None)
