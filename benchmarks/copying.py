@@ -19,6 +19,7 @@ from scipy import ndimage
 
 from medaug_keras.data import load_phantom
 from medaug_keras.evaluation import copying
+from medaug_keras.evaluation.chosen import mirror
 
 Images = NDArray[np.uint8]  # (n, H, W, C)
 MOST = 3000  # images of a round
@@ -95,12 +96,12 @@ def is_found(synthetic: Images, known: Images, test: Images, seed: int) -> bool:
     for look, find in SEARCHES.values():
         values, _ = copying.look_for_copies(
             synthetic=look(synthetic),
-            synthetic_mirrored=look(copying.mirror(synthetic)),
+            synthetic_mirrored=look(mirror(synthetic)),
             train=look(known),
             test=look(test),
-            test_mirrored=look(copying.mirror(test)),
+            test_mirrored=look(mirror(test)),
             sample=sample,
-            sample_mirrored=look(copying.mirror(known[sample])),
+            sample_mirrored=look(mirror(known[sample])),
             find=find,
             false_alarm=copying.FALSE_ALARM / len(SEARCHES),
             draws=1,

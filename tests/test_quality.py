@@ -15,7 +15,8 @@ from scipy.spatial.distance import cdist, pdist
 
 from benchmarks.copying import ALTERATIONS
 from medaug_keras import evaluation
-from medaug_keras.evaluation import copying
+from medaug_keras.evaluation import chosen, copying
+from medaug_keras.evaluation.chosen import mirror
 from medaug_keras.evaluation.quality import _class_measures
 from medaug_keras.evaluation.similarity import draw, flat, scaled
 from medaug_keras.measures import MEASURES
@@ -142,9 +143,9 @@ def test_scaled_keeps_proportions_and_exceeds_neither_stock_nor_limit():
     assert scaled(wanted, stock, 5000, largest=1.0).tolist() == [42, 0, 12]
     assert scaled(wanted, np.array([0, 5, 9]), 5000, largest=1.0).tolist() == [0, 0, 0]
     labels = np.repeat([0, 1, 2], stock)
-    chosen = flat(draw(labels, np.array([147, 0, 42]), np.random.default_rng(0)))
-    assert np.bincount(labels[chosen]).tolist() == [147, 0, 42]
-    assert len(set(chosen)) == 189
+    taken = flat(draw(labels, np.array([147, 0, 42]), np.random.default_rng(0)))
+    assert np.bincount(labels[taken]).tolist() == [147, 0, 42]
+    assert len(set(taken)) == 189
 
 
 # --- Precision, recall, density, coverage
@@ -207,8 +208,10 @@ def test_class_consistency_has_no_ceiling_where_a_class_has_no_test_image():
 # --- Features
 
 
+@pytest.mark.parametrize("block", [chosen.BLOCK_BYTES, 1000])
 @pytest.mark.parametrize("by", ["covariance", "products of images"])
-def test_pixel_components_are_the_singular_vectors_of_the_centred_pixels(by, monkeypatch):
+def test_pixel_components_are_the_singular_vectors_of_the_centred_pixels(by, block, monkeypatch):
+    monkeypatch.setattr(sys.modules["medaug_keras.evaluation.quality"], "BLOCK_BYTES", block)
     if by == "products of images":
         monkeypatch.setattr(sys.modules["medaug_keras.evaluation.quality"], "_SMALL", 0)
     images = np.random.default_rng(0).integers(0, 256, (60, 5, 4, 3), dtype=np.uint8)
@@ -250,7 +253,7 @@ def test_nearest_is_the_smallest_distance_over_images_and_mirror_images(kind, mo
     images[3] = images[20, :, ::-1]  # a mirrored copy
     images[5, :, 2] = images[5, :, 0]  # its own mirror image, which is no nearer than itself
     rows = lambda x: x.reshape(len(x), -1)  # noqa: E731
-    flipped = rows(copying.mirror(images))
+    flipped = rows(mirror(images))
     mine = rows(images)
     if kind == "features":
         mine, flipped = mine / 7 + 1e9, flipped / 7 + 1e9  # far from 0: the expanded square has few digits there
@@ -337,14 +340,14 @@ def copies_of(train, test, synthetic, seed=0, space="pixels"):
     sample = np.sort(np.random.default_rng(seed).permutation(len(train[0]))[:1000])
     return evaluation.look_for_copies(
         synthetic=rows(synthetic[0]),
-        synthetic_mirrored=rows(copying.mirror(synthetic[0])),
+        synthetic_mirrored=rows(mirror(synthetic[0])),
         synthetic_labels=synthetic[1],
         train=rows(train[0]),
         test=rows(test[0]),
-        test_mirrored=rows(copying.mirror(test[0])),
+        test_mirrored=rows(mirror(test[0])),
         test_labels=test[1],
         sample=sample,
-        sample_mirrored=rows(copying.mirror(train[0][sample])),
+        sample_mirrored=rows(mirror(train[0][sample])),
         find=find,
         false_alarm=copying.FALSE_ALARM,
         draws=3,
@@ -366,15 +369,15 @@ SETS = {"breastmnist": 54, "pneumoniamnist": 470}  # as many synthetic images as
 def test_a_generator_that_returns_training_images_is_found(name, turn, noise, seed):
     data, rng = real_images(name), np.random.default_rng(seed)
     images, labels = data["train"]
-    chosen = rng.permutation(len(images))[: SETS[name]]
-    copies = images[chosen] if turn == "as it is" else copying.mirror(images[chosen])
+    taken = rng.permutation(len(images))[: SETS[name]]
+    copies = images[taken] if turn == "as it is" else mirror(images[taken])
     if noise != "exact":
         copies = two_grey_levels(copies, rng)
-    values, arrays = copies_of(data["train"], data["test"], (copies, labels[chosen]), seed)
+    values, arrays = copies_of(data["train"], data["test"], (copies, labels[taken]), seed)
     assert values["verdict"] == evaluation.FOUND
     assert values["c_t"]["value"] < -3
     assert values["nearer_to_train"]["value"] > 0.55
-    own = arrays["train_index"] == chosen
+    own = arrays["train_index"] == taken
     assert own.mean() > 0.9  # near-duplicates among the training images take the rest
     assert np.median(arrays["train_mirrored"][own]) == (turn == "mirrored")
     if noise == "exact":
@@ -411,7 +414,7 @@ def test_an_altered_copy_lies_nearer_to_its_original_than_to_other_images_once_a
     images = smooth_images(rng, 60)
     altered = ALTERATIONS[name](images[:30], images, rng)
     found = copying.nearest_aligned(
-        copying.thumbnails(altered), copying.thumbnails(copying.mirror(altered)), copying.thumbnails(images)
+        copying.thumbnails(altered), copying.thumbnails(mirror(altered)), copying.thumbnails(images)
     )
     np.testing.assert_array_equal(found.index, np.arange(30))
     assert found.mirrored.all() == (name == "mirrored")
@@ -431,7 +434,7 @@ def test_aligned_neighbours_are_those_of_comparing_every_move_with_every_image(m
     monkeypatch.setattr(copying, "_ALIGNED", 7)
     rng = np.random.default_rng(0)
     images = smooth_images(rng, 40)
-    small, flipped = copying.thumbnails(images), copying.thumbnails(copying.mirror(images))
+    small, flipped = copying.thumbnails(images), copying.thumbnails(mirror(images))
     itself = np.arange(20)
     monkeypatch.setattr(copying, "_CANDIDATES", 40)
     found = copying.nearest_aligned(small[:20], flipped[:20], small, itself=itself)
@@ -451,9 +454,9 @@ def test_aligned_neighbours_are_those_of_comparing_every_move_with_every_image(m
 def test_a_set_of_altered_copies_is_found_among_real_images_that_are_often_near_to_one_another(name, space):
     data, rng = real_images("breastmnist"), np.random.default_rng(0)
     images, labels = data["train"]
-    chosen = rng.permutation(len(images))[:100]
+    taken = rng.permutation(len(images))[:100]
     values, _ = copies_of(
-        data["train"], data["test"], (ALTERATIONS[name](images[chosen], images, rng), labels[chosen]), space=space
+        data["train"], data["test"], (ALTERATIONS[name](images[taken], images, rng), labels[taken]), space=space
     )
     assert values["verdict"] == evaluation.FOUND
 
@@ -523,15 +526,15 @@ def small_world(seed=0, copied=6, near=True):
     synthetic = rng.integers(0, 256, (24, 4, 3, 1), dtype=np.uint8)
     if near:
         test[0] = test[1] = train[0]  # a patient who is in both splits, once twice
-        test[2] = copying.mirror(train[2:3])[0]
-        test[3:6] = two_grey_levels(copying.mirror(train[3:6]), rng)
-    train[30], test[20], test[21] = copying.mirror(train[7:8])[0], test[22], copying.mirror(test[23:24])[0]
+        test[2] = mirror(train[2:3])[0]
+        test[3:6] = two_grey_levels(mirror(train[3:6]), rng)
+    train[30], test[20], test[21] = mirror(train[7:8])[0], test[22], mirror(test[23:24])[0]
     if copied:
-        synthetic[:copied] = copying.mirror(train[10 : 10 + copied])
+        synthetic[:copied] = mirror(train[10 : 10 + copied])
         if near:
             synthetic[copied : 2 * copied] = two_grey_levels(train[16 : 16 + copied], rng)
         synthetic[-1] = synthetic[0]  # copied twice
-    synthetic[-2] = copying.mirror(test[9:10])[0]
+    synthetic[-2] = mirror(test[9:10])[0]
     return {
         "train": (train, np.arange(40) % 2),
         "test": (test, np.arange(29) // 20),
@@ -542,7 +545,7 @@ def small_world(seed=0, copied=6, near=True):
 def nearest_by_hand(queries, references, apart=()):
     """Root mean square distance to the nearest of the references, the image or its mirror image; and which it is."""
     rows = lambda x: x.reshape(len(x), -1).astype(float)  # noqa: E731
-    both = np.minimum(*(cdist(rows(x), rows(references)) for x in (queries, copying.mirror(queries))))
+    both = np.minimum(*(cdist(rows(x), rows(references)) for x in (queries, mirror(queries))))
     for query, reference in enumerate(apart):
         both[query, reference] = np.inf
     return both.min(1) / np.sqrt(rows(references).shape[1]), both.argmin(1)
@@ -599,7 +602,7 @@ def test_a_mirrored_image_counts_as_the_image_wherever_it_is():
     world = small_world()
     expected, _ = copies_of(world["train"], world["test"], world["synthetic"])
     for kind in world:
-        turned = world | {kind: (copying.mirror(world[kind][0]), world[kind][1])}
+        turned = world | {kind: (mirror(world[kind][0]), world[kind][1])}
         assert copies_of(turned["train"], turned["test"], turned["synthetic"])[0] == expected, kind
 
 
@@ -668,6 +671,48 @@ def test_quality_of_unseen_real_images_is_at_its_ceilings_and_json_and_repeatabl
             assert abs(one["coverage"] - one["real"]["coverage"]) < 0.2
 
 
+def test_quality_by_small_blocks_is_quality_at_once(monkeypatch):
+    data = real_images("breastmnist")
+    synthetic = tuple(array[:60] for array in data["val"])
+    at_once, arrays = everything(data, synthetic, limit=90)
+    monkeypatch.setattr(chosen, "BLOCK_BYTES", 10_000)  # 12 images
+    monkeypatch.setattr(sys.modules["medaug_keras.evaluation.quality"], "BLOCK_BYTES", 10_000)
+    by_blocks, arrays_by_blocks = everything(data, synthetic, limit=90)
+    close(by_blocks, at_once)
+    assert arrays.keys() == arrays_by_blocks.keys()
+    for name, array in arrays.items():
+        np.testing.assert_allclose(arrays_by_blocks[name], array, rtol=1e-6, err_msg=name)
+
+
+def close(found, expected):
+    """Whether nested values are equal to rounding."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            close(found[key], value)
+    elif isinstance(expected, list):
+        assert len(found) == len(expected)
+        for pair in zip(found, expected, strict=True):
+            close(*pair)
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
+    else:
+        assert found == expected
+
+
+def test_chosen_images_are_those_of_an_index_however_they_are_taken():
+    rng = np.random.default_rng(0)
+    images, places = rng.integers(0, 256, (9, 4, 5, 3), np.uint8), rng.permutation(9)[:6]
+    some, few = chosen.Chosen(images, places), np.array([4, 0])
+    for found, expected in ((some, images[places]), (some.mirror(), images[places][:, :, ::-1])):
+        assert len(found) == 6
+        assert np.array_equal(found[1:4], expected[1:4])
+        assert np.array_equal(found.at(few)[:], expected[few])
+        assert np.array_equal(chosen.Pixels(found)[2:], expected[2:].reshape(4, -1))
+        assert np.array_equal(chosen.rows_at(chosen.Pixels(found), few)[:], expected[few].reshape(2, -1))
+    assert np.array_equal(some.mirror().mirror()[:], some[:])
+
+
 def test_quality_sees_noise_for_what_it_is():
     data = real_images("breastmnist")
     noise = np.random.default_rng(0).integers(0, 256, (54, 28, 28, 1), dtype=np.uint8)
@@ -681,7 +726,7 @@ def test_quality_sees_noise_for_what_it_is():
 
 def test_quality_shows_the_closest_pairs_with_the_images_they_are_made_of():
     data, rng = real_images("breastmnist"), np.random.default_rng(0)
-    copies = two_grey_levels(copying.mirror(data["train"][0][100:104]), rng)
+    copies = two_grey_levels(mirror(data["train"][0][100:104]), rng)
     noise = rng.integers(0, 256, (50, 28, 28, 1), dtype=np.uint8)
     synthetic = np.concatenate([noise, copies])
     _, arrays = everything(data, (synthetic, np.arange(54) % 2))
@@ -795,7 +840,7 @@ def test_quality_takes_a_mirrored_image_for_the_image_in_every_set():
     world = small_world()
     expected = copying_of(world)
     for kind, (images, labels) in world.items():
-        assert copying_of(world | {kind: (copying.mirror(images), labels)}) == expected, kind
+        assert copying_of(world | {kind: (mirror(images), labels)}) == expected, kind
 
 
 def test_copies_that_one_space_alone_shows_are_copies():

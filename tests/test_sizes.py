@@ -1,6 +1,7 @@
 """Image size is a value: what a study says of it, what keys it makes, and what there is at each size."""
 
 import hashlib
+import sys
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from medaug_keras.architectures import ARCHITECTURES
 from medaug_keras.data import DataError, medmnist, npz
 from medaug_keras.data.balance import npz_class_counts
 from medaug_keras.data.dataset import SPLITS
-from medaug_keras.evaluation import copying
+from medaug_keras.evaluation import copying, quality
 from medaug_keras.plan import Source, plan
 from medaug_keras.reading import StudyError, read
 from medaug_keras.spec import Step, Study, dump
@@ -453,6 +454,41 @@ def test_the_search_for_copies_takes_no_more_memory_for_larger_images():
     assert (found.index[7], found.distance[7]) == (900, 0)
     assert len(thumbs) == len(images)
     assert peak < 260e6
+
+
+def test_quality_of_large_images_makes_no_copy_of_a_set_of_them(monkeypatch):
+    """Of 800 color images of 64 x 64: 10 MB, as floats 39 MB."""
+    monkeypatch.setattr(copying, "_VALUES", 600)
+    monkeypatch.setattr(copying, "_COLUMNS", copying._ROWS)
+    monkeypatch.setattr(copying, "_ALIGNED", 4)
+    for module in ("chosen", "quality"):
+        monkeypatch.setattr(sys.modules[f"medaug_keras.evaluation.{module}"], "BLOCK_BYTES", 2**20)
+    rng = np.random.default_rng(0)
+    train, test, made = (rng.integers(0, 256, (count, 64, 64, 3), np.uint8) for count in (800, 60, 60))
+    classes = [np.arange(len(images)) % 2 for images in (train, test, made)]
+    made[5] = train[41, :, ::-1]
+    tracemalloc.start()
+    values, arrays = quality(
+        train_images=train,
+        train_labels=classes[0],
+        test_images=test,
+        test_labels=classes[1],
+        synthetic_images=made,
+        synthetic_labels=classes[2],
+        extractors={"means": lambda images: images.mean(axis=(1, 2), dtype=np.float32)},
+        synthetic_probabilities=[np.eye(2)[classes[2]]],
+        test_probabilities=[np.eye(2)[classes[1]]],
+        components=8,
+        neighbours=3,
+        draws=1,
+        limit=800,
+        seed=0,
+    )
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert values["spaces"]["pixels"]["copying"]["identical"] == 1
+    assert np.array_equal(arrays["pixels_train"][0], train[41])
+    assert peak < 2 * train.nbytes  # half of what their floats take
 
 
 # --- the whole way ---------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from medaug_keras.evaluation.chosen import Rows, rows_at
+
 # Quantiles of real images at which copies are looked for, and the chance of a false alarm that
 # everything together may have. Low quantiles see a few exact copies; high ones see many altered copies where real
 # images are often near to one another: a quarter of BreastMNIST's test images are as near to a training image as a copy
@@ -56,15 +58,10 @@ class Nearest:
     mirrored: NDArray[np.bool_]  # (n,) True where the mirrored query is nearer than the query
 
 
-def mirror(images: NDArray[Any]) -> NDArray[Any]:
-    """(n, H, W, C) -> the same, left and right exchanged."""
-    return images[:, :, ::-1]
-
-
 def nearest(
-    queries: NDArray[Any],
-    mirrored: NDArray[Any] | None,
-    references: NDArray[Any],
+    queries: Rows,
+    mirrored: Rows | None,
+    references: Rows,
     *,
     itself: NDArray[np.int64] | None = None,
 ) -> Nearest:
@@ -173,15 +170,15 @@ def data_copying(
 
 def look_for_copies(
     *,
-    synthetic: NDArray[Any],
-    synthetic_mirrored: NDArray[Any],
+    synthetic: Rows,
+    synthetic_mirrored: Rows,
     synthetic_labels: NDArray[Any],
-    train: NDArray[Any],
-    test: NDArray[Any],
-    test_mirrored: NDArray[Any],
+    train: Rows,
+    test: Rows,
+    test_mirrored: Rows,
     test_labels: NDArray[Any],
     sample: NDArray[np.int64],
-    sample_mirrored: NDArray[Any],
+    sample_mirrored: Rows,
     find: Callable[..., Nearest],
     false_alarm: float,
     draws: int,
@@ -210,16 +207,17 @@ def look_for_copies(
     places = np.arange(len(test))
     test_to_train = find(test, test_mirrored, train)
     test_to_test = find(test, test_mirrored, test, itself=places)
-    sample_to_train = find(train[sample], sample_mirrored, train, itself=sample)
-    sample_to_test = find(train[sample], sample_mirrored, test)
+    sample_to_train = find(rows_at(train, sample), sample_mirrored, train, itself=sample)
+    sample_to_test = find(rows_at(train, sample), sample_mirrored, test)
 
     size = min(len(train), len(test))
     nearer = []
     for _ in range(draws):
-        few_train = train[rng.permutation(len(train))[:size]]
+        few_train = rows_at(train, rng.permutation(len(train))[:size])
         few_test = to_test.distance
         if size < len(test):
-            few_test = find(synthetic, synthetic_mirrored, test[rng.permutation(len(test))[:size]]).distance
+            some = rows_at(test, rng.permutation(len(test))[:size])
+            few_test = find(synthetic, synthetic_mirrored, some).distance
         gap = few_test - find(synthetic, synthetic_mirrored, few_train).distance
         nearer.append(float(np.mean((gap > 0) + 0.5 * (gap == 0))))
 
@@ -274,7 +272,7 @@ def closest_pairs(arrays: dict[str, NDArray[Any]], pairs: int = PAIRS) -> NDArra
     return np.argsort(arrays["train_distance"], kind="stable")[:pairs]
 
 
-def duplicates(synthetic: NDArray[Any], real: NDArray[Any]) -> dict[str, Any]:
+def duplicates(synthetic: Rows, real: Rows) -> dict[str, Any]:
     """How many synthetic images have a near twin among themselves, beside as many real images.
 
     Takes (n, D) and (n, D) of the same mix of classes. A twin is nearer than all but 1 % of the
@@ -296,7 +294,7 @@ def duplicates(synthetic: NDArray[Any], real: NDArray[Any]) -> dict[str, Any]:
     }
 
 
-def _nearest(queries: NDArray[Any], references: NDArray[Any], itself: NDArray[np.int64] | None) -> Nearest:
+def _nearest(queries: Rows, references: Rows, itself: NDArray[np.int64] | None) -> Nearest:
     """`nearest` without mirror images."""
     best = np.full(len(queries), np.inf)
     index = np.full(len(queries), -1, np.int64)
@@ -333,11 +331,11 @@ def _at_once(most: int, values: int) -> int:
     return max(1, min(most, most * _VALUES // max(values, 1)))
 
 
-def _preparation(references: NDArray[Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:
+def _preparation(references: Rows) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """How to make floats of rows, with small sums of squares so that few digits are lost."""
     if references.dtype == np.uint8:  # -128..127: exact in the fast float32, or nearly so
         return lambda rows: rows.astype(np.float32) - 128
-    centre = references.mean(axis=0, dtype=np.float64)
+    centre = references[:].mean(axis=0, dtype=np.float64)
     return lambda rows: rows.astype(np.float64) - centre
 
 

@@ -7,6 +7,9 @@ distances are therefore our own and compare with no other paper's KID or FID.
 Shapes: n images (n, H, W, C) uint8 with labels (n,) int in 0..K-1; D features an image.
 """
 
+import functools
+import operator
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,14 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from medaug_keras.evaluation.chosen import BLOCK_BYTES, Chosen, Pixels, Rows
 from medaug_keras.evaluation.copying import (
     FALSE_ALARM,
     FOUND,
     NOT_FOUND,
+    Nearest,
     closest_pairs,
     duplicates,
     look_for_copies,
-    mirror,
     nearest,
     nearest_aligned,
     thumbnails,
@@ -45,35 +49,55 @@ ALIGNED = "aligned"
 """The space in which only copies are looked for: thumbnails, moved and turned against each other."""
 
 _ROWS = 1024
+_ALL = slice(None)
 _SMALL = 2**12  # pixels up to which their covariance matrix (67 MB) is used; at 224 x 224 x 3 it would have 91 GB
 
 
 def pixel_components(train_images: NDArray[np.uint8], *, components: int, limit: int, seed: int) -> Extractor:
     """The first principal components of training pixels, as a function of images.
 
-    Fitted on at most `limit` training images. Fewer components if there are fewer images or pixels.
+    Fitted on at most `limit` training images. Fewer components if there are fewer images or pixels. Pixels become
+    floats a block of images, or of columns, at a time.
     """
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(train_images))[:limit])
-    pixels = _rows(train_images[chosen]).astype(np.float32)
-    mean = pixels.mean(axis=0, dtype=np.float64).astype(np.float32)
-    pixels -= mean
-    count, size = pixels.shape
+    pixels = _rows(train_images)
+    count, size = len(chosen), pixels.shape[1]
+    columns = _blocks(size, count)
+    mean = np.concatenate([pixels[:, some][chosen].mean(axis=0, dtype=np.float64) for some in columns])
+    mean = mean.astype(np.float32)
+
+    def floats(images: Any, some: slice = _ALL) -> NDArray[np.float32]:
+        """Columns of the pixels at some places, less the mean."""
+        part: NDArray[np.float32] = pixels[:, some][images].astype(np.float32)
+        part -= mean[some]
+        return part
+
     kept = min(components, size, max(1, count - 1))
     if size <= max(count, _SMALL):
-        _, directions = linalg.eigh(pixels.T @ pixels / count, subset_by_index=(size - kept, size - 1))
+        parts = (floats(chosen[some]) for some in _blocks(count, size))
+        covariance = functools.reduce(operator.iadd, (part.T @ part for part in parts)) / count
+        _, directions = linalg.eigh(covariance, subset_by_index=(size - kept, size - 1))
     else:  # the same directions from all products of two images, of which there are far fewer
-        _, weights = linalg.eigh(pixels @ pixels.T / count, subset_by_index=(count - kept, count - 1))
-        directions = pixels.T @ weights
+        parts = (floats(chosen, some) for some in columns)
+        products = functools.reduce(operator.iadd, (part @ part.T for part in parts)) / count
+        _, weights = linalg.eigh(products, subset_by_index=(count - kept, count - 1))
+        directions = np.concatenate([floats(chosen, some).T @ weights for some in columns])
         directions /= np.maximum(np.linalg.norm(directions, axis=0), np.finfo(np.float32).tiny)
     directions = directions[:, ::-1].astype(np.float32)
 
     def project(images: NDArray[np.uint8]) -> NDArray[Any]:
         rows = _rows(images)
-        parts = [(rows[top : top + _ROWS].astype(np.float32) - mean) @ directions for top in range(0, len(rows), _ROWS)]
+        parts = [(rows[some].astype(np.float32) - mean) @ directions for some in _blocks(len(rows), size, most=_ROWS)]
         return np.concatenate(parts) if parts else np.zeros((0, kept), np.float32)
 
     return project
+
+
+def _blocks(length: int, width: int, *, most: int = sys.maxsize) -> list[slice]:
+    """Slices that cover `length` rows of `width` floats, each of BLOCK_BYTES at most, and of `most` rows."""
+    step = max(1, min(most, BLOCK_BYTES // (4 * max(1, width))))
+    return [slice(top, min(top + step, length)) for top in range(0, length, step)]
 
 
 def quality(
@@ -121,7 +145,7 @@ def quality(
     few = np.sort(rng.permutation(len(synthetic_images))[:limit])
     unseen = np.sort(rng.permutation(len(test_images))[: limit // 2])
     sample = np.sort(rng.permutation(len(train_images))[: limit // 2])
-    train, test, synthetic = train_images, test_images[unseen], synthetic_images[few]
+    train, test, synthetic = Chosen(train_images), Chosen(test_images, unseen), Chosen(synthetic_images, few)
     labels = {"synthetic": synthetic_labels[few], "train": train_labels, "test": test_labels}
 
     values: dict[str, Any] = {
@@ -133,29 +157,32 @@ def quality(
         "spaces": {},
     }
     arrays: dict[str, NDArray[Any]] = {}
-    principal = pixel_components(train, components=components, limit=limit, seed=seed)
+    principal = pixel_components(train_images, components=components, limit=limit, seed=seed)
     for name, extract in {"pixels": principal, **extractors}.items():
         rows = _one_scale(
             {
-                "train": extract(train),
+                "train": extract(train_images),
                 "test": extract(test_images),
-                "synthetic": extract(synthetic),
+                "synthetic": synthetic.by_block(extract),
             }
         )
         values["spaces"][name] = _distances(rows, labels, neighbours, draws, limit, seed)
-    searches = {"pixels": (_rows, nearest), **{name: (extract, nearest) for name, extract in extractors.items()}}
-    searches[ALIGNED] = (thumbnails, nearest_aligned)
-    for name, (look, find) in searches.items():  # copies are looked for in all the pixels, not in their components
+    searches: dict[str, tuple[Callable[[Chosen], Rows], Callable[..., Nearest]]] = {
+        "pixels": (Pixels, nearest),  # all of them, not their components
+        **{name: (functools.partial(Chosen.by_block, look=extract), nearest) for name, extract in extractors.items()},
+        ALIGNED: (functools.partial(Chosen.by_block, look=thumbnails), nearest_aligned),
+    }
+    for name, (look, find) in searches.items():
         copying, found = look_for_copies(
             synthetic=look(synthetic),
-            synthetic_mirrored=look(mirror(synthetic)),
+            synthetic_mirrored=look(synthetic.mirror()),
             synthetic_labels=labels["synthetic"],
             train=look(train),
             test=look(test),
-            test_mirrored=look(mirror(test)),
+            test_mirrored=look(test.mirror()),
             test_labels=test_labels[unseen],
             sample=sample,
-            sample_mirrored=look(mirror(train[sample])),
+            sample_mirrored=look(train.at(sample).mirror()),
             find=find,
             false_alarm=FALSE_ALARM / len(searches),
             draws=draws,
@@ -256,8 +283,8 @@ def _class_measures(
 
 
 def _duplicates(
-    train: NDArray[Any],
-    synthetic: NDArray[Any],
+    train: Chosen,
+    synthetic: Chosen,
     labels: Mapping[str, NDArray[np.int64]],
     limit: int,
     seed: int,
@@ -271,8 +298,8 @@ def _duplicates(
         names = ("identical", "identical_real", "near", "near_real", "threshold")
         return {"images": size, **dict.fromkeys(names), "reason": too_few(size)}
     found = duplicates(
-        _rows(synthetic[flat(draw(labels["synthetic"], counts, rng))]),
-        _rows(train[flat(draw(labels["train"], counts, rng))]),
+        Pixels(synthetic.at(flat(draw(labels["synthetic"], counts, rng)))),
+        Pixels(train.at(flat(draw(labels["train"], counts, rng)))),
     )
     return {**found, "reason": None}
 
