@@ -1,10 +1,10 @@
 """How do time and memory grow? Against images, epochs, runs and workers, with a log-log slope for each.
 
-    python -m benchmarks.scaling [--images N] [--points N] [--repeats N]
+    python -m benchmarks.scaling [--images N] [--points N] [--repeats N] [--size S] [--only NAME ...]
 
-Studies of noise (28 x 28, one channel, two classes) run as any study does, in workers of one thread that the engine
-starts. One thing at a time is doubled. A slope of 1 says that twice as much takes twice as long, 0 that it makes no
-difference, -1 that twice as many workers take half the time; the cores of the machine bound that.
+Studies of noise (28 x 28 unless asked otherwise, one channel, two classes) run as any study does, in workers of one
+thread that the engine starts. One thing at a time is doubled. A slope of 1 says that twice as much takes twice as long,
+0 that it makes no difference, -1 that twice as many workers take half the time; the cores of the machine bound that.
 
 - seconds: from the end of the study's first task, the data, to its last. The first worker's start is in no row.
 - processor: seconds of all workers in that time, which other programs disturb less.
@@ -40,6 +40,8 @@ class Point:
     epochs: int
     runs: int
     workers: int
+    size: int = 28
+    """Pixels a side."""
     seconds: float = math.nan
     processor: float = math.nan
     """Seconds."""
@@ -60,7 +62,7 @@ def measure(asked: Point, folder: Path) -> Point:
         "classifier": {"epochs": asked.epochs},
         "arms": {"baseline": {}},
     }
-    whole = planned(study, folder / "noise.npz", noise(asked.images, 1, 2))
+    whole = planned(study, folder / "noise.npz", noise(asked.images, 1, 2, asked.size))
     ends = []
 
     def listen(event: engine.Event) -> None:
@@ -93,15 +95,15 @@ def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
     return sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / spread if spread else math.nan
 
 
-def series(images: int, points: int) -> dict[str, list[Point]]:
+def series(images: int, points: int, size: int = 28) -> dict[str, list[Point]]:
     """What is asked: each series doubles one thing."""
     steps = [2**n for n in range(points)]
     cores = os.cpu_count() or 1
     return {
-        "images": [Point(images * step, 1, 1, 1) for step in steps],
-        "epochs": [Point(images, step, 1, 1) for step in steps],
-        "runs": [Point(images, 1, step, 1) for step in steps],
-        "workers": [Point(images, 1, steps[-1], step) for step in steps if step <= 2 * cores],
+        "images": [Point(images * step, 1, 1, 1, size) for step in steps],
+        "epochs": [Point(images, step, 1, 1, size) for step in steps],
+        "runs": [Point(images, 1, step, 1, size) for step in steps],
+        "workers": [Point(images, 1, steps[-1], step, size) for step in steps if step <= 2 * cores],
     }
 
 
@@ -110,12 +112,16 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=4000, help="in the smallest study")
     parser.add_argument("--points", type=int, default=4, help="doublings, and one")
     parser.add_argument("--repeats", type=int, default=1, help="the one of least processor time is shown")
+    parser.add_argument("--size", type=int, default=28, help="pixels a side")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="what grows; repeatable")
     options = parser.parse_args()
-    print(f"{machine()}\n")
+    print(f"{machine()}\n\nImages of {options.size} x {options.size}.\n")
     print("| what grows | images | epochs | runs | workers | seconds | processor | memory, MiB | together, MiB |")
     print("|---|---|---|---|---|---|---|---|---|")
     slopes = []
-    for name, asked in series(options.images, options.points).items():
+    for name, asked in series(options.images, options.points, options.size).items():
+        if options.only and name not in options.only:
+            continue
         found = []
         for point in asked:
             tries = []

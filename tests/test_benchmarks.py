@@ -109,7 +109,8 @@ def test_a_study_grows_by_one_thing_at_a_time_and_is_timed(benchmark, tmp_path):
         assert sizes == [sizes[0] * 2**n for n in range(len(sizes))]
         others = {"images", "epochs", "runs", "workers"} - {name}
         assert len({tuple(getattr(point, other) for other in sorted(others)) for point in points}) == 1
-    found = scaling.measure(scaling.Point(64, 1, 2, 1), tmp_path)
+    assert {point.size for points in scaling.series(100, 3, 64).values() for point in points} == {64}
+    found = scaling.measure(scaling.Point(64, 1, 2, 1, 32), tmp_path)
     assert 0 < found.processor <= found.seconds + 1
     assert 0 < found.together <= found.memory
 
