@@ -440,12 +440,11 @@ def _in_folds(found: Mapping[str, int], size: int) -> Check:
     parted = "where such images are in different folds, one is learnt and the other tested."
     if many:
         repeats = "repeats" if many == 1 else "repeat"
-        advice = "Give them one group, or leave all but one out with `drop`."
-        said.append(Found("fail", f"{_part(many, size)} images {repeats} another one: {parted} {advice}"))
+        said.append(Found("fail", f"{_part(many, size)} images {repeats} another one: {parted}"))
     if near:
         said.append(Found("fail", f"{_part(near, size)} images {_is(near)} nearly the same as another one: {parted}"))
     nothing = "No image is there twice" + (", or nearly so." if "near_within" in found else ".")
-    advice = f"Look at them, and give them one group. Or: {_DROP}"
+    advice = "Look at them, and give them one group or leave all but one out: check with --audit writes the list."
     return _check("repeats", "Images that folds may part", said, nothing=nothing, advice=advice)
 
 
