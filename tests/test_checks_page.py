@@ -11,6 +11,7 @@ from test_duplicates import encoded, phantoms
 
 from medaug_keras import data
 from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.pages import checks
 from medaug_keras.report.pages.study import Pages
 
 
@@ -96,3 +97,9 @@ def test_a_record_of_an_earlier_version_is_shown_with_what_was_not_looked_for(ma
 def test_a_record_without_an_audit_says_so(made):
     page = pages_of(made, {}, None)["checks.md"].decode()
     assert "not looked for: made by an earlier version; check looks" in page
+
+
+def test_two_classes_of_a_pair_without_splits_have_a_line_each():
+    assert checks._lines([], ["benign", "malignant"], False) == ("benign", "malignant")
+    assert checks._lines([], ["benign", "benign"], False) == ("", "benign")
+    assert checks._lines([0, 2], ["benign", "malignant"], True) == ("training and test, mirrored", "benign | malignant")

@@ -77,8 +77,11 @@ def _figures(book: Book, name: str, record: Record) -> list[Shown]:
 
 
 def _lines(splits: list[int], classes: list[str], flip: bool) -> tuple[str, str]:
-    """`training and test`; the class, or both."""
+    """`training and test`; the class, or both. Of folds a class in each line, where there are two."""
     words = {"train": "training"}
     there = list(dict.fromkeys(words.get(SPLITS[split], SPLITS[split]) for split in splits))
     both = [*([" and ".join(there)] if there else []), *["mirrored"] * flip]
-    return ", ".join(both), " | ".join(dict.fromkeys(classes))
+    different = list(dict.fromkeys(classes))
+    if not both and len(different) == 2:
+        return different[0], different[1]
+    return ", ".join(both), " | ".join(different)
