@@ -367,7 +367,8 @@ def attempt(task: Task, store: Store, tell: Callable[[str, Any], None]) -> tuple
             return "stop", trouble
         lacks_memory = isinstance(error, OSError) and error.errno == errno.ENOMEM  # a file could not be mapped
         why = f"{'MemoryError' if lacks_memory else type(error).__name__}: {error}"
-        details = "".join(traceback.format_exception(error)[-6:])
+        own = getattr(error, "own", False)  # a mistake in the user's code, of which the message says all
+        details = why if own else "".join(traceback.format_exception(error)[-6:])
         return "failed", Failure(task.kind, task.key, why, details, _moment(started))
     return "done", None
 

@@ -16,7 +16,19 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from medaug_keras.spec import Add, Arm, Classifier, Duplicate, Interleave, Study, born, deciding, dump, of_synthesis
+from medaug_keras.spec import (
+    Add,
+    Arm,
+    Classifier,
+    Duplicate,
+    Interleave,
+    Python,
+    Study,
+    born,
+    deciding,
+    dump,
+    of_synthesis,
+)
 
 Kind = Literal["data", "generator", "synthesis", "classifier", "folds", "quality"]
 
@@ -193,12 +205,13 @@ def trained_images(settings: Mapping[str, Any], train: int, epochs: int) -> int:
     return int(epochs * steps // settings["epochs"] * batch)
 
 
-def plan(study: Study, sources: Mapping[str, Source], *, data_root: str = "") -> Plan:
+def plan(study: Study, sources: Mapping[str, Source], *, data_root: str = "", allow_code: bool = False) -> Plan:
     """All tasks of a study: replicate 0 of everything first, the cheapest data sets first.
 
-    `sources` has an entry for every data set of the study; `data_root` is where MedMNIST's files lie.
+    `sources` has an entry for every data set of the study; `data_root` is where MedMNIST's files lie. Only where the
+    user allows code of the study's own to be run, tasks have its text; without it, no worker can run any.
     """
-    return _Planner(study, sources, data_root).plan()
+    return _Planner(study, sources, data_root, allow_code).plan()
 
 
 def located(study: Study, dataset: str, data_root: str) -> dict[str, Any]:
@@ -214,8 +227,8 @@ def data_task(study: Study, dataset: str, source: Source, *, data_root: str) -> 
 
 
 class _Planner:
-    def __init__(self, study: Study, sources: Mapping[str, Source], data_root: str) -> None:
-        self.study, self.sources, self.data_root = study, sources, data_root
+    def __init__(self, study: Study, sources: Mapping[str, Source], data_root: str, allow_code: bool = False) -> None:
+        self.study, self.sources, self.data_root, self.allow_code = study, sources, data_root, allow_code
         self.tasks: dict[str, Task] = {}
         self.data: dict[str, str] = {}
         self.local = {name: located(study, name, data_root) for name in study.datasets}
@@ -303,7 +316,17 @@ class _Planner:
     def _recipe(self, classifier: Classifier, keyed: bool) -> dict[str, Any]:
         """The same of a classifier; where the rule that selects epochs decides when training stops, it is in it."""
         settings = self._settings(classifier, keyed)
+        if isinstance(classifier, Python):
+            settings = {**settings, **self._code(classifier, keyed)}
         return settings if classifier.patience is None else {**settings, "select": self.study.select}
+
+    def _code(self, classifier: Python, keyed: bool) -> dict[str, Any]:
+        """The function of the user's own: its text where it may be run; the key has its name and its text's hash."""
+        text = self.study.code or ""
+        if keyed:
+            function = classifier.builder.partition(":")[2]
+            return {"builder": function, "source": hashlib.sha256(text.encode()).hexdigest()}
+        return {"source": text if self.allow_code else None}
 
     def data_task(self, dataset: str) -> str:
         """The id of the task that reads a data set."""

@@ -17,6 +17,7 @@ from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
+    PrivateAttr,
     StringConstraints,
     Tag,
     model_validator,
@@ -655,11 +656,22 @@ class Applications(_Classifier):
     """head trains the dense layer alone: the body stays as it is, batch norm included."""
 
 
+class Python(_Scaled):
+    """A network of your own: a function in a file beside the study, which is run with --allow-code only."""
+
+    kind: Literal["python"]
+    builder: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*:[A-Za-z_]\w*$", max_length=100)]
+    """FILE:FUNCTION, such as my_models:net for the function net of my_models.py in the study's folder. It is called
+    with image_shape and num_outputs, and returns a keras.Model. The file's text is in the key, its place and name are
+    not."""
+
+
 Classifier = Annotated[
     Annotated[Cnn, Tag("cnn")]
     | Annotated[Resnet18, Tag("resnet18")]
     | Annotated[Resnet50, Tag("resnet50")]
-    | Annotated[Applications, Tag("applications")],
+    | Annotated[Applications, Tag("applications")]
+    | Annotated[Python, Tag("python")],
     _kind("cnn"),
 ]
 """The network that is trained on every arm, and how."""
@@ -1028,6 +1040,18 @@ class Study(_Part):
     generators: dict[Name, Generator] = {}
     arms: Annotated[dict[Name, Arm], Field(min_length=1)]
     quality: Quality = Quality()
+    _code: str | None = PrivateAttr(None)
+
+    @property
+    def code(self) -> str | None:
+        """The text of the file that `classifier.builder` names. No setting: who reads the study reads it with it."""
+        return self._code
+
+    def with_code(self, text: str | None) -> Self:
+        """The study, with the text of that file."""
+        study = self.model_copy()
+        study._code = text
+        return study
 
     @model_validator(mode="after")
     def _sized(self) -> Self:

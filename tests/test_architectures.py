@@ -24,6 +24,18 @@ from medaug_keras.reading import StudyError, problems, read
 from medaug_keras.spec import Study
 from studies import PHANTOM, cli, recipe, tiny, written
 
+OWN = """
+import keras
+from keras import layers
+
+def net(image_shape, num_outputs):
+    image = keras.Input(image_shape)
+    x = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", activation="gelu")(image))
+    shared = layers.Conv2D(4, 1)
+    x = layers.Add()([shared(x), shared(shared(x))])
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(3, 3, 2)(x))
+    return keras.Model(image, layers.Dense(num_outputs)(x))
+"""
 KINDS: dict[str, tuple[int, dict[str, Any]]] = {  # one of every kind: pixels a side and settings, as small as can be
     "cnn": (16, {}),
     "resnet18": (8, {"stem": None, "input": {"size": 11, "resize": "pad", "channels": "rgb", "normalise": "imagenet"}}),
@@ -35,6 +47,7 @@ KINDS: dict[str, tuple[int, dict[str, Any]]] = {  # one of every kind: pixels a 
         28,
         {"name": "MobileNetV3Small", "weights": None, "train": "all", "input": {"size": 32, "resize": "bilinear"}},
     ),
+    "python": (8, {"builder": "my_models:net", "source": OWN, "input": {"size": 12, "resize": "nearest"}}),
 }
 
 

@@ -1,6 +1,7 @@
 """Tiny studies on a real Dask cluster of this machine. Workers are killed, lost and wrong, and no number changes."""
 
 import importlib
+import json
 import os
 import pickle
 import signal
@@ -17,7 +18,8 @@ import pytest
 import medaug_keras
 from medaug_keras import cli, cluster, engine
 from medaug_keras.data import phantom_fingerprint
-from medaug_keras.plan import Plan
+from medaug_keras.plan import Plan, Source, plan
+from medaug_keras.spec import Study
 from medaug_keras.store import Store
 from studies import PHANTOM, PROJECT, alive, children, planned, results, start, tiny, written
 
@@ -113,6 +115,24 @@ def hand(process: int) -> int:
 
 
 # --- what is made, and what is lost ----------------------------------------------------------------
+
+
+def test_a_network_of_the_user_s_own_is_made_where_its_file_is_not_and_only_if_its_code_is_allowed(
+    machines: Machines, tmp_path: Path
+):
+    text = (
+        "import keras\ndef net(image_shape, num_outputs):\n    return keras.Sequential("
+        "[keras.Input(image_shape), keras.layers.Flatten(), keras.layers.Dense(num_outputs)])"
+    )
+    own = {"kind": "python", "builder": "my_models:net", "epochs": 1, "batch_size": 16}
+    study = Study.model_validate_json(json.dumps(tiny(classifier=own, arms={"baseline": {}}))).with_code(text)
+    for allowed in (False, True):
+        whole = plan(study, {"grey": Source(BYTES, 48, 16, 16)}, allow_code=allowed)
+        store = Store(tmp_path / "results")
+        summary = cluster.run(whole, store, client=machines.client(), listen=lambda event: None)
+        (task,) = [name for name, one in whole.tasks.items() if one.kind == "classifier"]
+        assert store.is_done(task) is allowed
+        assert ["--allow-code" in why for why in summary.failed.values()] == [True] * (not allowed)
 
 
 def test_records_are_those_of_a_local_run_though_a_worker_is_killed_in_mid_task(machines: Machines, tmp_path: Path):

@@ -219,6 +219,8 @@ def examples() -> list[tuple[str, str]]:
 def beside_the_studies(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "studies", tmp_path / "studies")
     shutil.copy(ROOT / "study.yaml", tmp_path)
+    (code,) = blocks(ROOT / "docs" / "how-to" / "own-network.md", "python")
+    (tmp_path / "my_models.py").write_text(code, encoding="utf-8")
     return tmp_path
 
 

@@ -779,6 +779,7 @@ REFERENCE: dict[str, type[BaseModel]] = {  # heading of the page → the section
     "classifier": spec.Cnn,
     "classifier: resnet18 and resnet50": spec.Resnet18,
     "classifier: applications": spec.Applications,
+    "classifier: python": spec.Python,
     "classifier: input": spec.Input,
     "classifier: schedule": spec.Constant,
     "classifier: schedule steps": spec.Drops,

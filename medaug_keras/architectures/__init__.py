@@ -54,6 +54,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         "medaug_keras.architectures.resnet", "resnet50", multiply_adds=arithmetic.resnet((3, 4, 6, 3), bottleneck=True)
     ),
     "applications": Architecture("medaug_keras.architectures.applications", least_size=32),
+    "python": Architecture("medaug_keras.architectures.python"),
 }
 
 

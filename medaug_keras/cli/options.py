@@ -155,6 +155,9 @@ def _study_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unverified-data", action="store_true", help="accept MedMNIST files whose MD5 is not the official one"
     )
+    parser.add_argument(
+        "--allow-code", action="store_true", help="run the Python code of the study's own (classifier.builder)"
+    )
     parser.set_defaults(only=[])
 
 
@@ -196,7 +199,12 @@ def words_again(options: argparse.Namespace) -> list[str]:
         words += ["--set", override]
     if options.replicates is not None:
         words += ["--replicates", str(options.replicates)]
-    flags = {"--unverified-data": "unverified_data", "--replace": "replace", "--show-host": "show_host"}
+    flags = {
+        "--unverified-data": "unverified_data",
+        "--allow-code": "allow_code",
+        "--replace": "replace",
+        "--show-host": "show_host",
+    }
     return words + [word for word, name in flags.items() if getattr(options, name, False)]
 
 

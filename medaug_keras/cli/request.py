@@ -17,7 +17,7 @@ from medaug_keras import data, looks
 from medaug_keras.architectures import ARCHITECTURES
 from medaug_keras.plan import Plan, Source, Task, added_images, data_task, located, plan, replicate_seed
 from medaug_keras.reading import read, words
-from medaug_keras.spec import Applications, Study
+from medaug_keras.spec import Applications, Python, Study, deciding
 from medaug_keras.store import Store, StoreError
 
 from . import memory
@@ -69,6 +69,7 @@ def planned(options: argparse.Namespace, study: Study | None = None) -> tuple[St
     Raises RequestError where none can be read, and nothing is known of any.
     """
     study = study or read_study(options)
+    check_code(study, options)
     found = sources(study, options)
     if not any(source.fingerprint for source in found.values()):
         raise RequestError("\n".join(f"{name}: {source.away}" for name, source in found.items()))
@@ -76,9 +77,19 @@ def planned(options: argparse.Namespace, study: Study | None = None) -> tuple[St
         said = misfits(study, found)
         if said:
             raise RequestError("\n".join(f"{options.study}: {line}" for line in said))
-    whole = plan(study, found, data_root=str(options.data.resolve()))
+    whole = plan(study, found, data_root=str(options.data.resolve()), allow_code=options.allow_code)
     _say_away(str(options.study), whole, Store(options.results))
     return study, whole, _narrowed(whole, options.only)
+
+
+def check_code(study: Study, options: argparse.Namespace) -> None:
+    """Raises RequestError where the study's own code would be run, and the user has not allowed it."""
+    if options.verb in ("run", "reproduce") and isinstance(study.classifier, Python) and not options.allow_code:
+        file, _, function = study.classifier.builder.partition(":")
+        raise RequestError(
+            f"{options.study}: classifier.builder: the function {function} of {file}.py is Python code, which can do "
+            "all that you can do on this machine. Read it; if you trust it, add --allow-code."
+        )
 
 
 def _say_away(said: str, whole: Plan, store: Store) -> None:
@@ -217,6 +228,32 @@ def weights(study: Study) -> tuple[list[str], list[str]]:
     except requests.RequestException as error:
         return [f"classifier.weights: {away(path, origin, type(error).__name__)}"], []
     return [], [f"classifier.weights: {path.name} is not in {path.parent} yet; a run downloads it"]
+
+
+def own_network(study: Study, found: Mapping[str, Source], options: argparse.Namespace) -> list[str]:
+    """What is wrong with a network of the user's own, for any data set that can be read.
+
+    Runs its code, if the user allows it.
+    """
+    if not isinstance(study.classifier, Python) or not options.allow_code:
+        return []
+    from medaug_keras import classifiers
+
+    settings = {**deciding(study.classifier), "source": study.code}
+    said: dict[str, None] = {}  # a set that keeps its order
+    for name, known in found.items():
+        section = located(study, name, str(options.data.resolve()))
+        place = data.KINDS[section["kind"]].place(section)
+        if place is not None and not os.path.lexists(place):
+            continue  # a run downloads it
+        dataset = data.load(section, lambda text: None, None) if place is None else _read(study, name, known, options)
+        network, _ = classifiers.split(settings)
+        shape, classes = dataset.image_shape, len(dataset.classes)
+        try:
+            classifiers.build(**network, image_shape=shape, num_classes=classes, seed=study.seed)
+        except ValueError as error:
+            said[f"classifier.builder: {error}"] = None
+    return list(said)
 
 
 def examined(study: Study, name: str, options: argparse.Namespace) -> tuple[Source, Counts | None, list[str]]:

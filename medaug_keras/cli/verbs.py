@@ -30,6 +30,7 @@ from .request import (
     examined,
     find_task,
     misfits,
+    own_network,
     planned,
     rare_classes,
     read_study,
@@ -194,6 +195,7 @@ def _check(options: argparse.Namespace) -> int:
             for text in known:
                 print(f"{options.study}: datasets.{name}: {text}", file=sys.stderr)
     refused += misfits(study, found, counts)
+    refused += own_network(study, found, options)
     missing, notes = weights(study)
     refused += missing
     for text in notes:

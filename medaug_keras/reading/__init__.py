@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from medaug_keras.reading.builders import BuilderError, source_of
 from medaug_keras.reading.rules import problems
 from medaug_keras.reading.schema import schema
 from medaug_keras.reading.strict_yaml import (
@@ -23,7 +24,7 @@ from medaug_keras.reading.strict_yaml import (
     plain,
 )
 from medaug_keras.reading.words import TAGS, dotted, in_words
-from medaug_keras.spec import MedMnistData, Study, files, with_files
+from medaug_keras.spec import MedMnistData, Python, Study, files, with_files
 
 __all__ = ["StudyError", "problems", "read", "schema"]
 
@@ -85,7 +86,18 @@ def read(
         if accept_unverified and isinstance(data, MedMnistData):
             datasets[name] = data.model_copy(update={"accept_unverified": True})
     beside = study.beside and _whole_path(study.beside, place_of(tree, ("beside",)))
-    return study.model_copy(update={"datasets": datasets, "beside": beside})
+    return study.model_copy(update={"datasets": datasets, "beside": beside}).with_code(_code(study, tree, str(path)))
+
+
+def _code(study: Study, tree: Node, name: str) -> str | None:
+    """The text of the file beside the study that has the network's function. Raises StudyError."""
+    if not isinstance(study.classifier, Python):
+        return None
+    place = place_of(tree, ("classifier", "builder"))
+    try:
+        return source_of(study.classifier.builder, Path(_whole_path(".", place)))
+    except BuilderError as error:
+        raise StudyError(name, [(place, f"classifier.builder: {error}")]) from None
 
 
 def _whole_path(path: str, place: Place) -> str:

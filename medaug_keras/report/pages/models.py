@@ -13,6 +13,7 @@ from medaug_keras.report.numbers.printed import beside_layers, figure_numbers
 from medaug_keras.report.numbers.results import Results, read_json, which
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.tables.table import ARM, DATASET, Column, Entry, Row, Table, arm_entry, dataset_entry, of_folds
+from medaug_keras.spec import Python
 from medaug_keras.store import Record
 
 DIAGRAMS: dict[str, Callable[[Any, tuple[int, ...], int], Figure]] = {
@@ -97,7 +98,21 @@ def models(book: Book) -> dict[str, Any]:
     """The networks of the study, each from a live model, and the diagrams of its generators."""
     kinds = dict.fromkeys(spec.kind for spec in book.results.study.generators.values())
     number = figure_numbers(book.results, "layers", classifier=book.results.study.classifier.kind)
-    return {"classifier": _classifier(book), "classifier_number": number, "kinds": [_kind(book, k) for k in kinds]}
+    return {
+        "classifier": _classifier(book),
+        "classifier_number": number,
+        "code": _code(book),
+        "kinds": [_kind(book, k) for k in kinds],
+    }
+
+
+def _code(book: Book) -> dict[str, str] | None:
+    """The user's own code of the network: its file's name, its function, and its text."""
+    study = book.results.study
+    if not isinstance(study.classifier, Python) or study.code is None:
+        return None
+    file, _, function = study.classifier.builder.partition(":")
+    return {"file": f"{file}.py", "function": function, "text": study.code}
 
 
 def _classifier(book: Book) -> dict[str, Any] | None:

@@ -91,8 +91,11 @@ def settings(results: Results, run: Run) -> dict[str, Any]:
     """All that decides the result of a run; where it has folds, of its classifiers."""
     task = results.plan.tasks[run.task]
     first = task.needs.get("fold 0")
-    found = dict(results.plan.tasks[first].params if first else task.params)
+    trained = results.plan.tasks[first] if first else task
+    found = dict(trained.params)
     found.pop("fold", None)
+    if "source" in found["settings"]:  # the code itself is on the page of models
+        found["settings"] = {**found["settings"], "source": trained.keyed["settings"]["source"]}
     return found
 
 
