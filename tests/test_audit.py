@@ -44,7 +44,7 @@ def test_of_a_good_data_set_nothing_is_said():
     assert said(dataset()) == []
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     train=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 1)), min_size=1, max_size=12),
     validation=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 1)), min_size=1, max_size=6),
@@ -291,7 +291,7 @@ def test_views_of_one_group_in_one_split_are_no_repetition():
 row = st.tuples(st.integers(0, 25), st.sampled_from(["", "", "", "moved", "encoded"]), st.integers(0, 1))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(row, max_size=12), st.lists(row, max_size=6), st.lists(row, max_size=6), st.booleans())
 def test_without_the_images_that_are_to_be_left_out_no_split_knows_another(train, validation, test, grouped_too):
     def rows(some, start):

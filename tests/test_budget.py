@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from report_records import fake_results, fake_study
 from test_classifiers import SETTINGS, bright_and_dark, trained
@@ -20,7 +20,6 @@ from medaug_keras.training import Passes
 from studies import PHANTOM, recipe, tiny
 
 
-@settings(deadline=None)
 @given(st.integers(1, 30), st.lists(st.integers(0, 50), max_size=8), st.integers(0, 99))
 def test_passes_have_every_image_once_wherever_they_are_cut(images: int, cuts: list[int], seed: int):
     def drawn(counts: list[int]) -> list[int]:

@@ -467,7 +467,7 @@ IMAGES = (
     png(head(28, 28), (b"zTXt", b"a\0\0" + zlib.compress(b"text")), PIXELS, END),
     png(head(28, 28), (b"tRNS", b"\0\1"), (b"gAMA", bytes(4)), (b"pHYs", bytes(9)), PIXELS, END),
 )
-CHANCE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+CHANCE = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
 
 def laws(budget: settings) -> type:

@@ -722,7 +722,7 @@ HEADER_PIECES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     name=st.sampled_from(ARRAYS),
     header=st.one_of(
@@ -743,7 +743,7 @@ def test_fuzzed_array_headers_are_read_or_refused(tmp_path_factory, name, header
     assert not read_or_refuse(path, path.read_bytes())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=400), st.booleans())
 def test_fuzzed_bytes_are_refused(tmp_path_factory, content, like_a_zip):
     path = tmp_path_factory.getbasetemp() / "fuzz.npz"
@@ -999,7 +999,7 @@ def test_the_ultrasound_phantom_is_as_unbalanced_as_breastmnist():
 
 
 @pytest.mark.parametrize("name", data.PHANTOM_NAMES)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(train=st.integers(4, 300))
 def test_every_phantom_split_has_the_asked_size_and_every_class(name, train):
     phantom = data.load_phantom(name, train=train, validation=4, test=5, seed=0)

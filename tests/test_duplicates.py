@@ -108,7 +108,7 @@ def test_noise_is_not_accused():
     assert len(near(np.random.default_rng(0).integers(0, 256, (500, 28, 28, 3), np.uint8))) == 0
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 2**32 - 1))
 def test_the_order_of_images_does_not_matter(seed):
     images = phantoms(count=60)
@@ -140,7 +140,7 @@ def test_images_are_taken_in_blocks_of_bounded_size():
     assert max(asked) == 1
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.integers(1, 60), st.booleans())
 def test_the_most_alike_pairs_are_kept_where_there_are_too_many(seed, most, few):
     rng = np.random.default_rng(seed)

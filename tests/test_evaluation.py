@@ -34,7 +34,7 @@ def pairs_won(labels, score):
     return np.mean((gaps > 0) + 0.5 * (gaps == 0))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     task=st.sampled_from(["binary-class", "multi-class"]),
     images=st.integers(8, 60),
@@ -47,7 +47,7 @@ def test_auc_is_the_mean_share_of_pairs_in_the_right_order(task, images, seed):
     assert evaluation.auc(labels, probabilities) == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     task=st.sampled_from(["binary-class", "multi-class"]),
     images=st.integers(8, 60),

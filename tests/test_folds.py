@@ -58,7 +58,7 @@ def placed(images: Split) -> list[int]:
 CUTS = st.builds(Folds, number=st.integers(2, 8), validation=st.floats(0.05, 0.4), seed=st.integers(0, 3))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(tables(), CUTS, st.integers(0, 2**31))
 def test_every_image_is_tested_once_and_no_group_is_in_two_parts_of_any_fold(table, cut, seed):
     dataset = together(*table)
@@ -84,7 +84,7 @@ def test_every_image_is_tested_once_and_no_group_is_in_two_parts_of_any_fold(tab
     assert examined(dataset, cut, seeds=[seed]) == fewest
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tables(), CUTS, st.integers(0, 2**31), st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(table, cut, seed, chance):
     ids, labels, groups = table
@@ -98,7 +98,7 @@ def test_the_order_of_rows_does_not_matter(table, cut, seed, chance):
         assert turned.tolist() == found[order].tolist()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tables(), CUTS, st.integers(0, 2**31))
 def test_folds_are_alike_in_classes_within_the_largest_groups(table, cut, seed):
     ids, labels, groups = table

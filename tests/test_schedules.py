@@ -5,7 +5,7 @@ import math
 import keras
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_classifiers import SETTINGS, bright_and_dark, trained
 
@@ -70,7 +70,6 @@ SECTIONS = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(SECTIONS, st.integers(2, 200), st.floats(0.3, 9))
 def test_a_learning_rate_rises_in_the_warm_up_and_then_never_and_is_never_out_of_range(section, steps, warm_up):
     found = rates(steps, **section, warm_up=max(warm_up, 10 / steps))

@@ -10,7 +10,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from medaug_keras.reading import StudyError, read, schema
@@ -357,7 +357,6 @@ def test_the_corpus_has_hundreds_of_studies() -> None:
 
 # --- chance ----------------------------------------------------------------------------------------
 
-CHANCE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TEXTS = [path.read_text() for path in SHIPPED]
 PIECES = [
     *(
@@ -485,5 +484,5 @@ def laws(budget: settings) -> type:
     return Laws
 
 
-TestQuickly = laws(settings(CHANCE, max_examples=100))
-TestAtLength = pytest.mark.slow(laws(settings(CHANCE, max_examples=10_000)))
+TestQuickly = laws(settings(max_examples=100))
+TestAtLength = pytest.mark.slow(laws(settings(max_examples=10_000)))

@@ -28,7 +28,7 @@ def tables(draw) -> tuple[list[str], np.ndarray, list[str]]:
     return [f"{i:03}.png" for i in range(n)], labels, [f"p{group}" for group in groups]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(tables(), FRACTIONS, st.integers(0, 9))
 def test_no_group_is_ever_in_two_splits(table, fractions, seed):
     ids, labels, groups = table
@@ -37,7 +37,7 @@ def test_no_group_is_ever_in_two_splits(table, fractions, seed):
     assert len(set(zip(groups, places.tolist(), strict=True))) == len(set(groups))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tables(), FRACTIONS, st.randoms(use_true_random=False))
 def test_the_order_of_images_does_not_matter(table, fractions, chance):
     ids, labels, groups = table
@@ -50,7 +50,7 @@ def test_the_order_of_images_does_not_matter(table, fractions, chance):
     assert turned.tolist() == places[order].tolist()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tables(), FRACTIONS, st.integers(0, 9))
 def test_every_split_has_as_many_images_of_every_class_as_asked_within_the_largest_groups(table, fractions, seed):
     """Alone, an image is parted from no other, so a class is off by a few images; else by what groups hold of it."""

@@ -48,7 +48,7 @@ def near(rate, expected, repeats):
 
 
 @given(seed=st.integers(0, 1000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_order_of_images_and_replicates_does_not_matter(seed):
     D = crossed_data(seed)
     chance = np.random.default_rng(seed + 1)
@@ -66,7 +66,7 @@ def test_swapping_arm_and_baseline_turns_only_the_sign(metric):
 
 
 @given(factor=st.floats(1e-3, 1e3))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_change_of_unit_scales_effect_and_interval_and_leaves_p(factor):
     one, other = stats.crossed(crossed_data()), stats.crossed(factor * crossed_data())
     assert (other.effect, other.se, other.low, other.high) == pytest.approx(
@@ -76,7 +76,7 @@ def test_a_change_of_unit_scales_effect_and_interval_and_leaves_p(factor):
 
 
 @given(seed=st.integers(0, 1000), S=st.integers(2, 6), n=st.integers(2, 30))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_p_and_interval_agree_and_the_family_p_is_never_smaller(seed, S, n):
     result = stats.crossed(crossed_data(seed, S, n, effect=0.3))
     assert (result.p < 0.05) == (result.low > 0 or result.high < 0)
@@ -86,7 +86,7 @@ def test_p_and_interval_agree_and_the_family_p_is_never_smaller(seed, S, n):
 
 
 @given(seed=st.integers(0, 1000), S=st.integers(2, 6), n=st.integers(2, 30))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_squared_standard_error_is_the_sum_of_what_replicates_images_and_residual_add_to_it(seed, S, n):
     """Var(mean of D) = var_replicate / S + var_image / n + var_residual / (S n), floored at its last term."""
     result = stats.crossed(crossed_data(seed, S, n))
@@ -120,7 +120,7 @@ def test_degrees_of_freedom_are_those_of_a_chi_squared_variable_of_the_same_mean
 
 
 @given(seed=st.integers(0, 1000), S=st.integers(3, 5), n=st.integers(3, 40), confidence=st.sampled_from([0.9, 0.95]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_p_and_interval_are_students_with_the_degrees_of_freedom_that_are_named(seed, S, n, confidence):
     result = stats.crossed(crossed_data(seed, S, n), confidence=confidence)
     assert result.t == pytest.approx(result.effect / result.se)
@@ -518,7 +518,7 @@ def test_pooled_over_folds_auc_falls_below_a_half_where_nothing_can_be_learned_a
 
 
 @given(seed=st.integers(0, 1000), S=st.integers(2, 6), n=st.integers(2, 30))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_of_folds_the_variance_between_images_counts_twice_and_nothing_else_moves(seed, S, n):
     D = crossed_data(seed, S, n)
     alone, within = stats.crossed(D), stats.crossed(D, folds=True)
@@ -600,7 +600,7 @@ def test_groups_that_are_not_one_label_an_image_are_an_error(say):
 
 
 @given(seed=st.integers(0, 1000), n=st.integers(2, 200))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_with_two_replicates_p_is_the_guarded_one_and_the_interval_agrees_with_it(seed, n):
     result = stats.crossed(crossed_data(seed, 2, n))
     assert result.p == result.p_family
@@ -621,7 +621,7 @@ def test_the_half_width_of_the_guarded_interval_is_where_its_p_is_the_level():
 
 @pytest.mark.parametrize(("ours", "theirs"), [(stats.holm, "holm"), (stats.benjamini_hochberg, "fdr_bh")])
 @given(p=st.lists(st.floats(0, 1), min_size=1, max_size=12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_corrections_agree_with_statsmodels(ours, theirs, p):
     multitest = pytest.importorskip("statsmodels.stats.multitest")
     np.testing.assert_allclose(ours(p), multitest.multipletests(p, method=theirs)[1], atol=1e-12)
@@ -633,7 +633,7 @@ def test_holm_counts_what_was_declared_and_benjamini_hochberg_what_was_tested():
 
 
 @given(p=st.lists(st.floats(0, 1), min_size=2, max_size=12), left=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_claim_does_not_weaken_when_missing_arms_arrive(p, left):
     missing = left.draw(st.sets(st.integers(0, len(p) - 1)))
     before = stats.holm([None if i in missing else value for i, value in enumerate(p)])
@@ -763,7 +763,7 @@ def test_an_outlook_is_of_as_many_tests_and_of_the_power_that_are_asked_for():
 
 
 @given(difference=st.floats(0.01, 0.3), replicate=st.floats(0, 1e-3), residual=st.floats(1e-3, 0.2))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_replicates_needed_are_the_fewest_that_do(difference, replicate, residual):
     v = stats.Components(replicate, 1e-4, residual)
     needed = stats.replicates_needed(difference, v, 200)
@@ -846,7 +846,7 @@ def test_the_chance_to_beat_counts_all_pairs_and_halves_ties():
 
 
 @given(a=st.lists(st.sampled_from([0.1, 0.2, 0.3]), min_size=1), b=st.lists(st.sampled_from([0.1, 0.2]), min_size=1))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_chances_to_beat_each_other_add_up_to_one(a, b):
     assert stats.chance_to_beat(a, b) + stats.chance_to_beat(b, a) == pytest.approx(1)
 
@@ -1092,7 +1092,7 @@ def test_intervals_that_few_images_make_are_marked_and_others_are_not(benchmark)
 
 
 @given(k=st.integers(2, 30), n=st.integers(30, 60), scale=st.floats(0.01, 10))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_effective_number_of_images_is_how_many_deviate_alike(k, n, scale):
     D = np.zeros((3, n))
     D[:, :k], D[:, k : 2 * k] = scale, -scale
@@ -1153,7 +1153,7 @@ def test_error_rates_at_every_size(benchmark, moved, n, S):
 
 
 @given(seed=st.integers(0, 10**6), images=st.integers(1, 40), replicates=st.integers(1, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_pair_of_arms_has_the_p_that_it_has_alone(seed, images, replicates):
     chance = np.random.default_rng(seed)
     arms = {

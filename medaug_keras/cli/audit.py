@@ -11,7 +11,7 @@ from typing import Any
 from medaug_keras import data
 from medaug_keras.data.audit import Relations
 from medaug_keras.data.dataset import SPLITS
-from medaug_keras.data.rows import is_missing, read_rows
+from medaug_keras.data.splits import to_drop
 
 from .mistakes import RequestError
 
@@ -35,7 +35,11 @@ def write_audit(relations: Relations, section: Mapping[str, Any], *, folder: Pat
     if not gone:
         return "no image of a split is related to one of another, so there is none to leave out"
     before = section.get("drop")
-    rows = [[image, "", "", "left out before", "", "", ""] for image in _listed(before)] if before is not None else []
+    rows = (
+        [[image, "", "", "left out before", "", "", ""] for image in to_drop(Path(before))]
+        if before is not None
+        else []
+    )
     dataset = relations.dataset
     for one in gone:
         (split, at), (of_split, of_at) = relations.within(one.place), relations.within(one.of)
@@ -59,10 +63,6 @@ def write_audit(relations: Relations, section: Mapping[str, Any], *, folder: Pat
         f"{path} names what to leave out so that no split knows another: {told}. Look at it, and write under "
         f"datasets.{name}:  drop: {line}"
     )
-
-
-def _listed(path: str) -> list[str]:
-    return [image for image in read_rows(Path(path)).column("image", "drop") if not is_missing(image)]
 
 
 def _check_ours(path: Path) -> None:

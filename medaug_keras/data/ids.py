@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medaug_keras.data.dataset import SPLITS, DataError, Dataset, Problems, both_md5, check_classes
 from medaug_keras.data.rows import Rows, is_missing, read_rows
-from medaug_keras.data.splits import by_words, dropped
+from medaug_keras.data.splits import by_words, dropped, to_drop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +96,9 @@ def fingerprint_with(md5: str, ids: Ids | None, drop: Path | None) -> str:
 
 
 def _digest_of_drop(drop: Path) -> str:
-    names = {name for name in read_rows(drop).column("image", "drop") if not is_missing(name)}
-    return hashlib.md5("\n".join(sorted(names)).encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
+    return hashlib.md5(
+        "\n".join(sorted(set(to_drop(drop)))).encode("utf-8", "surrogateescape"), usedforsecurity=False
+    ).hexdigest()
 
 
 def _digest(names: Names) -> str:

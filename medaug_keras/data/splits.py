@@ -167,6 +167,11 @@ def repeated(values: Sequence[str]) -> list[int]:
     return found
 
 
+def to_drop(path: Path) -> list[str]:
+    """The images that a table's column `image` says to leave out, whether they are there or not. Raises DataError."""
+    return [image for image in read_rows(path).column("image", "drop") if not is_missing(image)]
+
+
 def dropped(path: Path, ids: Sequence[str]) -> set[str]:
     """The images that a table's column `image` says to leave out. Raises DataError where one is not there."""
     rows = read_rows(path)

@@ -78,10 +78,8 @@ class _Files:
     def __call__(self, shapes: Mapping[str, Shape], where: str) -> Mapping[str, Place]:
         needed, free = total_bytes(shapes), shutil.disk_usage(self.folder).free
         images, (_, *one) = sum(shape[0] for shape in shapes.values()), next(iter(shapes.values()))
-        what, place = (
-            f"{where}: {images:,} images of {' x '.join(map(str, one))} take {_told(needed)}",
-            self.folder.parent,
-        )
+        what = f"{where}: {images:,} images of {' x '.join(map(str, one))} take {_told(needed)}"
+        place = self.folder.parent
         if needed > free:
             raise DataError(
                 f"{what} of disk, unpacked for all workers to share, but only {_told(free)} are free in {place}. Free "
