@@ -197,6 +197,17 @@ def test_a_run_refuses_what_check_refuses_and_does_the_rest(here):
     assert "2 tasks done" in run.stdout
 
 
+@pytest.mark.parametrize(
+    "names", [("a-flipped-bit", "a-flipped-bit-in-npz"), ("no-file",)], ids=["images-are-damaged", "nothing-is-there"]
+)
+def test_check_and_run_end_alike_where_no_data_set_can_be_used(here, names):
+    sections = {name: BAD[name][0](here / name) for name in names}
+    written(here, tiny(datasets=sections, arms={"baseline": {}}))
+    code, _ = checked("--results", "elsewhere")  # what check keeps is not there for the run
+    assert code == 2
+    assert cli("tiny.yaml", "--no-site", "--workers", "1", cwd=here).returncode == code
+
+
 def test_bad_files_are_at_most_twenty_lines_a_data_set(here):
     section = spoilt(here / "many", *((f"train/benign/x{i:03}.png", b"") for i in range(50)))
     written(here, tiny(datasets={"many": section}))
