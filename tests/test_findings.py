@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -307,31 +308,57 @@ def test_the_papers_difference_is_denied_only_where_it_lies_outside_the_interval
         assert ("outside" in text or "does not" in text) == (not inside)
 
 
-def test_the_answer_names_every_arm_that_differs_on_the_right_side_and_counts_the_others(inference):
+def test_the_conclusion_names_arms_that_differ_with_what_their_tests_say_and_no_other(inference):
+    results, text = inference.results, " ".join(findings.conclusion(inference.results, inference))
     words = [c.word for c in inference.tests.values()]
-    answer = findings.answer(inference.results, inference)[0]
-    head, _, tail = answer.partition("worse than")
-    for side, word in ((head, "better"), (tail, "worse")):
-        found = [cell for cell, c in inference.tests.items() if c.word == word]
-        names = [f"{inference.results.variant(*cell[1:])} on {inference.results.title(cell[0])}" for cell in found]
-        assert [name in side for name in names] == [place < 4 for place in range(len(names))]
-        assert (f" and {len(names) - 4} more" in side) == (len(names) > 4)
-        others = {
-            f"{inference.results.variant(*cell[1:])} on {inference.results.title(cell[0])}" for cell in inference.tests
-        }
-        assert not any(name in side for name in others - set(names))
-        assert names
-        for cell, name in list(zip(found, names, strict=True))[:4]:
-            assert f"{name} ({findings.points(inference.tests[cell].result.effect)} points" in side
-    rest = len(words) - words.count("better") - words.count("worse")
-    assert f"{rest} others not distinguishable (12 comparisons" in answer
+    left = 0
+    for one in inference.by_effect:
+        own = [c.word for (_, arm, _), c in inference.tests.items() if arm == one.arm]
+        label, sides = results.variant(one.arm, one.sampling), set(own) & {"better", "worse"}
+        said = re.findall(rf"(?:^|(?<=\. )){re.escape(label)}: (.*?)\.(?: |$)", text)
+        if said:
+            shown = [f"{word} on {own.count(word)}" for word in ("better", "worse") if word in sides]
+            assert said[0].startswith(" and ".join(shown))
+            assert all(findings.points(value, 1) in said[0] for value in (one.effect, one.low, one.high))
+        left += not said and bool(sides)
+        assert sides or not said
+    assert f"Other arms: {left} better." in text
+    named = {word: words.count(word) for word in ("better", "worse")}
+    assert (
+        f"12 comparisons, corrected for all arms of a data set: {named['better']} better, {named['worse']} worse"
+        in text
+    )
+    assert f"{12 - sum(named.values())} inconclusive" in text
 
 
-def test_what_could_have_been_found_is_the_least_at_best_and_the_most_at_worst(inference):
+def test_arms_stand_in_the_order_of_their_effect_and_those_without_one_last(inference):
+    effects = [one.effect for one in inference.by_effect]
+    assert effects == sorted(effects, reverse=True)
+    other = Inference.__new__(Inference)
+    across = [dataclasses.replace(one, meta=dataclasses.replace(one.meta, effect=None)) for one in inference.across[:2]]
+    tests = {cell: c for cell, c in inference.tests.items() if cell[1] != across[0].arm}
+    other.__dict__.update(inference.__dict__, across=[*across, *inference.across[2:]], tests=tests)
+    del other.__dict__["by_effect"]
+    last = other.by_effect[-1]
+    assert (last.arm, last.effect, last.word) == (across[0].arm, None, "not tested")
+    (mean,) = (one for one in other.by_effect if one.arm == across[1].arm)
+    own = [c.result.effect for (_, arm, _), c in tests.items() if arm == mean.arm]
+    assert (mean.effect, mean.low, mean.word) == (pytest.approx(np.mean(own)), None, "not tested")
+
+
+def test_the_statistical_power_that_is_said_is_the_least_at_best_and_the_most_at_worst(inference):
     tests = [c for c in inference.tests.values() if c.detectable is not None]
-    said = findings._could(tests)
-    assert f"{100 * min(c.detectable.low for c in tests):.1f} points at best" in said
-    assert f"{100 * max(c.detectable.high for c in tests):.1f} points at worst" in said
+    (said,) = findings._power(inference.results, tests)
+    low, high = min(c.detectable.low for c in tests), max(c.detectable.high for c in tests)
+    assert f"a true difference of {100 * low:.1f} to {100 * high:.1f} points" in said
+    alike = dataclasses.replace(tests[0])
+    alike.__dict__["detectable"] = stats.Range(0.0071, 0.0073)
+    assert "a true difference of 0.7 points is found" in findings._power(inference.results, [alike])[0]
+    alike.__dict__["detectable"] = stats.Range(0.0071, 1.0)
+    assert (
+        "0.7 points is found in 4 of 5 such studies at best; at worst none is"
+        in (findings._power(inference.results, [alike])[0])
+    )
 
 
 def test_without_a_test_the_distance_between_arms_is_said_as_it_is(tmp_path):

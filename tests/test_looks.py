@@ -201,12 +201,12 @@ def test_dropping_arms_after_a_look_makes_none_better_that_was_not(tmp_path):
     plan, store = fake_results(whole, root, hits=gain)
     alone = Inference(Results(part, fake_plan(part), store)).tests["breastmnist", "gda", "shuffle"]
     assert (alone.word, alone.cautious) == ("better", "better")
-    assert "better than" in answered(root, part)
+    assert "Geometric: better" in answered(root, part)
     report.render(whole, plan, store, tmp_path / "docs")
     (c,) = Inference(Results(part, fake_plan(part), store)).tests.values()
     assert (c.word, c.cautious) == ("better", "not distinguishable")
     said = answered(root, part)
-    assert "better than" not in said
+    assert "Geometric: better" not in said
     assert "Arms compared with the baseline so far: 10 on BreastMNIST, of which 1 today." in said
     assert "Only with the arms left out that were compared before would a test tell Geometric" in said
     results = Results(part, fake_plan(part), store)
@@ -223,7 +223,7 @@ def test_a_first_look_says_nothing_of_looks(tmp_path):
     plan, store = fake_results(study, tmp_path / "results", hits=gain)
     report.render(study, plan, store, tmp_path / "docs")
     said = answered(tmp_path / "results", study)
-    assert "better than" in said
+    assert "Geometric: better" in said
     assert not re.search("looked at|so far|left out", said)
 
 

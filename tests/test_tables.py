@@ -426,13 +426,15 @@ def test_few_replicates_claim_nothing_and_say_why(replicates, tmp_path):
     if replicates == 1:
         assert {c["can"].value for c in cells.values()} == {"Nothing."}
         assert all("one replicate" in c["cannot"].value for c in cells.values())
-        assert findings.answer(inference.results, inference)[0].startswith("Point values only: every arm was trained")
+        assert findings.answer(inference.results, inference)[0].startswith(
+            "Nothing can be told yet: every arm was trained"
+        )
     else:
         widths = [c["effect"].high - c["effect"].low for c in cells.values()]
         assert min(widths) > 0.1  # two replicates know next to nothing
         blind = dataclasses.replace(next(iter(inference.tests.values())), family=1000)
         assert blind.detectable.low > 1
-        assert "would find no difference, however large" in findings._could([blind])
+        assert "80 % is reached for no difference, however large" in findings._power(inference.results, [blind])[0]
         cells = evidence_tables._detectable(blind.detectable)
         assert {entry.missing for entry in cells} == {"no difference, however large, would be found"}
 
@@ -463,7 +465,7 @@ def test_runs_that_all_differ_from_the_baseline_in_the_same_way_announce_no_powe
     (c,) = inference.tests.values()
     assert c.result.p is not None
     assert (c.detectable, c.outlook) == (None, None)
-    assert "nothing varied between runs" in findings._could([c])
+    assert "nothing varied between runs" in findings._power(inference.results, [c])[0]
     assert cell(evidence_tables.planning(inference.results, inference), 0, "most").missing.startswith("not known")
 
 
@@ -578,7 +580,7 @@ def test_claims_on_two_data_sets_say_that_each_is_corrected_by_itself(tmp_path):
     for names, expected in ((datasets, True), (datasets[:1], False)):
         _, sentences, inference = claims_of(tmp_path / str(expected), datasets=names, replicates=5, score=score)
         assert any("for each data set by itself" in text for _, text in sentences) == expected
-        assert ("all arms of a data set" in findings.answer(inference.results, inference)[0]) == expected
+        assert ("all arms of a data set" in " ".join(findings.answer(inference.results, inference))) == expected
 
 
 def test_images_are_held_against_as_many_copies_and_not_against_fewer(tmp_path):

@@ -103,6 +103,7 @@ FORMATS: Mapping[str, Callable[[Any], str]] = {
     "count": count,
     "percent": percent,
     "points": points,
+    "effect": lambda fraction: points(fraction, 1),
     "number": number,
     "p": p_value,
     "seconds": seconds,
@@ -119,7 +120,7 @@ def spread(value: float, kind: str) -> str:
     """A standard deviation beside a value of a column of this kind: it has no sign; of plain numbers two digits do."""
     if kind == "number":
         return number(value, 2)
-    return percent(value) if kind == "points" else FORMATS[kind](value)
+    return percent(value) if kind in ("points", "effect") else FORMATS[kind](value)
 
 
 def together(words: Iterable[str]) -> str:
@@ -131,6 +132,12 @@ def together(words: Iterable[str]) -> str:
 def plural(number_of: int, word: str, words: str | None = None) -> str:
     """(1, "run") → 1 run; (2, "run") → 2 runs."""
     return f"{count(number_of)} {word if number_of == 1 else words or word + 's'}"
+
+
+def in_words(number_of: int) -> str:
+    """2 → two; from ten on in digits."""
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return words[number_of] if number_of < len(words) else count(number_of)
 
 
 def in_sentence(label: str) -> str:

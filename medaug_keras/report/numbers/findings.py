@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from medaug_keras.looks import Looks
 from medaug_keras.reading.words import rare_classes
-from medaug_keras.report.format import count, in_sentence, p_text, p_value, percent, plural, points, together
-from medaug_keras.report.numbers.inference import ALPHA, Cell, Comparison, Inference
+from medaug_keras.report.format import count, in_sentence, in_words, p_text, p_value, percent, plural, points, together
+from medaug_keras.report.numbers.inference import ALPHA, ArmResult, Cell, Comparison, Inference
 from medaug_keras.report.numbers.results import DEGENERATE, METRICS, Results
 from medaug_keras.spec import differences, dump
 
@@ -50,62 +50,117 @@ def metric_name(metric: str) -> str:
 
 
 def answer(results: Results, inference: Inference) -> list[str]:
-    """The study's answer in two sentences, then its caveats, and what is unfinished."""
+    """What the study found, then what must be known to judge it: for a terminal, and for whoever wants it whole."""
+    return [*conclusion(results, inference), *caveats(results, inference)]
+
+
+def conclusion(results: Results, inference: Inference) -> list[str]:
+    """What the study found, most important first, and what is missing: short sentences, the first of which answers."""
     if not any(run.done for run in results.runs):
-        return ["No run is done yet, so there is no answer.", *_rare(results), *_unfinished(results)]
+        return ["No run is done yet, so there is no answer.", *_unfinished(results)]
+    return [*_found(results, inference), *_unfinished(results)]
+
+
+def caveats(results: Results, inference: Inference) -> list[str]:
+    """What must be known to judge the conclusion."""
+    if not any(run.done for run in results.runs):
+        return _rare(results)
     tested = [c for c in inference.tests.values() if c.word != "not tested"]
-    beside = [*_directions(results, inference), *_little_said(results), *_rare(results), *_looks(results, tested)]
-    return [*_answer(results, inference), *beside, *_unfinished(results)]
+    return [
+        *_directions(results, inference),
+        *_little_said(results),
+        *_rare(results),
+        *_looks(results, tested),
+    ]
 
 
-def _answer(results: Results, inference: Inference) -> list[str]:
-    name = metric_name(results.study.primary)
-    base = results.variant(*results.reference)
+_NAMED = 2
+"""Arms that helped, and arms that harmed, that the conclusion names; a table has all of them."""
+
+
+def _found(results: Results, inference: Inference) -> list[str]:
     tests = list(inference.tests.values())
     tested = [c for c in tests if c.word != "not tested"]
     if not tests:
         return ["There is nothing to compare: the study has no arm beside its baseline."]
     if not tested:
         why = (
-            "every arm was trained once, and how much another training run would differ is unknown"
+            "every arm was trained once, so chance cannot be told from an effect"
             if results.replicates == 1
-            else "no arm has two replicates in common with the baseline yet"
+            else "no arm has two replicates in common with the baseline"
         )
-        return [
-            f"Point values only: {why}, so no difference in test {name} was tested.",
-            _spread(results),
-        ]
-    return [_words(results, inference, tested, len(tests), name, base), _could(tested)]
+        return [f"Nothing can be told yet: {why}.", _spread(results)]
+    better, worse = ([one for one in inference.by_effect if _side(one) == word] for word in ("better", "worse"))
+    both = [one for one in inference.by_effect if _side(one) == "both"]
+    if not (better or worse or both):
+        if _blind(tested):
+            few = max(c.result.replicates for c in tested)
+            head = f"Nothing can be told yet: {in_words(few)} replicates are too few, and even a very large effect"
+            return [f"{head} would be missed.", _counted(results, tests, tested)]
+        head = f"No arm changed test {metric_name(results.study.primary)} detectably."
+        return [head, _counted(results, tests, tested), *_power(results, tested)]
+    named = [*better[:_NAMED], *both[:_NAMED], *worse[: -_NAMED - 1 : -1]]
+    said = [f"{_of_arm(results, inference, one, whole=one is named[0])}." for one in named]
+    if not better and not both:
+        said.insert(0, f"No arm is better than “{results.variant(*results.reference)}”.")
+    sides = (better, "better"), (both, "better on some data sets and worse on others"), (worse, "worse")
+    more = [f"{count(len(ones) - _NAMED)} {words}" for ones, words in sides if len(ones) > _NAMED]
+    rest = " ".join([*said[1:], *([f"Other arms: {', '.join(more)}."] if more else [])])
+    return [said[0], *([rest] if rest else []), _counted(results, tests, tested), *_power(results, tested)]
 
 
-def _words(
-    results: Results, inference: Inference, tested: Sequence[Comparison], all_tests: int, name: str, base: str
-) -> str:
-    better, worse = ([c for c in tested if c.cautious == word] for word in ("better", "worse"))
-    of = (
-        f"{len(tested)} comparisons" if len(tested) == all_tests else f"{len(tested)} of {all_tests} comparisons tested"
-    )
-    if len(tested) == all_tests == 1:
-        of = "one comparison"
-    elif len(results.datasets) > 1:
-        of += ", corrected for all arms of a data set"
+def _side(one: ArmResult) -> str:
+    """better, worse, both, or nothing: what a corrected test shows of an arm on average or on some data set."""
+    words = {word for word, number in one.counts.items() if number} | {one.word}
+    sides = [word for word in ("better", "worse") if word in words]
+    return "both" if len(sides) == 2 else sides[0] if sides else ""
+
+
+def _of_arm(results: Results, inference: Inference, one: ArmResult, *, whole: bool) -> str:
+    """What is shown of an arm that differs; `whole` names the units, which the sentences after it leave out."""
+    label, interval = results.variant(one.arm, one.sampling), ""
+    if one.low is not None and one.high is not None:
+        ends = f"{points(one.low, 1)} to {points(one.high, 1)}"
+        interval = f" (95 % interval {ends})" if whole else f" ({ends})"
+    size = f"{points(one.effect or 0.0, 1)}{' points' if whole else ''}"
+    if len(results.datasets) == 1:
+        (c,) = (c for (_, *pair), c in inference.tests.items() if tuple(pair) == (one.arm, one.sampling))
+        few = "; few test images make this difference, so the interval is too narrow" if c.few else ""
+        return f"{label}: {one.word}, {size}{interval}{few}{caution(results, inference, c)}"
+    sides = [f"{word} on {one.counts[word]}" for word in ("better", "worse") if one.counts.get(word)]
+    of = plural(one.tested, "data set") if whole else count(one.tested)
+    of += "" if one.tested == len(results.datasets) else " tested"
+    if not sides:
+        text = f"{one.word} on average, {size}{interval}, though on no single data set"
+    elif one.low is None:
+        text = f"{' and '.join(sides)} of {of}, {size}{' on average' if one.datasets > 1 else ''}"
     else:
-        of += ", corrected for their number"
-    if not better and not worse:
-        return f"No arm's test {name} could be distinguished from that of “{base}” ({of})."
-    parts = [
-        f"{word} than “{base}”: {together(_named(results, inference, c) for c in found[:4])}{_more(found)}"
-        for word, found in (("better", better), ("worse", worse))
-        if found
-    ]
-    rest = len(tested) - len(better) - len(worse)
-    text = f"In test {name}, {'; '.join(parts)}"
-    tail = f"; {plural(rest, 'other')} not distinguishable" if rest else ""
-    return f"{text}{tail} ({of})."
+        shown = one.word in ("better", "worse")
+        average = f"{size} on average{interval}" if shown else f"inconclusive on average: {size}{interval}"
+        text = f"{' and '.join(sides)} of {of}, {average}"
+    marked = [results.title(c.group.dataset) for c in _marked(results, inference, one.arm, one.sampling)]
+    where = marked[0] if len(marked) == 1 else f"{count(len(marked))} data sets"
+    return f"{label}: {text}{f'; accuracy says little on {where}' if marked else ''}"
 
 
-def _more(found: Sequence[Comparison]) -> str:
-    return f" and {count(len(found) - 4)} more" if len(found) > 4 else ""
+def _counted(results: Results, tests: Sequence[Comparison], tested: Sequence[Comparison]) -> str:
+    """How many comparisons there are, with what, and how they came out."""
+    words: Counter[str] = Counter(c.cautious for c in tested)
+    how = f"corrected for {'all arms of a data set' if len(results.datasets) > 1 else 'their number'}"
+    against = f"Test {metric_name(results.study.primary)} against “{results.variant(*results.reference)}”"
+    unclear = "inconclusive (neither gain, loss nor equivalence is shown)"
+    named = {"better": "better", "worse": "worse", "not distinguishable": unclear, "not tested": "not tested"}
+    words["not tested"] = len(tests) - len(tested)
+    if len(tests) == 1:
+        return f"{against}, one comparison: {named[tested[0].cautious]}."
+    parts = [f"{count(words[word])} {text}" for word, text in named.items() if words[word]]
+    return f"{against}, {count(len(tests))} comparisons, {how}: {', '.join(parts)}."
+
+
+def _blind(tested: Sequence[Comparison]) -> bool:
+    """Whether these tests would miss a difference of any size."""
+    known = [c.detectable for c in tested if c.detectable is not None]
+    return bool(known) and min(one.low for one in known) >= 1
 
 
 def _named(results: Results, inference: Inference, c: Comparison) -> str:
@@ -248,24 +303,26 @@ def _rare(results: Results) -> list[str]:
     return [rare_classes(shares)] if shares else []
 
 
-def _could(tested: Sequence[Comparison]) -> str:
+def _power(results: Results, tested: Sequence[Comparison]) -> list[str]:
+    """Which true differences these tests find, said once for all of them."""
     found = [c.detectable for c in tested if c.detectable is not None]
+    if not tested:
+        return []
     if not found:
-        return "What difference could have been found is not known: nothing varied between runs."
-    low, high = min(one.low for one in found), max(one.high for one in found)
-    if low >= 1:
-        return (
-            "With so few replicates these corrected tests would find no difference, however large, with 80 % power: "
-            "“not distinguishable” does not mean equal."
-        )
-    best = f"{100 * low:.1f}"
-    worst = f"{100 * high:.1f} points" if high < 1 else "no difference, however large"
-    where = "; it depends on data set and arm, and" if len(found) > 1 else ";"
-    return (
-        f"With 80 % power these corrected tests find a true difference of {best} points at best and {worst} at worst"
-        f"{where} {plural(tested[0].result.replicates, 'replicate')} cannot narrow that range. “Not distinguishable” "
-        "does not mean equal."
-    )
+        return ["Statistical power is not known: nothing varied between runs."]
+    if _blind(tested):
+        return [
+            f"Statistical power: with {in_words(max(c.result.replicates for c in tested))} replicates, 80 % is reached "
+            "for no difference, however large."
+        ]
+    low, high = (points(size, 1).removeprefix("+") for size in (min(r.low for r in found), max(r.high for r in found)))
+    least = f"Statistical power: a true difference of {low}"
+    if max(r.high for r in found) >= 1:
+        return [f"{least} points is found in 4 of 5 such studies at best; at worst none is, however large."]
+    if low == high:
+        return [f"{least} points is found in 4 of 5 such studies."]
+    by = "data set and arm" if len(results.datasets) > 1 else "the arm"
+    return [f"{least} to {high} points, depending on {by}, is found in 4 of 5 such studies."]
 
 
 def _spread(results: Results) -> str:
@@ -480,8 +537,7 @@ def _over_data_sets(results: Results, inference: Inference) -> list[tuple[str, s
 
 def _cautions(results: Results, inference: Inference, arm: str, sampling: str) -> str:
     """The caveat of an arm over all data sets: on which of them accuracy says little."""
-    here = [c for (_, *pair), c in inference.tests.items() if pair == [arm, sampling] and c.metric == "accuracy"]
-    marked = [c for c in here if c.group.signs(results.select) or c.base.signs(results.select)]
+    marked = _marked(results, inference, arm, sampling)
     if not marked:
         return ""
     beside = []
@@ -491,6 +547,12 @@ def _cautions(results: Results, inference: Inference, arm: str, sampling: str) -
         beside.append(f"{metric_name(metric)} points the same way on {count(sum(same))}")
     where = together(results.title(c.group.dataset) for c in marked)
     return f"; accuracy says little of some networks on {where}; of these, {together(beside)}"
+
+
+def _marked(results: Results, inference: Inference, arm: str, sampling: str) -> list[Comparison]:
+    """The arm's comparisons in accuracy with runs whose accuracy says little."""
+    here = [c for (_, *pair), c in inference.tests.items() if pair == [arm, sampling] and c.metric == "accuracy"]
+    return [c for c in here if c.group.signs(results.select) or c.base.signs(results.select)]
 
 
 def _over_copies(results: Results, inference: Inference) -> list[tuple[str, str]]:

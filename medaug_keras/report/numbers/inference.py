@@ -4,6 +4,7 @@ Statistics come from `medaug_keras.stats`. This module decides which runs are co
 are corrected: Holm over the arms of a data set (confirmatory), Benjamini and Hochberg over all cells (exploratory).
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -104,6 +105,37 @@ class Across:
     holm: float | None = None
     holm_ever: float | None = None
     """The same over the largest family that was ever declared on a data set."""
+
+    @property
+    def cautious(self) -> Verdict:
+        """The verdict on the mean, by the larger of the two families."""
+        p = [value for value in (self.holm, self.holm_ever) if value is not None]
+        return verdict(self.meta.effect, max(p, default=None), alpha=ALPHA)
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """What a study says of one arm: on its data set, or on average over all that have a value.
+
+    effect, low, high: the difference to the baseline, and its 95 % interval where there is one.
+    word: the verdict on it, corrected over the arms.
+    counts: on how many data sets each verdict was given; datasets: how many went into the mean.
+    """
+
+    arm: str
+    sampling: str
+    effect: float | None
+    low: float | None
+    high: float | None
+    word: Verdict
+    counts: Mapping[Verdict, int]
+    datasets: int
+    reason: str = ""
+
+    @property
+    def tested(self) -> int:
+        """Data sets with a test."""
+        return sum(number for word, number in self.counts.items() if word != "not tested")
 
 
 class Inference:
@@ -283,6 +315,28 @@ class Inference:
         missing = max([results.largest_family(dataset) - len(p) for dataset in results.datasets] + [0])
         most = holm([*p, *[None] * missing])[: len(p)]
         return [replace(one, holm=q, holm_ever=ever) for one, q, ever in zip(found, holm(p), most, strict=True)]
+
+    @cached_property
+    def by_effect(self) -> list[ArmResult]:
+        """Every arm but the baseline, the largest difference first; those without a value last."""
+        found = []
+        for one in self.across:
+            cell = one.arm, one.sampling
+            here = [c for (_, *pair), c in self.tests.items() if tuple(pair) == cell]
+            counts = Counter(c.cautious for c in here)
+            effects = [c.result.effect for c in here if c.result.effect is not None]
+            if len(self.results.datasets) == 1:
+                r = here[0].result
+                one_arm = ArmResult(*cell, r.effect, r.low, r.high, here[0].cautious, counts, 1, r.reason or "")
+            elif one.meta.effect is not None:
+                m = one.meta
+                one_arm = ArmResult(*cell, m.effect, m.low, m.high, one.cautious, counts, m.datasets)
+            else:
+                mean = float(np.mean(effects)) if effects else None
+                reason = one.meta.reason or ""
+                one_arm = ArmResult(*cell, mean, None, None, "not tested", counts, len(effects), reason)
+            found.append(one_arm)
+        return sorted(found, key=lambda one: (one.effect is None, -(one.effect or 0.0)))
 
     def _by_replicate(self, dataset: str, pair: tuple[str, str]) -> dict[int, float]:
         """Replicate → the arm's primary metric less the baseline's, where both have it."""

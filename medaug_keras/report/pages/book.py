@@ -15,6 +15,9 @@ from medaug_keras.report.tables.table import Table
 MANY_GROUPS = 120
 """With more pairs of data set and arm than this, they are not all drawn on one page."""
 
+GRID = 600
+"""With more such pairs, the first page has the means over data sets only."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -50,6 +53,15 @@ class Book:
     def many(self) -> bool:
         """Whether there are too many arms and data sets to draw them all on one page."""
         return len(self.results.datasets) > 1 and len(self.results.groups) > MANY_GROUPS
+
+    @property
+    def grid(self) -> bool:
+        """Whether every difference has its place on the first page."""
+        return len(self.results.groups) <= GRID
+
+    def tests_page(self, dataset: str) -> str:
+        """The page with a data set's tests."""
+        return f"significance/{dataset}.html" if self.many else "significance.html"
 
     def begun(self) -> tuple[list[str], list[str]]:
         """Data sets to draw, which are those with a run, or all while there is none; and the titles of the others."""

@@ -6,11 +6,12 @@ from typing import Any
 from medaug_keras.report import figures, format
 from medaug_keras.report.figures import Figure
 from medaug_keras.report.numbers.circumstances import circumstances, standing
-from medaug_keras.report.numbers.findings import answer, metric_name
+from medaug_keras.report.numbers.findings import caveats, conclusion, metric_name
 from medaug_keras.report.numbers.results import METRICS, STATE_WORDS, Group
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.evidence import arms_over_data_sets
 from medaug_keras.report.tables.evidence import overview
+from medaug_keras.report.tables.verdicts import verdicts
 
 
 def findings(book: Book) -> dict[str, Any]:
@@ -23,6 +24,7 @@ def findings(book: Book) -> dict[str, Any]:
         f"Test {metric_name(metric)} of every arm: mean over replicates with its 95 % interval (Student's t; "
         "training runs vary, the test images stay). The line is the baseline."
     )
+    shown = book.grid and any(run.done for run in results.runs)
     content: dict[str, Any] = {"dots": None, "overview": None, "arms_over_data_sets": None}
     if book.many:
         content["overview"] = book.table(overview(results, book.inference))
@@ -30,7 +32,9 @@ def findings(book: Book) -> dict[str, Any]:
     else:
         content["dots"] = book.figure("arms", dots(book, begun), caption)
     return content | {
-        "answer": answer(results, book.inference),
+        "conclusion": conclusion(results, book.inference),
+        "caveats": caveats(results, book.inference),
+        "verdicts": book.table(verdicts(results, book.inference, book.tests_page)) if shown else None,
         "odd": _odd(book),
         "waiting": [] if now.partial else waiting,  # they are the rest of the study, which has its line
         "progress": figures.progress(now.states, what="tasks", head="This run: " if now.partial else ""),

@@ -95,6 +95,11 @@ def _rows(
     return tuple(rows)
 
 
+def test_anchor(dataset: str, arm: str, sampling: str) -> str:
+    """Anchor of a comparison's row in the table of tests."""
+    return f"test.{dataset}.{arm}.{sampling}"
+
+
 def claims(results: Results, inference: Inference) -> Table:
     """What can and cannot be said of every arm, beside what references printed."""
     metric = results.study.primary
@@ -189,7 +194,7 @@ def tests(results: Results, inference: Inference) -> Table:
             Entry(high, missing=why),
             *_replicates(c),
         )
-        return Row(entries, {**_factors(results, cell), "verdict": c.word})
+        return Row(entries, {**_factors(results, cell), "verdict": c.word}, test_anchor(*cell))
 
     return Table(
         "tests",

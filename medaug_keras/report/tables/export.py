@@ -8,7 +8,7 @@ from typing import Any
 from medaug_keras.report.format import csv_text, json_text, latex, p_text, plain, shown, spread
 from medaug_keras.report.tables.table import Column, Entry, Part, Table
 
-_SCALED = ("percent", "points")
+_SCALED = ("percent", "points", "effect")
 
 
 def table_csv(table: Table) -> str:

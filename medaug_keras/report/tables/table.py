@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from medaug_keras.measures import MEASURES
 from medaug_keras.report.format import together
 from medaug_keras.report.numbers.printed import Printed
 from medaug_keras.report.numbers.results import Group, Results, select_words
-from medaug_keras.stats import Estimate
+from medaug_keras.stats import Estimate, Verdict
 
-Kind = Literal["text", "sentence", "count", "percent", "points", "number", "p", "seconds"]
+Kind = Literal["text", "sentence", "count", "percent", "points", "effect", "number", "p", "seconds"]
 Part = Literal["name", "sd", "n", "verdict", "p", "low", "high"]
 
 
@@ -28,6 +28,8 @@ class Column:
     """Short names of references whose values stand beside ours."""
     reasons: bool = False
     """Whether the reason of a cell is written out under its text; otherwise it shows on hover."""
+    marked: bool = False
+    """Whether a verdict is a mark before the number; otherwise its words stand under it."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Table:
     notes: tuple[str, ...] = ()
     factors: tuple[str, ...] = ()
     empty: str = "Nothing to show yet."
+    look: Literal["", "grid"] = ""
+    """A grid is a table of verdicts, each on a ground of its own."""
 
     @property
     def by_dataset(self) -> bool:
@@ -105,6 +109,13 @@ class Table:
         return found
 
     @property
+    def verdicts(self) -> list[str]:
+        """The verdicts that marked columns show, in the order of their weight."""
+        marked = [i for i, column in enumerate(self.columns) if column.marked]
+        there = {row.entries[i].verdict for row in self.rows for i in marked}
+        return [word for word in get_args(Verdict) if word in there]
+
+    @property
     def starts(self) -> frozenset[int]:
         """Places of the columns that begin a group, other than the first."""
         return frozenset(i for i in range(1, len(self.columns)) if self.columns[i].group != self.columns[i - 1].group)
@@ -118,6 +129,10 @@ class Table:
         }
 
 
+MARKS = {"better": "\N{BLACK UP-POINTING TRIANGLE}", "worse": "\N{BLACK DOWN-POINTING TRIANGLE}"}
+"""Verdict → its mark; others have none."""
+VERDICT_WORDS = {"not distinguishable": "inconclusive"}
+"""Verdict → its words on pages, where they differ."""
 DATASET = Column("dataset", "Data set", parts=("name",))
 ARM = Column("arm", "Arm", parts=("name",))
 

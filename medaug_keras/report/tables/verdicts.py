@@ -1,0 +1,133 @@
+"""The first page's table: what every arm does to the primary metric, on every data set and on average."""
+
+from collections.abc import Callable
+
+from medaug_keras.report.numbers.findings import metric_name
+from medaug_keras.report.numbers.inference import ArmResult, Cell, Inference
+from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.tables.evidence import test_anchor
+from medaug_keras.report.tables.table import (
+    VERDICT_WORDS,
+    Column,
+    Entry,
+    Part,
+    Row,
+    Table,
+    dataset_entry,
+    measured,
+    variant_entry,
+    verdict_tags,
+)
+
+MOST_ACROSS = 9
+"""Data sets that fit side by side on a page; with more, arms stand across if those are fewer."""
+
+
+def verdicts(results: Results, inference: Inference, page: Callable[[str], str]) -> Table:
+    """Differences to the baseline with their verdicts, sorted by effect: arms down and data sets across, or turned.
+
+    `page` names the page with a data set's tests, to which every difference leads. A study of one data set has a list
+    with intervals and scores instead.
+    """
+    base, name = results.variant(*results.reference), metric_name(results.study.primary)
+    caption = f"Test {name}: difference to “{base}” in points"
+    arms = inference.by_effect
+
+    def entry(dataset: str, one: ArmResult) -> Entry:
+        return _entry(results, inference, (dataset, one.arm, one.sampling), page)
+
+    if len(results.datasets) == 1:
+        return _listed(results, inference, caption, entry)
+    means = [_mean(results, one) for one in arms]
+    over = f"Mean of {len(results.datasets)}"
+    if len(results.datasets) <= MOST_ACROSS or len(results.datasets) <= len(arms):
+        columns = [Column("arm", "Arm", parts=("name",)), Column("mean", over, "effect", parts=_MEAN, marked=True)]
+        columns += [Column(d, results.title(d), "effect", parts=("verdict",), marked=True) for d in results.datasets]
+        rows = [
+            Row((variant_entry(results, one.arm, one.sampling), mean, *(entry(d, one) for d in results.datasets)))
+            for one, mean in zip(arms, means, strict=True)
+        ]
+        caption += ", the largest mean first."
+    else:
+        columns = [Column("dataset", "Data set", parts=("name",))]
+        columns += [
+            Column(
+                f"{one.arm}.{one.sampling}",
+                results.variant(one.arm, one.sampling),
+                "effect",
+                parts=_MEAN,
+                marked=True,
+            )
+            for one in arms
+        ]
+        rows = [Row((Entry(over, name="mean"), *means))]
+        rows += [Row((dataset_entry(results, d), *(entry(d, one) for one in arms))) for d in results.datasets]
+        caption += ", the largest mean left."
+    return _table(caption, columns, rows, (_INTERVALS,))
+
+
+_MEAN: tuple[Part, ...] = ("low", "high", "verdict")
+_INTERVALS = (
+    "Small print: the 95 % interval of the mean over data sets, each of which counts the same. Verdicts are corrected "
+    "over the arms of a data set, and those on the mean over the arms (Holm, 5 %); intervals are not."
+)
+
+
+def _table(caption: str, columns: list[Column], rows: list[Row], notes: tuple[str, ...]) -> Table:
+    empty = "The study has no arm beside its baseline."
+    made_by = "tables.verdicts.verdicts"
+    return Table("verdicts", caption, tuple(columns), tuple(rows), made_by, notes, empty=empty, look="grid")
+
+
+def _mean(results: Results, one: ArmResult) -> Entry:
+    """The mean over data sets, and over how many where not all have a value."""
+    fewer = 0 < one.datasets < len(results.datasets)
+    tags = (f"{one.datasets} of {len(results.datasets)}",) if fewer else ()
+    href = "significance.html#across" if one.effect is not None else ""
+    return Entry(one.effect, low=one.low, high=one.high, verdict=one.word, missing=one.reason, href=href, tags=tags)
+
+
+def _entry(results: Results, inference: Inference, cell: Cell, page: Callable[[str], str]) -> Entry:
+    c = inference.tests.get(cell)
+    if c is None:
+        return Entry(missing="not part of this study")
+    href = f"{page(cell[0])}#{test_anchor(*cell)}" if cell[0] in results.begun else ""
+    r, why = c.result, c.result.reason or c.group.reason
+    return Entry(r.effect, low=r.low, high=r.high, p=c.holm, verdict=c.cautious, missing=why, href=href)
+
+
+def _listed(results: Results, inference: Inference, caption: str, entry: Callable[[str, ArmResult], Entry]) -> Table:
+    """One data set: arms down; difference with interval, verdict in words, and score."""
+    (dataset,), metric = results.datasets, results.study.primary
+    columns = [
+        Column("arm", "Arm", parts=("name",)),
+        Column("effect", "Difference, 95 % interval", "effect", parts=("low", "high", "verdict"), marked=True),
+        Column("verdict", "Verdict", parts=("p",)),
+        Column(metric, f"Test {metric_name(metric)} (%)", "percent", parts=("sd", "n")),
+    ]
+    rows = []
+    for one in inference.by_effect:
+        found = entry(dataset, one)
+        tags = verdict_tags(metric, (results.groups[dataset, one.arm, one.sampling],), results.select)
+        rows.append(
+            Row(
+                (
+                    variant_entry(results, one.arm, one.sampling),
+                    found,
+                    Entry(VERDICT_WORDS.get(one.word, one.word), p=found.p, tags=tags, missing=one.reason),
+                    measured(results.groups[dataset, one.arm, one.sampling], results.select, metric),
+                )
+            )
+        )
+    first = Row(
+        (
+            variant_entry(results, *results.reference),
+            Entry(missing="the arm that the others are compared with"),
+            Entry("baseline"),
+            measured(results.baseline(dataset), results.select, metric),
+        )
+    )
+    note = (
+        "Verdict and p are corrected for the number of arms (Holm, 5 %); the interval is that of the comparison alone."
+    )
+    return _table(f"{caption}, the largest first.", columns, [first, *rows] if rows else [], (note,))
