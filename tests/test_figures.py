@@ -68,6 +68,19 @@ def curves_of_folds():
     return figures.learning_curves(folds, best_epoch=None, title="Folds")
 
 
+def curves_of_arms():
+    def one(arm, sampling, label, *accuracies):
+        histories = [{"accuracy": a, "val_accuracy": a, "auc": [0.9] * 3, "val_auc": [None] * 3} for a in accuracies]
+        return figures.ArmCurves(arm, sampling, label, histories)
+
+    return figures.arms_curves(
+        [
+            one("baseline", "shuffle", "No augmentation", [0.5, 0.6, 0.7], [0.6, 0.9]),
+            one("baseline", "weighted", LONG * 3, [0.4, 0.45, 0.425]),
+        ]
+    )
+
+
 def losses():
     panels = [
         figures.LossPanel("Cond. VAE", {"loss": [4321.0, 22.5, 0.5], "KL divergence": [300.0, 310.0, 314.0]}, 2),
@@ -152,6 +165,7 @@ DRAWN = {
         curves_of_folds,
         ["85.00", "70.00", "to 60.00", "to 80.00"],
     ),
+    "arms_curves": (curves_of_arms, ["55.00", "70.00", "highest 75.00 at epoch 2", LONG * 3]),
     "loss_curves": (losses, ["4,321", "310", "22.5", "out of memory"]),
     "confusion_matrix": (confusion, ["90 of 100", "1,324 of 1,338", "no images"]),
     "large_confusion": (large_confusion, ["3,386 of 4,396"]),
@@ -556,3 +570,29 @@ def test_a_learning_rate_that_changes_has_a_panel_and_another_has_none():
     assert falling.alt.startswith(plain.alt)
     assert "Learning rate: 2 epochs" in falling.alt
     assert "last step from 0.0010 at epoch 1 to 0.00025 at epoch 2" in falling.alt
+
+
+def test_no_two_arms_of_the_learning_curves_look_alike_without_color():
+    arms = [f"arm {i}" for i in range(14)]
+    history = {"accuracy": [0.5, 0.6], "val_accuracy": [0.5, 0.6]}
+    found = [figures.ArmCurves(arm, s, f"{arm}, {s}", [history]) for arm in arms for s in ("shuffle", "weighted")]
+    legend = figures.arms_curves(found).panels[0]
+    lines = re.findall(r"<line [^>]*?/>", legend)
+    marks = re.findall(r"<path [^>]*?/>", legend)
+    assert len(lines) == len(marks) == len(found)
+    looks = []
+    for line, mark in zip(lines, marks, strict=True):
+        dash = re.search(r'stroke-dasharray="([^"]*)"', line)
+        shape = re.sub(r"M[-\d. ]+", "", re.search(r' d="([^"]*)"', mark)[1])
+        corners = shape.count("L") or shape.count("a")
+        turned = re.findall(r"[-\d.]+", shape.partition("L")[2])[:2]  # triangle and down have as many corners
+        place = float(re.search(r' y1="([\d.]+)"', line)[1])
+        looks.append(
+            (dash and dash[1], corners, [round(float(turned[1]) - place, 1)] if turned else [], "ma-f-page" in mark)
+        )
+    assert len({repr(look) for look in looks}) == len(found)
+
+
+def test_a_mark_of_the_learning_curves_says_the_mean_and_the_range_of_its_runs():
+    title = re.findall(r"<title>(No augmentation, epoch 2[^<]*)</title>", curves_of_arms().svg)
+    assert set(title) >= {"No augmentation, epoch 2: 75.00, from 60.00 to 90.00 in 2 runs"}

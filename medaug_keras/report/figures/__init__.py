@@ -24,7 +24,7 @@ from medaug_keras.report.figures.comparisons import (
     variance_components,
 )
 from medaug_keras.report.figures.confusion import confusion_matrix
-from medaug_keras.report.figures.curves import LossPanel, learning_curves, loss_curves
+from medaug_keras.report.figures.curves import ArmCurves, LossPanel, arms_curves, learning_curves, loss_curves
 from medaug_keras.report.figures.diagrams import (
     Layer,
     cgan_diagram,
@@ -36,6 +36,7 @@ from medaug_keras.report.figures.images import ClassRow, Pair, Twins, class_mont
 from medaug_keras.report.figures.svg import Figure
 
 __all__ = [
+    "ArmCurves",
     "ArmEffects",
     "ArmsPanel",
     "Cell",
@@ -51,6 +52,7 @@ __all__ = [
     "Twins",
     "VarianceRow",
     "arms_by_dataset",
+    "arms_curves",
     "cgan_diagram",
     "class_distribution",
     "class_montage",

@@ -18,9 +18,10 @@ from medaug_keras.report.figures.svg import (
     text_width,
     tick_decimals,
     ticks,
+    wrap,
 )
 from medaug_keras.report.format import loss, number, percent
-from medaug_keras.report.palette import ArmStyle, shades
+from medaug_keras.report.palette import ArmStyle, arm_styles, shades
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,132 @@ def loss_curves(panels: Sequence[LossPanel]) -> Figure:
     return figure(loss_curves, boards, "Losses for each epoch. " + " ".join(board.alt for board in boards), columns=3)
 
 
+@dataclass(frozen=True)
+class ArmCurves:
+    """The histories of one arm: of its replicates, or of all folds of them."""
+
+    arm: str
+    sampling: str
+    label: str
+    histories: Sequence[Mapping[str, Sequence[float | None]]]
+
+
+def arms_curves(found: Sequence[ArmCurves], *, arms: Sequence[str] = ()) -> Figure:
+    """Accuracy and AUC an epoch of every arm, validation and training: the mean, and from lowest to highest.
+
+    An arm has the color and mark that it has everywhere; marks are hollow for shuffled batches, and dashes tell arms
+    of equal marks apart, so no two series look alike without color. The first panel names them all.
+    """
+    styles = arm_styles([*arms, *(one.arm for one in found)])
+    places = {arm: place for place, arm in enumerate(styles)}
+    boards = [_names(found, styles, places)] if found else []
+    epochs = max((len(values) for one in found for h in one.histories for values in h.values()), default=0)
+    for key, title in (
+        ("val_accuracy", "Validation accuracy"),
+        ("accuracy", "Training accuracy"),
+        ("val_auc", "Validation AUC"),
+        ("auc", "Training AUC"),
+    ):
+        lines = []
+        for one in found:
+            mean, low, high = (_over(one.histories, key, of) for of in (fmean, min, max))
+            lines.append(_Band(one, mean, low, high, styles[one.arm], places[one.arm]))
+        if any(value is not None for line in lines for value in line.mean):
+            boards.append(_together(title, lines, epochs))
+    alt = "Mean over the training runs for each epoch, in percent. " + " ".join(b.alt for b in boards if b.alt)
+    return figure(arms_curves, boards, alt)
+
+
+@dataclass(frozen=True)
+class _Band:
+    """One arm in one panel: for each epoch the mean, the lowest and the highest of its runs."""
+
+    of: ArmCurves
+    mean: Sequence[float | None]
+    low: Sequence[float | None]
+    high: Sequence[float | None]
+    style: ArmStyle
+    place: int
+
+    @property
+    def dash(self) -> str:
+        return _DASHES[self.place // 7 % 7]
+
+    @property
+    def filled(self) -> bool:
+        return self.of.sampling == "weighted"
+
+
+def _names(found: Sequence[ArmCurves], styles: Mapping[str, ArmStyle], places: Mapping[str, int]) -> Board:
+    """The legend: every name whole, in as many lines as it takes."""
+    board, y = Board(), 0.0
+    y = board.heading("Arms")
+    for one in found:
+        style, lines = styles[one.arm], wrap(one.label, WIDTH - 44, SMALL, 99)
+        board.line(0, y + 8, 34, y + 8, style.color, width=1.5, dash=_DASHES[places[one.arm] // 7 % 7])
+        board.mark(17, y + 8, style, filled=one.sampling == "weighted", radius=4)
+        for line in lines:
+            board.text(42, y + 12, line)
+            y += 15
+        y += 2
+    board.height = y
+    board.alt = "Arms: " + ", ".join(one.label for one in found) + "."
+    return board
+
+
+_MARKS = 6  # on each line, at other epochs than those of the next arm
+_POINTS = 120  # of a line at most
+
+
+def _together(title: str, lines: Sequence[_Band], epochs: int) -> Board:
+    board = Board()
+    top = board.heading(title) + 8
+    every = [value for line in lines for values in (line.low, line.high) for value in values if value is not None]
+    panel = _Panel(title, {"": every}, (), None, percent, "no values", ends=(0, 1))
+    axis = _axis(panel)
+    left = max(text_width(name, SMALL) for name in axis.names) + 6
+    across = Scale(1, max(epochs, 2), left + 6, WIDTH - 8)
+    plot = _Plot(left, top, top + 190, across, Scale(axis.low, axis.high, top + 190, top), axis)
+    _grid(board, panel, plot, epochs)
+    for line in lines:
+        there = [(epoch, value) for epoch, value in enumerate(line.mean, 1) if value is not None]
+        thin = there[:: max(1, -(-len(there) // _POINTS))]
+        points = [(across(epoch), plot.y(value)) for epoch, value in dict.fromkeys([*thin, *there[-1:]])]
+        if len(points) > 1:
+            board.polyline(points, line.style.color, width=1.5, dash=line.dash)
+    for place, line in enumerate(lines):  # marks over all lines
+        for epoch in _marked(place, len(lines), sum(value is not None for value in line.mean)):
+            value, low, high = (values[epoch - 1] for values in (line.mean, line.low, line.high))
+            if value is None or low is None or high is None:
+                continue
+            x, words = across(epoch), f"{line.of.label}, epoch {epoch}: {percent(value)}"
+            if len(line.of.histories) > 1:
+                words += f", from {percent(low)} to {percent(high)} in {len(line.of.histories)} runs"
+                board.line(x, plot.y(low), x, plot.y(high), line.style.color, width=1.25, title=words)
+            board.mark(x, plot.y(value), line.style, filled=line.filled, radius=3.25, title=words)
+    board.height = plot.bottom + 34
+    board.alt = f"{title}: " + "; ".join(_curve_words(line) for line in lines) + "."
+    return board
+
+
+def _marked(place: int, of: int, epochs: int) -> list[int]:
+    """Epochs, from 1, at which a line has a mark: evenly spread, those of the lines beside it in between."""
+    marks = min(_MARKS, epochs)
+    return sorted({1 + int((i + (place + 0.5) / of) * epochs / marks) for i in range(marks)}) if marks else []
+
+
+def _curve_words(line: _Band) -> str:
+    there = [(epoch, value) for epoch, value in enumerate(line.mean, 1) if value is not None]
+    if not there:
+        return f"{line.of.label} no values"
+    (first, begin), (last, end) = there[0], there[-1]
+    best, most = max(there, key=lambda pair: pair[1])
+    return (
+        f"{line.of.label} from {percent(begin)} at epoch {first} to {percent(end)} at epoch {last}, "
+        f"highest {percent(most)} at epoch {best}"
+    )
+
+
 # --- one panel -------------------------------------------------------------------------------------
 
 _DASHES = ("", "6 3", "2 3", "9 3 2 3", "4 2", "1 2", "7 2 1 2 1 2")
@@ -184,7 +311,7 @@ def _drawn(panel: _Panel) -> Board:
     left = max(text_width(name, SMALL) for name in axis.names) + 6
     across = Scale(1, max(panel.epochs, 2), left + 6, WIDTH - 8)
     plot = _Plot(left, top, top + 150, across, Scale(axis.low, axis.high, top + 150, top), axis)
-    _grid(board, panel, plot)
+    _grid(board, panel, plot, panel.epochs)
     if panel.chosen is not None:
         _mark_chosen(board, panel.chosen, plot)
     _lines(board, panel, plot)
@@ -202,13 +329,13 @@ def _nothing(board: Board, y: float, panel: _Panel) -> Board:
     return board
 
 
-def _grid(board: Board, panel: _Panel, plot: _Plot) -> None:
+def _grid(board: Board, panel: _Panel, plot: _Plot, epochs: int) -> None:
     """Lines and numbers of both axes."""
     for mark, name in zip(plot.axis.marks, plot.axis.names, strict=True):
         board.line(plot.left, plot.y(mark), WIDTH, plot.y(mark), "rule")
         board.text(plot.left - 4, plot.y(mark) + 4, name, anchor="end", fill="muted")
-    for epoch in sorted({1, *(int(t) for t in ticks(1, max(panel.epochs, 2), 4) if t == int(t) and t > 1)}):
-        if epoch <= panel.epochs:
+    for epoch in sorted({1, *(int(t) for t in ticks(1, max(epochs, 2), 4) if t == int(t) and t > 1)}):
+        if epoch <= epochs:
             half = text_width(str(epoch), SMALL) / 2
             x = min(plot.across(epoch), WIDTH - half)
             board.text(x, plot.bottom + 15, str(epoch), anchor="middle", fill="muted")

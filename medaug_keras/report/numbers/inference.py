@@ -18,6 +18,7 @@ from medaug_keras.stats import (
     FEW,
     Components,
     Crossed,
+    Estimate,
     Friedman,
     MetaAnalysis,
     Metric,
@@ -30,6 +31,7 @@ from medaug_keras.stats import (
     chance_to_beat,
     crossed,
     detectable_range,
+    estimate,
     friedman,
     holm,
     mean_over_datasets,
@@ -96,6 +98,35 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Tested:
+    """What one run says of the n test images."""
+
+    predicted: NDArray[np.integer[Any]]
+    """(n,) the class that it names."""
+    likely: NDArray[np.float32]
+    """(n,) the probability that it gives the true class."""
+
+
+@dataclass(frozen=True)
+class OfClass:
+    """One group on the test images of one class: recall and precision, and both less the baseline's."""
+
+    group: Group
+    number: int
+    """Of the class."""
+    images: int
+    """Test images of the class."""
+    recall: Estimate
+    precision: Estimate
+    """Over the replicates that name the class at least once."""
+    result: Crossed | None = None
+    """The difference in recall, None of the baseline itself."""
+    precision_difference: float | None = None
+    fdr: float | None = None
+    """The difference's p, corrected over all classes, arms and data sets (Benjamini and Hochberg)."""
+
+
+@dataclass(frozen=True)
 class Across:
     """One arm over all data sets."""
 
@@ -149,6 +180,11 @@ class Inference:
         """Data set → numbers of test images and of their groups (patients, slides ...), where records name groups."""
         self.folded: dict[str, int] = {}
         """Data set → number of folds, where every image was tested by the network of its fold."""
+        self.labels: dict[str, NDArray[np.int64]] = {}
+        """Data set → (n,) classes of its test images, where a run is done."""
+        self.tested: dict[Cell, dict[int, Tested]] = {}
+        """Cell → replicate → what that run says of each test image."""
+        self._groups: dict[str, NDArray[Any]] = {}
         for dataset in results.datasets:
             self._read(dataset)
 
@@ -157,12 +193,19 @@ class Inference:
             if cell[0] != dataset:
                 continue
             found: dict[str, dict[int, NDArray[np.float64]]] = {metric: {} for metric in METRICS}
+            self.tested[cell] = {}
             for run in group.done:
                 with np.load(run.record.folder / "predictions.npz", allow_pickle=False) as file:
                     epoch = run.selected(self.results.select)
                     probabilities, labels = file[f"test_{epoch}"], file["test_labels"]
                     groups, folds = file.get("test_groups"), file.get("test_folds")
+                labels = labels.astype(np.int64)
+                self.labels[dataset] = labels
+                self.tested[cell][run.replicate] = Tested(
+                    probabilities.argmax(1).astype(np.int16), probabilities[np.arange(len(labels)), labels]
+                )
                 if groups is not None:
+                    self._groups[dataset] = groups
                     self.grouped[dataset] = len(labels), len(np.unique(groups))
                 if folds is not None:
                     self.folded[dataset] = len(np.unique(folds))
@@ -228,6 +271,57 @@ class Inference:
             corrected = _corrected([comparison for _, comparison in here], results.largest_family(dataset))
             found.update({cell: c for (cell, _), c in zip(here, corrected, strict=True)})
         return _explored(found)
+
+    @cached_property
+    def by_class(self) -> Mapping[tuple[Cell, int], OfClass]:
+        """Cell and class → its recall and precision, beside the baseline's: exploratory.
+
+        The primary test's crossed analysis, on the images of the class alone: recall is the mean of what is right
+        there. Precision has no such images, as those that a run names differ from run to run, so it has no interval.
+        """
+        results, found = self.results, dict[tuple[Cell, int], OfClass]()
+        for dataset, labels in self.labels.items():
+            base = results.baseline(dataset)
+            for cell, group in results.groups.items():
+                if cell[0] == dataset:
+                    for number in range(len(results.classes(dataset))):
+                        found[cell, number] = self._of_class(group, base, number, labels == number)
+        rates = benjamini_hochberg([one.result.p_family if one.result else None for one in found.values()])
+        return {key: replace(one, fdr=p) for (key, one), p in zip(found.items(), rates, strict=True)}
+
+    def _of_class(self, group: Group, base: Group | None, number: int, there: NDArray[np.bool_]) -> OfClass:
+        cell, images = (group.dataset, group.arm, group.sampling), int(there.sum())
+        ours, planned = self.tested[cell], len(group.runs)
+        precision = _precision(ours, number, there)
+        one = OfClass(
+            group,
+            number,
+            images,
+            estimate(
+                [float(np.mean(run.predicted[there] == number)) for run in ours.values()] if images else [],
+                planned=planned,
+            ),
+            estimate(list(precision.values()), planned=planned),
+        )
+        if base is None or base is group:
+            return one
+        if not images:
+            return replace(one, result=Crossed(None, 0, planned, 0, reason="no test image of this class"))
+        theirs = self.tested[base.dataset, base.arm, base.sampling]
+        groups = self._groups.get(group.dataset)
+        result = crossed(
+            paired(_found(ours, number, there), _found(theirs, number, there)),
+            groups=None if groups is None else groups[there],
+            folds=group.dataset in self.folded,
+            planned=planned,
+        )
+        named = _precision(theirs, number, there)
+        both = [precision[s] - named[s] for s in precision.keys() & named.keys()]
+        return replace(
+            one,
+            result=replace(result, low=_possible(result.low), high=_possible(result.high)),
+            precision_difference=float(np.mean(both)) if both else None,
+        )
 
     @cached_property
     def controls(self) -> Mapping[Cell, Comparison]:
@@ -372,6 +466,17 @@ class Inference:
         return Components(
             *(float(np.mean([getattr(v, part) for v in found])) for part in ("replicate", "image", "residual"))
         )
+
+
+def _found(runs: Mapping[int, Tested], number: int, there: NDArray[np.bool_]) -> dict[int, NDArray[np.bool_]]:
+    """Replicate → which of the class's images it names as the class."""
+    return {s: run.predicted[there] == number for s, run in runs.items()}
+
+
+def _precision(runs: Mapping[int, Tested], number: int, there: NDArray[np.bool_]) -> dict[int, float]:
+    """Replicate → the share of the images named as the class that are of it; not where none is named so."""
+    named = {s: run.predicted == number for s, run in runs.items()}
+    return {s: float(np.mean(there[some])) for s, some in named.items() if some.any()}
 
 
 def _possible(edge: float | None) -> float | None:

@@ -16,6 +16,8 @@ from medaug_keras.report.numbers.results import AWAY, Results
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.checks import checks
 from medaug_keras.report.pages.citations import cite
+from medaug_keras.report.pages.classes import class_by_class
+from medaug_keras.report.pages.curves import learning_curves
 from medaug_keras.report.pages.data_sets import data_sets
 from medaug_keras.report.pages.evidence import significance, synthetic_images
 from medaug_keras.report.pages.findings import findings
@@ -48,6 +50,8 @@ PAGES = {
     "models": Page("Models", models),
     "generators": Page("Generators", generators, by_dataset=True),
     "results": Page("Results", scores, by_dataset=True),
+    "class-by-class": Page("Class by class", class_by_class, by_dataset=True),
+    "learning-curves": Page("Learning curves", learning_curves, by_dataset=True),
     "best-models": Page("Best models", best_models, by_dataset=True),
     "significance": Page("Significance", significance, by_dataset=True),
     "synthetic-images": Page("Synthetic images", synthetic_images, by_dataset=True),

@@ -1,0 +1,52 @@
+"""Class by class: which classes an arm finds more or less often than the baseline."""
+
+from typing import Any
+
+from medaug_keras.report import figures
+from medaug_keras.report.format import percent, plural
+from medaug_keras.report.numbers.inference import OfClass
+from medaug_keras.report.pages.book import Book, Shown
+from medaug_keras.report.tables import classes as class_tables
+
+MANY = 100
+"""With more rows than this, each data set has a page of its own."""
+
+
+def class_by_class(book: Book) -> dict[str, Any]:
+    """The differences in recall of each data set as a figure, and all of them as a table."""
+    results = book.results
+    table = class_tables.classes(results, book.inference)
+    return {
+        "apart": len(table.rows) > MANY,
+        "sections": [{"name": d, "title": results.title(d), "figure": _forest(book, d)} for d in book.results.datasets],
+        "table": book.table(table),
+    }
+
+
+def _forest(book: Book, dataset: str) -> Shown | None:
+    """A panel for each class: the differences in recall of all arms; None without a run of an arm and the baseline."""
+    results = book.results
+    found = class_tables.ordered(results, book.inference, dataset)
+    panels = []
+    for number, name in enumerate(results.classes(dataset)):
+        here = [one for one in found if one.number == number]
+        rows = [_effect(book, one) for one in here if one.result is not None]
+        base = next((one.recall.mean for one in here if one.result is None), None)
+        if rows:
+            recall = "no recall yet" if base is None else f"{percent(base, 1)} % of {plural(here[0].images, 'image')}"
+            panels.append(figures.ArmEffects(*results.reference, f"{name} (baseline: {recall})", rows))
+    if not panels:
+        return None
+    title, base_label = results.title(dataset), results.variant(*results.reference)
+    return book.figure(
+        f"recall-{dataset}",
+        figures.forest_plot(panels, metric="Recall", arms=results.by_look),
+        f"{title}: difference to {base_label} in the recall of each class, points, with the 95 % interval of the "
+        "single comparison. Exploratory. In brackets, how many of the class's test images the baseline finds.",
+    )
+
+
+def _effect(book: Book, one: OfClass) -> figures.Effect:
+    r, label = one.result, book.results.variant(one.group.arm, one.group.sampling)
+    assert r is not None
+    return figures.Effect(label, r.effect, r.low, r.high, reason="not run yet" if one.images else "no test image")

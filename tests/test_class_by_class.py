@@ -1,0 +1,107 @@
+"""Recall and precision of each class: against scikit-learn, and against the primary test where they must agree."""
+
+import numpy as np
+import pytest
+from report_records import ARMS, fake_results, fake_study
+from sklearn.metrics import precision_score, recall_score
+
+from medaug_keras.report.numbers.inference import Inference
+from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.pages.study import Pages
+from medaug_keras.stats import crossed
+
+CELL = ("breastmnist", "gda", "shuffle")
+BASE = ("breastmnist", "baseline", "shuffle")
+
+
+def results_of(root, **more):
+    study = fake_study(
+        datasets=("breastmnist",),
+        arms={name: ARMS[name] for name in ("baseline", "gda", "cvae")},
+        replicates=3,
+        samplings=["shuffle"],
+    )
+    plan, store = fake_results(study, root, **more)
+    return Results(study, plan, store)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return results_of(tmp_path_factory.mktemp("classes"))
+
+
+def predictions(results, cell):
+    """(S, n) predicted classes and (n,) labels, read from the files themselves."""
+    found = []
+    for run in results.groups[cell].runs:
+        with np.load(run.record.folder / "predictions.npz") as file:
+            found.append(file[f"test_{run.selected(results.select)}"].argmax(1))
+            labels = file["test_labels"]
+    return np.stack(found), labels
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_recall_and_precision_are_those_of_scikit_learn(results, number):
+    one = Inference(results).by_class[CELL, number]
+    predicted, labels = predictions(results, CELL)
+    for found, score in ((one.recall, recall_score), (one.precision, precision_score)):
+        each = [score(labels, row, labels=[number], average=None)[0] for row in predicted]
+        assert found.mean == pytest.approx(np.mean(each), abs=1e-12)
+        assert found.sd == pytest.approx(np.std(each, ddof=1), abs=1e-12)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_difference_in_recall_is_the_crossed_analysis_of_the_images_of_the_class(results, number):
+    (ours, labels), (theirs, _) = predictions(results, CELL), predictions(results, BASE)
+    there = labels == number
+    expected = crossed((ours[:, there] == number).astype(float) - (theirs[:, there] == number))
+    one = Inference(results).by_class[CELL, number]
+    assert (one.result.effect, one.result.p_family) == (expected.effect, expected.p_family)
+    assert (one.result.low, one.result.high) == (expected.low, expected.high)
+    assert one.images == there.sum()
+
+
+def test_the_recalls_of_all_classes_weighed_by_their_images_are_the_accuracy(results):
+    inference = Inference(results)
+    for cell in (CELL, BASE):
+        every = [inference.by_class[cell, number] for number in (0, 1)]
+        whole = sum(one.recall.mean * one.images for one in every) / sum(one.images for one in every)
+        assert whole == pytest.approx(results.groups[cell].estimate(results.select, "test", "accuracy").mean)
+
+
+def test_a_class_that_is_never_predicted_has_no_precision_and_a_recall_of_0(tmp_path):
+    # Two classes, so that what is not right is the other class.
+    n, first = 156, 52
+    hits = {"baseline": np.arange(n) >= first, "gda": np.arange(n) >= 0, "cvae": np.arange(n) >= first}
+    results = results_of(tmp_path, hits=lambda dataset, arm, sampling, replicate: hits[arm])
+    found = Inference(results).by_class
+    assert found[BASE, 0].recall.mean == 0
+    assert found[BASE, 0].precision.mean is None
+    assert found[CELL, 0].recall.mean == 1
+    assert found[CELL, 0].result.effect == 1
+    assert found[CELL, 0].precision_difference is None
+    page = Pages(results).all()["class-by-class.md"].decode()
+    assert "no run predicts this class" in page
+
+
+def test_images_that_belong_together_count_as_one_in_the_interval(tmp_path):
+    apart, together = (
+        Inference(results_of(tmp_path / name, groups=groups)).by_class[CELL, 1].result
+        for name, groups in (
+            ("apart", lambda dataset: np.arange(156)),
+            ("together", lambda dataset: np.arange(156) // 8),
+        )
+    )
+    assert apart.effect == pytest.approx(together.effect)
+    assert together.groups < apart.groups
+
+
+def test_p_is_corrected_over_every_class_and_arm_and_the_page_says_so(results):
+    found = Inference(results).by_class
+    raw = {key: one.result.p_family for key, one in found.items() if one.result is not None}
+    assert len(raw) == 4
+    assert all(one.fdr is None for one in found.values() if one.result is None)
+    assert all(found[key].fdr >= p for key, p in raw.items())
+    page = Pages(results).all()["class-by-class.md"].decode()
+    assert "Exploratory" in page
+    assert "Benjamini and Hochberg" in page
