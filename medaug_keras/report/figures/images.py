@@ -18,18 +18,17 @@ from medaug_keras.report.format import count
 
 Images = npt.NDArray[np.uint8]
 
-# Pixels a side that an image has in a picture, at most: in a montage, in a row of a class, in a pair.
-_MONTAGE, _ROW, _PAIR = 64, 96, 128
+# Pixels a side that an image has in a picture, at most: in a montage, in a pair; and at least, on a sheet of classes.
+_MONTAGE, _PAIR, _SHEET = 64, 128, 168
 _INK = (118, 124, 133, 255)  # on a transparent ground: contrast 4 on white, 3.9 on dark pages
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """Real and synthetic images of one class, each (n, H, W, C) uint8; n may be 0."""
+    """Some images of one class, (n, H, W, C) uint8; n may be 0."""
 
     name: str
-    real: Images
-    synthetic: Images
+    images: Images
 
 
 @dataclass(frozen=True)
@@ -73,30 +72,25 @@ def montage(images: Images, *, columns: int = 20, scale: int = 2, what: str) -> 
     return _picture(montage, Image.fromarray(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet), alt, 1)
 
 
-def class_montage(rows: Sequence[ClassRow], *, columns: int = 5, what: str) -> Figure:
-    """A row for each class: its name, then up to `columns` real images left, as many synthetic ones right."""
-    rows = [ClassRow(row.name, _reduced(row.real, _ROW), _reduced(row.synthetic, _ROW)) for row in rows]
-    some = next(row.real if len(row.real) else row.synthetic for row in rows)
-    (H, W), factor = some.shape[1:3], _factor(some, _ROW)
-    half, middle, line = columns * (factor * W + 3) - 3, 60, 57
-    sheet = _Sheet(2 * half + middle, 60 + len(rows) * (line + factor * H + 15) - 15, 39)
-    sheet.text(0, 0, "real")
-    sheet.text(half + middle, 0, "synthetic")
-    y = 60
-    for row in rows:
-        sheet.text(0, y, row.name, room=2 * half + middle)
-        y += line
-        for left, images in ((0, row.real), (half + middle, row.synthetic)):
-            for i, image in enumerate(_checked(images)[:columns]):
-                sheet.image(left + i * (factor * W + 3), y, image, factor)
-            if not len(images):
-                sheet.text(left, y + 20, "none")
-        y += factor * H + 15
-    listed = ", ".join(
-        f"{row.name} ({min(len(row.real), columns)} real, {min(len(row.synthetic), columns)} synthetic)" for row in rows
-    )
-    alt = f"{what}: real images left, synthetic right, a row for each class: {listed}."
-    return _picture(class_montage, sheet.picture, alt, 0.5)
+def class_montage(rows: Sequence[ClassRow], *, each: int = 8, columns: int = 4, what: str) -> Figure:
+    """For each class its name, then up to `each` images, large enough to be judged. Sheets of the same classes have
+    their blocks at the same height, so that they can stand side by side."""
+    images = [_reduced(_checked(row.images[:each]), _SHEET) for row in rows]
+    H, W = next((some.shape[1:3] for some in images if len(some)), (_SHEET, _SHEET))
+    factor = -(-_SHEET // max(H, W))  # upwards, so that no image is smaller
+    step, line = factor * W + 6, 36
+    deep = -(-each // columns)  # rows of images of each class
+    height = line + deep * (factor * H + 6) + 14
+    sheet = _Sheet(columns * step - 6, len(rows) * height - 20, 26)
+    for place, (row, some) in enumerate(zip(rows, images, strict=True)):
+        y = place * height
+        sheet.text(0, y, row.name, room=columns * step - 6)
+        for i, image in enumerate(some):
+            sheet.image((i % columns) * step, y + line + (i // columns) * (factor * H + 6), image, factor)
+        if not len(some):
+            sheet.text(0, y + line + 20, "none")
+    listed = ", ".join(f"{row.name} ({count(len(some))})" for row, some in zip(rows, images, strict=True))
+    return _picture(class_montage, sheet.picture, f"{what}, a block for each class: {listed}.", 0.5)
 
 
 def pairs(pairs: Sequence[Pair], *, what: str) -> Figure:

@@ -32,8 +32,10 @@ DIAGRAMS: dict[str, Callable[[Any, tuple[int, ...], int], Figure]] = {
 A kind that is not here has none.
 """
 T = TypeVar("T")
-PER_CLASS = 5
-"""Images of a class in a montage, real and synthetic each."""
+PER_CLASS = 8
+"""Images of a class on a sheet of real ones, and on that of each arm."""
+MANY = 24
+"""With more classes than this in all data sets, each data set has a page of its own."""
 
 
 def title_of(kind: str) -> str:
@@ -219,11 +221,12 @@ def generators(book: Book) -> dict[str, Any]:
         standing = [o for name in names if name for _, o in results.makings("generators", dataset, name)]
         if any(outcome.record is not None for outcome in standing):
             section["curves"] = _curves(book, dataset, [name for name in names if name])
-            section["montages"] = [_montage(book, dataset, arm) for arm in arms]
+            section["montages"] = [_real(book, dataset), *(_montage(book, dataset, arm) for arm in arms)]
         else:
             section["reason"] = standing[0].reason if standing else "not part of this study"
         sections.append(section)
     return {
+        "apart": sum(len(results.classes(section["name"])) for section in sections) > MANY,
         "sections": sections,
         "made": book.table(class_counts(results)),
     }
@@ -257,31 +260,43 @@ def _curves(book: Book, dataset: str, names: Sequence[str]) -> Shown:
     )
 
 
+def _real(book: Book, dataset: str) -> dict[str, Any]:
+    """Real images of each class, to hold the generated ones against."""
+    results, data = book.results, book.results.data(dataset).record
+    what = "Real images" if results.folds(dataset) else "Real training images"
+    if data is None:
+        return {"label": what, "reason": results.data(dataset).reason, "figure": None}
+    with np.load(data.folder / "examples.npz", allow_pickle=False) as file:
+        examples, counts = file["by_class"], file["by_class_count"]
+    rows = [
+        figures.ClassRow(name, examples[number][: min(int(counts[number]), PER_CLASS)])
+        for number, name in enumerate(results.classes(dataset))
+    ]
+    what = f"{what} of {results.title(dataset)}"
+    sheet = book.figure(f"images-{dataset}", figures.class_montage(rows, each=PER_CLASS, what=what), f"{what}.")
+    return {"label": "Real", "reason": "", "figure": sheet}
+
+
 def _montage(book: Book, dataset: str, arm: str) -> dict[str, Any]:
     results = book.results
     label, title = results.label(arm), results.title(dataset)
     one, record, reason = _first_done(results, "synthesis", dataset, arm)
-    data = results.data(dataset).record
-    if record is None or data is None:
+    if record is None:
         return {"label": label, "reason": reason, "figure": None}
     with np.load(record.folder / "synthetic.npz", allow_pickle=False) as file:
         images, labels = file["images"], file["labels"]
-    with np.load(data.folder / "examples.npz", allow_pickle=False) as file:
-        examples, counts = file["by_class"], file["by_class_count"]
-    rows = []
-    for number, name in enumerate(results.classes(dataset)):
-        some = images[np.flatnonzero(labels == number)[:PER_CLASS]]
-        rows.append(figures.ClassRow(name, examples[number][: min(int(counts[number]), PER_CLASS)], some))
+    rows = [
+        figures.ClassRow(name, images[np.flatnonzero(labels == number)[:PER_CLASS]])
+        for number, name in enumerate(results.classes(dataset))
+    ]
     how = "reconstructions of training images" if results.study.arms[arm].interleave else "generated images"
-    real = "real" if results.folds(dataset) else "real training"
-    made = figures.class_montage(rows, columns=PER_CLASS, what=f"{how} by {label}, for {title}")
     return {
         "label": label,
         "reason": "",
         "figure": book.figure(
             f"images-{dataset}-{arm}",
-            made,
-            f"{title}, class by class: {real} images, and {how} of {label}, {one}.",
+            figures.class_montage(rows, each=PER_CLASS, what=f"{label}: {how} for {title}"),
+            f"{label}: {how} for {title}, {one}.",
             figure_numbers(results, "images", dataset=dataset),
         ),
     }
