@@ -6,9 +6,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["KERAS_BACKEND"] = "torch"
 os.environ["MEDAUG_DEBUG"] = "1"  # a mistake of ours is a traceback here
 
+import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -30,6 +32,41 @@ def medmnist_root() -> Path:
     if not (root / "breastmnist.npz").exists():
         pytest.skip(f"no breastmnist.npz in {root}; set MEDMNIST_ROOT to the folder that has it")
     return root
+
+
+# --- the site in a browser ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from browsing import chromium
+
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site with one study: two data sets, six arms, two replicates, a failure, a run that is missing.
+
+    Its pages are in `docs` beside it.
+    """
+    from report_records import ARMS, fake_results, fake_study
+
+    from medaug_keras import report
+
+    root = tmp_path_factory.mktemp("site")
+    shutil.copytree(PROJECT / "docs", root / "docs", ignore=shutil.ignore_patterns("studies"))
+    study = fake_study(arms=ARMS, replicates=2, paper=True)
+    plan, store = fake_results(
+        study,
+        root / "results",
+        leave_out=lambda task: "histology: gda, weighted, replicate 1" in task.title,
+        fails=lambda task: "histology: generator cgan, replicate 1" in task.title,
+    )
+    report.render(study, plan, store, root / "docs")
+    report.build_site(root / "docs", root / "site")
+    return root / "site"
 
 
 # --- corpora of wrong input ------------------------------------------------------------------------

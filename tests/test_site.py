@@ -2,60 +2,17 @@
 
 import csv
 import http.server
-import shutil
 import threading
 from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlparse
 
 import pytest
-from report_records import ARMS, fake_results, fake_study
+from browsing import Visitor, barriers
 
-from medaug_keras import report
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="the browser tests need the package playwright")
-
-HERE = Path(__file__).parent
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-SIZES = {"desktop": {"width": 1280, "height": 850}, "phone": {"width": 390, "height": 844}}
 FEW = [("desktop", "light"), ("phone", "dark")]  # each size and each scheme once; all four are slow
 ALL = [("desktop", "dark"), ("phone", "light")]
 STUDY = "studies/fake"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not Path(CHROMIUM).exists():
-        pytest.skip("no chromium on this machine (Debian: apt install chromium)")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
-    """A site with one study: two data sets, six arms, two replicates, a failure, a run that is missing."""
-    root = tmp_path_factory.mktemp("site")
-    shutil.copytree(HERE.parent / "docs", root / "docs", ignore=shutil.ignore_patterns("studies"))
-    study = fake_study(arms=ARMS, replicates=2, paper=True)
-    plan, store = fake_results(
-        study,
-        root / "results",
-        leave_out=lambda task: "histology: gda, weighted, replicate 1" in task.title,
-        fails=lambda task: "histology: generator cgan, replicate 1" in task.title,
-    )
-    report.render(study, plan, store, root / "docs")
-    report.build_site(root / "docs", root / "site")
-    return root / "site"
 
 
 def addresses(site: Path) -> list[str]:
@@ -64,38 +21,6 @@ def addresses(site: Path) -> list[str]:
     runs = [page for page in pages if "/runs/" in page]
     kept = {page for page in runs if page.endswith(("histology.cgan.shuffle.1.html", "histology.gda.weighted.1.html"))}
     return [page for page in pages if page not in runs or page in {*kept, runs[0], runs[-1]}]
-
-
-class Visitor:
-    """A page of the browser that notes what must not happen."""
-
-    def __init__(self, browser, root: str, size: str = "desktop", scheme: str = "light") -> None:
-        self.context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)
-        self.page = self.context.new_page()
-        self.root, self.width, self.wrong = root, SIZES[size]["width"], []
-        self.page.on("console", lambda m: self.wrong.append(m.text) if m.type in ("error", "warning") else None)
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.wrong.append("a dialog"), dialog.dismiss()))
-        self.page.on("requestfailed", self._failed)
-        self.page.on("request", self._request)
-
-    def _request(self, request) -> None:
-        if not request.url.startswith((self.root, "data:", "blob:", "about:")):
-            self.wrong.append(f"elsewhere: {request.url}")
-
-    def _failed(self, request) -> None:
-        if request.failure != "net::ERR_ABORTED":  # the page was left before its icon was there
-            self.wrong.append(f"failed: {request.url}")
-
-    def go(self, address: str):
-        self.page.goto(f"{self.root}/{address}")
-        return self.page
-
-    def __enter__(self) -> "Visitor":
-        return self
-
-    def __exit__(self, *error) -> None:
-        self.context.close()
 
 
 def matrix():
@@ -286,7 +211,6 @@ def test_search_finds_a_page(browser, site, served):
 
 @pytest.mark.parametrize(("size", "scheme"), matrix())
 def test_axe_finds_no_serious_barrier(browser, site, size, scheme):
-    axe = (HERE / "vendor" / "axe-core" / "axe.min.js").read_text("utf-8")
     kinds = (
         "index",
         "data-sets",
@@ -301,12 +225,7 @@ def test_axe_finds_no_serious_barrier(browser, site, size, scheme):
     with Visitor(browser, site.as_uri(), size, scheme) as visitor:
         for address in ["studies/index.html", *(f"{STUDY}/{kind}.html" for kind in kinds)]:
             page = visitor.go(address)
-            page.add_script_tag(content=axe)
-            result = page.evaluate(
-                """async () => (await axe.run({include: [['main']]}, {resultTypes: ['violations']})).violations
-                   .filter(v => ['serious', 'critical'].includes(v.impact))
-                   .map(v => [v.id, v.nodes.slice(0, 3).map(n => n.html.slice(0, 200))])"""
-            )
+            result = barriers(page)
             if result:
                 found[address] = result
     assert found == {}

@@ -96,6 +96,14 @@ def parser() -> argparse.ArgumentParser:
     rendered = verb("report", "make the pages and the site from what is there", "report study.yaml")
     rendered.add_argument("--only", action="append", default=[], metavar="NAME=VALUE", help=_ONLY)
     _report_options(rendered)
+    rendered.add_argument(
+        "--single-file",
+        type=Path,
+        nargs="?",
+        const=Path(),
+        metavar="FILE.html",
+        help="also write the study's pages as one HTML file to send, without single runs (default: NAME.html)",
+    )
     again = verb(
         "reproduce",
         "make a run again elsewhere, and say whether it is the one that is kept",
@@ -210,7 +218,14 @@ def words_again(options: argparse.Namespace) -> list[str]:
 
 def report_words(options: argparse.Namespace) -> list[str]:
     """The verb `report` and its words, of the same study and the same part of it."""
-    return ["report", str(options.study), *words_again(options), *(f"--only={text}" for text in options.only)]
+    single = getattr(options, "single_file", None)
+    return [
+        "report",
+        str(options.study),
+        *words_again(options),
+        *(f"--only={text}" for text in options.only),
+        *([] if single is None else ["--single-file"] if single == Path() else [f"--single-file={single}"]),
+    ]
 
 
 def with_verb(words: list[str], verbs: Collection[str]) -> list[str]:

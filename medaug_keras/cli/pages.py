@@ -33,6 +33,17 @@ def check_report(options: argparse.Namespace, study: Study) -> None:
     site = None if getattr(options, "no_site", False) else site_of(options.docs, options.site)
     places = {"docs": options.docs, "site": site, "results": options.results, "data": options.data}
     check_places(study, file=options.study, **places)
+    file = _single_file(options, study)
+    if file is not None:
+        from medaug_keras.report import check_single_file
+
+        check_single_file(file, {f"--{name}": place for name, place in places.items() if place and name != "data"})
+
+
+def _single_file(options: argparse.Namespace, study: Study) -> Path | None:
+    """The file that all pages go to, if one is asked for."""
+    file: Path | None = getattr(options, "single_file", None)
+    return Path(f"{study.name}.html") if file == Path() else file
 
 
 def render(
@@ -51,6 +62,7 @@ def render(
     inputs are what they were.
     """
     from medaug_keras import report
+    from medaug_keras.report.format import bytes_
 
     def expected(tasks: Mapping[str, Task], outcomes: Mapping[str, Outcome]) -> float | None:
         return Durations.of(whole, outcomes).total(counted(tasks.values()))
@@ -88,6 +100,12 @@ def render(
         serve = ", or: mkdocs serve" if report.own_configuration() else ""
         said = f"Report: {_shown(site)}/studies/{study.name}/index.html (double-click it{serve})"
         made.append(site)
+    single = _single_file(options, study)
+    if single is not None:
+        with _explained(f"The pages are in {pages}, but {single} could not be written", options):
+            report.single_file(options.docs, study.name, single)
+        said += f"\nTo send: {_shown(single)} ({bytes_(single.stat().st_size)}, all pages but those of single runs)"
+        made.append(single)
     crash = options.results / "failures" / "report.txt"
     if is_crash(crash):  # of an earlier attempt
         with suppress(OSError):

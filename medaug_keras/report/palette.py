@@ -61,9 +61,17 @@ def arm_styles(arms: Iterable[str]) -> dict[str, ArmStyle]:
 
 
 def css() -> str:
-    """The custom properties as a style sheet: light by default, dark where Material's slate scheme is on."""
-    light, dark = (";".join(f"--ma-{name}:{pair[i]}" for name, pair in COLORS.items()) for i in (0, 1))
-    return f':root{{{light}}}\n[data-md-color-scheme="slate"]{{{dark}}}\n'
+    """The custom properties as a style sheet: light, but dark on a screen where Material's slate scheme is on."""
+    return _colors(":root", 0) + f"@media screen{{{_colors('[data-md-color-scheme=slate]', 1)}}}\n"
+
+
+def css_by_system() -> str:
+    """The same for a page without a switch: dark on a screen where the system is."""
+    return _colors(":root", 0) + f"@media screen and (prefers-color-scheme:dark){{{_colors(':root', 1)}}}\n"
+
+
+def _colors(where: str, which: int) -> str:
+    return f"{where}{{{';'.join(f'--ma-{name}:{pair[which]}' for name, pair in COLORS.items())}}}"
 
 
 def shades(names: Sequence[str]) -> list[str]:

@@ -34,6 +34,15 @@ def moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
+def latest(results: Results) -> str:
+    """The day of the newest result, such as 22 November 2026; empty while there is none."""
+    ended = [end for outcome in results.outcomes.values() if outcome.record and (end := _end(outcome.record))]
+    if not ended:
+        return ""
+    day = datetime.fromtimestamp(max(ended), UTC)
+    return f"{day.day} {day:%B %Y}"
+
+
 Expected = Callable[[Mapping[str, Task], Mapping[str, Outcome]], float | None]
 """Tasks to do, and the outcome of every task → seconds that they take in one process; None if unknown."""
 

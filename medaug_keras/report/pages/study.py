@@ -11,6 +11,7 @@ import yaml
 from medaug_keras.references import Reference
 from medaug_keras.report import format
 from medaug_keras.report.format import json_text
+from medaug_keras.report.numbers.circumstances import latest
 from medaug_keras.report.numbers.findings import answer
 from medaug_keras.report.numbers.results import AWAY, Results
 from medaug_keras.report.pages.book import Book
@@ -90,6 +91,11 @@ class Pages(Book):
                 found |= {against: f"Against {r.called}" for against, r in self.against.items()}
             found[name] = page.title
         return found | {name: f"Index of {r.called}" for name, r in self.indices.items()}
+
+    @cached_property
+    def written(self) -> dict[str, str]:
+        """Page → its title, of all pages written so far but those of runs: what a reader needs in one file."""
+        return {}
 
     def each(self) -> Iterator[tuple[str, bytes]]:
         """Yield every page and every file that it links to, one at a time: together they can be a gigabyte."""
@@ -172,7 +178,7 @@ class Pages(Book):
         if not (several and content.get("apart")):
             text = self._text(name, title, content, current=name)
             if not several or len(text.encode()) <= ROOM:
-                self.file(f"{name}.md", text)
+                self._write(name, title, text)
                 return
         titled = [(dataset, results.title(dataset)) for dataset in results.datasets]
         self._page(name, title, {**content, "parts": titled})
@@ -183,7 +189,12 @@ class Pages(Book):
     def _page(
         self, name: str, title: str, content: Mapping[str, Any], *, template: str = "", current: str = ""
     ) -> None:
-        self.file(f"{name}.md", self._text(template or name, title, content, "../" * name.count("/"), current or name))
+        self._write(name, title, self._text(template or name, title, content, "../" * name.count("/"), current or name))
+
+    def _write(self, name: str, title: str, text: str) -> None:
+        self.file(f"{name}.md", text)
+        if not name.startswith("runs/"):
+            self.written[name] = format.plain(title)
 
     def _text(self, template: str, title: str, content: Mapping[str, Any], root: str = "", current: str = "") -> str:
         shared = {
@@ -231,6 +242,8 @@ class Pages(Book):
             "simulated": any("simulated" in self.results.marks(name) for name in self.results.datasets),
             "states": dict(self.results.states),
             "runs": len(self.results.runs),
+            "latest": latest(self.results),
+            "pages": self.written,
         }
 
 
