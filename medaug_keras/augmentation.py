@@ -16,99 +16,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medaug_keras.policies import augmix, trivial_augment
 from medaug_keras.training import numpy_rng, subseed, torch_rng
+from medaug_keras.transformations import (
+    autocontrast,
+    blurred,
+    brightened,
+    contrasted,
+    displaced,
+    sharpen,
+    shift_hue,
+    shifted,
+    turned,
+)
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, H, W, C) in [0, 1] and targets (B, K), each row summing to 1."""
-
-
-# --- transformations of one batch ------------------------------------------------------------------
-
-
-def sharpen(images: Tensor, factor: float) -> Tensor:
-    """Blend each image with its smoothed copy: factor 0 smooths, 1 changes nothing, 2 sharpens.
-
-    The smoothing kernel is [1 1 1; 1 5 1; 1 1 1] / 13; border pixels stay as they are.
-    """
-    rows = images[:, :-2] + images[:, 1:-1] + images[:, 2:]
-    total = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
-    inner = images[:, 1:-1, 1:-1]
-    smooth = images.clone()
-    smooth[:, 1:-1, 1:-1] = (total + 4 * inner) / 13
-    return torch.lerp(smooth, images, factor).clamp_(0, 1)
-
-
-def autocontrast(images: Tensor) -> Tensor:
-    """Stretch every channel of every image to [0, 1]; a constant channel stays as it is."""
-    low = images.amin(dim=(1, 2), keepdim=True)
-    high = images.amax(dim=(1, 2), keepdim=True)
-    flat = high == low
-    stretched = ((images - low) / torch.where(flat, torch.ones_like(high), high - low)).clamp_(0, 1)
-    return torch.where(flat, images, stretched)
-
-
-def shift_hue(images: Tensor, turns: Tensor) -> Tensor:
-    """Turn the hue of RGB images (B, H, W, 3) by `turns` (B,), one a full circle. Gray pixels do not change."""
-    red, green, blue = images.unbind(-1)
-    value, _ = images.max(dim=-1)
-    chroma = value - images.amin(dim=-1)
-    grey = chroma == 0
-    divisor = torch.where(grey, torch.ones_like(chroma), chroma)
-    from_red, from_green, from_blue = ((value - channel) / divisor for channel in (red, green, blue))
-    sixths = torch.where(
-        value == red,
-        from_blue - from_green,
-        torch.where(value == green, 2 + from_red - from_blue, 4 + from_green - from_red),
-    )
-    hue = torch.where(grey, torch.zeros_like(sixths), (sixths / 6 + 1) % 1)
-    hue = (hue + turns[:, None, None]) % 1
-
-    def channel(n: int) -> Tensor:
-        k = (n + 6 * hue) % 6
-        return value - chroma * torch.minimum(k, 4 - k).clamp(0, 1)  # value times saturation is chroma
-
-    return torch.stack([channel(5), channel(3), channel(1)], dim=-1)
-
-
-def shifted(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Each image moved by whole pixels (B,), at most its side; what comes in is black."""
-    size, places = images.shape[1], torch.arange(images.shape[1], device=images.device)
-    rows, columns = places - down[:, None], places - right[:, None]  # (B, H), (B, W): where each pixel comes from
-    inside = ((rows >= 0) & (rows < size))[:, :, None] & ((columns >= 0) & (columns < size))[:, None, :]
-    each = torch.arange(len(images), device=images.device)[:, None, None]
-    moved = images[each, rows.clamp(0, size - 1)[:, :, None], columns.clamp(0, size - 1)[:, None, :]]
-    return moved * inside[..., None]
-
-
-def turned(images: Tensor, quarters: Tensor) -> Tensor:
-    """Each square image turned counterclockwise by so many right angles (B,), 0 to 3."""
-    every = torch.stack([images.rot90(quarter, (1, 2)) for quarter in range(4)])  # (4, B, H, W, C)
-    return every[quarters, torch.arange(len(images), device=images.device)]
-
-
-def contrasted(images: Tensor, factors: Tensor) -> Tensor:
-    """The differences of each image from its mean gray, times a factor (B,): 0 makes it gray, 1 changes nothing."""
-    mean = images.mean(dim=(1, 2))  # (B, C)
-    if images.shape[-1] == 3:
-        mean = (0.299 * mean[:, 0] + 0.587 * mean[:, 1] + 0.114 * mean[:, 2])[:, None]  # ITU-R 601, as Pillow's gray
-    return torch.lerp(mean[:, None, None, :], images, factors[:, None, None, None]).clamp(0, 1)
-
-
-def blurred(images: Tensor, sigmas: Tensor, reach: int) -> Tensor:
-    """Each image under a Gaussian of its own sigma (B,), in pixels, cut off at `reach` of them; borders are mirrors."""
-    places = torch.arange(-reach, reach + 1, device=images.device)
-    weights = torch.exp(-((places / sigmas[:, None]) ** 2) / 2)
-    weights = weights / weights.sum(dim=1, keepdim=True)  # (B, 2 reach + 1)
-    side = images.shape[1]
-    for axis in (1, 2):
-        # reflected as often as it takes: 2 1 0 1 2 ... without the border twice
-        found = torch.zeros_like(images)
-        for number in range(2 * reach + 1):
-            at = (torch.arange(side, device=images.device) + number - reach).remainder(2 * side - 2)
-            moved = images.index_select(axis, torch.minimum(at, 2 * side - 2 - at))
-            found = found + weights[:, number, None, None, None] * moved
-        images = found
-    return images
 
 
 @dataclass(frozen=True)
@@ -205,8 +128,7 @@ def _quarter_turn(rng: torch.Generator) -> Any:
 
 def _brightness(rng: torch.Generator, *, delta: float) -> Any:
     def run(images: Tensor, targets: Tensor) -> Batch:
-        factors = _uniform(rng, images, 1 - delta, 1 + delta)
-        return (images * factors[:, None, None, None]).clamp(0, 1), targets
+        return brightened(images, _uniform(rng, images, 1 - delta, 1 + delta)), targets
 
     return run
 
@@ -229,6 +151,37 @@ def _blur(rng: torch.Generator, *, sigma: float, probability: float) -> Any:
     return _sometimes(rng, probability, lambda images: blurred(images, _uniform(rng, images, 0.1, sigma), reach))
 
 
+def _elastic(rng: torch.Generator, *, strength: float, smoothness: float, probability: float) -> Any:
+    # Simard et al. 2003 smooth uniform draws at every pixel, which are nearly normal afterwards
+    def change(images: Tensor) -> Tensor:
+        side = images.shape[1]
+        knots = _knots(side, smoothness).to(images.device)  # (H, K)
+        drawn = torch.randn(len(images), 2, knots.shape[1], knots.shape[1], generator=rng, device=images.device)
+        fields = strength * side * (knots @ drawn @ knots.T)  # (B, 2, H, W)
+        return displaced(images, fields.permute(0, 2, 3, 1))
+
+    return _sometimes(rng, probability, change)
+
+
+def _knots(side: int, smoothness: float) -> Tensor:
+    """(H, K) weights of K draws for each row of pixels: Gaussians about knots that are one sigma apart.
+
+    Draws of variance 1, weighted along both axes, make a field of variance 1 everywhere, in which pixels d sigma apart
+    have the correlation exp(-d^2 / 4): as noise at every pixel, smoothed by that Gaussian, at a fraction of its draws.
+    """
+    pixels = (torch.arange(side) + 0.5) / (side * smoothness)  # in sigmas
+    weights = torch.exp(-((pixels[:, None] - torch.arange(-4, math.ceil(1 / smoothness) + 5)) ** 2) / 2)
+    return weights / weights.square().sum(dim=1, keepdim=True).sqrt()
+
+
+def _augmix(rng: torch.Generator, **settings: Any) -> Any:
+    return lambda images, targets: (augmix(images, rng, **settings), targets)
+
+
+def _trivial_augment(rng: torch.Generator) -> Any:
+    return lambda images, targets: (trivial_augment(images, rng), targets)
+
+
 _OURS: dict[str, Callable[..., Any]] = {
     "sharpness": _sharpness,
     "autocontrast": _autocontrast,
@@ -240,6 +193,9 @@ _OURS: dict[str, Callable[..., Any]] = {
     "contrast": _contrast,
     "noise": _noise,
     "blur": _blur,
+    "elastic": _elastic,
+    "augmix": _augmix,
+    "trivial_augment": _trivial_augment,
 }
 
 

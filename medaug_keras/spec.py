@@ -859,6 +859,35 @@ class Blur(_Part):
     probability: Probability = 0.5
 
 
+class Elastic(_Part):
+    """Deform by a smooth random field of displacements."""
+
+    layer: Literal["elastic"]
+    strength: Annotated[float, Field(gt=0, le=0.5)] = 0.04
+    """Standard deviation of the displacement along each axis, in parts of the image's side."""
+    smoothness: Annotated[float, Field(ge=0.02, le=1)] = 0.15
+    """Sigma of the Gaussian that smooths the field, in parts of the image's side."""
+    probability: Probability = 0.5
+
+
+class AugMix(_Part):
+    """Mix an image with chains of operations on it (Hendrycks et al. 2020), without their consistency loss."""
+
+    layer: Literal["augmix"]
+    width: Annotated[int, Field(ge=1, le=10)] = 3
+    """Chains."""
+    depth: Annotated[int, Field(ge=1, le=10)] = 3
+    """Operations of a chain, at most; each chain has its own number, from 1."""
+    severity: Annotated[float, Field(ge=0.1, le=10)] = 3.0
+    """Greatest strength of an operation; 10 turns by up to 30 degrees."""
+
+
+class TrivialAugment(_Part):
+    """One operation of 14 and one strength of 31, each as likely (Mueller and Hutter 2021), with their wide ranges."""
+
+    layer: Literal["trivial_augment"]
+
+
 class KerasFactor(_Part):
     """One of Keras's own layers that takes a factor."""
 
@@ -902,6 +931,9 @@ Step = Annotated[
     | Contrast
     | Noise
     | Blur
+    | Elastic
+    | AugMix
+    | TrivialAugment
     | KerasFactor
     | RandAugment
     | MixUp

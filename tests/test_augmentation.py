@@ -7,24 +7,27 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.stats import chisquare
 
 from medaug_keras.augmentation import (
     augmentation,
-    autocontrast,
-    blurred,
     class_counts,
-    contrasted,
     copies,
     first_appearance,
     labels_to_make,
+)
+from medaug_keras.training import subseed
+from medaug_keras.transformations import (
+    autocontrast,
+    blurred,
+    contrasted,
+    displaced,
     sharpen,
     shift_hue,
     shifted,
     turned,
 )
-from medaug_keras.training import subseed
 
 SHARES = ["deficit", "inverse_frequency", "proportional", "uniform", "water_fill"]
 GEOMETRIC = [
@@ -218,6 +221,36 @@ def test_a_quarter_turn_turns_by_every_right_angle_as_often():
     assert chisquare(changed.sum(dim=0).flatten()).pvalue > 1e-4
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_displacing_is_scipys_linear_interpolation_with_a_repeated_border(channels):
+    images, offsets = noise(3, 11, 11, channels), 8 * noise(3, 11, 11, 2, seed=1) - 4
+    rows, columns = np.meshgrid(np.arange(11), np.arange(11), indexing="ij")
+    for image, ours, offset in zip(images, displaced(images, offsets), offsets.numpy(), strict=True):
+        places = [rows + offset[..., 1], columns + offset[..., 0]]
+        for channel in range(channels):
+            expected = map_coordinates(image[..., channel].numpy(), places, order=1, mode="nearest")
+            np.testing.assert_allclose(ours[..., channel], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("smoothness", [0.05, 0.3])
+def test_an_elastic_field_has_its_deviation_at_every_pixel_and_the_correlation_of_smoothed_noise(
+    smoothness, monkeypatch
+):
+    fields = []
+    monkeypatch.setattr("medaug_keras.augmentation.displaced", lambda images, field: fields.append(field) or images)
+    step = {"layer": "elastic", "strength": 0.1, "smoothness": smoothness, "probability": 1.0}
+    images = torch.zeros(4000, 20, 20, 1)
+    augmentation([step], seed=0)(images, torch.zeros(4000, 2))
+    (field,) = fields  # (4000, 20, 20, 2)
+    wanted = 0.1 * 20
+    np.testing.assert_allclose(field.std(dim=0), wanted, rtol=5 / np.sqrt(2 * 4000))
+    assert field.mean(dim=0).abs().max() < 5 * wanted / np.sqrt(4000)
+    for away in (1, 3, 8):
+        found = (field[:, 5, 5 : 6 + away : away] * field[:, 5, 5:6]).mean(dim=0)[1] / wanted**2  # (2,)
+        np.testing.assert_allclose(found, np.exp(-((away / (20 * smoothness)) ** 2) / 4), atol=4 / np.sqrt(4000))
+    assert (field[..., 0] * field[..., 1]).mean().abs() < 0.05 * wanted**2  # the axes are drawn apart
+
+
 # --- laws of the pipeline ---
 
 OTHERS = [
@@ -227,6 +260,9 @@ OTHERS = [
     {"layer": "contrast", "delta": 0.2},
     {"layer": "noise", "deviation": 0.05, "probability": 1.0},
     {"layer": "blur", "sigma": 1.0, "probability": 1.0},
+    {"layer": "elastic", "strength": 0.04, "smoothness": 0.15, "probability": 1.0},
+    {"layer": "augmix", "width": 3, "depth": 3, "severity": 3.0},
+    {"layer": "trivial_augment"},
 ]
 
 
@@ -246,7 +282,8 @@ def test_a_step_draws_for_every_image_from_its_generator_alone_and_keeps_shape_r
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[0], found[2])
     assert torch.equal(images, before)
-    different = {"quarter_turn": 4, "crop": 40}  # 4 turns, and 81 places of which 64 images find 44 or so
+    # 4 turns; 81 places of which 64 images find 44 or so; 14 operations with 61 strengths at most, some with none
+    different = {"quarter_turn": 4, "crop": 40, "trivial_augment": 40}
     assert len(np.unique(found[0].reshape(64, -1).numpy(), axis=0)) >= different.get(step["layer"], 64)
 
 

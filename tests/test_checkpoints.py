@@ -28,6 +28,11 @@ GEOMETRIC = [
     {"layer": "hue", "delta": 0.3},
     {"layer": "horizontal_flip", "probability": 0.5},
 ]
+POLICIES = [
+    {"layer": "elastic", "strength": 0.05, "smoothness": 0.2, "probability": 0.5},
+    {"layer": "augmix", "width": 2, "depth": 2, "severity": 3.0},
+    {"layer": "trivial_augment"},
+]
 KERAS = [{"layer": "RandAugment"}, {"layer": "MixUp", "alpha": 0.2}]
 AS_IS = {"resize": "bilinear", "channels": "as_is", "normalise": "half"}
 DECAYING = {"learning_rate_decay": 0.9, "epochs": 3}
@@ -51,7 +56,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
     },
     "classifier with a budget": {
         "sampling": "shuffle",
-        "augment": GEOMETRIC,
+        "augment": POLICIES,
         "head": "softmax",
         "budget": {"images": 60, "steps": None},  # 8 steps of 8 in 3 parts: passes over 26 images end within them
     },

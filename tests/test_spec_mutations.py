@@ -70,6 +70,8 @@ def whole_studies() -> list[dict[str, Any]]:
             {"layer": "RandAugment", "num_ops": 2, "factor": 0.5},
             {"layer": "MixUp", "alpha": 0.2},
             {"layer": "CutMix", "factor": 1.0},
+            {"layer": "elastic", "strength": 0.05, "smoothness": 0.2, "probability": 0.5},
+            {"layer": "augmix", "width": 2, "depth": 2, "severity": 3.0},
         ],
         "samplings": ["shuffle"],
     }
