@@ -6,6 +6,7 @@ RandomHorizontalFlip do, but on whole batches, each image with its own draws.
 Shapes: B batch, H x W x C image with values in [0, 1], K classes.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -155,7 +156,7 @@ def _elastic(rng: torch.Generator, *, strength: float, smoothness: float, probab
     # Simard et al. 2003 smooth uniform draws at every pixel, which are nearly normal afterwards
     def change(images: Tensor) -> Tensor:
         side = images.shape[1]
-        knots = _knots(side, smoothness).to(images.device)  # (H, K)
+        knots = _knots(side, smoothness, images.device)  # (H, K)
         drawn = torch.randn(len(images), 2, knots.shape[1], knots.shape[1], generator=rng, device=images.device)
         fields = strength * side * (knots @ drawn @ knots.T)  # (B, 2, H, W)
         return displaced(images, fields.permute(0, 2, 3, 1))
@@ -163,14 +164,15 @@ def _elastic(rng: torch.Generator, *, strength: float, smoothness: float, probab
     return _sometimes(rng, probability, change)
 
 
-def _knots(side: int, smoothness: float) -> Tensor:
+def _knots(side: int, smoothness: float, device: torch.device) -> Tensor:
     """(H, K) weights of K draws for each row of pixels: Gaussians about knots that are one sigma apart.
 
     Draws of variance 1, weighted along both axes, make a field of variance 1 everywhere, in which pixels d sigma apart
     have the correlation exp(-d^2 / 4): as noise at every pixel, smoothed by that Gaussian, at a fraction of its draws.
     """
-    pixels = (torch.arange(side) + 0.5) / (side * smoothness)  # in sigmas
-    weights = torch.exp(-((pixels[:, None] - torch.arange(-4, math.ceil(1 / smoothness) + 5)) ** 2) / 2)
+    pixels = (torch.arange(side, device=device) + 0.5) / (side * smoothness)  # in sigmas
+    places = torch.arange(-4, math.ceil(1 / smoothness) + 5, device=device)
+    weights = torch.exp(-((pixels[:, None] - places) ** 2) / 2)
     return weights / weights.square().sum(dim=1, keepdim=True).sqrt()
 
 
@@ -201,20 +203,25 @@ _OURS: dict[str, Callable[..., Any]] = {
 
 class _KerasStep:
     def __init__(self, name: str, seed: int, **settings: Any) -> None:
-        if name in ("RandomErasing", "RandAugment"):
-            settings["value_range"] = (0, 1)
-        if name == "RandomTranslation":
-            settings = {"height_factor": settings["factor"], "width_factor": settings["factor"]}
-        if name == "RandomZoom":
-            settings = {"height_factor": settings["factor"]}
-        self.layer = getattr(keras.layers, name)(**settings, seed=seed, data_format="channels_last")
+        settings = {name: value for name, value in settings.items() if value is not None}
+        if name in ("RandomTranslation", "RandomZoom") and "factor" in settings:
+            factor = settings.pop("factor")
+            settings |= {"height_factor": factor} | ({"width_factor": factor} if name == "RandomTranslation" else {})
+        layer = getattr(keras.layers, name)
+        ours = {"value_range": (0, 1), "data_format": "channels_last"}
+        taken = inspect.signature(layer).parameters
+        self.layer = layer(**settings, **{name: ours[name] for name in ours if name in taken}, seed=seed)
         self.mixes = name in ("MixUp", "CutMix")
+        self.colours = name == "RandomHue"  # fails on grey images
 
     def __call__(self, images: Tensor, targets: Tensor) -> Batch:
         if self.mixes:
             mixed = self.layer({"images": images, "labels": targets}, training=True)
             return mixed["images"], mixed["labels"]
-        return self.layer(images, training=True).clamp(0, 1), targets  # RandAugment leaves the range it is told
+        if self.colours and images.shape[-1] != 3:
+            return images, targets
+        # RandomBrightness writes into what it is given, and RandAugment leaves the range it is told
+        return self.layer(images.clone(), training=True).clamp(0, 1), targets
 
 
 # --- images added to a training set ----------------------------------------------------------------

@@ -888,13 +888,124 @@ class TrivialAugment(_Part):
     layer: Literal["trivial_augment"]
 
 
-class KerasFactor(_Part):
-    """One of Keras's own layers that takes a factor."""
+# Keras's own layers, by their class names and with their own arguments, where these are numbers or words.
 
-    layer: Literal["RandomErasing", "RandomRotation", "RandomTranslation", "RandomZoom"]
-    factor: Annotated[float, Field(gt=0, le=1)]
-    """The most that is drawn: of RandomRotation in full turns (15 degrees are 0.042), of RandomTranslation and
-    RandomZoom in parts of the image's side, of RandomErasing the probability."""
+_Factor = Annotated[float, Field(gt=0, le=1)]
+
+
+class KerasFactor(_Part):
+    """One of Keras's layers that take a factor alone."""
+
+    layer: Literal[
+        "RandomBrightness", "RandomColorDegeneration", "RandomContrast", "RandomHue", "RandomInvert", "RandomSharpness"
+    ]
+    factor: _Factor
+    """The most that is drawn; keras.io says of what."""
+
+
+class RandomErasing(_Part):
+    """Keras's RandomErasing: a rectangle of noise, or of one value."""
+
+    layer: Literal["RandomErasing"]
+    factor: _Factor
+    """The greatest probability: each image draws its own between 0 and this, so half of it is the share of images."""
+    fill_value: Annotated[Probability | None, Birth(None)] = None
+    """From 0, black, to 1; left out, noise."""
+
+
+class _Warp(_Part):
+    fill_mode: Annotated[Literal["reflect", "wrap", "constant", "nearest"], Birth("reflect")] = "reflect"
+    """What comes into the image."""
+    fill_value: Annotated[Probability, Birth(0.0)] = 0.0
+    """With fill_mode constant: from 0, black, to 1."""
+    interpolation: Annotated[Literal["bilinear", "nearest"], Birth("bilinear")] = "bilinear"
+
+
+class RandomRotation(_Warp):
+    """Keras's RandomRotation."""
+
+    layer: Literal["RandomRotation"]
+    factor: _Factor
+    """The most that is drawn, in full turns: 15 degrees are 0.042."""
+
+
+class RandomShift(_Warp):
+    """Keras's RandomTranslation and RandomZoom."""
+
+    layer: Literal["RandomTranslation", "RandomZoom"]
+    factor: Annotated[_Factor | None, Birth(None)] = None
+    """The most that is drawn along both axes, in parts of the image's side; or give height_factor and width_factor."""
+    height_factor: Annotated[_Factor | None, Birth(None)] = None
+    width_factor: Annotated[_Factor | None, Birth(None)] = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.factor is None) != (self.height_factor is not None and self.width_factor is not None):
+            raise ValueError("takes factor, or height_factor and width_factor")
+        return self
+
+
+class RandomShear(_Warp):
+    """Keras's RandomShear."""
+
+    layer: Literal["RandomShear"]
+    x_factor: Probability = 0.0
+    """The most that is drawn along the rows, in parts of the image's side."""
+    y_factor: Probability = 0.0
+    """The same along the columns."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.x_factor == self.y_factor == 0:
+            raise ValueError("needs x_factor or y_factor above 0, or it does nothing")
+        return self
+
+
+class RandomPerspective(_Part):
+    """Keras's RandomPerspective: moves the corners of an image."""
+
+    layer: Literal["RandomPerspective"]
+    factor: _Factor = 1.0
+    """The greatest probability: each image draws its own between 0 and this, so half of it is the share of images."""
+    scale: _Factor = 1.0
+    """How far corners move."""
+    fill_value: Probability = 0.0
+    """What comes into the image: from 0, black, to 1."""
+    interpolation: Literal["bilinear", "nearest"] = "bilinear"
+
+
+class RandomFlip(_Part):
+    """Keras's RandomFlip, along one axis: with both, it turns an image by half, or not at all."""
+
+    layer: Literal["RandomFlip"]
+    mode: Literal["horizontal", "vertical"]
+    """For both, give two steps."""
+
+
+class RandomGrayscale(_Part):
+    """Keras's RandomGrayscale."""
+
+    layer: Literal["RandomGrayscale"]
+    factor: _Factor = 0.5
+    """The probability."""
+
+
+class RandomPosterization(_Part):
+    """Keras's RandomPosterization."""
+
+    layer: Literal["RandomPosterization"]
+    factor: Annotated[int, Field(ge=2, le=8)]
+    """Bits of a value, of which fewer are left than this, and at least 1."""
+
+
+class Solarization(_Part):
+    """Keras's Solarization: inverts what is bright."""
+
+    layer: Literal["Solarization"]
+    addition_factor: Probability = 0.0
+    """The most that is added before, in parts of the range from black to white."""
+    threshold_factor: Probability = 0.0
+    """The greatest threshold above which values are inverted, in the same; 0 inverts all."""
 
 
 class RandAugment(_Part):
@@ -935,11 +1046,41 @@ Step = Annotated[
     | AugMix
     | TrivialAugment
     | KerasFactor
+    | RandomErasing
+    | RandomRotation
+    | RandomShift
+    | RandomShear
+    | RandomPerspective
+    | RandomFlip
+    | RandomGrayscale
+    | RandomPosterization
+    | Solarization
     | RandAugment
     | MixUp
     | CutMix,
     Field(discriminator="layer"),
 ]
+
+
+_UNSEEDED = "it does not draw from the study's seed alone, so a run could not be repeated"
+_SIZE = "it changes the size of the images"
+NO_STEPS: dict[str, str] = {
+    "AugMix": f"{_UNSEEDED}: use augmix",
+    "AutoContrast": "it changes all training images alike, and no test image: use autocontrast, which draws",
+    "CenterCrop": f"{_SIZE}: use crop, or set the data set's size and fit",
+    "ContrastLimitedAdaptiveHistogramEqualization": (
+        "it changes all training images alike, and no test image: use autocontrast or contrast"
+    ),
+    "Equalization": "it changes all training images alike, and no test image: use autocontrast or trivial_augment",
+    "MaxNumBoundingBoxes": "it is for bounding boxes",
+    "RandomColorJitter": "it fails on grey images: use brightness, contrast and hue",
+    "RandomCrop": f"{_SIZE}: use crop, which moves by as much",
+    "RandomElasticTransform": f"{_UNSEEDED}: use elastic",
+    "RandomGaussianBlur": "it draws one sigma for all images of a batch: use blur",
+    "RandomSaturation": "it takes all color from half of the images, whatever the factor: use RandomColorDegeneration",
+    "Resizing": f"{_SIZE}: set the data set's size and fit, or classifier.input",
+}
+"""Keras's layers that are no steps here, as Keras has them on Torch: why, and what to use."""
 
 
 class Amount(_Part):

@@ -1,4 +1,6 @@
 import colorsys
+import inspect
+from typing import get_args
 
 import keras
 import numpy as np
@@ -10,6 +12,7 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.stats import chisquare
 
+from medaug_keras import spec
 from medaug_keras.augmentation import (
     augmentation,
     class_counts,
@@ -321,12 +324,28 @@ def test_the_same_seed_gives_the_same_images_and_another_seed_others():
 KERAS_STEPS = [
     {"layer": "RandAugment", "num_ops": 2, "factor": 0.5},
     {"layer": "RandomErasing", "factor": 0.5},
-    {"layer": "RandomRotation", "factor": 0.1},
+    {"layer": "RandomPosterization", "factor": 4},
+    {"layer": "Solarization", "addition_factor": 0.2, "threshold_factor": 0.5},
+    {"layer": "RandomBrightness", "factor": 0.3},
+    {"layer": "RandomColorDegeneration", "factor": 0.5},
+    {"layer": "RandomHue", "factor": 0.2},
+    {"layer": "RandomInvert", "factor": 1.0},
+    {"layer": "RandomSharpness", "factor": 0.8},
+    {"layer": "RandomContrast", "factor": 0.3},
+    {"layer": "RandomFlip", "mode": "vertical"},
+    {"layer": "RandomGrayscale", "factor": 0.5},
+    {"layer": "RandomPerspective", "factor": 1.0, "scale": 0.3, "fill_value": 0.5},
+    {"layer": "RandomRotation", "factor": 0.1, "fill_mode": "constant", "fill_value": 0.5},
+    {"layer": "RandomShear", "x_factor": 0.2, "y_factor": 0.1, "interpolation": "nearest"},
     {"layer": "RandomTranslation", "factor": 0.1},
+    {"layer": "RandomTranslation", "factor": None, "height_factor": 0.1, "width_factor": 0.3},
     {"layer": "RandomZoom", "factor": 0.1},
     {"layer": "MixUp", "alpha": 0.2},
     {"layer": "CutMix", "factor": 1.0},
 ]
+OF_COLOUR = {"RandomColorDegeneration", "RandomHue", "RandomGrayscale"}
+FEW = {"RandomPosterization": 3, "RandomFlip": 2, "RandomGrayscale": 2, "RandomInvert": 2}
+"""Layers that give so many different images of one."""
 
 
 @pytest.mark.parametrize("step", KERAS_STEPS, ids=lambda step: step["layer"])
@@ -337,9 +356,79 @@ def test_a_keras_step_changes_images_and_keeps_shape_range_and_sums_of_targets(s
     again, _ = augmentation([step], seed=3)(images, targets)
     assert changed.shape == images.shape
     assert -1e-5 <= changed.min() <= changed.max() <= 1 + 1e-5
-    assert not torch.equal(changed, images)
+    assert torch.equal(changed, images) is (channels == 1 and step["layer"] in OF_COLOUR)
     assert torch.equal(changed, again)
     torch.testing.assert_close(mixed.sum(dim=1), torch.ones(16))
+
+
+@pytest.mark.parametrize("step", KERAS_STEPS[:-2], ids=lambda step: step["layer"])
+def test_a_keras_step_draws_for_every_image_from_its_seed_alone_and_leaves_what_it_was_given(step):
+    images, targets = noise(1, 28, 28, 3).expand(64, -1, -1, -1).contiguous(), torch.eye(2)[torch.arange(64) % 2]
+    before, found = images.clone(), []
+    for outside, seed in ((1, 0), (2, 0), (1, 3)):
+        keras.utils.set_random_seed(outside)
+        found.append(augmentation([step], seed=seed)(images, targets))
+    assert torch.equal(images, before)
+    for changed, same in found:
+        assert torch.equal(same, targets)
+        assert changed.dtype == torch.float32
+    assert torch.equal(found[0][0], found[1][0])
+    assert not torch.equal(found[0][0], found[2][0])
+    different = len(np.unique(found[0][0].reshape(64, -1).numpy(), axis=0))
+    few = FEW.get(step["layer"])
+    assert (
+        different == few
+        if few
+        else different >= (15 if step["layer"] in ("RandomErasing", "RandomPerspective") else 60)
+    )
+
+
+def keras_sections():
+    """Section and layer of every step that is Keras's."""
+    for section in get_args(get_args(spec.Step)[0]):
+        for layer in get_args(section.model_fields["layer"].annotation):
+            if layer[0].isupper():
+                yield section, layer
+
+
+def test_a_keras_layer_for_images_is_a_step_or_refused_by_name_and_its_settings_are_its_arguments():
+    known = {
+        name
+        for name in dir(keras.layers)
+        if ".image_preprocessing." in getattr(getattr(keras.layers, name), "__module__", "")
+    }
+    assert {layer for _, layer in keras_sections()} | spec.NO_STEPS.keys() == known
+    assert not {layer for _, layer in keras_sections()} & spec.NO_STEPS.keys()
+    for section, layer in keras_sections():
+        arguments = inspect.signature(getattr(keras.layers, layer)).parameters
+        for name, field in section.model_fields.items():
+            if name == "layer" or (layer in ("RandomTranslation", "RandomZoom") and name == "factor"):
+                continue
+            assert name in arguments, (layer, name)
+            if not field.is_required() and field.default is not None:
+                assert field.default == arguments[name].default, (layer, name)
+
+
+@pytest.mark.parametrize("name", [name for name, why in spec.NO_STEPS.items() if "study's seed" in why])
+def test_a_keras_layer_is_refused_for_its_draws_only_while_they_are_not_the_seeds(name):
+    images, found = noise(8, 16, 16, 3), []
+    for outside in (1, 2):
+        keras.utils.set_random_seed(outside)
+        found.append(getattr(keras.layers, name)(value_range=(0, 1), seed=0)(images.clone(), training=True))
+    assert not torch.equal(*found)
+
+
+def test_what_else_keras_layers_are_refused_for_is_so():
+    one, grey = noise(1, 16, 16, 3).expand(300, -1, -1, -1), noise(4, 16, 16, 1)
+    blur = keras.layers.RandomGaussianBlur(sigma=1.0, value_range=(0, 1), seed=0)(one.clone(), training=True)
+    assert len(np.unique(blur.reshape(300, -1).numpy().round(5), axis=0)) == 2
+    both = keras.layers.RandomFlip("horizontal_and_vertical", seed=0)(one.clone(), training=True)
+    assert len(np.unique(both.reshape(300, -1).numpy(), axis=0)) == 2
+    dull = keras.layers.RandomSaturation(0.1, value_range=(0, 1), seed=0)(one.clone(), training=True)
+    without = ((dull.amax(dim=-1) - dull.amin(dim=-1)) < 1e-5).all(dim=(1, 2)).float().mean()
+    assert 0.35 < without < 0.65
+    with pytest.raises(RuntimeError, match="split_sizes"):
+        keras.layers.RandomColorJitter(value_range=(0, 1), saturation_factor=0.1)(grey, training=True)
 
 
 def test_every_step_draws_for_itself_and_by_the_seed():
@@ -377,7 +466,7 @@ def test_translation_moves_along_both_axes_and_zoom_goes_as_far_as_its_factor():
         assert 1 + 0.7 * factor < slopes.max() < 1 + factor + 0.02
 
 
-@pytest.mark.parametrize("step", KERAS_STEPS[:2], ids=lambda step: step["layer"])
+@pytest.mark.parametrize("step", KERAS_STEPS[:4], ids=lambda step: step["layer"])
 def test_steps_that_must_know_the_range_of_values_are_told_ours(step):
     """What Keras's layer does to images of 0 to 255, ours does to the same images of 0 to 1."""
     images = noise(16, 28, 28, 3)

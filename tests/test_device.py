@@ -8,7 +8,7 @@ from test_classifiers import bright_and_dark, trained
 from test_generators import SETTINGS, fit
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from medaug_keras import classifiers
+from medaug_keras import classifiers, policies
 from medaug_keras.generators import cgan, vae
 from medaug_keras.networks import device_of, fuse
 from medaug_keras.training import arithmetic, recorded, recording
@@ -48,6 +48,7 @@ def steps(monkeypatch):
 
         return run
 
+    monkeypatch.setattr(policies, "_finds_chosen", lambda images: False)  # as on a GPU
     for module in (classifiers, vae, cgan):
         monkeypatch.setattr(module, "recorded", guarded)
     return made

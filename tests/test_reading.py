@@ -284,8 +284,20 @@ def test_a_number_field_refuses_what_is_no_number_and_says_what_it_got(
         (("[{layer: horizontal_flip}]", "hflip"), r"got 'hflip'; write \[{layer: \.\.\.}\] with one of sharpness, "),
         (("[{layer: horizontal_flip}]", "{layer: hue}"), "got a mapping; it is a list: put .* around it"),
         (
+            ("{layer: horizontal_flip}", "{layer: RandomShear, x: 0.2}"),
+            r"study.yaml:15: arms.flip.augment.0.x: not a setting; did you mean",
+        ),
+        (
+            ("{layer: horizontal_flip}", "{layer: RandomShear, angle: 0.2}"),
+            r"study.yaml:15: .*angle: not a setting; choose from fill_mode, fill_value, .*x_factor, y_factor",
+        ),
+        (("{layer: horizontal_flip}", "{layer: RandomShear}"), "needs x_factor or y_factor above 0"),
+        (("{layer: horizontal_flip}", "{layer: RandomZoom, height_factor: 0.1}"), "takes factor, or height_factor and"),
+        (("horizontal_flip", "AugMix"), "study.yaml:15: .*Keras's AugMix cannot be used: .* use augmix"),
+        (("horizontal_flip", "RandomCrop"), "Keras's RandomCrop cannot be used: it changes the size .* use crop"),
+        (
             ("{layer: horizontal_flip}", "{layer: RandomRotation, factor: 15}"),
-            "got 15. .*in full turns .15 degrees are 0.042",
+            "got 15. .*in full turns: 15 degrees are 0.042",
         ),
         (("epochs: 3", "epochs: 1_000"), "got '1_000'; write 1000"),
         (("epochs: 3", "epochs: '5'"), "got '5'; write it without quotes"),

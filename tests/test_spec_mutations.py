@@ -67,6 +67,7 @@ def whole_studies() -> list[dict[str, Any]]:
     every["arms"]["every"] = {
         "augment": [
             *({"layer": name, "factor": 0.1} for name in ("RandomErasing", "RandomRotation", "RandomZoom")),
+            {"layer": "RandomShear", "x_factor": 0.1, "fill_mode": "wrap", "fill_value": 0.5},
             {"layer": "RandAugment", "num_ops": 2, "factor": 0.5},
             {"layer": "MixUp", "alpha": 0.2},
             {"layer": "CutMix", "factor": 1.0},

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from medaug_keras.reading.strict_yaml import INVISIBLE, Keys, scalar
-from medaug_keras.spec import VOLUMES, Study
+from medaug_keras.spec import NO_STEPS, VOLUMES, Study
 
 TAGS = ("kind", "layer")
 """The keys that choose among the forms of a section."""
@@ -52,6 +52,8 @@ def in_words(error: Mapping[str, Any]) -> tuple[Keys, str]:
         choices = [choice for member in expected for choice in tags(member)]
         if kind == "union_tag_not_found" or word not in found:
             return (*keys, word), f"is missing; choose from {', '.join(choices)}"
+        if word == "layer" and found[word] in NO_STEPS:
+            return (*keys, word), f"Keras's {found[word]} cannot be used: {NO_STEPS[found[word]]}"
         return (*keys, word), f"got {_shown(found[word])}{did_you_mean(found[word], choices)}"
     if kind == "literal_error":
         choices = [choice for member in expected for choice in get_args(member)]
