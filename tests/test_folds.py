@@ -144,6 +144,43 @@ def test_folds_take_the_asked_part_of_all_images_for_validation():
         assert part.per_class("validation") == [135, 15]
 
 
+def test_every_fold_draws_its_validation_images_by_itself():
+    """Of the 600 images that two folds may both draw, 150 of 800 each: 21 in common by chance, and not nearly all."""
+    dataset = together([f"{i}.png" for i in range(1000)], np.arange(1000) % 10 // 9, [])
+    chosen = [set(placed(fold(dataset, Folds(number=5, validation=0.15), seed=3, number=k).validation)) for k in (0, 1)]
+    assert 5 < len(chosen[0] & chosen[1]) < 50
+
+
+def test_the_fewest_images_are_those_of_all_replicates():
+    dataset, cut = together(*patients()), Folds(number=4, validation=0.2)
+    alone = [examined(dataset, cut, seeds=[seed]) for seed in range(4)]
+    assert len({str(found) for found in alone}) == 4
+    fewest = {split: np.min([found[split] for found in alone], axis=0).tolist() for split in SPLITS}
+    assert examined(dataset, cut, seeds=range(4)) == fewest
+
+
+def test_a_fold_that_cannot_learn_a_class_or_cannot_test_it_is_refused():
+    """All images of class 1 are of one group: one fold has them for its test, and the other does not."""
+    groups = [f"p{i}" for i in range(12)] + ["q"] * 3
+    dataset = together([f"{i}.png" for i in range(15)], np.array([0] * 12 + [1] * 3), groups)
+    said = []
+    for number in range(2):
+        with pytest.raises(DataError) as error:
+            fold(dataset, Folds(number=2, validation=0.1), seed=0, number=number)
+        said.append(str(error.value))
+    assert {text.partition(" has ")[2].partition(".")[0] for text in said} == {
+        "no training image of class 1",
+        "no test image of class 1",
+    }
+
+
+def test_a_fold_may_choose_its_epoch_without_a_rare_class():
+    """Of the 2 images of class 1 a fold tests one and learns the other."""
+    dataset = together([f"{i}.png" for i in range(22)], np.array([0] * 20 + [1] * 2), [])
+    parts = [fold(dataset, Folds(number=2, validation=0.1), seed=0, number=number) for number in range(2)]
+    assert [[part.per_class(split)[1] for split in SPLITS] for part in parts] == [[1, 0, 1]] * 2
+
+
 def test_more_folds_than_the_rarest_class_has_groups_are_refused_with_how_many_it_allows():
     labels, groups = np.array([0] * 10 + [1] * 6), [f"p{i}" for i in range(10)] + ["q1", "q1", "q2", "q2", "q3", "q3"]
     ids = [f"{i}.png" for i in range(16)]
@@ -437,4 +474,5 @@ def test_check_refuses_folds_that_a_class_is_too_rare_for(tmp_path):
     done = cli("check", written(tmp_path, folded()), cwd=tmp_path)
     assert done.returncode == 2
     assert "datasets.own: t.csv: class b has 1 group, too few for 2 folds" in done.stderr
+    assert "Folds are not possible with these classes" in done.stderr
     assert "Traceback" not in done.stderr

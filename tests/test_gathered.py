@@ -35,6 +35,11 @@ def test_images_of_two_shapes_cannot_be_gathered():
         Gathered(np.zeros((2, 3, 3, 1), np.uint8), np.zeros((2, 4, 3, 1), np.uint8))
 
 
+def test_images_of_two_types_cannot_be_gathered():
+    with pytest.raises(ValueError, match="one shape and type, found .*'uint8'.*'float32'"):
+        Gathered(np.zeros((2, 3, 3, 1), np.uint8), np.zeros((2, 3, 3, 1), np.float32))
+
+
 def test_training_on_gathered_images_gives_the_weights_of_training_on_one_array(monkeypatch):
     once, _ = trained(augment=[{"layer": "horizontal_flip", "probability": 0.5}])
     monkeypatch.setattr(classifiers, "by_index", lambda images, device: by_index(parted(images), device))

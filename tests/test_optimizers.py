@@ -79,6 +79,16 @@ def test_weight_decay_of_sgd_is_a_part_of_the_gradient_and_of_adamw_one_of_the_w
         assert adamw.item() == pytest.approx(0.95**step, rel=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_a_slope_as_small_as_epsilon_makes_half_a_step(kind: str):
+    """The first step is the learning rate times slope / (|slope| + epsilon)."""
+    weight = torch.ones(1, requires_grad=True)
+    weight.grad = torch.tensor([1e-3])
+    decay = {"weight_decay": 0.0} if kind == "adamw" else {}
+    optimizer([weight], **settings(kind, learning_rate=0.1, epsilon=1e-3, **decay)).step()
+    assert weight.item() == pytest.approx(0.95, rel=1e-6)
+
+
 def test_a_state_that_is_read_leaves_a_learning_rate_that_is_a_tensor_in_its_memory():
     """Where a recorded step reads it."""
     weight = torch.ones(2, requires_grad=True)
@@ -91,6 +101,13 @@ def test_a_state_that_is_read_leaves_a_learning_rate_that_is_a_tensor_in_its_mem
     TrainingState([], [other], []).load_state_dict(state)
     assert other.param_groups[0]["lr"] is other_rate
     assert other_rate.item() == rate.item() == pytest.approx(0.025)
+
+
+def test_a_learning_rate_is_set_for_every_group_of_parameters():
+    one, other = start()
+    two_groups = torch.optim.SGD([{"params": [one]}, {"params": [other], "lr": torch.tensor(0.5)}], 0.1, foreach=False)
+    set_learning_rate(two_groups, 0.25)
+    assert [float(group["lr"]) for group in two_groups.param_groups] == [0.25, 0.25]
 
 
 def test_a_kind_that_there_is_not_is_named_with_those_that_there_are():

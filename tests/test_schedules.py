@@ -55,6 +55,16 @@ def test_a_part_of_the_steps_is_the_decimal_that_was_written(hundredths: int):
     assert found == [0.2] * hundredths + [0.1] * (100 - hundredths)
 
 
+def test_a_drop_waits_until_its_part_of_the_steps_is_done():
+    """A quarter of 10 steps is done within the third."""
+    assert rates(10, kind="steps", at=[0.25], factor=0.5) == [0.2] * 3 + [0.1] * 7
+
+
+@pytest.mark.parametrize("kind", [{"kind": "constant"}, {"kind": "cosine", "end": 0.0}])
+def test_a_warm_up_that_is_longer_than_the_training_ends_with_it(kind: dict[str, object]):
+    assert rates(8, **kind, warm_up=20.0) == pytest.approx([0.025 * (step + 1) for step in range(8)])
+
+
 def test_a_constant_learning_rate_is_no_schedule_unless_it_warms_up():
     assert schedule(kind="constant", learning_rate=0.2, steps=8, epoch=2, warm_up=0.0) is None
     assert rates(8, kind="constant", warm_up=5.0) == pytest.approx([0.05, 0.1, 0.15, 0.2, 0.2, 0.2, 0.2, 0.2])
