@@ -165,7 +165,7 @@ def test_a_fold_that_cannot_learn_a_class_or_cannot_test_it_is_refused():
     dataset = together([f"{i}.png" for i in range(15)], np.array([0] * 12 + [1] * 3), groups)
     said = []
     for number in range(2):
-        with pytest.raises(DataError) as error:
+        with pytest.raises(DataError, match="has no") as error:
             fold(dataset, Folds(number=2, validation=0.1), seed=0, number=number)
         said.append(str(error.value))
     assert {text.partition(" has ")[2].partition(".")[0] for text in said} == {

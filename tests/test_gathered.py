@@ -36,7 +36,7 @@ def test_images_of_two_shapes_cannot_be_gathered():
 
 
 def test_images_of_two_types_cannot_be_gathered():
-    with pytest.raises(ValueError, match="one shape and type, found .*'uint8'.*'float32'"):
+    with pytest.raises(ValueError, match=r"one shape and type, found .*'uint8'.*'float32'"):
         Gathered(np.zeros((2, 3, 3, 1), np.uint8), np.zeros((2, 3, 3, 1), np.float32))
 
 

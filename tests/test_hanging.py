@@ -41,8 +41,8 @@ if any(word.endswith("child.py") for word in sys.orig_argv):
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A parent that waits for seconds, not minutes."""
-    monkeypatch.setattr(worker, "SAY_AFTER", 4.0)
-    monkeypatch.setattr(worker, "END_AFTER", 12.0)
+    monkeypatch.setattr(worker, "SAY_AFTER", 3.0)
+    monkeypatch.setattr(worker, "END_AFTER", 6.0)
 
 
 def plan_of(study: dict[str, Any]) -> Plan:
@@ -93,7 +93,7 @@ def test_a_worker_that_spins_in_native_code_is_named_and_ended_and_another_makes
     assert [event.what for event in of_classifier] == ["start", "silent", "start", "epoch", "done"]
     since = r"\d\d:\d\d:\d\d"
     assert re.fullmatch(
-        rf"its process \d+ gives no sign of life since {since}; after 12 s it is ended", of_classifier[1].text
+        rf"its process \d+ gives no sign of life since {since}; after 6 s it is ended", of_classifier[1].text
     )
     assert list((store.root / "unfinished").iterdir()) == []
 
@@ -102,15 +102,15 @@ def test_workers_that_hang_while_they_start_end_the_run_with_a_message_that_says
     tmp_path: Path, impatient: None, monkeypatch: pytest.MonkeyPatch
 ):
     """Torch spins when it is imported, as a library did that was refused memory."""
-    monkeypatch.setattr(worker, "SLOW_AFTER", 4.0)
-    monkeypatch.setattr(worker, "READY_WITHIN", 15.0)
+    monkeypatch.setattr(worker, "SLOW_AFTER", 2.0)
+    monkeypatch.setattr(worker, "READY_WITHIN", 5.0)
     (tmp_path / "torch.py").write_text(SPIN)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{PROJECT}")
     said: list[engine.Event] = []
     summary = engine.run(plan_of(BASELINE), Store(tmp_path / "results"), workers=1, listen=said.append)
     assert [event.what for event in said] == ["silent", "silent"], said
     assert all(re.match(r"waits for a worker: its process \d+ was started at ", event.text) for event in said)
-    how = r"the process was not ready after 15 s \(in .*, line \d+\) and was ended, 2 times"
+    how = r"the process was not ready after 5 s \(in .*, line \d+\) and was ended, 2 times"
     assert re.match(f"A worker cannot start: {how}\\. Close other programs", summary.stopped)
     assert not summary.failed
     assert children(os.getpid()) == []
@@ -185,7 +185,7 @@ def test_a_limit_on_the_memory_of_workers_ends_a_run_in_words_or_leaves_it_whole
     tmp_path: Path, megabytes: int, monkeypatch: pytest.MonkeyPatch
 ):
     """Libraries that are refused memory raise, crash or spin; seen at 900 MB: Python's own import, in its locks."""
-    monkeypatch.setattr(worker, "READY_WITHIN", 15.0)
+    monkeypatch.setattr(worker, "READY_WITHIN", 8.0)
     limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (megabytes * 2**20,) * 2)  # noqa: E731
     start = worker._started
     monkeypatch.setattr(worker, "_started", lambda words, **more: start(words, preexec_fn=limit, **more))

@@ -1,12 +1,17 @@
 """Splits: no group is parted, sizes and classes are near what was asked, and the order of images does not matter."""
 
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medaug_keras.data.dataset import SPLITS, DataError
-from medaug_keras.data.splits import by_file, by_fractions
+from medaug_keras.data.splits import by_file, by_fractions, divided
 
 ASKED = {"train": 0.7, "validation": 0.15, "test": 0.15}
 FRACTIONS = st.tuples(*[st.integers(1, 9)] * 3).map(
@@ -63,6 +68,52 @@ def test_every_split_has_as_many_images_of_every_class_as_asked_within_the_large
             for i, split in enumerate(SPLITS):
                 off = abs(np.sum((labels == k) & (places == i)) - fractions[split] * np.sum(labels == k))
                 assert off <= 2 * largest * kinds
+
+
+def one_group_after_the_other(table, shares: Sequence[float], seed: str, *, evenly: bool) -> list[int]:
+    """What `divided` says that it does, in fractions where parts are of one size, so that equal distances are equal."""
+    _, labels, groups = table
+    held = {name: Counter(labels[[i for i, g in enumerate(groups) if g == name]].tolist()) for name in set(groups)}
+    number = Fraction if evenly else float
+    asked = []
+    for share in shares:
+        most = {
+            k: max(share * n, n / sum(k in some for some in held.values())) for k, n in Counter(labels.tolist()).items()
+        }
+        asked.append({k: number(n) for k, n in most.items()})
+    filled: list[Counter[int]] = [Counter() for _ in shares]
+
+    def further(part: int, name: str) -> object:
+        """By how much chi-squared grows."""
+        some = sorted(held[name].items())
+        return sum(n * (2 * (filled[part][k] - asked[part][k]) + n) / asked[part][k] for k, n in some)
+
+    def turn(name: str) -> tuple[int, bytes]:
+        size = held[name].total()
+        return -(size.bit_length() if evenly else size), hashlib.sha256(f"{seed}/{name}".encode()).digest()
+
+    place = {}
+    for name in sorted(held, key=turn):
+        far = [further(part, name) for part in range(len(shares))]
+        near = [part for part, distance in enumerate(far) if distance == min(far)]
+        place[name] = min(near, key=lambda part: filled[part].total()) if evenly else near[0]
+        filled[place[name]].update(held[name])
+    return [place[name] for name in groups]
+
+
+@settings(max_examples=60)
+@given(tables(), FRACTIONS)
+def test_each_group_goes_where_the_classes_then_are_nearest_to_what_is_asked(table, fractions):
+    expected = one_group_after_the_other(table, list(fractions.values()), "0", evenly=False)
+    assert by_fractions(*table, fractions=fractions, seed=0).tolist() == expected
+
+
+@settings(max_examples=60)
+@given(tables(), st.integers(2, 7))
+def test_of_parts_that_are_as_near_the_emptiest_takes_a_group(table, parts):
+    shares = [1 / parts] * parts
+    expected = one_group_after_the_other(table, shares, "s", evenly=True)
+    assert divided(*table, shares=shares, seed="s", evenly=True).tolist() == expected
 
 
 def test_sizes_and_prevalence_are_within_a_point_where_groups_are_small():

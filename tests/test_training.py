@@ -6,7 +6,7 @@ from keras import layers
 
 from medaug_keras import classifiers
 from medaug_keras.networks import fuse, parameters
-from medaug_keras.training import batches, epoch_order, subseed, torch_rng
+from medaug_keras.training import batches, epoch_order, name_streams, numpy_rng, subseed, torch_rng
 
 
 def small_network(layer_chain, shape):
@@ -199,3 +199,21 @@ def test_subseeds_differ_by_purpose_and_are_always_the_same():
     assert subseed(7, "order") == subseed(7, "order")
     assert len({subseed(seed, word) for seed in range(50) for word in ("order", "weights")}) == 100
     assert all(0 <= subseed(seed, "order") < 2**31 for seed in range(100))
+
+
+def test_generators_of_two_purposes_draw_apart():
+    assert not torch.equal(*(torch.rand(9, generator=torch_rng(7, word)) for word in ("noise", "labels")))
+    assert not np.array_equal(*(numpy_rng(7, word).random(9) for word in ("noise", "labels")))
+
+
+def test_every_layer_that_draws_has_a_stream_of_its_own_that_the_seed_decides():
+    def streams(seed: int) -> list[list[int]]:
+        x = inputs = keras.Input((6,))
+        for _ in range(2):
+            x = layers.Dropout(0.5)(layers.Dense(6)(x))
+        return [state.tolist() for state in name_streams(keras.Model(inputs, x), seed)]
+
+    one, other = streams(3)
+    assert one != other
+    assert streams(3) == [one, other]
+    assert not [state for state in streams(4) if state in (one, other)]
