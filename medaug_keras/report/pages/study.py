@@ -93,6 +93,11 @@ class Pages(Book):
         return found | {name: f"Index of {r.called}" for name, r in self.indices.items()}
 
     @cached_property
+    def latest(self) -> str:
+        """The day of the newest result."""
+        return latest(self.results)
+
+    @cached_property
     def written(self) -> dict[str, str]:
         """Page → its title, of all pages written so far but those of runs: what a reader needs in one file."""
         return {}
@@ -200,6 +205,7 @@ class Pages(Book):
         shared = {
             "study": self.results.study,
             "title": title,
+            "latest": self.latest,
             "root": root,
             "current": current,
             "pages": self.pages,
@@ -242,7 +248,7 @@ class Pages(Book):
             "simulated": any("simulated" in self.results.marks(name) for name in self.results.datasets),
             "states": dict(self.results.states),
             "runs": len(self.results.runs),
-            "latest": latest(self.results),
+            "latest": self.latest,
             "pages": self.written,
         }
 

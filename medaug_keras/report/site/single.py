@@ -23,12 +23,12 @@ from medaug_keras.ownership import NotOursError, is_plain, read_note
 from medaug_keras.places import STUDIES
 from medaug_keras.report import palette
 from medaug_keras.report.pages.templates import environment_of_templates
-from medaug_keras.report.site.writing import ASSETS, LOOK
+from medaug_keras.report.site.writing import ASSETS, LOOK, STYLES
 
 _MARK = "<!-- One study's report, made by medaug-keras."
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """The browser itself refuses to fetch anything or to run a script."""
-_LEFT_OUT = {"ma-nav", "ma-tools", "ma-copy", "ma-files", "ma-links", "ma-foot", "headerlink"}
+_LEFT_OUT = {"ma-nav", "ma-tools", "ma-copy", "ma-files", "ma-links", "ma-foot", "ma-paper", "headerlink"}
 """Classes of what needs a script or leads to a file beside the page, and of what every page repeats."""
 _VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 _NAMES_IDS = {"id", "for", "headers", "aria-labelledby", "aria-describedby", "aria-controls", "name"}
@@ -107,7 +107,7 @@ def _markdown(text: str) -> str:
 
 def _css() -> str:
     """All styles: what the site's theme does for our pages, the colors, and those of the pages."""
-    files = (LOOK / "single.css", ASSETS / "report.css")
+    files = (LOOK / "single.css", *(ASSETS / name for name in STYLES))
     return palette.css_by_system() + "".join(path.read_text("utf-8") for path in files)
 
 

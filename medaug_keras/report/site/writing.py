@@ -27,6 +27,8 @@ from medaug_keras.spec import Study
 from medaug_keras.store import Store
 
 ASSETS = Path(__file__).parents[1] / "assets"
+STYLES = ("report.css", "print.css")
+"""What the style sheet of all studies is made of, in this order, after the colors."""
 LOOK = Path(__file__).parents[1] / "look"
 """Settings, home page and styles of a site where the current folder has no mkdocs.yml."""
 
@@ -120,7 +122,7 @@ def several(folder: Path, names: list[str], most: int = 5) -> str:
 
 def _shared(studies: Path, say: Say) -> None:
     """What all studies share: styles, script, and the list of studies unless that is the user's own by now."""
-    css = palette.css() + (ASSETS / "report.css").read_text("utf-8")
+    css = palette.css() + "".join((ASSETS / name).read_text("utf-8") for name in STYLES)
     script = (ASSETS / "report.js").read_bytes()
     folder, index = studies / "assets", studies / "index.md"
     note = read_note(folder)
