@@ -47,8 +47,8 @@ def test_nothing_to_be_clicked_is_printed_and_what_is_folded_is(paper):
     box = page.locator("#folded").bounding_box()
     assert box is not None
     assert box["height"] > 10
-    ink = page.evaluate("getComputedStyle(document.querySelector('table.ma td')).color")
-    assert ink == "rgb(31, 35, 40)"  # as on light pages, though the reader has dark ones
+    ink = page.evaluate("getComputedStyle(document.body).getPropertyValue('--ma-ink')")
+    assert ink == "#1f2328"  # as on light pages, though the reader has dark ones
     link = page.locator(".ma a").first.evaluate("a => [a, a.parentElement].map(e => getComputedStyle(e).color)")
     assert link[0] == link[1]
 
