@@ -103,7 +103,7 @@ MEASURES: dict[str, Measure] = {
         "Class consistency",
         "How often classifiers trained on real images give a synthetic image the class that it was made for.",
         HIGHER,
-        "Caricatures of a class can exceed the ceiling, which is the score of real test images.",
+        "Caricatures of a class can score higher than real test images.",
     ),
     "usefulness": Measure(
         "Train on synthetic, test on real",
@@ -142,7 +142,7 @@ MEASURES: dict[str, Measure] = {
         "Real test images can do so, too, where a data set holds the same image twice.",
     ),
     "duplicates": Measure(
-        "Near twins",
+        "Near-duplicates",
         "Share of the synthetic images with a twin among themselves nearer than 99 % of as many"
         " real images have their nearest; about 1 % for images as varied as the real ones.",
         "near 1 % is better",

@@ -49,7 +49,48 @@ def test_every_page_opens_from_disk_without_an_error_and_fits_the_screen(browser
                 "[...document.querySelectorAll('.ma-figure svg')].map(s => s.getAttribute('aria-label'))"
             )
             assert all(pictures), address
+            if size == "desktop":
+                assert wider(page) == [], address
             assert visitor.wrong == [], address
+
+
+def wider(page) -> list[str]:
+    """Tables that are wider than their place on the page."""
+    return page.evaluate(
+        """[...document.querySelectorAll('.ma-table .ma-scroll')].filter(r => r.scrollWidth > r.clientWidth + 1)
+           .map(r => r.closest('.ma-table').id)"""
+    )
+
+
+def test_a_table_shows_its_other_columns_on_demand_and_print_has_them_all_within_the_paper(browser, site):
+    with Visitor(browser, site.as_uri()) as visitor:
+        for kind in ("index", "results", "significance"):
+            page = visitor.go(f"{STUDY}/{kind}.html")
+            page.set_viewport_size({"width": 690, "height": 1000})  # A4 without its margins
+            page.emulate_media(media="print")
+            hidden = (
+                "[...document.querySelectorAll('.ma th, .ma td')].filter(c => getComputedStyle(c).display === 'none')"
+            )
+            assert page.evaluate(f"{hidden}.length") == 0
+            assert page.evaluate("document.documentElement.scrollWidth") <= 690, kind
+            assert wider(page) == [], kind
+            page.emulate_media(media="screen")
+        extra = page.locator("#tests-table thead .ma-extra").last
+        assert not extra.is_visible()
+        page.locator("#tests-table .ma-columns").click()
+        assert extra.is_visible()
+
+
+def test_headings_of_a_long_table_stay_in_view(browser, site):
+    with Visitor(browser, site.as_uri()) as visitor:
+        page = visitor.go(f"{STUDY}/runs.html")
+        region = page.locator("#all-runs-table .ma-scroll")
+        region.evaluate("r => { r.scrollTop = 900 }")
+        top, start = region.evaluate(
+            "r => [r.querySelector('thead').getBoundingClientRect().top, r.getBoundingClientRect().top]"
+        )
+        assert region.evaluate("r => r.scrollTop") > 100
+        assert top == pytest.approx(start, abs=1)
 
 
 def test_every_link_and_anchor_leads_somewhere(browser, site):

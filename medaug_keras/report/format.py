@@ -15,6 +15,8 @@ import yaml
 from markupsafe import Markup, escape
 
 DASH = "–"
+MARKS = {"better": "\N{BLACK UP-POINTING TRIANGLE}", "worse": "\N{BLACK DOWN-POINTING TRIANGLE}"}
+"""Verdict → its mark; others have none."""
 
 _EXACT = 1e-12  # what is this near to 0 or 1 is that, but for rounding in sums
 
@@ -100,6 +102,7 @@ def bytes_(value: int) -> str:
 FORMATS: Mapping[str, Callable[[Any], str]] = {
     "text": str,
     "sentence": str,
+    "verdict": lambda word: verdict_words(word),
     "count": count,
     "percent": percent,
     "points": points,
@@ -109,6 +112,11 @@ FORMATS: Mapping[str, Callable[[Any], str]] = {
     "seconds": seconds,
 }
 """Kind of a column → how its numbers are written."""
+
+
+def verdict_words(word: str) -> str:
+    """A verdict's words on pages: not distinguishable → inconclusive."""
+    return "inconclusive" if word == "not distinguishable" else word
 
 
 def shown(value: Any, kind: str) -> str:

@@ -72,6 +72,26 @@
     });
   };
 
+  // Columns beyond the width of a page are there on demand. Print, and a page without this script, has them all.
+  const makeChoosable = (box, table) => {
+    const button = box.querySelector(".ma-columns");
+    if (!button) return;
+    const show = (all) => {
+      table.classList.toggle("ma-fewer", !all);
+      button.setAttribute("aria-pressed", String(all));
+    };
+    button.addEventListener("click", () => show(button.getAttribute("aria-pressed") === "false"));
+    box.querySelector(".ma-tools").hidden = false;
+    show(false);
+  };
+
+  const hintAtMore = (box) => {
+    const region = box.querySelector(".ma-scroll");
+    const look = () => (box.querySelector(".ma-more").hidden = region.scrollWidth <= region.clientWidth + 1);
+    new ResizeObserver(look).observe(region.firstElementChild);
+    new ResizeObserver(look).observe(region);
+  };
+
   // A number that stands for several runs leads to the first of its rows; the others are marked with it.
   const markNamedRows = () => {
     const first = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
@@ -86,7 +106,10 @@
 
   for (const box of document.querySelectorAll(".ma-table")) {
     const table = box.querySelector("table");
+    if (!table) continue; // its rows are on other pages
     makeSortable(table);
+    makeChoosable(box, table);
+    hintAtMore(box);
     makeFilterable(box, table);
     makeCopyable(box, table);
   }

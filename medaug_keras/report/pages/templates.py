@@ -7,7 +7,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from medaug_keras.report import format
-from medaug_keras.report.tables.table import MARKS, VERDICT_WORDS
 
 
 @cache
@@ -44,8 +43,8 @@ def environment_of_templates() -> Environment:
         "p_text": format.p_text,
         "plural": format.plural,
         "DASH": format.DASH,
-        "MARKS": MARKS,
-        "VERDICT_WORDS": VERDICT_WORDS,
+        "MARKS": format.MARKS,
+        "verdict_words": format.verdict_words,
     }
     return templates
 

@@ -71,6 +71,9 @@ def dataset_sizes(results: Results) -> Table:
             Entry(values["image_shape"][-1]),
         )
         rows.append(Row((first, *described, *sizes)))
+    if not any(row.entries[1].value for row in rows):  # nobody says what kind of images they are
+        columns.pop(1)
+        rows = [Row((row.entries[0], *row.entries[2:])) for row in rows]
     notes = []
     folded = [f"{results.title(name)} ({results.folds(name)})" for name in results.datasets if results.folds(name)]
     if folded:
@@ -134,7 +137,9 @@ def _added(results: Results, inference: Inference, name: TableName, sampling: st
         return table
     beside = tuple(r.short for r in results.references if (table_ := r.table(name)) and table_.improved_over)
     group = f"Best by {in_sentence(METRICS[results.study.primary])}, over"
-    columns = [Column(f"over.{arm}", results.label(arm), "text", group, ("p",), printed=beside) for arm, _ in against]
+    columns = [
+        Column(f"over.{arm}", results.label(arm), "verdict", group, ("p",), printed=beside) for arm, _ in against
+    ]
     rows = []
     for dataset, row in zip(results.datasets, table.rows, strict=True):
         extra = []
@@ -253,7 +258,9 @@ def best_models(results: Results, inference: Inference) -> Table:
         columns.append(Column(f"{choice}.{metric}", f"Test {in_sentence(short)}", "percent", title, spread))
         for key, pair in over.items():
             named = f"Over {results.variant(*pair)}"
-            columns.append(Column(f"{choice}.{key}", named, "points", title, ("verdict", "p"), printed=printed_by))
+            columns.append(
+                Column(f"{choice}.{key}", named, "points", title, ("verdict", "p"), printed=printed_by, marked=True)
+            )
     columns.append(Column("optimism", "of the means", "points", "Optimism", help="Chosen on test less on validation"))
     columns.append(Column("optimism_single", "of a single run", "points", "Optimism", spread))
     rows = []

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from medaug_keras.report.format import verdict_words
 from medaug_keras.report.numbers import printed
 from medaug_keras.report.numbers.circumstances import moment
 from medaug_keras.report.numbers.findings import can_be_said, cannot_be_said, caution, metric_name
@@ -69,7 +70,7 @@ _REPLICATES = (
 
 _EVER = (
     Column("holm_ever", "p, Holm", "p", "Among all arms ever compared", help="Holm over the largest family in the log"),
-    Column("verdict_ever", "Verdict", "text", "Among all arms ever compared"),
+    Column("verdict_ever", "Verdict", "verdict", "Among all arms ever compared"),
 )
 
 
@@ -108,7 +109,7 @@ def claims(results: Results, inference: Inference) -> Table:
         title = f"{reference.called[:1].upper()}{reference.called[1:]}"
         columns.append(Column(reference.name, title, "points", help="Difference of its printed values"))
     columns += [
-        Column("verdict", "Verdict", parts=("p",)),
+        Column("verdict", "Verdict", "verdict", parts=("p",)),
         Column("effect", "Difference (points)", "points", parts=("low", "high", "n")),
         Column("can", "What can be said", "sentence"),
         Column("cannot", "What cannot be said", "sentence"),
@@ -134,7 +135,7 @@ def claims(results: Results, inference: Inference) -> Table:
             Entry(can_be_said(c, inference.controls.get(cell), caution(results, inference, c))),
             Entry(cannot_be_said(c, inference.controls.get(cell), named, generated=bool(results.generator(arm)))),
         )
-        return Row(entries, {"data set": results.title(dataset), "arm": label, "verdict": c.word})
+        return Row(entries, {"data set": results.title(dataset), "arm": label, "verdict": verdict_words(c.word)})
 
     notes = [
         f"Test {metric_name(metric)} against {results.variant(*results.reference)}. The verdict follows p, which is "
@@ -162,17 +163,29 @@ def tests(results: Results, inference: Inference) -> Table:
     larger = any(c.family_ever > c.family for c in inference.tests.values())
     columns = (
         *_HEAD,
-        Column("verdict", "Verdict"),
+        Column("verdict", "Verdict", "verdict"),
         *_EFFECT,
         Column("p", "p", "p", help="Before correction"),
         Column("holm", "p, Holm", "p", help="Corrected over all arms of the data set, tested or not"),
         *_EVER[: 2 * larger],
-        Column("fdr", "p, BH", "p", help="Corrected over all tested cells by Benjamini and Hochberg, exploratory"),
         Column("detectable_low", "from", "percent", _DETECTABLE, help="By the verdict, if runs and images vary little"),
         Column("detectable_high", "to", "percent", _DETECTABLE, help="By the verdict, if runs and images vary much"),
-        Column("chance", "P(beats)", "percent", help="Chance that a run of the arm scores above a run of the baseline"),
-        Column("boot_low", "low", "points", "Bootstrap check"),
-        Column("boot_high", "high", "points", "Bootstrap check"),
+        Column(
+            "fdr",
+            "p, BH",
+            "p",
+            extra=True,
+            help="Corrected over all tested cells (Benjamini and Hochberg), exploratory",
+        ),
+        Column(
+            "chance",
+            "Chance to beat baseline",
+            "percent",
+            extra=True,
+            help="Chance that a run of the arm scores above a run of the baseline",
+        ),
+        Column("boot_low", "low", "points", "Bootstrap check", extra=True),
+        Column("boot_high", "high", "points", "Bootstrap check", extra=True),
         *_REPLICATES,
     )
     factors = ("data set", "arm", "sampling", "verdict")
@@ -187,14 +200,14 @@ def tests(results: Results, inference: Inference) -> Table:
             Entry(c.result.p_family, missing=why),
             Entry(c.holm, missing=why),
             *(Entry(c.holm_ever, missing=why), Entry(c.cautious))[: 2 * larger],
-            Entry(c.fdr, missing=why),
             *_detectable(c.detectable, why),
+            Entry(c.fdr, missing=why),
             Entry(c.chance, missing=why),
             Entry(low, missing=why),
             Entry(high, missing=why),
             *_replicates(c),
         )
-        return Row(entries, {**_factors(results, cell), "verdict": c.word}, test_anchor(*cell))
+        return Row(entries, {**_factors(results, cell), "verdict": verdict_words(c.word)}, test_anchor(*cell))
 
     return Table(
         "tests",
@@ -222,7 +235,7 @@ def overview(results: Results, inference: Inference) -> Table:
     verdicts = {
         "better": "better",
         "worse": "worse",
-        "not distinguishable": "not told apart",
+        "not distinguishable": "inconclusive",
         "not tested": "not tested",
     }
     against = f"Arms against {results.variant(*results.reference)}"
@@ -318,7 +331,7 @@ def _simple(
 ) -> Table:
     columns = (
         *_HEAD,
-        Column("verdict", "Verdict"),
+        Column("verdict", "Verdict", "verdict"),
         *_EFFECT,
         Column("p", "p", "p"),
         Column("holm", "p, Holm", "p"),
@@ -336,7 +349,7 @@ def _simple(
             Entry(c.holm, missing=why),
             *_replicates(c),
         )
-        return Row(entries, {**_factors(results, cell), "verdict": c.word})
+        return Row(entries, {**_factors(results, cell), "verdict": verdict_words(c.word)})
 
     rows = _rows(results, found, columns, factors, row)
     return Table(name, caption, columns, rows, made_by, _few(found.values()), factors, empty)

@@ -142,7 +142,7 @@ def usefulness(results: Results) -> Table:
     columns = [
         *_HEAD,
         Column("consistency", "Class consistency", "percent", "", _SPREAD, MEASURES["class_consistency"].meaning),
-        Column("ceiling", "Its ceiling", "percent", "", _SPREAD),
+        Column("ceiling", "of real test images", "percent", "", _SPREAD),
         Column(
             "synthetic_to_real",
             "Trained on synthetic",
@@ -152,7 +152,7 @@ def usefulness(results: Results) -> Table:
             MEASURES["usefulness"].meaning,
         ),
         Column("real_to_real", "Trained on real", "percent", "Test accuracy on real images", _SPREAD),
-        Column("near", "Near twins", "percent", "", _SPREAD, MEASURES["duplicates"].meaning),
+        Column("near", "Near-duplicates", "percent", "", _SPREAD, MEASURES["duplicates"].meaning),
         Column("near_real", "of real images", "percent", "", _SPREAD),
     ]
     factors = ("data set", "arm")
@@ -246,9 +246,9 @@ def copying(results: Results) -> Table:
         Column("identical", "Identical", "count", "", (), MEASURES["identical"].meaning),
         Column("identical_test", "identical real test images", "count"),
         Column("nearer", "Nearer to training images", "percent", "", (), MEASURES["nearer_to_train"].meaning),
-        Column("c_t", "C_T", "number", "", (), MEASURES["c_t"].meaning),
-        Column("train", "to training", "number", "Median distance of synthetic images"),
-        Column("test", "to test", "number", "Median distance of synthetic images"),
+        Column("c_t", "C_T", "number", "", (), MEASURES["c_t"].meaning, extra=True),
+        Column("train", "to training", "number", "Median distance of synthetic images", extra=True),
+        Column("test", "to test", "number", "Median distance of synthetic images", extra=True),
     )
     factors = ("data set", "arm", "in")
 

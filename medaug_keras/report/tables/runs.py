@@ -42,10 +42,10 @@ def all_arms(results: Results) -> Table:
     columns = [DATASET, ARM, Column("sampling", "Sampling"), LARGEST_CLASS]
     metrics = [*METRICS, "least_recall"]
     columns += [Column(metric, MEASURES[metric].label, "percent", "Test (%)", ("sd", "n")) for metric in metrics]
-    columns.append(Column("validation", "Accuracy", "percent", "Validation (%)", ("sd",)))
-    columns.append(Column("training_images", "Training images", "count"))
+    columns.append(Column("validation", "Accuracy", "percent", "Validation (%)", ("sd",), extra=True))
+    columns.append(Column("training_images", "Training images", "count", extra=True))
     seen = "Images that passed in training, each as often as it did; mean of the replicates"
-    columns.append(Column("images_seen", "Passed", "count", help=seen))
+    columns.append(Column("images_seen", "Passed", "count", help=seen, extra=True))
     rows = []
     for (dataset, arm, sampling), group in results.groups.items():
         factors = _factors(results, dataset, arm, sampling)

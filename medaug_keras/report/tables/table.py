@@ -1,5 +1,6 @@
 """What a table is: columns, rows, and cells that know what stands beside their number and why one is missing."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
@@ -10,7 +11,7 @@ from medaug_keras.report.numbers.printed import Printed
 from medaug_keras.report.numbers.results import Group, Results, select_words
 from medaug_keras.stats import Estimate, Verdict
 
-Kind = Literal["text", "sentence", "count", "percent", "points", "effect", "number", "p", "seconds"]
+Kind = Literal["text", "sentence", "verdict", "count", "percent", "points", "effect", "number", "p", "seconds"]
 Part = Literal["name", "sd", "n", "verdict", "p", "low", "high"]
 
 
@@ -28,6 +29,8 @@ class Column:
     """Short names of references whose values stand beside ours."""
     reasons: bool = False
     """Whether the reason of a cell is written out under its text; otherwise it shows on hover."""
+    extra: bool = False
+    """Whether a page shows the column only on demand, because the others fill its width; print and files have it."""
     marked: bool = False
     """Whether a verdict is a mark before the number; otherwise its words stand under it."""
 
@@ -116,6 +119,24 @@ class Table:
         return [word for word in get_args(Verdict) if word in there]
 
     @property
+    def spans(self) -> list[tuple[str, int, bool]]:
+        """The same, with whether the columns are shown on demand only; those have a title of their own."""
+        found: list[tuple[str, int, bool]] = []
+        for column in self.columns:
+            if found and (found[-1][0], found[-1][2]) == (column.group, column.extra):
+                found[-1] = (column.group, found[-1][1] + 1, column.extra)
+            else:
+                found.append((column.group, 1, column.extra))
+        return found
+
+    @property
+    def planned(self) -> int | None:
+        """The number of replicates that a note names, so that cells with as many need not: the most frequent one."""
+        places = [i for i, column in enumerate(self.columns) if "n" in column.parts]
+        found = Counter(row.entries[i].n for row in self.rows for i in places if row.entries[i].n is not None)
+        return found.most_common(1)[0][0] if found else None
+
+    @property
     def starts(self) -> frozenset[int]:
         """Places of the columns that begin a group, other than the first."""
         return frozenset(i for i in range(1, len(self.columns)) if self.columns[i].group != self.columns[i - 1].group)
@@ -129,10 +150,6 @@ class Table:
         }
 
 
-MARKS = {"better": "\N{BLACK UP-POINTING TRIANGLE}", "worse": "\N{BLACK DOWN-POINTING TRIANGLE}"}
-"""Verdict → its mark; others have none."""
-VERDICT_WORDS = {"not distinguishable": "inconclusive"}
-"""Verdict → its words on pages, where they differ."""
 DATASET = Column("dataset", "Data set", parts=("name",))
 ARM = Column("arm", "Arm", parts=("name",))
 

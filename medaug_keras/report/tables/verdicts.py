@@ -7,7 +7,6 @@ from medaug_keras.report.numbers.inference import ArmResult, Cell, Inference
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.tables.evidence import test_anchor
 from medaug_keras.report.tables.table import (
-    VERDICT_WORDS,
     Column,
     Entry,
     Part,
@@ -102,7 +101,7 @@ def _listed(results: Results, inference: Inference, caption: str, entry: Callabl
     columns = [
         Column("arm", "Arm", parts=("name",)),
         Column("effect", "Difference, 95 % interval", "effect", parts=("low", "high", "verdict"), marked=True),
-        Column("verdict", "Verdict", parts=("p",)),
+        Column("verdict", "Verdict", "verdict", parts=("p",)),
         Column(metric, f"Test {metric_name(metric)} (%)", "percent", parts=("sd", "n")),
     ]
     rows = []
@@ -114,7 +113,7 @@ def _listed(results: Results, inference: Inference, caption: str, entry: Callabl
                 (
                     variant_entry(results, one.arm, one.sampling),
                     found,
-                    Entry(VERDICT_WORDS.get(one.word, one.word), p=found.p, tags=tags, missing=one.reason),
+                    Entry(one.word, p=found.p, tags=tags, missing=one.reason),
                     measured(results.groups[dataset, one.arm, one.sampling], results.select, metric),
                 )
             )
