@@ -87,7 +87,11 @@
 
   const hintAtMore = (box) => {
     const region = box.querySelector(".ma-scroll");
-    const look = () => (box.querySelector(".ma-more").hidden = region.scrollWidth <= region.clientWidth + 1);
+    const hint = document.createElement("p");
+    hint.className = "ma-more";
+    hint.textContent = "More columns to the right: scroll sideways.";
+    region.before(hint);
+    const look = () => (hint.hidden = region.scrollWidth <= region.clientWidth + 1);
     new ResizeObserver(look).observe(region.firstElementChild);
     new ResizeObserver(look).observe(region);
   };
