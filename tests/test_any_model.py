@@ -101,6 +101,7 @@ MODELS: dict[str, Callable[[Any], Any]] = {
         layers.Conv2D(8, 3, padding="same", activation="relu"),
         layers.Conv2D(4, 3, padding="same"),
     ),
+    "dilated": chain(layers.Conv2D(4, 3, dilation_rate=2), layers.Conv2D(4, 3, padding="same", dilation_rate=(1, 2))),
     "separable": chain(layers.SeparableConv2D(6, 3, 2, "same", activation="gelu"), layers.SeparableConv2D(4, 3)),
     "strided, padded": chain(layers.ZeroPadding2D(1), layers.Conv2D(4, 3, strides=2, padding="same")),
     "pooling": chain(
@@ -141,6 +142,17 @@ MODELS: dict[str, Callable[[Any], Any]] = {
         layers.Resizing(13, 9, antialias=True),
         layers.Resizing(7, 8, "bicubic"),
         layers.Dense(2),
+    ),
+    "resized to another aspect": chain(
+        layers.Resizing(9, 14, pad_to_aspect_ratio=True),
+        layers.Resizing(12, 7, crop_to_aspect_ratio=True),
+        layers.Dense(2),
+    ),
+    "rectified otherwise": chain(
+        layers.Conv2D(5, 1), layers.ReLU(max_value=1.0), layers.Conv2D(5, 1), layers.ReLU(threshold=0.2)
+    ),
+    "normalized back": chain(
+        layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 4.0, 2.0], invert=True), layers.Dense(2)
     ),
     "nested": chain(
         keras.Sequential([keras.Input((16, 16, 3)), layers.Conv2D(4, 3, activation="gelu"), layers.PReLU()])

@@ -303,9 +303,18 @@ def test_values_are_scaled_by_their_closed_forms() -> None:
     np.testing.assert_allclose(seen(GRAY, normalise="imagenet"), gray, atol=1e-5)
 
 
+def test_the_mean_of_imagenet_is_that_of_kerass_networks_from_torch() -> None:
+    expected = keras.applications.imagenet_utils.preprocess_input(COLOR.astype(np.float32), mode="torch")
+    np.testing.assert_allclose(seen(COLOR, normalise="imagenet"), expected, atol=1e-5)
+
+
 def test_gray_images_repeat_their_channel_and_color_stays() -> None:
     np.testing.assert_array_equal(seen(GRAY, channels="rgb"), np.repeat(seen(GRAY), 3, axis=-1))
     np.testing.assert_array_equal(seen(COLOR, channels="rgb"), seen(COLOR))
+
+
+def test_an_image_of_the_asked_size_is_not_padded() -> None:
+    np.testing.assert_array_equal(seen(COLOR, size=12, resize="pad"), seen(COLOR))
 
 
 def test_an_image_is_not_padded_to_less_than_it_has() -> None:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from test_duplicates import encoded, mirrored, moved, phantoms
 
 from medaug_keras import data
-from medaug_keras.data.audit import LEVELS
+from medaug_keras.data.audit import LEVELS, to_leave_out
 from medaug_keras.data.dataset import SPLITS
 from medaug_keras.data.duplicates import NONE
+from medaug_keras.data.medmnist import NOTHING_NEW
 
 REAL = Path(__file__).parents[2] / "shared" / "medmnist"
 
@@ -278,6 +279,10 @@ def test_images_that_are_nearly_the_same_are_counted_by_split_and_class():
     assert first.startswith(
         "2 of 24 (8.3 %) test images are nearly the same as a training image; 1 is of another class"
     )
+    assert any(
+        "2 of 105 (1.9 %) images of all splits are nearly the same as one of another class" in text
+        for text in said(some)
+    )
 
 
 def test_views_of_one_group_in_one_split_are_no_repetition():
@@ -331,6 +336,19 @@ def test_pairs_are_kept_to_be_shown_the_worst_first():
         assert np.array_equal(a, b)
 
 
+def test_images_of_a_group_are_shown_where_they_are_in_two_splits():
+    shown = data.pairs_to_show(data.related(grouped(train="aaabbbcccddd", validation="eefggh", test="abijklmm")))
+    assert shown["groups_splits"].tolist() == [[0, 2]] * len(shown["groups_splits"])
+
+
+def test_an_image_with_two_classes_is_left_out_for_one_of_the_other_class():
+    some = dataset(train=(flat([1, 1, 1, 5, 6, 7]) + dataset().train.images[:1] // 2, [0, 0, 1, 0, 1, 0]))
+    gone = to_leave_out(data.related(some))
+    assert [one.place for one in gone] == [0, 1, 2]
+    assert {one.reason for one in gone} == {"identical, of another class"}
+    assert [some.train.labels[one.place] != some.train.labels[one.of] for one in gone] == [True] * 3
+
+
 # --- checks ------------------------------------------------------------------------------------------
 
 
@@ -356,9 +374,31 @@ def test_only_what_is_wrong_with_the_test_images_fails():
     assert levels(grouped(train="aaabbbcccddd", validation="aefghi"))["groups"] == "warn"
     assert levels(CASES["images of 0 and 1"][0])["pixels"] == "fail"
     assert levels(CASES["one constant image"][0])["pixels"] == "warn"
+    both = dataset(test=(flat([9]), [0]), validation=(flat([9]), [0]), train=(flat([9, 8]), [0, 1]))
+    assert levels(both)["identical"] == "fail"  # the worst of what was found
     good = levels(dataset())
     assert good.pop("groups") == good.pop("largest") == "not known"
     assert set(good.values()) == {"pass"}
+
+
+def test_an_image_with_two_classes_fails_where_folds_test_every_image():
+    none = data.Split(dataset().test.images[:0], np.zeros(0, int))
+    twice = dataset(train=(np.repeat(dataset().train.images ^ 255, 2, axis=0), np.arange(24) % 2))
+    assert levels(dataclasses.replace(twice, validation=none, test=none))["labels"] == "fail"
+    assert levels(twice)["labels"] == "warn"  # of training images alone
+
+
+@pytest.mark.parametrize("name", NOTHING_NEW)
+def test_medmnist_enlarged_beyond_its_source_is_said_of_its_own_files_only(name: str):
+    size, why = NOTHING_NEW[name]
+
+    def enlarged(size: int, md5: str | None) -> str:
+        some = dataclasses.replace(dataset(), name=name, official_md5=md5)
+        summary = some.summary() | {"audit": data.audit(some), "image_shape": [size, size, 1]}
+        return next(check.level for check in data.checks(summary) if check.name == "enlarged")
+
+    assert why
+    assert [enlarged(size, "0" * 32), enlarged(size - 1, "0" * 32), enlarged(size, None)] == ["warn", "pass", "pass"]
 
 
 def test_a_record_of_an_earlier_version_says_what_was_not_looked_for():
@@ -386,10 +426,11 @@ def test_a_large_group_and_a_rare_class_are_said():
     images = rng.integers(0, 256, (60, 28, 28, 1), np.uint8)
     labels = (np.arange(60) < 3).astype(int)
     groups = tuple("a" * 10) + tuple(map(str, range(50)))
-    some = dataclasses.replace(dataset(train=(images, labels)), test=data.Split(images[::-1] ^ 255, labels, (), groups))
+    learnt = (np.arange(60) < 6).astype(int)
+    some = dataclasses.replace(dataset(train=(images, learnt)), test=data.Split(images[::-1] ^ 255, labels, (), groups))
     words = said(some)
     assert "10 of 60 (16.7 %) test images are of one group (a patient, a lesion ...)." in words
     assert (
-        "The rarest class, b, has 3 of 60 (5.0 %) training images, 3 validation and 3 test images: one image"
-        in "".join(words)
+        "The rarest class, b, has 6 of 60 (10.0 %) training images, 3 validation and 3 test images: one image changes "
+        "its recall by 33 points." in words
     )

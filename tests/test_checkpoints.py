@@ -207,6 +207,9 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "other format": (rewritten(lambda about: about.update(format=1)), "format was 1"),
     "other Torch": (rewritten(lambda about: about.update(torch="1.0")), "torch was 1.0"),
     "other processor": (rewritten(lambda about: about.update(processor="ABACUS")), "processor was ABACUS"),
+    "other number of threads": (rewritten(lambda about: about.update(threads=99)), "threads was 99"),
+    "other Keras": (rewritten(lambda about: about.update(keras="1.0")), "keras was 1.0"),
+    "other device": (rewritten(lambda about: about.update(device="ABACUS")), "device was ABACUS"),
     "no version": (rewritten(lambda about: about.pop("numpy")), "numpy was None"),
 }
 

@@ -108,6 +108,23 @@ def test_noise_is_not_accused():
     assert len(near(np.random.default_rng(0).integers(0, 256, (500, 28, 28, 3), np.uint8))) == 0
 
 
+@pytest.mark.parametrize(("factor", "hits"), [(0.8, 20), (0.5, 0)])
+@pytest.mark.parametrize("softer_first", [True, False])
+def test_images_of_very_unlike_contrast_are_no_copies(factor: float, hits: int, softer_first: bool):
+    """As 1.4 to 1 at most, whichever of the two comes first."""
+    images = phantoms(count=100)
+    softer = (128 + (images[:20].astype(float) - 128) * factor).astype(np.uint8)
+    parts = (softer, images) if softer_first else (images, softer)
+    assert len(near(np.concatenate(parts))) == hits
+
+
+def test_images_of_the_same_details_in_another_light_are_no_copies():
+    """A slope of gray over the image is coarser than what counts as a detail."""
+    images = (50 + 0.6 * phantoms(count=100)).astype(np.uint8)
+    slope = np.linspace(-20, 20, 28)[:, None, None]
+    assert len(near(np.concatenate([images, (images[:20] + slope).astype(np.uint8)]))) == 0
+
+
 @settings(max_examples=10)
 @given(st.integers(0, 2**32 - 1))
 def test_the_order_of_images_does_not_matter(seed):

@@ -194,3 +194,11 @@ assert "torchvision" not in sys.modules
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_auc_by_fold_is_the_mean_of_the_folds_and_nothing_where_a_fold_has_one_class():
+    labels, folds = np.array([0, 1, 0, 1, 0, 1]), np.array([0, 0, 1, 1, 1, 1])
+    chance = np.array([0.1, 0.9, 0.8, 0.3, 0.2, 0.7])
+    probabilities = np.stack([1 - chance, chance], axis=1)
+    assert evaluation.scores(labels, probabilities, folds)["auc"] == np.mean([1.0, 0.5])
+    assert evaluation.scores(labels, probabilities, np.array([0, 0, 1, 2, 1, 2]))["auc"] is None

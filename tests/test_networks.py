@@ -9,6 +9,7 @@ from torch import nn
 
 from medaug_keras import networks
 from medaug_keras.networks import fuse
+from medaug_keras.training import arithmetic
 
 
 def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -255,3 +256,13 @@ def test_a_layer_is_rebuilt_from_its_config(name):
     layer = networks.SelfAttention(name="a") if name == "attention" else spectral_layers()[name][0]
     again = type(layer).from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
+
+
+def test_outputs_are_not_rounded_where_a_step_computes_in_bfloat16():
+    """Losses and probabilities are made of them."""
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3)(inputs)
+    network = fuse(keras.Model(inputs, [keras.layers.Dense(2)(keras.layers.Flatten()(x)), x]))
+    with arithmetic("bfloat16"):
+        outputs = network(numbers(2, 8, 8, 3), training=True)
+    assert [output.dtype for output in outputs] == [torch.float32, torch.float32]

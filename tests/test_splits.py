@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medaug_keras.data.dataset import SPLITS, DataError
-from medaug_keras.data.splits import by_file, by_fractions, divided
+from medaug_keras.data.splits import Parts, by_file, by_fractions, divided, dropped, placed
 
 ASKED = {"train": 0.7, "validation": 0.15, "test": 0.15}
 FRACTIONS = st.tuples(*[st.integers(1, 9)] * 3).map(
@@ -156,3 +156,21 @@ def test_a_wrong_file_of_splits_is_one_message(tmp_path, content):
     (tmp_path / "splits.csv").write_text(content)
     with pytest.raises(DataError, match=WRONG_FILES[content]):
         by_file(tmp_path / "splits.csv", ["a", "b"])
+
+
+def test_words_for_a_split_are_known_in_capitals_too(tmp_path):
+    (tmp_path / "splits.csv").write_text("image,split\na,TRAIN\nb,Val\nc,Testing\nd,dev\n")
+    assert by_file(tmp_path / "splits.csv", list("abcd")).tolist() == [0, 1, 2, 1]
+
+
+def test_fractions_split_by_the_seed_that_a_study_says():
+    ids, labels = [f"{i}.png" for i in range(60)], np.arange(60) % 2
+    for seed in (0, 7):
+        expected = by_fractions(ids, labels, [], fractions=ASKED, seed=seed).tolist()
+        assert placed(Parts(fractions=ASKED, seed=seed), ids, labels, []).tolist() == expected
+    assert len({placed(Parts(fractions=ASKED, seed=seed), ids, labels, []).tobytes() for seed in (0, 7)}) == 2
+
+
+def test_an_empty_cell_of_a_list_to_leave_out_names_no_image(tmp_path):
+    (tmp_path / "drop.csv").write_text("image,why\na,blurred\n,\nNA,\nc,twice\n")
+    assert dropped(tmp_path / "drop.csv", list("abc")) == {"a", "c"}

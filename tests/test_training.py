@@ -6,7 +6,7 @@ from keras import layers
 
 from medaug_keras import classifiers
 from medaug_keras.networks import fuse, parameters
-from medaug_keras.training import batches, epoch_order, name_streams, numpy_rng, subseed, torch_rng
+from medaug_keras.training import Passes, batches, epoch_order, name_streams, numpy_rng, subseed, torch_rng
 
 
 def small_network(layer_chain, shape):
@@ -217,3 +217,19 @@ def test_every_layer_that_draws_has_a_stream_of_its_own_that_the_seed_decides():
     assert one != other
     assert streams(3) == [one, other]
     assert not [state for state in streams(4) if state in (one, other)]
+
+
+def test_passes_that_are_cut_anywhere_are_whole_and_go_on_from_their_state():
+    labels = np.zeros(10, int)
+    passes = Passes(labels, "shuffle", np.random.default_rng(0))
+    cuts = [passes.take(count) for count in (3, 4, 8, 1, 21)]
+    drawn = np.concatenate(cuts)[:30].reshape(3, 10)  # what was taken does not change with the next pass
+    assert [len(cut) for cut in cuts] == [3, 4, 8, 1, 21]
+    assert np.array_equal(np.sort(drawn, axis=1), np.tile(np.arange(10), (3, 1)))
+    assert len({tuple(one) for one in drawn}) == 3
+    rng = np.random.default_rng(1)
+    rng.bit_generator.state = passes.rng.bit_generator.state
+    again = Passes(labels, "shuffle", rng)
+    for mine, theirs in zip(again.state, passes.state, strict=True):
+        mine.copy_(theirs)
+    assert np.array_equal(again.take(25), passes.take(25))
