@@ -32,7 +32,7 @@ class Reader(HTMLParser):
 
     LINES = frozenset({"p", "li", "tr", "dt", "caption", "figcaption", "summary", "div", "ol", "table"})
     CELLS = frozenset({"td", "th", "dd", "small"})
-    SILENT = frozenset({"svg", "nav", "script", "option", "select", "label", "output", "button"})
+    SILENT = frozenset({"svg", "style", "nav", "script", "option", "select", "label", "output", "button"})
     HIDDEN = frozenset({"ma-by", "ma-hidden", "ma-files", "ma-jump", "ma-foot"})
 
     def __init__(self) -> None:
