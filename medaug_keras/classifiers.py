@@ -30,6 +30,7 @@ from medaug_keras.networks.scaling import center, to_unit
 from medaug_keras.training import (
     LAST,
     Checkpoint,
+    DivergedError,
     EarlyStopping,
     Images,
     OnEpoch,
@@ -97,6 +98,30 @@ RULES: Mapping[str, Rule] = {
 }
 
 
+def choose(tried: Mapping[float, Sequence[Mapping[str, float | None] | None]], rule: str) -> float:
+    """The value whose training runs rank highest by a rule of `RULES`, of the means of what they measured; the first of
+    several.
+
+    `tried` has what each run with a value measured (val_loss, val_accuracy ...); None for one that diverged, whose
+    value is not chosen. Raises DivergedError where every value has such a run.
+    """
+    ranks: dict[float, list[float]] = {}
+    for value, runs in tried.items():
+        measured = [logs for logs in runs if logs is not None]
+        if len(measured) == len(runs):
+            ranks[value] = list(RULES[rule]({n: _mean([logs[n] for logs in measured]) for n in measured[0]}))
+    if not ranks:
+        values = ", ".join(f"{value:g}" for value in tried)
+        raise DivergedError(f"training diverged with every learning rate that was tried ({values}); try lower ones")
+    return max(ranks, key=lambda value: ranks[value])
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """None where one is undefined."""
+    defined = [value for value in values if value is not None]
+    return sum(defined) / len(defined) if len(defined) == len(values) else None
+
+
 @dataclass(frozen=True)
 class Kept:
     """An epoch that a rule selects."""
@@ -104,7 +129,7 @@ class Kept:
     weights: list[Tensor]
     """In the order of the model's weights, on its device."""
     probabilities: dict[str, np.ndarray]
-    """(N, K) float32 of `validation` and `test`."""
+    """(N, K) float32 of each set of images that was held out: `validation`, and `test` where it was given."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +179,8 @@ def fit(
     on_epoch: OnEpoch,
     checkpoint: Checkpoint | None = None,
 ) -> Trained:
-    """Train on images (N, H, W, C) uint8 and labels (N,); `held_out` has such pairs for `validation` and `test`.
+    """Train on images (N, H, W, C) uint8 and labels (N,); `held_out` has such pairs for `validation` and
+    for what else is to be predicted, `test`.
 
     `optimizer` has the arguments of `training.optimizer`, `schedule` the settings of one of `training.SCHEDULES`, and
     `loss` class_weights ("none" or "balanced"), label_smoothing and focal_gamma, see `training.classification_loss`.
@@ -255,8 +281,8 @@ def fit(
     kept = {}
     for epoch, (weights, validation) in run.kept.items():
         assign_weights(model, weights)
-        test = predict(model, held_out_images["test"], head=head)
-        kept[epoch] = Kept(weights, {"validation": validation.numpy(), "test": test})
+        others = {s: predict(model, x, head=head) for s, x in held_out_images.items() if s != "validation"}
+        kept[epoch] = Kept(weights, {"validation": validation.numpy(), **others})
     for bias in idle:
         bias.requires_grad_(True)
     return Trained(model, run.history, run.selected, kept)

@@ -80,6 +80,8 @@ def _place(name: str, task: Task, plan: Plan) -> str:
     section, _, rest = name.partition(".")
     if section == "settings":
         return f"{_section(task, plan)}.{rest}"
+    if section == "tune":
+        return "classifier.select, or primary" if rest in ("select", "by") else f"classifier.{name}"
     if section == "folds":
         return f"datasets.{task.dataset}.split.{'folds' if rest == 'number' else rest}"
     if task.kind == "data":
@@ -92,7 +94,7 @@ def _section(task: Task, plan: Plan) -> str:
     if task.kind in ("generator", "synthesis"):
         generator = task.id if task.kind == "generator" else task.needs["generator"]
         return "generators." + next(making.name for making in plan.generators if making.task == generator)
-    return task.kind
+    return "classifier" if task.kind == "tuning" else task.kind
 
 
 def _shown(value: Any) -> str:

@@ -30,13 +30,14 @@ from medaug_keras.spec import (
     of_synthesis,
 )
 
-Kind = Literal["data", "generator", "synthesis", "classifier", "folds", "quality"]
+Kind = Literal["data", "generator", "synthesis", "tuning", "classifier", "folds", "quality"]
 
 # Raised when a kind's results mean something else than before: its old records are then no longer found.
 VERSIONS: dict[Kind, int] = {
     "data": 1,
     "generator": 1,
     "synthesis": 1,
+    "tuning": 1,
     "classifier": 2,
     "folds": 1,
     "quality": 2,  # copies are looked for among aligned thumbnails too
@@ -243,6 +244,7 @@ class _Planner:
         synthesis: list[Making] = []
         quality: list[Making] = []
         generators: dict[Making, None] = {}  # a set that keeps its order
+        tuned: dict[tuple[str, str, str, int | None], dict[str, str]] = {}
         self.data = {name: self.data_task(name) for name in names}
         for replicate in range(study.replicates):
             for dataset in names:
@@ -262,10 +264,13 @@ class _Planner:
                             making = Making(dataset, word, replicate, generator, fold)
                             generators[making] = None
                     for sampling in arm.samplings or study.samplings:
-                        trained = [
-                            self._classifier(dataset, name, arm, sampling, replicate, made.get(fold), fold)
-                            for fold in self._folds(dataset)
-                        ]
+                        trained = []
+                        for fold in self._folds(dataset):
+                            cell = dataset, name, arm, sampling, replicate, made.get(fold), fold
+                            # Folds are cut anew in each replicate, so what one replicate trains on, another tests.
+                            if fold is not None or replicate == 0:
+                                tuned[dataset, name, sampling, fold] = self._tuning(*cell)
+                            trained.append(self._classifier(*cell, tuned[dataset, name, sampling, fold]))
                         task = trained[0]
                         if (name, sampling) == (study.baseline.arm, study.baseline.sampling):
                             baseline = task
@@ -313,9 +318,16 @@ class _Planner:
             self.known[id(part)] = settings, born(part, settings)
         return self.known[id(part)][keyed]
 
-    def _recipe(self, classifier: Classifier, keyed: bool) -> dict[str, Any]:
-        """The same of a classifier; where the rule that selects epochs decides when training stops, it is in it."""
+    def _recipe(self, classifier: Classifier, keyed: bool, learning_rate: float | None = None) -> dict[str, Any]:
+        """The same of a classifier; where the rule that selects epochs decides when training stops, it is in it.
+
+        Where the learning rate is tuned, it has none, or the one given.
+        """
         settings = self._settings(classifier, keyed)
+        if classifier.tune is not None:
+            optimizer = {name: value for name, value in settings["optimizer"].items() if name != "learning_rate"}
+            tried = {} if learning_rate is None else {"learning_rate": learning_rate}
+            settings = {**settings, "optimizer": {**optimizer, **tried}}
         if isinstance(classifier, Python):
             settings = {**settings, **self._code(classifier, keyed)}
         return settings if classifier.patience is None else {**settings, "select": self.study.select}
@@ -420,12 +432,15 @@ class _Planner:
         replicate: int,
         synthesis: str | None,
         fold: int | None,
+        tuning: Mapping[str, str],
     ) -> str:
+        """`tuning`: the training runs by which its learning rate is chosen."""
         classifier = arm.classifier or self.study.classifier
 
         def content(keyed: bool) -> dict[str, Any]:
             return {
                 "settings": self._recipe(classifier, keyed),
+                **self._tune(classifier, keyed),
                 "augment": [self._settings(step, keyed) for step in arm.augment],
                 "sampling": "weighted" if arm.always_weighted else sampling,
                 "seed": replicate_seed(self.study.seed, replicate),
@@ -440,6 +455,7 @@ class _Planner:
         if synthesis is not None:
             needs["synthesis"] = synthesis
             train += self.tasks[synthesis].images
+        needs |= tuning
         return self._add(
             "classifier",
             content,
@@ -449,6 +465,54 @@ class _Planner:
             replicate=replicate,
             images=self._passed(classifier, train, source) + 2 * source.test,
         )
+
+    def _tune(self, classifier: Classifier, keyed: bool) -> dict[str, Any]:
+        """How the learning rate is chosen, where it is."""
+        if classifier.tune is None:
+            return {}
+        tune = self._settings(classifier.tune, keyed)
+        return {"tune": {**tune, "select": self.study.select, "by": self.study.tuned_by}}
+
+    def _tuning(
+        self, dataset: str, name: str, arm: Arm, sampling: str, replicate: int, synthesis: str | None, fold: int | None
+    ) -> dict[str, str]:
+        """Word → the task that trains with one learning rate and one seed, as the arm trains; empty without `tune`.
+
+        It evaluates on no test image.
+        """
+        classifier = arm.classifier or self.study.classifier
+        if classifier.tune is None:
+            return {}
+        source, needs = self.sources[dataset], {"data": self.data[dataset]}
+        train = source.train
+        if synthesis is not None:
+            needs["synthesis"] = synthesis
+            train += self.tasks[synthesis].images
+        found = {}
+        for rate in classifier.tune.learning_rate:
+            for number in range(classifier.tune.seeds):
+
+                def content(keyed: bool, rate: float = rate, number: int = number) -> dict[str, Any]:
+                    return {
+                        "settings": self._recipe(classifier, keyed, rate),
+                        "augment": [self._settings(step, keyed) for step in arm.augment],
+                        "sampling": "weighted" if arm.always_weighted else sampling,
+                        "seed": replicate_seed(self.study.seed, replicate),
+                        "number": number,
+                        **self._cut(dataset, fold),
+                    }
+
+                found[tuning_word(rate, number)] = self._add(
+                    "tuning",
+                    content,
+                    needs,
+                    dataset=dataset,
+                    title=f"{dataset}: {name}, {sampling}, learning rate {rate:g}, tuning seed {number}"
+                    + ("" if fold is None else f", {_of(replicate, fold)}"),
+                    replicate=replicate,
+                    images=self._passed(classifier, train, source),
+                )
+        return found
 
     def _joined(self, dataset: str, title: str, replicate: int, trained: Sequence[str]) -> str:
         """The task that makes one run of the classifiers of all folds."""
@@ -496,6 +560,11 @@ class _Planner:
             replicate=replicate,
             images=self._passed(self.study.classifier, source.train, source),
         )
+
+
+def tuning_word(learning_rate: float, number: int) -> str:
+    """By which a classifier's task knows one of the training runs that its learning rate is chosen by."""
+    return f"learning rate {learning_rate!r}, seed {number}"
 
 
 def _of(replicate: int, fold: int | None) -> str:

@@ -96,6 +96,9 @@ SHOWN = _Mark("shown")
 SYNTHESIS = _Mark("synthesis")
 """Mark of a generator's setting that is used when images are made: it is in the key of the synthesis, not of the
 training."""
+CHOICE = _Mark("choice")
+"""Mark of a setting that says how another is chosen: it is in the key of what takes the chosen value, not of the
+training runs that it is chosen by."""
 PLACE = _Mark("place")
 """Mark of a setting that is the path of a file or folder of the user's: relative paths start at the study's folder, and
 what is published has a name in its place."""
@@ -560,6 +563,22 @@ class Budget(_Part):
         return self
 
 
+class Tune(_Part):
+    """The learning rate of every arm is chosen from some values, each arm with the same number of training runs."""
+
+    learning_rate: Annotated[tuple[PositiveFloat, ...], Field(min_length=2)]
+    """The values that are tried, in the place of the optimizer's `learning_rate`. Of two that are equally good, the
+    first is taken."""
+    seeds: PositiveInt = 2
+    """Training runs with each value, whose validation measures are averaged. Their seeds are no replicate's."""
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if len(set(self.learning_rate)) < len(self.learning_rate):
+            raise ValueError("tries a learning rate twice; keep one")
+        return self
+
+
 # --- the classifier --------------------------------------------------------------------------------
 
 
@@ -606,6 +625,9 @@ class _Classifier(_Part):
     budget: Annotated[Budget | None, Birth(None)] = None
     """Every arm is trained with as many images, in `epochs` equal parts; null: in passes over its own training set, so
     that arms with more images train longer."""
+    tune: Annotated[Tune | None, Birth(None), CHOICE] = None
+    """Choose the learning rate of each arm and data set on validation images, by the measure of `select`; null: it is
+    the optimizer's."""
     select: Annotated[Select | None, SHOWN] = None
     """Which epoch tables show; left out, the best by the study's `primary` metric on the validation set (for macro_f1,
     by balanced accuracy). Every rule's epoch is recorded, so a change makes no work. The published code reports the
@@ -677,7 +699,7 @@ Classifier = Annotated[
 """The network that is trained on every arm, and how."""
 
 
-RECIPE = frozenset(_Classifier.model_fields) - {"kind", "head", "select", "input"}
+RECIPE = frozenset(_Classifier.model_fields) - {"kind", "head", "select", "input", "tune"}
 """Settings of a classifier that say how it is trained; the others say what it is, and are those of all arms."""
 
 
@@ -1244,6 +1266,12 @@ class Study(_Part):
         return self.classifier.select or FOLLOWS[self.primary]
 
     @property
+    def tuned_by(self) -> Select:
+        """The rule by whose measure learning rates are compared, at the epochs that `select` chooses; for the last
+        epoch, which no measure chooses, the rule that follows the primary metric."""
+        return FOLLOWS[self.primary] if self.select == "last" else self.select
+
+    @property
     def shown_references(self) -> tuple[str, ...]:
         """References by name, however the study asks for them."""
         return tuple(dict.fromkeys((*self.references, *(("le-roux",) if self.paper else ()))))
@@ -1260,7 +1288,8 @@ def dump(part: BaseModel) -> dict[str, Any]:
 
 def deciding(part: BaseModel) -> dict[str, Any]:
     """What decides the result of the part's task, as plain JSON values: `dump` without the marked settings."""
-    return part.model_dump(mode="json", exclude=_marked(type(part), SHOWN) | _marked(type(part), SYNTHESIS))
+    marked = (_marked(type(part), mark) for mark in (SHOWN, SYNTHESIS, CHOICE))
+    return part.model_dump(mode="json", exclude=set().union(*marked))
 
 
 def of_synthesis(part: BaseModel) -> dict[str, Any]:

@@ -17,9 +17,9 @@ import numpy as np
 from medaug_keras import augmentation, classifiers, data, evaluation, generators
 from medaug_keras.generators.fitting import Recipe, TrainingData
 from medaug_keras.networks import fuse
-from medaug_keras.plan import Task, added_images
+from medaug_keras.plan import Task, added_images, tuning_word
 from medaug_keras.store import Store
-from medaug_keras.training import Checkpoint, Gathered, Images, arithmetic, file_checkpoint, subseed
+from medaug_keras.training import Checkpoint, DivergedError, Gathered, Images, arithmetic, file_checkpoint, subseed
 
 Tell = Callable[[str, Any], None]
 """Called with ("epoch", (number, values)) or ("message", text)."""
@@ -136,11 +136,9 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
     classifier-EPOCH.keras for every epoch that a rule chooses: five at most.
     """
     dataset, params = _dataset(task, needs), task.params
-    settings = params["settings"]
-    images, labels = Gathered(dataset.train.images), dataset.train.labels
-    if "synthesis" in needs:
-        added = data.load_plain(needs["synthesis"] / "synthetic.npz")
-        images, labels = Gathered(dataset.train.images, added["images"]), np.concatenate([labels, added["labels"]])
+    tuned = _tuned(params["tune"], needs) if "tune" in params else None
+    settings = _at_rate(params["settings"], tuned)
+    images, labels = _training_set(dataset, needs)
     trained = _trained(
         dataset,
         (images, labels),
@@ -176,7 +174,43 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
         "training_per_class": [int(n) for n in np.bincount(labels, minlength=len(dataset.classes))],
         "parameters": _trainable(trained.model),
         **({"unfused": unfused} if (unfused := fuse(trained.model).unfused) else {}),
+        **({"tuned": tuned} if tuned else {}),
         **measured,
+    }
+
+
+def make_tuning(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Train as an arm does, with one of the learning rates that its own is chosen from. Makes history.json.
+
+    No test image is looked at. A training run that diverges is a result, too: its learning rate is not chosen.
+    """
+    dataset, params = _dataset(task, needs), task.params
+    train = _training_set(dataset, needs)
+    try:
+        trained = _trained(
+            dataset,
+            train,
+            params["settings"],
+            sampling=params["sampling"],
+            augment=params["augment"],
+            seed=subseed(params["seed"], f"tuning {params['number']}"),
+            stream="",
+            tell=tell,
+            checkpoint=checkpoint,
+            held_out=("validation",),
+        )
+    except DivergedError as error:
+        return {"diverged": str(error), "selected": {}, "measured": {}}
+    history = trained.history
+    _write_json(out / "history.json", history)
+    return {
+        "epochs": len(history["loss"]),
+        "training_images": len(train[1]),
+        "selected": trained.selected,
+        "measured": {
+            rule: {name: values[epoch - 1] for name, values in history.items() if name.startswith("val_")}
+            for rule, epoch in trained.selected.items()
+        },
     }
 
 
@@ -229,7 +263,7 @@ def make_folds(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Ch
         "scores": scores,
         "folds": [
             {
-                **{word: values[word] for word in ("training_images", "selected", "scores")},
+                **{w: values[w] for w in ("training_images", "selected", "scores", "tuned") if w in values},
                 "validation_images": len(truth[fold]),
                 "test_images": int(np.sum(folds == fold)),
             }
@@ -242,9 +276,10 @@ def make_quality(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: 
     """Judge an arm's images. Makes neighbours.npz: the closest pairs, and every image's distances."""
     dataset, params = _dataset(task, needs), task.params
     settings, head = dict(params["settings"]), params["classifier"]["head"]
+    judge = json.loads((needs["classifier"] / "record.json").read_bytes())["values"]
     made = data.load_plain(needs["synthesis"] / "synthetic.npz")
     images, labels = made["images"], made["labels"]
-    epoch = json.loads((needs["classifier"] / "record.json").read_bytes())["values"]["selected"][JUDGES_RULE]
+    epoch = judge["selected"][JUDGES_RULE]
     with np.load(needs["classifier"] / "predictions.npz", allow_pickle=False) as known:
         test_probabilities = known[f"test_{epoch}"]
     model = keras.models.load_model(needs["classifier"] / f"classifier-{epoch}.keras")
@@ -262,13 +297,15 @@ def make_quality(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: 
         **settings,
     )
     np.savez_compressed(out / "neighbours.npz", allow_pickle=False, **arrays)
-    return values | {"usefulness": _usefulness(task, dataset, needs, (images, labels), tell, checkpoint)}
+    recipe = _at_rate(params["classifier"], judge.get("tuned"))
+    return values | {"usefulness": _usefulness(task, dataset, needs, recipe, (images, labels), tell, checkpoint)}
 
 
 def _usefulness(
     task: Task,
     dataset: data.Dataset,
     needs: Folders,
+    settings: Mapping[str, Any],
     made: tuple[np.ndarray, np.ndarray],
     tell: Tell,
     checkpoint: Checkpoint,
@@ -288,7 +325,7 @@ def _usefulness(
     trained = _trained(
         dataset,
         made,
-        task.params["classifier"],
+        settings,
         sampling="shuffle",
         augment=[],
         seed=seed,
@@ -303,6 +340,7 @@ MAKERS: dict[str, Callable[[Task, Folders, Path, Tell, Checkpoint], dict[str, An
     "data": make_data,
     "generator": make_generator,
     "synthesis": make_synthesis,
+    "tuning": make_tuning,
     "classifier": make_classifier,
     "folds": make_folds,
     "quality": make_quality,
@@ -320,6 +358,7 @@ def _trained(
     stream: str,
     tell: Tell,
     checkpoint: Checkpoint,
+    held_out: Sequence[str] = ("validation", "test"),
 ) -> classifiers.Trained:
     """A classifier with a study's settings, trained on these images and labels.
 
@@ -330,7 +369,7 @@ def _trained(
     return classifiers.fit(
         model,
         train,
-        _held_out(dataset),
+        {split: pair for split, pair in _held_out(dataset).items() if split in held_out},
         num_classes=len(dataset.classes),
         sampling=sampling,
         augment=augment,
@@ -339,6 +378,44 @@ def _trained(
         checkpoint=checkpoint,
         **{"select": None, **training},
     )
+
+
+def _training_set(dataset: data.Dataset, needs: Folders) -> tuple[Images, np.ndarray]:
+    """The training images and labels, with those that the arm adds."""
+    if "synthesis" not in needs:
+        return Gathered(dataset.train.images), dataset.train.labels
+    added = data.load_plain(needs["synthesis"] / "synthetic.npz")
+    labels = np.concatenate([dataset.train.labels, added["labels"]])
+    return Gathered(dataset.train.images, added["images"]), labels
+
+
+def _tuned(tune: Mapping[str, Any], needs: Folders) -> dict[str, Any]:
+    """The learning rate that tuning chose, and what each of its training runs measured on the validation images."""
+    tried: dict[float, list[Any]] = {}
+    for rate in tune["learning_rate"]:
+        for number in range(tune["seeds"]):
+            record = json.loads((needs[tuning_word(rate, number)] / "record.json").read_bytes())
+            tried.setdefault(rate, []).append(record["values"]["measured"].get(tune["select"]))
+    measure = tune["by"].replace("best_validation", "val")
+    return {
+        "learning_rate": classifiers.choose(tried, tune["by"]),
+        "by": tune["by"],
+        "tried": [
+            {
+                "learning_rate": rate,
+                "validation": [logs and logs[measure] for logs in runs],
+                "diverged": sum(logs is None for logs in runs),
+            }
+            for rate, runs in tried.items()
+        ],
+    }
+
+
+def _at_rate(settings: Mapping[str, Any], tuned: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """A classifier's settings, with the learning rate that tuning chose where it did."""
+    if tuned is None:
+        return settings
+    return {**settings, "optimizer": {**settings["optimizer"], "learning_rate": tuned["learning_rate"]}}
 
 
 def _measured(trained: classifiers.Trained, held_out: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:

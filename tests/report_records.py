@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from medaug_keras import tasks
 from medaug_keras.plan import Plan, Source, Task, plan
 from medaug_keras.spec import Select, Study
 from medaug_keras.store import Failure, Store
@@ -146,13 +147,14 @@ def fake_results(
             continue
         with store.claim(task.id) as out:
             assert out is not None
-            make = {"data": _data, "generator": _generator, "synthesis": _synthesis, "quality": _quality}.get(task.kind)
+            make = MAKERS.get(task.kind)
             rng = np.random.default_rng(int(task.key[:12], 16))
             if make is not None:
                 values = make(study, task, names.get(task.id, ""), out, rng)
             else:
                 cell = cells[task.id]
                 values = _classifier(cell, task, out, rng, score or _score, hits, groups, folds, held_out, late, small)
+                values |= _tuned(store, task)
             store.commit(task, out, values, RUN)
     return whole, store
 
@@ -304,6 +306,32 @@ def _space(classes: int, copied: bool, rng: np.random.Generator) -> dict[str, An
             "test_distance": {**quantiles, "median": 14.5},
         },
     }
+
+
+def _tuning(study: Study, task: Task, name: str, out: Path, rng: np.random.Generator) -> dict[str, Any]:
+    """Of the learning rates 0.5 is best, and the nearer the better; with 100 and more, training diverges."""
+    rate = task.params["settings"]["optimizer"]["learning_rate"]
+    if rate >= 100:
+        return {"diverged": "loss is nan after epoch 1", "selected": {}, "measured": {}}
+    score = 0.9 - 0.1 * abs(float(np.log10(rate / 0.5))) + 0.01 * task.params["number"]
+    measured = {"val_auc": score, "val_accuracy": score, "val_balanced_accuracy": score, "val_loss": 1 - score}
+    rules = get_args(Select)
+    return {"selected": dict.fromkeys(rules, 1), "measured": dict.fromkeys(rules, measured)}
+
+
+def _tuned(store: Store, task: Task) -> dict[str, Any]:
+    """What a classifier's record has of the tuning that it needs; empty without any."""
+    needs = {word: store.folder(need) for word, need in task.needs.items()}
+    return {"tuned": tasks._tuned(task.params["tune"], needs)} if "tune" in task.params else {}
+
+
+MAKERS = {
+    "data": _data,
+    "generator": _generator,
+    "synthesis": _synthesis,
+    "tuning": _tuning,
+    "quality": _quality,
+}
 
 
 def _probabilities(labels: np.ndarray, hit: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:

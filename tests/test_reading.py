@@ -798,6 +798,7 @@ REFERENCE: dict[str, type[BaseModel]] = {  # heading of the page → the section
     "classifier: schedule cosine": spec.Cosine,
     "classifier: loss": spec.Loss,
     "classifier: budget": spec.Budget,
+    "classifier: tune": spec.Tune,
     "optimizers: sgd": spec.Sgd,
     "optimizers: adam": spec.Adam,
     "optimizers: adamw": spec.AdamW,

@@ -7,7 +7,7 @@ from medaug_keras.looks import Looks
 from medaug_keras.reading.words import rare_classes
 from medaug_keras.report.format import count, in_sentence, in_words, p_text, p_value, percent, plural, points, together
 from medaug_keras.report.numbers.inference import ALPHA, ArmResult, Cell, Comparison, Inference
-from medaug_keras.report.numbers.results import DEGENERATE, METRICS, Results
+from medaug_keras.report.numbers.results import DEGENERATE, METRICS, Results, tuning_measure
 from medaug_keras.spec import differences, dump
 
 
@@ -22,16 +22,50 @@ def recipes(results: Results) -> list[str]:
             f"{name} is {_shown(new)}" + ("" if old is None else f", elsewhere {_shown(old)}")
             for name, (old, new) in changes.items()
             # settings of the study's kind mean nothing to another kind
-            if new is not None or f"{name.rpartition('.')[0]}.kind" not in changes
+            if (new is not None or f"{name.rpartition('.')[0]}.kind" not in changes)
+            and (name != "optimizer.learning_rate" or results.study.classifier.tune is None)  # it is chosen
         ]
         if words:
             said.append(f"{results.label(arm)} is trained by a recipe of its own: {'; '.join(words)}.")
+    said += tuning(results)
     if results.longer:
         arms = ", ".join(f"{results.label(arm)} {_parts(*part)} %" for arm, part in results.longer.items())
         passes = " Epochs are passes over an arm's own training set; with the setting budget, all arms take as many."
         why = "" if results.study.classifier.budget else passes
         said.append(f"Training takes more images, or fewer, in these arms than in the baseline: {arms}.{why}")
     return said
+
+
+def tuning(results: Results) -> list[str]:
+    """How learning rates were chosen, where they were, and for which arms the best one was at an end of the list."""
+    tune = results.study.classifier.tune
+    if tune is None:
+        return []
+    values = ", ".join(f"{value:g}" for value in tune.learning_rate)
+    runs = "one training run" if tune.seeds == 1 else f"{tune.seeds} training runs"
+    by = tuning_measure(results.study.tuned_by)
+    said = (
+        f"The learning rate of each arm was chosen from {len(tune.learning_rate)} values ({values}) by the mean {by} "
+        f"of {runs} with each, of other seeds than the replicates'; no test image was used."
+    )
+    if any(results.folds(name) for name in results.datasets):
+        said += " Where there are folds, each fold chose its own."
+    ends = {"largest": (max(tune.learning_rate), "higher"), "smallest": (min(tune.learning_rate), "lower")}
+    warnings = []
+    for which, (end, direction) in ends.items():
+        arms = [
+            f"{results.variant(arm, sampling)} on {results.title(dataset)}"
+            for (dataset, arm, sampling), group in results.groups.items()
+            if any(one["learning_rate"] == end for run in group.done for one in run.tuned)
+        ]
+        if arms:
+            few = together(arms[:3] if len(arms) > 4 else arms)
+            more = f", and for {len(arms) - 3} more arms" if len(arms) > 4 else ""
+            warnings.append(
+                f"The best of the learning rates tried was the {which}, {end:g}, for {few}{more}: a {direction} one "
+                "may be better still, so add one to tune.learning_rate."
+            )
+    return [said, *warnings]
 
 
 def _shown(value: object) -> str:

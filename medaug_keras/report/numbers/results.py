@@ -20,7 +20,7 @@ from medaug_keras.data.phantoms import TITLES as PHANTOM_TITLES
 from medaug_keras.looks import Looks, line, looked, note
 from medaug_keras.measures import MEASURES
 from medaug_keras.plan import Making, Plan, Task, trained_images
-from medaug_keras.report.format import distinct
+from medaug_keras.report.format import distinct, in_sentence
 from medaug_keras.report.numbers import published
 from medaug_keras.spec import Metric, Study
 from medaug_keras.stats import Estimate, estimate
@@ -126,6 +126,11 @@ class Run:
         """What each fold of a done run measured; empty where it has no folds."""
         found: Sequence[Mapping[str, Any]] = self.record.values.get("folds", ())
         return found
+
+    @property
+    def tuned(self) -> Sequence[Mapping[str, Any]]:
+        """How the learning rate of a done run was chosen, of each of its folds; empty where it was not tuned."""
+        return [one["tuned"] for one in self.folds or (self.record.values,) if "tuned" in one]
 
     def epoch(self, select: str) -> int | None:
         """The epoch of a done run, from 1, that a rule chooses; None where every fold has one of its own."""
@@ -530,6 +535,12 @@ class Results:
 def least_recall(scores: Mapping[str, Any]) -> float | None:
     """The lowest recall of a class that has images, from what a record keeps of one set of predictions."""
     return min((recall for recall in scores["recall"] if recall is not None), default=None)
+
+
+def tuning_measure(select: str) -> str:
+    """By what learning rates are compared, in the middle of a sentence: validation AUC."""
+    measure = select.removeprefix("best_validation_")
+    return f"validation {in_sentence(METRICS[measure]) if measure in METRICS else measure}"
 
 
 def select_words(select: str) -> str:

@@ -67,10 +67,16 @@ def _run(book: Book, run: Run, facts: list[tuple[str, str]]) -> dict[str, Any]:
         "task": task.id,
         "key": task.key,
         "seed": task.params["seed"],
-        "facts": [*facts, *((f"Needs {w}", need) for w, need in task.needs.items())],
+        "facts": [*_rates(run), *facts, *((f"Needs {w}", need) for w, need in task.needs.items())],
         "details": format.last_lines(failure.details) if failure else "",
         "files": _files(run) if run.done else "",
     }
+
+
+def _rates(run: Run) -> list[tuple[str, str]]:
+    """The learning rate that was chosen, of each fold."""
+    rates = [f"{one['learning_rate']:g}" for one in run.tuned] if run.done else []
+    return [("Learning rate", ", ".join(rates))] if rates else []
 
 
 def _scores(results: Results, run: Run) -> list[str]:

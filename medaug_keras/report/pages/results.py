@@ -32,6 +32,7 @@ def scores(book: Book) -> dict[str, Any]:
         ],
         "all_arms": book.table(run_tables.all_arms(book.results)),
         "ensembles": book.table(run_tables.ensembles(book.results)) if book.results.study.ensemble else None,
+        "rates": book.table(run_tables.learning_rates(book.results)) if book.results.study.classifier.tune else None,
         "apart": book.many,
         "dots": {d: _dots_of(book, d) for d in book.results.datasets} if book.many else {},
     }

@@ -15,6 +15,7 @@ from medaug_keras.report.numbers.results import (
     Run,
     least_recall,
     select_words,
+    tuning_measure,
 )
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.tables import runs as run_tables
@@ -49,6 +50,7 @@ def run_page(book: Book, run: Run) -> dict[str, Any]:
         "files": [],
         "environment": [],
         "unfused": [],
+        "tuned": None,
     }
     if run.done:
         record = run.record
@@ -65,6 +67,7 @@ def run_page(book: Book, run: Run) -> dict[str, Any]:
             "files": sorted(record.run.get("files", {}).items()),
             "environment": environment(run, show_host=book.show_host),
             "unfused": record.values.get("unfused", []),
+            "tuned": _tuned(run),
         }
     return content
 
@@ -85,6 +88,43 @@ def _scores(run: Run, select: str) -> list[tuple[str, list[tuple[str, float | No
             least = MEASURES["least_recall"].label, least_recall(values)
             found.append((what, [*((METRICS[m], values[m]) for m in METRICS), least]))
     return found
+
+
+def _tuned(run: Run) -> dict[str, Any] | None:
+    """How the learning rate was chosen: a row for each value, of each fold."""
+    if not run.tuned:
+        return None
+    rows = []
+    for fold, one in enumerate(run.tuned):
+        for value in one["tried"]:
+            defined = [score for score in value["validation"] if score is not None]
+            rows.append(
+                {
+                    "fold": fold,
+                    "learning_rate": f"{value['learning_rate']:g}",
+                    "chosen": value["learning_rate"] == one["learning_rate"],
+                    "diverged": value["diverged"],
+                    "scores": value["validation"],
+                    "mean": sum(defined) / len(defined) if len(defined) == len(value["validation"]) else None,
+                }
+            )
+    by = run.tuned[0]["by"]
+    return {
+        "rows": rows,
+        "by": tuning_measure(by),
+        "kind": "number" if by == "best_validation_loss" else "percent",
+        "seeds": range(len(rows[0]["scores"])),
+        "number": len(run.tuned[0]["tried"]),
+        "ends": _ends(run),
+    }
+
+
+def _ends(run: Run) -> list[tuple[str, str]]:
+    """Ends of the list at which a learning rate was chosen, and where a better one may lie."""
+    rates = [value["learning_rate"] for value in run.tuned[0]["tried"]]
+    chosen = {one["learning_rate"] for one in run.tuned}
+    ends = {max(rates): ("largest", "higher"), min(rates): ("smallest", "lower")}
+    return [words for end, words in ends.items() if end in chosen]
 
 
 def settings(results: Results, run: Run) -> dict[str, Any]:

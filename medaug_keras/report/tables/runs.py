@@ -1,5 +1,7 @@
 """All metrics, all runs, and every printed value beside ours."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +20,7 @@ from medaug_keras.report.numbers.results import (
     Results,
     Run,
     least_recall,
+    tuning_measure,
 )
 from medaug_keras.report.tables.table import (
     ARM,
@@ -25,6 +28,7 @@ from medaug_keras.report.tables.table import (
     LARGEST_CLASS,
     Column,
     Entry,
+    Kind,
     Row,
     Table,
     arm_entry,
@@ -82,6 +86,63 @@ def _passed(results: Results, group: Group) -> int | None:
     settings = results.training(group.runs[0].task).params["settings"]
     passed = [trained_images(settings, one.values["training_images"], one.values["epochs"]) for one in records]
     return round(sum(passed) / len(passed)) if passed else None
+
+
+def learning_rates(results: Results) -> Table:
+    """The learning rate that tuning chose for every arm, and what each value scored on the validation images."""
+    tune = results.study.classifier.tune
+    values = tune.learning_rate if tune is not None else ()
+    kind: Kind = "number" if results.study.tuned_by == "best_validation_loss" else "percent"
+    by = f"Mean {tuning_measure(results.study.tuned_by)}" + (" (%)" if kind == "percent" else "")
+    columns = [DATASET, ARM, Column("sampling", "Sampling"), Column("chosen", "Chosen")]
+    columns += [Column(f"learning_rate_{value:g}", f"{value:g}", kind, by) for value in values]
+    rows = []
+    for (dataset, arm, sampling), group in results.groups.items():
+        tuned = [one for run in group.done for one in run.tuned]
+        if not results.folds(dataset):
+            tuned = tuned[:1]  # all replicates have the same
+        chosen = Counter(one["learning_rate"] for one in tuned)
+        said = ", ".join(
+            f"{value:g}" + (f" ({chosen[value]} of {len(tuned)} folds)" if len(tuned) > 1 else "")
+            for value in values
+            if chosen[value]
+        )
+        ends = {max(values): "largest tried", min(values): "smallest tried"} if values else {}
+        tags = tuple(word for end, word in ends.items() if chosen[end])
+        rows.append(
+            Row(
+                (
+                    dataset_entry(results, dataset),
+                    arm_entry(results, arm),
+                    Entry(SAMPLINGS[sampling]),
+                    Entry(said or None, missing="" if said else group.reason, tags=tags),
+                    *(_tried(tuned, place, len(chosen) == 1, group.reason) for place in range(len(values))),
+                ),
+                _factors(results, dataset, arm, sampling),
+            )
+        )
+    notes = ("No test image is used. “largest tried” and “smallest tried”: beyond it, a better one may lie.",)
+    return Table(
+        "learning-rates",
+        "Learning rates: what each value scored on the validation images, and which was chosen.",
+        tuple(columns),
+        tuple(rows),
+        "tables.runs.learning_rates",
+        notes,
+        ("data set", "arm", "sampling"),
+    )
+
+
+def _tried(tuned: Sequence[Mapping[str, Any]], place: int, same: bool, reason: str) -> Entry:
+    """What one of the learning rates scored; `same`: whether all folds chose one value, which is then marked."""
+    runs = [one["tried"][place] for one in tuned]
+    scores = [score for one in runs for score in one["validation"] if score is not None]
+    if any(one["diverged"] for one in runs):
+        return Entry(missing="training diverged")
+    if not scores:
+        return Entry(missing=reason or "not defined on these images")
+    best = same and runs[0]["learning_rate"] == tuned[0]["learning_rate"]
+    return Entry(sum(scores) / len(scores), best=best)
 
 
 def ensembles(results: Results) -> Table:
