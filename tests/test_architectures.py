@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 import torch
+from keras.src.applications import imagenet_utils
 from PIL import Image
 from test_any_model import compare, in_double_precision
 
@@ -343,13 +344,39 @@ def said_of(tmp_path: Path, classifier: str, size: int) -> str:
         ("{kind: resnet50, stem: large}", 28, "classifier.stem: Input should be 'small' or 'standard', got 'large'"),
         ("{kind: applications, name: EfficientNetB9}", 64, "Keras has no network EfficientNetB9; did you mean Eff"),
         ("{kind: applications}", 64, "classifier.name: is missing"),
-        ("{kind: applications, name: ResNet50}", 28, "applications needs images of at least 32 x 32 pixels"),
+        ("{kind: applications, name: ResNet50}", 28, "applications ResNet50 needs images of at least 32 x 32 pixels"),
+        ("{kind: applications, name: Xception}", 64, "applications Xception needs images of at least 71 x 71 pixels"),
         ("{input: {size: 12}}", 28, "cnn needs images of at least 16 x 16 pixels, and classifier.input makes them 12"),
         ("{input: {size: 20, resize: pad}}", 28, "images of 28 x 28 cannot be padded to the 20 x 20"),
     ],
 )
 def test_what_a_kind_cannot_do_is_said(classifier: str, size: int, says: str, tmp_path: Path) -> None:
     assert re.search(says, said_of(tmp_path, classifier, size))
+
+
+@pytest.mark.parametrize("name", networks_of_keras())
+def test_the_least_size_of_a_network_of_keras_is_keras_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Smaller images are refused before any layer is made; these pass that check, and no layer is made either."""
+
+    class PassedError(Exception):
+        pass
+
+    asked = imagenet_utils.obtain_input_shape
+
+    def checked(*args: Any, **how: Any) -> None:
+        asked(*args, **how)
+        raise PassedError("large enough")
+
+    def make(size: int) -> None:
+        getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(size, size, 3))
+
+    monkeypatch.setattr(imagenet_utils, "obtain_input_shape", checked)
+    least = ARCHITECTURES["applications"].least(name)
+    with pytest.raises(ValueError, match=f"Input size must be at least {least}x{least}"):
+        make(least - 1)
+    if not name.startswith("MobileNetV3"):  # checks by itself, and goes on
+        with pytest.raises(PassedError, match="large enough"):
+            make(least)
 
 
 def test_a_small_image_can_be_enlarged_for_a_network(tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ from test_classifiers import SETTINGS, bright_and_dark, trained
 
 from medaug_keras import classifiers
 from medaug_keras.plan import Source, plan, trained_images
+from medaug_keras.reading.words import weighted_twice
 from medaug_keras.report.numbers.findings import recipes
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.tables.runs import all_arms
 from medaug_keras.spec import Study, deciding
 from medaug_keras.training import Passes
-from studies import PHANTOM, recipe, tiny
+from studies import PHANTOM, cli, recipe, tiny, written
 
 
 @given(st.integers(1, 30), st.lists(st.integers(0, 50), max_size=8), st.integers(0, 99))
@@ -205,3 +206,28 @@ def test_pages_name_no_setting_of_a_kind_that_an_arm_does_not_have(tmp_path):
 
 def test_with_a_budget_pages_say_that_of_no_arm(tmp_path):
     assert said(tmp_path, budget={"images": 10_000}) == ([OTHERWISE], [157 * 64, 157 * 64])
+
+
+# --- weighted twice --------------------------------------------------------------------------------
+
+
+def test_arms_whose_rare_classes_are_weighted_in_loss_and_batches_are_named_at_check_and_on_the_page(tmp_path):
+    balanced = {"classifier": {"loss": {"class_weights": "balanced"}}}
+    arms = {
+        "baseline": {},
+        "both": balanced,
+        "loss": {**balanced, "samplings": ["shuffle"]},
+        "always": {**balanced, "samplings": ["shuffle"], "always_weighted": True},
+        "batches": {"samplings": ["weighted"]},
+    }
+    asked = fake_study(datasets=("breastmnist",), arms=arms, replicates=1)
+    warning = weighted_twice(asked)
+    assert "class_weights: balanced too: both, always." in warning
+    assert warning in recipes(Results(asked, *fake_results(asked, tmp_path)))
+    path = written(tmp_path, tiny(arms=arms, samplings=["shuffle", "weighted"]))
+    assert warning in cli("check", path.name, cwd=tmp_path).stdout
+
+
+def test_arms_that_are_weighted_once_are_not_warned_of():
+    assert not weighted_twice(fake_study(classifier={"loss": {"class_weights": "balanced"}}, samplings=["shuffle"]))
+    assert not weighted_twice(fake_study())

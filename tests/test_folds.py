@@ -19,7 +19,7 @@ from test_splits import tables
 from medaug_keras import data, engine, evaluation
 from medaug_keras.data import DataError, Dataset, Folds, Split
 from medaug_keras.data.dataset import SPLITS
-from medaug_keras.data.folds import check_folds, examined, fold, fold_of
+from medaug_keras.data.folds import check_folds, examined, fold, fold_of, sparse
 from medaug_keras.plan import VERSIONS, Plan, Source, plan, replicate_seed
 from medaug_keras.reproduction import _weights
 from medaug_keras.spec import Parts, Study
@@ -189,6 +189,18 @@ def test_more_folds_than_the_rarest_class_has_groups_are_refused_with_how_many_i
         check_folds(ids, labels, groups, Folds(number=4, validation=0.15), classes=("a", "b"), where="t.csv")
     with pytest.raises(DataError, match="class b has 6 images, too few for 7 folds"):
         check_folds(ids, labels, [], Folds(number=7, validation=0.15), classes=("a", "b"), where="t.csv")
+
+
+def test_a_class_with_fewer_than_two_groups_a_fold_is_named():
+    labels = np.array([0] * 20 + [1] * 14)
+    groups = [f"p{i}" for i in range(20)] + [f"q{i // 2}" for i in range(14)]
+    dataset = together([f"{i}.png" for i in range(34)], labels, groups)
+    said = "class 1 has 7 groups for {} folds, so some folds test it by one group alone, which says little. With at "
+    said += "most 3 folds, each can have two"
+    for number in (4, 5, 7):
+        assert said.format(number) in sparse(dataset, Folds(number=number, validation=0.15))
+    for number in (2, 3):
+        assert not sparse(dataset, Folds(number=number, validation=0.15))
 
 
 # --- what a study may say -----------------------------------------------------------------------------

@@ -6,7 +6,7 @@ network, is imported when it is needed.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,11 +24,17 @@ class Architecture:
     function: str = "build"
     least_size: int = 1
     """Pixels a side below which nothing is left of an image between the layers, so that no network can be built."""
+    least_sizes: Mapping[str, int] = field(default_factory=dict)
+    """Of those of its networks that need more, by their name."""
     multiply_adds: Callable[[int, Mapping[str, Any]], float] = lambda side, settings: float(side**2)
     """Pixels a side that the network sees, and the kind's settings -> multiplications of one image, roughly, by which
     `plan` expects how long a larger image takes. By default in proportion to the pixels."""
     dense_weights: Callable[[int], int] | None = None
     """Pixels a side -> weights of the first dense layer. None where it is as large for images of every size."""
+
+    def least(self, name: str | None) -> int:
+        """The least size of the kind's network of this name, where it has several."""
+        return self.least_sizes.get(name or "", self.least_size)
 
     @property
     def build(self) -> Callable[..., Any]:
@@ -53,17 +59,21 @@ ARCHITECTURES: dict[str, Architecture] = {
     "resnet50": Architecture(
         "medaug_keras.architectures.resnet", "resnet50", multiply_adds=arithmetic.resnet((3, 4, 6, 3), bottleneck=True)
     ),
-    "applications": Architecture("medaug_keras.architectures.applications", least_size=32),
+    "applications": Architecture(
+        "medaug_keras.architectures.applications",
+        least_size=32,
+        least_sizes={"InceptionResNetV2": 75, "InceptionV3": 75, "Xception": 71},  # as Keras has it
+    ),
     "python": Architecture("medaug_keras.architectures.python"),
 }
 
 
 def networks_of_keras() -> list[str]:
-    """Names of the networks of `keras.applications`, read from Keras's files without importing it."""
+    """Names of the networks that `keras.applications` has on Torch, read from Keras's files without importing it."""
     found = find_spec("keras")
     folder = Path(found.origin).parent if found and found.origin else Path()
     text = (folder / "applications" / "__init__.py").read_text("utf-8")
-    return re.findall(r"\b([A-Z]\w+) as \1\b", text)
+    return [name for name in re.findall(r"\b([A-Z]\w+) as \1\b", text) if name != "NASNetMobile"]  # refuses Torch
 
 
 __all__ = ["ARCHITECTURES", "Architecture", "networks_of_keras"]

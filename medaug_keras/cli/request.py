@@ -276,6 +276,7 @@ def examined(study: Study, name: str, options: argparse.Namespace) -> tuple[Sour
     if cut is not None:
         seeds = [replicate_seed(study.seed, replicate) for replicate in range(study.replicates)]
         counts = data.examined(dataset, cut, seeds=seeds)
+        notes += filter(None, [data.sparse(dataset, cut)])
     relations = data.related(dataset)
     notes += odd(dataset.summary() | {"audit": data.audit(dataset, relations)})
     if options.audit is not None:

@@ -16,6 +16,7 @@ from medaug_keras.durations import Durations, counted, duration, kind_of, work_o
 from medaug_keras.ownership import NotOursError
 from medaug_keras.plan import Plan, Task, plan
 from medaug_keras.reading import schema
+from medaug_keras.reading.words import weighted_twice
 from medaug_keras.store import STATES, Store, StoreError
 
 from .audit import odd
@@ -212,9 +213,9 @@ def _check(options: argparse.Namespace) -> int:
         for n, word in ((len(study.datasets), "data set"), (len(study.arms), "arm"), (runs, "run"))
     )
     print(f"{options.study}: nothing wrong; {summed}.")
-    warning = rare_classes(study, whole, options)
-    if warning:
-        print(warning)
+    for warning in (rare_classes(study, whole, options), weighted_twice(study)):
+        if warning:
+            print(warning)
     return DONE
 
 

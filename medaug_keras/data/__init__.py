@@ -11,7 +11,7 @@ from medaug_keras.data.balance import folder_class_counts, npz_class_counts, rar
 from medaug_keras.data.checksums import md5_of_file
 from medaug_keras.data.dataset import IMAGE_SIZE, MAX_BYTES, DataError, Dataset, Sizes, Split, examples, pixel_std
 from medaug_keras.data.folders import Division, folder_fingerprint, folder_sizes, load_folder
-from medaug_keras.data.folds import examined, fold, fold_of
+from medaug_keras.data.folds import examined, fold, fold_of, sparse
 from medaug_keras.data.ids import Ids, named
 from medaug_keras.data.kinds import KINDS, Kind, folds_of, load
 from medaug_keras.data.medmnist import (
@@ -89,6 +89,7 @@ __all__ = [
     "rarest_share",
     "related",
     "save_plain",
+    "sparse",
     "split_csv",
     "table_class_counts",
     "table_fingerprint",

@@ -78,6 +78,22 @@ def check_folds(
     )
 
 
+def sparse(dataset: Dataset, folds: Folds) -> str:
+    """What to say of a class of which some fold tests a single group, or image; empty where there is none."""
+    images = dataset.train
+    names = np.array(images.groups or images.ids, dtype=object).astype(str)
+    units = [len(np.unique(names[images.labels == k])) for k in range(len(dataset.classes))]
+    rarest = int(np.argmin(units))
+    if units[rarest] >= 2 * folds.number:
+        return ""
+    what = "group" if images.groups else "image"
+    better = f". With at most {units[rarest] // 2} folds, each can have two" if units[rarest] >= 4 else ""
+    return (
+        f"class {dataset.classes[rarest]} has {units[rarest]} {what}s for {folds.number} folds, so some folds test it "
+        f"by one {what} alone, which says little{better}"
+    )
+
+
 def _places(images: Split, folds: Folds, *, seed: int, number: int, tests: np.ndarray) -> np.ndarray:
     """Places in SPLITS (N,) of the images in one fold, from the folds that test them."""
     places = np.full(len(tests), SPLITS.index("test"))

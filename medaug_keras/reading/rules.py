@@ -64,9 +64,11 @@ def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
         those = ", ".join(map(str, data.sizes))
         yield ("size",), f"there is no {name} of {size} x {size} pixels: give it a size of its own, one of {those}"
     seen = study.classifier.side(size)
-    if seen < (least := ARCHITECTURES[study.classifier.kind].least_size):
+    kind, network = study.classifier.kind, getattr(study.classifier, "name", None)
+    if seen < (least := ARCHITECTURES[kind].least(network)):
         at = f", and classifier.input makes them {seen} x {seen}" if seen != size else ""
-        yield ("size",), f"classifier {study.classifier.kind} needs images of at least {least} x {least} pixels{at}"
+        called = f"{kind} {network}" if network else kind
+        yield ("size",), f"classifier {called} needs images of at least {least} x {least} pixels{at}"
     if seen < size and study.classifier.input.resize == "pad":
         yield ("size",), f"images of {size} x {size} cannot be padded to the {seen} x {seen} of classifier.input.size"
     stuck = _stuck(study, size)
@@ -83,7 +85,8 @@ def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
 
 
 def _recipe(classifier: Classifier, select: Select) -> Iterator[tuple[Keys, str]]:
-    schedule, rate = classifier.schedule, classifier.optimizer.learning_rate
+    schedule, tune = classifier.schedule, classifier.tune
+    rate = classifier.optimizer.learning_rate if tune is None else min(tune.learning_rate)
     if schedule.warm_up >= classifier.epochs:
         yield ("schedule", "warm_up"), f"{schedule.warm_up:g} epochs are not less than all {classifier.epochs}"
     if classifier.patience is not None and select == "last":

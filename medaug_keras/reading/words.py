@@ -224,6 +224,22 @@ def _line(text: str) -> str:
     return " ".join(INVISIBLE.sub(lambda found: f"<U+{ord(found.group()):04X}>", text).split())
 
 
+def weighted_twice(study: Study) -> str:
+    """A warning of arms in which a rare class weighs more both in the loss and in the batches; empty without any."""
+    arms = [
+        name
+        for name, arm in study.arms.items()
+        if (arm.classifier or study.classifier).loss.class_weights == "balanced"
+        and (arm.always_weighted or "weighted" in (arm.samplings or study.samplings))
+    ]
+    if not arms:
+        return ""
+    return (
+        f"Rare classes are weighted twice where these arms are sampled weighted, for their loss has class_weights: "
+        f"balanced too: {', '.join(arms)}. To weight them once, give such arms samplings: [shuffle]."
+    )
+
+
 def rare_classes(shares: Mapping[str, float]) -> str:
     """A warning that accuracy decides where a class is rare: data set → share of its rarest class."""
     named = ", ".join(f"{name} {100 * share:.2g} %" for name, share in shares.items())

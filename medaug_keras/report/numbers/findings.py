@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from medaug_keras.looks import Looks
-from medaug_keras.reading.words import rare_classes
+from medaug_keras.reading.words import rare_classes, weighted_twice
 from medaug_keras.report.format import count, in_sentence, in_words, p_text, p_value, percent, plural, points, together
 from medaug_keras.report.numbers.inference import ALPHA, ArmResult, Cell, Comparison, Inference
 from medaug_keras.report.numbers.results import DEGENERATE, METRICS, Results, tuning_measure
@@ -27,7 +27,8 @@ def recipes(results: Results) -> list[str]:
         ]
         if words:
             said.append(f"{results.label(arm)} is trained by a recipe of its own: {'; '.join(words)}.")
-    said += tuning(results)
+    twice = weighted_twice(results.study)
+    said += [*([twice] if twice else []), *tuning(results)]
     if results.longer:
         arms = ", ".join(f"{results.label(arm)} {_parts(*part)} %" for arm, part in results.longer.items())
         passes = " Epochs are passes over an arm's own training set; with the setting budget, all arms take as many."
