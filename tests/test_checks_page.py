@@ -1,5 +1,6 @@
 """The page of checks: a table for each data set, related images side by side, and nothing that names an image."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -103,3 +104,32 @@ def test_two_classes_of_a_pair_without_splits_have_a_line_each():
     assert checks._lines([], ["benign", "malignant"], False) == ("benign", "malignant")
     assert checks._lines([], ["benign", "benign"], False) == ("", "benign")
     assert checks._lines([0, 2], ["benign", "malignant"], True) == ("training and test, mirrored", "benign | malignant")
+
+
+def test_a_list_to_drop_is_offered_where_images_are_nearly_in_two_splits_and_not_where_nothing_leaks(made):
+    some = leaking()
+    test = data.Split(some.test.images[1:], some.test.labels[1:], some.test.ids[1:])  # the one that is nearly a copy
+    near = dataclasses.replace(some, test=test)
+    alone = dataclasses.replace(some, test=data.Split(test.images[1:], test.labels[1:], test.ids[1:]))
+    for dataset, offered in ((near, True), (alone, False)):
+        page = pages_of(made, dataset.summary() | {"audit": data.audit(dataset)}, None)["checks.md"].decode()
+        assert ("drop: audits/breastmnist.csv" in page) == offered
+        assert ("1 fail, " in page) == offered
+        assert "0 fails" not in page
+
+
+def test_pairs_of_images_that_folds_divide_name_no_split(made, monkeypatch):
+    shown = []
+    monkeypatch.setattr(checks.figures, "twins", lambda twins, what: shown.extend(twins) or b"")
+    some = data.Dataset(**{name: getattr(leaking(), name) for name in data.Dataset.__dataclass_fields__})
+    none = data.Split(some.test.images[:0], some.test.labels[:0])
+    images = np.concatenate([some.train.images, some.test.images])
+    labels = np.concatenate([some.train.labels, some.test.labels])
+    whole = dataclasses.replace(some, train=data.Split(images, labels), validation=none, test=none)
+    relations = data.related(whole)
+    record = type("Record", (), {"values": whole.summary(), "folder": made[3]})()
+    np.savez_compressed(made[3] / "audit.npz", **data.pairs_to_show(relations))
+    book = type("Book", (), {"results": Results(*made[:3]), "figure": lambda self, name, drawn, text: text})()
+    assert any("there twice" in text for text in checks._figures(book, "breastmnist", record))
+    assert shown
+    assert not [one for one in shown if "training" in str(one) or "test" in str(one)]

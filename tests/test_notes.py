@@ -138,8 +138,9 @@ def test_a_folder_then_holds_what_is_listed_and_what_is_not_ours_and_loses_nothi
                 put(folder, {name: f"by hand in turn {turn}"})
 
 
+@pytest.mark.parametrize("then", ["the same", "others"])
 @pytest.mark.parametrize("cut", range(14))
-def test_a_take_in_that_is_cut_short_anywhere_is_finished_by_the_next(tmp_path, monkeypatch, cut):
+def test_a_take_in_that_is_cut_short_anywhere_is_finished_by_the_next(tmp_path, monkeypatch, cut, then):
     """Half replaced, all files are still known as ours, so that none is taken for somebody's."""
     folder = tmp_path / "pages"
     take(folder, {"same.md": "1", "changed.md": "1", "gone.md": "1", "runs/gone.md": "1", "edited.md": "1"})
@@ -162,8 +163,9 @@ def test_a_take_in_that_is_cut_short_anywhere_is_finished_by_the_next(tmp_path, 
         patch.setattr(shutil, "move", cut_short(shutil.move))
         with contextlib.suppress(KeyboardInterrupt):
             take(folder, new)
-    take(folder, new)
-    assert everything(folder) == new
+    last = new if then == "the same" else {name: f"{text}, and more" for name, text in new.items()}
+    take(folder, last)
+    assert everything(folder) == last
     assert read_note(folder).before == {}
     kept = {path.name: path.read_text() for path in tmp_path.glob(".pages.kept-*/**/*") if path.is_file()}
     assert kept == {"edited.md": "by hand", "new.md": "somebody's"}

@@ -38,7 +38,9 @@ def checks(book: Book) -> dict[str, Any]:
                 if level in levels
             )
             entry["table"] = book.table(check_tables.checks(name, title, found))
-            entry["leaks"] = any(check.name in ("identical", "near", "groups") and check.advice for check in found)
+            entry["leaks"] = any(
+                check.name in ("identical", "near", "groups") and check.level in ("fail", "warn") for check in found
+            )
             entry["figures"] = _figures(book, name, record)
         elif record is not None:
             entry["reason"] = "not looked for: made by an earlier version; check looks"
