@@ -2,6 +2,7 @@
 
 import csv
 import http.server
+import json
 import threading
 from functools import partial
 from pathlib import Path
@@ -156,6 +157,67 @@ def test_filters_show_the_rows_that_fit_and_count_them(browser, site):
         arms.select_option("")
         page.locator("#all-runs-table input[type=search]").fill("geometric weighted histology")
         assert [row[:3] for row in rows(page, "all-runs")] == [["Phantom histology", "Geometric", "weighted"]] * 2
+
+
+def test_back_reload_and_a_sent_link_show_a_table_as_it_was_sorted_and_filtered(browser, site):
+    with Visitor(browser, site.as_uri()) as visitor:
+        page = visitor.go(f"{STUDY}/runs.html")
+        page.locator("#all-runs-table select[data-filter=arm]").select_option("Geometric")
+        page.locator("#all-runs-table input[type=search]").fill("breast")
+        heading = page.locator("#all-runs-table thead tr:last-child th").nth(5).get_by_role("button")
+        heading.press("Enter")
+        heading.press("Enter")
+        shown, link = rows(page, "all-runs"), page.url
+        assert 0 < len(shown) < 48
+        page.locator("#all-runs-table tbody tr:not([hidden]) a").first.click()
+        page.wait_for_url("**/runs/*")
+        page.go_back()
+        for again in (None, page.reload, lambda: page.goto("about:blank")):
+            if again:
+                again()
+            if page.url == "about:blank":
+                page.goto(link)
+            assert rows(page, "all-runs") == shown
+            assert page.locator("#all-runs-table select[data-filter=arm]").input_value() == "Geometric"
+            assert page.locator("#all-runs-table input[type=search]").input_value() == "breast"
+            assert page.locator("#all-runs-table [aria-sort=descending]").count() == 1
+        assert visitor.wrong == []
+
+
+def test_an_address_with_values_that_no_table_has_shows_every_row(browser, site):
+    with Visitor(browser, site.as_uri()) as visitor:
+        page = visitor.go(f"{STUDY}/runs.html?all-runs.arm=nobody&all-runs.sort=99&all-runs.text=&other.text=x")
+        assert len(rows(page, "all-runs")) == 48
+        assert visitor.wrong == []
+
+
+@pytest.mark.parametrize("name", ["runs", "results", "significance", "synthetic-images"])
+def test_an_arm_is_found_by_the_name_that_the_study_gives_it(browser, site, name):
+    with Visitor(browser, site.as_uri()) as visitor:
+        page = visitor.go(f"{STUDY}/{name}.html")
+        tables = page.evaluate(
+            "[...document.querySelectorAll('.ma-table:has(select[data-filter=arm])')].map(t => t.dataset.name)"
+        )
+        assert tables
+        for table in tables:
+            box = page.locator(f"#{table}-table")
+            labels = [o for o in box.locator("select[data-filter=arm] option").all_inner_texts() if "GAN" in o]
+            by_label = []
+            for label in labels:
+                box.locator("select[data-filter=arm]").select_option(label)
+                by_label += rows(page, table)
+            box.locator("select[data-filter=arm]").select_option("")
+            box.locator("input[type=search]").fill("cgan")
+            assert sorted(rows(page, table)) == sorted(by_label), table
+
+
+def test_search_knows_text_and_headings_but_no_cell_of_a_table(site):
+    index = json.loads((site / "search" / "search_index.json").read_bytes())["docs"]
+    ours = {doc["location"]: doc["text"] for doc in index if doc["location"].startswith(STUDY)}
+    text = "".join(ours.values())
+    assert "Filter" not in text
+    assert "shuffled" not in ours[f"{STUDY}/runs.html"]
+    assert f"{STUDY}/significance.html#tests" in ours
 
 
 def test_the_csv_of_every_table_holds_what_the_table_shows(browser, site):

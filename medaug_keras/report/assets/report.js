@@ -1,4 +1,6 @@
-// Tables of study pages: sort by a column, filter rows, copy. Without this script they are plain tables.
+// Tables of study pages: sort by a column, filter rows, copy. Without this script they are plain tables. How a table is
+// sorted and filtered stands in the page's address, as ?TABLE.sort=-3&TABLE.arm=Geometric&TABLE.text=weighted, so that Back
+// and reload show it again and a link can be sent.
 "use strict";
 
 (() => {
@@ -14,7 +16,15 @@
     return a < b ? -sign : a > b ? sign : 0;
   };
 
-  const makeSortable = (table) => {
+  const state = new URLSearchParams(location.search);
+  const remember = (name, value) => {
+    if (value) state.set(name, value);
+    else state.delete(name);
+    const query = state.toString();
+    history.replaceState(history.state, "", (query ? `?${query}` : location.pathname) + location.hash);
+  };
+
+  const makeSortable = (table, name) => {
     const headings = [...table.tHead.rows].at(-1).cells;
     [...headings].forEach((heading, column) => {
       const button = document.createElement("button");
@@ -22,19 +32,29 @@
       button.className = "ma-sort";
       button.append(...heading.childNodes);
       heading.append(button);
-      button.addEventListener("click", () => {
-        const descending = heading.getAttribute("aria-sort") === "ascending";
+      const sort = (descending) => {
         for (const other of headings) other.removeAttribute("aria-sort");
         heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
         const body = table.tBodies[0];
         const rows = [...body.rows].map((row) => [number(row.cells[column]), row]);
         rows.sort((a, b) => compare(a[0], b[0], descending ? -1 : 1));
         body.append(...rows.map(([, row]) => row));
+      };
+      button.addEventListener("click", () => {
+        const descending = heading.getAttribute("aria-sort") === "ascending";
+        sort(descending);
+        remember(`${name}.sort`, `${descending ? "-" : ""}${column + 1}`);
       });
+      const asked = state.get(`${name}.sort`);
+      if (asked === `${column + 1}` || asked === `-${column + 1}`) sort(asked[0] === "-");
     });
   };
 
-  const makeFilterable = (box, table) => {
+  // What a row can be found by: its words, and the study's own names of what they call by a title or label.
+  const wordsOf = (row) =>
+    [row.textContent, row.id, ...[...row.cells].map((cell) => cell.dataset.name ?? "")].join(" ").toLowerCase();
+
+  const makeFilterable = (box, table, name) => {
     const text = box.querySelector("[data-filter-text]");
     const choices = [...box.querySelectorAll("[data-filter]")];
     const output = box.querySelector(".ma-rows");
@@ -43,7 +63,7 @@
       const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
       let left = 0;
       for (const row of table.tBodies[0].rows) {
-        const all = row.textContent.toLowerCase();
+        const all = wordsOf(row);
         const fits =
           choices.every((c) => !c.value || row.getAttribute(`data-${c.dataset.filter}`) === c.value) &&
           words.every((word) => all.includes(word));
@@ -53,8 +73,16 @@
       const total = table.tBodies[0].rows.length;
       output.textContent = left === total ? `${total} rows` : `${left} of ${total} rows`;
     };
-    text.addEventListener("input", apply);
-    choices.forEach((choice) => choice.addEventListener("change", apply));
+    for (const control of [text, ...choices]) {
+      const key = `${name}.${control.dataset.filter ?? "text"}`;
+      control.addEventListener(control === text ? "input" : "change", () => {
+        apply();
+        remember(key, control.value);
+      });
+      const asked = state.get(key);
+      if (asked && (control === text || [...control.options].some((option) => option.value === asked))) control.value = asked;
+    }
+    apply();
     box.querySelector(".ma-tools").hidden = false;
   };
 
@@ -111,10 +139,10 @@
   for (const box of document.querySelectorAll(".ma-table")) {
     const table = box.querySelector("table");
     if (!table) continue; // its rows are on other pages
-    makeSortable(table);
+    makeSortable(table, box.dataset.name);
     makeChoosable(box, table);
     hintAtMore(box);
-    makeFilterable(box, table);
+    makeFilterable(box, table, box.dataset.name);
     makeCopyable(box, table);
   }
   markNamedRows();
