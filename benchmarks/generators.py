@@ -1,6 +1,6 @@
 """How fast are the generators trained? Seconds of processor time an image, as ratios to plain PyTorch loops.
 
-    python -m benchmarks.generators [--images N] [--repeats N] [--threads N]
+    python -m benchmarks.generators [--images N] [--repeats N] [--threads N] [--precision P]
 
 An epoch of ours (through `fit`, with its losses; `medaug_keras/generators`) and one of the same model written in plain
 PyTorch (`benchmarks/plain.py`) take turns, on noise of BreastMNIST's size. With one thread processor time is measured,
@@ -21,6 +21,7 @@ import torch
 
 from benchmarks import plain
 from benchmarks.machine import machine
+from medaug_keras import training
 from medaug_keras.generators import GENERATORS
 from medaug_keras.generators.fitting import Recipe, TrainingData
 from medaug_keras.reading import read
@@ -34,7 +35,9 @@ REFERENCES: dict[str, Callable[[plain.Data], plain.Epoch]] = {
 }
 
 
-def measure(kind: str, images: int, repeats: int, clock: Callable[[], float]) -> tuple[list[float], list[float]]:
+def measure(
+    kind: str, images: int, repeats: int, clock: Callable[[], float], precision: str
+) -> tuple[list[float], list[float]]:
     """Microseconds an image of a plain epoch and of ours, one value a repeat."""
     rng = np.random.default_rng(0)
     data = rng.integers(0, 256, (images, 28, 28, 1), dtype=np.uint8), rng.integers(0, 2, images)
@@ -51,14 +54,16 @@ def measure(kind: str, images: int, repeats: int, clock: Callable[[], float]) ->
         nonlocal ended
         ours.append((clock() - ended) / images * 1e6)
         start = clock()
-        reference()
+        with torch.autocast("cpu", enabled=False):
+            reference()
         theirs.append((clock() - start) / images * 1e6)
         ended = clock()
 
     # two validation images: what is compared is training
     learned = TrainingData(*data, data[0][:2], data[1][:2], num_classes=2)
     recipe, own = Recipe.split(settings)
-    GENERATORS[kind].fit(learned, recipe, seed=0, on_epoch=on_epoch, **own)
+    with training.arithmetic(precision):
+        GENERATORS[kind].fit(learned, recipe, seed=0, on_epoch=on_epoch, **own)
     return theirs[1:], ours[1:]  # the first of each warms up
 
 
@@ -67,14 +72,15 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=546)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of ours alone")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     clock = time.process_time if options.threads == 1 else time.perf_counter
-    print(f"{machine()}; threads: {options.threads}\n")
+    print(f"{machine()}; threads: {options.threads}; precision of ours: {options.precision}\n")
     print("| generator | plain PyTorch, µs an image | ours | ratio (median of repeats) | range |")
     print("|---|---|---|---|---|")
     for kind in REFERENCES:
-        theirs, ours = measure(kind, options.images, options.repeats, clock)
+        theirs, ours = measure(kind, options.images, options.repeats, clock, options.precision)
         ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
         middle = statistics.median(ratios)

@@ -8,6 +8,7 @@ validation images after the epoch. Each way has a process of its own with one th
 - plain: a PyTorch loop over tensors in memory, channels last (`benchmarks/plain.py`), the reference.
 - ours: `medaug_keras.classifiers.fit` with all that an epoch measures, in a process that keeps its memory, as a worker
   does.
+- ours, bfloat16: the same with `precision: bfloat16`.
 - stock Keras: `model.fit` on float arrays in memory.
 
 The first epoch of each is not counted. At the end, the largest resident memory of each process.
@@ -36,13 +37,14 @@ from medaug_keras import classifiers, training
 NETWORKS = {  # name → pixels a side, kind and settings, the same in plain PyTorch
     "resnet18-28": (28, {"kind": "resnet18", "stem": "small"}, plain.resnet18),
     "resnet18-64": (64, {"kind": "resnet18", "stem": "small"}, plain.resnet18),
+    "cnn-28": (28, {"kind": "cnn"}, lambda: plain.classifier_network(channels=3)),
     "EfficientNetB0-64": (
         64,
         {"kind": "applications", "name": "EfficientNetB0", "weights": None, "train": "all"},
         plain.efficientnet_b0,
     ),
 }
-WAYS = ("plain", "ours", "stock Keras")
+WAYS = ("plain", "ours", "ours, bfloat16", "stock Keras")
 
 
 def noise(count: int, side: int) -> Data:
@@ -61,18 +63,19 @@ def epochs_of(way: str, network: str, images: int, epochs: int, done: Callable[[
             done()
         return
     model = classifiers.build(**settings, image_shape=data[0].shape[1:], num_classes=2, head="softmax", seed=0)
-    if way == "ours":
-        classifiers.fit(
-            model,
-            data,
-            {"validation": validation, "test": noise(8, side)},
-            num_classes=2,
-            sampling="shuffle",
-            augment=[],
-            seed=0,
-            on_epoch=lambda epoch, logs: done(),
-            **default_recipe(epochs=epochs, batch_size=BATCH),
-        )
+    if way.startswith("ours"):
+        with training.arithmetic("bfloat16" if way == "ours, bfloat16" else "float32"):
+            classifiers.fit(
+                model,
+                data,
+                {"validation": validation, "test": noise(8, side)},
+                num_classes=2,
+                sampling="shuffle",
+                augment=[],
+                seed=0,
+                on_epoch=lambda epoch, logs: done(),
+                **default_recipe(epochs=epochs, batch_size=BATCH),
+            )
         return
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.001, 0.9), loss, metrics=["accuracy"])
@@ -83,7 +86,7 @@ def epochs_of(way: str, network: str, images: int, epochs: int, done: Callable[[
 
 def _process(pipe: Connection, way: str, network: str, images: int, epochs: int) -> None:
     torch.set_num_threads(1)
-    if way == "ours":
+    if way.startswith("ours"):
         training.keep_memory()
     turn(pipe)
     start = time.process_time()

@@ -18,15 +18,15 @@ Data = tuple[np.ndarray, np.ndarray]
 Epoch = Callable[[], None]
 
 
-def classifier_network() -> nn.Module:
-    """Fig. 9 for grey images and two classes."""
+def classifier_network(channels: int = 1) -> nn.Module:
+    """Fig. 9 for two classes."""
 
     def block(into: int, out: int, padding: int = 0) -> list[nn.Module]:
         return [nn.Conv2d(into, out, 3, padding=padding), nn.BatchNorm2d(out), nn.ReLU(inplace=True)]
 
     dense = [nn.Linear(1024, 128), nn.ReLU(inplace=True), nn.Linear(128, 128), nn.ReLU(inplace=True)]
     last = [*block(16, 64), *block(64, 64), *block(64, 64, 1), nn.MaxPool2d(2), nn.Flatten()]
-    return nn.Sequential(*block(1, 16), *block(16, 16), nn.MaxPool2d(2), *last, *dense, nn.Linear(128, 2))
+    return nn.Sequential(*block(channels, 16), *block(16, 16), nn.MaxPool2d(2), *last, *dense, nn.Linear(128, 2))
 
 
 class Residual(nn.Module):

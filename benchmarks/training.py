@@ -1,6 +1,6 @@
 """How fast is the classifier trained? Time an image, as ratios to a plain PyTorch loop in the same run.
 
-    python -m benchmarks.training [--images N] [--repeats N] [--threads N]
+    python -m benchmarks.training [--images N] [--repeats N] [--threads N] [--precision P]
 
 Every way trains the same network (Fig. 9, one channel, two classes) on noise of PneumoniaMNIST's size, batch 64, SGD
 with momentum. The ways take turns, and the medians of their ratios are printed: machines are shared and noisy.
@@ -23,6 +23,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -100,21 +101,24 @@ def ours(
     clock: Callable[[], float],
     sampling: str = "shuffle",
     steps: Sequence[dict] = (),
+    *,
+    precision: str,
 ) -> float:
     """As a task of a study trains it: seconds of its second epoch."""
     ends = []
     model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head="softmax", seed=0)
-    classifiers.fit(
-        model,
-        data,
-        held_out,
-        num_classes=2,
-        sampling=sampling,
-        augment=steps,
-        seed=0,
-        on_epoch=lambda epoch, logs: ends.append(clock()),
-        **default_recipe(epochs=2, batch_size=BATCH),
-    )
+    with training.arithmetic(precision):
+        classifiers.fit(
+            model,
+            data,
+            held_out,
+            num_classes=2,
+            sampling=sampling,
+            augment=steps,
+            seed=0,
+            on_epoch=lambda epoch, logs: ends.append(clock()),
+            **default_recipe(epochs=2, batch_size=BATCH),
+        )
     return ends[1] - ends[0]
 
 
@@ -147,24 +151,24 @@ def sizes(images: int) -> tuple[Data, dict[str, Data]]:
     return noise(images), {"validation": noise(images // 9), "test": noise(images * 624 // 4708)}
 
 
-def _worker(pipe: Connection, images: int) -> None:
+def _worker(pipe: Connection, images: int, precision: str) -> None:
     training.keep_memory()
     torch.set_num_threads(1)
     data, held_out = sizes(images)
     while True:
         turn(pipe)
-        pipe.send(ours(data, held_out, time.perf_counter))
+        pipe.send(ours(data, held_out, time.perf_counter, precision=precision))
 
 
 class TwoWorkers:
     """Two processes that train when they are told."""
 
-    def __init__(self, images: int) -> None:
+    def __init__(self, images: int, precision: str) -> None:
         context = multiprocessing.get_context("spawn")
         pipes = [context.Pipe() for _ in range(2)]
         self.pipes = [mine for mine, _ in pipes]
         for _, theirs in pipes:
-            context.Process(target=_worker, args=(theirs, images), daemon=True).start()
+            context.Process(target=_worker, args=(theirs, images, precision), daemon=True).start()
 
     def __call__(self) -> float:
         for pipe in self.pipes:
@@ -172,21 +176,22 @@ class TwoWorkers:
         return statistics.mean(pipe.recv() for pipe in self.pipes) / 2
 
 
-def measure(images: int, repeats: int, clock: Callable[[], float]) -> dict[str, list[float]]:
+def measure(images: int, repeats: int, clock: Callable[[], float], precision: str) -> dict[str, list[float]]:
     """Microseconds an image of every way, one value a repeat."""
     data, held_out = sizes(images)
     reference, loader, geometric = plain.classifier(data), from_loader(data, False), from_loader(data, True)
+    mine = partial(ours, precision=precision)
     ways: dict[str, Callable[[], float]] = {
         "plain": lambda: timed(reference, clock),
-        "ours": lambda: ours(data, held_out, clock),
-        "ours + geometric": lambda: ours(data, held_out, clock, steps=GEOMETRIC),
-        "ours + weighted": lambda: ours(data, held_out, clock, sampling="weighted"),
+        "ours": lambda: mine(data, held_out, clock),
+        "ours + geometric": lambda: mine(data, held_out, clock, steps=GEOMETRIC),
+        "ours + weighted": lambda: mine(data, held_out, clock, sampling="weighted"),
         "loader": lambda: timed(loader, clock),
         "loader + geometric": lambda: timed(geometric, clock),
         "stock Keras": lambda: stock(data, clock),
     }
     if clock is time.perf_counter:
-        ways["two workers"] = TwoWorkers(images)
+        ways["two workers"] = TwoWorkers(images, precision)
     found: dict[str, list[float]] = {name: [] for name in ways}
     for repeat in range(repeats + 1):
         for name, way in ways.items():
@@ -203,11 +208,12 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, default=2, help="with 1, processor time is measured, without two workers"
     )
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of ours alone")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     clock = time.process_time if options.threads == 1 else time.perf_counter
-    found = measure(options.images, options.repeats, clock)
-    print(f"{machine()}; threads: {options.threads}\n")
+    found = measure(options.images, options.repeats, clock, options.precision)
+    print(f"{machine()}; threads: {options.threads}; precision of ours: {options.precision}\n")
     print("| way | µs an image (median) | ratio to plain (median of repeats) | range |")
     print("|---|---|---|---|")
     for name, times in found.items():

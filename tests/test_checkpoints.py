@@ -19,7 +19,7 @@ from medaug_keras.generators import GENERATORS
 from medaug_keras.generators.fitting import Recipe, TrainingData
 from medaug_keras.networks import fuse
 from medaug_keras.store import disk_trouble
-from medaug_keras.training import Checkpoint, OnEpoch, TrainingState, checkpoints, file_checkpoint
+from medaug_keras.training import Checkpoint, OnEpoch, TrainingState, arithmetic, checkpoints, file_checkpoint
 from studies import recipe
 
 GEOMETRIC = [
@@ -43,6 +43,12 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "joint_vae per class": {**SETTINGS["joint_vae"], **DECAYING, "per_class": True, "capacity_steps": 8},
     "cgan": {**SETTINGS["cgan"], **DECAYING, "class_head": True},
     "classifier": {"sampling": "weighted", "augment": GEOMETRIC, "head": "softmax"},
+    "classifier in bfloat16": {
+        "sampling": "weighted",
+        "augment": GEOMETRIC,
+        "head": "softmax",
+        "precision": "bfloat16",
+    },
     "classifier resnet18": {"sampling": "shuffle", "augment": GEOMETRIC, "head": "softmax"},
     "classifier that drops": {"sampling": "shuffle", "augment": [], "head": "softmax"},
     "classifier with Keras's steps": {"sampling": "shuffle", "augment": KERAS, "head": "sigmoid"},
@@ -75,7 +81,14 @@ def dropping() -> keras.Model:
 
 def train(name: str, on_epoch: OnEpoch, checkpoint: Checkpoint | None) -> dict[str, Any]:
     """Train with one of the settings; everything that came of it, arrays as bytes."""
-    settings, kind = TRAININGS[name], name.split(" ")[0]
+    settings, kind = dict(TRAININGS[name]), name.split(" ")[0]
+    with arithmetic(settings.pop("precision", "float32")):
+        return made_with(name, kind, settings, on_epoch, checkpoint)
+
+
+def made_with(
+    name: str, kind: str, settings: dict[str, Any], on_epoch: OnEpoch, checkpoint: Checkpoint | None
+) -> dict[str, Any]:
     if kind in GENERATORS:
         shared, own = Recipe.split(settings)
         data = TrainingData(*COLOUR, *HELD, num_classes=2)
