@@ -3,7 +3,8 @@
 Who drops arms until a test finds something, or looks after every replicate, finds differences by chance more often than
 the tests say. A log that only grows lets pages tell. It is `looks.jsonl` in the results folder, a line a look:
 
-    {"what": "look", "time": …, "study": …, "families": [{"against": …, "arms": […], "done": …}], …}
+    {"what": "look", "time": …, "study": …, "families": [{"against": …, "arms": […], "done": …}],
+     "verdicts": {"breastmnist/flips/shuffle": "better"}, …}
 
 A *family* is what Holm corrects together: the arms of a data set that are compared with its baseline, each named by the
 task of its first replicate. Lines that cannot be read are passed over and counted; a line is written by one append, so
@@ -34,6 +35,8 @@ _WORDS = {
     "select": "|".join(get_args(Select)),
 }
 """Texts of a line, and what they look like."""
+_CELL = "[a-z0-9_-]{1,40}/[a-z0-9_-]{1,40}/[a-z]{1,20}"
+CLAIMS = ("better", "worse")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class Line:
     """Runs that had a result."""
     runs: int
     families: tuple[Family, ...]
+    verdicts: Mapping[str, str] | None = None
+    """DATASET/ARM/SAMPLING → better or worse than the baseline, by the tests of then; None where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,8 @@ class Looks:
     """This look."""
     before: tuple[Line, ...]
     """The others at results of the same baselines, in order; none twice."""
+    last: Line | None
+    """The one before this of a study of this name, with what its pages said."""
     noted: bool
     """Whether this look is in the log."""
     largest: Mapping[str, int]
@@ -90,7 +97,7 @@ class Looks:
         return len(self.before) + 1
 
 
-def line(what: str, study: Study, plan: Plan, done: Iterable[str]) -> Line:
+def line(what: str, study: Study, plan: Plan, done: Iterable[str], verdicts: Mapping[str, str] | None = None) -> Line:
     """What the log keeps of a study; `done` has the tasks that have a result."""
     there, families = set(done), []
     for dataset in plan.data:
@@ -113,6 +120,7 @@ def line(what: str, study: Study, plan: Plan, done: Iterable[str]) -> Line:
         sum(run.task in there for run in plan.runs),
         len(plan.runs),
         tuple(families),
+        verdicts,
     )
 
 
@@ -127,7 +135,7 @@ def read(root: Path) -> tuple[list[Line], int]:
         if text.strip():
             try:
                 found.append(_line(json.loads(text)))
-            except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
                 unreadable += 1
     return found, unreadable
 
@@ -141,9 +149,13 @@ def looked(root: Path, study: Study, plan: Plan, done: Iterable[str]) -> Looks:
     different = {(one.study, one.results): one for one in reversed(seen)}  # the first of each
     noted = different.pop((now.study, now.results), None) is not None
     registered = [one for one in lines if one.what == "registered" and one.study == now.study]
+    named = [one for one in lines if one.what == "look" and one.name == now.name]
+    same = [i for i, one in enumerate(named) if (one.study, one.results) == (now.study, now.results)]
+    earlier = named[: same[0]] if same else named
     return Looks(
         now=now,
         before=tuple(reversed(different.values())),
+        last=earlier[-1] if earlier else None,
         noted=noted,
         largest=_largest([*lines, now], mine),
         registered=registered[0] if registered else None,
@@ -203,7 +215,12 @@ def _line(content: Mapping[str, Any]) -> Line:
         raise ValueError("not a line that this program writes")
     if not all(re.fullmatch(r"[a-z]+-[0-9a-f]{16}", task) for task in tasks):
         raise ValueError("not the names of tasks")
-    return Line(**words, **numbers, time=when, families=families)  # type: ignore[arg-type]
+    verdicts = content.get("verdicts")
+    if verdicts is not None and not all(
+        re.fullmatch(_CELL, cell) and word in CLAIMS for cell, word in verdicts.items()
+    ):
+        raise ValueError("not the verdicts of tests")
+    return Line(**words, **numbers, time=when, families=families, verdicts=verdicts)  # type: ignore[arg-type]
 
 
 def _hash(content: Any) -> str:

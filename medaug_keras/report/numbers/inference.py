@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medaug_keras.looks import CLAIMS
 from medaug_keras.report.numbers.results import METRICS, Group, Results
 from medaug_keras.stats import (
     FEW,
@@ -48,8 +50,12 @@ ALPHA = 0.05
 NO_CONTROL = "no control arm adds as many copies as this arm adds images"
 _BOOTSTRAP_DRAWS = 1000
 
+OTHER_IMAGES = "the two studies tested other images, or the same at another size"
+
 Cell = tuple[str, str, str]
 """Data set, arm, sampling."""
+Pair = tuple[str, str]
+"""Arm, sampling."""
 
 
 @dataclass(frozen=True)
@@ -224,10 +230,8 @@ class Inference:
         """The crossed analysis of two groups of a data set; `check` adds the bootstrap and the chance to win."""
         arm, other = (self._values[(g.dataset, g.arm, g.sampling), metric] for g in (group, base))
         difference = paired(arm, other)
-        images, _ = self.grouped.get(group.dataset, (None, None))
         folds = group.dataset in self.folded
-        result = crossed(difference, folds=folds, images=images, planned=len(group.runs))
-        result = replace(result, low=_possible(result.low), high=_possible(result.high))
+        result = self._crossed(difference, group)
         undefined = self._reasons.get((group.dataset, metric))
         if undefined and result.effect is None:
             result = replace(result, reason=undefined)
@@ -245,10 +249,21 @@ class Inference:
             chance=chance_to_beat(*scores),
         )
 
+    def _crossed(self, difference: NDArray[np.float64], group: Group) -> Crossed:
+        images, _ = self.grouped.get(group.dataset, (None, None))
+        folds = group.dataset in self.folded
+        result = crossed(difference, folds=folds, images=images, planned=len(group.runs))
+        return replace(result, low=_possible(result.low), high=_possible(result.high))
+
     @cached_property
     def tests(self) -> Mapping[Cell, Comparison]:
         """Every arm against the baseline on the primary metric: the confirmatory tests."""
         return self._against_baseline(self.results.study.primary, check=True)
+
+    @property
+    def claims(self) -> dict[str, str]:
+        """DATASET/ARM/SAMPLING → better or worse, of the arms of which sentences say so."""
+        return {"/".join(cell): c.cautious for cell, c in self.tests.items() if c.cautious in CLAIMS}
 
     @cached_property
     def exploratory(self) -> Mapping[str, Mapping[Cell, Comparison]]:
@@ -370,6 +385,37 @@ class Inference:
         groups = {pair: results.groups[dataset, *pair] for pair in chosen if (dataset, *pair) in results.groups}
         every = {pair: self.compare(group, other, results.study.primary) for pair, group in groups.items()}
         return dict(zip(every, _corrected(list(every.values())), strict=True))
+
+    def pairs(self, dataset: str) -> dict[tuple[Pair, Pair], Comparison]:
+        """Every arm of a data set against every other on the primary metric, corrected for all of these (Holm).
+
+        They are not the study's confirmatory tests, which are those against its baseline.
+        """
+        groups = {pair: self.results.groups[dataset, *pair] for pair in self.results.variants(dataset)}
+        found = {
+            (one, other): self.compare(groups[one], groups[other], self.results.study.primary)
+            for one, other in combinations(groups, 2)
+        }
+        return dict(zip(found, _corrected(list(found.values())), strict=True))
+
+    def beside(self, other: "Inference") -> dict[Cell, Comparison]:
+        """The cells that another study has too, less what it found, on the primary metric, corrected for all (Holm).
+
+        Tested where both studies tested the same images. Replicates of one number are paired; where they share nothing,
+        the test is as true, and no finer.
+        """
+        results, theirs, primary = self.results, other.results, self.results.study.primary
+        found: dict[Cell, Comparison] = {}
+        for cell, group in results.groups.items():
+            base = theirs.groups.get(cell)
+            if base is None:
+                continue
+            if results.plan.data[cell[0]] == theirs.plan.data[cell[0]]:
+                result = self._crossed(paired(self._values[cell, primary], other._values[cell, primary]), group)
+            else:
+                result = Crossed(None, 0, len(group.runs), 0, reason=OTHER_IMAGES)
+            found[cell] = Comparison(group, base, primary, result)
+        return dict(zip(found, _corrected(list(found.values())), strict=True))
 
     def best_over(self, dataset: str, pairs: Sequence[tuple[str, str]], base: tuple[str, str]) -> Comparison | None:
         """The arm of `pairs` with the highest mean primary metric against `base`, corrected for the choice (Holm)."""

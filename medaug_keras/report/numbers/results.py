@@ -5,7 +5,7 @@ A *run* is one cell of the plan, done or not; a *group* is the runs of one data 
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
@@ -560,10 +560,16 @@ def typical(group: Group, results: Results) -> Run:
     return min(group.done, key=lambda run: abs((run.metric(results.select, "test", metric) or 0.0) - mean))
 
 
-def note_look(results: Results) -> None:
-    """Record this look in the log, before the log is read; if that fails, pages say so."""
-    if results.states.get("done") and any(run.done for run in results.runs):
-        note(results.root, line("look", results.study, results.plan, [r.task for r in results.runs if r.done]))
+def note_look(results: Results, claims: Callable[[], Mapping[str, str]]) -> None:
+    """Record this look in the log, before pages read it; if that fails, they say so.
+
+    `claims` tests every arm, and is called only where the look is new.
+    """
+    if results.looks.noted or not any(run.done for run in results.runs):
+        return
+    done = [run.task for run in results.runs if run.done]
+    note(results.root, line("look", results.study, results.plan, done, claims()))
+    del results.looks  # is read again, with this line
 
 
 def histories(run: Run) -> list[Mapping[str, Sequence[float | None]]]:

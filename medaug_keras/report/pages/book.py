@@ -43,10 +43,11 @@ class Book:
         asked: Plan | None = None,
         expected: Expected | None = None,
         show_host: bool = False,
+        inference: Inference | None = None,
     ) -> None:
         self.results, self.beside, self.show_host = results, beside, show_host
         self.asked, self.expected = asked or results.plan, expected
-        self.inference = Inference(results)
+        self.inference = inference or Inference(results)
         self.files: dict[str, bytes] = {}
 
     @property

@@ -18,6 +18,7 @@ from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.checks import checks
 from medaug_keras.report.pages.citations import cite
 from medaug_keras.report.pages.classes import class_by_class
+from medaug_keras.report.pages.compare import compare
 from medaug_keras.report.pages.curves import learning_curves
 from medaug_keras.report.pages.data_sets import data_sets
 from medaug_keras.report.pages.evidence import significance, synthetic_images
@@ -55,6 +56,7 @@ PAGES = {
     "learning-curves": Page("Learning curves", learning_curves, by_dataset=True),
     "best-models": Page("Best models", best_models, by_dataset=True),
     "significance": Page("Significance", significance, by_dataset=True),
+    "compare": Page("Compare", compare, by_dataset=True),
     "synthetic-images": Page("Synthetic images", synthetic_images, by_dataset=True),
     "runs": Page("Runs", runs, by_dataset=True),
     "cite": Page("How to cite", cite),

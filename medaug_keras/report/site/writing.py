@@ -19,6 +19,7 @@ from medaug_keras.places import MOVED, STUDIES, check_study
 from medaug_keras.plan import Plan
 from medaug_keras.report import palette
 from medaug_keras.report.numbers.circumstances import Expected
+from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results, note_look
 from medaug_keras.report.pages.study import Pages
 from medaug_keras.report.pages.templates import environment_of_templates
@@ -73,15 +74,28 @@ def render(
     with locked(studies, say):
         about = check_study(study, file, docs)
         results = Results(study, plan, store)
+        tested: list[Inference] = []  # made here or with the pages: it reads every prediction
+
+        def claims() -> dict[str, str]:
+            tested.append(Inference(results))
+            return tested[0].claims
+
         if look:
-            note_look(results)
+            note_look(results, claims)
         other = None if beside is None else Results(*beside, store)
         settings = repr((show_host, expected is not None, asked and list(asked.tasks)))
         made_from = unchanged.digest(
             [unchanged.of_program(), settings, *(unchanged.of_results(r) for r in (results, other) if r is not None)]
         )
         if anew or not unchanged.is_unchanged(target, made_from):
-            pages = Pages(results, beside=other, asked=asked, expected=expected, show_host=show_host)
+            pages = Pages(
+                results,
+                beside=other,
+                asked=asked,
+                expected=expected,
+                show_host=show_host,
+                inference=tested[0] if tested else None,
+            )
             _fill(target, pages.each(), made_from, about, say)
         left_out = _others(docs, study.name)
         if left_out:

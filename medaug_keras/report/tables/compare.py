@@ -1,0 +1,106 @@
+"""Two arms, or two studies, side by side."""
+
+from collections.abc import Mapping
+
+from medaug_keras.report.numbers.findings import metric_name
+from medaug_keras.report.numbers.inference import Cell, Comparison, Pair
+from medaug_keras.report.numbers.results import METRICS, Results
+from medaug_keras.report.tables.table import (
+    DATASET,
+    Column,
+    Entry,
+    Row,
+    Table,
+    dataset_entry,
+    epoch_words,
+    measured,
+    notes_of,
+    variant_entry,
+)
+
+_DIFFERENCE = (
+    Column("effect", "Difference (points)", "points", parts=("low", "high")),
+    Column("verdict", "Verdict", parts=("p",)),
+)
+
+
+def _difference(c: Comparison, words: Mapping[str, str]) -> tuple[Entry, Entry]:
+    r, why = c.result, c.result.reason or ""
+    return Entry(r.effect, low=r.low, high=r.high, missing=why), Entry(words.get(c.word, c.word), p=c.holm)
+
+
+def pairs(results: Results, found: Mapping[str, Mapping[tuple[Pair, Pair], Comparison]]) -> Table:
+    """Every arm against every other, data set by data set."""
+    metric = results.study.primary
+    columns = (
+        DATASET,
+        Column("first", "First arm", parts=("name",)),
+        Column("second", "Second arm", parts=("name",)),
+        Column("first_score", "first", "percent", METRICS[metric], ("sd", "n")),
+        Column("second_score", "second", "percent", METRICS[metric], ("sd", "n")),
+        *_DIFFERENCE,
+    )
+    words = {"better": "the first is better", "worse": "the second is better"}
+    rows = []
+    for dataset, here in found.items():
+        for (one, other), c in here.items():
+            scores = (measured(group, results.select, metric) for group in (c.group, c.base))
+            names = (variant_entry(results, *pair) for pair in (one, other))
+            difference = _difference(c, words)
+            factors = {"data set": results.title(dataset), "verdict": str(difference[1].value)}
+            rows.append(Row((dataset_entry(results, dataset), *names, *scores, *difference), factors))
+    return Table(
+        "pairs",
+        f"Test {metric_name(metric)} of every two arms, {epoch_words(results)}: the first less the second.",
+        columns,
+        tuple(rows),
+        "tables.compare.pairs",
+        (
+            "The verdict follows p, which is corrected over all pairs of the data set (Holm, 5 %); the 95 % interval "
+            "is that of the pair alone. Where an arm of the pair is the baseline, the study's own test is the one on "
+            "Significance, which is corrected for fewer comparisons.",
+            *notes_of(rows),
+        ),
+        ("data set", "verdict"),
+        empty="A data set needs two arms.",
+    )
+
+
+def studies(results: Results, other: Results, found: Mapping[Cell, Comparison]) -> Table:
+    """What both studies have: scores, and the difference where they tested the same images."""
+    metric = results.study.primary
+    columns = (
+        DATASET,
+        Column("arm", "Arm", parts=("name",)),
+        Column("here", "This study", "percent", METRICS[metric], ("sd", "n")),
+        Column("beside", f"Study {other.study.name}", "percent", METRICS[metric], ("sd", "n")),
+        *_DIFFERENCE,
+    )
+    words = {"better": "this study is better", "worse": f"{other.study.name} is better"}
+    rows = tuple(
+        Row(
+            (
+                dataset_entry(results, cell[0]),
+                variant_entry(results, *cell[1:]),
+                measured(c.group, results.select, metric),
+                Entry(**{**vars(measured(c.base, other.select, metric)), "href": ""}),
+                *_difference(c, words),
+            ),
+            {"data set": results.title(cell[0])},
+        )
+        for cell, c in found.items()
+    )
+    return Table(
+        "studies",
+        f"Test {metric_name(metric)} of what both studies have, each {epoch_words(results)}: this one less the other.",
+        columns,
+        rows,
+        "tables.compare.studies",
+        (
+            "The difference is that of the replicates that both have. It is tested where both studies tested the same "
+            "images; p is corrected over all lines that are (Holm, 5 %). "
+            "What else differs between the studies is in the table of settings.",
+            *notes_of(rows),
+        ),
+        empty="The two studies have no data set and arm in common.",
+    )

@@ -1,0 +1,194 @@
+"""The page Compare: every arm against every other, two studies, and what is new since the look before."""
+
+import dataclasses
+import json
+import re
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_records import ARMS, fake_plan, fake_results, fake_study, hash_text
+
+from medaug_keras import looks
+from medaug_keras.report.numbers.inference import OTHER_IMAGES, Inference
+from medaug_keras.report.numbers.results import Results, note_look
+from medaug_keras.report.pages import compare
+from medaug_keras.report.pages.study import Pages
+from medaug_keras.spec import Study
+from medaug_keras.stats import crossed, holm
+from medaug_keras.store import Store
+
+THREE = {name: ARMS[name] for name in ("baseline", "gda", "duplicate")}
+MIRROR = {"better": "worse", "worse": "better"}
+
+
+def hits(gain: float = 0.0):
+    """Of 156 test images the baseline gets 100 right, `gda` 40 more; copies as many as the baseline, nearly."""
+
+    def right(dataset: str, arm: str, sampling: str, replicate: int) -> np.ndarray:
+        rng = np.random.default_rng([hash_text(arm), replicate])
+        known = {"baseline": 100, "gda": 140, "duplicate": 101}.get(arm, 100) + round(156 * gain)
+        return (np.arange(156) < known) ^ (rng.random(156) < 0.02)
+
+    return right
+
+
+def small(**more) -> Study:
+    return fake_study(
+        **{"datasets": ("breastmnist",), "arms": THREE, "replicates": 5, "samplings": ["shuffle"], **more}
+    )
+
+
+def results_of(root: Path, study: Study, **how) -> Results:
+    plan, store = fake_results(study, root, **{"hits": hits(), **how})
+    return Results(study, plan, store)
+
+
+def test_a_pair_is_tested_by_the_crossed_analysis_and_corrected_for_all_pairs(tmp_path):
+    results = results_of(tmp_path, small())
+    found = Inference(results).pairs("breastmnist")
+    names = [(arm, "shuffle") for arm in THREE]
+    assert list(found) == list(combinations(names, 2))
+    by_hand = {}
+    for one, other in found:
+        right = hits()
+        difference = [
+            right("", one[0], "", s).astype(float) - right("", other[0], "", s).astype(float) for s in range(5)
+        ]
+        by_hand[one, other] = crossed(difference)
+    for pair, corrected in zip(by_hand, holm([c.p_family for c in by_hand.values()]), strict=True):
+        assert found[pair].result.effect == pytest.approx(by_hand[pair].effect)
+        assert found[pair].holm == pytest.approx(corrected)
+        assert found[pair].family == 3
+
+
+def test_the_grid_changes_sign_and_verdict_when_an_arm_and_its_rival_change_places(tmp_path):
+    (grid,) = compare.compare(Pages(results_of(tmp_path, small())))["grids"]
+    assert len(grid.rows) == len(grid.labels) == 3
+    for i, j in combinations(range(3), 2):
+        one, other = grid.rows[i][j], grid.rows[j][i]
+        assert other.verdict == MIRROR.get(one.verdict, one.verdict)
+        assert float(other.text.replace("\N{MINUS SIGN}", "-")) == -float(one.text.replace("\N{MINUS SIGN}", "-"))
+    assert [grid.rows[i][i].text for i in range(3)] == ["", "", ""]
+    assert (grid.rows[1][0].verdict, grid.rows[1][0].mark) == ("better", "▲")  # gda less the baseline
+    assert grid.rows[0][2].verdict == "not distinguishable"
+
+
+def test_an_interval_of_a_square_holds_its_difference_in_either_direction(tmp_path):
+    (grid,) = compare.compare(Pages(results_of(tmp_path, small())))["grids"]
+    for row in grid.rows:
+        for square in row:
+            if square.text:
+                low, high = re.findall(r"([+\N{MINUS SIGN}]?\d+\.\d+) to ([+\N{MINUS SIGN}]?\d+\.\d+)", square.words)[0]
+                low, value, high = (float(v.replace("\N{MINUS SIGN}", "-")) for v in (low, square.text, high))
+                assert low - 0.05 <= value <= high + 0.05
+
+
+def test_too_many_arms_are_not_compared_with_each_other_and_the_page_says_so(tmp_path):
+    zooms = {f"zoom-{n}": {"augment": [{"layer": "RandomZoom", "factor": n / 100}]} for n in range(1, 30)}
+
+    def page(arms: int) -> dict:
+        chosen = dict(list({"baseline": {}, **zooms}.items())[:arms])
+        return compare.compare(Pages(results_of(tmp_path / str(arms), small(arms=chosen, replicates=2))))
+
+    alone, wide, many = page(2), page(13), page(25)
+    assert "no two arms beside the baseline" in alone["grids"][0].reason
+    assert "do not fit side by side" in wide["grids"][0].reason
+    assert len(wide["pairs"].rows) == 78
+    assert "25 arms are too many" in many["grids"][0].reason
+    assert not many["pairs"].rows
+
+
+# --- two studies -----------------------------------------------------------------------------------
+
+
+def test_two_studies_are_tested_on_the_images_that_both_tested(tmp_path):
+    here = results_of(tmp_path, small(datasets=("breastmnist", "phantom-ultrasound")))
+    plan = fake_plan(small(classifier={"epochs": 3}))
+    other_study = small(name="longer", classifier={"epochs": 3})
+    _, store = fake_results(other_study, tmp_path, hits=hits(-0.2), whole=plan)
+    there = Results(other_study, plan, store)
+    found = Inference(here).beside(Inference(there))
+    assert {cell[0] for cell in found} == {"breastmnist"}
+    for (_, arm, _), c in found.items():
+        mine, theirs = ([np.mean(hits(g)("", arm, "", s)) for s in range(5)] for g in (0, -0.2))
+        assert c.result.effect == pytest.approx(np.mean(mine) - np.mean(theirs))
+        assert c.family == 3
+    assert {c.word for c in found.values()} == {"better"}
+    page = Pages(here, beside=there).all()
+    assert b"Beside \xe2\x80\x9c" in page["compare.md"]
+    rows = json.loads(page["data/studies.json"])["rows"]
+    assert len(rows) == 3
+    assert b"this study is better" in page["compare.md"]
+
+
+def test_studies_of_other_images_stand_side_by_side_without_a_test(tmp_path, monkeypatch):
+    here, there = (results_of(tmp_path, small()) for _ in range(2))
+    object.__setattr__(there, "plan", dataclasses.replace(there.plan, data={"breastmnist": "data-" + "0" * 16}))
+    found = Inference(here).beside(Inference(there))
+    assert len(found) == 3
+    assert {(c.result.effect, c.result.reason, c.word) for c in found.values()} == {(None, OTHER_IMAGES, "not tested")}
+
+
+# --- what is new -----------------------------------------------------------------------------------
+
+
+def noted(root: Path, study: Study, **how) -> str:
+    """What the page says of changes, at a look that is noted."""
+    results = results_of(root, study, **how)
+    note_look(results, lambda: Inference(results).claims)
+    assert results.looks.noted
+    return " ".join(compare.changes(results, Inference(results)))
+
+
+def later(replicates: int) -> dict:
+    return {"leave_out": lambda task: task.kind == "classifier" and task.replicate >= replicates}
+
+
+def test_a_first_look_has_no_changes_and_a_second_names_runs_and_verdicts(tmp_path):
+    study = small()
+    assert noted(tmp_path, study, **later(1)) == ""
+    said = noted(tmp_path, study)
+    assert "3 of 15 runs had a result then, 15 of 15 have one now: 12 more." in said
+    assert "Now better than the baseline: Geometric on BreastMNIST." in said
+    assert "No longer" not in said
+    assert noted(tmp_path, study) == said  # the same results, looked at again
+
+
+def test_verdicts_that_are_lost_are_said_with_arms_that_are_gone(tmp_path):
+    noted(tmp_path, small())
+    fewer = small(arms={name: THREE[name] for name in ("baseline", "duplicate")})
+    said = noted(tmp_path, fewer)
+    assert "The study has other arms" in said
+    assert "No longer better: breastmnist/gda/shuffle." in said
+
+
+def test_no_verdict_is_said_to_turn_where_an_earlier_version_kept_none(tmp_path):
+    study = small()
+    noted(tmp_path, study, **later(1))
+    log = tmp_path / looks.NAME
+    line = json.loads(log.read_text())
+    del line["verdicts"]
+    log.write_text(json.dumps(line) + "\n")
+    said = noted(tmp_path, study)
+    assert "is not known: an earlier version" in said
+    assert "Now better" not in said
+
+
+def test_nothing_is_tested_for_the_log_where_the_look_is_in_it(tmp_path):
+    study = small()
+    noted(tmp_path, study)
+    results = Results(study, fake_plan(study), Store(tmp_path))
+    note_look(results, lambda: pytest.fail("tested again"))
+
+
+@pytest.mark.parametrize(
+    "claims", [[], "better", {"a/b/shuffle": "best"}, {"<b>/b/shuffle": "better"}, {"a": "better"}]
+)
+def test_a_line_with_verdicts_that_no_test_gives_is_passed_over(tmp_path, claims):
+    noted(tmp_path, small())
+    log = tmp_path / looks.NAME
+    line = json.loads(log.read_text()) | {"verdicts": claims}
+    log.write_text(json.dumps(line) + "\n")
+    assert looks.read(tmp_path) == ([], 1)
