@@ -121,7 +121,9 @@ def learning_rates(results: Results) -> Table:
                 _factors(results, dataset, arm, sampling),
             )
         )
-    notes = ("No test image is used. “largest tried” and “smallest tried”: beyond it, a better one may lie.",)
+    tagged = any(row.entries[3].tags for row in rows)
+    beyond = " “largest tried” and “smallest tried”: beyond it, a better one may lie." if tagged else ""
+    notes = (f"No test image is used.{beyond}",)
     return Table(
         "learning-rates",
         "Learning rates: what each value scored on the validation images, and which was chosen.",
