@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -281,6 +282,22 @@ def test_latex_is_what_the_page_shows_for_booktabs():
     assert r"a\_b \& 50\% & \textbf{50.00} $\pm$ 1.00 (A b 40.00) \\" in text
     assert r" & \multicolumn{1}{c}{Test} \\" in text
     assert r"\toprule" in text
+
+
+def test_latex_is_a_whole_table_with_caption_label_and_notes_whatever_is_in_it():
+    text = export.table_latex(dataclasses.replace(some_table(name="}{\\end{table}%"), notes=("One {note", "50 %")))
+    table = some_table()
+    assert re.findall(r"\\(begin|end)\{(\w+)\}", text) == [
+        ("begin", "table"), ("begin", "tabular"), ("end", "tabular"), ("end", "table")
+    ]  # fmt: skip
+    depth = 0
+    for mark in re.findall(r"(?<!\\)[{}]", text):
+        depth += 1 if mark == "{" else -1
+        assert depth in (0, 1, 2)
+    assert depth == 0
+    assert f"\\label{{tab:{table.name}}}" in text
+    assert r"\par\smallskip One \{note" in text
+    assert r"\par\smallskip 50 \%" in text
 
 
 def test_json_says_why_a_value_is_missing():

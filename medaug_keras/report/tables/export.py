@@ -114,9 +114,17 @@ def _clean(value: Any) -> Any:
 
 
 def table_latex(table: Table) -> str:
-    """The table as LaTeX for the booktabs package, as the page shows it."""
+    """The table as LaTeX with its caption, label and notes, as the page shows it. It needs the package booktabs."""
     letters = "".join("l" if column.kind in ("text", "sentence") else "r" for column in table.columns)
-    lines = [f"% {latex(table.caption)}", rf"\begin{{tabular}}{{{letters}}}", r"\toprule"]
+    lines = [
+        r"% \usepackage{booktabs}; for a table over both columns: table* in place of table",
+        r"\begin{table}",
+        r"\centering\footnotesize",
+        rf"\caption{{{latex(table.caption)}}}",
+        rf"\label{{tab:{table.name}}}",
+        rf"\begin{{tabular}}{{{letters}}}",
+        r"\toprule",
+    ]
     if any(title for title, _ in table.groups):
         titles, rules, at = [], [], 1
         for title, width in table.groups:
@@ -129,7 +137,9 @@ def table_latex(table: Table) -> str:
     for row in table.rows:
         cells = (_latex_cell(c, e) for c, e in zip(table.columns, row.entries, strict=True))
         lines.append(" & ".join(cells) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}", ""]
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\par\smallskip {latex(note)}" for note in table.notes]
+    lines += [r"\end{table}", ""]
     return "\n".join(lines)
 
 
