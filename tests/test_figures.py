@@ -320,7 +320,7 @@ def test_the_function_that_made_it_is_found_under_its_name(name):
 
 
 def test_every_public_function_is_drawn_here():
-    pictures = {"montage", "class_montage", "pairs", "twins"}
+    pictures = {"montage", "class_montage", "pairs", "small_picture", "twins"}
     functions = {name for name in figures.__all__ if name[0].islower()} - pictures
     assert functions <= set(DRAWN)
 

@@ -33,7 +33,7 @@ from medaug_keras.data.plain import load_plain, save_plain
 from medaug_keras.data.room import Room
 from medaug_keras.data.splits import Folds, Parts, by_fractions, split_csv
 from medaug_keras.data.table import Table, load_table, table_class_counts, table_fingerprint, table_sizes
-from medaug_keras.data.unpacked import unpacked
+from medaug_keras.data.unpacked import kept_images, unpacked
 
 __all__ = [
     "IMAGE_SIZE",
@@ -65,6 +65,7 @@ __all__ = [
     "folder_sizes",
     "folds_of",
     "heal",
+    "kept_images",
     "learnt",
     "load",
     "load_folder",

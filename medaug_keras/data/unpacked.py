@@ -66,6 +66,18 @@ def unpacked(
     return dataset
 
 
+def kept_images(folder: Path, split: str) -> np.ndarray | None:
+    """The images of a split that `unpacked` keeps in `folder`, mapped; None where they are not there or were changed.
+
+    Loads nothing: the folder may be gone, and where the data are now is not asked.
+    """
+    name = f"{split}_images.npy"
+    try:
+        return _array(folder / name, json.loads((folder / "dataset.json").read_bytes())["files"][name])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
 class _Files:
     """Room in .npy files of a folder."""
 

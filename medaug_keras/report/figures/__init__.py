@@ -32,7 +32,16 @@ from medaug_keras.report.figures.diagrams import (
     joint_vae_diagram,
     network_diagram,
 )
-from medaug_keras.report.figures.images import ClassRow, Pair, Twins, class_montage, montage, pairs, twins
+from medaug_keras.report.figures.images import (
+    ClassRow,
+    Pair,
+    Twins,
+    class_montage,
+    montage,
+    pairs,
+    small_picture,
+    twins,
+)
 from medaug_keras.report.figures.svg import Figure
 
 __all__ = [
@@ -68,6 +77,7 @@ __all__ = [
     "pairs",
     "printed_vs_ours",
     "progress",
+    "small_picture",
     "twins",
     "variance_components",
 ]

@@ -72,6 +72,13 @@ def montage(images: Images, *, columns: int = 20, scale: int = 2, what: str) -> 
     return _picture(montage, Image.fromarray(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet), alt, 1)
 
 
+def small_picture(image: Images) -> bytes:
+    """One image (H, W, C) uint8 as a PNG of at most 128 pixels a side: pages enlarge it."""
+    small, file = _reduced(_checked(image[None]), _PAIR)[0], io.BytesIO()
+    Image.fromarray(small.squeeze(-1) if small.shape[-1] == 1 else small).save(file, "PNG")
+    return file.getvalue()
+
+
 def class_montage(rows: Sequence[ClassRow], *, each: int = 8, columns: int = 4, what: str) -> Figure:
     """For each class its name, then up to `each` images, large enough to be judged. Sheets of the same classes have
     their blocks at the same height, so that they can stand side by side."""

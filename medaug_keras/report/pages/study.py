@@ -23,6 +23,7 @@ from medaug_keras.report.pages.curves import learning_curves
 from medaug_keras.report.pages.data_sets import data_sets
 from medaug_keras.report.pages.evidence import significance, synthetic_images
 from medaug_keras.report.pages.findings import findings
+from medaug_keras.report.pages.images import images
 from medaug_keras.report.pages.models import generators, models
 from medaug_keras.report.pages.references import against, index
 from medaug_keras.report.pages.replicates import shared_page
@@ -54,6 +55,7 @@ PAGES = {
     "results": Page("Results", scores, by_dataset=True),
     "class-by-class": Page("Class by class", class_by_class, by_dataset=True),
     "learning-curves": Page("Learning curves", learning_curves, by_dataset=True),
+    "images": Page("Images", images, by_dataset=True),
     "best-models": Page("Best models", best_models, by_dataset=True),
     "significance": Page("Significance", significance, by_dataset=True),
     "compare": Page("Compare", compare, by_dataset=True),
