@@ -349,6 +349,7 @@ def test_text_of_users_is_text_on_every_page_and_in_every_file(tmp_path):
         ".json",
         ".tex",
         ".yaml",
+        ".bib",
     }
     for path in sorted((tmp_path / "site" / "studies").rglob("*.html")):
         page = _Page()

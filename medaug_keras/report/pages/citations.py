@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from medaug_keras.generators import GENERATORS
+from medaug_keras.report.numbers.methods import methods_text
 from medaug_keras.report.pages.book import Book
 
 BIBTEX = {
@@ -41,7 +42,7 @@ def software(versions: Collection[str]) -> str:
 
 
 def cite(book: Book) -> dict[str, Any]:
-    """What to cite, and under which license the data are."""
+    """The methods to paste, what to cite, and under which license the data are."""
     entries: dict[str, list[str]] = {}
     for name in book.results.datasets:
         record = book.results.data(name).record
@@ -50,7 +51,8 @@ def cite(book: Book) -> dict[str, Any]:
                 entries.setdefault(entry.strip(), []).append(book.results.title(name))
     kinds = {spec.kind for spec in book.results.study.generators.values()}
     records = [outcome.record for outcome in book.results.outcomes.values() if outcome.record is not None]
-    return {
+    content: dict[str, Any] = {
+        "text": methods_text(book.results, book.inference),
         "data": list(entries.items()),
         "licences": [
             (book.results.title(n), record.values.get("licence") or "not stated")
@@ -65,3 +67,6 @@ def cite(book: Book) -> dict[str, Any]:
             {r.run["packages"]["medaug-keras"] for r in records if "medaug-keras" in r.run.get("packages", {})}
         ),
     }
+    every = [*entries, *(entry for _, entry in content["methods"]), content["software"]]
+    book.file("data/references.bib", "\n\n".join(dict.fromkeys(entry.strip() for entry in every)) + "\n")
+    return content

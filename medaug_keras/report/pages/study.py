@@ -61,7 +61,7 @@ PAGES = {
     "compare": Page("Compare", compare, by_dataset=True),
     "synthetic-images": Page("Synthetic images", synthetic_images, by_dataset=True),
     "runs": Page("Runs", runs, by_dataset=True),
-    "cite": Page("How to cite", cite),
+    "cite": Page("Methods and citations", cite),
 }
 """By name, which is its template's, in the order of the study's navigation. Each reference has two pages more."""
 ROOM = 900_000

@@ -1,0 +1,143 @@
+"""The methods of a study in sentences for a paper, from its settings and records; keys in brackets are BibTeX's."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from medaug_keras.generators import GENERATORS
+from medaug_keras.report.format import count, plural, together
+from medaug_keras.report.numbers.findings import metric_name
+from medaug_keras.report.numbers.inference import Inference
+from medaug_keras.report.numbers.results import Results, select_words
+from medaug_keras.spec import dump
+
+_KEY = re.compile(r"@\w+\{\s*([^,\s]+)\s*,")
+
+
+def methods_text(results: Results, inference: Inference) -> list[str]:
+    """A paragraph each: data, classifier, arms, analysis, software. What no record says yet is left out, and said."""
+    return [
+        _data(results),
+        _classifier(results),
+        _arms(results),
+        _analysis(results, inference),
+        _software(results),
+    ]
+
+
+def _data(results: Results) -> str:
+    said = []
+    for name in results.datasets:
+        record, title = results.data(name).record, results.title(name)
+        if record is None:
+            said.append(f"{title} (not read yet)")
+            continue
+        splits, keys = record.values["splits"], _KEY.findall(record.values.get("citation") or "")
+        size = " × ".join(str(side) for side in record.values["image_shape"][:2])
+        channels = "color" if record.values["image_shape"][2] == 3 else "gray"
+        if folds := results.folds(name):
+            images = f"{count(splits['train']['images'])} images, cut into {folds} folds of which each tests once"
+        else:
+            parts = [
+                f"{count(splits[split]['images'])} {word}"
+                for split, word in (("train", "training"), ("validation", "validation"), ("test", "test"))
+            ]
+            images = f"{together(parts)} images"
+        simulated = "simulated, " if "simulated" in results.marks(name) else ""
+        cited = f" [{', '.join(keys)}]" if keys else ""
+        said.append(
+            f"{title}{cited} ({simulated}{images}, {size} pixels, {channels}, "
+            f"{plural(len(record.values['classes']), 'class', 'classes')})"
+        )
+    return f"Data: {'; '.join(said)}."
+
+
+def _classifier(results: Results) -> str:
+    settings = dump(results.study.classifier)
+    optimizer = _settings(settings["optimizer"], without=("kind",))
+    text = (
+        f"Classifier: a network of kind {settings['kind']}, trained for {plural(settings['epochs'], 'epoch')} in "
+        f"batches of {settings['batch_size']} with {settings['optimizer']['kind']} ({optimizer}) and a "
+        f"{settings['schedule']['kind']} learning rate schedule"
+    )
+    loss = _settings({key: value for key, value in settings["loss"].items() if value != "none"}, without=())
+    text += f", minimizing the cross-entropy{f' with {loss}' if loss else ''}"
+    if settings["budget"] is not None:
+        text += ", every arm with as many images as the others"
+    if settings["patience"] is not None:
+        text += f", stopped after {plural(settings['patience'], 'epoch')} without improvement"
+    return f"{text}. Scores are those of {select_words(results.select)}."
+
+
+def _arms(results: Results) -> str:
+    base = results.variant(*results.reference)
+    said = [
+        f"{results.variant(arm, sampling)} ({together(_does(results, arm, sampling)) or 'nothing is changed'})"
+        for arm, sampling in results.variants()
+    ]
+    return f"Arms: {'; '.join(said)}. The others are compared with {base}, declared in the study file."
+
+
+def _does(results: Results, arm: str, sampling: str) -> list[str]:
+    """What an arm changes, in words."""
+    spec, done = results.study.arms[arm], []
+    for step in dump(spec)["augment"]:
+        own = _settings(step, without=("layer",))
+        done.append(f"{step['layer']} of every training batch" + (f" with {own}" if own else ""))
+    for word, source in (("added", spec.add), ("interleaved", spec.interleave)):
+        if source is not None:
+            kind = results.study.generators[source.generator].kind
+            known = GENERATORS.get(kind)
+            cited = f" [{', '.join(known.citations)}]" if known and known.citations else ""
+            done.append(f"images of a {known.title if known else kind}{cited} {word}")
+    if spec.duplicate is not None:
+        done.append("copies of real training images added")
+    if sampling == "weighted" or spec.always_weighted:
+        done.append("batches drawn from each class alike")
+    if spec.classifier is not None:
+        done.append("a recipe of its own")
+    return done
+
+
+def _settings(values: Mapping[str, Any], *, without: Sequence[str]) -> str:
+    shown = {key: value for key, value in values.items() if key not in without and value not in (None, False, 0, 0.0)}
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shown.items())
+
+
+def _analysis(results: Results, inference: Inference) -> str:
+    tested = [c for c in inference.tests.values() if c.holm is not None]
+    done = sum(run.done for run in results.runs)
+    text = (
+        f"Analysis: {plural(results.replicates, 'replicate')} of every arm; arms of a replicate share the seed of "
+        f"initial weights and order of images. The primary metric is {metric_name(results.study.primary)} on the "
+        "test images."
+    )
+    if tested:
+        largest = max(c.family for c in tested)
+        text += (
+            " Differences to the baseline were tested by a crossed analysis of replicates and test images "
+            "[obuchowski1995], two-sided at 5 %, with p corrected over the arms of a data set by Holm's method "
+            f"[holm1979] ({plural(largest, 'comparison')}). Intervals are 95 % intervals of single comparisons. Other "
+            "metrics are exploratory."
+        )
+        grouped = [results.title(name) for name in inference.grouped]
+        if grouped:
+            text += f" Images of one group (such as a patient) count as one unit in {together(grouped)}."
+    if done < len(results.runs):
+        text += f" The study is not complete: {count(done)} of {plural(len(results.runs), 'run')} have a result."
+    return text
+
+
+def _software(results: Results) -> str:
+    records = [o.record for o in results.outcomes.values() if o.record is not None]
+    found: dict[str, set[str]] = {}
+    for record in records:
+        for name, version in {"Python": record.run.get("python", ""), **record.run.get("packages", {})}.items():
+            if version:
+                found.setdefault(name, set()).add(version)
+    if not found:
+        return "Software: nothing was run yet."
+    named = [f"{name} {' and '.join(sorted(versions))}" for name, versions in found.items()]
+    devices = sorted({str(record.run["device"]) for record in records if record.run.get("device")})
+    on = f" on {together(devices)}" if devices else ""
+    return f"Software: medaug-keras [medaug_keras]; versions: {', '.join(named)}{on}."
