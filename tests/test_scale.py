@@ -131,7 +131,7 @@ def test_parts_of_a_page_hold_every_row_of_its_tables_once(made: SimpleNamespace
     for path in sorted((made.folder / "significance").iterdir()):
         table = re.search(r'<div class="ma-table" id="tests-table".*?</table>', path.read_text("utf-8"), re.DOTALL)
         assert table is not None
-        found = re.findall(r'<tr data-data-set="([^"]+)"', table[0])
+        found = re.findall(r'<tr id="test\.[^"]+" data-data-set="([^"]+)"', table[0])
         assert set(found) == {path.stem}
         shown += len(found)
     assert shown == len(rows)
