@@ -11,9 +11,11 @@ from report_records import ARMS, fake_results, fake_study
 from test_duplicates import encoded, phantoms
 
 from medaug_keras import data
+from medaug_keras.data.audit import Found
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages import checks
 from medaug_keras.report.pages.study import Pages
+from medaug_keras.report.tables import checks as check_tables
 
 
 def leaking() -> data.Dataset:
@@ -133,3 +135,12 @@ def test_pairs_of_images_that_folds_divide_name_no_split(made, monkeypatch):
     assert any("there twice" in text for text in checks._figures(book, "breastmnist", record))
     assert shown
     assert not [one for one in shown if "training" in str(one) or "test" in str(one)]
+
+
+def test_a_row_says_the_worst_level_all_that_was_found_and_what_to_do():
+    found = (Found("fail", "One."), Found("warn", "Two."))
+    odd, fine = data.Check("near", "Near", found, "Look."), data.Check("labels", "Labels", (Found("pass", "None."),))
+    table = check_tables.checks("own", "Own", [odd, fine])
+    rows = [[entry.value if entry.value is not None else entry.missing for entry in row.entries] for row in table.rows]
+    assert rows == [["Near", "fail", "One. Two.", "Look."], ["Labels", "pass", "None.", "nothing"]]
+    assert [row.factors["result"] for row in table.rows] == ["fail", "pass"]

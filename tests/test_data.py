@@ -1115,6 +1115,14 @@ def test_a_remembered_sum_is_used_only_while_the_file_is_unchanged(tmp_path, mon
     assert len(reads) == 2
 
 
+@pytest.mark.usefixtures("unsettled_is_fine")
+def test_a_sum_that_is_remembered_forgets_no_other(tmp_path, monkeypatch):
+    paths, cache = [settled(tmp_path / name, name.encode()) for name in "ab"], tmp_path / "md5.json"
+    sums = [data.md5_of_file(path, cache=cache) for path in paths]
+    monkeypatch.setattr(checksums, "md5_of_stream", lambda file: pytest.fail(f"{file.name} is read again"))
+    assert [data.md5_of_file(path, cache=cache) for path in paths] == sums
+
+
 def test_a_file_that_may_still_be_changing_is_not_remembered(tmp_path):
     path, cache = settled(tmp_path / "a", b"one"), tmp_path / "md5.json"
     data.md5_of_file(path, cache=cache)

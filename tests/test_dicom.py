@@ -1,5 +1,6 @@
 """DICOM: every file is read as pydicom reads it, or refused by one message that holds nothing of its header."""
 
+import contextlib
 import io
 import sys
 import warnings
@@ -295,6 +296,27 @@ def test_a_damaged_file_is_one_message_without_a_word_of_its_header(capsys):
             except DataError as error:
                 assert not any(secret in str(error) for secret in ("Muster", "Erika", "4711"))  # noqa: PT017
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_step_of_a_window_one_wide_leaves_its_own_value_black():
+    """PS3.3, C.11.2.1.2: x <= c - 0.5 - (w - 1) / 2 is black. Half units, which lie on the step."""
+    content = made(
+        np.arange(20).reshape(4, 5), bits=12, RescaleSlope=0.5, RescaleIntercept=0, WindowCenter=5, WindowWidth=1
+    )
+    values = np.arange(20).reshape(4, 5) / 2
+    assert np.array_equal(dicom.displayed(content, "x"), np.where(values <= 4.5, 0, 255))
+
+
+def test_nothing_is_logged_or_warned_of_a_damaged_file(caplog):
+    content, random = made(noise(0, 4096, 12, 12), bits=12), np.random.default_rng(0)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(200):
+            changed = bytearray(content)
+            changed[random.integers(132, len(content))] = random.integers(256)
+            with contextlib.suppress(DataError):
+                read(bytes(changed), window=(0.0, 9.0), size=12, fit="pad", colour="grey")
+    assert (told, caplog.records) == ([], [])
 
 
 def test_a_folder_of_dicom_files_shows_nothing_of_their_headers(tmp_path):

@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from medaug_keras.report import format
@@ -116,6 +116,8 @@ def test_a_p_has_three_decimals_and_what_is_below_the_last_of_them_says_only_tha
     assert format.p_text(value) == (f"p {text}" if value < 0.001 else f"p = {text}")
 
 
+@example(60.0)
+@example(3600.0)
 @given(st.floats(0, 10**6))
 def test_times_say_how_long_it_took_in_the_two_largest_units(value):
     text = format.seconds(value)

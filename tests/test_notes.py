@@ -16,7 +16,18 @@ from typing import Any
 import pytest
 
 from medaug_keras import ownership
-from medaug_keras.ownership import LOCK, NOTE, Note, NotOursError, checksums, locked, read_note, remove_made, take_in
+from medaug_keras.ownership import (
+    LOCK,
+    NOTE,
+    Note,
+    NotOursError,
+    checksums,
+    is_ours,
+    locked,
+    read_note,
+    remove_made,
+    take_in,
+)
 
 NAMES = ("index.md", "a.md", "b.md", "runs/a.md", "runs/b.md", "runs/deep/c.md", "data/x.csv", "a")
 
@@ -107,6 +118,12 @@ def test_a_note_that_names_what_we_would_never_make_is_not_ours(tmp_path, change
 def test_another_programs_note_is_none_of_ours(tmp_path, content):
     (tmp_path / NOTE).write_bytes(content.encode("utf-8", "surrogatepass"))
     assert read_note(tmp_path) is None
+
+
+def test_a_link_that_leads_nowhere_may_not_be_filled_and_a_folder_to_be_made_may(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    assert not is_ours(tmp_path / "link")
+    assert is_ours(tmp_path / "new")
 
 
 def test_a_link_to_a_note_is_not_one(tmp_path):
