@@ -52,7 +52,7 @@ def in_words(error: Mapping[str, Any]) -> tuple[Keys, str]:
         choices = [choice for member in expected for choice in tags(member)]
         if kind == "union_tag_not_found" or word not in found:
             return (*keys, word), f"is missing; choose from {', '.join(choices)}"
-        if word == "layer" and found[word] in NO_STEPS:
+        if word == "layer" and str(found[word]) in NO_STEPS:
             return (*keys, word), f"Keras's {found[word]} cannot be used: {NO_STEPS[found[word]]}"
         return (*keys, word), f"got {_shown(found[word])}{did_you_mean(found[word], choices)}"
     if kind == "literal_error":
