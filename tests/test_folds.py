@@ -268,6 +268,7 @@ def test_every_fold_has_its_own_generator_images_and_classifiers_and_a_run_joins
         "data": 1,
         "generator": 4,
         "synthesis": 4,
+        "tuning": 0,
         "classifier": 8,
         "folds": 4,
         "quality": 2,

@@ -118,7 +118,7 @@ def _run(options: argparse.Namespace) -> int:
     if not options.quiet:
         print(report)
         print(f"Next: change the study and run it again; what that costs: {_command(options, 'plan')}")
-    if all(name in summary.failed for name in chosen.data.values()):
+    if all(summary.failed.get(name, "").startswith("DataError") for name in chosen.data.values()):
         return WRONG_REQUEST  # no data set can be used, as `check` says with the same code
     return SOME_FAILED if summary.failed or summary.blocked else DONE
 

@@ -37,13 +37,14 @@ def verdicts(results: Results, inference: Inference, page: Callable[[str], str])
 
     if len(results.datasets) == 1:
         return _listed(results, inference, caption, entry)
+    shown = [d for d in results.datasets if d in results.begun] or results.datasets  # the page names the others
     means = [_mean(results, one) for one in arms]
     over = f"Mean of {len(results.datasets)}"
-    if len(results.datasets) <= MOST_ACROSS or len(results.datasets) <= len(arms):
+    if len(shown) <= MOST_ACROSS or len(shown) <= len(arms):
         columns = [Column("arm", "Arm", parts=("name",)), Column("mean", over, "effect", parts=_MEAN, marked=True)]
-        columns += [Column(d, results.title(d), "effect", parts=("verdict",), marked=True) for d in results.datasets]
+        columns += [Column(d, results.title(d), "effect", parts=("verdict",), marked=True) for d in shown]
         rows = [
-            Row((variant_entry(results, one.arm, one.sampling), mean, *(entry(d, one) for d in results.datasets)))
+            Row((variant_entry(results, one.arm, one.sampling), mean, *(entry(d, one) for d in shown)))
             for one, mean in zip(arms, means, strict=True)
         ]
         caption += ", the largest mean first."
@@ -60,7 +61,7 @@ def verdicts(results: Results, inference: Inference, page: Callable[[str], str])
             for one in arms
         ]
         rows = [Row((Entry(over, name="mean"), *means))]
-        rows += [Row((dataset_entry(results, d), *(entry(d, one) for one in arms))) for d in results.datasets]
+        rows += [Row((dataset_entry(results, d), *(entry(d, one) for one in arms))) for d in shown]
         caption += ", the largest mean left."
     return _table(caption, columns, rows, (_INTERVALS,))
 
