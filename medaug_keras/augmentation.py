@@ -8,6 +8,7 @@ Shapes: B batch, H x W x C image with values in [0, 1], K classes.
 
 import inspect
 import math
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medaug_keras.own_code import OwnCodeError, called, place_of, wrong
 from medaug_keras.policies import augmix, trivial_augment
-from medaug_keras.training import numpy_rng, subseed, torch_rng
+from medaug_keras.training import name_streams, numpy_rng, subseed, torch_rng
 from medaug_keras.transformations import (
     autocontrast,
     blurred,
@@ -44,6 +46,8 @@ class Augmentation:
     """What our own steps draw from."""
     counters: Sequence[Tensor]
     """Those of the draws of Keras's layers, which depend on nothing else."""
+    recordable: bool
+    """Whether a GPU can record it: Keras's layers ask the device for their seeds, and own code may ask for anything."""
 
     def __call__(self, images: Tensor, targets: Tensor) -> Batch:
         """A changed batch; where there are no steps, the batch itself."""
@@ -60,12 +64,26 @@ def augmentation(steps: Sequence[Mapping[str, Any]], *, seed: int, device: torch
     """
     rng = torch_rng(seed, "augmentation", device)
     functions = [_step(dict(step), rng, subseed(seed, f"augmentation {n}")) for n, step in enumerate(steps)]
-    layers = [function.layer for function in functions if isinstance(function, _KerasStep)]
-    return Augmentation(functions, rng, [counter.value for layer in layers for counter in layer.variables])
+    counters = []
+    for function in functions:
+        if isinstance(function, _KerasStep):
+            counters += [counter.value for counter in function.layer.variables]
+        elif isinstance(function, _OwnStep):
+            counters += function.counters
+    others = any(isinstance(function, _KerasStep | _OwnStep) for function in functions)
+    return Augmentation(functions, rng, counters, not others)
+
+
+def tried(step: Mapping[str, Any], image_shape: tuple[int, ...], *, seed: int) -> None:
+    """Apply a step once, to images of noise. Raises OwnCodeError where the user's own is wrong."""
+    images = torch.rand(4, *image_shape, generator=torch_rng(seed, "trial", "cpu"))
+    augmentation([step], seed=seed)(images, torch.zeros(4, 2))
 
 
 def _step(step: dict[str, Any], rng: torch.Generator, seed: int) -> Callable[[Tensor, Tensor], Batch]:
     layer = step.pop("layer")
+    if layer == "python":
+        return _OwnStep(rng, seed, **step)
     if layer in _OURS:
         ours: Callable[[Tensor, Tensor], Batch] = _OURS[layer](rng, **step)
         return ours
@@ -222,6 +240,68 @@ class _KerasStep:
             return images, targets
         # RandomBrightness writes into what it is given, and RandAugment leaves the range it is told
         return self.layer(images.clone(), training=True).clamp(0, 1), targets
+
+
+class _OwnStep:
+    """What a function of the user's own returns: a Keras layer, or a function of images and rng."""
+
+    def __init__(
+        self, rng: torch.Generator, seed: int, *, builder: str, arguments: Mapping[str, Any], source: str | None = None
+    ) -> None:
+        self.rng, self.builder, self.checked = rng, builder, False
+        self.change = called(builder, source, **arguments)
+        self.is_layer = isinstance(self.change, keras.Layer)
+        if not callable(self.change) or isinstance(self.change, type | Tensor):
+            what = type(self.change).__name__
+            raise OwnCodeError(
+                f"{place_of(builder)}: returned {what}; it must return a Keras layer, or a function of images and rng"
+            )
+        self.counters = name_streams(self.change, seed) if self.is_layer else []
+
+    def __call__(self, images: Tensor, targets: Tensor) -> Batch:
+        if not self.checked:
+            self._check_draws(images)
+            self.checked = True
+        return self._changed(images), targets
+
+    def _changed(self, images: Tensor) -> Tensor:
+        given = images.clone()
+        try:
+            with torch.no_grad():
+                found = self.change(given, training=True) if self.is_layer else self.change(given, self.rng)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
+            raise wrong(self.builder, error) from None
+        if not isinstance(found, Tensor) or found.shape != images.shape:
+            what = f"images of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+            raise OwnCodeError(
+                f"{place_of(self.builder)}: made {what} of images of shape {tuple(images.shape)}; it must make a "
+                "tensor of the same shape"
+            )
+        return found.to(images).clamp(0, 1)
+
+    def _check_draws(self, images: Tensor) -> None:
+        """Apply it twice from the same state. Raises OwnCodeError where what comes out depends on anything else."""
+        state, counts = self.rng.get_state(), [counter.clone() for counter in self.counters]
+        found = []
+        outside = random.getstate(), np.random.get_state()
+        with torch.random.fork_rng():
+            for number in range(2):
+                random.seed(number)
+                np.random.seed(number)
+                torch.manual_seed(number)
+                found.append(self._changed(images))
+                self.rng.set_state(state)
+                for counter, count in zip(self.counters, counts, strict=True):
+                    counter.copy_(count)
+        random.setstate(outside[0])
+        np.random.set_state(outside[1])
+        if not torch.equal(*found):
+            source = "a keras.random.SeedGenerator that the layer keeps" if self.is_layer else "rng"
+            raise OwnCodeError(
+                f"{place_of(self.builder)}: gives other images when it is called again with the same images and "
+                f"random numbers, so a run could not be repeated: let it draw from {source} alone, and keep nothing "
+                "between calls"
+            )
 
 
 # --- images added to a training set ----------------------------------------------------------------

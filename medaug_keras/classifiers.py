@@ -235,7 +235,8 @@ def fit(
 
     # Keras's layers ask the device for their seeds, which a recording cannot do
     rngs, counters = [augment_batch.rng], [*augment_batch.counters, *name_streams(model, seed)]
-    train_on = step if counters else recorded(step, size=batch_size, device=device, rngs=rngs)
+    recordable = augment_batch.recordable and not counters
+    train_on = step if not recordable else recorded(step, size=batch_size, device=device, rngs=rngs)
     changing = [*counters, *(passes.state if passes else ())]
 
     def train_epoch(epoch: int) -> dict[str, float]:

@@ -23,6 +23,8 @@ from medaug_keras.spec import (
     Duplicate,
     Interleave,
     Python,
+    PythonStep,
+    Step,
     Study,
     born,
     deciding,
@@ -329,15 +331,18 @@ class _Planner:
             tried = {} if learning_rate is None else {"learning_rate": learning_rate}
             settings = {**settings, "optimizer": {**optimizer, **tried}}
         if isinstance(classifier, Python):
-            settings = {**settings, **self._code(classifier, keyed)}
+            settings = {**settings, **self._code(classifier.builder, keyed)}
         return settings if classifier.patience is None else {**settings, "select": self.study.select}
 
-    def _code(self, classifier: Python, keyed: bool) -> dict[str, Any]:
-        """The function of the user's own: its text where it may be run; the key has its name and its text's hash."""
-        text = self.study.code or ""
+    def _step(self, step: Step, keyed: bool) -> dict[str, Any]:
+        settings = self._settings(step, keyed)
+        return {**settings, **self._code(step.builder, keyed)} if isinstance(step, PythonStep) else settings
+
+    def _code(self, builder: str, keyed: bool) -> dict[str, Any]:
+        """A function of the user's own: its text where it may be run; the key has its name and its text's hash."""
+        text = self.study.code.get(builder, "")
         if keyed:
-            function = classifier.builder.partition(":")[2]
-            return {"builder": function, "source": hashlib.sha256(text.encode()).hexdigest()}
+            return {"builder": builder.partition(":")[2], "source": hashlib.sha256(text.encode()).hexdigest()}
         return {"source": text if self.allow_code else None}
 
     def data_task(self, dataset: str) -> str:
@@ -441,7 +446,7 @@ class _Planner:
             return {
                 "settings": self._recipe(classifier, keyed),
                 **self._tune(classifier, keyed),
-                "augment": [self._settings(step, keyed) for step in arm.augment],
+                "augment": [self._step(step, keyed) for step in arm.augment],
                 "sampling": "weighted" if arm.always_weighted else sampling,
                 "seed": replicate_seed(self.study.seed, replicate),
                 # Duplicates in the published code; they get distinct keys only in that case.

@@ -33,6 +33,8 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Sampling = Literal["shuffle", "weighted"]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Builder = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*:[A-Za-z_]\w*$", max_length=100)]
+"""FILE:FUNCTION, in a file beside the study."""
 
 Metric = Literal["accuracy", "auc", "balanced_accuracy", "macro_f1"]
 Select = Literal[
@@ -682,7 +684,7 @@ class Python(_Scaled):
     """A network of your own: a function in a file beside the study, which is run with --allow-code only."""
 
     kind: Literal["python"]
-    builder: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*:[A-Za-z_]\w*$", max_length=100)]
+    builder: Builder
     """FILE:FUNCTION, such as my_models:net for the function net of my_models.py in the study's folder. It is called
     with image_shape and num_outputs, and returns a keras.Model. The file's text is in the key, its place and name are
     not."""
@@ -1053,6 +1055,18 @@ class CutMix(_Part):
     """Both parameters of the beta distribution of the patch's area."""
 
 
+class PythonStep(_Part):
+    """A step of your own: a function in a file beside the study, which is run with --allow-code only."""
+
+    layer: Literal["python"]
+    builder: Builder
+    """FILE:FUNCTION, such as my_steps:Dots for the function or class Dots of my_steps.py in the study's folder. It
+    returns a Keras layer, or a function of images and rng. The file's text is in the key, its place and name are
+    not."""
+    arguments: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$", max_length=40)], Any] = {}
+    """What it is called with."""
+
+
 Step = Annotated[
     Sharpness
     | Autocontrast
@@ -1079,7 +1093,8 @@ Step = Annotated[
     | Solarization
     | RandAugment
     | MixUp
-    | CutMix,
+    | CutMix
+    | PythonStep,
     Field(discriminator="layer"),
 ]
 
@@ -1235,17 +1250,29 @@ class Study(_Part):
     generators: dict[Name, Generator] = {}
     arms: Annotated[dict[Name, Arm], Field(min_length=1)]
     quality: Quality = Quality()
-    _code: str | None = PrivateAttr(None)
+    _code: Mapping[str, str] = PrivateAttr({})
 
     @property
-    def code(self) -> str | None:
-        """The text of the file that `classifier.builder` names. No setting: who reads the study reads it with it."""
+    def builders(self) -> dict[tuple[str | int, ...], str]:
+        """The functions of the user's own: the keys that lead to each, and FILE:FUNCTION."""
+        found: dict[tuple[str | int, ...], str] = {}
+        if isinstance(self.classifier, Python):
+            found["classifier", "builder"] = self.classifier.builder
+        for name, arm in self.arms.items():
+            for number, step in enumerate(arm.augment):
+                if isinstance(step, PythonStep):
+                    found["arms", name, "augment", number, "builder"] = step.builder
+        return found
+
+    @property
+    def code(self) -> Mapping[str, str]:
+        """FILE:FUNCTION -> the text of its file. No setting: who reads the study reads it with it."""
         return self._code
 
-    def with_code(self, text: str | None) -> Self:
-        """The study, with the text of that file."""
+    def with_code(self, texts: Mapping[str, str]) -> Self:
+        """The study, with the texts of these files."""
         study = self.model_copy()
-        study._code = text
+        study._code = texts
         return study
 
     @model_validator(mode="after")

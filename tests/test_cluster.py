@@ -125,7 +125,9 @@ def test_a_network_of_the_user_s_own_is_made_where_its_file_is_not_and_only_if_i
         "[keras.Input(image_shape), keras.layers.Flatten(), keras.layers.Dense(num_outputs)])"
     )
     own = {"kind": "python", "builder": "my_models:net", "epochs": 1, "batch_size": 16}
-    study = Study.model_validate_json(json.dumps(tiny(classifier=own, arms={"baseline": {}}))).with_code(text)
+    study = Study.model_validate_json(json.dumps(tiny(classifier=own, arms={"baseline": {}}))).with_code(
+        {"my_models:net": text}
+    )
     for allowed in (False, True):
         whole = plan(study, {"grey": Source(BYTES, 48, 16, 16)}, allow_code=allowed)
         store = Store(tmp_path / "results")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from medaug_keras import classifiers, engine
-from medaug_keras.architectures.python import OwnCodeError
 from medaug_keras.cli import options, request
+from medaug_keras.own_code import OwnCodeError
 from medaug_keras.plan import Plan, plan
 from medaug_keras.plan import Source as Known
 from medaug_keras.reading import StudyError, read
@@ -109,10 +109,10 @@ def test_the_file_is_the_one_beside_the_study_whatever_python_would_import(
     (other / "my_models.py").write_text("def net(): pass")
     monkeypatch.chdir(other)
     monkeypatch.syspath_prepend(other)
-    assert read(study_with(tmp_path)).code == PLAIN
+    assert read(study_with(tmp_path)).code == {"my_models:net": PLAIN}
     (tmp_path / "keras.py").write_text(PLAIN)
     path = study_with(tmp_path, builder="keras:net")
-    assert built(read(path).code or "", "net").get_layer("logits") is not None
+    assert built(read(path).code["keras:net"], "net").get_layer("logits") is not None
     assert sys.modules["keras"] is keras
 
 

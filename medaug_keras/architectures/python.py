@@ -3,24 +3,16 @@
 Shapes: B batch, H x W x C image.
 """
 
-import sys
-import traceback
-from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import keras
 from keras import layers
 from keras.src.utils.naming import reset_uids
 
+from medaug_keras.own_code import OwnCodeError, called, place_of
+
 OURS = frozenset(("image", "resized", "rgb", "bytes", "imagenet", "padded", "logits"))
 """Names of layers that the saved model has besides those of the function."""
-
-
-class OwnCodeError(ValueError):
-    """The user's own function is wrong; the message names it, and no code of ours has part in it."""
-
-    own = True
 
 
 def build(image: Any, *, num_outputs: int, builder: str, source: str | None = None) -> Any:
@@ -33,12 +25,9 @@ def build(image: Any, *, num_outputs: int, builder: str, source: str | None = No
     no source, because the user did not allow that it is run.
     """
     reset_uids()  # layers without a name are numbered: the same names whatever was built before
-    file, _, function = builder.partition(":")
-    where = f"{file}.py, {function}"
-    if source is None:
-        raise OwnCodeError(f"{where}: code of the study's own is run with --allow-code only")
+    where = place_of(builder)
     shape = tuple(image.shape[1:])
-    model = _called(file, function, source, image_shape=shape, num_outputs=num_outputs)
+    model = called(builder, source, image_shape=shape, num_outputs=num_outputs)
     graph = _graph(model, shape, num_outputs, where)
     copies: dict[str, tuple[Any, Any]] = {}
 
@@ -55,35 +44,9 @@ def build(image: Any, *, num_outputs: int, builder: str, source: str | None = No
     return logits[0] if isinstance(logits, (list, tuple)) else logits
 
 
-def _called(file: str, function: str, source: str, **arguments: Any) -> Any:
-    """What the function returns. Its file is run as a module that nothing else can import."""
-    name = f"<{file}.py>"
-    module = ModuleType(name)
-    registered = keras.saving.get_custom_objects()
-    before = dict(registered)
-    sys.modules[name] = module  # data classes look up the module that they are in
-    try:
-        exec(compile(source, f"{file}.py", "exec"), module.__dict__)
-        made: Callable[..., Any] | None = getattr(module, function, None)
-        if not callable(made):
-            raise OwnCodeError(f"{file}.py has no function {function}")
-        return made(**arguments)
-    except OwnCodeError:
-        raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == f"{file}.py"]
-        at = f", line {lines[-1]}" if lines else ""
-        said = " ".join(str(error).split())[:300]
-        raise OwnCodeError(f"{file}.py, {function}{at}: {type(error).__name__}{f': {said}' if said else ''}") from None
-    finally:
-        del sys.modules[name]
-        registered.clear()  # what the file registers with Keras is not there when a saved model is loaded elsewhere
-        registered.update(before)
-
-
 def _graph(model: Any, shape: tuple[int, ...], num_outputs: int, where: str) -> Any:
     """The graph of layers of a model that can be a classifier. Raises OwnCodeError."""
-    called = where.rpartition(" ")[2]
+    function = where.rpartition(" ")[2]
     wanted = "it must return keras.Model(inputs, outputs), or a keras.Sequential that begins with keras.Input"
     if not isinstance(model, keras.Model):
         raise OwnCodeError(f"{where}: returned {_an(type(model).__name__)}; {wanted}")
@@ -98,11 +61,11 @@ def _graph(model: Any, shape: tuple[int, ...], num_outputs: int, where: str) -> 
     taken, made = tuple(graph.inputs[0].shape), tuple(graph.outputs[0].shape)
     if len(taken) != 4 or any(there not in (None, asked) for there, asked in zip(taken[1:], shape, strict=True)):
         raise OwnCodeError(
-            f"{where}: the model takes {taken[1:]}; it must take image_shape, {shape}: {called} is called with it"
+            f"{where}: the model takes {taken[1:]}; it must take image_shape, {shape}: {function} is called with it"
         )
     if made[1:] != (num_outputs,):
         raise OwnCodeError(
-            f"{where}: the model's output has shape {made[1:]}; it must have num_outputs, ({num_outputs},): {called} "
+            f"{where}: the model's output has shape {made[1:]}; it must have num_outputs, ({num_outputs},): {function} "
             "is called with it"
         )
     last = graph.outputs[0]._keras_history.operation

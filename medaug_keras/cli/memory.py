@@ -54,8 +54,8 @@ def remember(results: Path, study: Study, plan: Plan, *, data_root: str) -> None
     for entry in known.values():
         del entry["away"]
     content = {"format": FORMAT, "study": dump(study), "data_root": data_root, "sources": known}
-    if study.code is not None:
-        content["code"] = study.code
+    if study.code:
+        content["code"] = dict(study.code)
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     path = _file(results, study.name)
     with contextlib.suppress(OSError):
@@ -86,7 +86,7 @@ def recall(results: Path, name: str) -> Known | None:
         if content["format"] != FORMAT:
             return None
         return Known(
-            Study.model_validate_json(json.dumps(content["study"])).with_code(content.get("code")),
+            Study.model_validate_json(json.dumps(content["study"])).with_code(dict(content.get("code", {}))),
             str(content["data_root"]),
             {name: Source(**entry) for name, entry in content["sources"].items()},
         )

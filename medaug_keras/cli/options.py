@@ -163,9 +163,7 @@ def _study_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unverified-data", action="store_true", help="accept MedMNIST files whose MD5 is not the official one"
     )
-    parser.add_argument(
-        "--allow-code", action="store_true", help="run the Python code of the study's own (classifier.builder)"
-    )
+    parser.add_argument("--allow-code", action="store_true", help="run the Python code of the study's own (builder)")
     parser.set_defaults(only=[])
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -17,7 +18,7 @@ from medaug_keras import data, looks
 from medaug_keras.architectures import ARCHITECTURES
 from medaug_keras.plan import Plan, Source, Task, added_images, data_task, located, plan, replicate_seed
 from medaug_keras.reading import read, words
-from medaug_keras.spec import Applications, Python, Study, deciding
+from medaug_keras.spec import Applications, Python, PythonStep, Study, deciding
 from medaug_keras.store import Store, StoreError
 
 from . import memory
@@ -84,11 +85,14 @@ def planned(options: argparse.Namespace, study: Study | None = None) -> tuple[St
 
 def check_code(study: Study, options: argparse.Namespace) -> None:
     """Raises RequestError where the study's own code would be run, and the user has not allowed it."""
-    if options.verb in ("run", "reproduce") and isinstance(study.classifier, Python) and not options.allow_code:
-        file, _, function = study.classifier.builder.partition(":")
+    if options.verb in ("run", "reproduce") and study.builders and not options.allow_code:
+        keys, builder = next(iter(study.builders.items()))
+        file, _, function = builder.partition(":")
+        more = len(set(study.builders.values())) - 1
+        others = f", as {more} more of the study's," if more else ""
         raise RequestError(
-            f"{options.study}: classifier.builder: the function {function} of {file}.py is Python code, which can do "
-            "all that you can do on this machine. Read it; if you trust it, add --allow-code."
+            f"{options.study}: {words.dotted(keys)}: the function {function} of {file}.py{others} is Python code, "
+            "which can do all that you can do on this machine. Read it; if you trust it, add --allow-code."
         )
 
 
@@ -230,16 +234,21 @@ def weights(study: Study) -> tuple[list[str], list[str]]:
     return [], [f"classifier.weights: {path.name} is not in {path.parent} yet; a run downloads it"]
 
 
-def own_network(study: Study, found: Mapping[str, Source], options: argparse.Namespace) -> list[str]:
-    """What is wrong with a network of the user's own, for any data set that can be read.
+def own_code(study: Study, found: Mapping[str, Source], options: argparse.Namespace) -> list[str]:
+    """What is wrong with a network or steps of the user's own, for any data set that can be read.
 
     Runs its code, if the user allows it.
     """
-    if not isinstance(study.classifier, Python) or not options.allow_code:
+    if not study.builders or not options.allow_code:
         return []
-    from medaug_keras import classifiers
+    from medaug_keras import augmentation, classifiers
 
-    settings = {**deciding(study.classifier), "source": study.code}
+    settings = deciding(study.classifier)
+    steps: dict[str, Any] = {}  # of those that are alike, the first
+    for name, arm in study.arms.items():
+        for number, step in enumerate(arm.augment):
+            if isinstance(step, PythonStep) and step not in steps.values():
+                steps[f"arms.{name}.augment.{number}.builder"] = step
     said: dict[str, None] = {}  # a set that keeps its order
     for name, known in found.items():
         section = located(study, name, str(options.data.resolve()))
@@ -247,12 +256,18 @@ def own_network(study: Study, found: Mapping[str, Source], options: argparse.Nam
         if place is not None and not os.path.lexists(place):
             continue  # a run downloads it
         dataset = data.load(section, lambda text: None, None) if place is None else _read(study, name, known, options)
-        network, _ = classifiers.split(settings)
         shape, classes = dataset.image_shape, len(dataset.classes)
-        try:
-            classifiers.build(**network, image_shape=shape, num_classes=classes, seed=study.seed)
-        except ValueError as error:
-            said[f"classifier.builder: {error}"] = None
+        if isinstance(study.classifier, Python):
+            network, _ = classifiers.split({**settings, "source": study.code[study.classifier.builder]})
+            try:
+                classifiers.build(**network, image_shape=shape, num_classes=classes, seed=study.seed)
+            except ValueError as error:
+                said[f"classifier.builder: {error}"] = None
+        for place, step in steps.items():
+            try:
+                augmentation.tried({**deciding(step), "source": study.code[step.builder]}, shape, seed=study.seed)
+            except ValueError as error:
+                said[f"{place}: {error}"] = None
     return list(said)
 
 

@@ -24,7 +24,7 @@ from medaug_keras.reading.strict_yaml import (
     plain,
 )
 from medaug_keras.reading.words import TAGS, dotted, in_words
-from medaug_keras.spec import MedMnistData, Python, Study, files, with_files
+from medaug_keras.spec import MedMnistData, Study, files, with_files
 
 __all__ = ["StudyError", "problems", "read", "schema"]
 
@@ -89,15 +89,21 @@ def read(
     return study.model_copy(update={"datasets": datasets, "beside": beside}).with_code(_code(study, tree, str(path)))
 
 
-def _code(study: Study, tree: Node, name: str) -> str | None:
-    """The text of the file beside the study that has the network's function. Raises StudyError."""
-    if not isinstance(study.classifier, Python):
-        return None
-    place = place_of(tree, ("classifier", "builder"))
-    try:
-        return source_of(study.classifier.builder, Path(_whole_path(".", place)))
-    except BuilderError as error:
-        raise StudyError(name, [(place, f"classifier.builder: {error}")]) from None
+def _code(study: Study, tree: Node, name: str) -> dict[str, str]:
+    """The texts of the files beside the study that have functions of the user's own. Raises StudyError."""
+    texts: dict[str, str] = {}
+    mistakes = []
+    for keys, builder in study.builders.items():
+        place = place_of(tree, keys)
+        try:
+            text = source_of(builder, Path(_whole_path(".", place)))
+            if texts.setdefault(builder, text) != text:
+                raise BuilderError(f"{builder} is in another file for another part of the study: rename one")
+        except BuilderError as error:
+            mistakes.append((place, f"{dotted(keys)}: {error}"))
+    if mistakes:
+        raise StudyError(name, mistakes)
+    return texts
 
 
 def _whole_path(path: str, place: Place) -> str:

@@ -13,7 +13,6 @@ from medaug_keras.report.numbers.printed import beside_layers, figure_numbers
 from medaug_keras.report.numbers.results import Results, read_json, which
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.tables.table import ARM, DATASET, Column, Entry, Row, Table, arm_entry, dataset_entry, of_folds
-from medaug_keras.spec import Python
 from medaug_keras.store import Record
 
 DIAGRAMS: dict[str, Callable[[Any, tuple[int, ...], int], Figure]] = {
@@ -108,13 +107,16 @@ def models(book: Book) -> dict[str, Any]:
     }
 
 
-def _code(book: Book) -> dict[str, str] | None:
-    """The user's own code of the network: its file's name, its function, and its text."""
+def _code(book: Book) -> dict[str, list[dict[str, str]]]:
+    """Code of the user's own, of the network and of steps: the file's name, the function, and the file's text."""
     study = book.results.study
-    if not isinstance(study.classifier, Python) or study.code is None:
-        return None
-    file, _, function = study.classifier.builder.partition(":")
-    return {"file": f"{file}.py", "function": function, "text": study.code}
+    found: dict[str, dict[str, dict[str, str]]] = {"classifier": {}, "arms": {}}
+    for keys, builder in study.builders.items():
+        file, _, function = builder.partition(":")
+        if builder in study.code:
+            one = {"file": f"{file}.py", "function": function, "text": study.code[builder]}
+            found[str(keys[0])][builder] = one
+    return {part: list(codes.values()) for part, codes in found.items()}
 
 
 def _classifier(book: Book) -> dict[str, Any] | None:

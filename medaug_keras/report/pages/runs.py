@@ -136,6 +136,8 @@ def settings(results: Results, run: Run) -> dict[str, Any]:
     found.pop("fold", None)
     if "source" in found["settings"]:  # the code itself is on the page of models
         found["settings"] = {**found["settings"], "source": trained.keyed["settings"]["source"]}
+    pairs = zip(found["augment"], trained.keyed["augment"], strict=True)
+    found["augment"] = [{**step, "source": keyed["source"]} if "source" in keyed else step for step, keyed in pairs]
     return found
 
 
