@@ -17,6 +17,7 @@ from medaug_keras.plan import Plan, plan
 from medaug_keras.plan import Source as Known
 from medaug_keras.reading import StudyError, read
 from medaug_keras.store import Store
+from medaug_keras.training import checkpoints
 from studies import PROJECT, cli, tiny, written
 
 PAGE = (PROJECT / "docs" / "how-to" / "own-step.md").read_text(encoding="utf-8")
@@ -164,14 +165,15 @@ def test_the_steps_of_the_page_draw_for_each_image_by_the_seed_alone(step: dict[
 def test_a_killed_run_with_steps_of_one_s_own_ends_with_the_bytes_of_an_undisturbed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(checkpoints, "EVERY", 0)
     monkeypatch.setitem(TRAININGS, "classifier", {**TRAININGS["classifier"], "augment": STEPS})
     whole = train("classifier", lambda epoch, logs: None, None)
 
     def die(epoch: int, logs: Any) -> None:
         if epoch == 2:
-            raise KilledError
+            raise KilledError("killed")
 
-    with pytest.raises(KilledError):
+    with pytest.raises(KilledError, match="killed"):
         train("classifier", die, kept(tmp_path))
     again: list[int] = []
     assert train("classifier", lambda epoch, logs: again.append(epoch), kept(tmp_path)) == whole

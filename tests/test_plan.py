@@ -276,6 +276,7 @@ def every_step() -> Iterator[dict[str, Any]]:
     for section in get_args(get_args(Step)[0]):
         needed = {"factor": 0.1} if "factor" in section.model_fields else {}
         needed |= {"RandomPosterization": {"factor": 4}, "RandomShear": {"x_factor": 0.1}}.get(section.__name__, {})
+        needed |= {"builder": "my_steps:step"} if "builder" in section.model_fields else {}
         needed |= {"mode": "vertical"} if "mode" in section.model_fields else {}
         yield from ({"layer": layer, **needed} for layer in get_args(section.model_fields["layer"].annotation))
 

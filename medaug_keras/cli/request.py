@@ -263,11 +263,11 @@ def own_code(study: Study, found: Mapping[str, Source], options: argparse.Namesp
                 classifiers.build(**network, image_shape=shape, num_classes=classes, seed=study.seed)
             except ValueError as error:
                 said[f"classifier.builder: {error}"] = None
-        for place, step in steps.items():
+        for keys, step in steps.items():
             try:
                 augmentation.tried({**deciding(step), "source": study.code[step.builder]}, shape, seed=study.seed)
             except ValueError as error:
-                said[f"{place}: {error}"] = None
+                said[f"{keys}: {error}"] = None
     return list(said)
 
 
