@@ -219,8 +219,9 @@ def examples() -> list[tuple[str, str]]:
 def beside_the_studies(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "studies", tmp_path / "studies")
     shutil.copy(ROOT / "study.yaml", tmp_path)
-    (code,) = blocks(ROOT / "docs" / "how-to" / "own-network.md", "python")
-    (tmp_path / "my_models.py").write_text(code, encoding="utf-8")
+    for page, file in (("own-network", "my_models.py"), ("own-step", "my_steps.py")):
+        (code,) = blocks(ROOT / "docs" / "how-to" / f"{page}.md", "python")
+        (tmp_path / file).write_text(code, "utf-8")
     return tmp_path
 
 
