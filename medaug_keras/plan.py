@@ -500,7 +500,7 @@ class _Planner:
                 def content(keyed: bool, rate: float = rate, number: int = number) -> dict[str, Any]:
                     return {
                         "settings": self._recipe(classifier, keyed, rate),
-                        "augment": [self._settings(step, keyed) for step in arm.augment],
+                        "augment": [self._step(step, keyed) for step in arm.augment],
                         "sampling": "weighted" if arm.always_weighted else sampling,
                         "seed": replicate_seed(self.study.seed, replicate),
                         "number": number,

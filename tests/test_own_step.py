@@ -104,6 +104,17 @@ def test_text_function_and_arguments_are_in_the_key_of_their_arm_alone(tmp_path:
     assert texts == [{None}, {EXAMPLE}]
 
 
+def test_every_task_that_trains_with_a_step_has_its_text_also_where_learning_rates_are_tried(tmp_path: Path) -> None:
+    study_with(tmp_path)
+    step = {name: value for name, value in STEPS[0].items() if name != "source"}
+    tuned = tiny(arms={"baseline": {}, "mine": {"augment": [step]}})
+    tuned["classifier"]["tune"] = {"learning_rate": [0.01, 0.1]}
+    whole = planned(written(tmp_path, tuned), allow_code=True)
+    steps = [step for task in whole.tasks.values() for step in task.params.get("augment", ())]
+    assert len(steps) > len({run.task for run in whole.runs if run.arm == "mine"})
+    assert {step["source"] for step in steps} == {EXAMPLE}
+
+
 @pytest.mark.parametrize("builder", ["my_steps", "../my_steps:stripe", "my_steps:strip"])
 def test_a_builder_that_is_not_there_is_a_mistake_with_its_line(tmp_path: Path, builder: str) -> None:
     with pytest.raises(StudyError, match=r"arms\.mine\.augment\.0\.builder") as error:
