@@ -192,7 +192,7 @@ SMALL = {"image_shape": (32, 32, 1), "num_classes": 2, "head": "softmax", "seed"
 def test_all_of_keras_s_networks_can_be_named() -> None:
     of_keras = {name for name, made in vars(keras.applications).items() if inspect.isfunction(made)}
     assert set(networks_of_keras()) == of_keras - {"NASNetMobile"}
-    with pytest.raises(ValueError, match="not available with the torch backend"):  # as Keras refuses to make it on Torch
+    with pytest.raises(ValueError, match="not available with the torch backend"):  # says Keras
         keras.applications.NASNetMobile(weights=None)
 
 
