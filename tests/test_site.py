@@ -320,7 +320,12 @@ def test_axe_finds_no_serious_barrier(browser, site, size, scheme):
         "checks",
         "models",
         "results",
+        "class-by-class",
+        "learning-curves",
+        "images",
         "significance",
+        "compare",
+        "cite",
         "runs",
         "runs/breastmnist.baseline.shuffle.0",
     )
