@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 
 from medaug_keras.ownership import (
@@ -74,14 +75,9 @@ def render(
     with locked(studies, say):
         about = check_study(study, file, docs)
         results = Results(study, plan, store)
-        tested: list[Inference] = []  # made here or with the pages: it reads every prediction
-
-        def claims() -> dict[str, str]:
-            tested.append(Inference(results))
-            return tested[0].claims
-
+        inference = cache(partial(Inference, results))  # only where it is needed: it reads every prediction
         if look:
-            note_look(results, claims)
+            note_look(results, lambda: inference().claims)
         other = None if beside is None else Results(*beside, store)
         settings = repr((show_host, expected is not None, asked and list(asked.tasks)))
         made_from = unchanged.digest(
@@ -94,7 +90,7 @@ def render(
                 asked=asked,
                 expected=expected,
                 show_host=show_host,
-                inference=tested[0] if tested else None,
+                inference=inference(),
             )
             _fill(target, pages.each(), made_from, about, say)
         left_out = _others(docs, study.name)
