@@ -1,6 +1,7 @@
 """Values as text: what is written says the value, to the digits that are shown, and text of users stays text."""
 
 import html
+import json
 import math
 import re
 import unicodedata
@@ -255,6 +256,23 @@ def test_text_for_front_matter_is_one_line_of_yaml_that_says_the_text_as_html(te
 
 
 def test_a_file_of_json_never_says_that_something_is_no_number():
-    assert format.json_text({"b": "ä", "a": [1, None]}) == '{\n "b": "ä",\n "a": [\n  1,\n  null\n ]\n}\n'
+    assert format.json_text({"b": "ä", "a": [1, None]}) == '{\n "b": "ä",\n "a": [1, null]\n}\n'
     with pytest.raises(ValueError, match="JSON"):
         format.json_text({"a": math.nan})
+
+
+plain_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(plain_json)
+def test_a_file_of_json_says_what_it_was_given(value):
+    assert json.loads(format.json_text(value)) == value
+
+
+def test_a_file_of_json_has_a_line_for_each_row():
+    rows = [{"name": name, "parts": [{"a": 1}]} for name in "xyz"]
+    assert [json.loads(line.rstrip(",")) for line in format.json_text({"rows": rows}).splitlines()[2:-2]] == rows

@@ -221,8 +221,23 @@ def csv_text(text: Any) -> str:
 
 
 def json_text(value: Any) -> str:
-    """JSON for a file; the same value always gives the same text."""
-    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    """JSON for a file, an entry or a row a line; the same value always gives the same text.
+
+    Python's encoder is fast only without its own `indent`: a fifth of the time for large tables.
+    """
+    if isinstance(value, dict):
+        entries = [f" {_json(str(key))}: {_json_rows(entry)}" for key, entry in value.items()]
+        return "{\n" + ",\n".join(entries) + "\n}\n"
+    return _json_rows(value) + "\n"
+
+
+_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
+def _json_rows(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n" + ",\n".join(map(_json, value)) + "\n]"
+    return _json(value)
 
 
 def yaml_text(text: Any) -> Markup:

@@ -3,13 +3,14 @@
 The intervals here are descriptions or checks; the test of a difference is `crossed`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from medaug_keras.stats.crossed import Array, Mask, group_sums, mutual
+from medaug_keras.stats.crossed import Array, Counts, Mask, group_sums, mutual
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,25 @@ def estimate(values: Sequence[float], *, planned: int | None = None, confidence:
 
 
 _DRAWN_AT_ONCE = 50_000  # images
+_KEPT = 1_000_000  # images: 8 MB
+
+
+def _drawn(seed: int, S: int, n: int, draws: int) -> Iterator[tuple[Counts, Array]]:
+    """How often each replicate (b, S) and each image (b, n) is drawn, some draws at a time."""
+    chance = np.random.default_rng(seed)
+    replicates = chance.multinomial(S, np.full(S, 1 / S), size=draws)  # (draws, S)
+    many = max(1, _DRAWN_AT_ONCE // n)  # (draws, n) would not fit for large test sets
+    for first in range(0, draws, many):
+        some = replicates[first : first + many]
+        drawn = chance.integers(n, size=(len(some), n)) + n * np.arange(len(some))[:, None]
+        images = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+        yield some, images.astype(np.float64)
+
+
+@lru_cache(maxsize=1)
+def _kept(seed: int, S: int, n: int, draws: int) -> list[tuple[Counts, Array]]:
+    """The same, at once: all arms of a data set are asked about the same draws."""
+    return list(_drawn(seed, S, n, draws))
 
 
 def two_level_bootstrap(
@@ -74,16 +94,11 @@ def two_level_bootstrap(
         return None
     if folds:
         D = mutual(D)
-    chance = np.random.default_rng(seed)
     by_image = np.ascontiguousarray(D.T)  # (n, S)
-    replicate_counts = chance.multinomial(S, np.full(S, 1 / S), size=draws)  # (draws, S)
-    means = np.empty(draws)
-    many = max(1, _DRAWN_AT_ONCE // n)  # (draws, n) would not fit for large test sets
-    for first in range(0, draws, many):
-        some = replicate_counts[first : first + many]  # (b, S)
-        drawn = chance.integers(n, size=(len(some), n)) + n * np.arange(len(some))[:, None]
-        image_counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)  # (b, n)
-        means[first : first + many] = ((image_counts.astype(np.float64) @ by_image) * some).sum(1) / (S * n)
+    drawn = _kept if draws * n <= _KEPT else _drawn
+    means = np.concatenate(
+        [((images @ by_image) * replicates).sum(1) / (S * n) for replicates, images in drawn(seed, S, n, draws)]
+    )
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)

@@ -200,6 +200,7 @@ class Inference:
                 continue
             found: dict[str, dict[int, NDArray[np.float64]]] = {metric: {} for metric in METRICS}
             self.tested[cell] = {}
+            batches: dict[Any, tuple[Any, Any, Any, dict[int, NDArray[Any]]]] = {}  # runs of the same test images
             for run in group.done:
                 with np.load(run.record.folder / "predictions.npz", allow_pickle=False) as file:
                     epoch = run.selected(self.results.select)
@@ -216,11 +217,15 @@ class Inference:
                 if folds is not None:
                     self.folded[dataset] = len(np.unique(folds))
                 cut = None if folds is None else folds[None]
+                same = labels.tobytes(), None if groups is None else groups.tobytes(), cut is not None and run.replicate
+                batches.setdefault(same, (labels, groups, cut, {}))[-1][run.replicate] = probabilities
+            for labels, groups, cut, runs in batches.values():
+                stacked = np.stack(list(runs.values()))
                 for metric in METRICS:
-                    reason = why_undefined(_metric(metric), labels, probabilities.shape[1], groups, cut)
+                    reason = why_undefined(_metric(metric), labels, stacked.shape[-1], groups, cut)
                     if reason is None:
-                        values = pseudo_values(_metric(metric), probabilities[None], labels, groups, cut)[0]
-                        found[metric][run.replicate] = values
+                        values = pseudo_values(_metric(metric), stacked, labels, groups, cut)
+                        found[metric].update(zip(runs, values, strict=True))
                     else:
                         self._reasons[dataset, metric] = reason
             for metric in METRICS:

@@ -11,8 +11,6 @@ from functools import cached_property
 from statistics import median
 from typing import Any, get_args
 
-import numpy as np
-
 from medaug_keras import references
 from medaug_keras.data import KINDS, learnt, rarest_share, warnings
 from medaug_keras.data.medmnist import TITLES as MEDMNIST_TITLES
@@ -158,11 +156,12 @@ class Run:
 
     def degenerate(self, select: str) -> tuple[str, ...]:
         """Signs that a done run's accuracy says little about what the network learned: keys of `DEGENERATE`."""
-        confusion = np.array(self.scores(select, "test")["confusion"])  # (K, K), a row for each true class
+        confusion = self.scores(select, "test")["confusion"]  # (K, K), a row for each true class
+        right = sum(row[k] for k, row in enumerate(confusion))
         signs = {
-            "one class": np.count_nonzero(confusion.sum(axis=0)) == 1,
+            "one class": sum(any(column) for column in zip(*confusion, strict=True)) == 1,
             "first epoch": median(self.epochs(select)) == 1 < int(self.record.values["epochs"]),
-            "majority": np.trace(confusion) <= confusion.sum(axis=1).max(),
+            "majority": right <= max(map(sum, confusion)),
         }
         return tuple(sign for sign, there in signs.items() if there)
 
