@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from keras import layers
+from keras.src.utils.naming import reset_uids
 from torch import Tensor
 
 from medaug_keras import evaluation, training
@@ -26,6 +27,7 @@ from medaug_keras.networks import (
     parameters,
 )
 from medaug_keras.networks.preparing import prepared
+from medaug_keras.networks.saved import assign_saved
 from medaug_keras.networks.scaling import center, to_unit
 from medaug_keras.training import (
     LAST,
@@ -65,20 +67,36 @@ def build(
     head: str,
     seed: int,
     input: Mapping[str, Any] | None = None,
+    weights: str | Mapping[str, str] | None = None,
+    train: str = "all",
     **settings: Any,
 ) -> keras.Model:
-    """A classifier with its initial weights, which depend on the seed, the shapes and the `settings` of the kind alone.
+    """A classifier with its initial weights, which depend on the seed, the shapes and the `settings` of the kind alone,
+    or on the `weights` that are asked for.
 
     `head` is "softmax" (K logits) or "sigmoid" (one logit, for two classes). `input` has what `prepared` takes; None
-    leaves the images as they come.
+    leaves the images as they come. `weights` is the `file` and the `sha256` of what Keras saved of such a network, or
+    "imagenet" for one of Keras's own; None draws them from the seed. `train` is "all", or "head": all but the last
+    layer stays as it is, batch norm included.
+
+    Raises ValueError where the weights cannot be had or do not fit.
     """
     if head == "sigmoid" and num_classes != 2:
         raise ValueError(f"head 'sigmoid' is for two classes, and these images have {num_classes}; use 'softmax'")
     keras.utils.set_random_seed(subseed(seed, "weights"))
+    reset_uids()  # layers without a name are numbered: the same names whatever was built before
     image = keras.Input(image_shape, name="image")
     seen = prepared(image, **input) if input else image
     num_outputs = 1 if head == "sigmoid" else num_classes
-    return keras.Model(image, ARCHITECTURES[kind].build(seen, num_outputs=num_outputs, **settings), name=kind)
+    if isinstance(weights, str):
+        settings["weights"] = weights
+    model = keras.Model(image, ARCHITECTURES[kind].build(seen, num_outputs=num_outputs, **settings), name=kind)
+    if isinstance(weights, Mapping):
+        assign_saved(model, last=model.get_layer("logits"), **weights)
+    if train == "head":
+        for layer in model.layers:
+            layer.trainable = layer.name == "logits"
+    return model
 
 
 def split(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

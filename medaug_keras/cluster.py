@@ -130,12 +130,11 @@ class _ClusterDispatcher(Dispatcher):
 
     def _give(self, task: Task) -> None:
         self.count += 1
-        data = _data(task)
         order = {
             "version": __version__,
             "run": self.name,
             "results": str(self.store.root.resolve()),
-            "data": str(data) if data and data.exists() else None,
+            "files": {what: str(path) for what, path in _files(task).items() if path.exists()},
             "task": vars(task),
         }
         future = self.client.submit(
@@ -238,9 +237,15 @@ class _ClusterDispatcher(Dispatcher):
             time.sleep(0.1)
 
 
-def _data(task: Task) -> Path | None:
-    """The file or folder of a task's images, where they are not simulated."""
-    return KINDS[task.local["kind"]].place(task.local)
+def _files(task: Task) -> dict[str, Path]:
+    """The user's files that a task reads: the data, where they are not simulated, and the weights it begins with."""
+    data = KINDS[task.local["kind"]].place(task.local)
+    found = {"data": data} if data else {}
+    for part in ("settings", "classifier"):  # of a classifier; of quality, which trains one
+        weights = task.params.get(part, {}).get("weights")
+        if isinstance(weights, Mapping):
+            found["weights"] = Path(weights["file"])
+    return found
 
 
 def _lost(submission: _Submission) -> Death:
@@ -252,17 +257,17 @@ def _lost(submission: _Submission) -> Death:
 # --- on a Dask worker ------------------------------------------------------------------------------
 
 
-def make(*, version: str, run: str, results: str, data: str | None, task: Mapping[str, Any]) -> tuple[str, Any]:
+def make(*, version: str, run: str, results: str, files: Mapping[str, str], task: Mapping[str, Any]) -> tuple[str, Any]:
     """Run a task in a process of this machine.
 
     `version` is the parent's. `run` is the claim that the parent holds in the results folder, and the topic that it
-    subscribes to. `data` is a file or folder that the parent sees and the task will read.
+    subscribes to. `files` are those that the parent sees and the task will read, by what they are.
 
     Returns what `engine.attempt` returns, ("died", Death), or ("refused", reason) where this worker can run no task.
     """
     worker = get_worker()
     key = worker.get_current_task()
-    refusal = _refusal(version, run, Path(results), data)
+    refusal = _refusal(version, run, Path(results), files)
     if refusal:
         return "refused", f"the worker {worker.address} on {platform.node()} {refusal}"
 
@@ -295,7 +300,7 @@ def make(*, version: str, run: str, results: str, data: str | None, task: Mappin
     return "busy", None  # the task was cancelled
 
 
-def _refusal(version: str, run: str, results: Path, data: str | None) -> str:
+def _refusal(version: str, run: str, results: Path, files: Mapping[str, str]) -> str:
     """Why this worker cannot run the task; empty where it can."""
     if version != __version__:
         return f"has medaug-keras {__version__}, but this run has {version}. Install the same version everywhere"
@@ -310,8 +315,9 @@ def _refusal(version: str, run: str, results: Path, data: str | None) -> str:
             f"sees the results folder {results}, but not the locks of other machines in it. "
             "Give --results a folder on a file system with locks (flock) that hold on all machines"
         )
-    if data is not None and not Path(data).exists():
-        return f"does not see the data {data}. Put them on a file system that all workers share"
+    for what, path in files.items():
+        if not Path(path).exists():
+            return f"does not see the {what} {path}. Put them on a file system that all workers share"
     return ""
 
 

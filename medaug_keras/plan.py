@@ -332,6 +332,8 @@ class _Planner:
             settings = {**settings, "optimizer": {**optimizer, **tried}}
         if isinstance(classifier, Python):
             settings = {**settings, **self._code(classifier.builder, keyed)}
+        if classifier.weights_file is not None:
+            settings = {**settings, "weights": self._weights(classifier.weights_file, keyed)}
         return settings if classifier.patience is None else {**settings, "select": self.study.select}
 
     def _step(self, step: Step, keyed: bool) -> dict[str, Any]:
@@ -344,6 +346,11 @@ class _Planner:
         if keyed:
             return {"builder": builder.partition(":")[2], "source": hashlib.sha256(text.encode()).hexdigest()}
         return {"source": text if self.allow_code else None}
+
+    def _weights(self, file: str, keyed: bool) -> dict[str, str]:
+        """The file of weights that a network begins with: the key has its bytes' hash, not its place."""
+        found = {"sha256": self.study.sums.get(file, "")}
+        return found if keyed else {"file": file, **found}
 
     def data_task(self, dataset: str) -> str:
         """The id of the task that reads a data set."""

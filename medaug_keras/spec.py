@@ -20,6 +20,7 @@ from pydantic import (
     PrivateAttr,
     StringConstraints,
     Tag,
+    field_validator,
     model_validator,
 )
 
@@ -584,6 +585,12 @@ class Tune(_Part):
 # --- the classifier --------------------------------------------------------------------------------
 
 
+IMAGENET = "imagenet"
+"""Weights that Keras has, in the place of a file's."""
+WEIGHTS = (".keras", ".weights.h5")
+"""Endings of files of weights, as Keras saves them."""
+
+
 class Sizing(_Part):
     """The size at which an image enters the network. The saved model resizes it."""
 
@@ -635,6 +642,29 @@ class _Classifier(_Part):
     by balanced accuracy). Every rule's epoch is recorded, so a change makes no work. The published code reports the
     last."""
     input: Annotated[Sizing, Birth({})] = Sizing()
+    weights: Annotated[Text | None, PLACE, Birth(None)] = None
+    """A .keras or .weights.h5 file of the same network, whose weights every run begins with; a relative path starts at
+    the study file's folder. The last layer is drawn from the seed where the file's has another number of outputs. The
+    key has what is in the file, not its place or name. Left out, random weights."""
+    train: Annotated[Literal["all", "head"], Birth("all")] = "all"
+    """head trains the last layer alone: the others stay as they are, batch norm included."""
+
+    @field_validator("weights")
+    @classmethod
+    def _of_keras(cls, weights: str | None) -> str | None:
+        if weights is not None and not weights.endswith(WEIGHTS):
+            if weights != IMAGENET:
+                raise ValueError(f"{weights} is no file of weights; give one that ends in {' or '.join(WEIGHTS)}")
+            if not issubclass(cls, Applications):
+                raise ValueError(
+                    f"{IMAGENET}'s weights come with kind: applications alone; give a file ({' or '.join(WEIGHTS)})"
+                )
+        return weights
+
+    @property
+    def weights_file(self) -> str | None:
+        """The user's own file of weights, if there is one."""
+        return None if self.weights == IMAGENET else self.weights
 
     def side(self, size: int) -> int:
         """Pixels a side that the network sees of images of this size."""
@@ -674,8 +704,9 @@ class Applications(_Classifier):
     kind: Literal["applications"]
     name: Text
     """As `keras.applications` calls it, such as EfficientNetB0."""
-    weights: Literal["imagenet"] | None = None
-    """imagenet: trained on ImageNet; Keras downloads them once. Left out, random ones."""
+    weights: Annotated[Text | None, PLACE] = None
+    """imagenet: trained on ImageNet; Keras downloads them once. Or a .keras or .weights.h5 file, as with the other
+    kinds. Left out, random ones."""
     train: Literal["all", "head"] = "all"
     """head trains the dense layer alone: the body stays as it is, batch norm included."""
 
@@ -701,7 +732,7 @@ Classifier = Annotated[
 """The network that is trained on every arm, and how."""
 
 
-RECIPE = frozenset(_Classifier.model_fields) - {"kind", "head", "select", "input", "tune"}
+RECIPE = frozenset(_Classifier.model_fields) - {*("kind", "head", "select", "input", "tune", "weights", "train")}
 """Settings of a classifier that say how it is trained; the others say what it is, and are those of all arms."""
 
 
@@ -1251,6 +1282,7 @@ class Study(_Part):
     arms: Annotated[dict[Name, Arm], Field(min_length=1)]
     quality: Quality = Quality()
     _code: Mapping[str, str] = PrivateAttr({})
+    _sums: Mapping[str, str] = PrivateAttr({})
 
     @property
     def builders(self) -> dict[tuple[str | int, ...], str]:
@@ -1273,6 +1305,23 @@ class Study(_Part):
         """The study, with the texts of these files."""
         study = self.model_copy()
         study._code = texts
+        return study
+
+    @property
+    def sums(self) -> Mapping[str, str]:
+        """SHA-256 of the file of weights that the classifier begins with, by its path. As with `code`, no setting."""
+        return self._sums
+
+    def with_weights(self, path: str, sums: Mapping[str, str]) -> Self:
+        """The study, whose file of weights is this one, with its sum."""
+        arms = {
+            name: arm.model_copy(update={"classifier": arm.classifier.model_copy(update={"weights": path})})
+            for name, arm in self.arms.items()
+            if arm.classifier is not None
+        }
+        classifier = self.classifier.model_copy(update={"weights": path})
+        study = self.model_copy(update={"classifier": classifier, "arms": {**self.arms, **arms}})
+        study._sums = sums
         return study
 
     @model_validator(mode="after")

@@ -25,7 +25,7 @@ PHANTOM = {"kind": "phantom", "name": "phantom-ultrasound", "train": 48, "valida
 def recipe(**changes: Any) -> dict[str, Any]:
     """How a classifier is trained: the arguments of `classifiers.fit` that a study gives, its defaults included."""
     settings = deciding(TypeAdapter(Classifier).validate_json(json.dumps(changes)))
-    shared = {name: value for name, value in settings.items() if name not in ("kind", "input")}
+    shared = {name: value for name, value in settings.items() if name not in ("kind", "input", "weights", "train")}
     return {"select": None, **shared}
 
 

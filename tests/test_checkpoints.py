@@ -1,9 +1,11 @@
 """A training run that is interrupted resumes after its last epoch, and ends with the bytes of an undisturbed one."""
 
 import errno
+import hashlib
 import json
 import os
 import resource
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +52,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
         "precision": "bfloat16",
     },
     "classifier resnet18": {"sampling": "shuffle", "augment": GEOMETRIC, "head": "softmax"},
+    "classifier of a file, its head alone": {"sampling": "shuffle", "augment": GEOMETRIC, "head": "softmax"},
     "classifier that drops": {"sampling": "shuffle", "augment": [], "head": "softmax"},
     "classifier with Keras's steps": {"sampling": "shuffle", "augment": KERAS, "head": "sigmoid"},
     "classifier that drops, with another recipe": {
@@ -99,7 +102,15 @@ def made_with(
         made_of = {"kind": "cnn"}
         if name == "classifier resnet18":
             made_of = {"kind": "resnet18", "stem": None, "input": {**AS_IS, "size": 9}}
-        model = classifiers.build(**made_of, image_shape=(28, 28, 3), num_classes=2, head=settings["head"], seed=0)
+        shape = {"image_shape": (28, 28, 3), "num_classes": 2, "head": settings["head"]}
+        if name == "classifier of a file, its head alone":
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder, "other.keras")
+                classifiers.build("cnn", **shape, seed=1).save(file)
+                weights = {"file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+                model = classifiers.build("cnn", **shape, seed=0, weights=weights, train="head")
+        else:
+            model = classifiers.build(**made_of, **shape, seed=0)
         if name.startswith("classifier that drops"):
             model = dropping()
         made = classifiers.fit(

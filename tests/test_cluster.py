@@ -21,7 +21,7 @@ from medaug_keras.data import phantom_fingerprint
 from medaug_keras.plan import Plan, Source, plan
 from medaug_keras.spec import Study
 from medaug_keras.store import Store
-from studies import PHANTOM, PROJECT, alive, children, planned, results, start, tiny, written
+from studies import PHANTOM, PROJECT, alive, children, planned, results, start, tiny, whole, written
 
 BYTES = phantom_fingerprint("phantom-ultrasound", seed=0, **{s: PHANTOM[s] for s in ("train", "validation", "test")})
 TINY, LONG = tiny(arms={"baseline": {}}), tiny(classifier={"epochs": 20, "batch_size": 16})
@@ -117,24 +117,30 @@ def hand(process: int) -> int:
 # --- what is made, and what is lost ----------------------------------------------------------------
 
 
-def test_a_network_of_the_user_s_own_is_made_where_its_file_is_not_and_only_if_its_code_is_allowed(
+def test_code_of_the_user_s_own_runs_where_its_file_is_not_and_only_if_it_is_allowed_and_rates_are_tuned_there(
     machines: Machines, tmp_path: Path
 ):
-    text = (
+    net = (
         "import keras\ndef net(image_shape, num_outputs):\n    return keras.Sequential("
         "[keras.Input(image_shape), keras.layers.Flatten(), keras.layers.Dense(num_outputs)])"
     )
+    step = "def darker():\n    return lambda images, rng: images / 2"
     own = {"kind": "python", "builder": "my_models:net", "epochs": 1, "batch_size": 16}
-    study = Study.model_validate_json(json.dumps(tiny(classifier=own, arms={"baseline": {}}))).with_code(
-        {"my_models:net": text}
+    own["tune"] = {"learning_rate": [0.1, 0.001], "seeds": 1}
+    arms = {"baseline": {}, "darker": {"augment": [{"layer": "python", "builder": "my_steps:darker"}]}}
+    study = Study.model_validate_json(json.dumps(tiny(classifier=own, arms=arms))).with_code(
+        {"my_models:net": net, "my_steps:darker": step}
     )
     for allowed in (False, True):
-        whole = plan(study, {"grey": Source(BYTES, 48, 16, 16)}, allow_code=allowed)
+        todo = plan(study, {"grey": Source(BYTES, 48, 16, 16)}, allow_code=allowed)
         store = Store(tmp_path / "results")
-        summary = cluster.run(whole, store, client=machines.client(), listen=lambda event: None)
-        (task,) = [name for name, one in whole.tasks.items() if one.kind == "classifier"]
-        assert store.is_done(task) is allowed
-        assert ["--allow-code" in why for why in summary.failed.values()] == [True] * (not allowed)
+        summary = cluster.run(todo, store, client=machines.client(), listen=lambda event: None)
+        assert sorted(map(store.is_done, todo.tasks)) == [allowed] * 6 + [True]  # the data are read all the same
+        assert ["--allow-code" in why for why in summary.failed.values()] == [True] * (0 if allowed else 4)
+    (chosen,) = {
+        json.dumps(store.record(run.task).values["tuned"]["learning_rate"]) for run in todo.runs if run.arm == "darker"
+    }
+    assert chosen in ("0.1", "0.001")
 
 
 def test_records_are_those_of_a_local_run_though_a_worker_is_killed_in_mid_task(machines: Machines, tmp_path: Path):
@@ -284,15 +290,31 @@ def test_a_worker_says_what_it_does_not_see(tmp_path: Path):
     other.mkdir()
 
     def refusal(results: Path = store.root, data: Path = other) -> str:
-        return cluster._refusal(medaug_keras.__version__, "run-1", results, str(data))
+        return cluster._refusal(medaug_keras.__version__, "run-1", results, {"data": str(data)})
 
     with store.claim("run-1"):
         assert refusal() == ""
         assert f"does not see the data {other}/x.npz" in refusal(data=other / "x.npz")
         assert f"does not see the results folder {other}: it has another" in refusal(other)
         assert refusal(other / "x").startswith(f"does not see the results folder {other}/x. ")
+        files = {"data": str(other), "weights": str(other / "x.keras")}
+        said = cluster._refusal(medaug_keras.__version__, "run-1", store.root, files)
+        assert f"does not see the weights {other}/x.keras" in said
     (store.root / "unfinished" / "run-1.lock").touch()
     assert "but not the locks of other machines" in refusal()
+
+
+def test_every_task_that_trains_from_a_file_says_so_to_its_worker(tmp_path: Path):
+    study = Study.model_validate_json(
+        json.dumps(whole(classifier={"tune": {"learning_rate": [0.1, 0.01], "seeds": 1}}))
+    )
+    named = study.with_weights("/a/b.keras", {"/a/b.keras": "its sum"})
+    tasks = plan(named, {name: Source(name, 48, 16, 16) for name in study.datasets}).tasks.values()
+    assert {task.kind for task in tasks if cluster._files(task) == {"weights": Path("/a/b.keras")}} == {
+        "tuning",
+        "classifier",
+        "quality",
+    }
 
 
 class Deaf:

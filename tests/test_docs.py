@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,8 @@ def beside_the_studies(tmp_path: Path) -> Path:
     for page, file in (("own-network", "my_models.py"), ("own-step", "my_steps.py")):
         (code,) = blocks(ROOT / "docs" / "how-to" / f"{page}.md", "python")
         (tmp_path / file).write_text(code, "utf-8")
+    with zipfile.ZipFile(tmp_path / "pneumonia.keras", "w") as archive:  # a study that begins with it reads its sum
+        archive.writestr("model.weights.h5", b"")
     return tmp_path
 
 

@@ -19,19 +19,17 @@ from keras.src.utils import file_utils
 from medaug_keras.networks import torch_init
 
 
-def build(image: Any, *, num_outputs: int, name: str, weights: str | None, train: str) -> Any:
+def build(image: Any, *, num_outputs: int, name: str, weights: str | None = None) -> Any:
     """(B, H, W, 1 or 3) -> (B, num_outputs) logits; the channel of a gray image is repeated.
 
     Images get the range of values that the network was made for. `weights` is "imagenet", which Keras downloads once,
-    or None: random ones. `train` is "all", or "head": the body stays as it is, batch norm included.
+    or None: random ones.
 
     Raises ValueError for images that are too small for it, and for weights that are neither there nor to be had.
     """
     if image.shape[-1] == 1:
         image = layers.Concatenate(name="rgb")([image, image, image])
     body = _body(name, scaled_as_it_wants(image, getattr(keras.applications, name)), weights, _fetched)
-    if train == "head":
-        body.trainable = False
     return layers.Dense(num_outputs, **torch_init(body.output.shape[-1]), name="logits")(body.output)
 
 

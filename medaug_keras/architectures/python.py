@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 from keras import layers
-from keras.src.utils.naming import reset_uids
 
 from medaug_keras.own_code import OwnCodeError, called, place_of
 
@@ -24,7 +23,6 @@ def build(image: Any, *, num_outputs: int, builder: str, source: str | None = No
     Raises OwnCodeError where the function is not there, or raises, or does not return such a model; and where there is
     no source, because the user did not allow that it is run.
     """
-    reset_uids()  # layers without a name are numbered: the same names whatever was built before
     where = place_of(builder)
     shape = tuple(image.shape[1:])
     model = called(builder, source, image_shape=shape, num_outputs=num_outputs)

@@ -56,6 +56,8 @@ def remember(results: Path, study: Study, plan: Plan, *, data_root: str) -> None
     content = {"format": FORMAT, "study": dump(study), "data_root": data_root, "sources": known}
     if study.code:
         content["code"] = dict(study.code)
+    if study.sums:
+        content["weights"] = dict(study.sums)
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     path = _file(results, study.name)
     with contextlib.suppress(OSError):
@@ -85,8 +87,11 @@ def recall(results: Path, name: str) -> Known | None:
         content = json.loads(_file(results, name).read_bytes())
         if content["format"] != FORMAT:
             return None
+        study = Study.model_validate_json(json.dumps(content["study"])).with_code(dict(content.get("code", {})))
+        for path, sum_ in content.get("weights", {}).items():
+            study = study.with_weights(path, {path: sum_})
         return Known(
-            Study.model_validate_json(json.dumps(content["study"])).with_code(dict(content.get("code", {}))),
+            study,
             str(content["data_root"]),
             {name: Source(**entry) for name, entry in content["sources"].items()},
         )

@@ -18,7 +18,7 @@ from medaug_keras import data, looks
 from medaug_keras.architectures import ARCHITECTURES
 from medaug_keras.plan import Plan, Source, Task, added_images, data_task, located, plan, replicate_seed
 from medaug_keras.reading import read, words
-from medaug_keras.spec import Applications, Python, PythonStep, Study, deciding
+from medaug_keras.spec import IMAGENET, Applications, Python, PythonStep, Study, deciding
 from medaug_keras.store import Store, StoreError
 
 from . import memory
@@ -220,7 +220,7 @@ def larger_network(study: Study, name: str) -> list[str]:
 def weights(study: Study) -> tuple[list[str], list[str]]:
     """What is wrong with the weights that the classifier begins with, and what to say of them."""
     asked = study.classifier
-    if not isinstance(asked, Applications) or asked.weights is None:
+    if not isinstance(asked, Applications) or asked.weights != IMAGENET:
         return [], []
     from medaug_keras.architectures.applications import away, weights_file
 
@@ -234,20 +234,27 @@ def weights(study: Study) -> tuple[list[str], list[str]]:
     return [], [f"classifier.weights: {path.name} is not in {path.parent} yet; a run downloads it"]
 
 
-def own_code(study: Study, found: Mapping[str, Source], options: argparse.Namespace) -> list[str]:
-    """What is wrong with a network or steps of the user's own, for any data set that can be read.
+def own_parts(study: Study, found: Mapping[str, Source], options: argparse.Namespace) -> list[str]:
+    """What is wrong with a network, its weights or steps of the user's own, for any data set that can be read.
 
-    Runs its code, if the user allows it.
+    Runs the user's code only where it is allowed.
     """
-    if not study.builders or not options.allow_code:
+    file, code = study.classifier.weights_file, options.allow_code
+    network = (file or isinstance(study.classifier, Python)) and (code or not isinstance(study.classifier, Python))
+    if not network and not (study.builders and code):
         return []
     from medaug_keras import augmentation, classifiers
+    from medaug_keras.own_code import OwnCodeError
 
-    settings = deciding(study.classifier)
+    settings, _ = classifiers.split(deciding(study.classifier))
+    if isinstance(study.classifier, Python):
+        settings["source"] = study.code[study.classifier.builder]
+    if file is not None:
+        settings["weights"] = {"file": file, "sha256": study.sums[file]}
     steps: dict[str, Any] = {}  # of those that are alike, the first
     for name, arm in study.arms.items():
         for number, step in enumerate(arm.augment):
-            if isinstance(step, PythonStep) and step not in steps.values():
+            if code and isinstance(step, PythonStep) and step not in steps.values():
                 steps[f"arms.{name}.augment.{number}.builder"] = step
     said: dict[str, None] = {}  # a set that keeps its order
     for name, known in found.items():
@@ -257,12 +264,12 @@ def own_code(study: Study, found: Mapping[str, Source], options: argparse.Namesp
             continue  # a run downloads it
         dataset = data.load(section, lambda text: None, None) if place is None else _read(study, name, known, options)
         shape, classes = dataset.image_shape, len(dataset.classes)
-        if isinstance(study.classifier, Python):
-            network, _ = classifiers.split({**settings, "source": study.code[study.classifier.builder]})
+        if network:
             try:
-                classifiers.build(**network, image_shape=shape, num_classes=classes, seed=study.seed)
+                classifiers.build(**settings, image_shape=shape, num_classes=classes, seed=study.seed)
             except ValueError as error:
-                said[f"classifier.builder: {error}"] = None
+                key = "builder" if isinstance(error, OwnCodeError) else "weights"
+                said[f"classifier.{key}: {error}"] = None
         for keys, step in steps.items():
             try:
                 augmentation.tried({**deciding(step), "source": study.code[step.builder]}, shape, seed=study.seed)

@@ -31,7 +31,7 @@ from .request import (
     examined,
     find_task,
     misfits,
-    own_code,
+    own_parts,
     planned,
     rare_classes,
     read_study,
@@ -198,7 +198,7 @@ def _check(options: argparse.Namespace) -> int:
             for text in known:
                 print(f"{options.study}: datasets.{name}: {text}", file=sys.stderr)
     refused += misfits(study, found, counts)
-    refused += own_code(study, found, options)
+    refused += own_parts(study, found, options)
     missing, notes = weights(study)
     refused += missing
     for text in notes:

@@ -23,6 +23,7 @@ from medaug_keras.reading.strict_yaml import (
     place_of,
     plain,
 )
+from medaug_keras.reading.weights import WeightsError, sum_of
 from medaug_keras.reading.words import TAGS, dotted, in_words
 from medaug_keras.spec import MedMnistData, Study, files, with_files
 
@@ -86,13 +87,30 @@ def read(
         if accept_unverified and isinstance(data, MedMnistData):
             datasets[name] = data.model_copy(update={"accept_unverified": True})
     beside = study.beside and _whole_path(study.beside, place_of(tree, ("beside",)))
-    return study.model_copy(update={"datasets": datasets, "beside": beside}).with_code(_code(study, tree, str(path)))
+    study = study.model_copy(update={"datasets": datasets, "beside": beside})
+    study = _with_weights(study, tree, mistakes).with_code(_code(study, tree, mistakes))
+    if mistakes:
+        raise StudyError(str(path), mistakes)
+    return study
 
 
-def _code(study: Study, tree: Node, name: str) -> dict[str, str]:
-    """The texts of the files beside the study that have functions of the user's own. Raises StudyError."""
+def _with_weights(study: Study, tree: Node, mistakes: list[tuple[Place, str]]) -> Study:
+    """The study with the whole path and the sum of the file of weights that it names."""
+    named, keys = study.classifier.weights_file, ("classifier", "weights")
+    if named is None:
+        return study
+    place = place_of(tree, keys)
+    path = _whole_path(named, place)
+    try:
+        return study.with_weights(path, {path: sum_of(Path(path))})
+    except WeightsError as error:
+        mistakes.append((place, f"{dotted(keys)}: {error}"))
+        return study
+
+
+def _code(study: Study, tree: Node, mistakes: list[tuple[Place, str]]) -> dict[str, str]:
+    """The texts of the files beside the study that have functions of the user's own."""
     texts: dict[str, str] = {}
-    mistakes = []
     for keys, builder in study.builders.items():
         place = place_of(tree, keys)
         try:
@@ -101,8 +119,6 @@ def _code(study: Study, tree: Node, name: str) -> dict[str, str]:
                 raise BuilderError(f"{builder} is in another file for another part of the study: rename one")
         except BuilderError as error:
             mistakes.append((place, f"{dotted(keys)}: {error}"))
-    if mistakes:
-        raise StudyError(name, mistakes)
     return texts
 
 

@@ -9,7 +9,7 @@ from medaug_keras.report.format import count, plural, together
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results, select_words
-from medaug_keras.spec import dump
+from medaug_keras.spec import IMAGENET, dump
 
 _KEY = re.compile(r"@\w+\{\s*([^,\s]+)\s*,")
 
@@ -55,9 +55,14 @@ def _data(results: Results) -> str:
 def _classifier(results: Results) -> str:
     settings = dump(results.study.classifier)
     optimizer = _settings(settings["optimizer"], without=("kind",))
+    named = f" ({settings['name']})" if "name" in settings else ""
+    begins = {None: "", IMAGENET: "beginning with ImageNet's weights, "}
+    begin = begins.get(settings["weights"], f"beginning with the weights of {settings['weights']}, ")
+    last = "its last layer alone " if settings["train"] == "head" else ""
     text = (
-        f"Classifier: a network of kind {settings['kind']}, trained for {plural(settings['epochs'], 'epoch')} in "
-        f"batches of {settings['batch_size']} with {settings['optimizer']['kind']} ({optimizer}) and a "
+        f"Classifier: a network of kind {settings['kind']}{named}, {begin}{last}trained for "
+        f"{plural(settings['epochs'], 'epoch')} in batches of {settings['batch_size']} with "
+        f"{settings['optimizer']['kind']} ({optimizer}) and a "
         f"{settings['schedule']['kind']} learning rate schedule"
     )
     loss = _settings({key: value for key, value in settings["loss"].items() if value != "none"}, without=())

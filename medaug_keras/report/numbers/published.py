@@ -11,9 +11,11 @@ import getpass
 import os
 import platform
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from medaug_keras.plan import Task
 from medaug_keras.spec import Data, Study, TableData, files, with_files
@@ -33,9 +35,20 @@ _FRAME = re.compile(r'File "(?:[^"\n]*/)?(medaug_keras/[\w/]+\.py)", line (\d+)(
 
 
 def study(whole: Study) -> Study:
-    """The study, its own files and folders named as if they lay beside it under the names of the data sets."""
+    """The study, its own files and folders named as if they lay beside it: data by the names of the data sets, weights
+    by the file's name."""
     named = {name: _named(name, data) for name, data in whole.datasets.items()}
-    return whole.model_copy(update={"datasets": named, "beside": None})
+    found = whole.model_copy(update={"datasets": named, "beside": None})
+    file = whole.classifier.weights_file
+    return found.with_weights(Path(file).name, {Path(file).name: whole.sums.get(file, "")}) if file else found
+
+
+def settings(of_task: Mapping[str, Any]) -> dict[str, Any]:
+    """A classifier's settings as a task has them, a file of weights by its name alone."""
+    weights = of_task.get("weights")
+    if not isinstance(weights, Mapping):
+        return dict(of_task)
+    return {**of_task, "weights": {**weights, "file": Path(weights["file"]).name}}
 
 
 def _named(name: str, data: Data) -> Data:

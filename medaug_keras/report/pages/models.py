@@ -102,9 +102,19 @@ def models(book: Book) -> dict[str, Any]:
     return {
         "classifier": _classifier(book),
         "classifier_number": number,
+        "weights": _weights(book),
         "code": _code(book),
         "kinds": [_kind(book, k) for k in kinds],
     }
+
+
+def _weights(book: Book) -> dict[str, Any] | None:
+    """Where the weights come from that training begins with, where they are not drawn."""
+    study = book.results.study
+    file = study.classifier.weights_file
+    if study.classifier.weights is None:
+        return None
+    return {"file": file, "sum": study.sums.get(file or ""), "head": study.classifier.train == "head"}
 
 
 def _code(book: Book) -> dict[str, list[dict[str, str]]]:

@@ -6,6 +6,7 @@ import yaml
 
 from medaug_keras.measures import MEASURES
 from medaug_keras.report import figures, format
+from medaug_keras.report.numbers import published
 from medaug_keras.report.numbers.circumstances import environment
 from medaug_keras.report.numbers.results import (
     METRICS,
@@ -134,6 +135,7 @@ def settings(results: Results, run: Run) -> dict[str, Any]:
     trained = results.plan.tasks[first] if first else task
     found = dict(trained.params)
     found.pop("fold", None)
+    found["settings"] = published.settings(found["settings"])
     if "source" in found["settings"]:  # the code itself is on the page of models
         found["settings"] = {**found["settings"], "source": trained.keyed["settings"]["source"]}
     pairs = zip(found["augment"], trained.keyed["augment"], strict=True)

@@ -235,9 +235,10 @@ class Pages(Book):
     def _study_file(self) -> str:
         """The study with every setting, to be run by others."""
         content = dump(self.results.study)
-        own = [name for name, part in content["datasets"].items() if "path" in part]
-        where = [f"#   --set datasets.{name}.path=WHERE" for name in own]
-        head = ["# Paths of your own images are relative to this file. Set them to where the images are:", *where, ""]
+        own = [f"datasets.{name}.path" for name, part in content["datasets"].items() if "path" in part]
+        own += ["classifier.weights"] if self.results.study.classifier.weights_file else []
+        where = [f"#   --set {setting}=WHERE" for setting in own]
+        head = ["# Paths of your own files are relative to this file. Set them to where the files are:", *where, ""]
         return ("\n".join(head) if own else "") + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
     def _summary(self) -> dict[str, Any]:
