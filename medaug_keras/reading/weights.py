@@ -4,8 +4,6 @@ import hashlib
 import zipfile
 from pathlib import Path
 
-from medaug_keras.data import filetype
-
 
 class WeightsError(Exception):
     """There is no such file, or it holds no weights; the message says what was found."""
@@ -13,6 +11,8 @@ class WeightsError(Exception):
 
 def sum_of(path: Path) -> str:
     """SHA-256 (hex) of a `.keras` or `.weights.h5` file. Nothing of it is loaded. Raises WeightsError."""
+    from medaug_keras.data import filetype  # not needed to read other studies, and NumPy comes with it
+
     try:
         if path.is_dir():
             raise WeightsError(f"{path} is a folder; give the file that Keras saved")
