@@ -221,6 +221,33 @@ def test_what_cannot_be_used_is_named(elements, why):
     assert why in refused(made(noise(0, 200), **elements), window=(0.0, 9.0), size=28, fit="crop")
 
 
+def packed(values: np.ndarray) -> "pydicom.Dataset":
+    """A file of the values, run-length encoded."""
+    part = pydicom.dcmread(io.BytesIO(made(values)))
+    part.compress(pydicom.uid.RLELossless, generate_instance_uid=False)
+    return part
+
+
+def written(part: "pydicom.Dataset") -> bytes:
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, part, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def test_packed_values_are_those_of_the_unpacked_file_and_a_packed_file_that_is_cut_off_is_not_without_a_decoder():
+    part = packed(noise(0, 4000))
+    assert np.array_equal(read(written(part), window=(0.0, 4000.0)), read(made(noise(0, 4000)), window=(0.0, 4000.0)))
+    (frame,) = pydicom.encaps.generate_frames(part.PixelData, number_of_frames=1)
+    part.PixelData = pydicom.encaps.encapsulate([frame[: len(frame) // 2]])
+    said = refused(written(part), window=(0.0, 4000.0))
+    assert "packed as RLE Lossless, which the decoder here cannot unpack: it is cut off, damaged or" in said
+    part.file_meta.TransferSyntaxUID = pydicom.uid.HTJ2KLossless
+    part["PixelData"].is_undefined_length = True
+    said = refused(written(part), window=(0.0, 4000.0))
+    assert "High-Throughput JPEG 2000" in said
+    assert "which no decoder here reads. Install one, or unpack it" in said
+
+
 def in_frames(values: np.ndarray, **elements) -> bytes:
     """A file of frames (N, H, W) of 12 bits."""
     N, H, W = values.shape

@@ -154,12 +154,26 @@ def _decoded(part: Any, where: str, frame: int) -> np.ndarray:
     with quiet():
         try:
             return np.asarray(pixel_array(part, index=frame))
-        except RuntimeError:  # of pydicom where no decoder can, or is there (NotImplementedError is one)
+        except RuntimeError:  # of pydicom where a decoder failed, or none is there (NotImplementedError is one)
             packing = part.file_meta.TransferSyntaxUID
             name = packing.name if packing.is_transfer_syntax and not packing.is_private else "a private way"
+            if _has_decoder(packing):
+                why = (
+                    f"packed as {name}, which the decoder here cannot unpack: it is cut off, damaged or of a rare form"
+                )
+                raise _refused(where, f"{why}. Replace it, or unpack it elsewhere") from None
             raise _refused(where, f"packed as {name}, which no decoder here reads. Install one, or unpack it") from None
         except Exception:  # noqa: BLE001 - pydicom raises all kinds of errors on damaged files
             raise _damaged(where) from None
+
+
+def _has_decoder(packing: Any) -> bool:
+    from pydicom.pixels import get_decoder
+
+    try:
+        return bool(get_decoder(packing).is_available)
+    except NotImplementedError:  # pydicom knows no decoder of this kind
+        return False
 
 
 def _opened(content: bytes, where: str) -> Any:
