@@ -326,6 +326,7 @@ def test_axe_finds_no_serious_barrier(browser, site, size, scheme):
         "significance",
         "compare",
         "cite",
+        "checklist",
         "runs",
         "runs/breastmnist.baseline.shuffle.0",
     )

@@ -133,7 +133,7 @@ def _found(results: Results, inference: Inference) -> list[str]:
             head = f"Nothing can be told yet: {in_words(few)} replicates are too few, and even a very large effect"
             return [f"{head} would be missed.", _counted(results, tests, tested)]
         head = f"No arm changed test {metric_name(results.study.primary)} detectably."
-        return [head, _counted(results, tests, tested), *_power(results, tested)]
+        return [head, _counted(results, tests, tested), *power(results, tested)]
     named = [*better[:_NAMED], *both[:_NAMED], *worse[: -_NAMED - 1 : -1]]
     said = [f"{_of_arm(results, inference, one, whole=one is named[0])}." for one in named]
     if not better and not both:
@@ -141,7 +141,7 @@ def _found(results: Results, inference: Inference) -> list[str]:
     sides = (better, "better"), (both, "better on some data sets and worse on others"), (worse, "worse")
     more = [f"{count(len(ones) - _NAMED)} {words}" for ones, words in sides if len(ones) > _NAMED]
     rest = " ".join([*said[1:], *([f"Other arms: {', '.join(more)}."] if more else [])])
-    return [said[0], *([rest] if rest else []), _counted(results, tests, tested), *_power(results, tested)]
+    return [said[0], *([rest] if rest else []), _counted(results, tests, tested), *power(results, tested)]
 
 
 def _side(one: ArmResult) -> str:
@@ -338,7 +338,7 @@ def _rare(results: Results) -> list[str]:
     return [rare_classes(shares)] if shares else []
 
 
-def _power(results: Results, tested: Sequence[Comparison]) -> list[str]:
+def power(results: Results, tested: Sequence[Comparison]) -> list[str]:
     """Which true differences these tests find, said once for all of them."""
     found = [c.detectable for c in tested if c.detectable is not None]
     if not tested:

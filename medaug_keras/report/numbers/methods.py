@@ -18,10 +18,10 @@ def methods_text(results: Results, inference: Inference) -> list[str]:
     """A paragraph each: data, classifier, arms, analysis, software. What no record says yet is left out, and said."""
     return [
         _data(results),
-        _classifier(results),
+        classifier_text(results),
         _arms(results),
         _analysis(results, inference),
-        _software(results),
+        software_text(results),
     ]
 
 
@@ -52,7 +52,8 @@ def _data(results: Results) -> str:
     return f"Data: {'; '.join(said)}."
 
 
-def _classifier(results: Results) -> str:
+def classifier_text(results: Results) -> str:
+    """How every classifier is trained."""
     settings = dump(results.study.classifier)
     optimizer = _settings(settings["optimizer"], without=("kind",))
     named = f" ({settings['name']})" if "name" in settings else ""
@@ -133,7 +134,8 @@ def _analysis(results: Results, inference: Inference) -> str:
     return text
 
 
-def _software(results: Results) -> str:
+def software_text(results: Results) -> str:
+    """With which versions, and on what, the records were made."""
     records = [o.record for o in results.outcomes.values() if o.record is not None]
     found: dict[str, set[str]] = {}
     for record in records:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from medaug_keras.plan import Plan
 from medaug_keras.report import figures
@@ -49,6 +50,11 @@ class Book:
         self.asked, self.expected = asked or results.plan, expected
         self.inference = inference or Inference(results)
         self.files: dict[str, bytes] = {}
+
+    @cached_property
+    def pages(self) -> dict[str, str]:
+        """Page → its title, in the order of the study's navigation."""
+        return {}
 
     @property
     def many(self) -> bool:

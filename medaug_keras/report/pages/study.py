@@ -15,6 +15,7 @@ from medaug_keras.report.numbers.circumstances import latest
 from medaug_keras.report.numbers.findings import answer
 from medaug_keras.report.numbers.results import AWAY, Results
 from medaug_keras.report.pages.book import Book
+from medaug_keras.report.pages.checklist import checklists
 from medaug_keras.report.pages.checks import checks
 from medaug_keras.report.pages.citations import cite
 from medaug_keras.report.pages.classes import class_by_class
@@ -62,6 +63,7 @@ PAGES = {
     "synthetic-images": Page("Synthetic images", synthetic_images, by_dataset=True),
     "runs": Page("Runs", runs, by_dataset=True),
     "cite": Page("Methods and citations", cite),
+    "checklist": Page("Checklist", checklists),
 }
 """By name, which is its template's, in the order of the study's navigation. Each reference has two pages more."""
 ROOM = 900_000
