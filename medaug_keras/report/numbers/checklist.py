@@ -16,7 +16,7 @@ from medaug_keras.report.numbers.findings import conclusion, metric_name, power
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.methods import classifier_text, software_text
 from medaug_keras.report.numbers.results import METRICS, Results, select_words
-from medaug_keras.spec import FolderData, PhantomData, TableData, dump
+from medaug_keras.spec import IMAGENET, FolderData, PhantomData, TableData, dump
 
 _NAMED = 6
 """Data sets that an answer names; pages have all of them."""
@@ -227,8 +227,10 @@ def _software(results: Results, inference: Inference) -> str:
 
 def _initial(results: Results, inference: Inference) -> str:
     settings = results.study.classifier
-    if getattr(settings, "weights", None) == "imagenet":
+    if settings.weights == IMAGENET:
         return "Weights trained on ImageNet, as Keras distributes them; the last layer begins at random."
+    if settings.weights is not None:
+        return f"The weights of a file, {settings.weights}; what it holds is in every key."
     if settings.kind == "python":
         return "As the study’s own code says; chance comes from the study’s seed and the replicate."
     seed = f"seed {results.study.seed} and the replicate"
