@@ -65,14 +65,16 @@ class Machines:
                 time.sleep(0.1)
 
     def end(self) -> None:
-        for process in self.processes.values():
-            process.terminate()
-        for process in self.processes.values():
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        """Workers first: one that is told to end by its scheduler and by a signal at once may not end at all."""
+        for names in (self.processes.keys() - {"scheduler"}, {"scheduler"}):
+            for name in names:
+                self.processes[name].terminate()
+            for name in names:
+                try:
+                    self.processes[name].wait(20)
+                except subprocess.TimeoutExpired:
+                    self.processes[name].kill()
+                    self.processes[name].wait()
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +129,7 @@ def test_code_of_the_user_s_own_runs_where_its_file_is_not_and_only_if_it_is_all
     step = "def darker():\n    return lambda images, rng: images / 2"
     own = {"kind": "python", "builder": "my_models:net", "epochs": 1, "batch_size": 16}
     own["tune"] = {"learning_rate": [0.1, 0.001], "seeds": 1}
-    arms = {"baseline": {}, "darker": {"augment": [{"layer": "python", "builder": "my_steps:darker"}]}}
+    arms = {"baseline": {"augment": [{"layer": "python", "builder": "my_steps:darker"}]}}
     study = Study.model_validate_json(json.dumps(tiny(classifier=own, arms=arms))).with_code(
         {"my_models:net": net, "my_steps:darker": step}
     )
@@ -135,12 +137,10 @@ def test_code_of_the_user_s_own_runs_where_its_file_is_not_and_only_if_it_is_all
         todo = plan(study, {"grey": Source(BYTES, 48, 16, 16)}, allow_code=allowed)
         store = Store(tmp_path / "results")
         summary = cluster.run(todo, store, client=machines.client(), listen=lambda event: None)
-        assert sorted(map(store.is_done, todo.tasks)) == [allowed] * 6 + [True]  # the data are read all the same
-        assert ["--allow-code" in why for why in summary.failed.values()] == [True] * (0 if allowed else 4)
-    (chosen,) = {
-        json.dumps(store.record(run.task).values["tuned"]["learning_rate"]) for run in todo.runs if run.arm == "darker"
-    }
-    assert chosen in ("0.1", "0.001")
+        assert sorted(map(store.is_done, todo.tasks)) == [allowed] * 3 + [True]  # the data are read all the same
+        assert ["--allow-code" in why for why in summary.failed.values()] == [True] * (0 if allowed else 2)
+    (run,) = todo.runs
+    assert store.record(run.task).values["tuned"]["learning_rate"] in (0.1, 0.001)
 
 
 def test_records_are_those_of_a_local_run_though_a_worker_is_killed_in_mid_task(machines: Machines, tmp_path: Path):

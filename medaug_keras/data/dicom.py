@@ -168,7 +168,7 @@ def _decoded(part: Any, where: str, frame: int) -> np.ndarray:
 
 
 def _has_decoder(packing: Any) -> bool:
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     try:
         return bool(get_decoder(packing).is_available)
