@@ -20,28 +20,36 @@ CLASSES = ("adipose", LONG, "cancer-associated stroma")
 ARMS = ("baseline", "gda", "cvae", "jvae", "cgan", "my-arm")
 
 
-def cells():
-    return [
-        figures.Cell("baseline", "shuffle", "No augmentation", 0.8436, 0.83, 0.8572, 5, baseline=True),
-        figures.Cell("cgan", "weighted", "Cond. GAN (weighted)", 0.8591, 0.2, 1.0, 3),
-        figures.Cell("gda", "shuffle", "Geometric", 0.8811, n=1),
-        figures.Cell("cvae", "weighted", "Cond. VAE (weighted)", reason="2 of 2 runs failed: out of memory"),
-        figures.Cell(
-            "my-arm", "shuffle", "A diffusion model whose images a teacher network has filtered", 0.85, 0.84, 0.86, 5
-        ),
-    ]
-
-
 GEOMETRIC = "Geometric (weighted)"
 
 
-def arms():
-    empty = [
-        figures.Cell("baseline", "shuffle", "No augmentation"),
-        figures.Cell("gda", "weighted", "Geometric (weighted)"),
+def differences():
+    rows = [
+        figures.Difference(
+            "Cond. GAN (weighted)", 0.0155, -0.0042, 0.0352, runs=[0.02, 0.011], arm="cgan", sampling="weighted"
+        ),
+        figures.Difference("Geometric", -0.6375, -1.0, -0.1, runs=[-0.5, -0.775], arm="gda", sampling="shuffle"),
+        figures.Difference(
+            "Cond. VAE (weighted)", reason="2 of 2 runs failed: out of memory", arm="cvae", sampling="weighted"
+        ),
+        figures.Difference(
+            "Duplicates", 0.003, -0.001, 0.007, runs=[0.003], control=True, arm="jvae", sampling="shuffle"
+        ),
+        figures.Difference(
+            "A diffusion model whose images a teacher network has filtered",
+            0.01,
+            runs=[0.01],
+            arm="my-arm",
+            sampling="shuffle",
+        ),
     ]
-    return figures.arms_by_dataset(
-        [figures.ArmsPanel("PathMNIST", cells(), "n = 5"), figures.ArmsPanel("BreastMNIST", empty)], arms=ARMS
+    empty = [figures.Difference(GEOMETRIC, arm="gda", sampling="weighted")]
+    return figures.differences(
+        [
+            figures.DifferencesPanel("PathMNIST", rows, "No augmentation 84.36 %", -0.1),
+            figures.DifferencesPanel("BreastMNIST", empty),
+        ],
+        arms=ARMS,
     )
 
 
@@ -158,7 +166,10 @@ def network():
 
 
 DRAWN = {
-    "arms_by_dataset": (arms, ["84.36", "83.00", "85.72", "88.11", "1 replicate", "out of memory", "not run"]),
+    "differences": (
+        differences,
+        ["84.36", "+1.55", "−0.42 to +3.52", "+2.00", "−100.00", "no interval", "copies", "out of memory", "not run"],
+    ),
     "class_distribution": (classes, ["12,885", "1,233", LONG]),
     "learning_curves": (curves, ["61.25", "epoch 2", "95.00"]),
     "learning_curves_of_folds": (
@@ -177,7 +188,7 @@ DRAWN = {
         printed,
         ["84.36", "85.00", "84.00 to 86.00", "79.54", "no value in Yang", "2 of 2 runs failed"],
     ),
-    "no_data_sets": (lambda: figures.arms_by_dataset([]), ["Nothing to show"]),
+    "no_data_sets": (lambda: figures.differences([]), ["Nothing to show"]),
     "no_arms": (lambda: figures.forest_plot([]), ["Nothing to show"]),
     "no_ranks": (lambda: figures.critical_difference([], difference=1.0, datasets=2), ["no pair"]),
     "progress": (lambda: figures.progress({"done": 312, "failed": 6, "pending": 82}), ["312", "6 failed", "400"]),
@@ -288,12 +299,11 @@ def test_no_two_texts_overlap(name):
             assert across <= 0.5 or down <= 1, (one, other)
 
 
-def test_a_mean_stands_apart_from_the_widest_interval():
-    cell = figures.Cell("baseline", "shuffle", "No augmentation", 1.0, 0.999, 1.0, 3, baseline=True)
-    (panel,) = figures.arms_by_dataset([figures.ArmsPanel("A", [cell])]).panels
+def test_a_difference_stands_apart_from_the_widest_interval():
+    rows = [figures.Difference("A", -1.0, -1.0, 1.0, runs=[-1.0], arm="a", sampling="shuffle")]
+    (panel,) = figures.differences([figures.DifferencesPanel("A", rows)]).panels
     found = {entry[-1]: box(*entry) for entry in texts(panel)}
-    for left, right in (("100.00", "99.9 to 100.0"), ("mean", "95 % interval")):
-        assert found[right][0] - found[left][2] > 4
+    assert found["−100.0 to +100.0"][0] - found["−100.0"][2] > 6
 
 
 @every_drawing
@@ -329,29 +339,48 @@ def test_every_public_function_is_drawn_here():
 
 
 def test_an_interval_outside_the_plot_ends_in_an_arrow_and_its_numbers_stay_whole():
-    panel = arms().panels[0]
-    assert "20.0 to 100.0" in panel
+    assert "−90.0 to +50.0" in forest().panels[0]
     low, high = figures.charts.plot_range([(0.84, 0.83, 0.85), (0.86, 0.2, 1.0)], least=0.02, ends=(0, 1))
     assert 0.5 < low < 0.83
     assert 0.86 < high <= 1
 
 
-def test_a_cell_without_a_value_has_a_row_that_says_why():
-    panel = arms().panels[1]
-    assert [words for *_, words in texts(panel)].count("not run") == 2
+def test_an_arm_without_a_value_has_a_row_that_says_why():
+    panel = differences().panels[1]
+    assert [words for *_, words in texts(panel)].count("not run") == 1
     assert GEOMETRIC in panel
 
 
 def test_one_replicate_has_no_interval():
-    assert "one run" in arms().panels[0]
-    assert "Geometric: 88.11, 1 replicate." not in arms().panels[0]  # the sentence goes on
-    assert "Geometric: 88.11, 1 replicate;" in arms().alt
+    words = [entry[-1] for entry in texts(differences().panels[0])]
+    assert words.count("no interval") == 1
+
+
+def test_every_run_is_a_dot_at_its_difference_on_an_axis_that_all_panels_share():
+    rows = [figures.Difference("A", 0.0, -0.1, 0.1, runs=[-0.1, 0.0, 0.1], arm="a", sampling="shuffle")]
+    other = [figures.Difference("A", 0.3, 0.2, 0.4, runs=[0.0, 0.6], arm="a", sampling="shuffle")]
+    drawn = figures.differences([figures.DifferencesPanel("one", rows), figures.DifferencesPanel("two", other)])
+    xs = [[float(x) for x in re.findall(r"M([\d.]+) [\d.]+h0", panel)] for panel in drawn.panels]
+    assert [len(x) for x in xs] == [3, 2]
+    (a, zero, b), (same, far) = xs
+    assert zero == same
+    assert b - zero == pytest.approx(zero - a, abs=0.02)
+    assert far - zero == pytest.approx(6 * (b - zero), abs=0.1)
+
+
+def test_lines_for_the_majority_and_for_copies_are_named_and_look_different():
+    rows = [figures.Difference("Copies", 0.01, 0.0, 0.02, control=True, arm="c", sampling="shuffle")]
+    (panel,) = figures.differences([figures.DifferencesPanel("one", rows, majority=-0.001)]).panels
+    words = [entry[-1] for entry in texts(panel)]
+    assert {"always naming the largest class", "the mean of copies of real images", "control: copies"} <= set(words)
+    assert set(re.findall(r'stroke-dasharray="([^"]+)"', panel)) == {"1 3", "5 3"}
+    (far,) = figures.differences([figures.DifferencesPanel("one", rows, majority=-0.9)]).panels
+    assert "always naming the largest class" not in [entry[-1] for entry in texts(far)]
 
 
 def test_names_cannot_break_a_drawing():
-    figure = figures.arms_by_dataset(
-        [figures.ArmsPanel('<b> & "c"', [figures.Cell("a", "shuffle", "</svg>&", 0.5, n=1)])]
-    )
+    rows = [figures.Difference("</svg>&", 0.5, arm="a", sampling="shuffle")]
+    figure = figures.differences([figures.DifferencesPanel('<b> & "c"', rows)])
     assert '<b> & "c"' in parse(figure.svg).get("aria-label")
 
 

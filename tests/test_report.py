@@ -376,7 +376,7 @@ def test_figures_leave_out_data_sets_without_a_run_and_a_line_names_them(tmp_pat
     study = small(datasets=("breastmnist", "octmnist"), paper=True)
     plan, store = fake_results(study, tmp_path / "results", leave_out=lambda task: task.title.startswith("octmnist: "))
     folder = report.render(study, plan, store, tmp_path / "docs")
-    for page, figure in (("index", "arms"), ("against-le-roux", "le-roux-and-ours")):
+    for page, figure in (("index", "differences"), ("against-le-roux", "le-roux-and-ours")):
         assert "No run is done yet on <bdi>OctMNIST</bdi>." in (folder / f"{page}.md").read_text("utf-8")
         drawn = (folder / "figures" / f"{figure}.svg").read_text("utf-8")
         assert "BreastMNIST" in drawn

@@ -94,6 +94,36 @@ def test_headings_of_a_long_table_stay_in_view(browser, site):
         assert top == pytest.approx(start, abs=1)
 
 
+def test_no_text_of_a_figure_touches_another_in_the_font_that_stands_in_for_arial(browser, site):
+    with Visitor(browser, site.as_uri()) as visitor:
+        for kind in ("index", "significance", "models", "against-le-roux"):
+            page = visitor.go(f"{STUDY}/{kind}.html")
+            page.add_style_tag(content="svg, svg text { font-family: 'DejaVu Sans', Verdana !important }")
+            touching = page.evaluate(
+                """() => [...document.querySelectorAll('.ma-figure svg')].flatMap(svg => {
+                     const all = [...svg.querySelectorAll('text')].map(t => [t.textContent, t.getBBox()]);
+                     return all.flatMap(([one, a], i) => all.slice(i + 1).filter(([, b]) =>
+                       Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x) > 0.5 &&
+                       Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y) > 4)
+                       .map(([other]) => [one, other]))
+                   })"""
+            )
+            assert touching == [], kind
+
+
+def test_a_tap_on_a_name_of_a_figure_shows_it_whole(browser, site):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    page.goto(f"{site.as_uri()}/{STUDY}/index.html")
+    tip = page.locator(".ma-tip")
+    assert not tip.is_visible()
+    page.locator("#differences text:has(title)").first.tap()
+    assert tip.inner_text() == page.locator("#differences text title").first.text_content()
+    page.locator("h1").tap()
+    assert not tip.is_visible()
+    context.close()
+
+
 def test_every_link_and_anchor_leads_somewhere(browser, site):
     anchors: dict[str, set[str]] = {}
     links: dict[str, list[str]] = {}

@@ -1,6 +1,6 @@
-// Tables of study pages: sort by a column, filter rows, copy. Without this script they are plain tables. How a table is
-// sorted and filtered stands in the page's address, as ?TABLE.sort=-3&TABLE.arm=Geometric&TABLE.text=weighted, so that Back
-// and reload show it again and a link can be sent.
+// Tables of study pages: sort by a column, filter rows, copy. Figures: names on a tap. Without this script they are plain.
+// How a table is sorted and filtered stands in the address, as ?TABLE.sort=-3&TABLE.arm=Geometric&TABLE.text=weighted, so
+// that Back and reload show it again and a link can be sent.
 "use strict";
 
 (() => {
@@ -136,6 +136,18 @@
     }
   };
 
+  // What a pointer shows when it rests on a mark of a figure, a tap shows too.
+  const tellOnTap = () => {
+    const tip = document.createElement("div");
+    tip.className = "ma-tip";
+    tip.setAttribute("role", "status");
+    document.body.append(tip);
+    addEventListener("pointerup", (event) => {
+      const mark = event.pointerType === "mouse" ? null : event.target.closest(".ma-figure svg *");
+      tip.textContent = mark?.querySelector("title")?.textContent ?? "";
+    });
+  };
+
   for (const box of document.querySelectorAll(".ma-table")) {
     const table = box.querySelector("table");
     if (!table) continue; // its rows are on other pages
@@ -145,6 +157,7 @@
     makeFilterable(box, table, box.dataset.name);
     makeCopyable(box, table);
   }
+  tellOnTap();
   markNamedRows();
   addEventListener("hashchange", markNamedRows);
 })();

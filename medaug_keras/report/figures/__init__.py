@@ -4,13 +4,7 @@ Metrics are fractions in [0, 1] and are shown times 100; differences of metrics 
 bytes. No figure needs a file, a font or a script from elsewhere.
 """
 
-from medaug_keras.report.figures.charts import (
-    ArmsPanel,
-    Cell,
-    arms_by_dataset,
-    class_distribution,
-    progress,
-)
+from medaug_keras.report.figures.charts import class_distribution, progress
 from medaug_keras.report.figures.comparisons import (
     ArmEffects,
     Effect,
@@ -32,6 +26,7 @@ from medaug_keras.report.figures.diagrams import (
     joint_vae_diagram,
     network_diagram,
 )
+from medaug_keras.report.figures.differences import Difference, DifferencesPanel, differences
 from medaug_keras.report.figures.images import (
     ClassRow,
     Pair,
@@ -47,9 +42,9 @@ from medaug_keras.report.figures.svg import Figure
 __all__ = [
     "ArmCurves",
     "ArmEffects",
-    "ArmsPanel",
-    "Cell",
     "ClassRow",
+    "Difference",
+    "DifferencesPanel",
     "Effect",
     "Figure",
     "Layer",
@@ -60,7 +55,6 @@ __all__ = [
     "Ranked",
     "Twins",
     "VarianceRow",
-    "arms_by_dataset",
     "arms_curves",
     "cgan_diagram",
     "class_distribution",
@@ -68,6 +62,7 @@ __all__ = [
     "confusion_matrix",
     "critical_difference",
     "cvae_diagram",
+    "differences",
     "forest_plot",
     "joint_vae_diagram",
     "learning_curves",

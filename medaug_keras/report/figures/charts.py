@@ -1,8 +1,7 @@
-"""What was measured: arms by data set, classes, and how far a study is."""
+"""Axes and intervals of every chart; classes; and how far a study is."""
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from medaug_keras.report.figures.svg import (
     SMALL,
@@ -17,104 +16,9 @@ from medaug_keras.report.figures.svg import (
     wrap,
 )
 from medaug_keras.report.format import count, percent, points
-from medaug_keras.report.palette import SPLITS, STATES, ArmStyle, arm_styles
+from medaug_keras.report.palette import SPLITS, STATES
 
-
-@dataclass(frozen=True)
-class Cell:
-    """One arm with one sampling on one data set. Metrics in [0, 1]; `mean` is None where there is no value."""
-
-    arm: str
-    sampling: str
-    label: str
-    mean: float | None = None
-    low: float | None = None
-    high: float | None = None
-    n: int = 0
-    """Replicates behind the mean."""
-    reason: str = "not run"
-    """Shown instead of a value."""
-    baseline: bool = False
-    """The others are compared with this one."""
-
-
-@dataclass(frozen=True)
-class ArmsPanel:
-    """One data set of `arms_by_dataset`."""
-
-    title: str
-    cells: Sequence[Cell]
-    note: str = ""
-
-
-# --- arms by data set ------------------------------------------------------------------------------
-
-_LABELS, _PLOT_END, _MEANS = 116, 230, 276  # where labels end, the plot ends, and means end
-
-
-def arms_by_dataset(panels: Sequence[ArmsPanel], *, metric: str = "Accuracy", arms: Sequence[str] = ()) -> Figure:
-    """Every cell's mean over replicates with its 95 % interval, one panel a data set; a line marks the baseline.
-
-    A cell with one replicate is a mark without an interval; a cell without a value says why in its row. `arms` are all
-    arms of the study, so that an arm looks the same in every figure.
-    """
-    styles = arm_styles([*arms, *(cell.arm for panel in panels for cell in panel.cells)])
-    boards = [_arms_panel(panel, metric, styles) for panel in panels]
-    alt = f"Test {metric} of each arm, in percent, mean over replicates. " + " ".join(board.alt for board in boards)
-    return figure(arms_by_dataset, boards, alt)
-
-
-def _arms_panel(panel: ArmsPanel, metric: str, styles: Mapping[str, ArmStyle]) -> Board:
-    board = Board(alt=_arms_alt(panel))
-    top = board.heading(panel.title, panel.note) + 2
-    rows, y = [], top + 6
-    for cell in panel.cells:
-        label = wrap(cell.label, _LABELS - 4, SMALL, 2)
-        height = 20 if len(label) == 1 else 30
-        rows.append((cell, label, y + height / 2))
-        y += height
-    low, high = plot_range([(c.mean, c.low, c.high) for c in panel.cells], least=0.02, ends=(0, 1))
-    scale = Scale(low, high, _LABELS + 24, _PLOT_END)
-    if any(cell.mean is not None for cell in panel.cells):
-        axis(board, scale, top, y + 2)
-    board.text(_MEANS, y + 16, "mean", anchor="end", fill="muted")
-    board.text(WIDTH, y + 16, "95 % interval", anchor="end", fill="muted")
-    board.text(_LABELS, y + 16, metric, anchor="end", fill="muted")
-    for cell, _, _ in rows:
-        if cell.baseline and cell.mean is not None:
-            x = scale(cell.mean)
-            board.line(x, top, x, y + 2, "muted", dash="4 3", title=f"{cell.label} {percent(cell.mean)}")
-    for cell, label, middle in rows:
-        board.lines(_LABELS, middle, label, anchor="end", bold=cell.baseline, title=cell.label)
-        style, filled = styles[cell.arm], cell.sampling == "weighted"
-        if cell.mean is None:
-            reason = wrap(cell.reason, WIDTH - _PLOT_END - 8, SMALL, 2)
-            board.lines(WIDTH, middle, reason, anchor="end", fill="muted", italic=True, title=_cell_title(cell))
-            continue
-        title = _cell_title(cell)
-        if cell.low is not None and cell.high is not None:
-            interval(board, scale, cell.low, cell.high, middle, style.color)
-            spread = f"{percent(cell.low, 1)} to {percent(cell.high, 1)}"
-        else:
-            spread = "one run" if cell.n == 1 else "no interval"
-        board.mark(scale(cell.mean), middle, style, filled=filled, title=title)
-        board.text(_MEANS, middle + 4, percent(cell.mean), anchor="end", bold=cell.baseline)
-        board.text(WIDTH, middle + 4, spread, anchor="end", fill="muted")
-    board.height = y + 22
-    return board
-
-
-def _cell_title(cell: Cell) -> str:
-    if cell.mean is None:
-        return f"{cell.label}: {cell.reason}"
-    text = f"{cell.label}: {percent(cell.mean)}"
-    if cell.low is not None and cell.high is not None:
-        text += f", 95 % interval {percent(cell.low)} to {percent(cell.high)}"
-    return text + f", {cell.n} {'replicate' if cell.n == 1 else 'replicates'}"
-
-
-def _arms_alt(panel: ArmsPanel) -> str:
-    return f"{panel.title}: " + "; ".join(_cell_title(cell) for cell in panel.cells) + "."
+# --- axes ------------------------------------------------------------------------------------------
 
 
 def plot_range(

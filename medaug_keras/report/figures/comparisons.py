@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medaug_keras.report.figures.charts import axis, interval, plot_range
-from medaug_keras.report.figures.svg import SMALL, WIDTH, Board, Figure, Scale, figure, num, wrap
+from medaug_keras.report.figures.svg import BOLD, SMALL, WIDTH, Board, Figure, Scale, figure, num, text_width, wrap
 from medaug_keras.report.format import percent, points
 from medaug_keras.report.palette import ArmStyle, arm_styles
 
@@ -74,7 +74,7 @@ class PrintedPanel:
 
 # --- forest plot -----------------------------------------------------------------------------------
 
-_LABELS, _VALUES = 104, 278  # where labels end, and printed differences
+_LABELS, _GAP = 104, 7  # where labels end, and what lies between columns at least
 
 
 def forest_plot(arm_effects: Sequence[ArmEffects], *, metric: str = "Accuracy", arms: Sequence[str] = ()) -> Figure:
@@ -85,13 +85,29 @@ def forest_plot(arm_effects: Sequence[ArmEffects], *, metric: str = "Accuracy", 
     styles = arm_styles([*arms, *(item.arm for item in arm_effects)])
     every = [e for item in arm_effects for e in [*item.rows, *([item.summary] if item.summary else [])]]
     low, high = plot_range([(e.effect, e.low, e.high) for e in every], least=0.02, zero=True)
-    scale = Scale(low, high, _LABELS + 20, _VALUES - 38)
-    boards = [_forest_panel(item, metric, styles[item.arm], scale) for item in arm_effects]
+    value_end, plot_end = columns(every)
+    scale = Scale(low, high, _LABELS + 14, plot_end)
+    boards = [_forest_panel(item, metric, styles[item.arm], scale, value_end) for item in arm_effects]
     alt = f"Difference in {metric} to the baseline in points, with 95 % intervals. " + " ".join(b.alt for b in boards)
     return figure(forest_plot, boards, alt)
 
 
-def _forest_panel(item: ArmEffects, metric: str, style: ArmStyle, scale: Scale) -> Board:
+def columns(rows: Sequence[Effect]) -> tuple[float, float]:
+    """Where values end, and the plot: columns are as wide as their widest text, so that none touch in any font."""
+    spreads = [text_width(text, SMALL) for text in ("95 % interval", *map(effect_spread, rows))]
+    values = [BOLD * text_width(points(row.effect, 1), SMALL) for row in rows if row.effect is not None]
+    value_end = WIDTH - max(spreads) - _GAP
+    return value_end, value_end - max(values, default=0) - 1.5 * _GAP
+
+
+def effect_spread(row: Effect) -> str:
+    """The interval of a row in words; empty where there is no effect."""
+    if row.effect is None:
+        return ""
+    return "no interval" if row.low is None or row.high is None else f"{points(row.low, 1)} to {points(row.high, 1)}"
+
+
+def _forest_panel(item: ArmEffects, metric: str, style: ArmStyle, scale: Scale, value_end: float) -> Board:
     board = Board()
     top = board.heading(item.label) + 2
     rows = [*item.rows, *([item.summary] if item.summary else [])]
@@ -111,35 +127,43 @@ def _forest_panel(item: ArmEffects, metric: str, style: ArmStyle, scale: Scale) 
         middle = y + height / 2
         board.lines(_LABELS, middle, label, anchor="end", bold=last, title=row.label)
         if row.effect is None:
-            reason = wrap(row.reason, WIDTH - _VALUES + 28, SMALL, 2)
-            board.lines(WIDTH, middle, reason, anchor="end", fill="muted", italic=True, title=_effect_words(row))
+            reason = wrap(row.reason, WIDTH - scale.start, SMALL, 2)
+            board.lines(WIDTH, middle, reason, anchor="end", fill="muted", italic=True, title=effect_words(row))
         else:
-            _effect(board, row, scale, middle, style, filled=item.sampling == "weighted", diamond=last)
+            _effect(board, row, scale, middle, style, value_end, filled=item.sampling == "weighted", diamond=last)
         y += height
     board.height = bottom + 20
-    board.alt = f"{item.label}: " + "; ".join(_effect_words(row) for row in rows) + "."
+    board.alt = f"{item.label}: " + "; ".join(effect_words(row) for row in rows) + "."
     return board
 
 
-def _effect(board: Board, row: Effect, scale: Scale, y: float, style: ArmStyle, *, filled: bool, diamond: bool) -> None:
+def _effect(
+    board: Board,
+    row: Effect,
+    scale: Scale,
+    y: float,
+    style: ArmStyle,
+    value_end: float,
+    *,
+    filled: bool,
+    diamond: bool,
+) -> None:
     assert row.effect is not None
-    text = _effect_words(row)
-    x, spread = scale(row.effect), "no interval"
-    if row.low is not None and row.high is not None:
-        spread = f"{points(row.low, 1)} to {points(row.high, 1)}"
-        if not diamond:
-            interval(board, scale, row.low, row.high, y, style.color)
+    text, x = effect_words(row), scale(row.effect)
+    if row.low is not None and row.high is not None and not diamond:
+        interval(board, scale, row.low, row.high, y, style.color)
     if diamond and row.low is not None and row.high is not None:
         x1, x2 = scale(row.low), scale(row.high)
         d = f"M{num(x1)} {num(y)}L{num(x)} {num(y - 6)}L{num(x2)} {num(y)}L{num(x)} {num(y + 6)}Z"
         board.path(d, fill=style.color, stroke=style.color, title=text)
     else:
         board.mark(x, y, style, filled=filled, title=text)
-    board.text(_VALUES, y + 4, points(row.effect, 1), anchor="end", bold=diamond)
-    board.text(WIDTH, y + 4, spread, anchor="end", fill="muted")
+    board.text(value_end, y + 4, points(row.effect, 1), anchor="end", bold=diamond)
+    board.text(WIDTH, y + 4, effect_spread(row), anchor="end", fill="muted")
 
 
-def _effect_words(row: Effect) -> str:
+def effect_words(row: Effect) -> str:
+    """A row in words."""
     if row.effect is None:
         return f"{row.label}: {row.reason}"
     if row.low is None or row.high is None:

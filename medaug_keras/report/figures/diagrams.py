@@ -97,12 +97,10 @@ def cgan_diagram(*, image_shape: Sequence[int], classes: int, latent_dim: int) -
     top = board.heading("Conditional GAN") + 4
     _box(board, 0, top, 104, ["noise z", f"{latent_dim} numbers"], "noise")
     _box(board, 128, top, 104, ["class y", f"one of {classes}"], "label")
-    _box(board, 0, top + 76, 232, ["generator", "transposed convolutions, norms by class"], "network")
+    _box(board, 0, top + 76, 232, ["generator", "transposed convolutions"], "network")
     _box(board, 64, top + 152, 104, ["made image", shape], "data")
     _box(board, 256, top + 152, 104, ["real image", shape], "data")
-    _box(
-        board, 64, top + 236, 296, ["discriminator", "convolutions, self-attention, projection on the class"], "network"
-    )
+    _box(board, 64, top + 236, 296, ["discriminator", "convolutions, attention, projection on the class"], "network")
     _box(board, 64, top + 312, 296, ["score", "is the made image less real than real ones?"], "hidden")
     board.arrow([(52, top + 40), (52, top + 76)])
     board.arrow([(180, top + 40), (180, top + 76)])

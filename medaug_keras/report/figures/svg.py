@@ -16,6 +16,7 @@ from medaug_keras.report.palette import COLORS, ArmStyle, Shape
 WIDTH = 360
 GAP = 16  # between panels in a file
 SMALL, BODY = 11, 12  # font sizes
+BOLD = 1.1  # how much wider bold text is
 FONT = "Arial, 'Liberation Sans', Helvetica, system-ui, sans-serif"
 
 
@@ -204,6 +205,12 @@ class Board:
         d = _outline(style.shape, x, y, radius)
         self.path(d, fill=style.color if filled else "page", stroke=style.color, width=1.75, title=title)
 
+    def dots(self, xs: Iterable[float], y: float, color: str, *, width: float = 3.6) -> None:
+        """Small dots in a row, as one path."""
+        d = "".join(f"M{num(x)} {num(y)}h0" for x in xs)
+        look = f' d="{d}" fill="none" stroke-width="{num(width)}" stroke-linecap="round"'
+        self.add("path", look + self.paint(stroke=color))
+
     def arrow(self, points: Sequence[tuple[float, float]], *, stroke: str = "muted", dash: str = "") -> None:
         """A line through points with a head at its end."""
         (x1, y1), (x2, y2) = points[-2:]
@@ -286,16 +293,21 @@ def num(value: float) -> str:
 
 
 def text_width(text: str, size: float) -> float:
-    """Width of a text in the widest of the usual sans-serif fonts, roughly; bold is covered."""
+    """Width of a text, at most: that in DejaVu Sans, the widest of the fonts that stand in where Arial is missing.
+
+    Bold text is `BOLD` times as wide.
+    """
     return size * sum(_char_width(c) for c in text)
 
 
 def _char_width(char: str) -> float:
-    if char in "iljtfI.,:;|!'()[] ":
-        return 0.36
-    if char in "mwMW@%—":
-        return 0.92
-    return 0.68 if char.isupper() else 0.59
+    if char in "iljI' ,.:;|![]":
+        return 0.39 if char in "[]!" else 0.34
+    if char in "tfr()/-":
+        return 0.42
+    if char in "mwMW@%—±+−×=≈…":
+        return 0.84 if char in "±+−×=≈w" else 1.0
+    return 0.76 if char.isupper() else 0.64
 
 
 def wrap(text: str, width: float, size: float, lines: int) -> list[str]:

@@ -441,7 +441,7 @@ class Inference:
                 continue
             here = {d: c.result for (d, *pair), c in self.tests.items() if tuple(pair) == (arm, sampling)}
             # By replicate, over the replicates that all data sets with a test have.
-            runs = {d: self._by_replicate(d, (arm, sampling)) for d, r in here.items() if r.replicates > 1}
+            runs = {d: self.by_replicate(d, (arm, sampling)) for d, r in here.items() if r.replicates > 1}
             shared = sorted(set.intersection(*(set(found) for found in runs.values()))) if runs else []
             meta = mean_over_datasets(
                 np.array([[runs[d][s] for d in runs] for s in shared]).reshape(len(shared), len(runs)),
@@ -483,7 +483,7 @@ class Inference:
             found.append(one_arm)
         return sorted(found, key=lambda one: (one.effect is None, -(one.effect or 0.0)))
 
-    def _by_replicate(self, dataset: str, pair: tuple[str, str]) -> dict[int, float]:
+    def by_replicate(self, dataset: str, pair: tuple[str, str]) -> dict[int, float]:
         """Replicate → the arm's primary metric less the baseline's, where both have it."""
         primary = self.results.study.primary
         arm, base = (self._values[(dataset, *of), primary] for of in (pair, self.results.reference))

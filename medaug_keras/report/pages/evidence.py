@@ -117,7 +117,7 @@ def _effect(book: Book, dataset: str, arm: str, sampling: str, label: str) -> fi
     c = book.inference.tests.get((dataset, arm, sampling))
     if c is None:
         return figures.Effect(label, reason="not part of this study")
-    return figures.Effect(label, c.result.effect, c.result.low, c.result.high, reason=_short(c))
+    return figures.Effect(label, c.result.effect, c.result.low, c.result.high, reason=short_reason(c))
 
 
 def _forest_of(book: Book, dataset: str) -> Shown | None:
@@ -139,26 +139,33 @@ def _forest_of(book: Book, dataset: str) -> Shown | None:
 
 def arms_over_data_sets(book: Book) -> Shown | None:
     """The mean difference of every arm over the data sets, in one panel."""
-    results, (arm, sampling) = book.results, book.results.reference
+    results, inference = book.results, book.inference
     rows = [
-        figures.Effect(
-            results.variant(one.arm, one.sampling), one.meta.effect, one.meta.low, one.meta.high, reason="not run yet"
+        figures.Difference(
+            results.variant(one.arm, one.sampling),
+            one.effect,
+            one.low,
+            one.high,
+            arm=one.arm,
+            sampling=one.sampling,
+            control=results.study.arms[one.arm].duplicate is not None,
+            reason="not run yet",
         )
-        for one in book.inference.across
+        for one in inference.by_effect
     ]
     if not rows:
         return None
-    panel = figures.ArmEffects(arm, sampling, f"Mean over {plural(len(results.datasets), 'data set')}", rows)
+    panel = figures.DifferencesPanel(f"Mean over {plural(len(results.datasets), 'data set')}", rows)
     metric = results.study.primary
     return book.figure(
         "forest",
-        figures.forest_plot([panel], metric=METRICS[metric], arms=results.by_look),
-        f"Difference to {results.variant(arm, sampling)} in test {metric_name(metric)}, points: mean over data sets "
-        "with its 95 % interval.",
+        figures.differences([panel], metric=METRICS[metric], arms=results.by_look),
+        f"Difference to “{results.variant(*results.reference)}” in test {metric_name(metric)}, points: mean over data "
+        "sets with its 95 % interval.",
     )
 
 
-def _short(c: Comparison) -> str:
+def short_reason(c: Comparison) -> str:
     """Why a comparison has no effect, in a few words."""
     states = {run.outcome.state for group in (c.group, c.base) for run in group.runs if not run.done}
     return next((STATE_WORDS[state] for state in ("failed", "damaged", "blocked") if state in states), "not run yet")

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from medaug_keras.report import figures, format
-from medaug_keras.report.figures import Figure
+from medaug_keras.report.figures.differences import MAJORITY
 from medaug_keras.report.numbers.circumstances import circumstances, standing
 from medaug_keras.report.numbers.findings import caveats, conclusion, metric_name
-from medaug_keras.report.numbers.results import METRICS, STATE_WORDS, Group
-from medaug_keras.report.pages.book import Book
-from medaug_keras.report.pages.evidence import arms_over_data_sets
+from medaug_keras.report.numbers.results import METRICS
+from medaug_keras.report.pages.book import Book, Shown
+from medaug_keras.report.pages.evidence import arms_over_data_sets, short_reason
 from medaug_keras.report.tables.evidence import overview
 from medaug_keras.report.tables.verdicts import verdicts
 
@@ -17,20 +17,15 @@ from medaug_keras.report.tables.verdicts import verdicts
 def findings(book: Book) -> dict[str, Any]:
     """The answer, the arms as dots, how far the study is, and what ran."""
     results = book.results
-    metric = results.study.primary
     begun, waiting = book.begun()
     now = standing(results, book.asked, book.expected)
-    caption = (
-        f"Test {metric_name(metric)} of every arm: mean over replicates with its 95 % interval (Student's t; "
-        "training runs vary, the test images stay). The line is the baseline."
-    )
     shown = book.grid and any(run.done for run in results.runs)
-    content: dict[str, Any] = {"dots": None, "overview": None, "arms_over_data_sets": None}
+    content: dict[str, Any] = {"differences": None, "overview": None, "arms_over_data_sets": None}
     if book.many:
         content["overview"] = book.table(overview(results, book.inference))
         content["arms_over_data_sets"] = arms_over_data_sets(book)
     else:
-        content["dots"] = book.figure("arms", dots(book, begun), caption)
+        content["differences"] = differences(book, begun, "differences")
     return content | {
         "conclusion": conclusion(results, book.inference),
         "caveats": caveats(results, book.inference),
@@ -56,29 +51,52 @@ def _odd(book: Book) -> list[tuple[str, str, str]]:
     return found
 
 
-def dots(book: Book, datasets: Sequence[str]) -> Figure:
-    """Every arm of these data sets: its mean with its interval."""
-    results = book.results
-    cells = {d: [_cell(book, g) for (name, *_), g in results.groups.items() if name == d] for d in datasets}
-    panels = [figures.ArmsPanel(results.title(d), cells[d]) for d in datasets]
-    return figures.arms_by_dataset(panels, metric=METRICS[results.study.primary], arms=results.by_look)
-
-
-def _cell(book: Book, group: Group) -> figures.Cell:
-    found = group.estimate(book.results.select, "test", book.results.study.primary)
-    half = found.half_width
-    return figures.Cell(
-        group.arm,
-        group.sampling,
-        book.results.variant(group.arm, group.sampling),
-        mean=found.mean,
-        # A metric cannot leave [0, 1], though Student's t with few replicates can.
-        low=None if found.mean is None or half is None else max(0.0, found.mean - half),
-        high=None if found.mean is None or half is None else min(1.0, found.mean + half),
-        n=found.n,
-        reason=STATE_WORDS[group.runs[0].outcome.state] if not group.done else "not defined",
-        baseline=(group.arm, group.sampling) == book.results.reference,
+def differences(book: Book, datasets: Sequence[str], name: str) -> Shown | None:
+    """Every arm of these data sets: its difference to the baseline, and those of its runs."""
+    results, inference = book.results, book.inference
+    if not inference.by_effect:
+        return None
+    metric, base = results.study.primary, results.variant(*results.reference)
+    panels = [_panel(book, dataset) for dataset in datasets]
+    drawn = figures.differences(panels, metric=METRICS[metric], arms=results.by_look)
+    caption = (
+        f"Difference to “{base}” in test {metric_name(metric)}, points. Marks: mean over replicates, hollow for "
+        "shuffled and filled for weighted batches; lines: its 95 % interval; small dots: each replicate, less the "
+        "baseline's run with the same seed."
     )
+    return book.figure(name, drawn, caption)
+
+
+def _panel(book: Book, dataset: str) -> figures.DifferencesPanel:
+    results, inference, metric = book.results, book.inference, book.results.study.primary
+    base, majority = results.baseline(dataset), results.majority(dataset)
+    level = base.estimate(results.select, "test", metric).mean if base else None
+    notes = []
+    if level is not None:
+        notes.append(f"{results.variant(*results.reference)} {format.percent(level, 1)} %")
+    if majority is not None:
+        notes.append(f"{MAJORITY} {format.percent(majority, 1)} %")
+    rows = []
+    for one in inference.by_effect:
+        c = inference.tests.get((dataset, one.arm, one.sampling))
+        if c is None:
+            continue  # not part of the study
+        r, pair = c.result, (one.arm, one.sampling)
+        rows.append(
+            figures.Difference(
+                results.variant(*pair),
+                r.effect,
+                r.low,
+                r.high,
+                arm=one.arm,
+                sampling=one.sampling,
+                runs=list(inference.by_replicate(dataset, pair).values()),
+                control=results.study.arms[one.arm].duplicate is not None,
+                reason=short_reason(c),
+            )
+        )
+    against = None if level is None or majority is None else majority - level
+    return figures.DifferencesPanel(results.title(dataset), rows, "; ".join(notes), against)
 
 
 def _troubles(book: Book) -> list[dict[str, str]]:

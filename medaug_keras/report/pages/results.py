@@ -5,12 +5,12 @@ from typing import Any
 
 from medaug_keras.references import TableName
 from medaug_keras.report import figures
-from medaug_keras.report.numbers.findings import metric_name, recipes
+from medaug_keras.report.numbers.findings import recipes
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.printed import figure_numbers, table_numbers
 from medaug_keras.report.numbers.results import Results, Run, typical
 from medaug_keras.report.pages.book import Book, Shown
-from medaug_keras.report.pages.findings import dots
+from medaug_keras.report.pages.findings import differences
 from medaug_keras.report.tables import arms as arm_tables
 from medaug_keras.report.tables import runs as run_tables
 from medaug_keras.report.tables.table import Table
@@ -34,14 +34,10 @@ def scores(book: Book) -> dict[str, Any]:
         "ensembles": book.table(run_tables.ensembles(book.results)) if book.results.study.ensemble else None,
         "rates": book.table(run_tables.learning_rates(book.results)) if book.results.study.classifier.tune else None,
         "apart": book.many,
-        "dots": {d: _dots_of(book, d) for d in book.results.datasets} if book.many else {},
+        "differences": {d: differences(book, [d], f"differences-{d}") for d in book.results.datasets}
+        if book.many
+        else {},
     }
-
-
-def _dots_of(book: Book, dataset: str) -> Shown:
-    title = book.results.title(dataset)
-    caption = f"Test {metric_name(book.results.study.primary)} of every arm on {title}, with its 95 % interval."
-    return book.figure(f"arms-{dataset}", dots(book, [dataset]), caption)
 
 
 def best_models(book: Book) -> dict[str, Any]:
