@@ -20,7 +20,7 @@ from medaug_keras.augmentation import (
     first_appearance,
     labels_to_make,
 )
-from medaug_keras.training import subseed
+from medaug_keras.training import numpy_rng, subseed
 from medaug_keras.transformations import (
     autocontrast,
     blurred,
@@ -184,6 +184,17 @@ def test_a_blur_that_reaches_beyond_the_image_mirrors_it_again_and_again():
     np.testing.assert_allclose(blurred(images, torch.full((2,), 5.0), 15)[1], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 1.6])
+def test_a_blur_reaches_three_of_its_greatest_sigma_and_no_further(sigma):
+    images = torch.zeros(500, 21, 21, 1)
+    images[:, 10, 10] = 1
+    step = {"layer": "blur", "sigma": sigma, "probability": 1.0}
+    spread = augmentation([step], seed=0)(images, torch.zeros(500, 2))[0].amax(dim=0)[10, 10:, 0]
+    reach = int(np.ceil(3 * sigma))
+    assert (spread[: reach + 1] > 0).all()
+    assert (spread[reach + 1 :] == 0).all()
+
+
 def test_brightness_multiplies_by_a_factor_between_its_ends_and_stays_in_the_range():
     images = torch.full((4000, 2, 2, 1), 0.5)
     changed, _ = augmentation([{"layer": "brightness", "delta": 0.2}], seed=0)(images, torch.zeros(4000, 2))
@@ -248,8 +259,8 @@ def test_an_elastic_field_has_its_deviation_at_every_pixel_and_the_correlation_o
     wanted = 0.1 * 20
     np.testing.assert_allclose(field.std(dim=0), wanted, rtol=5 / np.sqrt(2 * 4000))
     assert field.mean(dim=0).abs().max() < 5 * wanted / np.sqrt(4000)
-    for away in (1, 3, 8):
-        found = (field[:, 5, 5 : 6 + away : away] * field[:, 5, 5:6]).mean(dim=0)[1] / wanted**2  # (2,)
+    for at, away in ((5, 1), (5, 3), (5, 8), (0, 3), (19, -3)):  # at the borders as inside
+        found = (field[:, at, at] * field[:, at, at + away]).mean(dim=0) / wanted**2  # (2,)
         np.testing.assert_allclose(found, np.exp(-((away / (20 * smoothness)) ** 2) / 4), atol=4 / np.sqrt(4000))
     assert (field[..., 0] * field[..., 1]).mean().abs() < 0.05 * wanted**2  # the axes are drawn apart
 
@@ -466,6 +477,29 @@ def test_translation_moves_along_both_axes_and_zoom_goes_as_far_as_its_factor():
         assert 1 + 0.7 * factor < slopes.max() < 1 + factor + 0.02
 
 
+def test_a_zoom_keeps_the_shape_of_what_an_image_shows():
+    images = torch.zeros(32, 28, 28, 1)
+    images[:, 8:20, 8:20] = 1
+    zoomed, _ = augmentation([{"layer": "RandomZoom", "factor": 0.3}], seed=0)(images, torch.zeros(32, 2))
+    torch.testing.assert_close(zoomed, zoomed.transpose(1, 2), atol=1e-4, rtol=0)
+    assert len(zoomed.sum(dim=(1, 2, 3)).unique()) > 20
+
+
+def test_a_rectangle_is_filled_with_black_where_black_is_asked_for_and_with_noise_otherwise():
+    images = torch.full((64, 28, 28, 1), 0.5)
+    for said, values in (({"fill_value": 0.0}, [0.0, 0.5]), ({"fill_value": None}, None), ({}, None)):
+        step = {"layer": "RandomErasing", "factor": 1.0, **said}
+        found = augmentation([step], seed=0)(images, torch.zeros(64, 2))[0].unique().tolist()
+        assert found == values if values else len(found) > 100
+
+
+def test_a_step_of_keras_is_not_recorded_and_all_steps_of_our_own_are():
+    ours = {step["layer"]: augmentation([step], seed=0).recordable for step in [*GEOMETRIC, *OTHERS]}
+    assert set(ours.values()) == {True}
+    assert augmentation([], seed=0).recordable
+    assert not augmentation([*GEOMETRIC, {"layer": "RandomZoom", "factor": 0.1}], seed=0).recordable
+
+
 @pytest.mark.parametrize("step", KERAS_STEPS[:4], ids=lambda step: step["layer"])
 def test_steps_that_must_know_the_range_of_values_are_told_ours(step):
     """What Keras's layer does to images of 0 to 255, ours does to the same images of 0 to 1."""
@@ -611,3 +645,11 @@ def test_copies_are_of_the_class_asked_for_and_no_image_comes_twice_before_all_c
     np.testing.assert_array_equal(labels[chosen], wanted)
     assert sorted(np.bincount(chosen[:12], minlength=5)[:5]) == [2, 2, 2, 3, 3]
     assert len(set(chosen[12:])) == 7
+
+
+def test_no_more_orders_are_drawn_than_copies_need():
+    """Otherwise the copies of a class would depend on how many orders the class before it wasted."""
+    rng = numpy_rng(0, "copies")
+    expected = [*rng.permutation(3), *rng.permutation(3), *(3 + rng.permutation(4))]
+    labels = np.array([0] * 3 + [1] * 4)
+    assert copies(labels, np.array([0] * 6 + [1] * 4), seed=0).tolist() == expected

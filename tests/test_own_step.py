@@ -1,10 +1,12 @@
 """Augmentation steps of the user's own: when their code runs, what they may draw from, and what the key covers."""
 
 import json
+import random
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from test_checkpoints import TRAININGS, KilledError, kept, train
@@ -137,6 +139,7 @@ DRAWS = "def step():\n    return lambda images, rng: {}"
         ("n = []\n" + DRAWS.format("n.append(1) or images / len(n)"), "keep nothing between calls"),
         ("def step():\n    return 3", "returned int; it must return a Keras layer, or a function of images and rng"),
         ("def step():\n    1 / 0", "line 2: ZeroDivisionError"),
+        ("import sys\n" + DRAWS.format("sys.exit(3)"), "line 3: SystemExit: 3"),
         ("def step(width):\n    pass", "missing 1 required positional argument: 'width'"),
         (
             "import keras, torch\nclass step(keras.layers.Layer):\n    def call(self, images):\n"
@@ -150,6 +153,47 @@ def test_a_step_that_is_wrong_is_named_with_its_file_in_one_message(text: str, s
         apply(text)
     assert str(error.value).startswith("my_steps.py, step")
     assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("draw", "module"), [("random.random()", "random"), ("numpy.random.rand()", "numpy"), ("torch.rand(1)", "torch")]
+)
+def test_whether_a_draw_from_elsewhere_is_found_does_not_depend_on_what_was_drawn_before(draw: str, module: str):
+    text = f"import {module}\n" + DRAWS.format(f"images.flip(1) if {draw} < 0.5 else images")
+    for outside in range(8):
+        random.seed(outside)
+        np.random.seed(outside)
+        torch.manual_seed(outside)
+        with pytest.raises(OwnCodeError, match="could not be repeated"):
+            apply(text)
+
+
+def test_the_look_for_such_draws_is_the_first_batchs_alone_and_moves_no_state_of_the_program() -> None:
+    steps = augmentation([STEPS[0]], seed=0)
+    (step,) = steps.steps
+    calls, change = [], step.change  # type: ignore[attr-defined]
+    step.change = lambda images, rng: calls.append(1) or change(images, rng)  # type: ignore[attr-defined]
+    images = torch.rand(4, 28, 28, 1)
+    outside = random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()
+    for expected in (3, 4, 5):  # two to compare
+        steps(images, torch.eye(4))
+        assert len(calls) == expected
+    assert outside == (random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist())
+
+
+def test_a_layer_is_called_as_in_training_and_its_draws_are_kept_with_the_training() -> None:
+    text = "import keras\ndef step():\n    return keras.layers.GaussianNoise(0.1)"
+    step = {"layer": "python", "builder": "my_steps:step", "arguments": {}, "source": text}
+    images, targets = torch.full((4, 6, 6, 1), 0.5), torch.eye(4)
+    steps = augmentation([step], seed=0)
+    assert not steps.recordable
+    before = [counter.clone() for counter in steps.counters]
+    first, second = (steps(images, targets)[0] for _ in range(2))
+    assert len({images.mean().item(), first.mean().item(), second.mean().item()}) == 3
+    for counter, was in zip(steps.counters, before, strict=True):
+        counter.copy_(was)
+    assert before
+    assert torch.equal(steps(images, targets)[0], first)
 
 
 def test_images_stay_in_the_range_and_those_that_were_given_stay_what_they_were() -> None:
