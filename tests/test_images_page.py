@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from medaug_keras import data, report
 from medaug_keras.report.numbers.changes import between_runs, changes, hardest, strongest
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.pages import images as page
+from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.study import Pages
 
 SET = "phantom-ultrasound"
@@ -80,17 +83,149 @@ def test_the_hardest_images_are_wrong_in_as_many_runs_as_a_count_by_hand_says(re
     assert ((found.taken_for == labels) == (found.wrong == 0)).all()
 
 
-@given(st.lists(st.tuples(st.integers(-2, 3), st.integers(0, 2)), min_size=1, max_size=30), st.integers(1, 12))
+@given(
+    st.lists(st.tuples(st.integers(-2, 3), st.integers(0, 2), st.integers(-2, 2)), min_size=1, max_size=30),
+    st.integers(1, 12),
+)
 def test_the_strongest_images_have_changed_and_each_class_has_its_strongest(drawn, most):
-    amount, labels = (np.array(column) for column in zip(*drawn, strict=True))
-    chosen = strongest(amount, np.zeros(len(drawn)), labels, most)
+    amount, labels, by = (np.array(column) for column in zip(*drawn, strict=True))
+    chosen = strongest(amount, by, labels, most)
+    assert chosen == sorted(chosen, key=lambda i: (-amount[i], -by[i], i))
     assert len(chosen) == min(most, (amount > 0).sum())
     assert (amount[chosen] > 0).all()
     assert (np.diff(amount[chosen]) <= 0).all()
     changed = {k for k in labels if (amount[labels == k] > 0).any()}
     if most >= len(changed):
         for k in changed:
-            assert amount[labels == k].max() in amount[[i for i in chosen if labels[i] == k]]
+            mine = [i for i in chosen if labels[i] == k]
+            assert mine[0] == min(np.flatnonzero(labels == k), key=lambda i: (-amount[i], -by[i], i))
+
+
+def test_a_hard_image_is_taken_for_what_most_of_its_wrong_runs_name_and_likely_as_all_say(results):
+    inference = Inference(results)
+    found, labels = hardest(inference, SET), inference.labels[SET]
+    runs = [run for cell in (BASE, FLIPS) for run in inference.tested[cell].values()]
+    for i in range(156):
+        wrong = Counter(int(run.predicted[i]) for run in runs if run.predicted[i] != labels[i])
+        most = max(wrong.values(), default=0)
+        assert found.taken_for[i] == min((k for k in wrong if wrong[k] == most), default=labels[i])
+        assert found.likely[i] == pytest.approx(np.mean([run.likely[i] for run in runs]))
+
+
+def test_only_replicates_that_both_have_are_compared_and_two_make_a_spread(made):
+    study, plan, store = made
+    inference = Inference(Results(study, plan, store))
+    inference.tested[BASE].pop(0)
+    found, (ours, theirs) = changes(inference, FLIPS), (inference.tested[cell] for cell in (FLIPS, BASE))
+    assert found.of == 2
+    np.testing.assert_allclose(found.before, np.mean([theirs[s].likely for s in (1, 2)], axis=0), rtol=1e-6)
+    np.testing.assert_allclose(found.after, np.mean([ours[s].likely for s in (1, 2)], axis=0), rtol=1e-6)
+    assert between_runs(inference, SET) is not None
+    inference.tested[BASE].pop(1)
+    assert between_runs(inference, SET) is None
+    inference.tested[BASE].pop(2)
+    assert changes(inference, FLIPS) is None
+
+
+# --- what the page shows ---------------------------------------------------------------------------
+
+
+def section_of(results, inference=None):
+    """What the page lays out of the data set, and its files."""
+    book = Book(results, inference=inference)
+    content = page.images(book)
+    (section,) = content["sections"]
+    return content, section, book.files
+
+
+def number_of(card):
+    return int(card.file.removesuffix(".png").rpartition("-")[2])
+
+
+def test_the_cards_of_an_arm_say_how_often_and_by_how_much_and_stand_in_that_order(results):
+    inference = Inference(results)
+    found, classes = changes(inference, FLIPS), results.classes(SET)
+    (arm,) = section_of(results, inference)[1]["arms"]
+    for word, back, there, other in (
+        ("repaired", "broken", found.repaired, found.broken),
+        ("broken", "repaired", found.broken, found.repaired),
+    ):
+        numbers = [number_of(card) for card in arm[word]]
+        net, gain = there - other, (found.after - found.before) * (1 if word == "repaired" else -1)
+        assert len(numbers) == page.MOST_CHANGED
+        assert numbers == sorted(numbers, key=lambda i: (-net[i], -gain[i], i))
+        assert net[numbers[0]] == net.max()
+        for i, card in zip(numbers, arm[word], strict=True):
+            name = classes[inference.labels[SET][i]]
+            also = f", {back} in {other[i]}" if other[i] else ""
+            moved = f"{100 * found.before[i]:.0f} → {100 * found.after[i]:.0f} % for the true class"
+            assert card.lines == (name, f"{word} in {there[i]} of 3{also}", moved)
+            assert card.alt == f"Test image {i + 1}, {name}: {', '.join(card.lines[1:])}"
+            assert card.label == inference.labels[SET][i]
+
+
+def test_an_image_that_is_broken_as_often_as_it_is_repaired_is_shown_as_neither(results):
+    inference = Inference(results)
+    found = changes(inference, FLIPS)
+    (arm,) = section_of(results, inference)[1]["arms"]
+    even = set(np.flatnonzero((found.repaired == found.broken) & (found.repaired > 0)).tolist())
+    assert even
+    assert not even & {number_of(card) for word in ("repaired", "broken") for card in arm[word]}
+
+
+def test_the_hardest_cards_are_of_the_most_wrong_runs_and_the_least_likely_of_those(results):
+    inference = Inference(results)
+    found, classes = hardest(inference, SET), results.classes(SET)
+    section = section_of(results, inference)[1]
+    numbers = [number_of(card) for card in section["hard"]]
+    assert numbers == sorted(range(156), key=lambda i: (-found.wrong[i], found.likely[i], i))[: page.MOST_HARD]
+    for i, card in zip(numbers, section["hard"], strict=True):
+        assert card.lines[1:3] == (
+            f"wrong in {found.wrong[i]} of 6 runs",
+            f"mostly called {classes[found.taken_for[i]]}",
+        )
+        assert card.lines[3] == f"{100 * found.likely[i]:.0f} % for the true class"
+    cards = [*section["hard"], *section["arms"][0]["repaired"], *section["arms"][0]["broken"]]
+    assert section["classes"] == [(k, classes[k]) for k in sorted({card.label for card in cards})]
+
+
+def test_many_arms_show_fewer_pictures_each_and_many_data_sets_pages_of_their_own(results, monkeypatch):
+    for pairs, shown in ((2, page.MOST_CHANGED), (1, page.FEWER_CHANGED)):  # it has two pairs of data set and arm
+        monkeypatch.setattr(page, "MANY_ARMS", pairs)
+        content, section, _ = section_of(results)
+        assert {len(section["arms"][0][word]) for word in ("repaired", "broken")} == {shown}
+        assert not content["apart"]
+    for most, apart in ((1, False), (0, True)):
+        monkeypatch.setattr(page, "MANY", most)
+        assert section_of(results)[0]["apart"] is apart
+
+
+def test_unpacked_images_that_are_of_another_number_are_not_shown(made, tmp_path):
+    study, plan, store = made
+    shutil.copytree(store.root, tmp_path / "results", ignore=shutil.ignore_patterns("unpacked"))
+    other = type(store)(tmp_path / "results")
+    fewer = lambda room=None: data.load_phantom(SET, train=200, validation=78, test=100, seed=0, room=room)  # noqa: E731
+    data.unpacked(other.root / "unpacked" / plan.data[SET], fewer)
+    assert "no longer unpacked" in section_of(Results(study, plan, other))[1]["reason"]
+
+
+def test_of_folds_the_images_are_those_that_are_cut(made, tmp_path):
+    """Every image is a test image of some fold; unpacked, they lie as training images."""
+
+    class Folded(Results):
+        def folds(self, dataset):
+            return 3
+
+    study, plan, store = made
+    shutil.copytree(store.root, tmp_path / "results", ignore=shutil.ignore_patterns("unpacked"))
+    other = type(store)(tmp_path / "results")
+    whole = lambda room=None: data.load_phantom(SET, train=156, validation=78, test=100, seed=0, room=room)  # noqa: E731
+    data.unpacked(other.root / "unpacked" / plan.data[SET], whole)
+    _, section, files = section_of(Folded(study, plan, other))
+    images = whole().train.images
+    for card in section["hard"]:
+        shown = np.asarray(Image.open(io.BytesIO(files[card.file])))
+        np.testing.assert_array_equal(shown, images[number_of(card), ..., 0])
 
 
 def test_a_picture_is_the_test_image_whose_number_it_has(results):
