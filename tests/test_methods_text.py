@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 from report_records import ARMS, fake_results, fake_study
 
@@ -55,3 +56,67 @@ def test_methods_of_a_study_that_is_not_finished_say_so(tmp_path):
     assert "not complete: 0 of" in text
     assert "were tested" not in text
     assert "not read yet" in text_of(files(tmp_path / "none", leave_out=lambda task: True))
+
+
+def said(root, *, datasets=("breastmnist",), arms=ARMS, groups=None, **more):
+    study = fake_study(datasets=datasets, arms={name: ARMS[name] for name in arms} | more.pop("also", {}), **more)
+    return text_of(Pages(Results(study, *fake_results(study, root, groups=groups))).all())
+
+
+def test_data_are_called_gray_or_color_and_simulated_where_they_are(tmp_path):
+    text = said(tmp_path, datasets=("breastmnist", "phantom-histology"), arms=("baseline", "gda"), replicates=2)
+    mine, simulated = (sentence for sentence in text.partition("Data: ")[2].partition("Classifier:")[0].split("; "))
+    assert "gray" in mine
+    assert "color" not in mine
+    assert "simulated" not in mine
+    assert "(simulated, 600 training, 100 validation and 200 test images" in simulated
+    assert "color" in simulated
+
+
+def test_the_family_of_a_test_is_the_arms_of_one_data_set(tmp_path):
+    sets = ("breastmnist", "phantom-ultrasound")
+    text = said(tmp_path, datasets=sets, arms=("baseline", "gda", "duplicate"), replicates=2, samplings=["shuffle"])
+    assert "(2 comparisons)" in text
+    assert "The study is not complete" not in text
+
+
+def test_what_trains_otherwise_than_by_default_is_said_and_nothing_else_is(tmp_path):
+    few = {"arms": ("baseline", "gda"), "replicates": 2}
+    plain = said(tmp_path / "plain", **few)
+    words = {
+        "stopped after 3 epochs without improvement": {"patience": 3},
+        "every arm with as many images as the others": {"budget": {"images": 9600}},
+        "the cross-entropy with label smoothing 0.1": {"loss": {"label_smoothing": 0.1}},
+    }
+    assert "minimizing the cross-entropy." in plain
+    for number, (text, classifier) in enumerate(words.items()):
+        assert text not in plain
+        assert text in said(tmp_path / str(number), classifier=classifier, **few)
+    for known in ("none", "None", "False", "decay", "warm up"):
+        assert known not in plain.partition("Classifier:")[2].partition("Arms:")[0]
+
+
+def test_an_arm_is_described_by_all_that_it_changes(tmp_path):
+    also = {
+        "even": {"label": "Even", "always_weighted": True},
+        "longer": {"label": "Longer", "classifier": {"epochs": 40}},
+    }
+    arms = ("baseline", "jvae", "cvae", "duplicate")
+    text = said(tmp_path, arms=arms, also=also, replicates=2, samplings=["shuffle"]).partition("Arms: ")[2]
+    text = text.partition(". The others")[0]
+    found = dict(re.findall(r"(?:^|; )([\w ()]+?) \((.*?)\)(?=;|$)", text))
+    found = {name.partition(",")[0].removesuffix(" (control)"): what for name, what in found.items()}
+    assert found["Even"] == "batches drawn from each class alike"
+    assert found["Longer"] == "a recipe of its own"
+    assert found["No augmentation"] == "nothing is changed"
+    assert found["Joint VAE"].endswith("interleaved")
+    assert found["Conditional VAE"].endswith("added")
+    assert "copies of real training images added" in text
+    assert text.count("copies of real") == 1
+
+
+def test_images_of_one_patient_are_said_to_count_as_one_only_where_they_do(tmp_path):
+    few = {"arms": ("baseline", "gda"), "replicates": 2}
+    assert "count as one unit" not in said(tmp_path / "none", **few)
+    text = said(tmp_path / "some", groups=lambda dataset: np.arange(156) // 4, **few)
+    assert "Images of one group (such as a patient) count as one unit in BreastMNIST." in text

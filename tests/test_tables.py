@@ -300,6 +300,59 @@ def test_latex_is_a_whole_table_with_caption_label_and_notes_whatever_is_in_it()
     assert r"\par\smallskip 50 \%" in text
 
 
+WHOLE = Entry(
+    0.0123456, low=-0.004, high=0.03, sd=0.01, p=0.04, verdict="better", tied=True, href="a.html#b", tags=("3 of 4",)
+)
+
+
+def effects(entry: Entry, kind: str = "effect", parts=("sd", "low", "high", "verdict", "p")) -> Table:
+    """Two groups of columns, the second without a title, and a row of one number with all that stands beside it."""
+    columns = (
+        Column("arm", "Arm"),
+        Column("why", "Why", "sentence"),
+        Column("d", "Difference", kind, "Test", parts, printed=("A b",)),
+        Column("e", "Other", "count", "Test"),
+        Column("f", "Last", "count"),
+    )
+    row = Row((Entry("=x"), Entry(), entry, Entry(3), Entry()))
+    return Table("effects", "Effects.", columns, (row,), "tests.effects")
+
+
+@pytest.mark.parametrize("kind", ["effect", "points", "percent"])
+def test_files_have_percentages_and_points_in_percent_and_p_as_it_is(kind):
+    table = effects(dataclasses.replace(WHOLE, printed=(("A b", 0.07),)), kind)
+    head, row = csv.reader(io.StringIO(export.table_csv(table)))
+    found = dict(zip(head, row, strict=True))
+    assert {name: found[name] for name in found if name[0] == "d"} == {
+        "d": "1.23456", "d_sd": "1.0", "d_low": "-0.4", "d_high": "3.0", "d_verdict": "better", "d_p": "0.04",
+        "d_a_b": "7.0",
+    }  # fmt: skip
+    assert (found["arm"], found["why"], found["e"], found["f"]) == ("'=x", "", "3", "")
+    whole = json.loads(export.table_json(table))["rows"][0]["d"]
+    assert whole == {
+        "value": 1.23456, "sd": 1.0, "low": -0.4, "high": 3.0, "verdict": "better", "p": 0.04, "a_b": 7.0,
+        "not distinguishable from the best": True, "page": "a.html#b", "tags": ["3 of 4"],
+    }  # fmt: skip
+
+
+def test_a_json_cell_of_fewer_replicates_has_both_its_value_and_the_reason():
+    found = json.loads(export.table_json(effects(Entry(0.5, best=True, missing="1 of 3 runs failed"))))["rows"][0]["d"]
+    assert (found["value"], found["missing"], found["best"]) == (50.0, "1 of 3 runs failed", True)
+    assert not {"not distinguishable from the best", "page", "tags"} & found.keys()
+
+
+def test_a_latex_cell_has_what_stands_beside_its_number_and_nothing_that_its_column_does_not_ask_for():
+    text = export.table_latex(effects(dataclasses.replace(WHOLE, printed=(("A b", 0.07),)), "points"))
+    cell = r" +1.23 $\pm$ 1.00 $\approx$ [$-$0.40, +3.00], better, p = 0.040 (A b +7.00) &"
+    assert cell in text
+    assert r"\begin{tabular}{llrrr}" in text
+    assert r"\multicolumn{2}{c}{} & \multicolumn{2}{c}{Test} & \multicolumn{1}{c}{} \\" in text
+    assert text.count("cmidrule") == 1
+    assert r"\cmidrule(lr){3-4}" in text
+    bare = export.table_latex(effects(WHOLE, "points", ()))
+    assert r" & +1.23 $\approx$ & 3 &" in bare
+
+
 def test_json_says_why_a_value_is_missing():
     content = json.loads(export.table_json(some_table(missing="not run yet")))
     assert content["rows"][0]["score"] == {
