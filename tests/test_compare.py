@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import re
-from itertools import combinations
+import shutil
+from itertools import combinations, permutations
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 from report_records import ARMS, fake_plan, fake_results, fake_study, hash_text
 
 from medaug_keras import looks
+from medaug_keras.report.format import points
 from medaug_keras.report.numbers.inference import OTHER_IMAGES, Inference
 from medaug_keras.report.numbers.results import Results, note_look
 from medaug_keras.report.pages import compare
 from medaug_keras.report.pages.study import Pages
+from medaug_keras.report.tables import compare as compare_tables
 from medaug_keras.spec import Study
 from medaug_keras.stats import crossed, holm
 from medaug_keras.store import Store
@@ -75,6 +78,57 @@ def test_the_grid_changes_sign_and_verdict_when_an_arm_and_its_rival_change_plac
     assert grid.rows[0][2].verdict == "not distinguishable"
 
 
+def test_a_square_is_the_rows_arm_less_the_columns_with_mark_words_and_interval(tmp_path):
+    results = results_of(tmp_path, small())
+    inference = Inference(results)
+    (grid,) = compare.compare(Pages(results))["grids"]
+    arms = [pair[0] for pair in results.variants("breastmnist")]
+    accuracy = {arm: results.groups["breastmnist", arm, "shuffle"].estimate(results.select, "test", "accuracy").mean
+                for arm in arms}  # fmt: skip
+    marks = {"better": ("▲", "the row's arm is better"), "worse": ("▼", "the row's arm is worse"),
+             "not distinguishable": ("=", "not distinguishable")}  # fmt: skip
+    pairs = inference.pairs("breastmnist")
+    for i, j in permutations(range(3), 2):
+        square, difference = grid.rows[i][j], accuracy[arms[i]] - accuracy[arms[j]]
+        assert square.text == points(difference, 1)
+        mark, words = marks[square.verdict]
+        assert square.mark == mark
+        known, sign = (((arms[i], "shuffle"), (arms[j], "shuffle")), 1) if i < j else (
+            ((arms[j], "shuffle"), (arms[i], "shuffle")), -1
+        )  # fmt: skip
+        ends = sorted(sign * end for end in (pairs[known].result.low, pairs[known].result.high))
+        assert square.words == f"{words}, 95 % interval {points(ends[0])} to {points(ends[1])}"
+
+
+def test_a_line_of_a_pair_has_the_first_arms_score_less_the_seconds_and_the_corrected_p(tmp_path):
+    results = results_of(tmp_path, small())
+    found = Inference(results).pairs("breastmnist")
+    table = compare_tables.pairs(results, {"breastmnist": found})
+    keys = [column.key for column in table.columns]
+    words = {"better": "the first is better", "worse": "the second is better"}
+    for row, ((one, other), c) in zip(table.rows, found.items(), strict=True):
+        cells = dict(zip(keys, row.entries, strict=True))
+        assert (cells["first"].name, cells["second"].name) == (".".join(one), ".".join(other))
+        assert cells["first_score"].value - cells["second_score"].value == pytest.approx(cells["effect"].value)
+        assert (cells["effect"].low, cells["effect"].high) == (c.result.low, c.result.high)
+        assert cells["verdict"].p == c.holm
+        assert cells["verdict"].value == words.get(c.word, c.word) == row.factors["verdict"]
+    assert {c.word for c in found.values()} == {"better", "worse", "not distinguishable"}
+
+
+def test_as_many_arms_as_the_limits_say_are_compared_and_none_where_nothing_was_run(tmp_path, monkeypatch):
+    book = Pages(results_of(tmp_path / "some", small()))
+    for most, across, squares, lines in ((3, 3, 9, 3), (3, 2, 0, 3), (2, 3, 0, 0)):
+        monkeypatch.setattr(compare, "MOST_ARMS", most)
+        monkeypatch.setattr(compare, "MOST_ACROSS", across)
+        content = compare.compare(book)
+        assert sum(map(len, content["grids"][0].rows)) == squares
+        assert len(content["pairs"].rows) == lines
+    none = compare.compare(Pages(results_of(tmp_path / "none", small(), leave_out=lambda task: True)))
+    assert none["grids"][0].reason == "nothing of this data set was run yet"
+    assert not none["pairs"].rows
+
+
 def test_an_interval_of_a_square_holds_its_difference_in_either_direction(tmp_path):
     (grid,) = compare.compare(Pages(results_of(tmp_path, small())))["grids"]
     for row in grid.rows:
@@ -120,6 +174,11 @@ def test_two_studies_are_tested_on_the_images_that_both_tested(tmp_path):
     assert b"Beside \xe2\x80\x9c" in page["compare.md"]
     rows = json.loads(page["data/studies.json"])["rows"]
     assert len(rows) == 3
+    for row in rows:
+        assert row["here"]["value"] - row["beside"]["value"] == pytest.approx(row["effect"]["value"])
+        assert "page" not in row["beside"]
+    turned = compare_tables.studies(there, here, Inference(there).beside(Inference(here)))
+    assert {row.entries[-1].value for row in turned.rows} == {"fake is better"}
     assert b"this study is better" in page["compare.md"]
 
 
@@ -128,6 +187,8 @@ def test_studies_of_other_images_stand_side_by_side_without_a_test(tmp_path, mon
     object.__setattr__(there, "plan", dataclasses.replace(there.plan, data={"breastmnist": "data-" + "0" * 16}))
     found = Inference(here).beside(Inference(there))
     assert len(found) == 3
+    table = compare_tables.studies(here, there, found)
+    assert {row.entries[-2].missing for row in table.rows} == {OTHER_IMAGES}
     assert {(c.result.effect, c.result.reason, c.word) for c in found.values()} == {(None, OTHER_IMAGES, "not tested")}
 
 
@@ -154,6 +215,55 @@ def test_a_first_look_has_no_changes_and_a_second_names_runs_and_verdicts(tmp_pa
     assert "Now better than the baseline: Geometric on BreastMNIST." in said
     assert "No longer" not in said
     assert noted(tmp_path, study) == said  # the same results, looked at again
+
+
+def test_a_look_at_other_studies_results_or_at_none_says_nothing_of_changes(tmp_path):
+    noted(tmp_path, small())
+    assert noted(tmp_path / "other", small()) == ""
+    empty = results_of(tmp_path / "empty", small(), leave_out=lambda task: True)
+    assert compare.changes(empty, Inference(empty)) == []
+
+
+def test_a_look_with_fewer_results_says_so_and_a_study_that_is_the_same_is_not_called_another(tmp_path):
+    study = small()
+    noted(tmp_path, study, **later(4))
+    plan, store = fake_results(study, tmp_path, hits=hits(), **later(4))
+    gone = next(run.task for run in plan.runs if run.replicate == 3)
+    shutil.rmtree(store.folder(gone))
+    results = Results(study, plan, store)
+    said = " ".join(compare.changes(results, Inference(results)))
+    assert "12 of 15 runs had a result then, 11 of 15 have one now: 1 fewer." in said
+    assert "other arms" not in said
+    assert said.endswith("No verdict turned.")
+
+
+def test_a_verdict_that_turned_into_its_opposite_is_both_new_and_lost(tmp_path):
+    study = small()
+    noted(tmp_path, study, **later(4))
+    log = tmp_path / looks.NAME
+    line = json.loads(log.read_text())
+    assert line["verdicts"] == {"breastmnist/gda/shuffle": "better"}
+    line["verdicts"] = {"breastmnist/gda/shuffle": "worse"}
+    log.write_text(json.dumps(line, sort_keys=True, separators=(",", ":")) + "\n")
+    said = noted(tmp_path, study)
+    assert "Now better than the baseline: Geometric on BreastMNIST." in said
+    assert "No longer worse: Geometric on BreastMNIST." in said
+
+
+def test_no_verdicts_are_not_verdicts_that_are_unknown(tmp_path):
+    study = small(arms={name: THREE[name] for name in ("baseline", "duplicate")})
+    assert noted(tmp_path, study, **later(3)) == ""
+    said = noted(tmp_path, study)
+    assert "is not known" not in said
+    assert said.endswith("4 more. No verdict turned.")
+
+
+def test_of_many_arms_eight_are_named_and_the_rest_counted(tmp_path):
+    results = results_of(tmp_path, small())
+    cells = [f"breastmnist/arm-{n}/shuffle" for n in range(12)]
+    assert compare._called(results, cells[:8]).endswith("arm-6/shuffle and breastmnist/arm-7/shuffle")
+    assert compare._called(results, cells[:9]).endswith("arm-7/shuffle and 1 more")
+    assert compare._called(results, cells).endswith("arm-7/shuffle and 4 more")
 
 
 def test_verdicts_that_are_lost_are_said_with_arms_that_are_gone(tmp_path):

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from report_records import fake_results, fake_study
 
 from medaug_keras import classifiers, data, engine
@@ -20,7 +21,7 @@ from medaug_keras.report.numbers.findings import recipes
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages.study import Pages
 from medaug_keras.report.tables.runs import learning_rates
-from medaug_keras.spec import Study
+from medaug_keras.spec import Study, Tune
 from medaug_keras.store import Store
 from medaug_keras.training import DivergedError, checkpoints, subseed
 from studies import changed, planned, tiny, whole
@@ -45,6 +46,12 @@ LOGS = st.fixed_dictionaries(
 RATES = [1e-4, 1e-3, 1e-2, 0.1]
 
 
+def logs(auc: float | None) -> dict[str, float | None]:
+    return {"val_accuracy": 0.5, "val_auc": auc, "val_balanced_accuracy": 0.5, "val_loss": 0.3}
+
+
+@example([[logs(None), logs(1.0)], [logs(0.5), logs(0.5)]], "best_validation_auc")  # undefined in one is undefined
+@example([[logs(1.0), logs(0.25)], [logs(0.7), logs(0.7)]], "best_validation_auc")  # the mean, not the best
 @given(
     st.lists(st.lists(st.none() | LOGS, min_size=1, max_size=3), min_size=2, max_size=4),
     st.sampled_from(list(classifiers.RULES)),
@@ -123,6 +130,12 @@ def test_the_way_a_learning_rate_is_chosen_is_in_the_key_of_what_has_it():
 def test_a_learning_rate_that_is_not_used_makes_no_other_work():
     other = changed(tuned(whole()), "classifier.optimizer", {"learning_rate": 0.5})
     assert planned(other).tasks.keys() == planned(tuned(whole())).tasks.keys()
+
+
+@pytest.mark.parametrize("rates", [[0.1], [0.1, 0.1], [0.1, 1e-1, 0.2]])
+def test_fewer_than_two_different_learning_rates_are_no_choice(rates: list[float]):
+    with pytest.raises(ValidationError, match=r"twice|at least 2"):
+        Tune.model_validate({"learning_rate": tuple(rates)})
 
 
 def test_the_last_epoch_is_compared_by_the_primary_metric():
