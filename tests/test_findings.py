@@ -348,16 +348,16 @@ def test_arms_stand_in_the_order_of_their_effect_and_those_without_one_last(infe
 
 def test_the_statistical_power_that_is_said_is_the_least_at_best_and_the_most_at_worst(inference):
     tests = [c for c in inference.tests.values() if c.detectable is not None]
-    (said,) = findings._power(inference.results, tests)
+    (said,) = findings.power(inference.results, tests)
     low, high = min(c.detectable.low for c in tests), max(c.detectable.high for c in tests)
     assert f"a true difference of {100 * low:.1f} to {100 * high:.1f} points" in said
     alike = dataclasses.replace(tests[0])
     alike.__dict__["detectable"] = stats.Range(0.0071, 0.0073)
-    assert "a true difference of 0.7 points is found" in findings._power(inference.results, [alike])[0]
+    assert "a true difference of 0.7 points is found" in findings.power(inference.results, [alike])[0]
     alike.__dict__["detectable"] = stats.Range(0.0071, 1.0)
     assert (
         "0.7 points is found in 4 of 5 such studies at best; at worst none is"
-        in (findings._power(inference.results, [alike])[0])
+        in (findings.power(inference.results, [alike])[0])
     )
 
 

@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlparse
 
+import numpy as np
 import pytest
 from browsing import Visitor, barriers
+from PIL import Image
 
 FEW = [("desktop", "light"), ("phone", "dark")]  # each size and each scheme once; all four are slow
 ALL = [("desktop", "dark"), ("phone", "light")]
@@ -368,3 +370,26 @@ def test_axe_finds_no_serious_barrier(browser, site, size, scheme):
             if result:
                 found[address] = result
     assert found == {}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_figure_is_saved_as_a_png_in_light_colors_with_all_its_panels(browser, site, scheme):
+    with Visitor(browser, site.as_uri(), "phone", scheme) as visitor:
+        page = visitor.go(f"{STUDY}/learning-curves.html")
+        figure = page.locator(".ma-fig", has=page.locator("svg + svg")).first
+        with page.expect_download() as saved:
+            figure.get_by_role("button", name="Save the figure as PNG").click()
+        assert saved.value.suggested_filename == f"{figure.get_attribute('id')}.png"
+        picture = Image.open(saved.value.path()).convert("RGB")
+        boxes = figure.evaluate(
+            "f => [...f.querySelectorAll('svg')].map(s => [s.viewBox.baseVal.width, s.viewBox.baseVal.height])"
+        )
+        assert picture.width == pytest.approx(3 * (2 * boxes[0][0] + 2 * 8 + 16), abs=3)
+        assert picture.getpixel((1, 1)) == (255, 255, 255)
+        pixels = np.asarray(picture, dtype=int)
+        assert (pixels.min(axis=2) > 200).mean() > 0.7  # a light ground, and lines on it
+        middle = picture.width // 2
+        inked = pixels.min(axis=2) < 100
+        assert inked[:, :middle].sum() > 500
+        assert inked[:, middle:].sum() > 500
+        assert visitor.wrong == []

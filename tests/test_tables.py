@@ -272,7 +272,7 @@ def some_table(**values) -> Table:
 def test_csv_has_what_the_table_shows_unrounded():
     text = export.table_csv(some_table(value=0.123456, sd=0.01, n=3, printed=(("A b", 0.12),)))
     assert list(csv.reader(io.StringIO(text))) == [
-        ["name", "score", "score_sd", "score_n", "score_a_b"],
+        ["name", "score_percent", "score_sd_percent", "score_n", "score_a_b_percent"],
         ["x", "12.3456", "1.0", "3", "12.0"],
     ]
 
@@ -504,7 +504,7 @@ def test_few_replicates_claim_nothing_and_say_why(replicates, tmp_path):
         assert min(widths) > 0.1  # two replicates know next to nothing
         blind = dataclasses.replace(next(iter(inference.tests.values())), family=1000)
         assert blind.detectable.low > 1
-        assert "80 % is reached for no difference, however large" in findings._power(inference.results, [blind])[0]
+        assert "80 % is reached for no difference, however large" in findings.power(inference.results, [blind])[0]
         cells = evidence_tables._detectable(blind.detectable)
         assert {entry.missing for entry in cells} == {"no difference, however large, would be found"}
 
@@ -535,7 +535,7 @@ def test_runs_that_all_differ_from_the_baseline_in_the_same_way_announce_no_powe
     (c,) = inference.tests.values()
     assert c.result.p is not None
     assert (c.detectable, c.outlook) == (None, None)
-    assert "nothing varied between runs" in findings._power(inference.results, [c])[0]
+    assert "nothing varied between runs" in findings.power(inference.results, [c])[0]
     assert cell(evidence_tables.planning(inference.results, inference), 0, "most").missing.startswith("not known")
 
 

@@ -1,4 +1,4 @@
-// Tables of study pages: sort by a column, filter rows, copy. Figures: names on a tap. Without this script they are plain.
+// Tables of study pages: sort by a column, filter rows, copy. Figures: names on a tap, PNG. Without it they are plain.
 // How a table is sorted and filtered stands in the address, as ?TABLE.sort=-3&TABLE.arm=Geometric&TABLE.text=weighted, so
 // that Back and reload show it again and a link can be sent.
 "use strict";
@@ -147,6 +147,69 @@
       tip.textContent = mark?.querySelector("title")?.textContent ?? "";
     });
   };
+
+  // A figure's panels as one picture in light colors, two side by side, as in its SVG file. It is drawn from the page, as
+  // a file beside a page that was opened by double-click may be shown but not read.
+  const NS = "http://www.w3.org/2000/svg";
+  const pictureOf = (panels) => {
+    const whole = document.createElementNS(NS, "svg");
+    const columns = Math.min(2, panels.length), gap = 16, margin = 8;
+    let top = margin, across = margin, width = 0, tallest = 0;
+    panels.forEach((panel, i) => {
+      const copy = panel.cloneNode(true);
+      const box = panel.viewBox.baseVal;
+      if (i && i % columns === 0) [top, across, tallest] = [top + tallest + gap, margin, 0];
+      for (const [name, value] of Object.entries({ x: across, y: top, width: box.width, height: box.height }))
+        copy.setAttribute(name, value);
+      copy.removeAttribute("style");
+      for (const style of copy.querySelectorAll("style"))
+        style.textContent = style.textContent.replace(/@media\s*\(prefers-color-scheme:\s*dark\)\{[^{}]*\{[^{}]*\}\s*\}/g, "");
+      whole.append(copy);
+      across += box.width + gap;
+      tallest = Math.max(tallest, box.height);
+      width = Math.max(width, across - gap + margin);
+    });
+    const height = top + tallest + margin;
+    whole.setAttribute("width", width);
+    whole.setAttribute("height", height);
+    return [new XMLSerializer().serializeToString(whole), width, height];
+  };
+
+  const pngOf = async (panels) => {
+    const [text, width, height] = pictureOf(panels);
+    const image = new Image();
+    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+    await image.decode();
+    // Three dots a pixel are 288 a printed inch; phones draw no more than 16 million.
+    const scale = Math.min(3, Math.sqrt(16e6 / (width * height)), 16000 / Math.max(width, height));
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [Math.floor(width * scale), Math.floor(height * scale)];
+    const brush = canvas.getContext("2d");
+    brush.fillStyle = "#fff";
+    brush.fillRect(0, 0, canvas.width, canvas.height);
+    brush.drawImage(image, 0, 0, canvas.width, canvas.height);
+    return new Promise((done) => canvas.toBlob(done, "image/png"));
+  };
+
+  const makeSavable = (figure) => {
+    const panels = [...figure.querySelectorAll(".ma-figure svg")];
+    const links = figure.querySelector(".ma-links");
+    if (!panels.length || !links) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "ma-save";
+    button.textContent = "PNG";
+    button.setAttribute("aria-label", "Save the figure as PNG");
+    button.addEventListener("click", async () => {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(await pngOf(panels));
+      link.download = `${figure.id}.png`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    });
+    links.prepend(button, ", ");
+  };
+  document.querySelectorAll(".ma-fig").forEach(makeSavable);
 
   for (const box of document.querySelectorAll(".ma-table")) {
     const table = box.querySelector("table");

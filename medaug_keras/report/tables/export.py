@@ -8,11 +8,14 @@ from typing import Any
 from medaug_keras.report.format import csv_text, json_text, latex, p_text, plain, shown, spread
 from medaug_keras.report.tables.table import Column, Entry, Part, Table
 
-_SCALED = ("percent", "points", "effect")
+_SCALED = {"percent": "percent", "points": "points", "effect": "points"}
+"""Kinds of columns that files have times 100 → the unit that their headings name."""
+_UNITLESS = ("name", "n", "verdict", "p")
 
 
 def table_csv(table: Table) -> str:
-    """The table as CSV. Percentages and points are in percent; sd, n and printed values have columns of their own."""
+    """The table as CSV. Headings of shares and of their differences end in the unit, as accuracy_percent and
+    effect_points; sd, ends of intervals, n and printed values have columns of their own."""
     header = [key for column in table.columns for key in _keys(column)]
     rows = [
         [text for column, entry in zip(table.columns, row.entries, strict=True) for text in _fields(column, entry)]
@@ -36,7 +39,9 @@ def records_csv(header: Sequence[str], records: Iterable[Mapping[str, Any]]) -> 
 
 
 def _keys(column: Column) -> list[str]:
-    return [column.key, *(f"{column.key}_{part}" for part in (*column.parts, *map(_name, column.printed)))]
+    unit = f"_{_SCALED[column.kind]}" if column.kind in _SCALED else ""
+    more = (f"{column.key}_{part}{'' if part in _UNITLESS else unit}" for part in column.parts)
+    return [f"{column.key}{unit}", *more, *(f"{column.key}_{_name(short)}{unit}" for short in column.printed)]
 
 
 def _name(short: str) -> str:
