@@ -7,6 +7,8 @@ from sklearn.metrics import precision_score, recall_score
 
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.pages import classes as page
+from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.study import Pages
 from medaug_keras.stats import crossed
 
@@ -82,6 +84,46 @@ def test_a_class_that_is_never_predicted_has_no_precision_and_a_recall_of_0(tmp_
     assert found[CELL, 0].precision_difference is None
     page = Pages(results).all()["class-by-class.md"].decode()
     assert "no run predicts this class" in page
+
+
+def test_a_panel_of_a_class_has_its_own_arms_alone_and_the_baselines_recall_in_its_title(results, monkeypatch):
+    drawn = {}
+    plot = page.figures.forest_plot
+    monkeypatch.setattr(
+        page.figures, "forest_plot", lambda panels, **how: drawn.update(found=panels) or plot(panels, **how)
+    )
+    book = Book(results)
+    content = page.class_by_class(book)
+    assert not content["apart"]
+    found = book.inference.by_class
+    assert len(drawn["found"]) == 2
+    for number, (name, panel) in enumerate(zip(results.classes("breastmnist"), drawn["found"], strict=True)):
+        base = found[BASE, number]
+        said = f"{100 * base.recall.mean:.1f} % of {base.images} images"
+        assert (panel.arm, panel.sampling, panel.label) == ("baseline", "shuffle", f"{name} (baseline: {said})")
+        cells = [("breastmnist", arm, "shuffle") for arm in ("gda", "cvae")]
+        wanted = [found[cell, number].result for cell in cells]
+        assert [(e.effect, e.low, e.high) for e in panel.rows] == [(r.effect, r.low, r.high) for r in wanted]
+
+
+def test_an_arm_that_was_not_run_has_a_row_without_a_number_that_says_so(tmp_path, monkeypatch):
+    drawn = []
+    plot = page.figures.forest_plot
+    monkeypatch.setattr(page.figures, "forest_plot", lambda panels, **how: drawn.extend(panels) or plot(panels, **how))
+    gone = lambda task: task.kind == "classifier" and len(task.needs) > 1  # noqa: E731 - it trains on made images
+    page.class_by_class(Book(results_of(tmp_path, leave_out=gone)))
+    assert len(drawn) == 2
+    for panel in drawn:
+        assert [(row.effect is None, row.reason) for row in panel.rows] == [
+            (False, "not run yet"),
+            (True, "not run yet"),
+        ]
+
+
+def test_so_many_rows_stand_on_one_page_and_one_more_does_not(results, monkeypatch):
+    for most, apart in ((6, False), (5, True)):  # two classes of three arms
+        monkeypatch.setattr(page, "MANY", most)
+        assert page.class_by_class(Book(results))["apart"] is apart
 
 
 def test_images_that_belong_together_count_as_one_in_the_interval(tmp_path):

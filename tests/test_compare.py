@@ -124,6 +124,7 @@ def test_as_many_arms_as_the_limits_say_are_compared_and_none_where_nothing_was_
         content = compare.compare(book)
         assert sum(map(len, content["grids"][0].rows)) == squares
         assert len(content["pairs"].rows) == lines
+    monkeypatch.undo()
     none = compare.compare(Pages(results_of(tmp_path / "none", small(), leave_out=lambda task: True)))
     assert none["grids"][0].reason == "nothing of this data set was run yet"
     assert not none["pairs"].rows
@@ -182,6 +183,19 @@ def test_two_studies_are_tested_on_the_images_that_both_tested(tmp_path):
     assert b"this study is better" in page["compare.md"]
 
 
+def test_the_score_of_the_study_beside_is_at_the_epoch_that_it_shows_itself(tmp_path):
+    here = results_of(tmp_path / "here", small())
+    plan, store = fake_results(
+        study := small(name="other", classifier={"select": "last"}), tmp_path / "there", late=lambda *cell: -0.1
+    )
+    there = Results(study, plan, store)
+    table = compare_tables.studies(here, there, Inference(here).beside(Inference(there)))
+    beside = [row.entries[[column.key for column in table.columns].index("beside")].value for row in table.rows]
+    cells = [("breastmnist", arm, "shuffle") for arm in THREE]
+    assert beside == [there.groups[cell].estimate("last", "test", "accuracy").mean for cell in cells]
+    assert beside != [there.groups[cell].estimate(here.select, "test", "accuracy").mean for cell in cells]
+
+
 def test_studies_of_other_images_stand_side_by_side_without_a_test(tmp_path, monkeypatch):
     here, there = (results_of(tmp_path, small()) for _ in range(2))
     object.__setattr__(there, "plan", dataclasses.replace(there.plan, data={"breastmnist": "data-" + "0" * 16}))
@@ -220,7 +234,12 @@ def test_a_first_look_has_no_changes_and_a_second_names_runs_and_verdicts(tmp_pa
 def test_a_look_at_other_studies_results_or_at_none_says_nothing_of_changes(tmp_path):
     noted(tmp_path, small())
     assert noted(tmp_path / "other", small()) == ""
-    empty = results_of(tmp_path / "empty", small(), leave_out=lambda task: True)
+    study = small()
+    plan, store = fake_results(study, tmp_path, hits=hits())
+    for run in plan.runs:
+        shutil.rmtree(store.folder(run.task))
+    empty = Results(study, plan, store)
+    assert empty.looks.last is not None
     assert compare.changes(empty, Inference(empty)) == []
 
 

@@ -87,6 +87,16 @@ def test_a_mean_of_all_data_sets_has_no_count_and_neither_has_one_of_none(tmp_pa
         assert all(found.missing for found in row.entries[1:])
 
 
+def test_a_mean_counts_only_the_data_sets_whose_differences_have_an_error(tmp_path):
+    sets = ("breastmnist", "phantom-ultrasound", "phantom-histology")
+    alone = lambda task: task.dataset == sets[2] and task.kind == "classifier" and task.replicate > 0  # noqa: E731
+    inference = inference_of(tmp_path, sets, levels=("baseline", "gda"), leave_out=alone)
+    (row,) = table_of(inference).rows
+    assert all(found.value is not None for found in row.entries[1:])
+    assert row.entries[1].tags == ("2 of 3",)
+    assert row.entries[1].value == pytest.approx(np.mean([found.value for found in row.entries[2:4]]))
+
+
 def test_arms_stand_across_only_where_data_sets_do_not_fit_and_arms_are_fewer(several, monkeypatch):
     down = {arm_of(row): row.entries for row in table_of(several).rows}
     assert table_of(several).caption.endswith("the largest mean first.")
