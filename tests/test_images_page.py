@@ -1,5 +1,6 @@
 """Which test images an arm repairs or breaks: against a count by hand, and as a reader sees them."""
 
+import csv
 import io
 import shutil
 from collections import Counter
@@ -226,6 +227,18 @@ def test_of_folds_the_images_are_those_that_are_cut(made, tmp_path):
     for card in section["hard"]:
         shown = np.asarray(Image.open(io.BytesIO(files[card.file])))
         np.testing.assert_array_equal(shown, images[number_of(card), ..., 0])
+
+
+def test_the_csv_has_every_image_that_an_arm_changes_with_the_counts_by_hand(results):
+    text = Pages(results).all()[f"data/images-of-{SET}.csv"].decode()
+    rows = {int(row["test_image"]): row for row in csv.DictReader(io.StringIO(text)) if row["arm"] == "gda"}
+    ours, theirs, labels = right(results, FLIPS), right(results, BASE), Inference(results).labels[SET]
+    wanted = [i for i in range(156) if any(a[i] != b[i] for a, b in zip(ours, theirs, strict=True))]
+    assert list(rows) == wanted
+    for i, row in rows.items():
+        assert int(row["repaired"]) == sum(a[i] and not b[i] for a, b in zip(ours, theirs, strict=True))
+        assert int(row["broken"]) == sum(b[i] and not a[i] for a, b in zip(ours, theirs, strict=True))
+        assert row["class"] == results.classes(SET)[labels[i]]
 
 
 def test_a_picture_is_the_test_image_whose_number_it_has(results):

@@ -353,6 +353,22 @@ def test_a_latex_cell_has_what_stands_beside_its_number_and_nothing_that_its_col
     assert r" & +1.23 $\approx$ & 3 &" in bare
 
 
+def test_latex_for_a_column_has_every_arm_with_its_score_difference_interval_and_p(tmp_path):
+    results = results_of(tmp_path, study=fake_study(datasets=("breastmnist",)))
+    table = evidence_tables.in_column(results, Inference(results), "breastmnist")
+    text = export.table_latex(table, narrow=True)
+    rows = [line for line in text.splitlines() if line.endswith(r" \\")][1:]
+    assert len(rows) == len(results.variants())
+    number = r"\d+\.\d+"
+    score = rf"{number} \$\\pm\$ {number}"
+    assert re.fullmatch(rf"No augmentation & {score} & -- & -- \\\\", rows[0])
+    for row in rows[1:]:
+        sign = r"(?:\+|\$-\$)?"
+        interval = rf"{sign}{number} \[{sign}{number}, {sign}{number}\]"
+        assert re.search(rf"& {score} & {interval} & (?:\d\.\d{{3}}|\\textless\{{\}} 0\.001) \\\\$", row), row
+    assert max(map(len, rows)) < 90  # of 8 points, in a column of 8.5 cm
+
+
 def test_json_says_why_a_value_is_missing():
     content = json.loads(export.table_json(some_table(missing="not run yet")))
     assert content["rows"][0]["score"] == {

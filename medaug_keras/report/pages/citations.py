@@ -8,6 +8,8 @@ from typing import Any
 from medaug_keras.generators import GENERATORS
 from medaug_keras.report.numbers.methods import methods_text
 from medaug_keras.report.pages.book import Book
+from medaug_keras.report.tables.evidence import in_column
+from medaug_keras.report.tables.export import table_latex
 
 BIBTEX = {
     entry.partition("{")[2].partition(",")[0]: entry.strip()
@@ -67,6 +69,11 @@ def cite(book: Book) -> dict[str, Any]:
             {r.run["packages"]["medaug-keras"] for r in records if "medaug-keras" in r.run.get("packages", {})}
         ),
     }
+    content["columns"] = []
+    for name in book.results.datasets:
+        table = in_column(book.results, book.inference, name)
+        book.file(f"data/{table.name}.tex", table_latex(table, narrow=True))
+        content["columns"].append((f"data/{table.name}.tex", book.results.title(name)))
     every = [*entries, *(entry for _, entry in content["methods"]), content["software"]]
     book.file("data/references.bib", "\n\n".join(dict.fromkeys(entry.strip() for entry in every)) + "\n")
     return content

@@ -13,6 +13,7 @@ from medaug_keras.report.format import percent, plural
 from medaug_keras.report.numbers.changes import Changes, changes, hardest, strongest
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.tables import images as image_tables
+from medaug_keras.report.tables.export import write_csv
 
 MOST_HARD, MOST_CHANGED, FEWER_CHANGED = 24, 12, 6
 """Pictures of the hardest images, and of those that an arm repairs and that it breaks; fewer with many arms."""
@@ -46,9 +47,15 @@ def images(book: Book) -> dict[str, Any]:
 def _section(book: Book, dataset: str, most: int) -> dict[str, Any]:
     results = book.results
     content: dict[str, Any] = {"name": dataset, "title": results.title(dataset), "reason": "", "hard": [], "arms": []}
+    content["csv"] = ""
     difficult = hardest(book.inference, dataset)
     if difficult is None:
         return content | {"reason": "no run of this data set is done yet"}
+    content["csv"] = f"data/images-of-{dataset}.csv"
+    book.file(
+        content["csv"],
+        write_csv(image_tables.CHANGED_CSV, image_tables.changed_images(results, book.inference, dataset)),
+    )
     folder = results.root / "unpacked" / results.plan.data[dataset]
     pixels = kept_images(folder, "train" if results.folds(dataset) else "test")
     labels, classes = book.inference.labels[dataset], results.classes(dataset)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from medaug_keras.report.format import verdict_words
+from medaug_keras.report.format import plural, verdict_words
 from medaug_keras.report.numbers import printed
 from medaug_keras.report.numbers.circumstances import moment
 from medaug_keras.report.numbers.findings import can_be_said, cannot_be_said, caution, metric_name
@@ -18,6 +18,7 @@ from medaug_keras.report.tables.table import (
     Table,
     arm_entry,
     dataset_entry,
+    epoch_words,
     measured,
     not_begun,
     variant_entry,
@@ -155,6 +156,42 @@ def claims(results: Results, inference: Inference) -> Table:
         tuple(notes),
         factors,
         empty="The study has no arm beside its baseline.",
+    )
+
+
+def in_column(results: Results, inference: Inference, dataset: str) -> Table:
+    """The arms of one data set as a paper prints them in a column: score, difference to the baseline, p."""
+    metric = results.study.primary
+    columns = (
+        Column("arm", "Arm"),
+        Column("score", "Mean", "percent", parts=("sd",)),
+        Column("effect", "Difference [95 %]", "effect", parts=("low", "high")),
+        Column("p", "p", "p"),
+    )
+    rows = []
+    for arm, sampling in results.variants(dataset):
+        group, c = results.groups[dataset, arm, sampling], inference.tests.get((dataset, arm, sampling))
+        entries: list[Entry] = [variant_entry(results, arm, sampling), measured(group, results.select, metric)]
+        if c is None:
+            entries += [Entry(missing="the baseline")] * 2
+        else:
+            why = c.result.reason or ""
+            entries += [
+                Entry(c.result.effect, low=c.result.low, high=c.result.high, missing=why),
+                Entry(c.holm, missing=why),
+            ]
+        rows.append(Row(tuple(entries)))
+    return Table(
+        f"column-{dataset}",
+        f"Test {metric_name(metric)} (%) on {results.title(dataset)}.",
+        columns,
+        tuple(rows),
+        "tables.evidence.in_column",
+        (
+            f"Mean ± standard deviation of {plural(results.replicates, 'replicate')}, {epoch_words(results)}; "
+            f"difference to {results.variant(*results.reference)} in points, with the 95 % interval of the comparison "
+            "alone; p corrected over the arms by Holm's method.",
+        ),
     )
 
 

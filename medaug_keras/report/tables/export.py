@@ -118,13 +118,16 @@ def _clean(value: Any) -> Any:
     return plain(value) if isinstance(value, str) else value
 
 
-def table_latex(table: Table) -> str:
-    """The table as LaTeX with its caption, label and notes, as the page shows it. It needs the package booktabs."""
+def table_latex(table: Table, *, narrow: bool = False) -> str:
+    """The table as LaTeX with its caption, label and notes, as the page shows it. It needs the package booktabs.
+
+    `narrow` sets it for one column of a page in two.
+    """
     letters = "".join("l" if column.kind in ("text", "sentence") else "r" for column in table.columns)
     lines = [
-        r"% \usepackage{booktabs}; for a table over both columns: table* in place of table",
+        r"% \usepackage{booktabs}" + ("" if narrow else "; for a table over both columns: table* in place of table"),
         r"\begin{table}",
-        r"\centering\footnotesize",
+        r"\centering\scriptsize\setlength{\tabcolsep}{3pt}" if narrow else r"\centering\footnotesize",
         rf"\caption{{{latex(table.caption)}}}",
         rf"\label{{tab:{table.name}}}",
         rf"\begin{{tabular}}{{{letters}}}",

@@ -1,5 +1,8 @@
 """How many test images each arm repairs and breaks."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
 from medaug_keras.report.numbers.changes import Changes, between_runs, changes
@@ -16,6 +19,40 @@ from medaug_keras.report.tables.table import (
     epoch_words,
     variant_entry,
 )
+
+CHANGED_CSV = (
+    "dataset",
+    "test_image",
+    "class",
+    "arm",
+    "sampling",
+    "replicates",
+    "repaired",
+    "broken",
+    "baseline_true_class_percent",
+    "arm_true_class_percent",
+)
+"""Columns of the file of all images that an arm repairs or breaks in a replicate; images are counted from 0."""
+
+
+def changed_images(results: Results, inference: Inference, dataset: str) -> Iterator[tuple[Any, ...]]:
+    """A row for each arm and image that it changes in at least one replicate."""
+    classes = results.classes(dataset)
+    for arm, sampling in results.variants(dataset):
+        found = None if (arm, sampling) == results.reference else changes(inference, (dataset, arm, sampling))
+        if found is None:
+            continue
+        there = np.flatnonzero(found.repaired + found.broken)
+        numbers = (
+            there,
+            inference.labels[dataset][there],
+            found.repaired[there],
+            found.broken[there],
+            np.round(100 * found.before[there], 4),
+            np.round(100 * found.after[there], 4),
+        )
+        for i, label, repaired, broken, before, after in zip(*(part.tolist() for part in numbers), strict=True):
+            yield dataset, i, classes[label], arm, sampling, found.of, repaired, broken, before, after
 
 
 def changed(results: Results, inference: Inference) -> Table:
