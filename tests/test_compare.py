@@ -243,6 +243,24 @@ def test_a_look_at_other_studies_results_or_at_none_says_nothing_of_changes(tmp_
     assert compare.changes(empty, Inference(empty)) == []
 
 
+def test_the_look_before_is_the_last_look_at_a_study_of_this_name(tmp_path):
+    study = small()
+    noted(tmp_path, study, **later(1))
+    assert noted(tmp_path, small(name="other"), **later(2)) == ""
+    assert looks.note(tmp_path, looks.line("registered", study, fake_plan(study), [])) == ""
+    assert "3 of 15 runs had a result then, 9 of 15 have one now" in noted(tmp_path, study, **later(3))
+    assert "9 of 15 runs had a result then, 15 of 15 have one now" in noted(tmp_path, study)
+
+
+def test_a_look_that_is_twice_in_the_log_is_compared_with_the_one_before_both(tmp_path):
+    study = small()
+    noted(tmp_path, study, **later(1))
+    said = noted(tmp_path, study)
+    log = tmp_path / looks.NAME
+    log.write_text(log.read_text() + log.read_text().splitlines()[-1] + "\n")  # two reports made side by side
+    assert noted(tmp_path, study) == said
+
+
 def test_a_look_with_fewer_results_says_so_and_a_study_that_is_the_same_is_not_called_another(tmp_path):
     study = small()
     noted(tmp_path, study, **later(4))

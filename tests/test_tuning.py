@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from report_records import fake_results, fake_study
 
-from medaug_keras import classifiers, data, engine
+from medaug_keras import classifiers, data, engine, tasks
 from medaug_keras.explain import explain
-from medaug_keras.plan import Plan, Source, Task, plan, replicate_seed
+from medaug_keras.plan import Plan, Source, Task, plan, replicate_seed, tuning_word
 from medaug_keras.report.numbers.findings import recipes
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages.study import Pages
@@ -347,6 +347,39 @@ def test_what_trains_takes_the_learning_rate_that_was_chosen(made: tuple[Plan, S
             **{"select": None, **training},
         )
         assert by_hand.history == json.loads((store.folder(run.task) / "history.json").read_bytes())
+
+
+def test_learning_rates_are_compared_by_one_rule_at_the_epochs_of_another(tmp_path: Path):
+    """With the last epoch shown, the last epochs are compared by AUC, whatever the epochs with the best AUC had."""
+    tune = {"learning_rate": [0.1, 0.01], "seeds": 2, "select": "last", "by": "best_validation_auc"}
+    needs = {}
+    for number in (0, 1):
+        for rate, last, best in ((0.1, 0.6, 0.9), (0.01, 0.8, 0.7)):
+            folder = needs[tuning_word(rate, number)] = tmp_path / f"{rate} {number}"
+            folder.mkdir()
+            measured = {"last": logs(last + number / 100), "best_validation_auc": logs(best)}
+            (folder / "record.json").write_text(json.dumps({"values": {"measured": measured}}))
+    assert tasks._tuned(tune, needs) == {
+        "learning_rate": 0.01,
+        "by": "best_validation_auc",
+        "tried": [
+            {"learning_rate": 0.1, "validation": [0.6, 0.61], "diverged": 0},
+            {"learning_rate": 0.01, "validation": [0.8, 0.81], "diverged": 0},
+        ],
+    }
+
+
+def test_what_a_tuning_run_measured_is_of_the_epoch_that_each_rule_selects(made: tuple[Plan, Store]):
+    todo, store = made
+    epochs = set()
+    for name in of(todo, "tuning"):
+        values = store.record(name).values
+        if values["selected"]:
+            history = json.loads((store.folder(name) / "history.json").read_bytes())
+            for rule, epoch in values["selected"].items():
+                assert values["measured"][rule]["val_loss"] == history["val_loss"][epoch - 1]
+                epochs.add(epoch)
+    assert epochs == {1, 2}
 
 
 PARTS = {"train": "train", "validation": "val", "test": "test"}
