@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from report_records import ARMS, fake_results, fake_study
 
+from medaug_keras.report.numbers.inference import Inference
+from medaug_keras.report.numbers.methods import methods_text
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages.study import Pages
 
@@ -60,7 +62,8 @@ def test_methods_of_a_study_that_is_not_finished_say_so(tmp_path):
 
 def said(root, *, datasets=("breastmnist",), arms=ARMS, groups=None, **more):
     study = fake_study(datasets=datasets, arms={name: ARMS[name] for name in arms} | more.pop("also", {}), **more)
-    return text_of(Pages(Results(study, *fake_results(study, root, groups=groups))).all())
+    results = Results(study, *fake_results(study, root, groups=groups))
+    return "\n".join(methods_text(results, Inference(results)))
 
 
 def test_data_are_called_gray_or_color_and_simulated_where_they_are(tmp_path):
