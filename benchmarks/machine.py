@@ -26,7 +26,7 @@ def machine() -> str:
 def default_recipe(**changes: Any) -> dict[str, Any]:
     """How a study trains its classifier unless it says otherwise: arguments of `classifiers.fit`."""
     settings = deciding(Study.model_fields["classifier"].default.model_copy(update=changes))
-    shared = {name: value for name, value in settings.items() if name not in ("kind", "input")}
+    shared = {name: value for name, value in settings.items() if name not in ("kind", "input", "weights", "train")}
     return {"select": None, **shared}
 
 
