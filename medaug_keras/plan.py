@@ -208,6 +208,14 @@ def trained_images(settings: Mapping[str, Any], train: int, epochs: int) -> int:
     return int(epochs * steps // settings["epochs"] * batch)
 
 
+def updates(settings: Mapping[str, Any], train: int) -> int:
+    """Steps of the optimizer in all epochs of a classifier whose training set has `train` images, at most."""
+    budget, batch = settings["budget"], settings["batch_size"]
+    if budget is None:
+        return int(settings["epochs"] * -(-train // batch))
+    return int(budget["steps"] or -(-budget["images"] // batch))
+
+
 def plan(study: Study, sources: Mapping[str, Source], *, data_root: str = "", allow_code: bool = False) -> Plan:
     """All tasks of a study: replicate 0 of everything first, the cheapest data sets first.
 

@@ -9,7 +9,7 @@ from medaug_keras.report.format import count, plural, together
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results, select_words
-from medaug_keras.spec import IMAGENET, dump
+from medaug_keras.spec import IMAGENET, Amount, dump
 
 _KEY = re.compile(r"@\w+\{\s*([^,\s]+)\s*,")
 
@@ -77,32 +77,49 @@ def classifier_text(results: Results) -> str:
 
 def _arms(results: Results) -> str:
     base = results.variant(*results.reference)
-    said = [
-        f"{results.variant(arm, sampling)} ({together(_does(results, arm, sampling)) or 'nothing is changed'})"
-        for arm, sampling in results.variants()
-    ]
+    said = []
+    for arm, sampling in results.variants():
+        does = together(what_it_does(results, arm, sampling, cited=True)) or "nothing is changed"
+        said.append(f"{results.variant(arm, sampling)} ({does})")
     return f"Arms: {'; '.join(said)}. The others are compared with {base}, declared in the study file."
 
 
-def _does(results: Results, arm: str, sampling: str) -> list[str]:
-    """What an arm changes, in words."""
+def what_it_does(results: Results, arm: str, sampling: str, *, cited: bool = False) -> list[str]:
+    """What an arm changes, in words; with the keys of what to cite if `cited`."""
     spec, done = results.study.arms[arm], []
     for step in dump(spec)["augment"]:
         own = _settings(step, without=("layer",))
-        done.append(f"{step['layer']} of every training batch" + (f" with {own}" if own else ""))
-    for word, source in (("added", spec.add), ("interleaved", spec.interleave)):
-        if source is not None:
-            kind = results.study.generators[source.generator].kind
-            known = GENERATORS.get(kind)
-            cited = f" [{', '.join(known.citations)}]" if known and known.citations else ""
-            done.append(f"images of a {known.title if known else kind}{cited} {word}")
+        done.append(f"{step['layer'].replace('_', ' ')} of every training batch" + (f" with {own}" if own else ""))
+    if spec.add is not None:
+        what = f"images of a {_made_by(results, spec.add.generator, cited)}"
+        done.append(f"{what} added ({_amount(spec.add.amount)})")
+    if spec.interleave is not None:
+        done.append(
+            f"a reconstruction of every training image by a {_made_by(results, spec.interleave.generator, cited)} added"
+        )
     if spec.duplicate is not None:
-        done.append("copies of real training images added")
+        done.append(f"copies of real training images added ({_amount(spec.duplicate.amount)})")
     if sampling == "weighted" or spec.always_weighted:
         done.append("batches drawn from each class alike")
     if spec.classifier is not None:
         done.append("a recipe of its own")
     return done
+
+
+def _made_by(results: Results, generator: str, cited: bool) -> str:
+    """The kind of a generator, for people."""
+    kind = results.study.generators[generator].kind
+    known = GENERATORS.get(kind)
+    keys = f" [{', '.join(known.citations)}]" if cited and known and known.citations else ""
+    return f"{known.title if known else kind}{keys}"
+
+
+def _amount(amount: Amount) -> str:
+    """How many images an arm adds; where data sets differ, that is said."""
+    if amount.images is not None:
+        return plural(amount.images, "image")
+    others = ", or another share by data set" if amount.fractions else ""
+    return f"{100 * amount.fraction:g} % of the training set{others}"
 
 
 def _settings(values: Mapping[str, Any], *, without: Sequence[str]) -> str:

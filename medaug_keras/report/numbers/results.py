@@ -17,7 +17,7 @@ from medaug_keras.data.medmnist import TITLES as MEDMNIST_TITLES
 from medaug_keras.data.phantoms import TITLES as PHANTOM_TITLES
 from medaug_keras.looks import Looks, line, looked, note
 from medaug_keras.measures import MEASURES
-from medaug_keras.plan import Making, Plan, Task, trained_images
+from medaug_keras.plan import Making, Plan, Task, trained_images, updates
 from medaug_keras.report.format import distinct, in_sentence
 from medaug_keras.report.numbers import published
 from medaug_keras.spec import Metric, Study
@@ -361,12 +361,20 @@ class Results:
         """The task that trains a run's classifier; of a run with folds, the first of them, whose settings all have."""
         return self.plan.tasks[self.plan.tasks[task].needs.get("fold 0", task)]
 
-    def _planned(self, task: str) -> int:
-        """Images that a run is trained with, each as often as it is."""
+    def training_set(self, task: str) -> tuple[int, int]:
+        """Real images that a run is trained on, 0 where they are not known, and those that its arm adds."""
         made = self.training(task)
         added = self.plan.tasks[made.needs["synthesis"]].images if "synthesis" in made.needs else 0
-        settings = made.params["settings"]
-        return trained_images(settings, self.plan.sources[made.dataset].train + added, settings["epochs"])
+        return self.plan.sources[made.dataset].train, added
+
+    def updates(self, task: str) -> int:
+        """Steps of the optimizer that a run takes, at most."""
+        return updates(self.training(task).params["settings"], sum(self.training_set(task)))
+
+    def _planned(self, task: str) -> int:
+        """Images that a run is trained with, each as often as it is."""
+        settings = self.training(task).params["settings"]
+        return trained_images(settings, sum(self.training_set(task)), settings["epochs"])
 
     # --- what there is ---
 

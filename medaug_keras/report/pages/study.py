@@ -31,6 +31,7 @@ from medaug_keras.report.pages.replicates import shared_page
 from medaug_keras.report.pages.results import best_models, scores
 from medaug_keras.report.pages.runs import run_page, runs
 from medaug_keras.report.pages.templates import environment_of_templates
+from medaug_keras.report.pages.treatments import arms
 from medaug_keras.report.tables import runs as run_tables
 from medaug_keras.report.tables.export import records_csv, write_csv
 from medaug_keras.spec import dump
@@ -50,6 +51,7 @@ class Page:
 PAGES = {
     "index": Page("Findings", findings),
     "data-sets": Page("Data sets", data_sets, by_dataset=True),
+    "arms": Page("Arms", arms, by_dataset=True),
     "checks": Page("Checks", checks, by_dataset=True),
     "models": Page("Models", models),
     "generators": Page("Generators", generators, by_dataset=True),

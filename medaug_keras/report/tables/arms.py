@@ -6,8 +6,8 @@ Every function makes one table, and the page names it. A cell without a number s
 from collections.abc import Mapping
 from dataclasses import replace
 
-from medaug_keras.references import TableName
-from medaug_keras.report.format import distinct, in_sentence, percent, together
+from medaug_keras.references import Best, Reference, TableName
+from medaug_keras.report.format import in_sentence, percent, together
 from medaug_keras.report.numbers import printed
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.printed import Printed
@@ -109,7 +109,7 @@ def _table_notes(results: Results, name: TableName) -> list[str]:
 def without_added_images(results: Results, inference: Inference) -> Table:
     """Test AUC and accuracy of the arms that add no images, for each sampling."""
     pairs = [(arm, sampling) for arm, sampling in results.variants() if not results.generative(arm)]
-    named = distinct({pair: results.variant(*pair) for pair in pairs}, lambda pair: pair[0])
+    named = {pair: results.variant(*pair) for pair in pairs}
     caption = "Test AUC and accuracy (%) without added images."
     return _grid(results, inference, "without-added-images", caption, "tables.arms.without_added_images", named)
 
@@ -130,7 +130,7 @@ def _added(results: Results, inference: Inference, name: TableName, sampling: st
     pairs = [(arm, s) for arm, s in results.variants() if results.generative(arm) and s == sampling]
     how = "on shuffled batches" if sampling == "shuffle" else "with weighted random sampling"
     caption = f"Test AUC and accuracy (%) with added images, trained {how}."
-    table = _grid(results, inference, name, caption, made_by, {pair: results.label(pair[0]) for pair in pairs})
+    table = _grid(results, inference, name, caption, made_by, {pair: results.variant(*pair) for pair in pairs})
     against = _compared(results, name, sampling)
     judged = [pair for pair in pairs if results.generator(pair[0])]  # copies of real images are a control
     if not judged or not against:
@@ -138,7 +138,7 @@ def _added(results: Results, inference: Inference, name: TableName, sampling: st
     beside = tuple(r.short for r in results.references if (table_ := r.table(name)) and table_.improved_over)
     group = f"Best by {in_sentence(METRICS[results.study.primary])}, over"
     columns = [
-        Column(f"over.{arm}", results.label(arm), "verdict", group, ("p",), printed=beside) for arm, _ in against
+        Column(f"over.{arm}", results.variant(arm, s), "verdict", group, ("p",), printed=beside) for arm, s in against
     ]
     rows = []
     for dataset, row in zip(results.datasets, table.rows, strict=True):
@@ -268,7 +268,9 @@ def best_models(results: Results, inference: Inference) -> Table:
         entries = [dataset_entry(results, dataset)]
         for choice, chosen in (("validation", results.best), ("test", results.best_on_test)):
             beside = theirs if choice == "test" else {}
-            best = tuple((short, b.model) for short, r in beside.items() if (b := r.best(dataset, metric)))
+            best = tuple(
+                (short, _called(results, r, b)) for short, r in beside.items() if (b := r.best(dataset, metric))
+            )
             group = chosen.get(dataset)
             model = Entry() if group is None else variant_entry(results, group.arm, group.sampling)
             missing, page = ("no run is done", "") if group is None else ("", f"best-models.html#best-{dataset}")
@@ -288,6 +290,13 @@ def best_models(results: Results, inference: Inference) -> Table:
     ]
     caption = "Best model of each data set."
     return Table("best-models", caption, tuple(columns), tuple(rows), "tables.arms.best_models", tuple(notes))
+
+
+def _called(results: Results, reference: Reference, best: Best) -> str:
+    """A reference's best model, by our name of the arm where the study has it."""
+    cell = reference.cells.get(best.cell)
+    known = cell is not None and (cell.arm, cell.sampling) in results.variants()
+    return results.variant(cell.arm, cell.sampling) if cell and known else best.model
 
 
 _CHOICES = {"validation": "Chosen on validation data", "test": "Chosen on test data"}

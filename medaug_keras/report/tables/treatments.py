@@ -1,0 +1,67 @@
+"""What every arm does to the training set, and on how many images and in how many steps its runs train."""
+
+from medaug_keras.report.format import together
+from medaug_keras.report.numbers.methods import what_it_does
+from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.tables.table import ARM, DATASET, Column, Entry, Row, Table, dataset_entry, variant_entry
+
+
+def treatments(results: Results) -> Table:
+    """Every arm in words."""
+    columns = (
+        ARM,
+        Column("study_name", "In the study file"),
+        Column("does", "What it does to the training set"),
+        Column("generator", "Generator"),
+    )
+    rows = []
+    for arm, sampling in results.variants():
+        words = together(what_it_does(results, arm, sampling)) or "nothing"
+        generator = results.generator(arm)
+        entries = (
+            variant_entry(results, arm, sampling),
+            Entry(f"{arm}, {sampling}"),
+            Entry(words[0].upper() + words[1:]),
+            Entry(
+                generator, missing="" if generator else "its images are real", href="generators.html" * bool(generator)
+            ),
+        )
+        rows.append(Row(entries))
+    note = f"The others are compared with {results.variant(*results.reference)}."
+    return Table("arms", "What every arm does.", columns, tuple(rows), "tables.treatments.treatments", (note,))
+
+
+def sizes(results: Results) -> Table:
+    """Every arm on every data set: images of its training set, and steps of the optimizer."""
+    columns = (
+        DATASET,
+        ARM,
+        Column("real", "Real", "count", "Training images"),
+        Column("added", "added", "count", "Training images"),
+        Column("updates", "Updates", "count", help="Steps of the optimizer in all epochs, at most"),
+    )
+    rows = []
+    for (dataset, arm, sampling), group in results.groups.items():
+        (real, added), away = results.training_set(group.runs[0].task), "the data set cannot be read now"
+        entries = (
+            dataset_entry(results, dataset),
+            variant_entry(results, arm, sampling),
+            Entry(real or None, missing="" if real else away),
+            Entry(added),
+            Entry(results.updates(group.runs[0].task) if real else None, missing="" if real else away),
+        )
+        factors = {"data set": results.title(dataset), "arm": results.variant(arm, sampling)}
+        rows.append(Row(entries, factors))
+    notes = (
+        "Updates are the optimizer's steps in all epochs, at most: patience can end a run before. More updates can "
+        "help by themselves; copies of real images show by how much, and the setting budget gives all arms as many.",
+    )
+    return Table(
+        "arms-sizes",
+        "Training images and updates of one run.",
+        columns,
+        tuple(rows),
+        "tables.treatments.sizes",
+        notes,
+        ("data set", "arm"),
+    )

@@ -1,0 +1,63 @@
+"""The page Arms: what every arm does, and how much it trains."""
+
+import csv
+import io
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from report_records import ARMS, fake_results, fake_study
+
+from medaug_keras.plan import updates
+from medaug_keras.report.numbers.inference import Inference
+from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.pages.study import Pages
+from medaug_keras.report.tables.verdicts import verdicts
+from medaug_keras.training.chance import batches
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    study = fake_study(arms=ARMS, replicates=1, paper=True)
+    plan, store = fake_results(study, tmp_path_factory.mktemp("arms") / "results")
+    return Results(study, plan, store)
+
+
+@pytest.fixture(scope="module")
+def files(results):
+    return Pages(results).all()
+
+
+@given(st.integers(1, 500), st.integers(2, 64), st.integers(1, 5))
+def test_without_a_budget_updates_are_the_batches_of_all_epochs(train, batch_size, epochs):
+    settings = {"budget": None, "batch_size": batch_size, "epochs": epochs}
+    assert updates(settings, train) == epochs * len(batches(np.arange(train), batch_size))
+
+
+def test_with_a_budget_every_arm_has_as_many_updates_however_many_images_it_has():
+    settings = {"batch_size": 32, "epochs": 3, "budget": {"images": 1000, "steps": None}}
+    assert updates(settings, 100) == updates(settings, 7000) == 32
+
+
+def test_every_arm_says_what_it_does_and_how_much_it_trains(results, files):
+    rows = list(csv.DictReader(io.StringIO(files["data/arms.csv"].decode())))
+    does = {row["study_name"]: row["does"] for row in rows}
+    assert len(rows) == len(results.variants())
+    assert does["baseline, shuffle"] == "Nothing"
+    assert does["gda, shuffle"].startswith("Horizontal flip of every training batch")
+    assert does["cgan, shuffle"] == "Images of a Conditional GAN added (10 % of the training set)"
+    assert "drawn from each class alike" in does["cgan, weighted"]
+    sizes = list(csv.DictReader(io.StringIO(files["data/arms-sizes.csv"].decode())))
+    assert len(sizes) == len(results.groups)
+
+
+def test_an_arm_has_one_name_in_the_grid_the_tables_and_the_page_of_arms(results, files):
+    names = {results.variant(*pair) for pair in results.variants()}
+    grid = verdicts(results, Inference(results), lambda dataset: "significance.html")
+    assert {row.entries[0].value for row in grid.rows} == names - {results.variant(*results.reference)}
+    assert {row["arm"] for row in csv.DictReader(io.StringIO(files["data/arms-sizes.csv"].decode()))} == names
+    added = files["results.md"].decode()
+    assert "Conditional GAN (weighted)" in re.findall(r'<th scope="colgroup"[^>]*>(?:<bdi>)?([^<]+)', added)
+    assert "WRS" not in added
