@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from report_records import ARMS, fake_plan, fake_results, fake_study
+from report_records import ARMS, fake_plan, fake_results, fake_study, large_study
 
 from medaug_keras import reading, report
 from medaug_keras.ownership import NOTE
@@ -381,6 +381,22 @@ def test_figures_leave_out_data_sets_without_a_run_and_a_line_names_them(tmp_pat
         drawn = (folder / "figures" / f"{figure}.svg").read_text("utf-8")
         assert "BreastMNIST" in drawn
         assert "OctMNIST" not in drawn
+
+
+def test_with_many_data_sets_pages_show_one_at_a_time(tmp_path):
+    study = large_study(5, 3, 1)
+    names = list(study.datasets)
+    plan, store = fake_results(study, tmp_path / "results")
+    files = Pages(Results(study, plan, store)).all()
+    for kind in ("data-sets", "generators", "best-models", "significance", "synthetic-images"):
+        for name in names:
+            text = files[f"{kind}/{name}.md"].decode()
+            assert "<figure" in text, (kind, name)
+            drawn = re.findall(r'<figure class="ma-fig" id="([^"]+)"', text)
+            assert not [d for d in drawn for other in names if other != name and d.endswith(other)], (kind, name)
+        whole = files[f"{kind}.md"].decode()
+        assert all(f'href="{kind}/{name}.html"' in whole for name in names), kind
+        assert not re.search(r'<figure class="ma-fig" id="[^"]*set-\d', whole), kind
 
 
 HOLD = """

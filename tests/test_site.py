@@ -16,6 +16,8 @@ from PIL import Image
 FEW = [("desktop", "light"), ("phone", "dark")]  # each size and each scheme once; all four are slow
 ALL = [("desktop", "dark"), ("phone", "light")]
 STUDY = "studies/fake"
+TALLEST = 8000
+"""Pixels that a page of a study may be long, before a reader unfolds something."""
 
 
 def addresses(site: Path) -> list[str]:
@@ -54,6 +56,9 @@ def test_every_page_opens_from_disk_without_an_error_and_fits_the_screen(browser
             assert all(pictures), address
             if size == "desktop":
                 assert wider(page) == [], address
+                if address.startswith("studies/"):
+                    height = page.evaluate("document.documentElement.scrollHeight")
+                    assert height < TALLEST, (address, height)
             assert visitor.wrong == [], address
 
 

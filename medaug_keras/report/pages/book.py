@@ -16,6 +16,9 @@ from medaug_keras.report.tables.table import Table
 MANY_GROUPS = 120
 """With more pairs of data set and arm than this, they are not all drawn on one page."""
 
+MANY_DATASETS = 4
+"""With more data sets than this, each has a page of its own where they would stand one below the other."""
+
 GRID = 600
 """With more such pairs, the first page has the means over data sets only."""
 
@@ -62,13 +65,18 @@ class Book:
         return len(self.results.datasets) > 1 and len(self.results.groups) > MANY_GROUPS
 
     @property
+    def apart(self) -> bool:
+        """Whether pages show one data set at a time."""
+        return self.many or len(self.results.datasets) > MANY_DATASETS
+
+    @property
     def grid(self) -> bool:
         """Whether every difference has its place on the first page."""
         return len(self.results.groups) <= GRID
 
     def tests_page(self, dataset: str) -> str:
         """The page with a data set's tests."""
-        return f"significance/{dataset}.html" if self.many else "significance.html"
+        return f"significance/{dataset}.html" if self.apart else "significance.html"
 
     def begun(self) -> tuple[list[str], list[str]]:
         """Data sets to draw, which are those with a run, or all while there is none; and the titles of the others."""

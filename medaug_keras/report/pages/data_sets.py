@@ -39,6 +39,7 @@ def data_sets(book: Book) -> dict[str, Any]:
             entry |= _facts(outcome.record.values) | {"folds": _folds(book, name)}
         shown.append(entry)
     return {
+        "apart": book.apart,
         "sizes": book.table(arm_tables.dataset_sizes(results)),
         "sizes_number": table_numbers(results, "data-set-sizes"),
         "sections": shown,

@@ -23,12 +23,12 @@ def significance(book: Book) -> dict[str, Any]:
     _, ranks = inference.ranks
     begun = [dataset for dataset in results.datasets if dataset in results.begun]
     return {
-        "apart": book.many,
+        "apart": book.apart,
         "claims": claims(results, inference),
         "claims_table": book.table(evidence_tables.claims(results, inference)),
         "waiting": [results.title(d) for d in results.datasets if begun and d not in results.begun],
-        "forest": arms_over_data_sets(book) if book.many else _forests(book, begun or results.datasets),
-        "forests": {d: _forest_of(book, d) for d in results.datasets} if book.many else {},
+        "forest": arms_over_data_sets(book) if book.apart else _forests(book, begun or results.datasets),
+        "forests": {d: _forest_of(book, d) for d in results.datasets} if book.apart else {},
         "ranks": _ranks(book),
         "ranks_reason": ranks.reason or "",
         "friedman": ranks,
@@ -187,6 +187,7 @@ def synthetic_images(book: Book) -> dict[str, Any]:
             elif done is not None and results.generator(arm):
                 pairs.append(_pairs(book, dataset, arm, *done))
     return {
+        "apart": book.apart,
         "similarity": book.table(quality_tables.similarity(results)),
         "usefulness": book.table(quality_tables.usefulness(results)),
         "classes": book.table(quality_tables.classes(results)),

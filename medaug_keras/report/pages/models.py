@@ -238,7 +238,7 @@ def generators(book: Book) -> dict[str, Any]:
             section["reason"] = standing[0].reason if standing else "not part of this study"
         sections.append(section)
     return {
-        "apart": sum(len(results.classes(section["name"])) for section in sections) > MANY,
+        "apart": book.apart or sum(len(results.classes(section["name"])) for section in sections) > MANY,
         "sections": sections,
         "made": book.table(class_counts(results)),
     }

@@ -64,7 +64,7 @@ def best_models(book: Book) -> dict[str, Any]:
                 "figures": _best_figures(book, name, label, run),
             }
         shown.append(entry)
-    return {"sections": shown}
+    return {"apart": book.apart, "sections": shown}
 
 
 def _best_figures(book: Book, name: str, label: str, run: Run) -> list[Shown]:

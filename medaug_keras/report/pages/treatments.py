@@ -9,7 +9,7 @@ from medaug_keras.report.tables import treatments
 def arms(book: Book) -> dict[str, Any]:
     """Every arm in words, and how much its runs train."""
     return {
-        "apart": book.many,
+        "apart": book.apart,
         "arms": book.table(treatments.treatments(book.results)),
         "sizes": book.table(treatments.sizes(book.results)),
     }
