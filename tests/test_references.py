@@ -118,7 +118,7 @@ def test_two_references_stand_beside_each_other(tmp_path, yang):
     assert "(Table 2 of the paper, Table 7 of Yang et al.)" in found["results.md"]
     header, first = found["data/without-added-images.csv"].splitlines()[:2]
     row = dict(zip(header.split(","), first.split(","), strict=True))
-    assert (row["gda.shuffle.accuracy_paper"], row["gda.shuffle.accuracy_yang"]) == ("78.21", "83.5")
+    assert (row["gda.shuffle.accuracy_paper_percent"], row["gda.shuffle.accuracy_yang_percent"]) == ("78.21", "83.5")
     assert {"against-le-roux.md", "against-yang.md", "index-yang.md"} <= found.keys()
 
 
