@@ -134,7 +134,7 @@ def _classifier(book: Book) -> dict[str, Any] | None:
     run = _preferred([(run.dataset, run) for run in results.runs if run.done], _printed_for(results, of))
     if run is None:
         return None
-    network = Network("Classifier", read_json(run[1].record, "layers.json"), of)
+    network = Network(f"A network of kind {results.study.classifier.kind}", read_json(run[1].record, "layers.json"), of)
     return {"dataset": results.title(run[0]), **_network(book, network)}
 
 

@@ -210,7 +210,7 @@ def _grid(
         rows.append(Row((*head, *cells), {"data set": results.title(dataset)}))
     notes = [
         f"Mean ± standard deviation over n replicates, {epoch_words(results)}. Bold: the highest mean of a row; "
-        "≈: a corrected test does not distinguish it from that one."
+        "≈: not significantly different from the best (corrected)."
     ]
     notes += [
         f"Small print: the value printed in {r.called}. {r.caution}" for r in results.references if r.short in beside
