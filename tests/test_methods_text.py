@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from report_records import ARMS, fake_results, fake_study
+from report_records import ARMS, RUN, fake_results, fake_study
 
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.methods import methods_text
@@ -123,3 +123,11 @@ def test_images_of_one_patient_are_said_to_count_as_one_only_where_they_do(tmp_p
     assert "count as one unit" not in said(tmp_path / "none", **few)
     text = said(tmp_path / "some", groups=lambda dataset: np.arange(156) // 4, **few)
     assert "Images of one group (such as a patient) count as one unit in BreastMNIST." in text
+
+
+def test_versions_are_all_named_of_which_results_were_made(tmp_path, monkeypatch):
+    study = fake_study(datasets=("breastmnist",), arms={"baseline": {}}, replicates=2)
+    fake_results(study, tmp_path, leave_out=lambda task: task.replicate > 0)
+    monkeypatch.setitem(RUN["packages"], "keras", "3.16.0")
+    results = Results(study, *fake_results(study, tmp_path))
+    assert "keras 3.15.0 and 3.16.0, " in methods_text(results, Inference(results))[-1]
