@@ -224,6 +224,7 @@ def test_of_folds_the_images_are_those_that_are_cut(made, tmp_path):
     data.unpacked(other.root / "unpacked" / plan.data[SET], whole)
     _, section, files = section_of(Folded(study, plan, other))
     images = whole().train.images
+    assert section["hard"]
     for card in section["hard"]:
         shown = np.asarray(Image.open(io.BytesIO(files[card.file])))
         np.testing.assert_array_equal(shown, images[number_of(card), ..., 0])

@@ -12,7 +12,7 @@ import torch
 from test_checkpoints import TRAININGS, KilledError, kept, train
 
 from medaug_keras import engine
-from medaug_keras.augmentation import augmentation
+from medaug_keras.augmentation import augmentation, tried
 from medaug_keras.cli import options, request
 from medaug_keras.own_code import OwnCodeError
 from medaug_keras.plan import Plan, plan
@@ -155,6 +155,13 @@ def test_a_step_that_is_wrong_is_named_with_its_file_in_one_message(text: str, s
     assert len(str(error.value).splitlines()) == 1
 
 
+def test_a_step_that_is_tried_has_to_take_images_and_not_only_to_be_made() -> None:
+    step = {"layer": "python", "builder": "my_steps:step", "arguments": {}}
+    tried(step | {"source": DRAWS.format("images.flip(1)")}, (6, 6, 1), seed=0)
+    with pytest.raises(OwnCodeError, match="made NoneType of images"):
+        tried(step | {"source": DRAWS.format("None")}, (6, 6, 1), seed=0)
+
+
 @pytest.mark.parametrize(
     ("draw", "module"), [("random.random()", "random"), ("numpy.random.rand()", "numpy"), ("torch.rand(1)", "torch")]
 )
@@ -174,6 +181,8 @@ def test_the_look_for_such_draws_is_the_first_batchs_alone_and_moves_no_state_of
     calls, change = [], step.change  # type: ignore[attr-defined]
     step.change = lambda images, rng: calls.append(1) or change(images, rng)  # type: ignore[attr-defined]
     images = torch.rand(4, 28, 28, 1)
+    random.seed(5)
+    np.random.seed(5)
     outside = random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()
     for expected in (3, 4, 5):  # two to compare
         steps(images, torch.eye(4))
