@@ -126,6 +126,23 @@ def locked(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
         _unmade(folder, new)
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a process fills the folder now."""
+    try:
+        handle = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False
+
+
 def _made_folder(folder: Path) -> bool:
     """Make a folder where there is none; returns whether it is new."""
     for place in (folder, *folder.parents):

@@ -27,6 +27,9 @@ from .options import report_words
 LIVE = "MEDAUG_LIVE"
 """Set in the environment of a process that renders pages during a run: nobody asked for them, so no look is logged."""
 
+SERVE = "NO_MKDOCS_2_WARNING=1 mkdocs serve"
+"""The command that serves the site; it begins with what silences the theme's announcement, the first thing said."""
+
 
 def check_report(options: argparse.Namespace, study: Study) -> None:
     """Raises NotOursError where a report would cost or publish what this program did not make."""
@@ -97,7 +100,7 @@ def render(
                 report.build_site(options.docs, site, anew=anew, say=_say)
             except MkDocsException as error:
                 raise SiteError(f"{there}. MkDocs says: {error}\nLook at mkdocs.yml, or use --no-site.") from error
-        serve = ", or: mkdocs serve" if report.own_configuration() else ""
+        serve = f", or: {SERVE}" if report.own_configuration() else ""
         said = f"Report: {_shown(site)}/studies/{study.name}/index.html (double-click it{serve})"
         made.append(site)
     single = _single_file(options, study)

@@ -3,20 +3,27 @@
 The pages of studies are reached from the page of studies, which is made by the first study: until then a page that
 says so takes its place, as does a home page where there is none. Of a study's folder only what was made there is
 published. A page opened by double-click may not read search_index.json, so the same text also goes into a script. A
-note in the site says that all of it was made here, so that it may be made again.
+note in the site says that all of it was made here, so that it may be made again. While pages are rendered into docs,
+`mkdocs serve` waits, and then builds them once.
 """
 
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.livereload import LiveReloadServer
 from mkdocs.structure.files import File, Files, InclusionLevel
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
-from medaug_keras.ownership import Note, checksums, write_note
+from medaug_keras.ownership import Note, checksums, is_locked, write_note
 from medaug_keras.places import STUDIES
 from medaug_keras.report.site.writing import LOOK, is_of_others, notes_of, studies_page
 
 _OF_THE_LOOK = {"stylesheets/site.css", "javascripts/search-from-file.js"}
+_SETTLED = 1.5
+"""Seconds in which the server looks at docs at least once more."""
 _serving = False
 
 
@@ -61,3 +68,33 @@ def on_post_build(config: MkDocsConfig) -> None:
         index.with_suffix(".js").write_text(script, encoding="utf-8")
     if not _serving:
         write_note(site, Note("", checksums(site)), scratch=site)
+
+
+def on_serve(server: LiveReloadServer, *, config: MkDocsConfig, builder: Any) -> LiveReloadServer:
+    """Watch docs, and wait for the end of a render that is under way, which is hundreds of changes.
+
+    The server rebuilds when a file changes that stands for all of them, since it can be told so by no other means.
+    """
+    studies = Path(config.docs_dir, STUDIES)
+    folder = tempfile.TemporaryDirectory(prefix="medaug_keras_")  # goes with the process
+    changed = Path(folder.name, "changed")
+    changed.touch()
+
+    class Watcher(FileSystemEventHandler):
+        kept = folder
+
+        def on_any_event(self, event: FileSystemEvent) -> None:
+            if event.is_directory:
+                return
+            first = time.time() - changed.stat().st_mtime > _SETTLED
+            while is_locked(studies):
+                first = True
+                time.sleep(0.1)
+            if first:
+                time.sleep(_SETTLED)  # until the next look has found the rest
+            changed.touch()
+
+    server.unwatch(config.docs_dir)
+    server.observer.schedule(Watcher(), config.docs_dir, recursive=True)
+    server.watch(str(changed))
+    return server
