@@ -1,6 +1,6 @@
 """How fast are the generators trained? Seconds of processor time an image, as ratios to plain PyTorch loops.
 
-    python -m benchmarks.generators [--images N] [--repeats N] [--threads N] [--precision P]
+    python -m benchmarks.generators [--only KIND] [--images N] [--repeats N] [--threads N] [--precision P]
 
 An epoch of ours (through `fit`, with its losses; `medaug_keras/generators`) and one of the same model written in plain
 PyTorch (`benchmarks/plain.py`) take turns, on noise of BreastMNIST's size. With one thread processor time is measured,
@@ -25,13 +25,14 @@ from medaug_keras import training
 from medaug_keras.generators import GENERATORS
 from medaug_keras.generators.fitting import Recipe, TrainingData
 from medaug_keras.reading import read
-from medaug_keras.spec import dump
+from medaug_keras.spec import Flow, dump, of_synthesis
 
 STUDY = Path(__file__).parent.parent / "study.yaml"
 REFERENCES: dict[str, Callable[[plain.Data], plain.Epoch]] = {
     "cvae": lambda data: plain.vae(plain.ConditionalVae(), data),
     "joint_vae": lambda data: plain.vae(plain.JointVae(), data),
     "cgan": plain.gan,
+    "flow": plain.flow,
 }
 
 
@@ -42,17 +43,22 @@ def measure(
     rng = np.random.default_rng(0)
     data = rng.integers(0, 256, (images, 28, 28, 1), dtype=np.uint8), rng.integers(0, 2, images)
     reference = REFERENCES[kind](data)
-    settings = next(dump(part) for part in read(STUDY).generators.values() if part.kind == kind)
-    for name in ("kind", "sampling_statistics"):
-        settings.pop(name, None)
+    used = {part.kind: part for part in read(STUDY).generators.values()}
+    section = used.get(kind) or Flow(kind="flow")
+    settings = {name: value for name, value in dump(section).items() if name not in of_synthesis(section)}
+    settings.pop("kind")
     settings |= {"epochs": repeats + 1, "patience": None, "sampling": "shuffle"}
+    passed = images
+    if kind == "flow":  # its epochs are parts of `images`, and its batches are full
+        passed = -(-images // settings["batch_size"]) * settings["batch_size"]
+        settings["images"] = (repeats + 1) * passed
     theirs: list[float] = []
     ours: list[float] = []
     ended = clock()
 
     def on_epoch(epoch: int, losses: dict[str, float]) -> None:
         nonlocal ended
-        ours.append((clock() - ended) / images * 1e6)
+        ours.append((clock() - ended) / passed * 1e6)
         start = clock()
         with torch.autocast("cpu", enabled=False):
             reference()
@@ -69,6 +75,7 @@ def measure(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=tuple(REFERENCES))
     parser.add_argument("--images", type=int, default=546)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
@@ -79,7 +86,7 @@ def main() -> None:
     print(f"{machine()}; threads: {options.threads}; precision of ours: {options.precision}\n")
     print("| generator | plain PyTorch, µs an image | ours | ratio (median of repeats) | range |")
     print("|---|---|---|---|---|")
-    for kind in REFERENCES:
+    for kind in [options.only] if options.only else REFERENCES:
         theirs, ours = measure(kind, options.images, options.repeats, clock, options.precision)
         ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"

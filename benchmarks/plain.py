@@ -299,3 +299,71 @@ def gan(data: Data, device: str = "cpu") -> Epoch:
             discriminator.requires_grad_(True)
 
     return epoch
+
+
+# --- flow matching ---------------------------------------------------------------------------------
+
+
+class FlowBlock(nn.Module):
+    """A block of the U-Net of `flow`."""
+
+    def __init__(self, into: int, out: int) -> None:
+        super().__init__()
+        self.norm1, self.conv1 = nn.GroupNorm(8, into), nn.Conv2d(into, out, 3, padding=1)
+        self.norm2, self.conv2 = nn.GroupNorm(8, out), nn.Conv2d(out, out, 3, padding=1)
+        self.scale, self.shift, self.drop = nn.Linear(192, out), nn.Linear(192, out), nn.Dropout(0.1)
+        self.shortcut = nn.Conv2d(into, out, 1) if into != out else nn.Identity()
+
+    def forward(self, x: torch.Tensor, embedded: torch.Tensor) -> torch.Tensor:
+        y = self.norm2(self.conv1(F.silu(self.norm1(x))))
+        y = y * (1 + self.scale(embedded))[..., None, None] + self.shift(embedded)[..., None, None]
+        return self.shortcut(x) + self.conv2(self.drop(F.silu(y)))
+
+
+class FlowNetwork(nn.Module):
+    """The U-Net of `flow` for gray images of 28 x 28 and two classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.classes = nn.Conv2d(1, 48, 6, 2, 2), nn.Embedding(3, 192)
+        self.time = nn.Sequential(nn.Linear(64, 192), nn.SiLU(), nn.Linear(192, 192))
+        shapes = [(48, 48), (96, 96), (96, 96), (96, 96), (192, 96), (96, 48)]
+        self.blocks = nn.ModuleList([FlowBlock(into, out) for into, out in shapes])
+        self.halved, self.doubled = nn.Conv2d(48, 96, 3, 2, 1), nn.Conv2d(96, 48, 3, padding=1)
+        self.norm, self.attention = nn.GroupNorm(8, 96), nn.MultiheadAttention(96, 3, batch_first=True)
+        self.last_norm, self.last = nn.GroupNorm(8, 48), nn.ConvTranspose2d(48, 1, 6, 2, 2)
+
+    def forward(self, x: torch.Tensor, time: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        angles = time[:, None] * 1000 * 10_000 ** -(torch.arange(32, device=x.device) / 32)
+        embedded = F.silu(self.time(torch.cat([angles.sin(), angles.cos()], 1)) + self.classes(labels))
+        first = self.blocks[0](self.patches(x), embedded)
+        second = self.blocks[1](self.halved(first), embedded)
+        x = self.blocks[2](second, embedded)
+        places = self.norm(x).flatten(2).transpose(1, 2)
+        x = x + self.attention(places, places, places, need_weights=False)[0].transpose(1, 2).view_as(x)
+        x = self.blocks[4](torch.cat([self.blocks[3](x, embedded), second], 1), embedded)
+        x = self.blocks[5](torch.cat([self.doubled(F.interpolate(x, scale_factor=2.0)), first], 1), embedded)
+        return self.last(F.silu(self.last_norm(x)))
+
+
+def flow(data: Data, device: str = "cpu") -> Epoch:
+    """Adam on the velocities, with dropped classes, clipped gradients and a moving average of the weights."""
+    network = FlowNetwork().to(device, memory_format=torch.channels_last)
+    averaged = torch.optim.swa_utils.AveragedModel(
+        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.999)
+    )
+    descent = torch.optim.Adam(network.parameters(), 2e-4, fused=True)
+
+    def epoch() -> None:
+        for images, labels in _batches(data, device):
+            real = images.permute(0, 3, 1, 2).float() / 127.5 - 1
+            noise, time = torch.randn_like(real), torch.rand(len(real), device=device)
+            known = torch.where(torch.rand(len(labels), device=device) < 0.1, 2, labels)
+            found = network(torch.lerp(noise, real, time[:, None, None, None]), time, known)
+            descent.zero_grad()
+            (found - (real - noise)).square().mean().backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            descent.step()
+            averaged.update_parameters(network)
+
+    return epoch

@@ -398,7 +398,7 @@ class _Planner:
             dataset=dataset,
             title=f"{dataset}: generator {name}, {_of(replicate, fold)}",
             replicate=replicate,
-            images=(source.train + source.validation) * part.epochs,
+            images=part.passes(source.train, source.validation),
         )
 
     def _synthesis(self, dataset: str, name: str, arm: Arm, replicate: int, fold: int | None) -> str | None:

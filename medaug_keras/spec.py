@@ -764,6 +764,14 @@ class _Generator(_Part):
         """Whether it cannot be trained unless every class has images to train on and to validate with."""
         return False
 
+    def passes(self, train: int, validation: int) -> int:
+        """Images that pass through it, of so many training and validation images, if it does not stop early."""
+        return (train + validation) * self.epochs
+
+    def refuses(self, side: int) -> str | None:
+        """What of its settings does not suit images of so many pixels a side; None where all do."""
+        return None
+
 
 class Cvae(_Generator):
     """Conditional VAE."""
@@ -830,7 +838,85 @@ class Cgan(_Generator):
     """Weight of the class head's cross-entropy; our choice, no source has one."""
 
 
-Generator = Annotated[Cvae | JointVae | Cgan, Field(discriminator="kind")]
+class FlowAdam(Adam):
+    """Adam with the learning rate of `flow`; it holds where a study gives other values alone."""
+
+    learning_rate: PositiveFloat = 2e-4
+
+
+class FlowAdamW(AdamW):
+    """AdamW with it."""
+
+    learning_rate: PositiveFloat = 2e-4
+
+
+class Flow(_Generator):
+    """Conditional flow matching with a U-Net, for images of 28, 64 and 128 pixels."""
+
+    kind: Literal["flow"]
+    images: PositiveInt = 600_000
+    """Training images that pass through the network at most, in whole batches."""
+    epochs: PositiveInt = 100
+    """Equal parts of these; the validation loss is taken after each."""
+    patience: PositiveInt | None = 10
+    keep: Literal["best", "last"] = "best"
+    optimizer: Annotated[
+        Annotated[FlowAdam, Tag("adam")] | Annotated[FlowAdamW, Tag("adamw")] | Annotated[OtherSgd, Tag("sgd")],
+        _kind("adam"),
+    ] = FlowAdam()
+    warm_up: Probability = 0.1
+    """Part of all steps in which the learning rate rises from 0 to its value."""
+    patch: Literal[1, 2, 4] = 2
+    """Pixels a side that become one place of the network's first grid."""
+    widths: Annotated[
+        tuple[Annotated[int, Field(ge=8, le=1024, multiple_of=8)], ...] | None, Field(min_length=1, max_length=6)
+    ] = None
+    """Channels of each grid, each grid of half the side of the one before; null: 48 and 96 at 28 pixels, 48, 96 and 96
+    at 64, 48, 96, 96 and 96 at 128."""
+    blocks: Annotated[int, Field(ge=1, le=8)] = 1
+    """Of each grid, on the way down and on the way up."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    time: Literal["uniform", "skewed"] = "uniform"
+    """How times between noise and image are drawn in training; skewed: more of those at which an image is all but
+    made."""
+    label_drop: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Part of the training images whose class the network is not told; guidance needs some."""
+    average_half_life: Probability = 0.05
+    """Of the moving average of the weights, as a part of the images seen; at most 500,000 images. 0: no average."""
+    solver: Annotated[Literal["heun", "euler"], SYNTHESIS] = "heun"
+    """Heun's method asks the network twice a step."""
+    steps: Annotated[int, Field(ge=1, le=1000), SYNTHESIS] = 25
+    """From noise to image."""
+    guidance: Annotated[NonNegativeFloat, SYNTHESIS] = 1.0
+    """More than 1 makes images more typical of their class, and less diverse."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.images // self.batch_size < self.epochs:
+            raise ValueError(
+                f"has {self.images // self.batch_size} batches of {self.batch_size} in {self.images:,} images, fewer "
+                f"than its {self.epochs} epochs: raise images, or lower epochs or batch_size"
+            )
+        if self.guidance != 1 and not self.label_drop:
+            raise ValueError("has guidance, which needs a label_drop above 0: set one, or guidance: 1")
+        return self
+
+    def passes(self, train: int, validation: int) -> int:
+        """Training images as asked for, and the validation images after each epoch."""
+        return self.images + validation * self.epochs
+
+    def refuses(self, side: int) -> str | None:
+        """Whether the grids of `widths` cannot be made by halving."""
+        if self.widths is None or side % (self.patch * 2 ** (len(self.widths) - 1)) == 0:
+            return None
+        halved = len(self.widths) - 1
+        return (
+            f"widths has {len(self.widths)} grids, so {side} pixels in patches of {self.patch} would be halved "
+            f"{halved} times, which leaves a remainder: give fewer widths, or a smaller patch"
+        )
+
+
+Generator = Annotated[Cvae | JointVae | Cgan | Flow, Field(discriminator="kind")]
 
 
 # --- arms ------------------------------------------------------------------------------------------

@@ -48,6 +48,15 @@ def attended(x: Any) -> Any:
     return layers.GlobalAveragePooling1D()(layers.LayerNormalization()(layers.Add()([tokens, seen])))
 
 
+def attended_maps(x: Any) -> Any:
+    """Over all places of a map: by itself, and by another map."""
+    one, other = layers.Conv2D(6, 4, 4)(x), layers.Conv2D(4, 4, 4, activation="tanh")(x)
+    by_itself = layers.MultiHeadAttention(2, 3, attention_axes=(1, 2))(one, one)
+    by_another = layers.MultiHeadAttention(2, 3, value_dim=5, attention_axes=(1, 2))(one, other, one)
+    by_rows = layers.MultiHeadAttention(2, 3, attention_axes=(1,))(one, one)
+    return layers.Add()([by_itself, by_another, by_rows])
+
+
 def operations(x: Any) -> Any:
     x = layers.Conv2D(4, 3)(x)
     return keras.ops.concatenate([2 * x + 1, keras.ops.sin(x)], axis=-1)
@@ -114,6 +123,9 @@ MODELS: dict[str, Callable[[Any], Any]] = {
     "transposed": chain(
         layers.Conv2DTranspose(4, 3, strides=2, padding="same"),
         layers.Conv2DTranspose(3, 1, strides=2, activation="relu"),
+        layers.Conv2DTranspose(3, 6, strides=2, padding="same"),
+        layers.Conv2DTranspose(3, 3, padding="same"),
+        layers.Conv2DTranspose(2, (2, 5), strides=(2, 1), padding="same"),
     ),
     "norms": chain(
         layers.Conv2D(8, 3),
@@ -128,7 +140,8 @@ MODELS: dict[str, Callable[[Any], Any]] = {
     "frozen batch norm": chain(layers.Conv2D(4, 3), layers.BatchNormalization(trainable=False)),
     "activations": chain(*(layers.Conv2D(5, 1, activation=name) for name in ACTIVATIONS)),
     "activation layers": chain(layers.Conv2D(5, 1), layers.PReLU(), layers.ReLU(6), layers.ReLU(negative_slope=0.1)),
-    "dense of maps": chain(layers.Dense(7, activation="relu"), layers.Permute((2, 1, 3)), layers.UpSampling2D(2)),
+    "dense of maps": chain(layers.Dense(7, activation="relu"), layers.Permute((2, 1, 3)), layers.UpSampling2D((2, 3))),
+    "enlarged": chain(layers.UpSampling2D(2), layers.UpSampling2D(2, interpolation="bilinear"), layers.Dense(2)),
     "scaled": chain(
         layers.Rescaling([0.5, 2.0, 1.0], offset=[0.0, 1.0, -1.0]),
         layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 4.0, 0.0]),
@@ -160,6 +173,7 @@ MODELS: dict[str, Callable[[Any], Any]] = {
     "excited": excited,
     "merged": merged,
     "attended": attended,
+    "attended maps": attended_maps,
     "operations": operations,
     "residual": residual,
     "shared": shared,
@@ -300,3 +314,24 @@ def test_a_classifier_of_several_inputs_or_outputs_is_refused(inputs: int, outpu
     model = keras.Model(entries, [layers.Dense(2)(x) for _ in range(outputs)], name="mine")
     with pytest.raises(ValueError, match=f"'mine' has {inputs} inputs and {outputs} outputs"):
         classifiers._one_image_to_one_vector(model)
+
+
+def test_dropout_draws_from_the_random_numbers_that_are_handed_in():
+    inputs = keras.Input((8, 8, 40))
+    nested = keras.Sequential([keras.Input((8, 8, 40)), layers.Dropout(0.2)])
+    model = keras.Model(inputs, layers.Add()([layers.Dropout(0.2)(inputs), nested(inputs)]))
+    x = torch.ones(50, 8, 8, 40)
+
+    def made(seed: int) -> torch.Tensor:
+        network = fuse(model, torch.Generator().manual_seed(seed))
+        assert not network.unfused
+        assert torch.equal(network(x, training=False), 2 * x)
+        return network(x, training=True)
+
+    before = torch.get_rng_state()
+    first = made(0)
+    assert torch.equal(first, made(0))
+    assert not torch.equal(first, made(1))
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.unique(first.round(decimals=4)).tolist() == pytest.approx([0.0, 1.25, 2.5])
+    assert (first == 0).float().mean().item() == pytest.approx(0.04, abs=0.005)  # 128,000 draws of both

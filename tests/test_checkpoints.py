@@ -44,6 +44,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "joint_vae": {**SETTINGS["joint_vae"], **DECAYING, "capacity_steps": 8, "keep": "last"},
     "joint_vae per class": {**SETTINGS["joint_vae"], **DECAYING, "per_class": True, "capacity_steps": 8},
     "cgan": {**SETTINGS["cgan"], **DECAYING, "class_head": True},
+    "flow": {**SETTINGS["flow"], **DECAYING, "batch_size": 8, "images": 60},  # passes over 26 images end within epochs
     "classifier": {"sampling": "weighted", "augment": GEOMETRIC, "head": "softmax"},
     "classifier in bfloat16": {
         "sampling": "weighted",

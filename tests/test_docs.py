@@ -281,6 +281,7 @@ DEMO = (
 def run_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a very small demo was run: one replicate, two arms, with its pages."""
     from medaug_keras import engine, report
+    from medaug_keras.generators import flow
 
     folder = tmp_path_factory.mktemp("demo")
     words = [word for override in DEMO for word in ("--set", override)]
@@ -291,6 +292,8 @@ def run_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         what, why = engine.attempt(task, store, lambda what, content: None)
         assert what == "done", why
     report.render(study, whole, store, folder / "docs")
+    shape = {"image_shape": (28, 28, 1), "num_classes": 2, "patch": 4, "widths": (8,), "blocks": 1, "dropout": 0.0}
+    flow.build(**shape).save(folder / "sampler.keras")
     return folder
 
 

@@ -2,9 +2,11 @@
 
 import functools
 import math
+import re
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,11 +14,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from medaug_keras.generators import GENERATORS, cgan, cvae, joint_vae
+from medaug_keras.generators import GENERATORS, cgan, cvae, flow, joint_vae
 from medaug_keras.generators.fitting import Outcome, Recipe, Trained, TrainingData, train_generator
 from medaug_keras.generators.per_class import combined
 from medaug_keras.generators.vae import gaussian_kl
 from medaug_keras.networks import fuse
+from medaug_keras.networks.scaling import to_bytes
 from medaug_keras.training import DivergedError, TrainingState
 
 ADAM = {"kind": "adam", "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
@@ -51,8 +54,26 @@ SETTINGS = {
         "class_head": False,
         "class_head_weight": 1.0,
     },
+    "flow": {
+        **COMMON,
+        "batch_size": 16,
+        "epochs": 13,
+        "patience": None,
+        "keep": "best",
+        "optimizer": {**ADAM, "learning_rate": 5e-3},
+        "warm_up": 0.1,
+        "patch": 4,
+        "widths": (16,),
+        "blocks": 1,
+        "dropout": 0.1,
+        "time": "uniform",
+        "label_drop": 0.1,
+        "average_half_life": 0.05,
+    },
 }
-SYNTHESIS = {"cvae": {"sampling_statistics": "batch"}}
+HEUN = {"solver": "heun", "steps": 25, "guidance": 1.0}
+EULER = {"solver": "euler", "steps": 10, "guidance": 1.0}
+SYNTHESIS = {"cvae": {"sampling_statistics": "batch"}, "flow": EULER}
 IMAGES = 96  # enough to learn two tones
 
 
@@ -69,6 +90,8 @@ def two_tones(count: int, channels: int = 1, seed: int = 0) -> tuple[np.ndarray,
 
 def fit(name: str, count: int, **changes: object) -> Trained:
     settings = {**SETTINGS[name], **changes}
+    if name == "flow":
+        settings.setdefault("images", settings["epochs"] * max(count, settings["batch_size"]))  # passes
     on_epoch = settings.pop("on_epoch", lambda epoch, logs: None)
     channels, classes = settings.pop("channels", 1), settings.pop("num_classes", 2)
     data = TrainingData(*two_tones(count, channels), *two_tones(16, channels, seed=1), num_classes=classes)
@@ -376,15 +399,23 @@ def test_saved_samplers_need_no_code_of_ours(tmp_path):
         joint_vae.build(image_shape=shape, latent_dim=4, categories=3, temperature=0.5, name=f"class_{k}")
         for k in (0, 1)
     )
+    moving = flow.build(image_shape=shape, num_classes=2, patch=2, widths=(8, 16), blocks=1, dropout=0.1)
+    last = moving.get_layer("velocity").kernel  # a new one stands still
+    last.assign(rng.normal(size=last.shape))
     samplers = {
         "cvae": cvae.build(image_shape=shape, num_classes=2, latent_dim=4)["sampler"],
         "joint_vae": one["sampler"],
         "one_a_class": combined([one["sampler"], two["sampler"]], "both"),
         "cgan": cgan.build_sampler(gan),
+        "flow": moving,
     }
+    assert samplers.keys() >= {name for name, kind in GENERATORS.items() if not kind.reconstructs}
     for name, sampler in samplers.items():
         inputs = [rng.normal(size=(5, *given.shape[1:])).astype("float32") for given in sampler.inputs]
-        inputs = [rng.integers(0, 2, 5) if x.ndim == 1 else x for x in inputs]
+        inputs = [
+            rng.integers(0, 2, 5) if given.dtype == "int32" else array
+            for given, array in zip(sampler.inputs, inputs, strict=True)
+        ]
         sampler.save(tmp_path / f"{name}.keras")
         np.savez(tmp_path / f"{name}.npz", *inputs, images=sampler.predict(inputs, verbose=0))
     stranger = """
@@ -450,6 +481,8 @@ def test_one_image_cannot_train_a_generator(name):
         ("joint_vae", {"reconstruction": "mean", "alpha": 10.0, "sampling": "shuffle", "keep": "last"}),
         ("cgan", {"loss": "relativistic_pairwise"}),
         ("cgan", {"class_head": True}),
+        ("flow", {"time": "skewed", "label_drop": 0.0, "dropout": 0.0, "learning_rate_decay": 0.9}),
+        ("flow", {"average_half_life": 0.0, "sampling": "shuffle", "keep": "last"}),
     ],
 )
 def test_every_other_setting_trains_and_changes_what_is_trained(name, changes):
@@ -586,3 +619,211 @@ def test_the_gan_sampler_is_the_generator_with_its_kernels_folded():
     small = F.interpolate(large.permute(0, 3, 1, 2), (28, 28), mode="bilinear", align_corners=False)
     expected = small.permute(0, 2, 3, 1) * 127.5 + 127.5
     assert torch.allclose(cgan.build_sampler(model)([noise, labels], training=False), expected, atol=1e-3)
+
+
+# --- flow matching ---------------------------------------------------------------------------------
+
+
+def still(x: torch.Tensor, when: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return torch.zeros_like(x)
+
+
+def rng_of(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("time", ["uniform", "skewed"])
+def test_a_flow_that_stands_still_errs_by_one_and_the_mean_square_of_the_images(time):
+    images = torch.from_numpy(two_tones(400)[0]) / 127.5 - 1
+    found = flow.error(still, images, torch.zeros(400, dtype=torch.int64), time, rng_of(0)).mean().item()
+    assert found == pytest.approx(1 + images.square().mean().item(), abs=0.01)  # 313,600 draws: 0.003
+
+
+def test_a_new_flow_stands_still():
+    model = flow.build(image_shape=(64, 64, 3), num_classes=2, patch=2, widths=None, blocks=1, dropout=0.1)
+    images, labels = torch.randn(2, 64, 64, 3), torch.tensor([0, 2])
+    assert not fuse(model)(images, torch.tensor([0.0, 1.0]), labels, training=False).any()
+
+
+def test_the_exact_velocity_has_no_error_at_any_time():
+    """Of a single image: from any place on the way, what is left of it by the time that is left."""
+    image = torch.from_numpy(two_tones(1)[0]) / 127.5 - 1
+    images = image.expand(50, -1, -1, -1)
+
+    def exact(x: torch.Tensor, when: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return (image - x) / (1 - when[:, None, None, None])
+
+    labels = torch.zeros(50, dtype=torch.int64)
+    assert flow.error(exact, images, labels, "uniform", rng_of(0)).max() < 1e-6
+    made = flow.follow(exact, torch.randn(50, 28, 28, 1), labels, solver="euler", steps=7, guidance=1.0, no_class=2)
+    assert torch.allclose(made, images, atol=1e-5)
+
+
+@pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("heun", 2)])
+def test_twice_the_steps_divide_a_solvers_error_by_two_to_its_order(solver, order):
+    def velocity(x: torch.Tensor, when: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return x * torch.cos(3 * when[:, None, None, None])
+
+    start, labels = torch.ones(1, 1, 1, 1, dtype=torch.float64), torch.zeros(1, dtype=torch.int64)
+    errors = []
+    for steps in (80, 160):
+        made = flow.follow(velocity, start, labels, solver=solver, steps=steps, guidance=1.0, no_class=2)
+        errors.append(abs(made.item() - math.exp(math.sin(3) / 3)))
+    assert errors[0] / errors[1] == pytest.approx(2**order, rel=0.15)
+
+
+def test_guidance_goes_from_no_class_past_the_class():
+    def velocity(x: torch.Tensor, when: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return torch.where(labels == 2, 1.0, 3.0)[:, None, None, None].expand_as(x)
+
+    zeros, labels = torch.zeros(2, 1, 1, 1), torch.tensor([0, 1])
+    for guidance, moved in ((0.0, 1.0), (0.5, 2.0), (1.0, 3.0), (3.0, 7.0)):
+        made = flow.follow(velocity, zeros, labels, solver="euler", steps=4, guidance=guidance, no_class=2)
+        assert made.flatten().tolist() == pytest.approx([moved, moved])
+
+
+def test_classes_are_dropped_image_by_image():
+    labels = torch.arange(20_000) % 3
+    known = flow.with_dropped(labels, 0.1, 3, rng_of(0))
+    dropped = known == 3
+    assert torch.equal(known[~dropped], labels[~dropped])
+    assert dropped.float().mean().item() == pytest.approx(0.1, abs=0.01)  # five standard errors
+    of_batches = dropped.view(-1, 20).float().sum(1)
+    assert of_batches.var().item() == pytest.approx(20 * 0.1 * 0.9, rel=0.25)  # binomial, as single draws make it
+    assert torch.equal(flow.with_dropped(labels, 0.0, 3, rng_of(0)), labels)
+
+
+def test_skewed_times_are_those_of_log_normal_noise():
+    skewed = flow.times(20_000, "skewed", rng_of(0))
+    assert 0 < skewed.min() <= skewed.max() <= 1
+    logs = torch.log(1 / skewed - 1)
+    assert logs.mean().item() == pytest.approx(-1.2, abs=0.05)
+    assert logs.std().item() == pytest.approx(1.2, abs=0.05)
+
+
+def test_the_average_of_the_weights_forgets_half_in_its_half_life():
+    left = math.prod(flow.average_decay(1_000_000, 100, 0.05) for _ in range(500))  # 50,000 images
+    assert left == pytest.approx(0.5)
+    assert flow.average_decay(10**9, 64, 0.05) == flow.average_decay(10**8, 64, 0.05)  # 500,000 images at most
+    assert flow.average_decay(64, 64, 0.05) < 1e-6  # the first steps are forgotten at once
+    assert flow.average_decay(64, 64, 0.0) == 0
+
+
+def test_an_image_does_not_depend_on_what_it_is_made_with():
+    sampler = once("flow").sampler
+    labels = np.arange(flow.CHUNK + 6) % 2
+    whole = flow.sample(sampler, labels, seed=3, **EULER)
+    for count in (1, 7, flow.CHUNK, flow.CHUNK + 1):
+        part = flow.sample(sampler, labels[:count], seed=3, **EULER)
+        assert np.abs(part.astype(int) - whole[:count]).max() <= 1  # products of other sizes may round otherwise
+    assert len({image.tobytes() for image in whole}) == len(whole)
+
+
+def test_heuns_method_has_converged_at_25_steps():
+    sampler = once("flow").sampler
+    few, many = (flow.sample(sampler, LABELS[:16], seed=3, **{**HEUN, "steps": steps}) for steps in (25, 100))
+    assert np.abs(few.astype(int) - many).mean() < 1
+
+
+def test_the_loop_in_the_documentation_makes_the_images_that_we_make(tmp_path, monkeypatch):
+    page = (Path(__file__).parent.parent / "docs/how-to/results.md").read_text("utf-8")
+    (loop,) = [code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "velocity" in code]
+    assert "medaug" not in loop
+    assert len(loop.split("\n\n")[1].splitlines()) == 7  # after the imports
+    once("flow").sampler.save(tmp_path / "sampler.keras")
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, object] = {}
+    exec(loop, found)
+    noise = np.random.default_rng(0).standard_normal(found["x"].shape).astype("float32")
+    call = fuse(once("flow").sampler)
+    with torch.no_grad():
+        made = flow.follow(
+            lambda *inputs: call(*inputs, training=False),
+            torch.from_numpy(noise),
+            torch.from_numpy(found["asked"]),
+            solver="euler",
+            steps=found["steps"],
+            guidance=1.0,
+            no_class=2,
+        )
+    assert found["painted"].dtype == np.uint8
+    assert np.abs(found["painted"].astype(int) - to_bytes((made + 1) * 127.5).numpy()).max() <= 1
+
+
+def test_a_flow_trained_with_its_average_off_is_the_network_of_the_last_step():
+    """And with it on it is another: the average is what is kept."""
+    off, on = (fit("flow", 32, epochs=2, images=128, keep="last", average_half_life=part) for part in (0.0, 0.5))
+    assert off.history["loss"] == on.history["loss"]
+    assert off.history["val_loss"] != on.history["val_loss"]
+
+
+def test_an_epoch_of_a_flow_is_a_part_of_its_images_whatever_the_training_set():
+    seen = []
+    result = fit("flow", 8, epochs=3, images=200, on_epoch=lambda epoch, logs: seen.append(epoch))
+    assert seen == [1, 2, 3]
+    assert len(result.history["loss"]) == 3
+
+
+def placed(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images, classes by tone (dark or bright), and the side, left or right, of the disc in each."""
+    rng = np.random.default_rng(seed)
+    labels, sides = np.arange(count) % 2, rng.permutation(np.arange(count) // 2 % 2)
+    rows, columns = np.mgrid[:28, :28]
+    discs = np.exp(-((rows - 14) ** 2 + (columns - np.where(sides, 20, 8)[:, None, None]) ** 2) / 30)
+    tones = np.where(labels, 150, 60)[:, None, None] + 70 * discs + rng.normal(0, 6, (count, 28, 28))
+    return np.clip(tones, 0, 255).astype(np.uint8)[..., None], labels, sides
+
+
+def side_of(images: np.ndarray) -> np.ndarray:
+    halves = images[..., 0].astype(float).mean(1)
+    return (halves[:, 14:].mean(1) > halves[:, :14].mean(1)).astype(int)
+
+
+def painted(count: int, settings: dict[str, object]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Classes asked for; those painted, by the tone of real images; and sides."""
+    images, labels, _ = placed(400, 0)
+    real, known, sides = placed(400, 1)
+    assert np.array_equal(side_of(real), sides)
+    corner = real[:, :4].mean((1, 2, 3))
+    threshold = (corner[known == 0].mean() + corner[known == 1].mean()) / 2
+    recipe, own = Recipe.split({**SETTINGS["flow"], "epochs": 4, **settings})
+    held_out = placed(40, 2)
+    data = TrainingData(images, labels, held_out[0], held_out[1], num_classes=2)
+    trained = flow.fit(data, recipe, on_epoch=lambda epoch, logs: None, **own)
+    wanted = np.arange(count) % 2
+    made = flow.sample(trained.sampler, wanted, seed=0, **EULER)
+    return wanted, made[:, :4].mean((1, 2, 3)) > threshold, side_of(made)
+
+
+@pytest.mark.parametrize(
+    ("settings", "count"),
+    [
+        ({"images": 3200}, 100),
+        pytest.param({"images": 24_000, "patch": 2, "widths": (16, 32)}, 400, marks=pytest.mark.slow),
+    ],
+)
+def test_a_flow_paints_the_class_asked_for_and_keeps_the_share_of_what_no_class_says(settings, count):
+    wanted, found, sides = painted(count, settings)
+    assert (wanted == found).mean() >= 0.95
+    for label in (0, 1):  # half of each class is left, within four standard errors
+        assert abs(sides[wanted == label].mean() - 0.5) < 4 * 0.5 / math.sqrt(count / 2)
+
+
+@pytest.mark.parametrize("side", [28, 64, 128])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_flow_has_a_network_for_each_of_its_sizes(side, channels):
+    shape = (side, side, channels)
+    model = flow.build(image_shape=shape, num_classes=3, patch=2, widths=None, blocks=1, dropout=0.1)
+    assert model.output_shape == (None, *shape)
+    assert fuse(model)(torch.randn(1, *shape), torch.rand(1), torch.tensor([3]), training=False).shape == (1, *shape)
+    assert side in GENERATORS["flow"].sizes
+
+
+def test_a_flow_of_other_widths_is_one_whose_grids_can_be_halved():
+    shape, rest = (28, 28, 1), {"num_classes": 2, "blocks": 2, "dropout": 0.0}
+    model = flow.build(image_shape=shape, patch=1, widths=(8, 16, 24), **rest)
+    assert model.output_shape == (None, *shape)
+    with pytest.raises(ValueError, match="28 pixels cannot be cut into patches of 2 and halved 2 times"):
+        flow.build(image_shape=shape, patch=2, widths=(8, 16, 24), **rest)
+    with pytest.raises(ValueError, match="images of 32 x 32 need widths"):
+        flow.build(image_shape=(32, 32, 1), patch=2, widths=None, **rest)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from medaug_keras.generators import GENERATORS
 from medaug_keras.plan import VERSIONS, Plan, Source, added_images, plan, replicate_seed, task_key
-from medaug_keras.spec import Data, Step, Study, dump
+from medaug_keras.spec import Data, Flow, Step, Study, dump
 from studies import PHANTOM, changed, planned, tiny, whole
 
 PAPER = {  # training images and added ones, Section 2.6 and its table
@@ -309,7 +309,7 @@ SHOWN_ONLY = re.compile(
 REFERENCES = re.compile(r".*\.(kind|layer|generator)")
 DECIDES = {  # settings of a section, and the first kind of task that they change
     r"datasets\..*": "data",
-    r"generators\.\w+\.sampling_statistics": "synthesis",
+    r"generators\.\w+\.(sampling_statistics|solver|steps|guidance)": "synthesis",
     r"generators\..*": "generator",
     r"arms\.\w+\.(add|interleave|duplicate)\..*": "synthesis",
     r"arms\..*|classifier\..*": "classifier",
@@ -411,6 +411,8 @@ def test_a_task_is_as_dear_as_the_images_that_pass_through_its_networks():
     assert {m.name: made.tasks[m.task].images for m in made.generators} == dict.fromkeys(
         ("cvae", "jvae", "cgan"), 3 * (train + validation)
     )
+    flow = Flow(kind="flow", images=1000, epochs=5)
+    assert flow.passes(train, validation) == 1000 + 5 * validation  # its epochs are parts of its images
     assert images["cvae", "synthesis"] == 4
     assert images["jvae", "synthesis"] == train
     assert images["jvae", "quality"] == 5 * (train + validation)

@@ -315,7 +315,14 @@ def test_a_number_field_refuses_what_is_no_number_and_says_what_it_got(
         (("epochs: 3", "epoch: 3"), "study.yaml:7: classifier.epoch: not a setting; did you mean epochs"),
         (("    epochs: 4", "    latnt_dim: 4"), "study.yaml:11: generators.cvae.latnt_dim: .*mean latent_dim"),
         (("kind: cvae", "kind: cvea"), "study.yaml:10: generators.cvae.kind: got 'cvea'; did you mean cvae"),
-        (("    kind: cvae\n", ""), "study.yaml:9: generators.cvae.kind: is missing; choose from cvae, joint_vae, cgan"),
+        (
+            ("    kind: cvae\n", ""),
+            "study.yaml:9: generators.cvae.kind: is missing; choose from cvae, joint_vae, cgan",
+        ),
+        (
+            ("kind: cvae\n", "kind: flow\n    images: 100\n"),
+            "has 1 batches of 64 in 100 images, fewer than its 4 epochs",
+        ),
         (("{kind: medmnist}", "{}"), "study.yaml:5: datasets.breastmnist.kind: is missing; choose from medmnist"),
         (("horizontal_flip", "flip"), "study.yaml:15: arms.flip.augment.0.layer: got 'flip'; did you mean"),
         (
@@ -805,6 +812,7 @@ REFERENCE: dict[str, type[BaseModel]] = {  # heading of the page → the section
     "generators: cvae": spec.Cvae,
     "generators: joint_vae": spec.JointVae,
     "generators: cgan": spec.Cgan,
+    "generators: flow": spec.Flow,
     "arms": spec.Arm,
     "arms: add": spec.Add,
     "arms: interleave": spec.Interleave,
@@ -874,6 +882,8 @@ def test_the_reference_documents_every_section_of_the_spec() -> None:
     }
     # the same settings with other defaults, or where another optimizer is the default; and what stands with another
     assert SECTIONS - documented - nothing_own == {
+        spec.FlowAdam,
+        spec.FlowAdamW,
         spec.GanAdam,
         spec.GanAdamW,
         spec.OtherAdam,

@@ -110,6 +110,31 @@ def test_a_generator_at_another_size_is_refused_with_its_arms(tmp_path):
     study(tmp_path, text.replace("add: {generator: vae}", "duplicate: {}"))
 
 
+def test_generators_at_other_sizes_are_refused_with_the_sizes_that_each_has(tmp_path):
+    text = (
+        HEAD
+        + "datasets:\n  phantom-planted: {kind: phantom, size: 32}\n"
+        + "generators: {vae: {kind: cvae}, flow: {kind: flow}}\n"
+        + "arms: {baseline: {}, more: {add: {generator: vae}}, most: {add: {generator: flow}}}\n"
+    )
+    first, second = refused(tmp_path, text)
+    assert "make 28 x 28 only: vae. Set size: 28, or leave out the arms that use them (more)" in first
+    assert "make 28 x 28 or 64 x 64 or 128 x 128 only: flow. Set size: 28 or 64 or 128" in second
+
+
+def test_a_flow_whose_grids_cannot_be_halved_at_a_size_is_refused(tmp_path):
+    text = (
+        HEAD
+        + "datasets:\n  one: {kind: phantom, name: phantom-planted, size: 64}\n  phantom-planted: {kind: phantom}\n"
+        + "generators: {flow: {kind: flow, widths: [16, 32, 32]}}\n"
+        + "arms: {baseline: {}, more: {add: {generator: flow}}}\n"
+    )
+    (line,) = refused(tmp_path, text)
+    assert "generators.flow: widths has 3 grids, so 28 pixels in patches of 2 would be halved 2 times" in line
+    study(tmp_path, text.replace("16, 32, 32", "16, 32"))
+    study(tmp_path, text.replace("widths:", "patch: 1, widths:"))
+
+
 def test_a_size_that_leaves_the_network_no_image_is_refused(tmp_path):
     text = HEAD + "datasets:\n  phantom-planted: {kind: phantom, size: %d}\n" + ARMS
     (line,) = refused(tmp_path, text % 15)

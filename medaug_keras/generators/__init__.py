@@ -23,7 +23,7 @@ class Kind:
     networks: Mapping[str, tuple[str, ...]] | None = None
     """What the report calls a part of the model → the trained networks that the part consists of, in their order. None
     shows every network by its own name."""
-    size: int | None = 28
+    sizes: tuple[int, ...] | None = (28,)
     """Pixels a side of the only images that it makes; None where it makes any."""
     citations: tuple[str, ...] = ()
     """BibTeX keys of the publications behind it."""
@@ -69,6 +69,13 @@ GENERATORS: dict[str, Kind] = {
         "medaug_keras.generators.cgan",
         networks={"Discriminator": ("discriminator",), "Generator": ("generator",)},
         citations=("mirza2014cgan", "miyato2018projection", "jolicoeur2019relativistic"),
+    ),
+    "flow": Kind(
+        "Flow matching",
+        "medaug_keras.generators.flow",
+        networks={"U-Net": ("u-net",)},
+        sizes=(28, 64, 128),
+        citations=("lipman2023flow", "liu2023rectified", "karras2022edm", "ho2022guidance"),
     ),
 }
 

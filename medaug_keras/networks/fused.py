@@ -24,7 +24,7 @@ CHANNELS = (-1, 3)  # the axis of the channels: the last of vectors, the last or
 class Fused:
     """The function `fused(*inputs, training=...)` that computes `model(inputs, training=training)`; see `fuse`."""
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, rng: torch.Generator | None = None) -> None:
         graph = _graph(model)
         nodes = [n for depth in sorted(graph._nodes_by_depth, reverse=True) for n in graph._nodes_by_depth[depth]]
         nodes = [node for node in nodes if not isinstance(node.operation, keras.layers.InputLayer)]
@@ -50,7 +50,12 @@ class Fused:
                 if operation is not None:
                     sources = steps.pop(sources[0])[1]
             if operation is None and plain:
-                operation = self._nested(layer, unfused) if isinstance(layer, keras.Model) else _made(layer, in_place)
+                if isinstance(layer, keras.Model):
+                    operation = self._nested(layer, unfused, rng)
+                elif isinstance(layer, keras.layers.Dropout) and rng is not None:
+                    operation = _dropout(layer, rng)
+                else:
+                    operation = _made(layer, in_place)
             if operation is None:
                 operation = _as_keras(node)
                 unfused.append(layer.name)
@@ -77,9 +82,9 @@ class Fused:
         return outputs[0] if self._single else outputs
 
     @staticmethod
-    def _nested(model: keras.Model, unfused: list[str]) -> Callable[..., Any] | None:
+    def _nested(model: keras.Model, unfused: list[str], rng: torch.Generator | None) -> Callable[..., Any] | None:
         try:
-            call = Fused(model)
+            call = Fused(model, rng)
         except ValueError:  # without a graph: called as it is
             return None
         if not call._single:
@@ -88,7 +93,7 @@ class Fused:
         return lambda training, *inputs: _first(call(*map(_last, inputs), training=training))
 
 
-def fuse(model: keras.Model) -> Fused:
+def fuse(model: keras.Model, rng: torch.Generator | None = None) -> Fused:
     """The function `call(*inputs, training)` that computes `model(inputs, training=training)`.
 
     Inputs and outputs are laid out as Keras has them (channels last); in between, images are (B, C, H, W) in
@@ -99,9 +104,12 @@ def fuse(model: keras.Model) -> Fused:
     no entry in `FUSED`, or not with its settings, runs as Keras has it; `unfused` names these layers. Torch uses a
     convolution's kernel in another order than Keras, so its memory is laid out, once, in the order of its use.
 
+    With `rng`, layers of Keras's Dropout draw from it in place of streams of their own, which takes less time and lets
+    a step be recorded.
+
     Raises ValueError for a model that is no graph of layers.
     """
-    return Fused(model)
+    return Fused(model, rng)
 
 
 def _graph(model: keras.Model) -> Any:
@@ -284,11 +292,11 @@ def _conv_transpose(
     short = any(side < stride for side, stride in zip(layer.kernel_size, layer.strides, strict=True))
     if short or layer.output_padding is not None or set(layer.dilation_rate) != {1}:
         return None
-    # Keras's "same" with kernel 4 and stride 2 is PyTorch's padding 1; other "same" cases differ
-    if layer.padding == "same":
-        if set(layer.kernel_size) != {4} or set(layer.strides) != {2}:
+    if layer.padding == "same":  # PyTorch's padding takes as much from either side, which needs an even difference
+        overlaps = [side - stride for side, stride in zip(layer.kernel_size, layer.strides, strict=True)]
+        if any(overlap % 2 for overlap in overlaps):
             return None
-        padding = (1, 1)
+        padding = [overlap // 2 for overlap in overlaps]
     weight, bias = make_channels_last(layer.kernel), layer.bias if layer.use_bias else None
     after = _activation(layer.activation, True)
 
@@ -338,6 +346,20 @@ def _batch_norm(layer: Any, alone: bool) -> Callable[..., Tensor] | None:
     return run
 
 
+def _dropout(layer: Any, rng: torch.Generator) -> Callable[..., Tensor] | None:
+    if layer.noise_shape is not None or layer.rate == 1:
+        return None
+    kept = 1.0 - layer.rate
+
+    def run(training: bool, x: Tensor) -> Tensor:
+        if not training or not layer.rate:
+            return x
+        draws = torch.rand(_last(x).shape, generator=rng, device=x.device)
+        return x * _first(draws.add_(kept).floor_().div_(kept))
+
+    return run
+
+
 def _max_pool(layer: Any, alone: bool) -> Callable[..., Tensor]:
     if layer.padding == "valid":
         return lambda training, x: F.max_pool2d(x, layer.pool_size, layer.strides)
@@ -352,6 +374,12 @@ def _average_pool(layer: Any, alone: bool) -> Callable[..., Tensor] | None:
     if layer.padding != "valid":
         return None
     return lambda training, x: F.avg_pool2d(x, layer.pool_size, layer.strides)
+
+
+def _upsampling(layer: Any, alone: bool) -> Callable[..., Tensor] | None:
+    if layer.interpolation != "nearest":
+        return None
+    return lambda training, x: F.interpolate(x, scale_factor=tuple(map(float, layer.size)), mode="nearest")
 
 
 def _global_mean(layer: Any, alone: bool) -> Callable[..., Tensor]:
@@ -393,6 +421,30 @@ def _dense(layer: Any, alone: bool) -> Callable[..., Tensor]:
 
     def run(training: bool, x: Tensor) -> Tensor:
         return after(_first(F.linear(_last(x), layer.kernel.value.t(), None if bias is None else bias.value)))
+
+    return run
+
+
+def _attention(layer: Any, alone: bool) -> Callable[..., Tensor] | None:
+    """Of maps, over all their places."""
+    settings = layer.get_config()
+    usual = {"attention_axes": (1, 2), "dropout": 0.0, "use_bias": True, "use_gate": False, "sliding_window": None}
+    settings["attention_axes"] = tuple(settings["attention_axes"] or ())  # a loaded layer has a list
+    if any(settings.get(name, value) != value for name, value in usual.items()):
+        return None
+    projections = [layer.query_dense, layer.key_dense, layer.value_dense]
+
+    def projected(dense: Any, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, heads, H W, channels of a head)."""
+        kernel, bias = dense.kernel.value, dense.bias.value
+        flat = F.linear(_last(x).flatten(1, 2), kernel.flatten(1).t(), bias.flatten())
+        return flat.unflatten(-1, bias.shape).transpose(1, 2)
+
+    def run(training: bool, query: Tensor, value: Tensor, key: Tensor | None = None) -> Tensor:
+        inputs = (query, value if key is None else key, value)
+        seen = F.scaled_dot_product_attention(*map(projected, projections, inputs)).transpose(1, 2).flatten(2)
+        out = F.linear(seen, layer.output_dense.kernel.value.flatten(0, 1).t(), layer.output_dense.bias.value)
+        return _first(out.unflatten(1, query.shape[2:]))
 
     return run
 
@@ -550,6 +602,7 @@ FUSED: dict[type, Callable[[Any, bool], Callable[..., Tensor] | None]] = {
     keras.layers.LeakyReLU: _leaky_relu,
     keras.layers.MaxPooling2D: _max_pool,
     keras.layers.Maximum: _maximum,
+    keras.layers.MultiHeadAttention: _attention,
     keras.layers.Multiply: _multiply,
     keras.layers.Normalization: _normalization,
     keras.layers.ReLU: _relu,
@@ -558,6 +611,7 @@ FUSED: dict[type, Callable[[Any, bool], Callable[..., Tensor] | None]] = {
     keras.layers.Resizing: _resizing,
     keras.layers.SeparableConv2D: _separable_conv,
     keras.layers.Subtract: _subtract,
+    keras.layers.UpSampling2D: _upsampling,
     keras.layers.ZeroPadding2D: _zero_padding,
 }
 

@@ -38,7 +38,7 @@ def problems(study: Study) -> list[tuple[Keys, str]]:
     for name, arm in study.arms.items():
         found += [(("arms", name, *keys), message) for keys, message in _arm(arm, study)]
     found += [(("classifier", *keys), message) for keys, message in _recipe(study.classifier, study.select)]
-    return found + list(_network(study)) + list(_baseline(study)) + list(_references(study))
+    return found + list(_generators(study)) + list(_network(study)) + list(_baseline(study)) + list(_references(study))
 
 
 def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
@@ -71,14 +71,13 @@ def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
         yield ("size",), f"classifier {called} needs images of at least {least} x {least} pixels{at}"
     if seen < size and study.classifier.input.resize == "pad":
         yield ("size",), f"images of {size} x {size} cannot be padded to the {seen} x {seen} of classifier.input.size"
-    stuck = _stuck(study, size)
-    if stuck:
+    for sizes, stuck in _stuck(study, size).items():
         arms = [arm for arm, use in _uses(study) if use in stuck]
-        made = GENERATORS[study.generators[stuck[0]].kind].size
+        made = " or ".join(f"{one} x {one}" for one in sizes)
         yield (
             ("size",),
-            f"has images of {size} x {size}, and these generators make {made} x {made} only: {', '.join(stuck)}. Set "
-            f"size: {made}, or leave out the arms that use them ({', '.join(arms)})",
+            f"has images of {size} x {size}, and these generators make {made} only: {', '.join(stuck)}. Set "
+            f"size: {' or '.join(map(str, sizes))}, or leave out the arms that use them ({', '.join(arms)})",
         )
     if study.classifier.head == "sigmoid" and data.many_classes(called):
         yield (), f"{name} has more than two classes, and classifier.head sigmoid is for two: use softmax"
@@ -110,10 +109,26 @@ def _uses(study: Study) -> list[tuple[str, str]]:
     return [(name, use.generator) for name, use in uses if use is not None and use.generator in study.generators]
 
 
-def _stuck(study: Study, size: int) -> list[str]:
-    """The generators in use that make images of another size, and of no other."""
-    used = dict.fromkeys(generator for _, generator in _uses(study))
-    return [name for name in used if GENERATORS[study.generators[name].kind].size not in (None, size)]
+def _stuck(study: Study, size: int) -> dict[tuple[int, ...], list[str]]:
+    """The generators in use that make images of other sizes alone, by these sizes."""
+    found: dict[tuple[int, ...], list[str]] = {}
+    for name in dict.fromkeys(generator for _, generator in _uses(study)):
+        sizes = GENERATORS[study.generators[name].kind].sizes
+        if sizes is not None and size not in sizes:
+            found.setdefault(sizes, []).append(name)
+    return found
+
+
+def _generators(study: Study) -> Iterator[tuple[Keys, str]]:
+    """What does not suit the images of some data set."""
+    sides = sorted({data.side for data in study.datasets.values()})
+    for name in dict.fromkeys(generator for _, generator in _uses(study)):
+        generator = study.generators[name]
+        sizes = GENERATORS[generator.kind].sizes
+        refused = (generator.refuses(side) for side in sides if sizes is None or side in sizes)
+        message = next((message for message in refused if message is not None), None)
+        if message is not None:
+            yield ("generators", name), message
 
 
 def _arm(arm: Arm, study: Study) -> Iterator[tuple[Keys, str]]:
