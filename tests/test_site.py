@@ -87,6 +87,10 @@ def test_a_table_shows_its_other_columns_on_demand_and_print_has_them_all_within
         assert not extra.is_visible()
         page.locator("#tests-table .ma-columns").click()
         assert extra.is_visible()
+        page.reload()  # the address has it
+        assert extra.is_visible()
+        page.locator("#tests-table .ma-columns").click()
+        assert "columns" not in page.url
 
 
 def test_headings_of_a_long_table_stay_in_view(browser, site):

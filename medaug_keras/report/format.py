@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -211,7 +212,8 @@ def latex(text: Any) -> str:
     return "".join(special.get(mark, mark) for mark in plain(text))
 
 
-def csv_text(text: Any) -> str:
+@lru_cache(4096)  # names of arms, sets and classes stand in thousands of rows
+def csv_text(text: str) -> str:
     """Text for a CSV field: a spreadsheet must not take it for a formula, so those get a leading apostrophe.
 
     Some spreadsheets take the full-width forms of the marks (U+FF1D for =) for the marks.

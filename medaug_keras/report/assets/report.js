@@ -101,16 +101,20 @@
   };
 
   // Columns beyond the width of a page are there on demand. Print, and a page without this script, has them all.
-  const makeChoosable = (box, table) => {
+  const makeChoosable = (box, table, name) => {
     const button = box.querySelector(".ma-columns");
     if (!button) return;
     const show = (all) => {
       table.classList.toggle("ma-fewer", !all);
       button.setAttribute("aria-pressed", String(all));
     };
-    button.addEventListener("click", () => show(button.getAttribute("aria-pressed") === "false"));
+    button.addEventListener("click", () => {
+      const all = button.getAttribute("aria-pressed") === "false";
+      show(all);
+      remember(`${name}.columns`, all ? "all" : "");
+    });
     box.querySelector(".ma-tools").hidden = false;
-    show(false);
+    show(state.get(`${name}.columns`) === "all");
   };
 
   const hintAtMore = (box) => {
@@ -215,7 +219,7 @@
     const table = box.querySelector("table");
     if (!table) continue; // its rows are on other pages
     makeSortable(table, box.dataset.name);
-    makeChoosable(box, table);
+    makeChoosable(box, table, box.dataset.name);
     hintAtMore(box);
     makeFilterable(box, table, box.dataset.name);
     makeCopyable(box, table);
