@@ -322,10 +322,10 @@ def effects(entry: Entry, kind: str = "effect", parts=("sd", "low", "high", "ver
 def test_files_have_percentages_and_points_in_percent_and_p_as_it_is(kind):
     table = effects(dataclasses.replace(WHOLE, printed=(("A b", 0.07),)), kind)
     head, row = csv.reader(io.StringIO(export.table_csv(table)))
-    found = dict(zip(head, row, strict=True))
+    found, unit = dict(zip(head, row, strict=True)), "percent" if kind == "percent" else "points"
     assert {name: found[name] for name in found if name[0] == "d"} == {
-        "d": "1.23456", "d_sd": "1.0", "d_low": "-0.4", "d_high": "3.0", "d_verdict": "better", "d_p": "0.04",
-        "d_a_b": "7.0",
+        f"d_{unit}": "1.23456", f"d_sd_{unit}": "1.0", f"d_low_{unit}": "-0.4", f"d_high_{unit}": "3.0",
+        "d_verdict": "better", "d_p": "0.04", f"d_a_b_{unit}": "7.0",
     }  # fmt: skip
     assert (found["arm"], found["why"], found["e"], found["f"]) == ("'=x", "", "3", "")
     whole = json.loads(export.table_json(table))["rows"][0]["d"]
