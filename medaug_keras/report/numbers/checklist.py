@@ -15,7 +15,7 @@ from medaug_keras.report.numbers.circumstances import registered
 from medaug_keras.report.numbers.findings import conclusion, metric_name, power
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.methods import classifier_text, software_text
-from medaug_keras.report.numbers.results import METRICS, Results, select_words
+from medaug_keras.report.numbers.results import AWAY, METRICS, Results, select_words
 from medaug_keras.spec import IMAGENET, FolderData, PhantomData, TableData, dump
 
 _NAMED = 6
@@ -320,9 +320,8 @@ def _by_class(results: Results, inference: Inference) -> str:
 
 
 def _warnings(results: Results, inference: Inference) -> str:
-    marked = [
-        f"{results.title(name)}: {', '.join(marks)}" for name in results.datasets if (marks := results.marks(name))
-    ]
+    found = {name: [mark for mark in results.marks(name) if mark != AWAY] for name in results.datasets}
+    marked = [f"{results.title(name)}: {', '.join(marks)}" for name, marks in found.items() if marks]
     text = f"{together(marked[:_NAMED])}. " if marked else ""
     return f"{text}What these results cannot show is on the page." if _done(results) else text.strip()
 
