@@ -629,3 +629,10 @@ def test_no_two_arms_of_the_learning_curves_look_alike_without_color():
 def test_a_mark_of_the_learning_curves_says_the_mean_and_the_range_of_its_runs():
     title = re.findall(r"<title>(No augmentation, epoch 2[^<]*)</title>", curves_of_arms().svg)
     assert set(title) >= {"No augmentation, epoch 2: 75.00, from 60.00 to 90.00 in 2 runs"}
+
+
+def test_names_beside_average_ranks_are_whole_in_two_lines():
+    long = [f"{name} (weighted)" for name in ("No augmentation", "Conditional VAE", "Copies of real images")]
+    ranked = [figures.Ranked(str(i), "weighted", name, 1.0 + i) for i, name in enumerate(long)]
+    shown = re.sub("<title>[^<]*</title>", "", figures.critical_difference(ranked, difference=1, datasets=3).svg)
+    assert "…" not in shown

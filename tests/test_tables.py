@@ -7,6 +7,7 @@ import json
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from medaug_keras.report.tables import evidence as evidence_tables
 from medaug_keras.report.tables import export
 from medaug_keras.report.tables import quality as quality_tables
 from medaug_keras.report.tables import runs as run_tables
-from medaug_keras.report.tables.table import Column, Entry, Row, Table
+from medaug_keras.report.tables.table import Column, Entry, Row, Table, dataset_entry
 from medaug_keras.stats import Range, benjamini_hochberg
 from medaug_keras.store import Store
 
@@ -773,3 +774,12 @@ def test_an_ensemble_scores_the_mean_of_the_replicates_probabilities_and_has_no_
         assert found["balanced_accuracy"].value == pytest.approx(np.mean(recalls))
         assert found["least_recall"].value == pytest.approx(min(recalls))
         assert all(entry.sd is None and entry.n is None for entry in row.entries)
+
+
+@pytest.mark.parametrize(
+    ("marks", "shown"), [([], ()), (["simulated"], ("simulated",)), (["a", "b"], ("two warnings",))]
+)
+def test_a_data_set_in_a_table_names_its_one_warning_or_says_how_many(marks, shown):
+    results = SimpleNamespace(title=str.upper, marks={"ct": marks}.__getitem__)
+    entry = dataset_entry(results, "ct")
+    assert (entry.value, entry.name, entry.tags) == ("CT", "ct", shown)

@@ -209,14 +209,18 @@ def critical_difference(
         board.text(scale(1), y + 9, text + (" (longer than the axis)" if 1 + difference > scale.high else ""))
         y += 28
     first = y
-    bottom = y + 20 * len(ranked) + 4
+    named = [wrap(item.label, labels_end, SMALL, 2) for item in ranked]
+    step = 20 if all(len(lines) == 1 for lines in named) else 28
+    bottom = y + step * len(ranked) + 4
     for value in range(1, len(ranked) + 1, 1 if len(ranked) < 7 else 2 if len(ranked) < 13 else 5):
         board.line(scale(value), first, scale(value), bottom, "rule")
         board.text(scale(value), bottom + 14, str(value), anchor="middle", fill="muted")
     board.text(labels_end, bottom + 14, "rank (1 is best)", anchor="end", fill="muted")
     for i, item in enumerate(ranked):
-        middle = first + 20 * i + 12
-        board.text(labels_end, middle + 4, wrap(item.label, labels_end, SMALL, 1)[0], anchor="end", title=item.label)
+        middle = first + step * i + step / 2 + 2
+        for j, line in enumerate(named[i]):
+            there = middle + 4 + 12 * (j - (len(named[i]) - 1) / 2)
+            board.text(labels_end, there, line, anchor="end", title=item.label)
         board.line(labels_end + 6, middle, scale(item.rank), middle, "rule")
         text = f"{item.label}: average rank {item.rank:.2f}"
         board.mark(scale(item.rank), middle, styles[item.arm], filled=item.sampling == "weighted", title=text)
@@ -224,14 +228,14 @@ def critical_difference(
     for i, (a, b) in enumerate(bars):
         x = bars_start + 9 * i + 4
         text = "not distinguishable: " + ", ".join(item.label for item in ranked[a : b + 1])
-        board.line(x, first + 20 * a + 5, x, first + 20 * b + 19, "ink", width=4, title=text)
+        board.line(x, first + step * a + 5, x, first + step * (b + 1) - 1, "ink", width=4, title=text)
     board.height = bottom + 20
     ranks = "; ".join(f"{item.label} {item.rank:.2f}" for item in ranked)
     if difference is None:
         tail = "No test was made."
     else:
-        named = [", ".join(item.label for item in ranked[a : b + 1]) for a, b in bars]
-        tail = f"Critical difference {difference:.2f}. Not distinguishable: " + (" | ".join(named) or "no pair") + "."
+        alike = [", ".join(item.label for item in ranked[a : b + 1]) for a, b in bars]
+        tail = f"Critical difference {difference:.2f}. Not distinguishable: " + (" | ".join(alike) or "no pair") + "."
     return figure(
         critical_difference,
         [board],

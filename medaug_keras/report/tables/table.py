@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from medaug_keras.measures import MEASURES
-from medaug_keras.report.format import together
+from medaug_keras.report.format import in_words, together
 from medaug_keras.report.numbers.printed import Printed
 from medaug_keras.report.numbers.results import Group, Results, select_words
 from medaug_keras.stats import Estimate, Verdict
@@ -225,9 +225,10 @@ def not_begun(results: Results, dataset: str, columns: Sequence[Column], factors
 
 
 def dataset_entry(results: Results, dataset: str) -> Entry:
-    """A data set's name with what must be known of it."""
-    page = f"data-sets.html#{dataset}"
-    return Entry(results.title(dataset), href=page, tags=tuple(results.marks(dataset)), name=dataset)
+    """A data set's name with what must be known of it: its warning, or how many; the head of the page says them all."""
+    page, marks = f"data-sets.html#{dataset}", results.marks(dataset)
+    tags = marks if len(marks) < 2 else [f"{in_words(len(marks))} warnings"]
+    return Entry(results.title(dataset), href=page, tags=tuple(tags), name=dataset)
 
 
 def arm_entry(results: Results, arm: str) -> Entry:
