@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from medaug_keras.report import figures, palette
-from medaug_keras.report.figures import svg
+from medaug_keras.report.figures import charts, svg
 
 LONG = "colorectal adenocarcinoma epithelium"
 CLASSES = ("adipose", LONG, "cancer-associated stroma")
@@ -636,3 +636,13 @@ def test_names_beside_average_ranks_are_whole_in_two_lines():
     ranked = [figures.Ranked(str(i), "weighted", name, 1.0 + i) for i, name in enumerate(long)]
     shown = re.sub("<title>[^<]*</title>", "", figures.critical_difference(ranked, difference=1, datasets=3).svg)
     assert "…" not in shown
+
+
+@given(st.floats(-0.5, 0), st.floats(0.001, 0.5), st.floats(20, 200))
+def test_numbers_of_an_axis_never_touch_and_say_where_zero_is(low, high, width):
+    board = svg.Board()
+    charts.axis(board, svg.Scale(low, high, 100, 100 + width), 0, 10, signed=True, about=3)
+    shown = [(float(x), text) for x, text in re.findall(r'<text x="([-\d.]+)"[^>]*>([^<]*)</text>', board.content)]
+    ends = [(x - svg.text_width(text, svg.SMALL) / 2, x + svg.text_width(text, svg.SMALL) / 2) for x, text in shown]
+    assert all(right < left for (_, right), (left, _) in itertools.pairwise(ends))
+    assert "0" in [text.strip("+0.") or "0" for _, text in shown]

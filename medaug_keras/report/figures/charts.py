@@ -1,5 +1,6 @@
 """Axes and intervals of every chart; classes; and how far a study is."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -49,11 +50,15 @@ def axis(board: Board, scale: Scale, top: float, bottom: float, *, signed: bool 
     """Grid lines from top to bottom with their values, times 100, below; `signed` values are differences."""
     values = scale.ticks(about)
     decimals = tick_decimals(values)
-    for value in values:
+    texts = [points(value, decimals) if signed else percent(value, decimals) for value in values]
+    apart = scale(values[1]) - scale(values[0]) if len(values) > 1 else math.inf
+    every = math.ceil((max(text_width(text, SMALL) for text in texts) + 4) / apart)  # so that numbers do not touch
+    start = values.index(0) % every if 0 in values else 0
+    for i, (value, text) in enumerate(zip(values, texts, strict=True)):
         x = scale(value)
         board.line(x, top, x, bottom, "rule")
-        text = points(value, decimals) if signed else percent(value, decimals)
-        board.text(x, bottom + 14, text, anchor="middle", fill="muted")
+        if i % every == start:
+            board.text(x, bottom + 14, text, anchor="middle", fill="muted")
 
 
 def interval(board: Board, scale: Scale, low: float, high: float, y: float, color: str, *, width: float = 2) -> None:
