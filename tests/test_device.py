@@ -9,7 +9,7 @@ from test_generators import SETTINGS, fit
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from medaug_keras import classifiers, policies
-from medaug_keras.generators import cgan, vae
+from medaug_keras.generators import cgan, flow, vae
 from medaug_keras.networks import device_of, fuse
 from medaug_keras.training import arithmetic, recorded, recording
 from studies import recipe
@@ -49,7 +49,7 @@ def steps(monkeypatch):
         return run
 
     monkeypatch.setattr(policies, "_finds_chosen", lambda images: False)  # as on a GPU
-    for module in (classifiers, vae, cgan):
+    for module in (classifiers, vae, cgan, flow):
         monkeypatch.setattr(module, "recorded", guarded)
     return made
 

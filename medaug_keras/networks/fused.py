@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -157,9 +158,13 @@ def _as_keras(node: Any) -> Callable[..., Any]:
     """The layer itself, on channels-last tensors, with the arguments that the model calls it with."""
     layer, names = node.operation, [id(tensor) for tensor in node.input_tensors]
     mode = "training" in getattr(layer, "_call_context_args", ()) or getattr(layer, "_call_has_training_arg", False)
+    given = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
+    there = {id(value): keras.ops.convert_to_tensor(value) for value in given if isinstance(value, np.ndarray)}
 
     def run(training: bool, *inputs: Tensor) -> Any:
         args, kwargs = node.arguments.fill_in(dict(zip(names, map(_last, inputs), strict=True)))
+        if there:  # Keras would bring a constant to the device in every step
+            args, kwargs = keras.tree.map_structure(lambda value: there.get(id(value), value), (args, kwargs))
         outputs = [
             _first(x) for x in keras.tree.flatten(layer(*args, **kwargs | ({"training": training} if mode else {})))
         ]
