@@ -267,14 +267,19 @@ def _quality(study: Study, task: Task, name: str, out: Path, rng: np.random.Gene
             arrays[f"{space}_{kind}_distance"] = np.sort(rng.uniform(5, 30, 16))
     np.savez(out / "neighbours.npz", **arrays)
     copied = name == "duplicate"
+    spaces = {space: _space(classes, copied, rng) for space in ("pixels", "features")}
+    spaces["aligned"] = {"copying": _space(classes, copied, rng)["copying"]}
+    spaces["features"]["map"] = {"variance": [0.5, 0.2]} | {
+        kind: {"class": [i % classes for i in range(30)], "x": [i / 7 for i in range(30)], "y": [1.5 + shift] * 30}
+        for shift, kind in enumerate(("train", "test", "synthetic"))
+    }
     values = {"accuracy": 0.7, "auc": 0.75, "balanced_accuracy": 0.7, "macro_f1": 0.7}
     return {
         "images": 54,
         "verdict": "copies found" if copied else "no copying found at this threshold",
         "class_consistency": {"value": 0.8, "ceiling": 0.85, "by_class": [0.8] * classes},
         "duplicates": {"images": 54, "near": 0.012, "near_real": 0.01, "identical": 0, "reason": None},
-        "spaces": {space: _space(classes, copied, rng) for space in ("pixels", "features")}
-        | {"aligned": {"copying": _space(classes, copied, rng)["copying"]}},
+        "spaces": spaces,
         "usefulness": None
         if copied
         else {"images": 546, "selected": dict.fromkeys(get_args(Select), 3), "scores": {"3": {"test": values}}},

@@ -165,6 +165,13 @@ def network():
     return figures.network_diagram(layers, title="Classifier")
 
 
+def feature_map():
+    train = figures.Origin([0.0, 1.0, -1.0, 4.0], [0.5, 0.5, -3.0, 2.0], [0, 0, 0, 1])
+    test, made = figures.Origin([2.0], [2.0], [1]), figures.Origin([0.0, 1.0], [-1.0, -2.0], [0, 0])
+    origins = {"train": train, "test": test, "synthetic": made}
+    return figures.feature_map(origins, variance=[0.62, 0.0], classes=CLASSES, what="images")
+
+
 DRAWN = {
     "differences": (
         differences,
@@ -187,6 +194,10 @@ DRAWN = {
     "printed_vs_ours": (
         printed,
         ["84.36", "85.00", "84.00 to 86.00", "79.54", "no value in Yang", "2 of 2 runs failed"],
+    ),
+    "feature_map": (
+        feature_map,
+        ["62 % and 0 %", "3 training images, on average at 0.00, −0.67", "no test image", "at 0.50, −1.50", LONG],
     ),
     "no_data_sets": (lambda: figures.differences([]), ["Nothing to show"]),
     "no_arms": (lambda: figures.forest_plot([]), ["Nothing to show"]),
@@ -518,7 +529,7 @@ def test_images_of_any_size_have_about_the_same_place_on_a_page(size):
     images[:, : size // 2] = 30
     pictures = {
         "montage": (figures.montage(images, columns=20, what="images"), 20 * 64),
-        "pairs": (figures.pairs([figures.Pair(*images[:3])] * 3, what="a"), 3 * (3 * 132 - 4) + 2 * 40),
+        "pairs": (figures.pairs([figures.Pair(*images[:3])] * 3, what="a"), 2 * (4 * 132 - 4) + 40),
     }
     for name, (figure, room) in pictures.items():
         shown = pixels(figure)
@@ -554,11 +565,51 @@ def test_an_image_of_a_sheet_is_at_least_84_pixels_large_on_a_page(side):
 def test_pairs_show_their_three_images_and_say_their_captions(random_images):
     images = random_images(10, 1)
     figure = figures.pairs([figures.Pair(*images[i : i + 3], f"distance 0.{i}") for i in range(5)], what="Pairs")
-    shown = pixels(figure)
-    for place in range(3):
-        left = 116 * place
-        np.testing.assert_array_equal(shown[: 4 * 28 : 4, left : left + 4 * 28 : 4, 0], images[place, ..., 0])
+    for place, image in zip((0, 1, 3), images[:3], strict=True):
+        np.testing.assert_array_equal(first_pair(figure)[place][..., 0], image[..., 0])
     assert "distance 0.4" in figure.alt
+
+
+def first_pair(figure):
+    """The four pictures of the first pair of 28 x 28 pixels, (4, 28, 28, 4)."""
+    shown = pixels(figure)
+    return np.stack([shown[: 4 * 28 : 4, 116 * place : 116 * place + 4 * 28 : 4] for place in range(4)])
+
+
+def test_the_difference_of_a_pair_is_black_for_a_copy_and_otherwise_the_distance_of_every_pixel_times_the_factor():
+    train = np.full((28, 28, 3), 100, np.uint8)
+    other = train.copy()
+    other[0, 0], other[1, 1, 2], other[2, 2] = 97, 110, 200  # the last is more than white
+    copy, apart = (first_pair(figures.pairs([figures.Pair(train, x, train)], what="Pairs"))[2] for x in (train, other))
+    assert not copy[..., :3].any()
+    expected = np.zeros((28, 28, 3), int)
+    expected[0, 0], expected[1, 1, 2], expected[2, 2] = 3 * figures.CONTRAST, 10 * figures.CONTRAST, 255
+    np.testing.assert_array_equal(apart[..., :3], expected)
+    assert f"times {figures.CONTRAST}" in figures.pairs([figures.Pair(train, other, train)], what="Pairs").alt
+
+
+def test_a_map_of_three_times_200_images_in_nine_classes_is_small():
+    rng = np.random.default_rng(0)
+    origins = {
+        kind: figures.Origin(*rng.normal(size=(2, 200)).tolist(), [i % 9 for i in range(200)])
+        for kind in ("train", "test", "synthetic")
+    }
+    drawn = figures.feature_map(origins, variance=[0.4, 0.2], classes=[LONG] * 9, what="images")
+    assert len(drawn.svg) < 40_000
+    assert len(drawn.html) < 60_000  # each panel has its own colors
+
+
+def test_on_a_map_every_origin_has_a_sign_and_a_color_of_its_own_and_each_image_its_sign_where_it_lies():
+    panel = parse(feature_map().panels[0])
+    drawn = [path for path in panel.iter("{http://www.w3.org/2000/svg}path") if path.get("d").count("M") > 1]
+    assert [path.get("d").count("M") for path in drawn] == [3, 2]  # training and synthetic images of the first class
+    signs = {re.sub(r"M[-\d.]+ [-\d.]+", "M", path.get("d")).split("M")[1] for path in drawn}
+    assert len(signs) == len({path.get("stroke") for path in drawn}) == 2
+    places = [[(float(x), float(y)) for x, y in re.findall(r"M([-\d.]+) ([-\d.]+)", path.get("d"))] for path in drawn]
+    (a, b, c), (same_x, _) = places
+    assert a[0] == same_x[0] != b[0]  # x = 0 of both
+    assert c[0] < a[0] < b[0]
+    assert c[1] > a[1] == b[1]  # up is smaller
 
 
 def test_pictures_are_the_same_bytes_each_time_and_have_a_size(random_images):

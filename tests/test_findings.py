@@ -13,6 +13,8 @@ from medaug_keras import references, stats
 from medaug_keras.report.numbers import findings
 from medaug_keras.report.numbers.inference import Comparison, Inference
 from medaug_keras.report.numbers.results import Group, Results
+from medaug_keras.report.pages.book import Book
+from medaug_keras.report.pages.evidence import synthetic_images
 from medaug_keras.report.tables import arms as tables
 from medaug_keras.report.tables import evidence as evidence_tables
 from medaug_keras.report.tables import quality as quality_tables
@@ -473,6 +475,27 @@ def test_the_best_of_the_generators_is_a_generators_even_where_copies_do_better(
     results = results_of(tmp_path, study, score=lambda d, arm, s, r: levels[arm])
     (row,) = numbers(tables.with_added_images(results, Inference(results)))
     assert row["over.baseline"].value == "worse"
+
+
+def test_an_arm_whose_images_an_earlier_version_judged_has_no_map_and_the_page_says_how_to_get_one(
+    inference, monkeypatch
+):
+    record = next(o.record for _, o in inference.results.makings("quality", "breastmnist", "cvae") if o.record)
+
+    def page():
+        book = Book(inference.results, inference=inference)
+        found = synthetic_images(book)
+        assert len(found["maps"]) == len(found["pairs"])
+        return next(one for one in found["maps"] if "figure" in one or one["reason"]), book.files
+
+    found, files = page()
+    assert "two numbers" in found["figure"].caption
+    assert "(50 % and 20 %)" in found["figure"].caption
+    assert found["figure"].file in files
+    monkeypatch.delitem(record.values["spaces"]["features"], "map")
+    found, files = page()
+    assert f"delete {record.folder.name} from the results folder" in found["reason"]
+    assert not [name for name in files if "map-breastmnist-cvae" in name]
 
 
 def test_the_tables_of_synthetic_images_show_each_number_under_its_own_name(inference):

@@ -740,6 +740,48 @@ def test_quality_shows_the_closest_pairs_with_the_images_they_are_made_of():
     assert arrays["pixels_distances"].shape == (54, 2)
 
 
+def test_a_map_has_copies_of_training_images_where_the_training_images_are_and_keeps_its_axes():
+    rng = np.random.default_rng(0)
+    rows = {"train": normal(150, 6, 0) * np.array([9, 1, 1, 4, 1, 1]), "test": normal(90, 6, 1)}
+    labels = {kind: np.arange(len(some)) % 3 for kind, some in rows.items()}
+    taken = rng.permutation(150)[:60]
+    copies = rows | {"synthetic": rows["train"][taken]}, labels | {"synthetic": labels["train"][taken]}
+    other = rows | {"synthetic": normal(300, 6, 2)}, labels | {"synthetic": np.zeros(300, int)}
+    found, second = (evaluation.feature_map(*some, limit=1000, seed=4) for some in (copies, other))
+    places = {(x, y, k) for x, y, k in zip(*(found["train"][key] for key in ("x", "y", "class")), strict=True)}
+    assert len(places) == 150
+    assert set(zip(*(found["synthetic"][key] for key in ("x", "y", "class")), strict=True)) <= places
+    assert len(found["synthetic"]["x"]) == 60
+    assert len(second["synthetic"]["x"]) == 200  # no more of any origin
+    assert (second["train"], second["variance"]) == (found["train"], found["variance"])
+    left, size, _ = linalg.svd(rows["train"] - rows["train"].mean(0), full_matrices=False)
+    np.testing.assert_allclose(found["variance"], (size**2 / (size**2).sum())[:2], atol=1e-4)
+    for place, key in enumerate("xy"):
+        np.testing.assert_allclose(np.abs(found["train"][key]), np.abs(left * size)[:, place], atol=1e-3)
+
+
+@pytest.mark.parametrize("rows", [normal(20, 1, 0), np.ones((20, 4)), np.zeros((20, 1))])
+def test_a_map_of_one_feature_or_of_features_all_alike_has_zeros_for_what_is_not_there(rows):
+    kinds = ("train", "test", "synthetic")
+    found = evaluation.feature_map(dict.fromkeys(kinds, rows), dict.fromkeys(kinds, np.zeros(20, int)), limit=9, seed=0)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["variance"] == [float(rows.std() > 0), 0.0]
+    assert not np.any([found[kind]["y"] for kind in kinds])
+
+
+def test_what_a_record_says_besides_the_map_does_not_depend_on_it(monkeypatch):
+    data = real_images("breastmnist")
+    synthetic = tuple(array[:40] for array in data["val"])
+    values, arrays = everything(data, synthetic, limit=90)
+    monkeypatch.setattr(sys.modules["medaug_keras.evaluation.quality"], "feature_map", lambda *_, **__: None)
+    without, same = everything(data, synthetic, limit=90)
+    assert values["spaces"]["classifier"].pop("map") is not None
+    assert without["spaces"]["classifier"].pop("map") is None
+    assert values == without
+    assert all(np.array_equal(array, same[name]) for name, array in arrays.items())
+    assert "map" not in values["spaces"]["pixels"]
+
+
 def test_quality_of_a_few_images_of_one_class_has_reasons_in_place_of_numbers():
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (12, 5, 5, 3), dtype=np.uint8)

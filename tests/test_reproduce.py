@@ -211,6 +211,22 @@ def test_names_of_images_that_an_earlier_version_did_not_keep_are_no_difference(
     assert [d.where for d in reproduction._of_files("x", old, new)] == ["x, test_groups"]
 
 
+def test_a_map_of_features_that_an_earlier_version_did_not_keep_is_no_difference(tmp_path):
+    def record(name: str, space: dict) -> Path:
+        values = {"spaces": {"features": {"kid": 1.0, **space}}}
+        head = dict.fromkeys(("kind", "version", "key", "params", "needs"), "x")
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "record.json").write_text(json.dumps({**head, "values": values}))
+        return tmp_path / name / "record.json"
+
+    some, other = ({"map": {"variance": [share, 0.1], "train": {"x": [0.0]}}} for share in (0.5, 0.6))
+    assert list(reproduction._of_files("x", record("a", {}), record("b", some))) == []
+    (found,) = reproduction._of_files("x", tmp_path / "b" / "record.json", record("c", other))
+    assert found.where == "x, values.spaces.features.map.variance"
+    (found,) = reproduction._of_files("x", tmp_path / "a" / "record.json", record("d", {"more": 1}))
+    assert found.where == "x, values.spaces.features.more"
+
+
 def test_of_a_keras_archive_the_weights_are_compared_and_nothing_else(tmp_path):
     def archive(name: str, weights: np.ndarray, made: str) -> Path:
         buffer = io.BytesIO()

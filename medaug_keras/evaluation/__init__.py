@@ -1,6 +1,7 @@
 """How good a classifier is, and how good synthetic images are: arrays in, plain numbers out."""
 
 from medaug_keras.evaluation.copying import FOUND, NOT_FOUND, data_copying, duplicates, look_for_copies
+from medaug_keras.evaluation.maps import feature_map
 from medaug_keras.evaluation.metrics import (
     accuracy,
     auc,
@@ -27,6 +28,7 @@ __all__ = [
     "class_consistency",
     "data_copying",
     "duplicates",
+    "feature_map",
     "frechet_distance",
     "frechet_with_floor",
     "kernel_distance",

@@ -30,6 +30,7 @@ from medaug_keras.evaluation.copying import (
     nearest_aligned,
     thumbnails,
 )
+from medaug_keras.evaluation.maps import feature_map
 from medaug_keras.evaluation.similarity import (
     LEAST_IMAGES,
     class_consistency,
@@ -130,7 +131,8 @@ def quality(
     arguments.
 
     values: {"images", "verdict", "class_consistency", "duplicates", "spaces": {name: {"features",
-    "kid", "kid_real", "fd", "classes": [...], "copying"}, "aligned": {"copying"}}}.
+    "kid", "kid_real", "fd", "classes": [...], "copying"}, "aligned": {"copying"}}}; a space of
+    `extractors` has a "map" too.
     arrays: for each space NAME_synthetic, NAME_train and NAME_test, the images of the closest pairs
     and beside them the nearest test image, with NAME_train_mirrored, NAME_test_mirrored (is it the
     mirror image that is near?), NAME_train_index, NAME_synthetic_index, their distances
@@ -167,6 +169,8 @@ def quality(
             }
         )
         values["spaces"][name] = _distances(rows, labels, neighbours, draws, limit, seed)
+        if name in extractors:
+            values["spaces"][name]["map"] = feature_map(rows, labels, limit=limit, seed=seed)
     searches: dict[str, tuple[Callable[[Chosen], Rows], Callable[..., Nearest]]] = {
         "pixels": (Pixels, nearest),  # all of them, not their components
         **{name: (functools.partial(Chosen.by_block, look=extract), nearest) for name, extract in extractors.items()},

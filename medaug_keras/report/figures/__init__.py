@@ -28,6 +28,7 @@ from medaug_keras.report.figures.diagrams import (
 )
 from medaug_keras.report.figures.differences import Difference, DifferencesPanel, differences
 from medaug_keras.report.figures.images import (
+    CONTRAST,
     ClassRow,
     Pair,
     Twins,
@@ -37,9 +38,11 @@ from medaug_keras.report.figures.images import (
     small_picture,
     twins,
 )
+from medaug_keras.report.figures.maps import Origin, feature_map
 from medaug_keras.report.figures.svg import Figure
 
 __all__ = [
+    "CONTRAST",
     "ArmCurves",
     "ArmEffects",
     "ClassRow",
@@ -49,6 +52,7 @@ __all__ = [
     "Figure",
     "Layer",
     "LossPanel",
+    "Origin",
     "Pair",
     "PrintedPanel",
     "PrintedRow",
@@ -63,6 +67,7 @@ __all__ = [
     "critical_difference",
     "cvae_diagram",
     "differences",
+    "feature_map",
     "forest_plot",
     "joint_vae_diagram",
     "learning_curves",

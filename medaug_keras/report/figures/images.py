@@ -20,6 +20,9 @@ Images = npt.NDArray[np.uint8]
 
 # Pixels a side that an image has in a picture, at most: in a montage, in a pair; and at least, on a sheet of classes.
 _MONTAGE, _PAIR, _SHEET = 64, 128, 168
+CONTRAST = 4
+"""What differences of gray levels are multiplied by, in every figure, so that pictures can be compared."""
+
 _INK = (118, 124, 133, 255)  # on a transparent ground: contrast 4 on white, 3.9 on dark pages
 
 
@@ -101,19 +104,26 @@ def class_montage(rows: Sequence[ClassRow], *, each: int = 8, columns: int = 4, 
 
 
 def pairs(pairs: Sequence[Pair], *, what: str) -> Figure:
-    """The closest pairs, three in a row: training, synthetic and test image from left to right, a caption below."""
+    """The closest pairs, two in a row, a caption below: from left to right the training image, the synthetic one, how
+    far they are apart, and the test image.
+
+    The difference is absolute, of each pixel and channel, times `CONTRAST`: that to a copy is black.
+    """
     first = _reduced(pairs[0].train[None], _PAIR)
-    (H, W), factor, columns = first.shape[1:3], _factor(first, _PAIR), min(3, len(pairs))
+    (H, W), factor, columns = first.shape[1:3], _factor(first, _PAIR), min(2, len(pairs))
     step = factor * W + 4
-    width, height = 3 * step - 4, factor * H + 60
+    width, height = 4 * step - 4, factor * H + 60
     sheet = _Sheet(columns * (width + 40) - 40, -(-len(pairs) // columns) * height, 33)
     for i, pair in enumerate(pairs):
         x, y = (i % columns) * (width + 40), (i // columns) * height
-        for place, image in enumerate((pair.train, pair.synthetic, pair.test)):
+        for place, image in enumerate((pair.train, pair.synthetic, _apart(pair.train, pair.synthetic), pair.test)):
             sheet.image(x + place * step, y, _reduced(_checked(image[None]), _PAIR)[0], factor)
         sheet.text(x, y + factor * H + 4, pair.caption, room=width + 36)
     text = "; ".join(pair.caption for pair in pairs if pair.caption)
-    alt = f"{what}: {len(pairs)} pairs; training image left, synthetic in the middle, test image right. {text}".strip()
+    alt = (
+        f"{what}: {len(pairs)} pairs; from left to right training image, synthetic image, their difference times "
+        f"{CONTRAST}, test image. {text}"
+    ).strip()
     return _picture(_PAIRS, sheet.picture, alt, 0.5)
 
 
@@ -162,6 +172,12 @@ class _Sheet:
             whole = whole[:-1]
             text = whole.rstrip() + "..."
         self.draw.text((x, y), text, fill=_INK, font=self.font)
+
+
+def _apart(one: Images, other: Images) -> Images:
+    """(H, W, C): how far two images are apart, times `CONTRAST`; white where that is too much."""
+    apart: Images = np.minimum(np.abs(one.astype(int) - other) * CONTRAST, 255).astype(np.uint8)
+    return apart
 
 
 def _factor(images: Images, most: int) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 
 from medaug_keras.plan import Making
 from medaug_keras.report import figures
-from medaug_keras.report.format import plural
+from medaug_keras.report.format import percent, plural
 from medaug_keras.report.numbers.findings import claims, log_words, metric_name, units
 from medaug_keras.report.numbers.inference import Comparison
 from medaug_keras.report.numbers.results import METRICS, STATE_WORDS, which
@@ -175,6 +175,7 @@ def synthetic_images(book: Book) -> dict[str, Any]:
     """Measures of the synthetic images, and the pairs of a synthetic and a training image that are closest."""
     results = book.results
     pairs: list[dict[str, Any]] = []
+    maps: list[dict[str, Any]] = []
     for dataset in results.datasets:
         if all(o.state == "pending" for arm in results.arms for _, o in results.makings("quality", dataset, arm)):
             continue  # the tables say so
@@ -186,6 +187,7 @@ def synthetic_images(book: Book) -> dict[str, Any]:
                 pairs.append({"dataset": dataset, "label": label, "reason": made[0][1].reason})
             elif done is not None and results.generator(arm):
                 pairs.append(_pairs(book, dataset, arm, *done))
+                maps.append(_map(book, dataset, arm, *done))
     return {
         "apart": book.apart,
         "similarity": book.table(quality_tables.similarity(results)),
@@ -194,6 +196,7 @@ def synthetic_images(book: Book) -> dict[str, Any]:
         "copying": book.table(quality_tables.copying(results)),
         "legend": book.table(quality_tables.legend()),
         "pairs": pairs,
+        "maps": maps,
         "judged": bool(results.plan.quality),
     }
 
@@ -215,8 +218,9 @@ def _pairs(book: Book, dataset: str, arm: str, making: Making, record: Record) -
     ]
     drawn = figures.pairs(shown, what=f"images of {results.title(dataset)} and of {results.label(arm)}")
     caption = (
-        f"{label}, {which(making)}: the synthetic images (middle) that are closest to a training image "
-        "(left), and the test image that is nearest to each (right), with both distances in gray levels (root mean "
+        f"{label}, {which(making)}: the synthetic images that are closest to a training image. From left to right the "
+        f"training image, the synthetic one, their absolute difference times {figures.CONTRAST} (black for a copy), "
+        "and the test image nearest to the synthetic one; below, the distances to both in gray levels (root mean "
         "square)."
     )
     return {
@@ -224,4 +228,39 @@ def _pairs(book: Book, dataset: str, arm: str, making: Making, record: Record) -
         "label": label,
         "reason": "",
         "figure": book.figure(f"pairs-{dataset}-{arm}", drawn, caption),
+    }
+
+
+def _map(book: Book, dataset: str, arm: str, making: Making, record: Record) -> dict[str, Any]:
+    """Where the images lie by the features of the classifier that judged them."""
+    results = book.results
+    label = f"{results.title(dataset)}, {results.label(arm)}"
+    found = record.values["spaces"].get("features", {}).get("map")
+    if found is None:
+        reason = (
+            f"no map of their features, because an earlier version judged these images. To get one, delete "
+            f"{record.folder.name} from the results folder and run the study."
+        )
+        return {"dataset": dataset, "label": label, "reason": reason}
+    drawn = figures.feature_map(
+        {
+            kind: figures.Origin(found[kind]["x"], found[kind]["y"], found[kind]["class"])
+            for kind in ("train", "test", "synthetic")
+        },
+        variance=found["variance"],
+        classes=results.classes(dataset),
+        what=f"images of {results.title(dataset)} and of {results.label(arm)}",
+    )
+    first, second = (percent(share, 0) for share in found["variance"])
+    caption = (
+        f"{label}, {which(making)}: images of each class by two numbers, the principal components of the baseline "
+        f"classifier's features that explain most of the training images' variance ({first} % and {second} %). Up to "
+        "200 images of each origin, drawn at random. Images far apart here differ; images that lie together can differ "
+        "in what the two numbers leave out."
+    )
+    return {
+        "dataset": dataset,
+        "label": label,
+        "reason": "",
+        "figure": book.figure(f"map-{dataset}-{arm}", drawn, caption),
     }
