@@ -137,7 +137,7 @@ def _found(results: Results, inference: Inference) -> list[str]:
     named = [*better[:_NAMED], *both[:_NAMED], *worse[: -_NAMED - 1 : -1]]
     said = [f"{_of_arm(results, inference, one, whole=one is named[0])}." for one in named]
     if not better and not both:
-        said.insert(0, f"No arm is better than “{results.variant(*results.reference)}”.")
+        said.insert(0, f"No arm was shown to be better than “{results.variant(*results.reference)}”.")
     sides = (better, "better"), (both, "better on some data sets and worse on others"), (worse, "worse")
     more = [f"{count(len(ones) - _NAMED)} {words}" for ones, words in sides if len(ones) > _NAMED]
     rest = " ".join([*said[1:], *([f"Other arms: {', '.join(more)}."] if more else [])])
@@ -263,7 +263,12 @@ def _little_said(results: Results) -> list[str]:
         signs = Counter(sign for signs in degenerate for sign in signs)
         share = results.largest_class(dataset)
         line = {"majority": f", {percent(share)} %" if share is not None else ""}
-        why = [f"{DEGENERATE[s]}{line.get(s, '')} ({count(signs[s])})" for s in DEGENERATE if signs[s]]
+        apart = len(signs) > 1  # else the number of runs is said before
+        why = [
+            f"{DEGENERATE[s]}{line.get(s, '')}{f' ({count(signs[s])})' if apart else ''}"
+            for s in DEGENERATE
+            if signs[s]
+        ]
         if why:
             marked = sum(map(bool, degenerate))
             found.append(f"{results.title(dataset)} {count(marked)} of {plural(len(runs), 'run')}: {together(why)}")
@@ -594,10 +599,16 @@ def _over_copies(results: Results, inference: Inference) -> list[tuple[str, str]
     if not inference.controls:
         return []
     name = metric_name(results.study.primary)
-    over = [c for c in inference.controls.values() if c.word == "better"]
+    over, under = ([c for c in inference.controls.values() if c.word == word] for word in ("better", "worse"))
+    found = []
     if over:
         named = together(_named(results, inference, c) for c in over)
-        return [("can", f"More than as many copies of real images do, in test {name}: {named}.")]
-    return [
-        ("cannot", f"No generator's images are shown to raise test {name} more than as many copies of real images.")
-    ]
+        found.append(("can", f"More than as many copies of real images do, in test {name}: {named}."))
+    if under:
+        named = together(_named(results, inference, c) for c in under)
+        found.append(("can", f"Worse than as many copies of real images, in test {name}: {named}."))
+    if not over:
+        found.append(
+            ("cannot", f"No generator's images are shown to raise test {name} more than as many copies of real images.")
+        )
+    return found
