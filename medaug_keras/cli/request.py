@@ -240,7 +240,7 @@ def own_parts(study: Study, found: Mapping[str, Source], options: argparse.Names
     Runs the user's code only where it is allowed.
     """
     file, code = study.classifier.weights_file, options.allow_code
-    network = (file or isinstance(study.classifier, Python)) and (code or not isinstance(study.classifier, Python))
+    network = code if isinstance(study.classifier, Python) else file is not None
     if not network and not (study.builders and code):
         return []
     from medaug_keras import augmentation, classifiers

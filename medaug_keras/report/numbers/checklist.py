@@ -309,16 +309,6 @@ def _scores(results: Results, inference: Inference) -> str:
     )
 
 
-def _failures(results: Results, inference: Inference) -> str:
-    if not _done(results):
-        return ""
-    return "Which test images an arm repairs or breaks, and the hardest of each data set."
-
-
-def _by_class(results: Results, inference: Inference) -> str:
-    return "Recall and precision of each class, by arm. The records know no other subgroups." if _done(results) else ""
-
-
 def _warnings(results: Results, inference: Inference) -> str:
     found = {name: [mark for mark in results.marks(name) if mark != AWAY] for name in results.datasets}
     marked = [f"{results.title(name)}: {', '.join(marks)}" for name, marks in found.items() if marks]
@@ -354,27 +344,18 @@ def _units(results: Results, inference: Inference) -> str:
     return "Which images belong together is not known, so each counts as one unit."
 
 
-def _predictions(results: Results, inference: Inference) -> str:
-    if not _done(results):
-        return ""
-    return "By the kept network of each run; the probabilities of every test image are in the results folder."
-
-
-def _not_updated(results: Results, inference: Inference) -> str:
-    return "No network was changed or recalibrated after it was tested." if _done(results) else ""
-
-
-def _available(results: Results, inference: Inference) -> str:
-    if not _done(results):
-        return ""
-    return "Every run keeps its network, predictions and record; the page of a run has the command that repeats it."
-
-
 def _predictors(results: Results, inference: Inference) -> str:
     return "All pixels of an image; nothing else enters the network."
 
 
 _Find = Callable[[Results, Inference], str]
+
+
+def _once_done(text: str) -> _Find:
+    """What holds of every run, so where one is done."""
+    return lambda results, inference: text if _done(results) else ""
+
+
 ANSWERS: Mapping[str, tuple[str, _Find]] = {
     "question": ("index.html", _question),
     "goal": ("index.html", _goal),
@@ -401,14 +382,31 @@ ANSWERS: Mapping[str, tuple[str, _Find]] = {
     "protocol": ("significance.html", _registered),
     "per class": ("data-sets.html", _per_class),
     "scores": ("results.html", _scores),
-    "failures": ("images.html", _failures),
-    "by class": ("class-by-class.html", _by_class),
+    "failures": (
+        "images.html",
+        _once_done("Which test images an arm repairs or breaks, and the hardest of each data set."),
+    ),
+    "by class": (
+        "class-by-class.html",
+        _once_done("Recall and precision of each class, by arm. The records know no other subgroups."),
+    ),
     "warnings": ("significance.html", _warnings),
     "imbalance": ("results.html", _imbalance),
     "units": ("significance.html", _units),
-    "predictions": ("runs.html", _predictions),
-    "not updated": ("results.html", _not_updated),
-    "available": ("runs.html", _available),
+    "predictions": (
+        "runs.html",
+        _once_done("By the kept network of each run; the probabilities of every test image are in the results folder."),
+    ),
+    "not updated": (
+        "results.html",
+        _once_done("No network was changed or recalibrated after it was tested."),
+    ),
+    "available": (
+        "runs.html",
+        _once_done(
+            "Every run keeps its network, predictions and record; the page of a run has the command that repeats it."
+        ),
+    ),
     "predictors": ("models.html", _predictors),
 }
 """Name → page, and what finds the answer."""

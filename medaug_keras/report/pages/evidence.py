@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from medaug_keras.evaluation.maps import MOST
 from medaug_keras.plan import Making
 from medaug_keras.report import figures
 from medaug_keras.report.format import percent, plural
@@ -255,8 +256,8 @@ def _map(book: Book, dataset: str, arm: str, making: Making, record: Record) -> 
     caption = (
         f"{label}, {which(making)}: images of each class by two numbers, the principal components of the baseline "
         f"classifier's features that explain most of the training images' variance ({first} % and {second} %). Up to "
-        "200 images of each origin, drawn at random. Images far apart here differ; images that lie together can differ "
-        "in what the two numbers leave out."
+        f"{MOST} images of each origin, drawn at random. Images far apart here differ; images that lie together can "
+        "differ in what the two numbers leave out."
     )
     return {
         "dataset": dataset,
