@@ -200,11 +200,11 @@ def test_dropping_arms_after_a_look_makes_none_better_that_was_not(tmp_path):
     whole, part = small(arms=MANY, replicates=5), small(replicates=5)
     plan, store = fake_results(whole, root, hits=gain)
     alone = Inference(Results(part, fake_plan(part), store)).tests["breastmnist", "gda", "shuffle"]
-    assert (alone.word, alone.cautious) == ("better", "better")
+    assert (alone.today, alone.word) == ("better", "better")
     assert "Geometric: better" in answered(root, part)
     report.render(whole, plan, store, tmp_path / "docs")
     (c,) = Inference(Results(part, fake_plan(part), store)).tests.values()
-    assert (c.word, c.cautious) == ("better", "not distinguishable")
+    assert (c.today, c.word) == ("better", "not distinguishable")
     said = answered(root, part)
     assert "Geometric: better" not in said
     assert "Arms compared with the baseline so far: 10 on BreastMNIST, of which 1 today." in said

@@ -60,7 +60,7 @@ def test_each_difference_is_that_of_its_own_test_with_the_ends_and_the_corrected
         for column, found in zip(table.columns[2:], row.entries[2:], strict=True):
             c = several.tests[column.key, arm_of(row), "shuffle"]
             assert (found.value, found.low, found.high) == (c.result.effect, c.result.low, c.result.high)
-            assert (found.p, found.verdict) == (c.holm, c.cautious)
+            assert (found.p, found.verdict) == (c.p, c.word)
             assert found.href.startswith(f"tests/{column.key}.html#")
 
 
@@ -131,7 +131,7 @@ def test_a_verdict_is_that_of_the_largest_family_that_was_ever_looked_at(tmp_pat
     inference = inference_of(tmp_path, ("breastmnist",), levels=("baseline", "gda"))
     (cell,) = inference.tests
     found = dataclasses.replace(inference.tests[cell], holm_ever=0.4, family_ever=400)
-    assert (found.word, found.cautious) == ("better", "not distinguishable")
+    assert (found.today, found.word, found.p) == ("better", "not distinguishable", 0.4)
     inference.__dict__["tests"] = {cell: found}
     inference.__dict__.pop("by_effect", None)
     assert inference.by_effect[0].word == "not distinguishable"

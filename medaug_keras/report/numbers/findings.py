@@ -180,14 +180,14 @@ def _of_arm(results: Results, inference: Inference, one: ArmResult, *, whole: bo
 
 def _counted(results: Results, tests: Sequence[Comparison], tested: Sequence[Comparison]) -> str:
     """How many comparisons there are, with what, and how they came out."""
-    words: Counter[str] = Counter(c.cautious for c in tested)
+    words: Counter[str] = Counter(c.word for c in tested)
     how = f"corrected for {'all arms of a data set' if len(results.datasets) > 1 else 'their number'}"
     against = f"Test {metric_name(results.study.primary)} against “{results.variant(*results.reference)}”"
     unclear = "inconclusive (neither gain, loss nor equivalence is shown)"
     named = {"better": "better", "worse": "worse", "not distinguishable": unclear, "not tested": "not tested"}
     words["not tested"] = len(tests) - len(tested)
     if len(tests) == 1:
-        return f"{against}, one comparison: {named[tested[0].cautious]}."
+        return f"{against}, one comparison: {named[tested[0].word]}."
     parts = [f"{count(words[word])} {text}" for word, text in named.items() if words[word]]
     return f"{against}, {count(len(tests))} comparisons, {how}: {', '.join(parts)}."
 
@@ -236,12 +236,12 @@ def _directions(results: Results, inference: Inference) -> list[str]:
             way = "" if agreeing else f" points the same way as test {metric_name(primary)}"
             agreeing.append(f"{name}{way} in {count(len(there) - len(other))} of {plural(len(there), 'comparison')}")
         for cell in other:
-            if tests[cell].cautious in ("better", "worse"):
+            if tests[cell].word in ("better", "worse"):
                 against.setdefault(cell, []).append(f"{metric_name(metric)} by {points(effects[cell] or 0.0)}")
     if not agreeing:
         return []
     named = [
-        f"{results.variant(*cell[1:])} on {results.title(cell[0])} is {tests[cell].cautious} in {metric_name(primary)} "
+        f"{results.variant(*cell[1:])} on {results.title(cell[0])} is {tests[cell].word} in {metric_name(primary)} "
         f"and differs in {together(those)} points"
         for cell, those in against.items()
     ]
@@ -325,7 +325,7 @@ def _how_registered(looks: Looks) -> str:
 
 def _forking(results: Results, tested: Sequence[Comparison]) -> list[str]:
     """Arms that today's family of comparisons calls better or worse and the largest family does not."""
-    lost = [c for c in tested if c.word in ("better", "worse") and c.cautious != c.word]
+    lost = [c for c in tested if c.today in ("better", "worse") and c.word != c.today]
     named = [f"{results.variant(c.group.arm, c.group.sampling)} on {results.title(c.group.dataset)}" for c in lost]
     if not named:
         return []
@@ -393,14 +393,14 @@ def can_be_said(c: Comparison, control: Comparison | None, beside: str = "") -> 
     name = metric_name(c.metric)
     if c.word == "not tested":
         return "Nothing."
-    if c.cautious in ("better", "worse"):
-        copies = control and control.word == c.cautious == "better"
-        more = " More so than as many copies of real images." if copies else ""
-        return f"Here it {'raises' if c.cautious == 'better' else 'lowers'} test {name}{beside}.{more}"
     if c.word in ("better", "worse"):
+        copies = control and control.word == c.word == "better"
+        more = " More so than as many copies of real images." if copies else ""
+        return f"Here it {'raises' if c.word == 'better' else 'lowers'} test {name}{beside}.{more}"
+    if c.today in ("better", "worse"):
         return (
-            f"Nothing: {c.word} among today's {plural(c.family, 'arm')}, but not among the {count(c.family_ever)} that "
-            "were compared before."
+            f"Nothing: {c.today} among today's {plural(c.family, 'arm')}, but not among the {count(c.family_ever)} "
+            "that were compared before."
         )
     size = c.detectable
     if size is None:
@@ -433,7 +433,7 @@ def cannot_be_said(
         return f"That other runs would not differ: {r.reason}."
     few = " Few test images make this difference, so the interval is too narrow." if c.few else ""
     low, high = r.low, r.high
-    if c.cautious == "not distinguishable":
+    if c.word == "not distinguishable":
         span = f"{points(low)} to {points(high)}"
         if low > 0 or high < 0:
             why = (
@@ -449,7 +449,7 @@ def cannot_be_said(
         )
         return f"That it helps, harms or changes nothing: {span} points fit these runs{theirs}.{few}"
     found = ["That it does so on other data sets or with another classifier."]
-    if generated and c.cautious == "better" and (control is None or control.word != "better"):
+    if generated and c.word == "better" and (control is None or control.word != "better"):
         found.append("That its images do more than as many copies of real ones.")
     found += [
         f"That the difference is {called}'s {points(value)}: it lies outside the interval."
@@ -463,7 +463,7 @@ def claims(results: Results, inference: Inference) -> list[tuple[str, str]]:
     """("can" | "cannot", sentence): what this study can and cannot claim, in order of weight."""
     tests = list(inference.tests.values())
     tested = [c for c in tests if c.word != "not tested"]
-    differ = [c for word in ("better", "worse") for c in tested if c.cautious == word]
+    differ = [c for word in ("better", "worse") for c in tested if c.word == word]
     found = [("can", _difference(results, inference, c)) for c in differ]
     found += [("cannot", text) for text in _forking(results, tested)]
     found += [("cannot", text) for text in _not_shown(results, tests, tested, differ)]
@@ -500,9 +500,9 @@ def units(results: Results, inference: Inference) -> list[str]:
 
 
 def _difference(results: Results, inference: Inference, c: Comparison) -> str:
-    r, p = c.result, max(c.holm or 0.0, c.holm_ever or 0.0)
+    r, p = c.result, c.p or 0.0
     return (
-        f"On {results.title(c.group.dataset)}, {results.variant(c.group.arm, c.group.sampling)} is {c.cautious} than "
+        f"On {results.title(c.group.dataset)}, {results.variant(c.group.arm, c.group.sampling)} is {c.word} than "
         f"“{results.variant(*results.reference)}” in test {metric_name(c.metric)}: {points(r.effect or 0.0)} points, "
         f"corrected {p_text(p)}, 95 % interval of this comparison alone {points(r.low or 0.0)} to "
         f"{points(r.high or 0.0)}{' (too narrow: few test images make the difference)' if c.few else ''}, "
@@ -542,15 +542,14 @@ def _over_data_sets(results: Results, inference: Inference) -> list[tuple[str, s
         return []
     name, found = metric_name(results.study.primary), []
     for one in inference.across:
-        p = max(one.holm or 0.0, one.holm_ever or 0.0)
-        if one.meta.effect is not None and one.holm is not None and p <= ALPHA:
+        if one.meta.effect is not None and one.p is not None and one.word in ("better", "worse"):
             found.append(
                 (
                     "can",
                     f"Over {one.meta.datasets} of {plural(len(results.datasets), 'data set')}, "
                     f"{results.variant(one.arm, one.sampling)} {'raises' if one.meta.effect > 0 else 'lowers'} test "
                     f"{name} by {percent(abs(one.meta.effect))} points on average (every data set counts the same; "
-                    f"corrected {p_text(p)}{_cautions(results, inference, one.arm, one.sampling)}).",
+                    f"corrected {p_text(one.p)}{_cautions(results, inference, one.arm, one.sampling)}).",
                 )
             )
     if not found:

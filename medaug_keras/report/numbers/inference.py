@@ -77,20 +77,24 @@ class Comparison:
     family_ever: int = 1
 
     @property
+    def p(self) -> float | None:
+        """The corrected p behind the verdict: the larger of those of the two families."""
+        return max((p for p in (self.holm, self.holm_ever) if p is not None), default=None)
+
+    @property
     def word(self) -> Verdict:
-        """better, worse, not distinguishable, or not tested: by the p that Holm corrected."""
+        """The verdict, the same wherever the comparison is shown: better, worse, not distinguishable, or not tested."""
+        return verdict(self.result.effect, self.p, alpha=ALPHA)
+
+    @property
+    def today(self) -> Verdict:
+        """What the verdict would be among today's comparisons alone."""
         return verdict(self.result.effect, self.holm, alpha=ALPHA)
 
     @property
     def few(self) -> bool:
         """Whether so few test images (or groups) carry the difference that its interval is too narrow."""
         return self.result.carried_by is not None and self.result.carried_by < FEW
-
-    @property
-    def cautious(self) -> Verdict:
-        """The verdict that sentences use: by the larger of the two families."""
-        p = [value for value in (self.holm, self.holm_ever) if value is not None]
-        return verdict(self.result.effect, max(p, default=None), alpha=ALPHA)
 
     @cached_property
     def outlook(self) -> Outlook | None:
@@ -144,10 +148,14 @@ class Across:
     """The same over the largest family that was ever declared on a data set."""
 
     @property
-    def cautious(self) -> Verdict:
-        """The verdict on the mean, by the larger of the two families."""
-        p = [value for value in (self.holm, self.holm_ever) if value is not None]
-        return verdict(self.meta.effect, max(p, default=None), alpha=ALPHA)
+    def p(self) -> float | None:
+        """The corrected p behind the verdict: the larger of those of the two families."""
+        return max((p for p in (self.holm, self.holm_ever) if p is not None), default=None)
+
+    @property
+    def word(self) -> Verdict:
+        """The verdict on the mean."""
+        return verdict(self.meta.effect, self.p, alpha=ALPHA)
 
 
 @dataclass(frozen=True)
@@ -268,7 +276,7 @@ class Inference:
     @property
     def claims(self) -> dict[str, str]:
         """DATASET/ARM/SAMPLING → better or worse, of the arms of which sentences say so."""
-        return {"/".join(cell): c.cautious for cell, c in self.tests.items() if c.cautious in CLAIMS}
+        return {"/".join(cell): c.word for cell, c in self.tests.items() if c.word in CLAIMS}
 
     @cached_property
     def exploratory(self) -> Mapping[str, Mapping[Cell, Comparison]]:
@@ -371,37 +379,54 @@ class Inference:
             return frozenset()
         best = best_arms(there, folds=dataset in self.folded, alpha=ALPHA)
         names = {f"{arm} {s}": (arm, s) for arm, s in pairs}
-        return frozenset(names[name] for name in best.not_distinguishable)
+        tied = {names[name] for name in best.not_distinguishable}
+        for pair in pairs if metric == self.results.study.primary else ():
+            own = self._declared.get(
+                _both(self.results.groups[dataset, *pair], self.results.groups[dataset, *names[best.best]])
+            )
+            if own is not None:
+                tied = tied | {pair} if own.word == "not distinguishable" else tied - {pair}
+        return frozenset(tied)
 
-    def against(
-        self, dataset: str, base: tuple[str, str], pairs: Sequence[tuple[str, str]] | None = None
-    ) -> dict[tuple[str, str], Comparison]:
-        """Arms of a data set (`pairs`, or all) against another of them on the primary metric, corrected for all (Holm).
+    @cached_property
+    def _declared(self) -> Mapping[frozenset[str], Comparison]:
+        """The comparisons that the study makes by itself, with its baseline and with copies, by the two groups."""
+        return {_both(c.group, c.base): c for c in [*self.controls.values(), *self.tests.values()]}
 
-        Empty where the data set has no such arm.
+    def against(self, dataset: str, base: Pair) -> dict[Pair, Comparison]:
+        """Every other arm of a data set against this one on the primary metric, corrected for all of them (Holm).
+
+        Against the baseline these are the study's tests. Empty where the data set has no such arm.
         """
         results = self.results
         other = results.groups.get((dataset, *base))
         if other is None:
             return {}
-        if base == results.reference and pairs is None:
+        if base == results.reference:
             return {cell[1:]: c for cell, c in self.tests.items() if cell[0] == dataset}
-        chosen = [pair for pair in (pairs or results.variants(dataset)) if pair != base]
+        chosen = [pair for pair in results.variants(dataset) if pair != base]
         groups = {pair: results.groups[dataset, *pair] for pair in chosen if (dataset, *pair) in results.groups}
         every = {pair: self.compare(group, other, results.study.primary) for pair, group in groups.items()}
         return dict(zip(every, _corrected(list(every.values())), strict=True))
 
     def pairs(self, dataset: str) -> dict[tuple[Pair, Pair], Comparison]:
-        """Every arm of a data set against every other on the primary metric, corrected for all of these (Holm).
+        """Every arm of a data set against every other on the primary metric.
 
-        They are not the study's confirmatory tests, which are those against its baseline.
+        A comparison that the study makes anyway, with its baseline or with copies, has the p of its own family there.
+        Every other is corrected for all pairs of the data set (Holm).
         """
         groups = {pair: self.results.groups[dataset, *pair] for pair in self.results.variants(dataset)}
         found = {
             (one, other): self.compare(groups[one], groups[other], self.results.study.primary)
             for one, other in combinations(groups, 2)
         }
-        return dict(zip(found, _corrected(list(found.values())), strict=True))
+        corrected = {}
+        for pair, c in zip(found, _corrected(list(found.values())), strict=True):
+            own = self._declared.get(_both(c.group, c.base), c)  # perhaps the other way round, with the same p
+            corrected[pair] = replace(
+                own, group=c.group, base=c.base, result=c.result, bootstrap=None, chance=None, fdr=None
+            )
+        return corrected
 
     def beside(self, other: "Inference") -> dict[Cell, Comparison]:
         """The cells that another study has too, less what it found, on the primary metric, corrected for all (Holm).
@@ -422,10 +447,11 @@ class Inference:
             found[cell] = Comparison(group, base, primary, result)
         return dict(zip(found, _corrected(list(found.values())), strict=True))
 
-    def best_over(self, dataset: str, pairs: Sequence[tuple[str, str]], base: tuple[str, str]) -> Comparison | None:
-        """The arm of `pairs` with the highest mean primary metric against `base`, corrected for the choice (Holm)."""
-        every = self.against(dataset, base, pairs)
-        found = [(c.group.estimate(self.results.select, "test", c.metric).mean, c) for c in every.values()]
+    def best_over(self, dataset: str, pairs: Sequence[Pair], base: Pair) -> Comparison | None:
+        """Of `pairs`, the arm with the highest mean primary metric, against `base`: as `against` has it."""
+        every = self.against(dataset, base)
+        chosen = [every[pair] for pair in pairs if pair in every]
+        found = [(c.group.estimate(self.results.select, "test", c.metric).mean, c) for c in chosen]
         there = [(mean, c) for mean, c in found if mean is not None]
         return max(there, key=lambda pair: pair[0])[1] if there else None
 
@@ -468,14 +494,14 @@ class Inference:
         for one in self.across:
             cell = one.arm, one.sampling
             here = [c for (_, *pair), c in self.tests.items() if tuple(pair) == cell]
-            counts = Counter(c.cautious for c in here)
+            counts = Counter(c.word for c in here)
             effects = [c.result.effect for c in here if c.result.effect is not None]
             if len(self.results.datasets) == 1:
                 r = here[0].result
-                one_arm = ArmResult(*cell, r.effect, r.low, r.high, here[0].cautious, counts, 1, r.reason or "")
+                one_arm = ArmResult(*cell, r.effect, r.low, r.high, here[0].word, counts, 1, r.reason or "")
             elif one.meta.effect is not None:
                 m = one.meta
-                one_arm = ArmResult(*cell, m.effect, m.low, m.high, one.cautious, counts, m.datasets)
+                one_arm = ArmResult(*cell, m.effect, m.low, m.high, one.word, counts, m.datasets)
             else:
                 mean = float(np.mean(effects)) if effects else None
                 reason = one.meta.reason or ""
@@ -517,6 +543,10 @@ class Inference:
         return Components(
             *(float(np.mean([getattr(v, part) for v in found])) for part in ("replicate", "image", "residual"))
         )
+
+
+def _both(one: Group, other: Group) -> frozenset[str]:
+    return frozenset((one.name, other.name))
 
 
 def _found(runs: Mapping[int, Tested], number: int, there: NDArray[np.bool_]) -> dict[int, NDArray[np.bool_]]:

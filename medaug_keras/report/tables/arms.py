@@ -136,7 +136,7 @@ def _added(results: Results, inference: Inference, name: TableName, sampling: st
     if not judged or not against:
         return table
     beside = tuple(r.short for r in results.references if (table_ := r.table(name)) and table_.improved_over)
-    group = f"Best by {in_sentence(METRICS[results.study.primary])}, over"
+    group = f"Best by {in_sentence(METRICS[results.study.primary])}, against"
     columns = [
         Column(f"over.{arm}", results.variant(arm, s), "verdict", group, ("p",), printed=beside) for arm, s in against
     ]
@@ -152,16 +152,22 @@ def _added(results: Results, inference: Inference, name: TableName, sampling: st
                 why = found.result.reason or ""
                 tags = verdict_tags(found.metric, (found.group, found.base), results.select)
                 href = found.group.page
-                extra.append(Entry(found.word, p=found.holm, printed=theirs, missing=why, href=href, tags=tags))
+                extra.append(Entry(found.word, p=found.p, printed=theirs, missing=why, href=href, tags=tags))
         rows.append(Row((*row.entries, *extra), row.factors))
     notes = [
         *table.notes,
-        "Last columns: the generator's arm with the highest mean of this table against the arm named; the verdict "
-        "follows p, which is corrected for having been chosen (Holm, 5 %).",
+        "Last columns: the generator's arm with the highest mean of this table against the arm named. "
+        + _OF_TESTS.format(baseline=results.variant(*results.reference)),
     ]
     if beside:
         notes.append("Below it, whether it is printed that the best improved. " + " ".join(_table_notes(results, name)))
     return replace(table, columns=(*table.columns, *columns), rows=tuple(rows), notes=tuple(notes))
+
+
+_OF_TESTS = (
+    "Against {baseline}, verdict and p are those of the study's own test, corrected over all arms of the data set "
+    "(Holm, 5 %). Against another arm they are exploratory: corrected likewise, but not declared beforehand."
+)
 
 
 def _compared(results: Results, name: TableName, sampling: str) -> list[tuple[str, str]]:
@@ -281,11 +287,11 @@ def best_models(results: Results, inference: Inference) -> Table:
                 entries.append(_gain(results, inference, dataset, group, pair, gains))
         rows.append(Row((*entries, *_optimism(results, dataset)), {"data set": results.title(dataset)}))
     notes = [
-        "Gains are differences over the replicates that both arms have, with the verdict of a test and its p, "
-        "corrected for all arms that could have been chosen (Holm, 5 %). Optimism is what choosing the best arm on "
-        "the test set adds to its score: first in the means over replicates, compared with choosing on validation "
-        "data; then for a study of a single run, compared with what the chosen arm scores in the other replicates "
-        "(mean ± standard deviation over n replicates).",
+        "Gains are differences over the replicates that both arms have. "
+        + _OF_TESTS.format(baseline=results.variant(*results.reference)),
+        "Optimism is what choosing the best arm on the test set adds to its score: first in the means over replicates, "
+        "compared with choosing on validation data; then for a study of a single run, compared with what the chosen "
+        "arm scores in the other replicates (mean ± standard deviation over n replicates).",
         *_table_notes(results, "best-models"),
     ]
     caption = "Best model of each data set."
@@ -313,7 +319,7 @@ def _gain(
     c = inference.against(dataset, pair)[group.arm, group.sampling]
     tags = verdict_tags(c.metric, (c.group, c.base), results.select)
     why = c.result.reason or ""
-    return Entry(c.result.effect, verdict=c.word, p=c.holm, printed=theirs, missing=why, href=base.page, tags=tags)
+    return Entry(c.result.effect, verdict=c.word, p=c.p, printed=theirs, missing=why, href=base.page, tags=tags)
 
 
 def _optimism(results: Results, dataset: str) -> tuple[Entry, Entry]:

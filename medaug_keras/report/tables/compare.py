@@ -26,7 +26,7 @@ _DIFFERENCE = (
 
 def _difference(c: Comparison, words: Mapping[str, str]) -> tuple[Entry, Entry]:
     r, why = c.result, c.result.reason or ""
-    return Entry(r.effect, low=r.low, high=r.high, missing=why), Entry(words.get(c.word, c.word), p=c.holm)
+    return Entry(r.effect, low=r.low, high=r.high, missing=why), Entry(words.get(c.word, c.word), p=c.p)
 
 
 def pairs(results: Results, found: Mapping[str, Mapping[tuple[Pair, Pair], Comparison]]) -> Table:
@@ -56,9 +56,9 @@ def pairs(results: Results, found: Mapping[str, Mapping[tuple[Pair, Pair], Compa
         tuple(rows),
         "tables.compare.pairs",
         (
-            "The verdict follows p, which is corrected over all pairs of the data set (Holm, 5 %); the 95 % interval "
-            "is that of the pair alone. Where an arm of the pair is the baseline, the study's own test is the one on "
-            "Significance, which is corrected for fewer comparisons.",
+            "Verdict and p of a pair with the baseline, or with copies, are those of the study's own test on "
+            "Significance. Every other pair is exploratory, and its p is corrected over all pairs of the data set "
+            "(Holm, 5 %). The 95 % interval is that of the pair alone.",
             *notes_of(rows),
         ),
         ("data set", "verdict"),

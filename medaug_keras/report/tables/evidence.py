@@ -69,10 +69,7 @@ _REPLICATES = (
 )
 
 
-_EVER = (
-    Column("holm_ever", "p, Holm", "p", "Among all arms ever compared", help="Holm over the largest family in the log"),
-    Column("verdict_ever", "Verdict", "verdict", "Among all arms ever compared"),
-)
+_EVER = Column("holm_ever", "p, Holm, ever", "p", help="Corrected over all arms that the log has for the data set")
 
 
 def _replicates(c: Comparison) -> tuple[Entry, Entry]:
@@ -131,7 +128,7 @@ def claims(results: Results, inference: Inference) -> Table:
         named = [(r.called, value) for r, value in zip(results.references, theirs, strict=True) if value is not None]
         entries = (
             *first,
-            Entry(c.word, p=c.holm, href=c.group.page, tags=verdict_tags(metric, (c.group, c.base), results.select)),
+            Entry(c.word, p=c.p, href=c.group.page, tags=verdict_tags(metric, (c.group, c.base), results.select)),
             Entry(r.effect, low=r.low, high=r.high, n=r.replicates, planned=len(c.group.runs), missing=why),
             Entry(can_be_said(c, inference.controls.get(cell), caution(results, inference, c))),
             Entry(cannot_be_said(c, inference.controls.get(cell), named, generated=bool(results.generator(arm)))),
@@ -178,7 +175,7 @@ def in_column(results: Results, inference: Inference, dataset: str) -> Table:
             why = c.result.reason or ""
             entries += [
                 Entry(c.result.effect, low=c.result.low, high=c.result.high, missing=why),
-                Entry(c.holm, missing=why),
+                Entry(c.p, missing=why),
             ]
         rows.append(Row(tuple(entries)))
     return Table(
@@ -204,7 +201,7 @@ def tests(results: Results, inference: Inference) -> Table:
         *_EFFECT,
         Column("p", "p", "p", help="Before correction"),
         Column("holm", "p, Holm", "p", help="Corrected over all arms of the data set, tested or not"),
-        *_EVER[: 2 * larger],
+        *[_EVER] * larger,
         Column("detectable_low", "from", "percent", _DETECTABLE, help="By the verdict, if runs and images vary little"),
         Column("detectable_high", "to", "percent", _DETECTABLE, help="By the verdict, if runs and images vary much"),
         Column(
@@ -236,7 +233,7 @@ def tests(results: Results, inference: Inference) -> Table:
             *_effect(c),
             Entry(c.result.p_family, missing=why),
             Entry(c.holm, missing=why),
-            *(Entry(c.holm_ever, missing=why), Entry(c.cautious))[: 2 * larger],
+            *[Entry(c.holm_ever, missing=why)] * larger,
             *_detectable(c.detectable, why),
             Entry(c.fdr, missing=why),
             Entry(c.chance, missing=why),
@@ -259,6 +256,14 @@ def tests(results: Results, inference: Inference) -> Table:
             "from three replicates on, so it can leave out 0 where p is above 5 %. Detectable: the smallest true "
             "difference, in points, that the verdict finds in 80 % of such studies, at the lower and the upper 90 % "
             "limits of the variances. The bootstrap over replicates and images is a check, not a test.",
+            *(
+                [
+                    "p, Holm, ever: more arms were compared with this baseline before. Each of them could have been "
+                    "the one that looked better, so the verdict follows the larger of the two p."
+                ]
+                if larger
+                else []
+            ),
             *_few(inference.tests.values()),
         ),
         factors,

@@ -93,7 +93,7 @@ def _entry(results: Results, inference: Inference, cell: Cell, page: Callable[[s
         return Entry(missing="not part of this study")
     href = f"{page(cell[0])}#{test_anchor(*cell)}" if cell[0] in results.begun else ""
     r, why = c.result, c.result.reason or c.group.reason
-    return Entry(r.effect, low=r.low, high=r.high, p=c.holm, verdict=c.cautious, missing=why, href=href)
+    return Entry(r.effect, low=r.low, high=r.high, p=c.p, verdict=c.word, missing=why, href=href)
 
 
 def _listed(results: Results, inference: Inference, caption: str, entry: Callable[[str, ArmResult], Entry]) -> Table:
