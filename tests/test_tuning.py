@@ -402,7 +402,7 @@ def shown(folder: Path, *rates: float, **changes: Any) -> tuple[list[str], list[
     made = Pages(results).all()
     return (
         recipes(results),
-        [[entry.value for entry in row.entries[3:]] for row in table.rows],
+        [[entry.value for entry in row.entries[2:]] for row in table.rows],
         made["runs/breastmnist.gda.shuffle.0.md"].decode(),
     )
 

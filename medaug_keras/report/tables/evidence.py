@@ -16,7 +16,6 @@ from medaug_keras.report.tables.table import (
     Entry,
     Row,
     Table,
-    arm_entry,
     dataset_entry,
     epoch_words,
     measured,
@@ -35,7 +34,7 @@ _EFFECT = (
 
 def _head(results: Results, cell: Cell) -> tuple[Entry, ...]:
     dataset, arm, sampling = cell
-    return dataset_entry(results, dataset), arm_entry(results, arm), Entry(SAMPLINGS[sampling])
+    return dataset_entry(results, dataset), variant_entry(results, arm, sampling)
 
 
 def _factors(results: Results, cell: Cell) -> dict[str, str]:
@@ -62,7 +61,7 @@ def _few(found: Iterable[Comparison]) -> tuple[str, ...]:
 
 _DETECTABLE = "Detectable with 80 % power"
 NOT_KNOWN = "not known: nothing varied between runs"
-_HEAD = (DATASET, ARM, Column("sampling", "Sampling"))
+_HEAD = (DATASET, ARM)
 _REPLICATES = (
     Column("replicates", "compared", "count", "Replicates", help="Replicates that both arms have"),
     Column("planned", "planned", "count", "Replicates"),

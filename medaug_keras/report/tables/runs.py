@@ -31,19 +31,19 @@ from medaug_keras.report.tables.table import (
     Kind,
     Row,
     Table,
-    arm_entry,
     dataset_entry,
     epoch_words,
     largest_class,
     measured,
     notes_of,
+    variant_entry,
 )
 from medaug_keras.spec import differences, dump
 
 
 def all_arms(results: Results) -> Table:
     """Every data set, arm and sampling with all metrics: the long table behind the others."""
-    columns = [DATASET, ARM, Column("sampling", "Sampling"), LARGEST_CLASS]
+    columns = [DATASET, ARM, LARGEST_CLASS]
     metrics = [*METRICS, "least_recall"]
     columns += [Column(metric, MEASURES[metric].label, "percent", "Test (%)", ("sd", "n")) for metric in metrics]
     columns.append(Column("validation", "Accuracy", "percent", "Validation (%)", ("sd",), extra=True))
@@ -58,8 +58,7 @@ def all_arms(results: Results) -> Table:
             Row(
                 (
                     dataset_entry(results, dataset),
-                    arm_entry(results, arm),
-                    Entry(SAMPLINGS[sampling]),
+                    variant_entry(results, arm, sampling),
                     largest_class(results, dataset),
                     *(measured(group, results.select, metric) for metric in metrics),
                     measured(group, results.select, "accuracy", split="validation"),
@@ -94,7 +93,7 @@ def learning_rates(results: Results) -> Table:
     values = tune.learning_rate if tune is not None else ()
     kind: Kind = "number" if results.study.tuned_by == "best_validation_loss" else "percent"
     by = f"Mean {tuning_measure(results.study.tuned_by)}" + (" (%)" if kind == "percent" else "")
-    columns = [DATASET, ARM, Column("sampling", "Sampling"), Column("chosen", "Chosen")]
+    columns = [DATASET, ARM, Column("chosen", "Chosen")]
     columns += [Column(f"learning_rate_{value:g}", f"{value:g}", kind, by) for value in values]
     rows = []
     for (dataset, arm, sampling), group in results.groups.items():
@@ -113,15 +112,14 @@ def learning_rates(results: Results) -> Table:
             Row(
                 (
                     dataset_entry(results, dataset),
-                    arm_entry(results, arm),
-                    Entry(SAMPLINGS[sampling]),
+                    variant_entry(results, arm, sampling),
                     Entry(said or None, missing="" if said else group.reason, tags=tags),
                     *(_tried(tuned, place, len(chosen) == 1, group.reason) for place in range(len(values))),
                 ),
                 _factors(results, dataset, arm, sampling),
             )
         )
-    tagged = any(row.entries[3].tags for row in rows)
+    tagged = any(row.entries[2].tags for row in rows)
     beyond = " “largest tried” and “smallest tried”: beyond it, a better one may lie." if tagged else ""
     notes = (f"No test image is used.{beyond}",)
     return Table(
@@ -150,7 +148,7 @@ def _tried(tuned: Sequence[Mapping[str, Any]], place: int, same: bool, reason: s
 def ensembles(results: Results) -> Table:
     """What the mean of the replicates' probabilities scores on the test images, where at least two are done."""
     metrics = [*METRICS, "least_recall"]
-    columns = [DATASET, ARM, Column("sampling", "Sampling"), Column("networks", "Networks", "count")]
+    columns = [DATASET, ARM, Column("networks", "Networks", "count")]
     columns += [Column(metric, MEASURES[metric].label, "percent", "Test (%)") for metric in metrics]
     rows = []
     for (dataset, arm, sampling), group in results.groups.items():
@@ -163,8 +161,7 @@ def ensembles(results: Results) -> Table:
             Row(
                 (
                     dataset_entry(results, dataset),
-                    arm_entry(results, arm),
-                    Entry(SAMPLINGS[sampling]),
+                    variant_entry(results, arm, sampling),
                     Entry(len(group.done)),
                     *(
                         Entry(found.get(metric), missing="" if found.get(metric) is not None else why)
@@ -207,7 +204,6 @@ def runs(results: Results) -> Table:
     columns = (
         Column("run", "Run", parts=("name",)),
         ARM,
-        Column("sampling", "Sampling"),
         Column("replicate", "Replicate", "count"),
         Column("status", "Status", reasons=True),
         Column("test_accuracy", "Accuracy", "percent", "Test (%)"),
@@ -225,8 +221,7 @@ def runs(results: Results) -> Table:
         seen.add(name)
         head = (
             replace(dataset_entry(results, run.dataset), href=run.page),
-            arm_entry(results, run.arm),
-            Entry(SAMPLINGS[run.sampling]),
+            variant_entry(results, run.arm, run.sampling),
             Entry(run.replicate),
             Entry(STATE_WORDS[run.outcome.state], missing="" if run.done else run.outcome.reason),
         )
@@ -256,7 +251,6 @@ def groups(results: Results) -> Table:
     columns = (
         Column("run", "Runs of", parts=("name",)),
         ARM,
-        Column("sampling", "Sampling"),
         Column("done", "done", "count", "Replicates", reasons=True),
         Column("planned", "planned", "count", "Replicates"),
         Column("test_accuracy", "Accuracy", "percent", "Test (%)", ("sd",)),
@@ -277,8 +271,7 @@ def groups(results: Results) -> Table:
                         tags=tuple(results.marks(dataset)),
                         name=dataset,
                     ),
-                    arm_entry(results, arm),
-                    Entry(SAMPLINGS[sampling]),
+                    variant_entry(results, arm, sampling),
                     Entry(len(group.done), missing=group.reason),
                     Entry(len(group.runs)),
                     *(replace(measured(group, results.select, metric), href="") for metric in ("accuracy", "auc")),
@@ -369,7 +362,6 @@ def against(results: Results, reference: Reference, other: Results | None = None
         DATASET,
         Column("table", "Table"),
         ARM,
-        Column("sampling", "Sampling"),
         Column("metric", "Metric"),
         Column("printed", "Printed", "percent"),
         *([Column("beside", f"Study {other.study.name}", "percent", "", ("sd", "n"))] if other else []),
@@ -414,20 +406,19 @@ def _against(
     arm, sampling = cell.arm, cell.sampling
     value = reference.score(dataset, arm, sampling, metric)
     group = results.groups.get((dataset, arm, sampling))
-    label = results.label(arm) if arm in results.study.arms else arm
+    known, name = arm in results.study.arms, f"{arm}.{sampling}"
     ours = measured(group, results.select, metric)
     values = group.values(results.select, "test", metric) if group else []
     factors = {
         "data set": results.title(dataset),
-        "arm": label,
+        "arm": results.label(arm) if known else arm,
         "sampling": SAMPLINGS[sampling],
         "metric": METRICS[metric],
     }
     head = (
         dataset_entry(results, dataset),
         Entry(table.number, href=f"results.html#{table.shows}"),
-        Entry(label, name=arm),
-        Entry(SAMPLINGS[sampling]),
+        variant_entry(results, arm, sampling) if known else Entry(name, name=name),
         Entry(METRICS[metric]),
         Entry(value),
         *([_elsewhere(other, dataset, arm, sampling, metric)] if other else []),
