@@ -35,7 +35,7 @@ _WORDS = {
     "select": "|".join(get_args(Select)),
 }
 """Texts of a line, and what they look like."""
-_CELL = "[a-z0-9_-]{1,40}/[a-z0-9_-]{1,40}/[a-z]{1,20}"
+_CELL = "[a-z0-9_-]{1,40}/[a-z0-9._-]{1,40}/[a-z]{1,20}"
 CLAIMS = ("better", "worse")
 
 

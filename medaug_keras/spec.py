@@ -29,6 +29,12 @@ Name = Annotated[
     StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40),
     Field(description="Lower-case letters, digits, - and _; it becomes part of file names."),
 ]
+ArmName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*(\.[0-9]+)?$", max_length=40),
+    Field(description="Lower-case letters, digits, - and _; a decimal may end it, as in flow-0.5."),
+]
+"""Of an arm or a generator, which `vary` names after a value."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
@@ -1259,14 +1265,14 @@ class Amount(_Part):
 class Add(_Part):
     """Images that a generator makes for given classes, added to the training set."""
 
-    generator: Name
+    generator: ArmName
     amount: Amount = Amount()
 
 
 class Interleave(_Part):
     """Every training image and one reconstruction of it, with its label."""
 
-    generator: Name
+    generator: ArmName
     mode: Literal["sample", "mean", "train_pair"] = "sample"
     """sample draws the latent variables; mean takes their means; train_pair repeats the published code, where images
     pass in identical pairs through batch norm in training mode, which erases them
@@ -1307,13 +1313,22 @@ class Arm(_Part):
         return self
 
 
+class Series(_Part):
+    """Arms that differ in one setting."""
+
+    setting: Text
+    """Of the arm, as `vary` names it: add.amount.fraction."""
+    arms: Annotated[dict[ArmName, bool | int | float | str], Field(min_length=1)]
+    """Each arm, and its value."""
+
+
 # --- the study -------------------------------------------------------------------------------------
 
 
 class Reference(_Part):
     """The cell that others are compared with."""
 
-    arm: Name = "baseline"
+    arm: ArmName = "baseline"
     sampling: Sampling = "shuffle"
 
 
@@ -1364,8 +1379,11 @@ class Study(_Part):
     """Pixels a side of the images of every data set that has no `size` of its own."""
     datasets: Annotated[dict[Name, Data], Field(min_length=1)]
     classifier: Classifier = Cnn()
-    generators: dict[Name, Generator] = {}
-    arms: Annotated[dict[Name, Arm], Field(min_length=1)]
+    generators: dict[ArmName, Generator] = {}
+    arms: Annotated[dict[ArmName, Arm], Field(min_length=1)]
+    series: dict[Name, Series] = {}
+    """Arms that differ in one setting, by the name of their arm; `vary` of an arm makes it. Pages draw differences
+    against the values."""
     quality: Quality = Quality()
     _code: Mapping[str, str] = PrivateAttr({})
     _sums: Mapping[str, str] = PrivateAttr({})

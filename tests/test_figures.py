@@ -165,6 +165,24 @@ def network():
     return figures.network_diagram(layers, title="Classifier")
 
 
+def doses():
+    def one(label, value, *effect, **more):
+        return figures.Dose(label, *effect, value=value, **more)
+
+    flow = [
+        one("Flow, 0.1", 0.1, 0.012, -0.01, 0.034),
+        one("Flow, 0.11", 0.11, 0.03),
+        one("Flow, 20", 20, -0.7, -1, 0.9),
+    ]
+    copies = [one("Copies, 0.1", 0.1, 0.0, -0.002, 0.002), one("Copies, 20", 20, reason="not run yet")]
+    series = [
+        figures.DoseSeries("flow", "weighted", LONG, flow),
+        figures.DoseSeries("copies", "shuffle", "Copies", copies),
+    ]
+    panels = [figures.DosePanel("PathMNIST", series), figures.DosePanel("BreastMNIST", series[:1])]
+    return figures.dose_response(panels, setting="images added, as a part of the training images")
+
+
 def feature_map():
     train = figures.Origin([0.0, 1.0, -1.0, 4.0], [0.5, 0.5, -3.0, 2.0], [0, 0, 0, 1])
     test, made = figures.Origin([2.0], [2.0], [1]), figures.Origin([0.0, 1.0], [-1.0, -2.0], [0, 0])
@@ -194,6 +212,10 @@ DRAWN = {
     "printed_vs_ours": (
         printed,
         ["84.36", "85.00", "84.00 to 86.00", "79.54", "no value in Yang", "2 of 2 runs failed"],
+    ),
+    "dose_response": (
+        doses,
+        ["+1.20", "−1.00 to +3.40", "−70.00", "no interval", "not run yet", LONG],
     ),
     "feature_map": (
         feature_map,

@@ -818,6 +818,7 @@ REFERENCE: dict[str, type[BaseModel]] = {  # heading of the page → the section
     "arms: interleave": spec.Interleave,
     "arms: duplicate": spec.Duplicate,
     "arms: amount": spec.Amount,
+    "series": spec.Series,
     "quality": spec.Quality,
 }
 STEPS: tuple[type[BaseModel], ...] = get_args(get_args(spec.Step)[0])
@@ -843,7 +844,8 @@ def _tables() -> dict[str, dict[str, str]]:
 def test_every_setting_has_its_line_and_its_default_in_the_reference(heading: str) -> None:
     section = REFERENCE[heading]
     lines = _tables()[heading]
-    lines.pop("extends", None)
+    for of_files in ("extends", "vary"):
+        lines.pop(of_files, None)
     of_all = issubclass(section, spec._Classifier) and heading != "classifier"  # these stand under `classifier`
     shared = spec._Classifier.model_fields if of_all else ()
     own = {key: field for key, field in section.model_fields.items() if key not in shared}

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial, reduce
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from medaug_keras.reading.strict_yaml import (
     place_of,
     plain,
 )
+from medaug_keras.reading.vary import expanded
 from medaug_keras.reading.weights import WeightsError, sum_of
 from medaug_keras.reading.words import TAGS, dotted, in_words
 from medaug_keras.spec import MedMnistData, Study, files, with_files
@@ -77,8 +79,12 @@ def read(
     if replicates is not None:
         place = Place(f"--replicates {replicates}")
         layers.append(Node(place, {"replicates": Node(place, replicates)}))
-    tree = _with_recipes(reduce(_merged, layers))
-    study = _validated(tree, str(path))
+    try:
+        tree, origins = expanded(reduce(_merged, layers))
+    except YamlError as error:
+        raise StudyError(str(path), error.mistakes) from None
+    tree = _with_recipes(tree)
+    study = _validated(tree, str(path), origins)
     datasets: dict[str, Any] = dict(study.datasets)
     for name, data in datasets.items():
         paths = {keys: _whole_path(path, place_of(tree, ("datasets", name, *keys))) for keys, path in files(data)}
@@ -213,7 +219,7 @@ def _override(text: str) -> Node:
     return node
 
 
-def _validated(tree: Node, name: str) -> Study:
+def _validated(tree: Node, name: str, origins: Mapping[Keys, Keys]) -> Study:
     data = plain(tree)
     assert isinstance(data, dict)
     try:
@@ -228,8 +234,19 @@ def _validated(tree: Node, name: str) -> Study:
     # what is wrong in the study's classifier is wrong in every arm that changes it, and said once
     known = {(keys, message) for keys, message in found if keys[:1] == ("classifier",)}
     found = [(keys, message) for keys, message in found if (keys[2:], message) not in known or keys[:1] != ("arms",)]
-    mistakes = [(place_of(tree, keys), f"{dotted(keys)}: {message}") for keys, message in found]
+    mistakes = [
+        (place_of(tree, keys), f"{dotted(said)}: {message}")
+        for (keys, message), (said, _) in zip(found, _said(found, origins), strict=True)
+    ]
     raise StudyError(name, mistakes) from None
+
+
+def _said(found: Sequence[tuple[Keys, str]], origins: Mapping[Keys, Keys]) -> list[tuple[Keys, str]]:
+    """The mistakes, one that all arms of a series share as one of the arm that varies."""
+    sizes = Counter(origins.values())
+    moved = [((*origins.get(keys[:2], keys[:2]), *keys[2:]), message) for keys, message in found]
+    shared = Counter(moved)
+    return [other if shared[other] == sizes[other[0][:2]] > 1 else one for one, other in zip(found, moved, strict=True)]
 
 
 def _problems_of_the_rest(data: dict[str, Any], wrong: list[Keys]) -> list[tuple[Keys, str]]:

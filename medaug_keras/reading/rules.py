@@ -38,6 +38,12 @@ def problems(study: Study) -> list[tuple[Keys, str]]:
     for name, arm in study.arms.items():
         found += [(("arms", name, *keys), message) for keys, message in _arm(arm, study)]
     found += [(("classifier", *keys), message) for keys, message in _recipe(study.classifier, study.select)]
+    found += [
+        (("series", name, "arms", arm), f"there is no arm {arm}{did_you_mean(arm, study.arms)}")
+        for name, series in study.series.items()
+        for arm in series.arms
+        if arm not in study.arms
+    ]
     return found + list(_generators(study)) + list(_network(study)) + list(_baseline(study)) + list(_references(study))
 
 

@@ -11,6 +11,14 @@ _EXTENDS = {
     "minLength": 1,
     "type": "string",
 }
+_VARY = {
+    "description": "One setting of the arm and its values: one arm for each, named as flow-0.5. A setting of its "
+    "generator is add.generator.guidance, one of a step augment.noise.deviation.",
+    "type": "object",
+    "minProperties": 1,
+    "maxProperties": 1,
+    "additionalProperties": {"type": "array", "minItems": 1, "items": {"type": ["boolean", "number", "string"]}},
+}
 
 
 def schema() -> dict[str, Any]:
@@ -22,6 +30,7 @@ def schema() -> dict[str, Any]:
         parts[name]["required"] = sorted({word, *parts[name].get("required", ())})
     parts["Study"] = _tidy(made)
     parts["Study"]["properties"]["extends"] = _EXTENDS
+    parts["Arm"]["properties"]["vary"] = _VARY
     # what an arm says of its classifier is merged onto the study's
     parts["Arm"]["properties"]["classifier"] = _relaxed(parts["Arm"]["properties"]["classifier"])
     extending = {f"{name}InExtension": _relaxed(part) for name, part in parts.items()}

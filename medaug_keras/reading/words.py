@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from medaug_keras.reading.strict_yaml import INVISIBLE, Keys, scalar
-from medaug_keras.spec import NO_STEPS, VOLUMES, Study
+from medaug_keras.spec import NO_STEPS, VOLUMES, Arm, Study
 
 TAGS = ("kind", "layer")
 """The keys that choose among the forms of a section."""
@@ -36,12 +36,13 @@ def in_words(error: Mapping[str, Any]) -> tuple[Keys, str]:
     kind, found = error["type"], error["input"]
     if error["loc"][-1:] == ("[key]",) and kind != "extra_forbidden":  # pydantic's word for the key itself
         keys, *_ = _follow(error["loc"][:-1])
-        return keys, f"{_NAME}; got {_shown(keys[-1])}"
+        decimal = "; a decimal may end it, as in flow-0.5" if keys[0] in ("arms", "generators") else ""
+        return keys, f"{_NAME}{decimal}; got {_shown(keys[-1])}"
     keys, section, expected = _follow(error["loc"])
     if kind == "extra_forbidden":
-        # At the top, `extends` is a setting of the file and not of the study, so the spec does not know it.
         known = list(section.model_fields) if section else []
-        return keys, "not a setting" + did_you_mean(keys[-1], known + ["extends"] * (len(keys) == 1))
+        known += ["extends"] * (len(keys) == 1) + ["vary"] * (section is Arm)  # these are settings of the file alone
+        return keys, "not a setting" + did_you_mean(keys[-1], known)
     if kind == "missing" and section is not None:
         about = section.model_fields[str(keys[-1])].description
         return keys, f"is missing; add it{f': {_line(about)}' if about else ''}"

@@ -60,6 +60,11 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:,.{places}f}".replace("-", "\N{MINUS SIGN}")
 
 
+def setting_value(value: float) -> str:
+    """A number as a study says it: 0.1, 20."""
+    return f"{value:g}".replace("-", "\N{MINUS SIGN}")
+
+
 def p_value(p: float) -> str:
     """0.0312 → 0.031; very small ones as < 0.001, because further digits would claim more than the test can."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -27,6 +27,7 @@ from medaug_keras.report.figures.diagrams import (
     network_diagram,
 )
 from medaug_keras.report.figures.differences import Difference, DifferencesPanel, differences
+from medaug_keras.report.figures.doses import Dose, DosePanel, DoseSeries, dose_response
 from medaug_keras.report.figures.images import (
     CONTRAST,
     ClassRow,
@@ -48,6 +49,9 @@ __all__ = [
     "ClassRow",
     "Difference",
     "DifferencesPanel",
+    "Dose",
+    "DosePanel",
+    "DoseSeries",
     "Effect",
     "Figure",
     "Layer",
@@ -67,6 +71,7 @@ __all__ = [
     "critical_difference",
     "cvae_diagram",
     "differences",
+    "dose_response",
     "feature_map",
     "forest_plot",
     "joint_vae_diagram",

@@ -345,6 +345,31 @@ class Results:
         return None
 
     @cached_property
+    def doses(self) -> Mapping[str, list[str]]:
+        """Setting → the series of arms that differ in it and have numbers as values.
+
+        Series that add images and series that add copies stand together: amount.fraction, whatever is added.
+        """
+        found: dict[str, list[str]] = {}
+        for name, series in self.study.series.items():
+            if not any(isinstance(value, bool | str) for value in series.arms.values()):
+                how, _, rest = series.setting.partition(".")
+                setting = rest if how in ("add", "duplicate") else series.setting
+                found.setdefault(setting, []).append(name)
+        return found
+
+    def series_label(self, name: str) -> str:
+        """What arms of a series are called together: what their labels have in common, or its name."""
+        labels = [self.study.arms[arm].label or "" for arm in self.study.series[name].arms]
+        heads = {label.rpartition(", ")[0] for label in labels}
+        return heads.pop() or name if len(heads) == 1 else name
+
+    def own_fractions(self, arm: str, setting: str) -> Iterable[str]:
+        """Data sets whose fraction of added images is said for themselves, so that `amount.fraction` is not theirs."""
+        use = self.study.arms[arm].add or self.study.arms[arm].duplicate
+        return use.amount.fractions if use is not None and setting == "amount.fraction" else ()
+
+    @cached_property
     def longer(self) -> Mapping[str, tuple[float, float]]:
         """Arm → by which part more (or less) images it is trained with than the baseline, the least and the most of all
         data sets; only arms where it differs, and not by patience, which is not known before."""

@@ -30,6 +30,7 @@ def significance(book: Book) -> dict[str, Any]:
         "waiting": [results.title(d) for d in results.datasets if begun and d not in results.begun],
         "forest": arms_over_data_sets(book) if book.apart else _forests(book, begun or results.datasets),
         "forests": {d: _forest_of(book, d) for d in results.datasets} if book.apart else {},
+        "doses": {dataset: _doses(book, dataset) for dataset in begun or results.datasets},
         "ranks": _ranks(book),
         "ranks_reason": ranks.reason or "",
         "friedman": ranks,
@@ -136,6 +137,44 @@ def _forest_of(book: Book, dataset: str) -> Shown | None:
         f"Difference to {results.variant(arm, sampling)} in test {metric_name(metric)} on {results.title(dataset)}, "
         "points, with the 95 % interval of the single comparison.",
     )
+
+
+def _doses(book: Book, dataset: str) -> list[Shown]:
+    """The differences of arms that differ in the value of one setting, against the value: a figure for each setting."""
+    results, shown = book.results, []
+    for setting, names in results.doses.items():
+        series = []
+        for name in names:
+            values = results.study.series[name].arms
+            for sampling in results.samplings:
+                doses = [
+                    figures.Dose(**vars(_effect(book, dataset, arm, sampling, results.label(arm))), value=float(value))
+                    for arm, value in values.items()
+                    if (dataset, arm, sampling) in book.inference.tests
+                    and dataset not in results.own_fractions(arm, setting)
+                ]
+                if doses:
+                    label = results.series_label(name) + (" (weighted)" if sampling == "weighted" else "")
+                    series.append(figures.DoseSeries(name, sampling, label, doses))
+        if series:
+            panel = figures.DosePanel(results.title(dataset), series)
+            metric = results.study.primary
+            drawn = figures.dose_response([panel], setting=_DOSES.get(setting, setting), metric=METRICS[metric])
+            caption = (
+                f"Difference to {results.variant(*results.reference)} in test {metric_name(metric)} on "
+                f"{results.title(dataset)}, points, against {_DOSES.get(setting, setting)}; lines: 95 % interval of "
+                "the single comparison. Each value is an arm of its own, so the tests below are corrected for all of "
+                "them."
+            )
+            shown.append(book.figure(f"doses-{dataset}-{setting.replace('.', '-')}", drawn, caption))
+    return shown
+
+
+_DOSES = {
+    "amount.fraction": "images added, as a part of the training images",
+    "amount.images": "images added",
+}
+"""Setting → what it is in words."""
 
 
 def arms_over_data_sets(book: Book) -> Shown | None:

@@ -1,0 +1,196 @@
+"""`vary` of an arm: one ordinary arm for each value, their figure, and what is said of mistakes."""
+
+import re
+from pathlib import Path
+
+import pytest
+from report_records import fake_plan, fake_results
+
+from medaug_keras import spec
+from medaug_keras.explain import explain
+from medaug_keras.reading import StudyError, read
+from medaug_keras.report import figures
+from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.pages.study import Pages
+from medaug_keras.store import Store
+
+HEAD = """\
+name: doses
+title: How much is enough?
+question: How much is enough?
+primary: accuracy
+replicates: 3
+samplings: [shuffle]
+datasets:
+  breastmnist: {kind: medmnist}
+generators:
+  cvae: {kind: cvae, epochs: 4}
+  flow: {kind: flow}
+arms:
+  baseline: {}
+"""
+VARIED = """\
+  cvae:
+    label: Conditional VAE
+    add: {generator: cvae, amount: {shares: proportional}}
+    vary: {add.amount.fraction: [0.1, 0.50, 2]}
+  copies:
+    label: Copies
+    duplicate: {amount: {shares: proportional}}
+    vary: {duplicate.amount.fraction: [0.1, 0.5, 2]}
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    def write(arms: str, head: str = HEAD) -> Path:
+        path = tmp_path / "study.yaml"
+        path.write_text(head + arms, encoding="utf-8")
+        return path
+
+    return write
+
+
+def by_hand(add: str, *, how: str = "cvae") -> str:
+    return "".join(f"  {how}-{value}: {add % value}\n" for value in ("0.1", "0.5", "2"))
+
+
+def test_varied_arms_have_the_keys_of_arms_written_out_by_hand(study):
+    varied = fake_plan(read(study(VARIED)))
+    added = "{add: {generator: cvae, amount: {shares: proportional, fraction: %s}}}"
+    copied = "{duplicate: {amount: {shares: proportional, fraction: %s}}}"
+    written = fake_plan(read(study(by_hand(added) + by_hand(copied, how="copies"))))
+    assert [run.arm for run in varied.runs[:7]] == [
+        "baseline",
+        *(f"{w}-{v}" for w in ("cvae", "copies") for v in (0.1, 0.5, 2)),
+    ]
+    assert varied.tasks.keys() == written.tasks.keys()
+    assert varied.runs == written.runs
+
+
+def test_a_varied_study_is_read_from_what_it_is_written_as(study, tmp_path):
+    first = read(study(VARIED))
+    again = tmp_path / "again.yaml"
+    again.write_text(spec.Study.model_dump_json(first), encoding="utf-8")
+    assert spec.dump(read(again)) == spec.dump(first)
+    assert first.series["cvae"] == spec.Series(
+        setting="add.amount.fraction", arms={"cvae-0.1": 0.1, "cvae-0.5": 0.5, "cvae-2": 2}
+    )
+
+
+def test_a_setting_of_a_generator_a_step_and_a_recipe_can_vary(study):
+    arms = """\
+  guided: {add: {generator: flow}, vary: {add.generator.guidance: [1, 1.5]}}
+  noise: {augment: [{layer: horizontal_flip}, {layer: noise}], vary: {augment.noise.deviation: [0.1, 0.2]}}
+  smooth: {vary: {classifier.loss.label_smoothing: [0.1]}}
+  shares: {duplicate: {}, vary: {duplicate.amount.shares: [uniform, water_fill]}}
+"""
+    found = read(study(arms))
+    assert [found.generators[found.arms[f"guided-{v}"].add.generator].guidance for v in (1, 1.5)] == [1, 1.5]
+    assert [found.arms[f"noise-{v}"].augment[1].deviation for v in (0.1, 0.2)] == [0.1, 0.2]
+    assert found.arms["smooth-0.1"].classifier.loss.label_smoothing == 0.1
+    assert found.arms["shares-water_fill"].duplicate.amount.shares == "water_fill"
+    plan = fake_plan(found)
+    trained = {making.task for making in plan.generators if making.replicate == 0}
+    assert len(trained) == 1, "guidance is used when images are made, so one training run serves both"
+
+
+def test_each_varied_arm_has_its_control_of_as_many_copies(study, tmp_path):
+    found = read(study(VARIED))
+    results = Results(found, *fake_results(found, tmp_path / "results"))
+    assert [results.control(f"cvae-{v}") for v in (0.1, 0.5, 2)] == [f"copies-{v}" for v in (0.1, 0.5, 2)]
+
+
+def test_a_part_of_a_varied_study_is_named_by_its_values(study, tmp_path):
+    plan = fake_plan(read(study(VARIED)))
+    part = plan.only({"arm": ["cvae-0.5"]})
+    assert {run.arm for run in part.runs} == {"cvae-0.5"}
+    task = plan.tasks[part.runs[0].task]
+    assert "cvae-0.5" in explain(task, plan, Store(tmp_path / "results"))
+
+
+def test_an_extending_study_drops_one_of_the_arms_and_gives_other_values(study, tmp_path):
+    study(VARIED)
+    path = tmp_path / "more.yaml"
+    path.write_text(
+        "extends: study.yaml\narms:\n  cvae: {vary: {add.amount.fraction: [0.5, 1]}}\n  copies-0.1: null\n", "utf-8"
+    )
+    assert list(read(path).arms) == ["baseline", "cvae-0.5", "cvae-1", "copies-0.5", "copies-2"]
+    assert list(read(path).series["copies"].arms) == ["copies-0.5", "copies-2"]
+
+
+@pytest.mark.parametrize(
+    ("arms", "said"),
+    [
+        ("  a: {vary: 3}", r"arms\.a\.vary: takes one setting of the arm and its values; write vary: {"),
+        ("  a: {vary: {x: [1], y: [2]}}", r"takes one setting"),
+        ("  a: {duplicate: {}, vary: {duplicate.amount.fraction: 0.1}}", r"needs a list of values of duplicate"),
+        ("  a: {duplicate: {}, vary: {duplicate.amount.fraction: [0.1, 0.10]}}", r"has the value 0.1 twice; keep one"),
+        ("  a: {duplicate: {}, vary: {duplicate.amount.fraction: [[1]]}}", r"takes numbers, words, true and false"),
+        ("  a: {vary: {augment.noise.deviation: [0.1]}}", r"the arm has no augment, so there is no step to vary"),
+        ("  a: {augment: [{layer: blur}], vary: {augment.noise.deviation: [0.1]}}", r"no step noise; choose from blur"),
+        (
+            "  a: {augment: [{layer: blur}, {layer: blur}], vary: {augment.blur.sigma: [1]}}",
+            r"the arm has 2 steps blur; name one by its place, from 0",
+        ),
+        ("  a: {add: {generator: flo}, vary: {add.generator.steps: [3]}}", r"no generator flo; did you mean flow\?"),
+        ("  a: {vary: {add.generator.steps: [3]}}", r"the arm has no add\.generator"),
+        (
+            "  a: {duplicate: {}, vary: {duplicate.amount.fracton: [1, 2]}}",
+            r"arms\.a\.duplicate\.amount\.fracton: not a",
+        ),
+        ("  a: {duplicate: {}, vary: {duplicate.amount.fraction: [1, 20]}}", r"arms\.a-20\.\S+: .*got 20"),
+        ("  a: {vary: {classifier.epochs: [3]}}\n  a-3: {}", r"arms\.a\.vary: makes a-3, which is an arm already"),
+        ("  a: {var: {classifier.epochs: [3]}}", r"arms\.a\.var: not a setting; did you mean vary\?"),
+        ("  a: {lable: x, vary: {classifier.epochs: [3, 4, 5]}}", r"arms\.a\.lable: not a setting"),
+        ("  a: {vary: {classifier.epochs: [b.c]}}", r"makes the arm a-b\.c, and a name has .*; a decimal may end it"),
+    ],
+)
+def test_a_wrong_vary_is_one_message_at_its_line(study, arms, said):
+    path = study(arms + "\n")
+    with pytest.raises(StudyError, match="is not a study") as caught:
+        read(path)
+    message = str(caught.value)
+    assert "(1 mistake)" in message, message
+    assert re.search(said, message), message
+    assert f"study.yaml:{1 + HEAD.count(chr(10))}: " in message, message
+
+
+# --- the figure ------------------------------------------------------------------------------------
+
+
+def test_a_study_with_varied_amounts_draws_them_beside_their_controls_and_tests_each(study, tmp_path):
+    found = read(study(VARIED))
+    results = Results(found, *fake_results(found, tmp_path / "results"))
+    pages = Pages(results)
+    files = pages.all()
+    page = files["significance.md"].decode()
+    assert 'id="doses-breastmnist-amount-fraction"' in page
+    drawn = files["figures/doses-breastmnist-amount-fraction.svg"].decode()
+    for words in ("Conditional VAE", "Copies", "logarithmic", "images added, as a part of the training images"):
+        assert words in drawn
+    tests = {cell[1]: one for cell, one in pages.inference.tests.items()}
+    assert {one.family for one in tests.values()} == {6}, "each value is an arm of the family"
+    assert f"{100 * tests['cvae-2'].result.effect:+.2f}".replace("-", "\N{MINUS SIGN}") in drawn
+
+
+def test_a_study_without_vary_has_no_figure_of_doses(study, tmp_path):
+    found = read(study("  copies: {duplicate: {}}\n"))
+    files = Pages(Results(found, *fake_results(found, tmp_path / "results"))).all()
+    assert not any("doses" in name for name in files)
+
+
+@pytest.mark.parametrize(("values", "logarithmic"), [((0.1, 0.5, 1), True), ((1, 2, 9), False), ((0, 1, 100), False)])
+def test_values_that_span_a_factor_of_ten_have_a_logarithmic_axis(values, logarithmic):
+    doses = [figures.Dose("arm", 0.01, -0.01, 0.03, value=value) for value in values]
+    panel = figures.DosePanel("Set", [figures.DoseSeries("arm", "shuffle", "Arm", doses)])
+    assert ("(logarithmic)" in figures.dose_response([panel], setting="factor").svg) is logarithmic
+
+
+def test_doses_of_equal_ratio_stand_equally_far_apart_on_a_logarithmic_axis():
+    doses = [figures.Dose("arm", 0.01, value=value) for value in (0.1, 1, 10)]
+    panel = figures.DosePanel("Set", [figures.DoseSeries("arm", "shuffle", "Arm", doses)])
+    drawn = figures.dose_response([panel], setting="factor").svg
+    line = re.search(r'd="M([\d.]+) [\d.]+L([\d.]+) [\d.]+L([\d.]+) [\d.]+"', drawn)
+    first, second, third = map(float, line.groups())
+    assert second - first == pytest.approx(third - second, abs=0.02)
