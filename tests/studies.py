@@ -107,9 +107,8 @@ def make_up(store: Store, task: Task, *, seconds: float = 1.0, files: Mapping[st
 
 def cli(*words: object, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run the command line to its end."""
-    return subprocess.run(
-        command(*words), cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300, **options
-    )
+    options = {"timeout": 300} | options
+    return subprocess.run(command(*words), cwd=cwd, env=environment(), capture_output=True, text=True, **options)
 
 
 def start(*words: object, cwd: Path, **options: Any) -> subprocess.Popen[str]:

@@ -137,7 +137,7 @@ def test_a_run_goes_on_after_every_way_to_end_it_and_its_results_are_those_of_an
 
     assert 4 <= finished < TASKS
     runs = [start(*RUN, "--workers", 1, "--docs", f"docs{number}", cwd=tmp_path) for number in range(2)]
-    texts = [run.communicate(timeout=300)[1] for run in runs]
+    texts = [run.communicate(timeout=900)[1] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], texts
     made = [said_done(text) for text in texts]
     assert len(made[0]) + len(made[1]) == TASKS - finished, "two runs at once make nothing twice"
@@ -170,7 +170,7 @@ def killed_at_random(
         process.wait()
         time.sleep(1)
         log(f"kill {number + 1}: {what}; {len(results(folder / 'results'))} tasks are done")
-    end = cli(*command, cwd=PROJECT)
+    end = cli(*command, cwd=PROJECT, timeout=1800)
     assert end.returncode == 0, end.stderr
 
 

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from medaug_keras.evaluation.chosen import Rows, rows_at
 
@@ -150,13 +149,15 @@ def data_copying(
     than the test set, and classes differ in how near their images are to one another. Cells with
     fewer than LEAST_IN_CELL images of either kind are left out; None where no cell remains.
     """
+    from scipy.stats import rankdata  # takes half a second, which reports of no synthetic images do not need
+
     scores, weights, used = [], [], []
     for cell in np.unique(test_cells).tolist():
         mine, theirs = synthetic_distance[synthetic_cells == cell], test_distance[test_cells == cell]
         m, n = len(mine), len(theirs)
         if min(m, n) < LEAST_IN_CELL:
             continue
-        ranks = stats.rankdata(np.concatenate([mine, theirs]))
+        ranks = rankdata(np.concatenate([mine, theirs]))
         wins = ranks[:m].sum() - m * (m + 1) / 2  # pairs in which the synthetic image is farther
         scores.append((wins - m * n / 2) / np.sqrt(m * n * (m + n + 1) / 12))
         weights.append(n)
@@ -400,13 +401,15 @@ def _level(
     shares: NDArray[Any], test: NDArray[Any], train: NDArray[Any], level: float, false_alarm: float
 ) -> dict[str, Any]:
     """Are too many of the shares below the `level` quantile of the test images' shares?"""
+    from scipy.stats import betabinom
+
     m, n = len(shares), len(test)
     rank = max(1, int(level * (n + 1)))
     threshold = np.sort(test)[rank - 1]
     count, real = int(np.sum(shares < threshold)), int(np.sum(train < threshold))
 
     counts = np.arange(m + 1)
-    exchangeable = stats.betabinom.pmf(counts, m, rank, n + 1 - rank)
+    exchangeable = betabinom.pmf(counts, m, rank, n + 1 - rank)
     chance = np.maximum(  # of this many or more
         np.cumsum(exchangeable[::-1])[::-1], _fisher(counts, m, real, len(train))
     )
@@ -425,7 +428,9 @@ def _level(
 
 def _fisher(count: Any, m: int, real_count: int, n: int) -> Any:
     """Fisher's exact test, one-sided: is `count` of m too many beside `real_count` of n?"""
-    return stats.hypergeom.sf(count - 1, m + n, count + real_count, m)
+    from scipy.stats import hypergeom
+
+    return hypergeom.sf(count - 1, m + n, count + real_count, m)
 
 
 def _quantiles(distances: NDArray[Any]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from medaug_keras.evaluation.metrics import predicted_classes
 
@@ -47,7 +47,7 @@ def kernel_distance(real: NDArray[Any], synthetic: NDArray[Any]) -> dict[str, fl
         - 2 * (c - across_synthetic) / (m * (n - 1))
     )
     variance = (m - 1) * without_real.var() + (n - 1) * without_synthetic.var()
-    half = stats.t.ppf(0.975, min(m, n) - 1) * np.sqrt(variance)
+    half = stdtrit(min(m, n) - 1, 0.975) * np.sqrt(variance)
     return {"value": float(value), "low": float(value - half), "high": float(value + half)}
 
 

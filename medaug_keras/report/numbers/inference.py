@@ -203,6 +203,7 @@ class Inference:
             self._read(dataset)
 
     def _read(self, dataset: str) -> None:
+        known: dict[bytes, NDArray[np.int64]] = {}
         for cell, group in self.results.groups.items():
             if cell[0] != dataset:
                 continue
@@ -212,10 +213,12 @@ class Inference:
             for run in group.done:
                 with np.load(run.record.folder / "predictions.npz", allow_pickle=False) as file:
                     epoch = run.selected(self.results.select)
-                    probabilities, labels = file[f"test_{epoch}"], file["test_labels"]
+                    probabilities = file[f"test_{epoch}"]
+                    truth = file.zip.read("test_labels.npy")  # the same bytes in nearly all runs, parsed once
                     groups, folds = file.get("test_groups"), file.get("test_folds")
-                labels = labels.astype(np.int64)
-                self.labels[dataset] = labels
+                    if truth not in known:
+                        known[truth] = file["test_labels"].astype(np.int64)
+                labels = self.labels[dataset] = known[truth]
                 self.tested[cell][run.replicate] = Tested(
                     probabilities.argmax(1).astype(np.int16), probabilities[np.arange(len(labels)), labels]
                 )
@@ -225,7 +228,7 @@ class Inference:
                 if folds is not None:
                     self.folded[dataset] = len(np.unique(folds))
                 cut = None if folds is None else folds[None]
-                same = labels.tobytes(), None if groups is None else groups.tobytes(), cut is not None and run.replicate
+                same = truth, None if groups is None else groups.tobytes(), cut is not None and run.replicate
                 batches.setdefault(same, (labels, groups, cut, {}))[-1][run.replicate] = probabilities
             for labels, groups, cut, runs in batches.values():
                 stacked = np.stack(list(runs.values()))

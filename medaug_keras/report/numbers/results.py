@@ -222,8 +222,14 @@ class Group:
 
     def values(self, select: str, split: str, metric: str) -> list[float]:
         """The metric of every done run in which it is defined."""
-        found = [run.metric(select, split, metric) for run in self.done]
-        return [value for value in found if value is not None]
+        if (select, split, metric) not in self._values:
+            found = [run.metric(select, split, metric) for run in self.done]
+            self._values[select, split, metric] = [value for value in found if value is not None]
+        return self._values[select, split, metric]
+
+    @cached_property
+    def _values(self) -> dict[tuple[str, str, str], list[float]]:
+        return {}
 
     def estimate(self, select: str, split: str, metric: str) -> Estimate:
         """Mean, spread and number of replicates of a metric."""

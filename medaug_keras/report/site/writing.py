@@ -1,9 +1,11 @@
 """The pages of studies on disk. What others put beside them stays (`ownership`)."""
 
+import gc
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 
@@ -72,7 +74,7 @@ def render(
     """
     studies = docs / STUDIES
     target = studies / study.name
-    with locked(studies, say):
+    with locked(studies, say), _no_search_for_cycles():
         about = check_study(study, file, docs)
         results = Results(study, plan, store)
         inference = cache(partial(Inference, results))  # only where it is needed: it reads every prediction
@@ -98,6 +100,19 @@ def render(
             say(f"Not made by this program, so kept and not published: {several(docs, left_out)}.")
         _shared(studies, say)
     return target
+
+
+@contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """Millions of objects stay until the last page, and Python would look through them over and over: an eighth of the
+    time of a large report, for a tenth of its memory."""
+    searches = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if searches:
+            gc.enable()
 
 
 def _fill(folder: Path, files: Iterable[tuple[str, bytes]], made_from: str, about: Mapping[str, str], say: Say) -> None:
