@@ -88,9 +88,9 @@ def test_a_class_that_is_never_predicted_has_no_precision_and_a_recall_of_0(tmp_
 
 def test_a_panel_of_a_class_has_its_own_arms_alone_and_the_baselines_recall_in_its_title(results, monkeypatch):
     drawn = {}
-    plot = page.figures.forest_plot
+    plot = page.figures.differences
     monkeypatch.setattr(
-        page.figures, "forest_plot", lambda panels, **how: drawn.update(found=panels) or plot(panels, **how)
+        page.figures, "differences", lambda panels, **how: drawn.update(found=panels) or plot(panels, **how)
     )
     book = Book(results)
     content = page.class_by_class(book)
@@ -100,16 +100,20 @@ def test_a_panel_of_a_class_has_its_own_arms_alone_and_the_baselines_recall_in_i
     for number, (name, panel) in enumerate(zip(results.classes("breastmnist"), drawn["found"], strict=True)):
         base = found[BASE, number]
         said = f"{100 * base.recall.mean:.1f} % of {base.images} images"
-        assert (panel.arm, panel.sampling, panel.label) == ("baseline", "shuffle", f"{name} (baseline: {said})")
+        label = results.variant("baseline", "shuffle")
+        assert (panel.title, panel.note) == (name, f"{label}: {said}")
         cells = [("breastmnist", arm, "shuffle") for arm in ("gda", "cvae")]
         wanted = [found[cell, number].result for cell in cells]
         assert [(e.effect, e.low, e.high) for e in panel.rows] == [(r.effect, r.low, r.high) for r in wanted]
+        for row in panel.rows:
+            assert np.mean(row.runs) == pytest.approx(row.effect)
+            assert len(row.runs) == len(results.groups["breastmnist", row.arm, row.sampling].runs)
 
 
 def test_an_arm_that_was_not_run_has_a_row_without_a_number_that_says_so(tmp_path, monkeypatch):
     drawn = []
-    plot = page.figures.forest_plot
-    monkeypatch.setattr(page.figures, "forest_plot", lambda panels, **how: drawn.extend(panels) or plot(panels, **how))
+    plot = page.figures.differences
+    monkeypatch.setattr(page.figures, "differences", lambda panels, **how: drawn.extend(panels) or plot(panels, **how))
     gone = lambda task: task.kind == "classifier" and len(task.needs) > 1  # noqa: E731 - it trains on made images
     page.class_by_class(Book(results_of(tmp_path, leave_out=gone)))
     assert len(drawn) == 2

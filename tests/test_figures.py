@@ -107,21 +107,19 @@ def large_confusion():
 
 
 def forest():
+    named = {"arm": "cgan", "sampling": "weighted"}
     rows = [
-        figures.Effect("PathMNIST", 0.0123, -0.004, 0.0286),
-        figures.Effect("PneumoniaMNIST", -0.2, -0.9, 0.5),
-        figures.Effect("BreastMNIST", 0.01),
-        figures.Effect("OctMNIST", reason="not run"),
+        figures.Difference("PathMNIST", 0.0123, 0.004, 0.0286, runs=[0.01], verdict="better", **named),
+        figures.Difference(
+            "PneumoniaMNIST", -0.2, -0.9, 0.5, runs=[-0.1, -0.3], verdict="not distinguishable", **named
+        ),
+        figures.Difference("BreastMNIST", 0.01, verdict="not tested", **named),
+        figures.Difference("OctMNIST", reason="not run", **named),
+        figures.Difference("All data sets", 0.01, -0.01, 0.03, mean=True, **named),
     ]
-    return figures.forest_plot(
-        [
-            figures.ArmEffects(
-                "cgan", "weighted", "Cond. GAN (weighted)", rows, figures.Effect("All data sets", 0.01, -0.01, 0.03)
-            ),
-            figures.ArmEffects(
-                "gda", "shuffle", "Geometric", rows[2:], figures.Effect("All data sets", reason="one replicate")
-            ),
-        ]
+    few = [figures.Difference("BreastMNIST", reason="not run"), figures.Difference("All data sets", 0.01, mean=True)]
+    return figures.differences(
+        [figures.DifferencesPanel("Cond. GAN (weighted)", rows), figures.DifferencesPanel("Geometric", few)]
     )
 
 
@@ -205,7 +203,7 @@ DRAWN = {
     "loss_curves": (losses, ["4,321", "310", "22.5", "out of memory"]),
     "confusion_matrix": (confusion, ["90 of 100", "1,324 of 1,338", "no images"]),
     "large_confusion": (large_confusion, ["3,386 of 4,396"]),
-    "forest_plot": (forest, ["+1.23", "−0.40", "+2.86", "−20.00", "not run", "one replicate"]),
+    "forest": (forest, ["+1.23", "0.40", "+2.86, better", "−20.00", "not run", "All data sets: +1.00, no interval"]),
     "critical_difference": (ranks, ["1.50", "3.25", "Friedman p = 0.042"]),
     "no_critical_difference": (lambda: ranks(None), ["No test"]),
     "variance_components": (variance, ["12.5 %", "37.5 %", "50.0 %", "one replicate"]),
@@ -222,7 +220,6 @@ DRAWN = {
         ["62 % and 0 %", "3 training images, on average at 0.00, −0.67", "no test image", "at 0.50, −1.50", LONG],
     ),
     "no_data_sets": (lambda: figures.differences([]), ["Nothing to show"]),
-    "no_arms": (lambda: figures.forest_plot([]), ["Nothing to show"]),
     "no_ranks": (lambda: figures.critical_difference([], difference=1.0, datasets=2), ["no pair"]),
     "progress": (lambda: figures.progress({"done": 312, "failed": 6, "pending": 82}), ["312", "6 failed", "400"]),
     "no_progress": (lambda: figures.progress({}), ["nothing planned"]),
@@ -334,7 +331,7 @@ def test_no_two_texts_overlap(name):
 
 def test_a_difference_stands_apart_from_the_widest_interval():
     rows = [figures.Difference("A", -1.0, -1.0, 1.0, runs=[-1.0], arm="a", sampling="shuffle")]
-    (panel,) = figures.differences([figures.DifferencesPanel("A", rows)]).panels
+    panel, _ = figures.differences([figures.DifferencesPanel("A", rows)]).panels
     found = {entry[-1]: box(*entry) for entry in texts(panel)}
     assert found["−100.0 to +100.0"][0] - found["−100.0"][2] > 6
 
@@ -393,7 +390,7 @@ def test_every_run_is_a_dot_at_its_difference_on_an_axis_that_all_panels_share()
     rows = [figures.Difference("A", 0.0, -0.1, 0.1, runs=[-0.1, 0.0, 0.1], arm="a", sampling="shuffle")]
     other = [figures.Difference("A", 0.3, 0.2, 0.4, runs=[0.0, 0.6], arm="a", sampling="shuffle")]
     drawn = figures.differences([figures.DifferencesPanel("one", rows), figures.DifferencesPanel("two", other)])
-    xs = [[float(x) for x in re.findall(r"M([\d.]+) [\d.]+h0", panel)] for panel in drawn.panels]
+    xs = [[float(x) for x in re.findall(r"M([\d.]+) [\d.]+h0", panel)] for panel in drawn.panels[:2]]
     assert [len(x) for x in xs] == [3, 2]
     (a, zero, b), (same, far) = xs
     assert zero == same
@@ -403,12 +400,42 @@ def test_every_run_is_a_dot_at_its_difference_on_an_axis_that_all_panels_share()
 
 def test_lines_for_the_majority_and_for_copies_are_named_and_look_different():
     rows = [figures.Difference("Copies", 0.01, 0.0, 0.02, control=True, arm="c", sampling="shuffle")]
-    (panel,) = figures.differences([figures.DifferencesPanel("one", rows, majority=-0.001)]).panels
-    words = [entry[-1] for entry in texts(panel)]
-    assert {"always naming the largest class", "the mean of copies of real images", "control: copies"} <= set(words)
-    assert set(re.findall(r'stroke-dasharray="([^"]+)"', panel)) == {"1 3", "5 3"}
-    (far,) = figures.differences([figures.DifferencesPanel("one", rows, majority=-0.9)]).panels
+    panel, legend = figures.differences([figures.DifferencesPanel("one", rows, majority=-0.001)]).panels
+    words = [entry[-1] for entry in texts(legend)]
+    assert {"always naming the largest class", "the mean of copies of real images"} <= set(words)
+    assert "control: copies" in [entry[-1] for entry in texts(panel)]
+    for board in (panel, legend):
+        assert set(re.findall(r'stroke-dasharray="([^"]+)"', board)) == {"1 3", "5 3"}
+    _, far = figures.differences([figures.DifferencesPanel("one", rows, majority=-0.9)]).panels
     assert "always naming the largest class" not in [entry[-1] for entry in texts(far)]
+
+
+WIDE, ARROW = [(-0.02, -0.03, -0.01), (0.3, 0.29, 0.31), (0.0, -1.0, 1.0)], "goes on beyond the axis"
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([{}], {"mean over replicates, shuffled batches"}),
+        ([{"sampling": "weighted"}], {"mean over replicates, weighted batches"}),
+        ([{"runs": [0.01]}], {"mean over replicates, shuffled batches", "one replicate"}),
+        ([{"low": 0.0, "high": 0.02}], {"mean over replicates, shuffled batches", "its 95 % interval"}),
+        (
+            [{"effect": e, "low": low, "high": high} for e, low, high in WIDE],
+            {"mean over replicates, shuffled batches", "its 95 % interval", ARROW},
+        ),
+        ([{"low": 0.0, "high": 0.02, "mean": True}], {"mean over data sets, as wide as its 95 % interval"}),
+        (
+            [{"verdict": "better"}, {"verdict": "worse"}, {"verdict": "not distinguishable"}],
+            {"mean over replicates, shuffled batches", "better, by the corrected test", "worse, by the corrected test"},
+        ),
+        ([{"effect": None}], set()),
+    ],
+)
+def test_the_legend_of_differences_names_the_marks_that_there_are_and_no_other(rows, words):
+    whole = [figures.Difference("A", **{"effect": 0.01, "arm": "a", "sampling": "shuffle", **row}) for row in rows]
+    drawn = figures.differences([figures.DifferencesPanel("one", whole)])
+    assert {entry[-1] for panel in drawn.panels[1:] for entry in texts(panel)} - {"▲", "▼"} == words
 
 
 def test_names_cannot_break_a_drawing():
@@ -454,6 +481,22 @@ def test_wrapped_text_fits_and_loses_nothing_without_an_ellipsis(text, width):
     assert all(svg.text_width(line, 11) <= width for line in lines)
     if not any(line.endswith("…") for line in lines):
         assert "".join("".join(lines).split()) == "".join(text.split())
+
+
+NAMES = st.lists(st.text("abcM()-_/", min_size=1, max_size=24), min_size=1, max_size=5).map(" ".join)
+
+
+@given(NAMES, st.integers(60, 200))
+def test_names_break_at_spaces_alone_where_every_word_fits_a_line(name, width):
+    words = [word for word in name.split() if svg.text_width(word, 11) <= width]
+    assert " ".join(svg.wrap(" ".join(words), width, 11, 99)) == " ".join(words)
+    assert all(word in words for line in svg.wrap(" ".join(words), width, 11, 99) for word in line.split())
+
+
+@pytest.mark.parametrize("name", ["PneumoniaMNIST", "MixUp (weighted)", "Copies (control) (weighted)"])
+def test_the_labels_of_a_figure_hold_their_longest_word_whole(name):
+    lines = svg.wrap(name, svg.label_width([name]), 11, 3)
+    assert " ".join(lines) == name
 
 
 # --- colors ---------------------------------------------------------------------------------------

@@ -6,14 +6,11 @@ bytes. No figure needs a file, a font or a script from elsewhere.
 
 from medaug_keras.report.figures.charts import class_distribution, progress
 from medaug_keras.report.figures.comparisons import (
-    ArmEffects,
-    Effect,
     PrintedPanel,
     PrintedRow,
     Ranked,
     VarianceRow,
     critical_difference,
-    forest_plot,
     printed_vs_ours,
     variance_components,
 )
@@ -45,14 +42,12 @@ from medaug_keras.report.figures.svg import Figure
 __all__ = [
     "CONTRAST",
     "ArmCurves",
-    "ArmEffects",
     "ClassRow",
     "Difference",
     "DifferencesPanel",
     "Dose",
     "DosePanel",
     "DoseSeries",
-    "Effect",
     "Figure",
     "Layer",
     "LossPanel",
@@ -73,7 +68,6 @@ __all__ = [
     "differences",
     "dose_response",
     "feature_map",
-    "forest_plot",
     "joint_vae_diagram",
     "learning_curves",
     "loss_curves",

@@ -11,6 +11,7 @@ from medaug_keras.report.figures.svg import (
     Figure,
     Scale,
     figure,
+    label_width,
     num,
     text_width,
     tick_decimals,
@@ -87,13 +88,13 @@ def class_distribution(classes: Sequence[str], counts: Mapping[str, Sequence[int
     y = top = board.legend(y, items) + 8
     totals = {split: max(sum(n), 1) for split, n in counts.items()}
     largest = max((n / totals[split] for split, ns in counts.items() for n in ns), default=0) or 1
-    label_width = min(max([text_width(name, SMALL) for name in classes] + [40]) + 2, 128)
+    labels = label_width(classes, most=128)
     room = max(text_width(count(n), SMALL) for ns in counts.values() for n in [*ns, 0]) + 46
-    scale = Scale(0, largest, label_width + 8, WIDTH - room)
+    scale = Scale(0, largest, labels + 8, WIDTH - room)
     for i, name in enumerate(classes):
-        label = wrap(name, label_width, SMALL, 3)
+        label = wrap(name, labels, SMALL, 3)
         height = max(13 * len(counts), 13 * len(label)) + 9
-        board.lines(label_width, y + height / 2 - 4, label, anchor="end", title=name)
+        board.lines(labels, y + height / 2 - 4, label, anchor="end", title=name)
         for j, (split, numbers) in enumerate(counts.items()):
             share, middle = numbers[i] / totals[split], y + 13 * (j + 0.5)
             text = f"{name}, {split}: {count(numbers[i])} images, {percent(share, 1)} % of the split"

@@ -1,34 +1,24 @@
-"""What differs: effects and their summary, average ranks, where variance comes from, and printed values."""
+"""What differs: average ranks, where variance comes from, and printed values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from medaug_keras.report.figures.charts import axis, interval, plot_range
-from medaug_keras.report.figures.svg import BOLD, SMALL, WIDTH, Board, Figure, Scale, figure, num, text_width, wrap
-from medaug_keras.report.format import percent, points
+from medaug_keras.report.figures.charts import axis, plot_range
+from medaug_keras.report.figures.svg import (
+    SMALL,
+    WIDTH,
+    Board,
+    Figure,
+    Scale,
+    figure,
+    label_width,
+    sampling_keys,
+    text_width,
+    wrap,
+)
+from medaug_keras.report.format import percent
 from medaug_keras.report.palette import ArmStyle, arm_styles
-
-
-@dataclass(frozen=True)
-class Effect:
-    """A difference to the baseline (fractions of 1) with its 95 % interval; None where there is none, and why."""
-
-    label: str
-    effect: float | None = None
-    low: float | None = None
-    high: float | None = None
-    reason: str = "not run"
-
-
-@dataclass(frozen=True)
-class ArmEffects:
-    """One arm's differences by data set, and what the meta-analysis makes of them."""
-
-    arm: str
-    sampling: str
-    label: str
-    rows: Sequence[Effect]
-    summary: Effect | None = None
 
 
 @dataclass(frozen=True)
@@ -72,105 +62,6 @@ class PrintedPanel:
     rows: Sequence[PrintedRow]
 
 
-# --- forest plot -----------------------------------------------------------------------------------
-
-_LABELS, _GAP = 104, 7  # where labels end, and what lies between columns at least
-
-
-def forest_plot(arm_effects: Sequence[ArmEffects], *, metric: str = "Accuracy", arms: Sequence[str] = ()) -> Figure:
-    """Differences to the baseline by data set, and their mean as a diamond; one panel an arm.
-
-    All panels have the same axis. Intervals that leave it end in an arrow; the numbers beside them are whole.
-    """
-    styles = arm_styles([*arms, *(item.arm for item in arm_effects)])
-    every = [e for item in arm_effects for e in [*item.rows, *([item.summary] if item.summary else [])]]
-    low, high = plot_range([(e.effect, e.low, e.high) for e in every], least=0.02, zero=True)
-    value_end, plot_end = columns(every)
-    scale = Scale(low, high, _LABELS + 14, plot_end)
-    boards = [_forest_panel(item, metric, styles[item.arm], scale, value_end) for item in arm_effects]
-    alt = f"Difference in {metric} to the baseline in points, with 95 % intervals. " + " ".join(b.alt for b in boards)
-    return figure(forest_plot, boards, alt)
-
-
-def columns(rows: Sequence[Effect]) -> tuple[float, float]:
-    """Where values end, and the plot: columns are as wide as their widest text, so that none touch in any font."""
-    spreads = [text_width(text, SMALL) for text in ("95 % interval", *map(effect_spread, rows))]
-    values = [BOLD * text_width(points(row.effect, 1), SMALL) for row in rows if row.effect is not None]
-    value_end = WIDTH - max(spreads) - _GAP
-    return value_end, value_end - max(values, default=0) - 1.5 * _GAP
-
-
-def effect_spread(row: Effect) -> str:
-    """The interval of a row in words; empty where there is no effect."""
-    if row.effect is None:
-        return ""
-    return "no interval" if row.low is None or row.high is None else f"{points(row.low, 1)} to {points(row.high, 1)}"
-
-
-def _forest_panel(item: ArmEffects, metric: str, style: ArmStyle, scale: Scale, value_end: float) -> Board:
-    board = Board()
-    top = board.heading(item.label) + 2
-    rows = [*item.rows, *([item.summary] if item.summary else [])]
-    labels = [wrap(row.label, _LABELS - 2, SMALL, 2) for row in rows]
-    heights = [20 if len(label) == 1 else 30 for label in labels]
-    bottom = top + 6 + sum(heights) + (6 if item.summary else 0)
-    axis(board, scale, top, bottom, signed=True, about=3)
-    board.line(scale(0), top, scale(0), bottom, "ink")
-    board.text(_LABELS, bottom + 14, f"{metric}, points", anchor="end", fill="muted")
-    board.text(WIDTH, bottom + 14, "95 % interval", anchor="end", fill="muted")
-    y = top + 6
-    for row, label, height in zip(rows, labels, heights, strict=True):
-        last = row is item.summary
-        if last:
-            board.line(0, y + 2, WIDTH, y + 2, "rule")
-            y += 6
-        middle = y + height / 2
-        board.lines(_LABELS, middle, label, anchor="end", bold=last, title=row.label)
-        if row.effect is None:
-            reason = wrap(row.reason, WIDTH - scale.start, SMALL, 2)
-            board.lines(WIDTH, middle, reason, anchor="end", fill="muted", italic=True, title=effect_words(row))
-        else:
-            _effect(board, row, scale, middle, style, value_end, filled=item.sampling == "weighted", diamond=last)
-        y += height
-    board.height = bottom + 20
-    board.alt = f"{item.label}: " + "; ".join(effect_words(row) for row in rows) + "."
-    return board
-
-
-def _effect(
-    board: Board,
-    row: Effect,
-    scale: Scale,
-    y: float,
-    style: ArmStyle,
-    value_end: float,
-    *,
-    filled: bool,
-    diamond: bool,
-) -> None:
-    assert row.effect is not None
-    text, x = effect_words(row), scale(row.effect)
-    if row.low is not None and row.high is not None and not diamond:
-        interval(board, scale, row.low, row.high, y, style.color)
-    if diamond and row.low is not None and row.high is not None:
-        x1, x2 = scale(row.low), scale(row.high)
-        d = f"M{num(x1)} {num(y)}L{num(x)} {num(y - 6)}L{num(x2)} {num(y)}L{num(x)} {num(y + 6)}Z"
-        board.path(d, fill=style.color, stroke=style.color, title=text)
-    else:
-        board.mark(x, y, style, filled=filled, title=text)
-    board.text(value_end, y + 4, points(row.effect, 1), anchor="end", bold=diamond)
-    board.text(WIDTH, y + 4, effect_spread(row), anchor="end", fill="muted")
-
-
-def effect_words(row: Effect) -> str:
-    """A row in words."""
-    if row.effect is None:
-        return f"{row.label}: {row.reason}"
-    if row.low is None or row.high is None:
-        return f"{row.label}: {points(row.effect)}, no interval"
-    return f"{row.label}: {points(row.effect)}, 95 % interval {points(row.low)} to {points(row.high)}"
-
-
 # --- average ranks ---------------------------------------------------------------------------------
 
 
@@ -195,7 +86,7 @@ def critical_difference(
     board = Board()
     over = "one data set" if datasets == 1 else f"{datasets} data sets"
     top = board.heading(f"Average ranks over {over}", note)
-    labels_end, bars_end = 116, WIDTH
+    labels_end, bars_end = max(label_width(item.label for item in ranked), 100.0), WIDTH
     bars_start = bars_end - 9 * len(bars)
     scale = Scale(1, max(len(ranked), 2), labels_end + 14, bars_start - 44)
     y = top + 4
@@ -218,6 +109,7 @@ def critical_difference(
     board.text(labels_end, bottom + 14, "rank (1 is best)", anchor="end", fill="muted")
     for i, item in enumerate(ranked):
         middle = first + step * i + step / 2 + 2
+        board.open(board.of_arm(item.arm, item.sampling))
         for j, line in enumerate(named[i]):
             there = middle + 4 + 12 * (j - (len(named[i]) - 1) / 2)
             board.text(labels_end, there, line, anchor="end", title=item.label)
@@ -225,11 +117,15 @@ def critical_difference(
         text = f"{item.label}: average rank {item.rank:.2f}"
         board.mark(scale(item.rank), middle, styles[item.arm], filled=item.sampling == "weighted", title=text)
         board.text(bars_start - 6, middle + 4, f"{item.rank:.2f}", anchor="end")
+        board.close()
     for i, (a, b) in enumerate(bars):
         x = bars_start + 9 * i + 4
         text = "not distinguishable: " + ", ".join(item.label for item in ranked[a : b + 1])
         board.line(x, first + step * a + 5, x, first + step * (b + 1) - 1, "ink", width=4, title=text)
-    board.height = bottom + 20
+    keys = [(f"average rank{words}", sign) for words, sign in sampling_keys(board, (one.sampling for one in ranked))]
+    if bars:
+        keys.append(("joins what cannot be distinguished", partial(_bar_sign, board)))
+    board.height = board.legend(bottom + 20, keys) + 2
     ranks = "; ".join(f"{item.label} {item.rank:.2f}" for item in ranked)
     if difference is None:
         tail = "No test was made."
@@ -241,6 +137,10 @@ def critical_difference(
         [board],
         f"Average ranks over {over}, 1 is best: {ranks}. {tail} {note}".strip(),
     )
+
+
+def _bar_sign(board: Board, x: float, y: float) -> None:
+    board.line(x + 8, y - 6, x + 8, y + 6, "ink", width=4)
 
 
 # --- variance --------------------------------------------------------------------------------------
@@ -302,19 +202,40 @@ def printed_vs_ours(
     styles = arm_styles([*arms, *(row.arm for panel in panels for row in panel.rows)])
     boards = [_printed_panel(panel, metric, short, styles) for panel in panels]
     alt = f"Test {metric} in percent, printed ({short}) and ours. " + " ".join(board.alt for board in boards)
-    return figure(printed_vs_ours, boards, alt)
+    return figure(printed_vs_ours, [*boards, *_printed_legend(panels, short)], alt)
+
+
+def _printed_legend(panels: Sequence[PrintedPanel], short: str) -> list[Board]:
+    board, rows = Board(), [row for panel in panels for row in panel.rows]
+    measured = [row for row in rows if row.ours]
+    keys = [
+        (f"ours, mean over replicates{more}", sign)
+        for more, sign in sampling_keys(board, (r.sampling for r in measured))
+    ]
+    if any(len(row.ours) > 1 for row in measured):
+        keys.append(("from our lowest to our highest", lambda x, y: board.line(x, y, x + 16, y, "muted", width=2)))
+    if any(row.printed is not None for row in rows):
+        keys.append((f"printed by {short}", lambda x, y: _cross(board, x + 8, y)))
+    board.height = board.legend(0, keys) + 2
+    board.alt = "Legend: " + ", ".join(words for words, _ in keys) + "."
+    return [board] if keys else []
+
+
+def _cross(board: Board, x: float, y: float, title: str = "") -> None:
+    for a, b in ((-4, 4), (4, -4)):
+        board.line(x - 4, y + a, x + 4, y + b, "ink", width=2, title=title)
 
 
 def _printed_panel(panel: PrintedPanel, metric: str, short: str, styles: Mapping[str, ArmStyle]) -> Board:
     board = Board(alt=f"{panel.title}: " + "; ".join(_printed_words(row, short) for row in panel.rows) + ".")
     top = board.heading(panel.title) + 2
-    labels_end = 116
+    labels_end = max(label_width(row.label for row in panel.rows), text_width(metric, SMALL))
     values = [v for row in panel.rows for v in (*row.ours, row.printed) if v is not None]
     scale = Scale(*plot_range([(v, None, None) for v in values], least=0.02, ends=(0, 1)), labels_end + 12, 268)
     rows, y = [], top + 6
     for row in panel.rows:
-        label = wrap(row.label, labels_end - 2, SMALL, 2)
-        height = 20 if len(label) == 1 else 30
+        label = wrap(row.label, labels_end, SMALL, 3)
+        height = 20 + 12 * (len(label) - 1)
         rows.append((row, label, y + height / 2))
         y += height
     axis(board, scale, top, y + 2)
@@ -323,6 +244,7 @@ def _printed_panel(panel: PrintedPanel, metric: str, short: str, styles: Mapping
     board.text(WIDTH, y + 16, "ours", anchor="end", fill="muted")
     for row, label, middle in rows:
         style, text = styles[row.arm], _printed_words(row, short)
+        board.open(board.of_arm(row.arm, row.sampling))
         board.lines(labels_end, middle, label, anchor="end", title=row.label)
         if row.ours:
             mean = sum(row.ours) / len(row.ours)
@@ -332,10 +254,9 @@ def _printed_panel(panel: PrintedPanel, metric: str, short: str, styles: Mapping
         else:
             board.text(WIDTH, middle + 4, "–", anchor="end", fill="muted", title=text)  # no room for the reason
         if row.printed is not None:
-            x = scale(row.printed)
-            for a, b in ((-4, 4), (4, -4)):
-                board.line(x - 4, middle + a, x + 4, middle + b, "ink", width=2, title=text)
+            _cross(board, scale(row.printed), middle, text)
         board.text(WIDTH - 48, middle + 4, "–" if row.printed is None else percent(row.printed), anchor="end")
+        board.close()
     board.height = y + 22
     return board
 

@@ -174,11 +174,13 @@ def _names(found: Sequence[ArmCurves], styles: Mapping[str, ArmStyle], places: M
     y = board.heading("Arms")
     for one in found:
         style, lines = styles[one.arm], wrap(one.label, WIDTH - 44, SMALL, 99)
+        board.open(board.of_arm(one.arm, one.sampling))
         board.line(0, y + 8, 34, y + 8, style.color, width=1.5, dash=_DASHES[places[one.arm] // 7 % 7])
         board.mark(17, y + 8, style, filled=one.sampling == "weighted", radius=4)
         for line in lines:
             board.text(42, y + 12, line)
             y += 15
+        board.close()
         y += 2
     board.height = y
     board.alt = "Arms: " + ", ".join(one.label for one in found) + "."
@@ -203,9 +205,12 @@ def _together(title: str, lines: Sequence[_Band], epochs: int) -> Board:
         there = [(epoch, value) for epoch, value in enumerate(line.mean, 1) if value is not None]
         thin = there[:: max(1, -(-len(there) // _POINTS))]
         points = [(across(epoch), plot.y(value)) for epoch, value in dict.fromkeys([*thin, *there[-1:]])]
+        board.open(board.of_arm(line.of.arm, line.of.sampling))
         if len(points) > 1:
             board.polyline(points, line.style.color, width=1.5, dash=line.dash)
+        board.close()
     for place, line in enumerate(lines):  # marks over all lines
+        board.open(board.of_arm(line.of.arm, line.of.sampling))
         for epoch in _marked(place, len(lines), sum(value is not None for value in line.mean)):
             value, low, high = (values[epoch - 1] for values in (line.mean, line.low, line.high))
             if value is None or low is None or high is None:
@@ -215,6 +220,7 @@ def _together(title: str, lines: Sequence[_Band], epochs: int) -> Board:
                 words += f", from {percent(low)} to {percent(high)} in {len(line.of.histories)} runs"
                 board.line(x, plot.y(low), x, plot.y(high), line.style.color, width=1.25, title=words)
             board.mark(x, plot.y(value), line.style, filled=line.filled, radius=3.25, title=words)
+        board.close()
     board.height = plot.bottom + 34
     board.alt = f"{title}: " + "; ".join(_curve_words(line) for line in lines) + "."
     return board

@@ -1,35 +1,55 @@
-"""The first page's figure: how far every arm is from the baseline, with every run as a dot."""
+"""Differences to the baseline with their intervals and verdicts, and every run as a dot: a forest plot."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from medaug_keras.report.figures.charts import axis, interval, plot_range
-from medaug_keras.report.figures.comparisons import Effect, columns, effect_spread, effect_words
-from medaug_keras.report.figures.svg import SMALL, WIDTH, Board, Figure, Scale, figure, text_width, wrap
-from medaug_keras.report.format import plural, points
+from medaug_keras.report.figures.svg import (
+    BOLD,
+    SMALL,
+    WIDTH,
+    Board,
+    Figure,
+    Scale,
+    figure,
+    label_width,
+    num,
+    sampling_keys,
+    text_width,
+    wrap,
+)
+from medaug_keras.report.format import MARKS, plural, points
 from medaug_keras.report.palette import ArmStyle, arm_styles
 
-_LABELS = 112  # width of labels at most
+_GAP = 7  # between columns at least
 _COPIES = "control: copies"
 CONTROL, MAJORITY = "copies of real images", "always naming the largest class"
 
 
 @dataclass(frozen=True)
-class Difference(Effect):
-    """One arm less the baseline, and its runs."""
+class Difference:
+    """An arm less the baseline (fractions of 1) with its 95 % interval, and its runs; None where there is none."""
 
+    label: str
+    effect: float | None = None
+    low: float | None = None
+    high: float | None = None
+    reason: str = "not run"
     arm: str = ""
     sampling: str = ""
     runs: Sequence[float] = ()
     """Of every replicate that both arms have."""
+    verdict: str = ""
+    """What a corrected test says: better and worse are marked."""
     control: bool = False
     """Whether the arm adds copies of real images, as a control for arms that add generated ones."""
+    mean: bool = False
+    """Whether it is the mean of the rows above it."""
 
 
 @dataclass(frozen=True)
 class DifferencesPanel:
-    """One data set of `differences`."""
+    """Some of the rows of `differences` below a title of their own."""
 
     title: str
     rows: Sequence[Difference]
@@ -42,87 +62,183 @@ class DifferencesPanel:
 class Line:
     """A line across a panel: a value to compare the arms with."""
 
+    words: str
     at: float
     color: str
     dash: str
 
 
-def differences(panels: Sequence[DifferencesPanel], *, metric: str = "Accuracy", arms: Sequence[str] = ()) -> Figure:
-    """Every arm's difference to the baseline with its 95 % interval, and those of its runs; one panel a data set.
+def differences(
+    panels: Sequence[DifferencesPanel],
+    *,
+    metric: str = "Accuracy",
+    arms: Sequence[str] = (),
+    test: str = "corrected test",
+) -> Figure:
+    """Every difference to the baseline with its 95 % interval, its verdict and those of its runs; then the legend.
 
     All panels have the same axis, around 0. Intervals that leave it end in an arrow; the numbers beside are whole.
+    `test` says in the legend what verdicts follow.
     """
     styles = arm_styles([*arms, *(row.arm for panel in panels for row in panel.rows)])
     rows = [row for panel in panels for row in panel.rows]
     low, high = plot_range([(row.effect, row.low, row.high) for row in rows], least=0.02, zero=True)
     dots = [dot for row in rows for dot in row.runs]
     low, high = min([low, *dots]), max([high, *dots])
-    labels = min(max([text_width(row.label, SMALL) for row in rows] + [text_width(_COPIES, SMALL)]) + 2, _LABELS)
-    value_end, plot_end = columns(rows)
+    labels = label_width([row.label for row in rows] + [_COPIES] * any(row.control for row in rows))
+    labels *= BOLD if any(row.mean for row in rows) else 1
+    value_end, plot_end = _columns(rows)
     scale = Scale(low, high, labels + 14, plot_end)
     boards = [_panel(panel, styles, scale, labels, value_end) for panel in panels]
     alt = f"Difference in test {metric} to the baseline in points, with 95 % intervals. "
-    return figure(differences, boards, alt + " ".join(board.alt for board in boards))
+    alt += " ".join(board.alt for board in boards)
+    return figure(differences, [*boards, *_legend(panels, scale, test)], alt)
+
+
+def _columns(rows: Sequence[Difference]) -> tuple[float, float]:
+    """Where values end, and the plot: columns are as wide as their widest text, so that none touch in any font."""
+    spreads = [text_width(text, SMALL) for text in ("95 % interval", *map(_spread, rows))]
+    values = [BOLD * text_width(_value(row), SMALL) for row in rows if row.effect is not None]
+    value_end = WIDTH - max(spreads) - _GAP
+    return value_end, value_end - max(values, default=0) - 1.5 * _GAP
+
+
+def _value(row: Difference) -> str:
+    assert row.effect is not None
+    return f"{MARKS.get(row.verdict, '')} {points(row.effect, 1)}".strip()
+
+
+def _spread(row: Difference) -> str:
+    """The interval of a row in words; empty where there is no effect."""
+    if row.effect is None:
+        return ""
+    return "no interval" if row.low is None or row.high is None else f"{points(row.low, 1)} to {points(row.high, 1)}"
 
 
 def _panel(
     panel: DifferencesPanel, styles: Mapping[str, ArmStyle], scale: Scale, labels: float, value_end: float
 ) -> Board:
-    board = Board(alt=f"{panel.title}: {panel.note} " + "; ".join(map(_words, panel.rows)) + ".")
+    board = Board(alt=f"{panel.title}: {panel.note} " + "; ".join(map(difference_words, panel.rows)) + ".")
     top = board.heading(panel.title, panel.note) + 2
     rows, y = [], top + 6
-    for row in panel.rows:
+    for before, row in zip([None, *panel.rows], panel.rows, strict=False):
         label = wrap(row.label, labels, SMALL, 3)
+        apart = row.mean and before is not None and not before.mean
+        y += 6 * apart  # a line above it
         height = 22 + 13 * (len(label) - 1) + 13 * row.control
-        rows.append((row, label, y + height / 2))
+        rows.append((row, label, apart, y + height / 2))
         y += height
     bottom = y + 2
     axis(board, scale, top, bottom, signed=True)
     board.line(scale(0), top, scale(0), bottom, "ink")
     board.text(labels, bottom + 14, "points", anchor="end", fill="muted")
     board.text(WIDTH, bottom + 14, "95 % interval", anchor="end", fill="muted")
-    keys: list[tuple[str, Line]] = []
-    if panel.majority is not None and scale.low <= panel.majority <= scale.high:
-        keys.append((MAJORITY, Line(panel.majority, "ink", "1 3")))
-    copies = [row.effect for row in panel.rows if row.control and row.effect is not None]
-    if len(copies) == 1:
-        keys.append((f"the mean of {CONTROL}", Line(copies[0], "muted", "5 3")))
-    for words, one in keys:
-        x = scale(one.at)
-        board.line(x, top, x, bottom, one.color, dash=one.dash, width=1.5, title=f"{words}: {points(one.at)}")
-    for row, label, middle in rows:
+    for line in _lines(panel, scale):
+        x = scale(line.at)
+        title = f"{line.words}: {points(line.at)}"
+        board.line(x, top, x, bottom, line.color, dash=line.dash, width=1.5, title=title)
+    for row, label, apart, middle in rows:
+        board.open(board.of_arm(row.arm, row.sampling))
+        if apart:
+            over = middle - (22 + 13 * (len(label) - 1)) / 2 - 3
+            board.line(0, over, WIDTH, over, "rule")
         up = 6.5 * row.control  # room for a line below
-        board.lines(labels, middle - up, label, anchor="end", title=_name(row))
+        board.lines(labels, middle - up, label, anchor="end", bold=apart, title=_name(row))
         if row.control:
             below = middle + 6.5 * len(label) + 4
             board.text(labels, below, _COPIES, anchor="end", fill="muted", italic=True, title=_name(row))
         _row(board, row, scale, middle, styles[row.arm], value_end)
-    board.height = board.legend(bottom + 20, [(words, partial(_key, board, one)) for words, one in keys]) + 2
+        board.close()
+    board.height = bottom + 20
     return board
 
 
-def _key(board: Board, line: Line, x: float, y: float) -> None:
-    board.line(x, y, x + 15, y, line.color, dash=line.dash, width=1.5)
+def _lines(panel: DifferencesPanel, scale: Scale) -> list[Line]:
+    found = []
+    if panel.majority is not None and scale.low <= panel.majority <= scale.high:
+        found.append(Line(MAJORITY, panel.majority, "ink", "1 3"))
+    copies = [row.effect for row in panel.rows if row.control and row.effect is not None]
+    if len(copies) == 1:
+        found.append(Line(f"the mean of {CONTROL}", copies[0], "muted", "5 3"))
+    return found
 
 
 def _row(board: Board, row: Difference, scale: Scale, y: float, style: ArmStyle, value_end: float) -> None:
     if row.effect is None:
         reason = wrap(row.reason, WIDTH - scale.start, SMALL, 2)
-        board.lines(WIDTH, y, reason, anchor="end", fill="muted", italic=True, title=_words(row))
+        board.lines(WIDTH, y, reason, anchor="end", fill="muted", italic=True, title=difference_words(row))
         return
     if row.runs:
         board.dots(map(scale, row.runs), y + 7, style.color)
-    if row.low is not None and row.high is not None:
-        interval(board, scale, row.low, row.high, y - 1, style.color)
-    board.mark(scale(row.effect), y - 1, style, filled=row.sampling == "weighted", title=_words(row))
-    board.text(value_end, y + 4, points(row.effect, 1), anchor="end", bold=True)
-    board.text(WIDTH, y + 4, effect_spread(row), anchor="end", fill="muted")
+    ends = None if row.low is None or row.high is None else (row.low, row.high)
+    if row.mean and ends:
+        low, high = map(scale, ends)
+        _diamond(board, low, scale(row.effect), high, y, style.color, title=difference_words(row))
+    else:
+        if ends:
+            interval(board, scale, *ends, y - 1, style.color)
+        board.mark(scale(row.effect), y - 1, style, filled=row.sampling == "weighted", title=difference_words(row))
+    board.text(value_end, y + 4, _value(row), anchor="end", bold=True)
+    board.text(WIDTH, y + 4, _spread(row), anchor="end", fill="muted")
+
+
+def _diamond(board: Board, low: float, x: float, high: float, y: float, color: str, *, title: str = "") -> None:
+    d = f"M{num(low)} {num(y)}L{num(x)} {num(y - 6)}L{num(high)} {num(y)}L{num(x)} {num(y + 6)}Z"
+    board.path(d, fill=color, stroke=color, title=title)
+
+
+def _legend(panels: Sequence[DifferencesPanel], scale: Scale, test: str) -> list[Board]:
+    """A board that explains every mark that the panels have."""
+    board = Board()
+    rows = [row for panel in panels for row in panel.rows if row.effect is not None]
+    spans = [(row.low, row.high) for row in rows if row.low is not None and row.high is not None and not row.mean]
+    keys: list[tuple[str, Callable[[float, float], None]]] = []
+    marked = [row.sampling for row in rows if not (row.mean and row.low is not None)]
+    keys += [(f"mean over replicates{more}", sign) for more, sign in sampling_keys(board, marked)]
+    if spans:
+        keys.append(("its 95 % interval", lambda x, y: board.line(x, y, x + 16, y, "muted", width=2)))
+    if any(low < scale.low or high > scale.high for low, high in spans):
+        keys.append(("goes on beyond the axis", lambda x, y: interval(board, Scale(0, 1, x, x + 16), 0, 2, y, "muted")))
+    if any(row.runs for row in rows):
+        keys.append(("one replicate", lambda x, y: board.dots([x + 8], y, "muted")))
+    if any(row.mean and row.low is not None for row in rows):
+        words = "mean over data sets, as wide as its 95 % interval"
+        keys.append((words, lambda x, y: _diamond(board, x, x + 8, x + 16, y, "muted")))
+    for line in {line.words: line for panel in panels for line in _lines(panel, scale)}.values():
+        keys.append((line.words, _sign_of(board, line)))
+    found = {row.verdict for row in rows}
+    for word, mark in MARKS.items():
+        if word in found:
+            keys.append((f"{word}, by the {test}", _glyph(board, mark)))
+    if not keys:
+        return []
+    board.height = board.legend(0, keys) + 2
+    board.alt = "Legend: " + ", ".join(words for words, _ in keys) + "."
+    return [board]
+
+
+def _sign_of(board: Board, line: Line) -> Callable[[float, float], None]:
+    return lambda x, y: board.line(x, y, x + 15, y, line.color, dash=line.dash, width=1.5)
+
+
+def _glyph(board: Board, mark: str) -> Callable[[float, float], None]:
+    return lambda x, y: board.text(x + 8, y + 4, mark, anchor="middle", bold=True)
 
 
 def _name(row: Difference) -> str:
     return f"{row.label} (control: {CONTROL})" if row.control else row.label
 
 
-def _words(row: Difference) -> str:
-    runs = f"; {plural(len(row.runs), 'run')}: {', '.join(points(run) for run in row.runs)}" if row.runs else ""
-    return effect_words(replace(row, label=_name(row))) + runs
+def difference_words(row: Difference) -> str:
+    """A row in words, with its runs."""
+    if row.effect is None:
+        return f"{_name(row)}: {row.reason}"
+    text = f"{_name(row)}: {points(row.effect)}"
+    if row.low is None or row.high is None:
+        text += ", no interval"
+    else:
+        text += f", 95 % interval {points(row.low)} to {points(row.high)}"
+    text += f", {row.verdict}" if row.verdict in MARKS else ""
+    return text + (
+        f"; {plural(len(row.runs), 'run')}: {', '.join(points(run) for run in row.runs)}" if row.runs else ""
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from medaug_keras.report.figures.charts import plot_range
-from medaug_keras.report.figures.comparisons import Effect, effect_words
+from medaug_keras.report.figures.differences import Difference, difference_words
 from medaug_keras.report.figures.svg import SMALL, WIDTH, Board, Figure, Scale, figure, num, text_width, tick_decimals
 from medaug_keras.report.format import points, setting_value
 from medaug_keras.report.palette import ArmStyle, arm_styles
@@ -16,7 +16,7 @@ _APART = 9.0  # between series at one value
 
 
 @dataclass(frozen=True)
-class Dose(Effect):
+class Dose(Difference):
     """The difference of one arm, and its value of the setting."""
 
     value: float = 0.0
@@ -141,4 +141,4 @@ def _key(board: Board, series: DoseSeries, style: ArmStyle, x: float, y: float) 
 
 
 def _words(dose: Dose) -> str:
-    return effect_words(replace(dose, label=setting_value(dose.value)))
+    return difference_words(replace(dose, label=setting_value(dose.value)))

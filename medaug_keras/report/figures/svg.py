@@ -7,8 +7,10 @@ Matplotlib's SVG has fixed colors, ids, and bytes that change with its version, 
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from xml.sax.saxutils import escape, quoteattr
 
 from medaug_keras.report.palette import COLORS, ArmStyle, Shape
@@ -111,6 +113,11 @@ class Board:
     def close(self) -> None:
         """The group ends."""
         self.parts.append("</g>")
+
+    @staticmethod
+    def of_arm(arm: str, sampling: str) -> str:
+        """Attributes of a group that shows one arm, by which a page finds it; none where it shows no arm."""
+        return f" data-arm={quoteattr(f'{arm}.{sampling}')}" if arm else ""
 
     def text(
         self,
@@ -305,31 +312,66 @@ def _char_width(char: str) -> float:
         return 0.39 if char in "[]!" else 0.34
     if char in "tfr()/-":
         return 0.42
-    if char in "mwMW@%—±+−×=≈…":
-        return 0.84 if char in "±+−×=≈w" else 1.0
+    if char in "mwMW@%—±+−×=≈…▲▼":
+        return 0.84 if char in "±+−×=≈w▲▼" else 1.0
     return 0.76 if char.isupper() else 0.64
 
 
 def wrap(text: str, width: float, size: float, lines: int) -> list[str]:
-    """The text in at most `lines` lines of that width; what does not fit ends with an ellipsis."""
+    """The text in at most `lines` lines of that width, broken at spaces; what does not fit ends with an ellipsis.
+
+    A word wider than a line may also break after a hyphen, a slash or an underscore.
+    """
     done: list[str] = []
-    rest = " ".join(text.split())
-    while rest:
-        if text_width(rest, size) <= width:
-            return [*done, rest]
-        last = len(done) == lines - 1
-        room = width - text_width("…", size) if last else width
-        cut = len(rest)
-        while cut > 1 and text_width(rest[:cut].rstrip(), size) > room:
-            cut -= 1
-        space = rest.rfind(" ", 1, cut + 1)
-        if space > cut * 0.4:
-            cut = space
-        if last:
-            return [*done, rest[:cut].rstrip() + "…"]
-        done.append(rest[:cut].rstrip())
-        rest = rest[cut:].lstrip()
-    return done
+    line = ""
+    for gap, piece in _pieces(text, width, size):
+        longer = f"{line}{gap if line else ''}{piece}"
+        if text_width(longer, size) <= width:
+            line = longer
+        elif len(done) == lines - 1:
+            return [*done, _shortened(longer, width, size)]
+        else:
+            done += [line] if line else []
+            line = _shortened(piece, width, size)
+    return [*done, line] if line else done
+
+
+def _pieces(text: str, width: float, size: float) -> Iterable[tuple[str, str]]:
+    """What stays together on a line, each with what is between it and the piece before."""
+    for word in text.split():
+        whole = text_width(word, size) <= width
+        for i, piece in enumerate([word] if whole else re.findall(r"[-/_]*[^-/_]+[-/_]*|[-/_]+", word)):
+            yield "" if i else " ", piece
+
+
+def _shortened(text: str, width: float, size: float) -> str:
+    """The text if it fits, or as much of it as does, and an ellipsis."""
+    if text_width(text, size) <= width:
+        return text
+    cut = len(text)
+    while cut and text_width(text[:cut].rstrip() + "…", size) > width:
+        cut -= 1
+    return text[:cut].rstrip() + "…"
+
+
+def label_width(labels: Iterable[str], most: float = 112, longest: float = 150) -> float:
+    """Width of a column of labels: `most`, unless a word is wider, which is not broken up to `longest`."""
+    labels = list(labels)
+    whole = max((text_width(label, SMALL) for label in labels), default=0.0)
+    word = max((text_width(word, SMALL) for label in labels for word in label.split()), default=0.0)
+    return min(whole, max(most, min(word, longest))) + 2
+
+
+def sampling_keys(board: "Board", samplings: Iterable[str]) -> list[tuple[str, Callable[[float, float], None]]]:
+    """What the filling of marks says, for `Board.legend`: a comma with its words, and its sign."""
+    words = {False: ", shuffled batches", True: ", weighted batches"}
+    look = ArmStyle("muted", "circle")
+    there = {sampling == "weighted" for sampling in samplings}
+    return [(words[f], partial(_mark_sign, board, look, f)) for f in sorted(there)]
+
+
+def _mark_sign(board: "Board", look: ArmStyle, filled: bool, x: float, y: float) -> None:
+    board.mark(x + 8, y, look, filled=filled)
 
 
 def _outline(shape: Shape, x: float, y: float, r: float) -> str:

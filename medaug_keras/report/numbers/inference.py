@@ -132,6 +132,8 @@ class OfClass:
     result: Crossed | None = None
     """The difference in recall, None of the baseline itself."""
     precision_difference: float | None = None
+    runs: tuple[float, ...] = ()
+    """The difference in recall of each replicate that both have."""
     fdr: float | None = None
     """The difference's p, corrected over all classes, arms and data sets (Benjamini and Hochberg)."""
 
@@ -340,8 +342,9 @@ class Inference:
             return replace(one, result=Crossed(None, 0, planned, 0, reason="no test image of this class"))
         theirs = self.tested[base.dataset, base.arm, base.sampling]
         groups = self._groups.get(group.dataset)
+        difference = paired(_found(ours, number, there), _found(theirs, number, there))
         result = crossed(
-            paired(_found(ours, number, there), _found(theirs, number, there)),
+            difference,
             groups=None if groups is None else groups[there],
             folds=group.dataset in self.folded,
             planned=planned,
@@ -352,6 +355,7 @@ class Inference:
             one,
             result=replace(result, low=_possible(result.low), high=_possible(result.high)),
             precision_difference=float(np.mean(both)) if both else None,
+            runs=tuple(float(np.mean(run)) for run in difference),
         )
 
     @cached_property

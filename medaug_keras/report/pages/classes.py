@@ -4,9 +4,11 @@ from typing import Any
 
 from medaug_keras.report import figures
 from medaug_keras.report.format import percent, plural
-from medaug_keras.report.numbers.inference import OfClass
+from medaug_keras.report.numbers.inference import ALPHA, OfClass
 from medaug_keras.report.pages.book import Book, Shown
+from medaug_keras.report.pages.differences import RUNS
 from medaug_keras.report.tables import classes as class_tables
+from medaug_keras.stats import verdict
 
 MANY = 100
 """With more rows than this, each data set has a page of its own."""
@@ -27,26 +29,34 @@ def _forest(book: Book, dataset: str) -> Shown | None:
     """A panel for each class: the differences in recall of all arms; None without a run of an arm and the baseline."""
     results = book.results
     found = class_tables.ordered(results, book.inference, dataset)
-    panels = []
+    panels, title, base_label = [], results.title(dataset), results.variant(*results.reference)
     for number, name in enumerate(results.classes(dataset)):
         here = [one for one in found if one.number == number]
         rows = [_effect(book, one) for one in here if one.result is not None]
         base = next((one.recall.mean for one in here if one.result is None), None)
         if rows:
             recall = "no recall yet" if base is None else f"{percent(base, 1)} % of {plural(here[0].images, 'image')}"
-            panels.append(figures.ArmEffects(*results.reference, f"{name} (baseline: {recall})", rows))
+            panels.append(figures.DifferencesPanel(name, rows, f"{base_label}: {recall}"))
     if not panels:
         return None
-    title, base_label = results.title(dataset), results.variant(*results.reference)
     return book.figure(
         f"recall-{dataset}",
-        figures.forest_plot(panels, metric="Recall", arms=results.by_look),
-        f"{title}: difference to {base_label} in the recall of each class, points, with the 95 % interval of the "
-        "single comparison. Exploratory. In brackets, how many of the class's test images the baseline finds.",
+        figures.differences(panels, metric="recall", arms=results.by_look, test="p, BH (exploratory)"),
+        f"{title}: difference to “{base_label}” in the recall of each class, points. Exploratory. Below a class, how "
+        f"many of its test images the baseline finds. {RUNS}",
     )
 
 
-def _effect(book: Book, one: OfClass) -> figures.Effect:
-    r, label = one.result, book.results.variant(one.group.arm, one.group.sampling)
+def _effect(book: Book, one: OfClass) -> figures.Difference:
+    r, pair = one.result, (one.group.arm, one.group.sampling)
     assert r is not None
-    return figures.Effect(label, r.effect, r.low, r.high, reason="not run yet" if one.images else "no test image")
+    return figures.Difference(
+        book.results.variant(*pair),
+        r.effect,
+        r.low,
+        r.high,
+        "not run yet" if one.images else "no test image",
+        *pair,
+        runs=one.runs,
+        verdict=verdict(r.effect, one.fdr, alpha=ALPHA),
+    )

@@ -8,11 +8,11 @@ import numpy as np
 from medaug_keras.evaluation.maps import MOST
 from medaug_keras.plan import Making
 from medaug_keras.report import figures
-from medaug_keras.report.format import percent, plural
+from medaug_keras.report.format import percent
 from medaug_keras.report.numbers.findings import claims, log_words, metric_name, units
-from medaug_keras.report.numbers.inference import Comparison
-from medaug_keras.report.numbers.results import METRICS, STATE_WORDS, which
+from medaug_keras.report.numbers.results import METRICS, which
 from medaug_keras.report.pages.book import Book, Shown
+from medaug_keras.report.pages.differences import by_arm, by_data_set, difference, over_data_sets
 from medaug_keras.report.tables import evidence as evidence_tables
 from medaug_keras.report.tables import quality as quality_tables
 from medaug_keras.store import Record
@@ -28,8 +28,8 @@ def significance(book: Book) -> dict[str, Any]:
         "claims": claims(results, inference),
         "claims_table": book.table(evidence_tables.claims(results, inference)),
         "waiting": [results.title(d) for d in results.datasets if begun and d not in results.begun],
-        "forest": arms_over_data_sets(book) if book.apart else _forests(book, begun or results.datasets),
-        "forests": {d: _forest_of(book, d) for d in results.datasets} if book.apart else {},
+        "forest": over_data_sets(book) if book.apart else by_arm(book, begun or results.datasets),
+        "forests": {d: by_data_set(book, [d], f"forest-{d}") for d in results.datasets} if book.apart else {},
         "doses": {dataset: _doses(book, dataset) for dataset in begun or results.datasets},
         "ranks": _ranks(book),
         "ranks_reason": ranks.reason or "",
@@ -44,20 +44,6 @@ def significance(book: Book) -> dict[str, Any]:
         "log": log_words(results),
         "looks": book.table(evidence_tables.looks(results)) if results.looks.count > 1 else None,
     }
-
-
-def _forests(book: Book, datasets: Sequence[str]) -> Shown | None:
-    """The differences of every arm to the baseline, a panel for each arm."""
-    results, panels = book.results, _forest(book, datasets)
-    if not panels:
-        return None
-    metric = results.study.primary
-    return book.figure(
-        "forest",
-        figures.forest_plot(panels, metric=METRICS[metric], arms=results.by_look),
-        f"Difference to {results.variant(*results.reference)} in test {metric_name(metric)}, points, with the 95 % "
-        "interval of the single comparison; the diamond is the mean over data sets.",
-    )
 
 
 def _ranks(book: Book) -> Shown | None:
@@ -104,41 +90,6 @@ def _variances(book: Book, datasets: Sequence[str]) -> Shown | None:
     return book.figure("variances", figures.variance_components(rows), caption)
 
 
-def _forest(book: Book, datasets: Sequence[str]) -> list[figures.ArmEffects]:
-    """A panel for each arm: its differences by data set, and their mean."""
-    results, inference, forest = book.results, book.inference, []
-    for one in inference.across:
-        rows = [_effect(book, d, one.arm, one.sampling, results.title(d)) for d in datasets]
-        m = one.meta
-        whole = figures.Effect("All data sets", m.effect, m.low, m.high) if m.effect is not None else None
-        forest.append(figures.ArmEffects(one.arm, one.sampling, results.variant(one.arm, one.sampling), rows, whole))
-    return forest
-
-
-def _effect(book: Book, dataset: str, arm: str, sampling: str, label: str) -> figures.Effect:
-    c = book.inference.tests.get((dataset, arm, sampling))
-    if c is None:
-        return figures.Effect(label, reason="not part of this study")
-    return figures.Effect(label, c.result.effect, c.result.low, c.result.high, reason=short_reason(c))
-
-
-def _forest_of(book: Book, dataset: str) -> Shown | None:
-    """The differences of all arms on one data set, where there are too many for a panel each."""
-    results, (arm, sampling) = book.results, book.results.reference
-    others = [(one.arm, one.sampling, results.variant(one.arm, one.sampling)) for one in book.inference.across]
-    if not others:
-        return None
-    rows = [_effect(book, dataset, *other) for other in others]
-    panel = figures.ArmEffects(arm, sampling, results.title(dataset), rows)
-    metric = results.study.primary
-    return book.figure(
-        f"forest-{dataset}",
-        figures.forest_plot([panel], metric=METRICS[metric], arms=results.by_look),
-        f"Difference to {results.variant(arm, sampling)} in test {metric_name(metric)} on {results.title(dataset)}, "
-        "points, with the 95 % interval of the single comparison.",
-    )
-
-
 def _doses(book: Book, dataset: str) -> list[Shown]:
     """The differences of arms that differ in the value of one setting, against the value: a figure for each setting."""
     results, shown = book.results, []
@@ -148,7 +99,9 @@ def _doses(book: Book, dataset: str) -> list[Shown]:
             values = results.study.series[name].arms
             for sampling in results.samplings:
                 doses = [
-                    figures.Dose(**vars(_effect(book, dataset, arm, sampling, results.label(arm))), value=float(value))
+                    figures.Dose(
+                        **vars(difference(book, dataset, (arm, sampling), results.label(arm))), value=float(value)
+                    )
                     for arm, value in values.items()
                     if (dataset, arm, sampling) in book.inference.tests
                     and dataset not in results.own_fractions(arm, setting)
@@ -175,40 +128,6 @@ _DOSES = {
     "amount.images": "images added",
 }
 """Setting → what it is in words."""
-
-
-def arms_over_data_sets(book: Book) -> Shown | None:
-    """The mean difference of every arm over the data sets, in one panel."""
-    results, inference = book.results, book.inference
-    rows = [
-        figures.Difference(
-            results.variant(one.arm, one.sampling),
-            one.effect,
-            one.low,
-            one.high,
-            arm=one.arm,
-            sampling=one.sampling,
-            control=results.study.arms[one.arm].duplicate is not None,
-            reason="not run yet",
-        )
-        for one in inference.by_effect
-    ]
-    if not rows:
-        return None
-    panel = figures.DifferencesPanel(f"Mean over {plural(len(results.datasets), 'data set')}", rows)
-    metric = results.study.primary
-    return book.figure(
-        "forest",
-        figures.differences([panel], metric=METRICS[metric], arms=results.by_look),
-        f"Difference to “{results.variant(*results.reference)}” in test {metric_name(metric)}, points: mean over data "
-        "sets with its 95 % interval.",
-    )
-
-
-def short_reason(c: Comparison) -> str:
-    """Why a comparison has no effect, in a few words."""
-    states = {run.outcome.state for group in (c.group, c.base) for run in group.runs if not run.done}
-    return next((STATE_WORDS[state] for state in ("failed", "damaged", "blocked") if state in states), "not run yet")
 
 
 def synthetic_images(book: Book) -> dict[str, Any]:

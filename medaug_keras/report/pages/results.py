@@ -10,7 +10,7 @@ from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.printed import figure_numbers, table_numbers
 from medaug_keras.report.numbers.results import Results, Run, typical
 from medaug_keras.report.pages.book import Book, Shown
-from medaug_keras.report.pages.findings import differences
+from medaug_keras.report.pages.differences import by_data_set
 from medaug_keras.report.tables import arms as arm_tables
 from medaug_keras.report.tables import runs as run_tables
 from medaug_keras.report.tables.table import Table
@@ -34,7 +34,7 @@ def scores(book: Book) -> dict[str, Any]:
         "ensembles": book.table(run_tables.ensembles(book.results)) if book.results.study.ensemble else None,
         "rates": book.table(run_tables.learning_rates(book.results)) if book.results.study.classifier.tune else None,
         "apart": book.many,
-        "differences": {d: differences(book, [d], f"differences-{d}") for d in book.results.datasets}
+        "differences": {d: by_data_set(book, [d], f"differences-{d}") for d in book.results.datasets}
         if book.many
         else {},
     }
