@@ -3,9 +3,21 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from medaug_keras.looks import Looks
+from medaug_keras.looks import CLAIMS, Looks
 from medaug_keras.reading.words import rare_classes, weighted_twice
-from medaug_keras.report.format import count, in_sentence, in_words, p_text, p_value, percent, plural, points, together
+from medaug_keras.report.format import (
+    count,
+    in_sentence,
+    in_words,
+    of_points,
+    p_text,
+    p_value,
+    percent,
+    plural,
+    points,
+    together,
+    within,
+)
 from medaug_keras.report.numbers.inference import ALPHA, ArmResult, Cell, Comparison, Inference
 from medaug_keras.report.numbers.results import DEGENERATE, METRICS, Results, tuning_measure
 from medaug_keras.spec import differences, dump
@@ -128,20 +140,40 @@ def _found(results: Results, inference: Inference) -> list[str]:
     better, worse = ([one for one in inference.by_effect if _side(one) == word] for word in ("better", "worse"))
     both = [one for one in inference.by_effect if _side(one) == "both"]
     if not (better or worse or both):
+        if any(c.word == "equivalent" for c in tested):
+            return [*_equal(results, inference), _counted(results, tests, tested)]
         if _blind(tested):
             few = max(c.result.replicates for c in tested)
             head = f"Nothing can be told yet: {in_words(few)} replicates are too few, and even a very large effect"
             return [f"{head} would be missed.", _counted(results, tests, tested)]
         head = f"No arm changed test {metric_name(results.study.primary)} detectably."
         return [head, _counted(results, tests, tested), *power(results, tested)]
+    equal = [one for one in inference.by_effect if _side(one) == "" and one.counts.get("equivalent")]
     named = [*better[:_NAMED], *both[:_NAMED], *worse[: -_NAMED - 1 : -1]]
     said = [f"{_of_arm(results, inference, one, whole=one is named[0])}." for one in named]
     if not better and not both:
         said.insert(0, f"No arm was shown to be better than “{results.variant(*results.reference)}”.")
     sides = (better, "better"), (both, "better on some data sets and worse on others"), (worse, "worse")
     more = [f"{count(len(ones) - _NAMED)} {words}" for ones, words in sides if len(ones) > _NAMED]
+    more += [f"{count(len(equal))} equivalent"] if equal else []
     rest = " ".join([*said[1:], *([f"Other arms: {', '.join(more)}."] if more else [])])
     return [said[0], *([rest] if rest else []), _counted(results, tests, tested), *power(results, tested)]
+
+
+def _equal(results: Results, inference: Inference) -> list[str]:
+    """The answer where no arm is better or worse, and some are equivalent."""
+    assert inference.margin is not None
+    name, several = metric_name(results.study.primary), len(results.datasets) > 1
+    named = []
+    for one in inference.by_effect:
+        if where := one.counts.get("equivalent"):
+            on = f" on {where} of {plural(one.tested, 'data set')}" if several else ""
+            named.append(f"{results.variant(one.arm, one.sampling)}{on}")
+    few = together(named) if len(named) <= 4 else f"{count(len(named))} of {plural(len(inference.by_effect), 'arm')}"
+    return [
+        f"No arm was shown to be better or worse; {few} {'is' if len(named) == 1 else 'are'} equivalent to "
+        f"“{results.variant(*results.reference)}” in test {name} ({within(inference.margin)})."
+    ]
 
 
 def _side(one: ArmResult) -> str:
@@ -184,7 +216,14 @@ def _counted(results: Results, tests: Sequence[Comparison], tested: Sequence[Com
     how = f"corrected for {'all arms of a data set' if len(results.datasets) > 1 else 'their number'}"
     against = f"Test {metric_name(results.study.primary)} against “{results.variant(*results.reference)}”"
     unclear = "inconclusive (neither gain, loss nor equivalence is shown)"
-    named = {"better": "better", "worse": "worse", "not distinguishable": unclear, "not tested": "not tested"}
+    margin = next((c.margin for c in tests if c.margin), None)
+    named = {
+        "better": "better",
+        "worse": "worse",
+        "equivalent": f"equivalent ({within(margin)})" if margin else "",
+        "not distinguishable": unclear,
+        "not tested": "not tested",
+    }
     words["not tested"] = len(tests) - len(tested)
     if len(tests) == 1:
         return f"{against}, one comparison: {named[tested[0].word]}."
@@ -325,7 +364,7 @@ def _how_registered(looks: Looks) -> str:
 
 def _forking(results: Results, tested: Sequence[Comparison]) -> list[str]:
     """Arms that today's family of comparisons calls better or worse and the largest family does not."""
-    lost = [c for c in tested if c.today in ("better", "worse") and c.word != c.today]
+    lost = [c for c in tested if c.today in CLAIMS and c.word != c.today]
     named = [f"{results.variant(c.group.arm, c.group.sampling)} on {results.title(c.group.dataset)}" for c in lost]
     if not named:
         return []
@@ -397,7 +436,10 @@ def can_be_said(c: Comparison, control: Comparison | None, beside: str = "") -> 
         copies = control and control.word == c.word == "better"
         more = " More so than as many copies of real images." if copies else ""
         return f"Here it {'raises' if c.word == 'better' else 'lowers'} test {name}{beside}.{more}"
-    if c.today in ("better", "worse"):
+    if c.word == "equivalent" and c.margin:
+        small = {"better": " A gain smaller than that is shown.", "worse": " A loss smaller than that is shown."}
+        return f"Here it changes test {name} by less than {of_points(c.margin)}{beside}.{small.get(c.sign, '')}"
+    if c.today in CLAIMS:
         return (
             f"Nothing: {c.today} among today's {plural(c.family, 'arm')}, but not among the {count(c.family_ever)} "
             "that were compared before."
@@ -449,6 +491,8 @@ def cannot_be_said(
         )
         return f"That it helps, harms or changes nothing: {span} points fit these runs{theirs}.{few}"
     found = ["That it does so on other data sets or with another classifier."]
+    if c.word == "equivalent" and c.sign == "not distinguishable":
+        found.append("That it changes nothing at all.")
     if generated and c.word == "better" and (control is None or control.word != "better"):
         found.append("That its images do more than as many copies of real ones.")
     found += [
@@ -464,9 +508,11 @@ def claims(results: Results, inference: Inference) -> list[tuple[str, str]]:
     tests = list(inference.tests.values())
     tested = [c for c in tests if c.word != "not tested"]
     differ = [c for word in ("better", "worse") for c in tested if c.word == word]
+    equal = [c for c in tested if c.word == "equivalent"]
     found = [("can", _difference(results, inference, c)) for c in differ]
+    found += [("can", _equivalence(results, inference, c)) for c in equal]
     found += [("cannot", text) for text in _forking(results, tested)]
-    found += [("cannot", text) for text in _not_shown(results, tests, tested, differ)]
+    found += [("cannot", text) for text in _not_shown(results, tests, tested, [*differ, *equal])]
     found += _over_data_sets(results, inference)
     found += _over_copies(results, inference)
     found.append(("cannot", "Differences on the other metrics are exploratory: they suggest what to test next."))
@@ -507,6 +553,17 @@ def _difference(results: Results, inference: Inference, c: Comparison) -> str:
         f"corrected {p_text(p)}, 95 % interval of this comparison alone {points(r.low or 0.0)} to "
         f"{points(r.high or 0.0)}{' (too narrow: few test images make the difference)' if c.few else ''}, "
         f"{plural(r.replicates, 'replicate')}{caution(results, inference, c)}."
+    )
+
+
+def _equivalence(results: Results, inference: Inference, c: Comparison) -> str:
+    r, p = c.result, c.p or 0.0
+    return (
+        f"On {results.title(c.group.dataset)}, {results.variant(c.group.arm, c.group.sampling)} is equivalent to "
+        f"“{results.variant(*results.reference)}” in test {metric_name(c.metric)}, {within(c.margin or 0.0)}: "
+        f"{points(r.effect or 0.0)} points, two one-sided tests, corrected {p_text(p)}, 95 % interval of this "
+        f"comparison alone {points(r.low or 0.0)} to {points(r.high or 0.0)}, {plural(r.replicates, 'replicate')}"
+        f"{caution(results, inference, c)}."
     )
 
 
@@ -552,7 +609,19 @@ def _over_data_sets(results: Results, inference: Inference) -> list[tuple[str, s
                     f"corrected {p_text(one.p)}{_cautions(results, inference, one.arm, one.sampling)}).",
                 )
             )
-    if not found:
+    changed = len(found)
+    for one in inference.across:
+        if one.word == "equivalent" and one.p is not None and inference.margin:
+            found.append(
+                (
+                    "can",
+                    f"Over {one.meta.datasets} of {plural(len(results.datasets), 'data set')}, "
+                    f"{results.variant(one.arm, one.sampling)} changes test {name} by less than "
+                    f"{of_points(inference.margin)} on average (every data set counts the same; corrected "
+                    f"{p_text(one.p)}{_cautions(results, inference, one.arm, one.sampling)}).",
+                )
+            )
+    if not changed:
         most = max((one.meta.datasets for one in inference.across), default=0)
         found.append(
             (
@@ -606,6 +675,15 @@ def _over_copies(results: Results, inference: Inference) -> list[tuple[str, str]
     if under:
         named = together(_named(results, inference, c) for c in under)
         found.append(("can", f"Worse than as many copies of real images, in test {name}: {named}."))
+    equal = [c for c in inference.controls.values() if c.word == "equivalent"]
+    if equal and inference.margin:
+        named = together(_named(results, inference, c) for c in equal)
+        found.append(
+            (
+                "can",
+                f"Equivalent to as many copies of real images, {within(inference.margin)}, in test {name}: {named}.",
+            )
+        )
     if not over:
         found.append(
             ("cannot", f"No generator's images are shown to raise test {name} more than as many copies of real images.")
