@@ -1,6 +1,6 @@
 """Are the tests of `medaug_keras.stats` honest? Error rates by simulation, as Markdown tables.
 
-    python -m benchmarks.statistics [errors|two|groups|across|announced|rare|folds] [--repeats N] [--small]
+    python -m benchmarks.statistics [errors|two|groups|across|announced|rare|folds|equivalence] [--repeats N] [--small]
 
 Probit model. Each test image has a difficulty that all arms share; an arm may move single images
 up or down without moving their average; each training run has a level of its own, with a standard
@@ -9,7 +9,8 @@ arms that truly do nothing on average, and one arm that gains 3 points.
 
 errors: false positives, coverage and power of the crossed test and of more familiar ones. two: the same with two
 replicates. groups: test images that belong together. across: the mean over eight data sets, with and without
-replicates that move all data sets together. announced: what studies say they could have found, and what they
+replicates that move all data sets together. equivalence: how often arms are called equivalent whose true difference
+is the margin, or zero. announced: what studies say they could have found, and what they
 could. rare: AUC near 1 with few positives. folds: cross-validation, with classifiers that are really trained on sets
 that overlap.
 """
@@ -28,12 +29,15 @@ from medaug_keras.stats import (
     FEW,
     Components,
     Crossed,
+    crossed,
     detectable_difference,
     detectable_range,
     effective_number,
+    equivalence_p,
     family_half_width,
     family_p,
     group_sums,
+    holm,
     mean_squares,
     mutual,
     power_to_detect,
@@ -291,6 +295,54 @@ def _grouped_values(
             p = np.stack([1 - scores, scores], -1)
             alone, together = pseudo_values("auc", p, labels), pseudo_values("auc", p, labels, place)
             yield alone.reshape(repeats, S, n), together.reshape(repeats, S, G)
+
+
+# --- equivalence ---
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """One design whose arms truly differ from the baseline by the margin, and what is called equivalent."""
+
+    metric: str
+    sizes: str  # of the groups of images that belong together
+    images: int
+    replicates: int
+    margin: float
+    alone: float  # arms at the margin called equivalent, by p of the single comparison
+    holm: float  # studies in which any of four such arms is, by Holm
+    one_null: float  # of arms that do nothing
+
+
+def equivalence(metric: str, sizes: str, n: int, S: int, margin: float, *, repeats: int, seed: int) -> Equivalence:
+    """By `crossed`, `equivalence_p` and `holm`, as a report calls them. Two arms gain the margin, two lose it."""
+    chance = np.random.default_rng(seed)
+    gains = (margin, -margin, margin, -margin, 0.0)
+    grouped_ = sizes != "–"
+    chunk = max(1, min(repeats if not grouped_ else max(1, repeats // 20), 1_000_000 // (S * n)))
+    found: list[list[bool]] = []
+    while len(found) < repeats:
+        many = min(chunk, repeats - len(found))
+        if grouped_:
+            place = np.repeat(np.arange(len(of := group_sizes(sizes, chance))), of)
+            values = (by_group for _, by_group in _grouped_values(metric, chance, many, S, place, True, gains))
+            n = len(place)
+        else:
+            values = VALUES[metric](chance, many, S, n, MOVED_SD, gains)
+        baseline = next(values)
+        p = [[_equivalence_p(D, margin) for D in arm - baseline] for arm in values]
+        for *at, null in zip(*p, strict=True):
+            corrected = [q for q in holm(at) if q is not None]
+            alone = [q is not None and q <= ALPHA for q in (*at, null)]
+            found.append([*alone, min(corrected, default=1.0) <= ALPHA])
+    rates = np.mean(found, axis=0)
+    return Equivalence(metric, sizes, n, S, margin, float(rates[:4].mean()), float(rates[5]), float(rates[4]))
+
+
+def _equivalence_p(D: np.ndarray, margin: float) -> float | None:
+    result = crossed(D)
+    few = result.carried_by is not None and result.carried_by < FEW
+    return None if few else equivalence_p(result, margin)
 
 
 # --- across data sets ---
@@ -739,6 +791,8 @@ HEADS = {
     "corrected_t": "corrected t",
     "here": "coverage, these data",
     "gain": "gain",
+    "margin": "margin",
+    "one_null": "no difference",
 }
 
 Table = tuple[type, Iterator[object]]
@@ -775,6 +829,13 @@ def table(name: str, *, repeats: int, small: bool) -> Table:
     if name == "announced":
         said = product(("accuracy",), (True,), sizes, (2, 3, 5, 10), (1, NULL_ARMS))
         return Announced, (announced(m, v, n, S, k, seed=n + S, **how) for m, v, n, S, k in said)
+    if name == "equivalence":
+        many: list[tuple[str, str, int, float]] = [("accuracy", "–", 624, 0.05)]
+        if not small:
+            many += [("accuracy", "–", 156, 0.05), ("accuracy", "–", 7180, 0.02), ("auc", "–", 624, 0.05)]
+            many += [("accuracy", "20", 1200, 0.05), ("accuracy", "1 to 4", 150, 0.1), ("auc", "20", 1200, 0.05)]
+        rows_ = product(many, (2, 3, 5, 10))
+        return Equivalence, (equivalence(m, g, n, S, d, seed=n + S, **how) for (m, g, n, d), S in rows_)
     if name == "folds":
         cut = [(100, 12, 5, False), (100, 12, 10, False), (100, 30, 5, False), (300, 12, 5, False), (300, 12, 5, True)]
         rows = (folded(n, p, k, together=g, seed=n + p + k, **how) for n, p, k, g in cut[: 1 if small else None])
@@ -785,7 +846,7 @@ def table(name: str, *, repeats: int, small: bool) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    names = ("errors", "two", "groups", "across", "announced", "rare", "folds")
+    names = ("errors", "two", "groups", "across", "announced", "rare", "folds", "equivalence")
     parser.add_argument("table", nargs="?", choices=names, default="errors", help="which table (default: errors)")
     parser.add_argument("--repeats", type=int, default=1000, help="simulated studies per design")
     parser.add_argument("--small", action="store_true", help="one image count, in seconds")

@@ -36,7 +36,7 @@ _WORDS = {
 }
 """Texts of a line, and what they look like."""
 _CELL = "[a-z0-9_-]{1,40}/[a-z0-9._-]{1,40}/[a-z]{1,20}"
-CLAIMS = ("better", "worse")
+CLAIMS = ("better", "worse", "equivalent")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ class Line:
     runs: int
     families: tuple[Family, ...]
     verdicts: Mapping[str, str] | None = None
-    """DATASET/ARM/SAMPLING → better or worse than the baseline, by the tests of then; None where that is not known."""
+    """DATASET/ARM/SAMPLING → better or worse than the baseline, or equivalent to it, by the tests of then; None where
+    that is not known."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def line(what: str, study: Study, plan: Plan, done: Iterable[str], verdicts: Map
     return Line(
         what,
         time.time(),
-        _hash([study.primary, study.select, runs]),
+        _hash([study.primary, study.select, runs, *([] if study.margin is None else [study.margin])]),
         _hash(finished),
         study.name,
         study.primary,

@@ -1361,6 +1361,9 @@ class Study(_Part):
     primary: Metric = "auc"
     """The metric whose tests are confirmatory; the others are exploratory. Where a class is rare, the accuracy of a
     network that never names it is high; its AUC and balanced accuracy are not."""
+    margin: Annotated[float, Field(gt=0, lt=100)] | None = None
+    """Points of the primary metric: smaller differences do not matter. Arms that are shown to differ by less are called
+    equivalent. Declare it before there are results."""
     precision: Annotated[Literal["float32", "tf32", "bfloat16"], Birth("float32")] = "float32"
     """How matrices are multiplied. tf32 (NVIDIA's GPUs alone; float32 elsewhere) and bfloat16 are faster where the
     machine has them, and round more: their results are not taken for those of float32."""

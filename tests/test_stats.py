@@ -657,6 +657,57 @@ def test_verdicts_follow_sign_and_corrected_p():
     assert stats.verdict(0.02, None) == stats.verdict(None, None) == "not tested"
 
 
+def test_what_is_shown_to_be_within_the_margin_is_equivalent_whether_or_not_it_differs():
+    assert stats.verdict(0.002, 0.6, equivalent=0.04) == stats.verdict(0.002, 0.01, equivalent=0.04) == "equivalent"
+    assert stats.verdict(0.002, 0.01, equivalent=0.06) == "better"
+    assert stats.verdict(0.002, 0.6, equivalent=None) == "not distinguishable"
+    assert stats.verdict(0.0, None, equivalent=None) == "not tested"
+
+
+# ---- equivalence
+
+
+@pytest.mark.parametrize("margin", [0.01, 0.05, 0.2])
+def test_of_one_value_a_group_equivalence_is_statsmodels_tost_of_pairs(margin):
+    """Replicates that agree exactly leave Student's t over images, as statsmodels has it."""
+    weightstats = pytest.importorskip("statsmodels.stats.weightstats")
+    chance = np.random.default_rng(5)
+    arm, base = chance.normal(0.01, 0.1, 40), chance.normal(0, 0.1, 40)
+    theirs, *_ = weightstats.ttost_paired(arm, base, -margin, margin)
+    ours = stats.equivalence_p(stats.crossed(np.stack([arm - base] * 5)), margin)
+    assert ours == pytest.approx(theirs, rel=1e-6)
+
+
+@given(seed=st.integers(0, 1000), S=st.integers(2, 10), n=st.integers(5, 200), margin=st.floats(0.001, 0.5))
+@settings(max_examples=30)
+def test_equivalence_is_the_larger_of_two_one_sided_tests_at_the_margins(seed, S, n, margin):
+    """Each is half the guarded two-sided p of the differences less -margin or +margin, or the rest of it."""
+    D = crossed_data(seed, S, n)
+
+    def one_sided(shifted, direction):
+        found = stats.crossed(shifted)
+        return found.p_family / 2 if found.effect * direction > 0 else 1 - found.p_family / 2
+
+    slow = max(one_sided(D + margin, 1), one_sided(D - margin, -1))
+    assert stats.equivalence_p(stats.crossed(D), margin) == pytest.approx(slow, rel=1e-6)
+
+
+@given(seed=st.integers(0, 1000), S=st.integers(2, 6))
+@settings(max_examples=20)
+def test_a_wider_margin_never_makes_equivalence_less_likely_and_signs_do_not_matter(seed, S):
+    D = crossed_data(seed, S, 60)
+    p = [stats.equivalence_p(stats.crossed(D), margin) for margin in (0.01, 0.03, 0.1, 0.3)]
+    assert p == sorted(p, reverse=True)
+    assert p == pytest.approx([stats.equivalence_p(stats.crossed(-D), m) for m in (0.01, 0.03, 0.1, 0.3)])
+
+
+def test_what_was_shown_by_no_variance_is_not_called_equivalent():
+    for D in (np.zeros((3, 20)), np.full((3, 20), 0.01), np.ones((1, 20)), np.empty((0, 0))):
+        assert stats.equivalence_p(stats.crossed(D), 0.5) is None
+    with pytest.raises(ValueError, match="above 0"):
+        stats.equivalence_p(stats.crossed(np.eye(4)), 0.0)
+
+
 def runs(level, seed, S=5, n=400):
     chance = np.random.default_rng(seed)
     return {s: (chance.random(n) < level).astype(float) for s in range(S)}
@@ -1057,6 +1108,15 @@ def test_two_replicates_are_honest_alone_too(benchmark):
     row = benchmark.simulate("accuracy", True, 624, 2, repeats=150, seed=3)
     assert row.crossed <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150)
     assert row.coverage >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / 150)
+
+
+@pytest.mark.parametrize(("sizes", "n", "S"), [("–", 624, 2), ("–", 624, 5), ("20", 1200, 3), ("20", 1200, 10)])
+def test_arms_that_differ_by_the_margin_are_seldom_called_equivalent(benchmark, sizes, n, S):
+    repeats = 160
+    row = benchmark.equivalence("accuracy", sizes, n, S, 0.05, repeats=repeats, seed=S)
+    assert row.alone <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / repeats)
+    assert row.holm <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)
+    assert row.one_null > 2 * row.alone
 
 
 @pytest.mark.parametrize(("metric", "sizes"), [("accuracy", "20"), ("auc", "1 to 4"), ("accuracy", "66 of 181")])

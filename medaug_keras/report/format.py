@@ -16,7 +16,11 @@ import yaml
 from markupsafe import Markup, escape
 
 DASH = "–"
-MARKS = {"better": "\N{BLACK UP-POINTING TRIANGLE}", "worse": "\N{BLACK DOWN-POINTING TRIANGLE}"}
+MARKS = {
+    "better": "\N{BLACK UP-POINTING TRIANGLE}",
+    "worse": "\N{BLACK DOWN-POINTING TRIANGLE}",
+    "equivalent": "\N{BLACK DIAMOND}",
+}
 """Verdict → its mark; others have none."""
 
 _EXACT = 1e-12  # what is this near to 0 or 1 is that, but for rounding in sums
@@ -123,6 +127,17 @@ FORMATS: Mapping[str, Callable[[Any], str]] = {
 def verdict_words(word: str) -> str:
     """A verdict's words on pages: not distinguishable → inconclusive."""
     return "inconclusive" if word == "not distinguishable" else word
+
+
+def within(margin: float) -> str:
+    """A margin (a fraction) in words: 0.01 → within 1 point."""
+    return f"within {of_points(margin)}"
+
+
+def of_points(margin: float) -> str:
+    """0.01 → 1 point; 0.005 → 0.5 points."""
+    size = f"{100 * margin:g}"
+    return f"{size} point{'' if size == '1' else 's'}"
 
 
 def shown(value: Any, kind: str) -> str:

@@ -9,6 +9,7 @@ cross-validation `folds` (S, n), the fold of each image in each replicate.
 
 - `crossed`, `compare`: does an arm differ from the baseline, for any replicate and any image?
 - `holm`, `benjamini_hochberg`, `verdict`, `best_arms`: many comparisons at once.
+- `equivalence_p`: is the difference smaller than a margin?
 - `outlook`: what this many replicates and images could have shown.
 - `mean_over_datasets`, `friedman`, `reach`: across data sets.
 - `estimate`, `two_level_bootstrap`, `chance_to_beat`, `selection`: what replicates say.
@@ -38,6 +39,7 @@ from medaug_keras.stats.datasets import (
     rank_groups,
     reach,
 )
+from medaug_keras.stats.equivalence import equivalence_p
 from medaug_keras.stats.families import Best, Verdict, benjamini_hochberg, best_arms, holm, verdict
 from medaug_keras.stats.metrics import Metric, compare, pseudo_values, why_undefined
 from medaug_keras.stats.planning import (
@@ -83,6 +85,7 @@ __all__ = [
     "detectable_difference",
     "detectable_range",
     "effective_number",
+    "equivalence_p",
     "estimate",
     "family_half_width",
     "family_p",

@@ -10,7 +10,7 @@ from math import ceil, factorial, log2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from medaug_keras.stats.crossed import crossed
+from medaug_keras.stats.crossed import Crossed, crossed
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class MetaAnalysis:
     prediction_low, prediction_high: where the effect on one more data set would lie; needs three.
     replicates: those that all these data sets have.
     datasets, planned: how many went in, and how many the study asked for.
+    analysis: the crossed analysis behind it, with data sets in the place of images.
     """
 
     datasets: int
@@ -35,6 +36,7 @@ class MetaAnalysis:
     tau: float | None = None
     prediction_low: float | None = None
     prediction_high: float | None = None
+    analysis: Crossed | None = None
     reason: str | None = None
 
 
@@ -88,6 +90,7 @@ def mean_over_datasets(
         tau=None if tau2 is None else float(np.sqrt(tau2)),
         prediction_low=None if prediction is None else found.effect - prediction,
         prediction_high=None if prediction is None else found.effect + prediction,
+        analysis=found,
     )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from medaug_keras.stats.crossed import Array, family_p_of_each
 
-Verdict = Literal["better", "worse", "not distinguishable", "not tested"]
+Verdict = Literal["better", "worse", "equivalent", "not distinguishable", "not tested"]
 
 
 def holm(p: Sequence[float | None]) -> list[float | None]:
@@ -52,10 +52,16 @@ def _adjusted(p: Sequence[float | None], adjust: Callable[[Array], Array]) -> li
     return [None if value is None else next(adjusted) for value in p]
 
 
-def verdict(effect: float | None, p: float | None, *, alpha: float = 0.05) -> Verdict:
-    """The word for a cell, from its effect and its corrected p."""
+def verdict(effect: float | None, p: float | None, *, equivalent: float | None = None, alpha: float = 0.05) -> Verdict:
+    """The word for a cell, from its effect and its corrected p.
+
+    `equivalent` is the corrected p of two one-sided tests, where there is a margin. A difference that is shown to be
+    smaller than the margin is equivalent also where it is shown not to be 0.
+    """
     if p is None or effect is None:
         return "not tested"
+    if equivalent is not None and equivalent <= alpha:
+        return "equivalent"
     if p > alpha or effect == 0:
         return "not distinguishable"
     return "better" if effect > 0 else "worse"

@@ -62,6 +62,14 @@ def axis(board: Board, scale: Scale, top: float, bottom: float, *, signed: bool 
             board.text(x, bottom + 14, text, anchor="middle", fill="muted")
 
 
+MARGIN, DOTTED = "muted", "2 2"
+
+
+def with_margin(ends: tuple[float, float], margin: float | None) -> tuple[float, float]:
+    """The ends of an axis, so far that both lines of the margin stand within."""
+    return ends if margin is None else (min(ends[0], -1.08 * margin), max(ends[1], 1.08 * margin))
+
+
 def interval(board: Board, scale: Scale, low: float, high: float, y: float, color: str, *, width: float = 2) -> None:
     """A line from low to high; an end that lies outside the plot is an arrow head."""
     x1, x2 = scale(low), scale(high)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from medaug_keras.report.figures.charts import axis, interval, plot_range
+from medaug_keras.report.figures.charts import DOTTED, MARGIN, axis, interval, plot_range, with_margin
 from medaug_keras.report.figures.svg import (
     BOLD,
     SMALL,
@@ -18,7 +18,7 @@ from medaug_keras.report.figures.svg import (
     text_width,
     wrap,
 )
-from medaug_keras.report.format import MARKS, plural, points
+from medaug_keras.report.format import MARKS, of_points, plural, points
 from medaug_keras.report.palette import ArmStyle, arm_styles
 
 _GAP = 7  # between columns at least
@@ -74,25 +74,28 @@ def differences(
     metric: str = "Accuracy",
     arms: Sequence[str] = (),
     test: str = "corrected test",
+    margin: float | None = None,
 ) -> Figure:
     """Every difference to the baseline with its 95 % interval, its verdict and those of its runs; then the legend.
 
-    All panels have the same axis, around 0. Intervals that leave it end in an arrow; the numbers beside are whole.
+    All panels have the same axis, around 0, with dotted lines at -margin and +margin where there is one. Intervals
+    that leave it end in an arrow; the numbers beside are whole.
     `test` says in the legend what verdicts follow.
     """
     styles = arm_styles([*arms, *(row.arm for panel in panels for row in panel.rows)])
     rows = [row for panel in panels for row in panel.rows]
-    low, high = plot_range([(row.effect, row.low, row.high) for row in rows], least=0.02, zero=True)
+    ends = plot_range([(row.effect, row.low, row.high) for row in rows], least=0.02, zero=True)
+    low, high = with_margin(ends, margin)
     dots = [dot for row in rows for dot in row.runs]
     low, high = min([low, *dots]), max([high, *dots])
     labels = label_width([row.label for row in rows] + [_COPIES] * any(row.control for row in rows))
     labels *= BOLD if any(row.mean for row in rows) else 1
     value_end, plot_end = _columns(rows)
     scale = Scale(low, high, labels + 14, plot_end)
-    boards = [_panel(panel, styles, scale, labels, value_end) for panel in panels]
+    boards = [_panel(panel, styles, scale, labels, value_end, margin) for panel in panels]
     alt = f"Difference in test {metric} to the baseline in points, with 95 % intervals. "
     alt += " ".join(board.alt for board in boards)
-    return figure(differences, [*boards, *_legend(panels, scale, test)], alt)
+    return figure(differences, [*boards, *_legend(panels, scale, test, margin)], alt)
 
 
 def _columns(rows: Sequence[Difference]) -> tuple[float, float]:
@@ -116,7 +119,12 @@ def _spread(row: Difference) -> str:
 
 
 def _panel(
-    panel: DifferencesPanel, styles: Mapping[str, ArmStyle], scale: Scale, labels: float, value_end: float
+    panel: DifferencesPanel,
+    styles: Mapping[str, ArmStyle],
+    scale: Scale,
+    labels: float,
+    value_end: float,
+    margin: float | None,
 ) -> Board:
     board = Board(alt=f"{panel.title}: {panel.note} " + "; ".join(map(difference_words, panel.rows)) + ".")
     top = board.heading(panel.title, panel.note) + 2
@@ -133,7 +141,7 @@ def _panel(
     board.line(scale(0), top, scale(0), bottom, "ink")
     board.text(labels, bottom + 14, "points", anchor="end", fill="muted")
     board.text(WIDTH, bottom + 14, "95 % interval", anchor="end", fill="muted")
-    for line in _lines(panel, scale):
+    for line in _lines(panel, scale, margin):
         x = scale(line.at)
         title = f"{line.words}: {points(line.at)}"
         board.line(x, top, x, bottom, line.color, dash=line.dash, width=1.5, title=title)
@@ -153,8 +161,9 @@ def _panel(
     return board
 
 
-def _lines(panel: DifferencesPanel, scale: Scale) -> list[Line]:
-    found = []
+def _lines(panel: DifferencesPanel, scale: Scale, margin: float | None) -> list[Line]:
+    at = () if margin is None else (-margin, margin)
+    found = [Line(f"the margin, ±{of_points(abs(one))}", one, MARGIN, DOTTED) for one in at]
     if panel.majority is not None and scale.low <= panel.majority <= scale.high:
         found.append(Line(MAJORITY, panel.majority, "ink", "1 3"))
     copies = [row.effect for row in panel.rows if row.control and row.effect is not None]
@@ -187,7 +196,7 @@ def _diamond(board: Board, low: float, x: float, high: float, y: float, color: s
     board.path(d, fill=color, stroke=color, title=title)
 
 
-def _legend(panels: Sequence[DifferencesPanel], scale: Scale, test: str) -> list[Board]:
+def _legend(panels: Sequence[DifferencesPanel], scale: Scale, test: str, margin: float | None) -> list[Board]:
     """A board that explains every mark that the panels have."""
     board = Board()
     rows = [row for panel in panels for row in panel.rows if row.effect is not None]
@@ -204,7 +213,7 @@ def _legend(panels: Sequence[DifferencesPanel], scale: Scale, test: str) -> list
     if any(row.mean and row.low is not None for row in rows):
         words = "mean over data sets, as wide as its 95 % interval"
         keys.append((words, lambda x, y: _diamond(board, x, x + 8, x + 16, y, "muted")))
-    for line in {line.words: line for panel in panels for line in _lines(panel, scale)}.values():
+    for line in {line.words: line for panel in panels for line in _lines(panel, scale, margin)}.values():
         keys.append((line.words, _sign_of(board, line)))
     found = {row.verdict for row in rows}
     for word, mark in MARKS.items():

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from medaug_keras.report.figures.charts import plot_range
+from medaug_keras.report.figures.charts import DOTTED, MARGIN, plot_range, with_margin
 from medaug_keras.report.figures.differences import Difference, difference_words
 from medaug_keras.report.figures.svg import SMALL, WIDTH, Board, Figure, Scale, figure, num, text_width, tick_decimals
 from medaug_keras.report.format import points, setting_value
@@ -40,18 +40,21 @@ class DosePanel:
     series: Sequence[DoseSeries]
 
 
-def dose_response(panels: Sequence[DosePanel], *, setting: str, metric: str = "Accuracy") -> Figure:
+def dose_response(
+    panels: Sequence[DosePanel], *, setting: str, metric: str = "Accuracy", margin: float | None = None
+) -> Figure:
     """Differences to the baseline with their 95 % intervals against a setting's values; one panel a data set.
 
     All panels have the same axes. Values that span a factor of ten or more have a logarithmic axis. Series stand beside
-    one another at each value. Intervals that leave the plot end in an arrow.
+    one another at each value. Intervals that leave the plot end in an arrow. Dotted lines are at -margin and +margin.
     """
     every = [dose for panel in panels for series in panel.series for dose in series.doses]
     styles = arm_styles(["", *(series.name for panel in panels for series in panel.series)])  # grey is the baseline's
-    low, high = plot_range([(dose.effect, dose.low, dose.high) for dose in every], least=0.02, zero=True)
+    ends = plot_range([(dose.effect, dose.low, dose.high) for dose in every], least=0.02, zero=True)
+    low, high = with_margin(ends, margin)
     up = Scale(low, high, _PLOT, 0)
     across = _Across([dose.value for dose in every], _left(up))
-    boards = [_panel(panel, styles, across, up, setting) for panel in panels]
+    boards = [_panel(panel, styles, across, up, setting, margin) for panel in panels]
     alt = f"Difference in test {metric} to the baseline in points, with 95 % intervals, against {setting}. "
     return figure(dose_response, boards, alt + " ".join(board.alt for board in boards))
 
@@ -80,7 +83,14 @@ def _left(up: Scale) -> float:
     return max(text_width(points(value, tick_decimals(values)), SMALL) for value in values) + 6
 
 
-def _panel(panel: DosePanel, styles: Mapping[str, ArmStyle], across: _Across, up: Scale, setting: str) -> Board:
+def _panel(
+    panel: DosePanel,
+    styles: Mapping[str, ArmStyle],
+    across: _Across,
+    up: Scale,
+    setting: str,
+    margin: float | None,
+) -> Board:
     board = Board()
     top = board.heading(panel.title) + 16
     up = replace(up, start=top + _PLOT, end=top)
@@ -91,6 +101,9 @@ def _panel(panel: DosePanel, styles: Mapping[str, ArmStyle], across: _Across, up
         board.line(across.left, y, WIDTH, y, "rule")
         board.text(across.left - 5, y + 4, points(value, tick_decimals(values)), anchor="end", fill="muted")
     board.line(across.left, up(0), WIDTH, up(0), "ink", title="the baseline")
+    for at in () if margin is None else (-margin, margin):
+        y = up(at)
+        board.line(across.left, y, WIDTH, y, MARGIN, dash=DOTTED, width=1.5, title=f"margin: {points(at)}")
     end = -math.inf
     for value in across.values:
         x, text = across(value), setting_value(value)

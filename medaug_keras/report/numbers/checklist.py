@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from medaug_keras.data import checks
 from medaug_keras.generators import GENERATORS
-from medaug_keras.report.format import count, in_sentence, percent, plural, together
+from medaug_keras.report.format import count, in_sentence, of_points, percent, plural, together
 from medaug_keras.report.numbers.circumstances import registered
 from medaug_keras.report.numbers.findings import conclusion, metric_name, power
 from medaug_keras.report.numbers.inference import Inference
@@ -268,6 +268,7 @@ def _tests(results: Results, inference: Inference) -> str:
     return (
         f"{plural(len(tested), 'difference')} to the baseline with 95 % intervals, by a crossed analysis of replicates "
         "and test images; p corrected over the arms of a data set by Holm’s method."
+        + (f" Margin of equivalence: {of_points(inference.margin)}." if inference.margin else "")
     )
 
 

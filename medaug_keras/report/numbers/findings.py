@@ -3,9 +3,21 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from medaug_keras.looks import Looks
+from medaug_keras.looks import CLAIMS, Looks
 from medaug_keras.reading.words import rare_classes, weighted_twice
-from medaug_keras.report.format import count, in_sentence, in_words, p_text, p_value, percent, plural, points, together
+from medaug_keras.report.format import (
+    count,
+    in_sentence,
+    in_words,
+    of_points,
+    p_text,
+    p_value,
+    percent,
+    plural,
+    points,
+    together,
+    within,
+)
 from medaug_keras.report.numbers.inference import ALPHA, ArmResult, Cell, Comparison, Inference
 from medaug_keras.report.numbers.results import DEGENERATE, METRICS, Results, tuning_measure
 from medaug_keras.spec import differences, dump
@@ -128,20 +140,40 @@ def _found(results: Results, inference: Inference) -> list[str]:
     better, worse = ([one for one in inference.by_effect if _side(one) == word] for word in ("better", "worse"))
     both = [one for one in inference.by_effect if _side(one) == "both"]
     if not (better or worse or both):
+        if any(c.word == "equivalent" for c in tested):
+            return [*_equal(results, inference), _counted(results, tests, tested)]
         if _blind(tested):
             few = max(c.result.replicates for c in tested)
             head = f"Nothing can be told yet: {in_words(few)} replicates are too few, and even a very large effect"
             return [f"{head} would be missed.", _counted(results, tests, tested)]
         head = f"No arm changed test {metric_name(results.study.primary)} detectably."
         return [head, _counted(results, tests, tested), *power(results, tested)]
+    equal = [one for one in inference.by_effect if _side(one) == "" and one.counts.get("equivalent")]
     named = [*better[:_NAMED], *both[:_NAMED], *worse[: -_NAMED - 1 : -1]]
     said = [f"{_of_arm(results, inference, one, whole=one is named[0])}." for one in named]
     if not better and not both:
         said.insert(0, f"No arm was shown to be better than “{results.variant(*results.reference)}”.")
     sides = (better, "better"), (both, "better on some data sets and worse on others"), (worse, "worse")
     more = [f"{count(len(ones) - _NAMED)} {words}" for ones, words in sides if len(ones) > _NAMED]
+    more += [f"{count(len(equal))} equivalent"] if equal else []
     rest = " ".join([*said[1:], *([f"Other arms: {', '.join(more)}."] if more else [])])
     return [said[0], *([rest] if rest else []), _counted(results, tests, tested), *power(results, tested)]
+
+
+def _equal(results: Results, inference: Inference) -> list[str]:
+    """The answer where no arm is better or worse, and some are equivalent."""
+    assert inference.margin is not None
+    name, several = metric_name(results.study.primary), len(results.datasets) > 1
+    named = []
+    for one in inference.by_effect:
+        if where := one.counts.get("equivalent"):
+            on = f" on {where} of {plural(one.tested, 'data set')}" if several else ""
+            named.append(f"{results.variant(one.arm, one.sampling)}{on}")
+    few = together(named) if len(named) <= 4 else f"{count(len(named))} of {plural(len(inference.by_effect), 'arm')}"
+    return [
+        f"No arm was shown to be better or worse; {few} {'is' if len(named) == 1 else 'are'} equivalent to "
+        f"“{results.variant(*results.reference)}” in test {name} ({within(inference.margin)})."
+    ]
 
 
 def _side(one: ArmResult) -> str:
@@ -153,51 +185,29 @@ def _side(one: ArmResult) -> str:
 
 def _of_arm(results: Results, inference: Inference, one: ArmResult, *, whole: bool) -> str:
     """What is shown of an arm that differs; `whole` names the units, which the sentences after it leave out."""
-    label = results.variant(one.arm, one.sampling)
-    here = [c for (_, *pair), c in inference.tests.items() if pair == [one.arm, one.sampling]]
+    label, interval = results.variant(one.arm, one.sampling), ""
+    if one.low is not None and one.high is not None:
+        ends = f"{points(one.low, 1)} to {points(one.high, 1)}"
+        interval = f" (95 % interval {ends})" if whole else f" ({ends})"
+    size = f"{points(one.effect or 0.0, 1)}{' points' if whole else ''}"
     if len(results.datasets) == 1:
-        return f"{label}: {one.word}, {_size(here[0], whole)}{caution(results, inference, here[0])}"
-    sides = [_side_words(results, word, [c for c in here if c.word == word], whole) for word in ("better", "worse")]
-    text = ", and ".join(side for side in sides if side)
-    average, of = _with_interval(one.effect, one.low, one.high, whole), plural(one.tested, "data set")
-    if not text:
-        text = f"{one.word} on average over {of}, {average}, though on no single one"
-    elif one.word in ("better", "worse"):
-        text += f"; on average over {of} {average}"
-    elif one.low is not None:
-        text += f"; inconclusive on average over {of}"
-    if one.tested < len(results.datasets):
-        text += f"; {count(one.tested)} of {plural(len(results.datasets), 'data set')} tested"
+        (c,) = (c for (_, *pair), c in inference.tests.items() if tuple(pair) == (one.arm, one.sampling))
+        few = "; few test images make this difference, so the interval is too narrow" if c.few else ""
+        return f"{label}: {one.word}, {size}{interval}{few}{caution(results, inference, c)}"
+    sides = [f"{word} on {one.counts[word]}" for word in ("better", "worse") if one.counts.get(word)]
+    of = plural(one.tested, "data set") if whole else count(one.tested)
+    of += "" if one.tested == len(results.datasets) else " tested"
+    if not sides:
+        text = f"{one.word} on average, {size}{interval}, though on no single data set"
+    elif one.low is None:
+        text = f"{' and '.join(sides)} of {of}, {size}{' on average' if one.datasets > 1 else ''}"
+    else:
+        shown = one.word in ("better", "worse")
+        average = f"{size} on average{interval}" if shown else f"inconclusive on average: {size}{interval}"
+        text = f"{' and '.join(sides)} of {of}, {average}"
     marked = [results.title(c.group.dataset) for c in _marked(results, inference, one.arm, one.sampling)]
     where = marked[0] if len(marked) == 1 else f"{count(len(marked))} data sets"
     return f"{label}: {text}{f'; accuracy says little on {where}' if marked else ''}"
-
-
-def _side_words(results: Results, word: str, here: Sequence[Comparison], whole: bool) -> str:
-    """On which data sets an arm is better, or worse, each with its difference where they are few."""
-    if not here:
-        return ""
-    if len(here) > _NAMED:
-        return f"{word} on {count(len(here))} data sets"
-    if len(here) == 1:
-        return f"{word} on {results.title(here[0].group.dataset)}, {_size(here[0], whole)}"
-    unit = " points" if whole else ""
-    named = [f"{results.title(c.group.dataset)} ({points(c.result.effect or 0.0, 1)}{unit})" for c in here]
-    return f"{word} on {together(named)}"
-
-
-def _size(c: Comparison, whole: bool) -> str:
-    """A difference with its interval, and what is wrong with that."""
-    few = "; few test images make this difference, so the interval is too narrow" if c.few else ""
-    return _with_interval(c.result.effect, c.result.low, c.result.high, whole) + few
-
-
-def _with_interval(effect: float | None, low: float | None, high: float | None, whole: bool) -> str:
-    """+1.2 points (95 % interval +0.4 to +2.0), or without the words: +1.2 (+0.4 to +2.0)."""
-    size = f"{points(effect or 0.0, 1)}{' points' if whole else ''}"
-    if low is None or high is None:
-        return size
-    return f"{size} ({'95 % interval ' if whole else ''}{points(low, 1)} to {points(high, 1)})"
 
 
 def _counted(results: Results, tests: Sequence[Comparison], tested: Sequence[Comparison]) -> str:
@@ -206,7 +216,14 @@ def _counted(results: Results, tests: Sequence[Comparison], tested: Sequence[Com
     how = f"corrected for {'all arms of a data set' if len(results.datasets) > 1 else 'their number'}"
     against = f"Test {metric_name(results.study.primary)} against “{results.variant(*results.reference)}”"
     unclear = "inconclusive (neither gain, loss nor equivalence is shown)"
-    named = {"better": "better", "worse": "worse", "not distinguishable": unclear, "not tested": "not tested"}
+    margin = next((c.margin for c in tests if c.margin), None)
+    named = {
+        "better": "better",
+        "worse": "worse",
+        "equivalent": f"equivalent ({within(margin)})" if margin else "",
+        "not distinguishable": unclear,
+        "not tested": "not tested",
+    }
     words["not tested"] = len(tests) - len(tested)
     if len(tests) == 1:
         return f"{against}, one comparison: {named[tested[0].word]}."
@@ -245,34 +262,30 @@ def caution(results: Results, inference: Inference, c: Comparison) -> str:
 
 
 def _directions(results: Results, inference: Inference) -> list[str]:
-    """Whether the metrics that a majority class cannot inflate agree where the primary one shows a difference."""
-    primary = results.study.primary
-    shown = {cell: c for cell, c in inference.tests.items() if c.word in ("better", "worse")}
+    """Whether the metrics that a majority class cannot inflate agree with the primary one."""
+    primary, tests = results.study.primary, inference.tests
+    agreeing: list[str] = []
     against: dict[Cell, list[str]] = {}
-    others = [metric for metric in ("auc", "balanced_accuracy") if metric != primary]
-    for metric in others:
-        for cell, c in shown.items():
-            effect = inference.exploratory[metric][cell].result.effect
-            if effect is not None and _sign(effect) != _sign(c.result.effect):
-                how = ("is the same", "rises", "falls")[_sign(effect)]
-                by = f" by {percent(abs(effect))} points" if _sign(effect) else ""
-                against.setdefault(cell, []).append(f"{metric_name(metric)} {how}{by}")
-    if not shown:
+    for metric in [m for m in ("auc", "balanced_accuracy") if m != primary]:
+        effects = {cell: c.result.effect for cell, c in inference.exploratory[metric].items()}
+        there = [cell for cell, c in tests.items() if None not in (effects[cell], c.result.effect)]
+        other = [cell for cell in there if _sign(effects[cell]) != _sign(tests[cell].result.effect)]
+        if there:
+            name = METRICS[metric] if not agreeing else metric_name(metric)
+            way = "" if agreeing else f" points the same way as test {metric_name(primary)}"
+            agreeing.append(f"{name}{way} in {count(len(there) - len(other))} of {plural(len(there), 'comparison')}")
+        for cell in other:
+            if tests[cell].word in ("better", "worse"):
+                against.setdefault(cell, []).append(f"{metric_name(metric)} by {points(effects[cell] or 0.0)}")
+    if not agreeing:
         return []
-    if not against:
-        same = together(metric_name(metric) for metric in others)
-        return [f"Where an arm is better or worse in {metric_name(primary)}, {same} {_point(others)} the same way."]
     named = [
-        f"{results.variant(*cell[1:])} on {results.title(cell[0])} is {shown[cell].word} in {metric_name(primary)}, "
-        f"but its {together(those)}"
+        f"{results.variant(*cell[1:])} on {results.title(cell[0])} is {tests[cell].word} in {metric_name(primary)} "
+        f"and differs in {together(those)} points"
         for cell, those in against.items()
     ]
-    more = f"; and so do {plural(len(named) - 3, 'more comparison')}" if len(named) > 3 else ""
-    return [f"Metrics disagree: {'; '.join(named[:3])}{more}."]
-
-
-def _point(metrics: Sequence[str]) -> str:
-    return "points" if len(metrics) == 1 else "point"
+    tail = f" But {'; '.join(named[:4])}{'; …' if len(named) > 4 else ''}." if named else ""
+    return [f"{together(agreeing)}.{tail}"]
 
 
 def _sign(effect: float | None) -> int:
@@ -308,17 +321,15 @@ def _looks(results: Results, tested: Sequence[Comparison]) -> list[str]:
     """How often these results were looked at, and what was compared before; empty on the first look."""
     looks, found = results.looks, []
     if looks.count > 1:
-        found.append(
-            f"These results were looked at {count(looks.count)} times, as they arrived. Each look is one more chance "
-            "of a false positive, for which p is not corrected."
-        )
+        found.append(f"These results were looked at {count(looks.count)} times.")
     larger = {c.group.dataset: c for c in tested if c.family_ever > c.family}
     if larger:
         sizes = [
             f"{count(c.family_ever)} on {results.title(d)}, of which {count(c.family)} today" for d, c in larger.items()
         ]
         found.append(
-            f"Arms compared with the baseline so far: {'; '.join(sizes)}. Verdicts are corrected for all of them."
+            f"Arms compared with the baseline so far: {'; '.join(sizes)}. What is called better or worse here is so "
+            "among all of them."
         )
     found += _forking(results, tested)
     return [" ".join(found)] if found else []
@@ -353,13 +364,13 @@ def _how_registered(looks: Looks) -> str:
 
 def _forking(results: Results, tested: Sequence[Comparison]) -> list[str]:
     """Arms that today's family of comparisons calls better or worse and the largest family does not."""
-    lost = [c for c in tested if c.today in ("better", "worse") and c.word != c.today]
+    lost = [c for c in tested if c.today in CLAIMS and c.word != c.today]
     named = [f"{results.variant(c.group.arm, c.group.sampling)} on {results.title(c.group.dataset)}" for c in lost]
     if not named:
         return []
     return [
-        f"{together(named[:4])}{f' and {count(len(named) - 4)} more' if len(named) > 4 else ''} would differ from the "
-        "baseline only if the arms that were compared before did not count."
+        f"Only with the arms left out that were compared before would a test tell {together(named[:4])}"
+        f"{f' and {count(len(named) - 4)} more' if len(named) > 4 else ''} from the baseline."
     ]
 
 
@@ -372,58 +383,25 @@ def _rare(results: Results) -> list[str]:
 
 
 def power(results: Results, tested: Sequence[Comparison]) -> list[str]:
-    """Which true differences these tests find, said once for all of them: of each data set the median arm, at the
-    upper limit of its variances, beside how far the metric can rise at all."""
+    """Which true differences these tests find, said once for all of them."""
+    found = [c.detectable for c in tested if c.detectable is not None]
     if not tested:
         return []
-    known = [c for c in tested if c.detectable is not None]
-    if not known:
+    if not found:
         return ["Statistical power is not known: nothing varied between runs."]
     if _blind(tested):
         return [
             f"Statistical power: with {in_words(max(c.result.replicates for c in tested))} replicates, 80 % is reached "
             "for no difference, however large."
         ]
-    sizes: dict[str, list[float]] = {}
-    for c in known:
-        sizes.setdefault(c.group.dataset, []).append(c.detectable.high if c.detectable else 1.0)
-    median = {dataset: sorted(found)[(len(found) - 1) // 2] for dataset, found in sizes.items()}
-    above = {c.group.dataset: room(results, c) for c in known}
-    found = [d for d, size in median.items() if size <= above[d] and size < 1]
-    losses = [d for d, size in median.items() if above[d] < size < 1]
-    nothing = [d for d, size in median.items() if size >= 1]
-    parts = []
-    if found:
-        at = _sizes([median[d] for d in found])
-        parts.append(f"{_where(results, found)}a true difference of {at} points is found in 4 of 5 such studies")
-    if losses:
-        most = _sizes([above[d] for d in losses])
-        rise = f"test {metric_name(results.study.primary)} can rise by {most} points at most"
-        parts.append(f"{_where(results, losses)}no gain is sure to be found, as {rise}")
-    if nothing:
-        parts.append(f"{_where(results, nothing)}no difference is sure to be found, however large")
-    half = "for half of the arms or more, " if any(len(found) > 1 for found in sizes.values()) else ""
-    return [f"Statistical power: {half}{'; '.join(parts)}."]
-
-
-def _where(results: Results, datasets: Sequence[str]) -> str:
-    if len(results.datasets) == 1:
-        return ""
-    few = len(datasets) <= _NAMED
-    return f"on {together(map(results.title, datasets)) if few else f'{count(len(datasets))} data sets'} "
-
-
-def _sizes(sizes: Sequence[float]) -> str:
-    """[0.12, 0.031] → 12.0 and 3.1, of data sets that are named; of more the range, 3.1 to 12.0."""
-    if len(sizes) <= _NAMED:
-        return together(dict.fromkeys(percent(size, 1) for size in sizes))
-    return " to ".join(dict.fromkeys(percent(size, 1) for size in (min(sizes), max(sizes))))
-
-
-def room(results: Results, c: Comparison) -> float:
-    """How far the metric can rise above the baseline's mean; all metrics end at 1."""
-    mean = c.base.estimate(results.select, "test", c.metric).mean
-    return 1.0 if mean is None else 1 - mean
+    low, high = (points(size, 1).removeprefix("+") for size in (min(r.low for r in found), max(r.high for r in found)))
+    least = f"Statistical power: a true difference of {low}"
+    if max(r.high for r in found) >= 1:
+        return [f"{least} points is found in 4 of 5 such studies at best; at worst none is, however large."]
+    if low == high:
+        return [f"{least} points is found in 4 of 5 such studies."]
+    by = "data set and arm" if len(results.datasets) > 1 else "the arm"
+    return [f"{least} to {high} points, depending on {by}, is found in 4 of 5 such studies."]
 
 
 def _spread(results: Results) -> str:
@@ -446,10 +424,10 @@ def _unfinished(results: Results) -> list[str]:
     return [f"The study is not complete: {count(len(left))} of {plural(len(results.runs), 'run')} have no result."]
 
 
-def can_be_said(c: Comparison, control: Comparison | None, beside: str = "", room: float = 1.0) -> str:
+def can_be_said(c: Comparison, control: Comparison | None, beside: str = "") -> str:
     """What a comparison shows about its arm; `control` compares the arm with copies of real images.
 
-    `beside` is its caveat, as `caution` gives it; `room` is how far the metric can rise above the baseline's.
+    `beside` is its caveat, as `caution` gives it.
     """
     name = metric_name(c.metric)
     if c.word == "not tested":
@@ -458,7 +436,10 @@ def can_be_said(c: Comparison, control: Comparison | None, beside: str = "", roo
         copies = control and control.word == c.word == "better"
         more = " More so than as many copies of real images." if copies else ""
         return f"Here it {'raises' if c.word == 'better' else 'lowers'} test {name}{beside}.{more}"
-    if c.today in ("better", "worse"):
+    if c.word == "equivalent" and c.margin:
+        small = {"better": " A gain smaller than that is shown.", "worse": " A loss smaller than that is shown."}
+        return f"Here it changes test {name} by less than {of_points(c.margin)}{beside}.{small.get(c.sign, '')}"
+    if c.today in CLAIMS:
         return (
             f"Nothing: {c.today} among today's {plural(c.family, 'arm')}, but not among the {count(c.family_ever)} "
             "that were compared before."
@@ -471,12 +452,13 @@ def can_be_said(c: Comparison, control: Comparison | None, beside: str = "", roo
     if size.low >= 1:
         return "Nothing: with so few replicates no difference would have been found."
     if size.high >= 1:
-        return "Nothing is sure: with so few replicates even the largest difference could have been missed."
-    found = f"of {percent(size.high, 1)} points would have been found in 4 of 5 such studies or more"
-    if size.high > room:
-        missed = f"A gain could have been missed: test {name} can rise by {percent(room, 1)} points at most."
-        return f"A true loss {found}. {missed}"
-    return f"A true difference {found}."
+        return (
+            f"4 of 5 such studies find a true difference of {100 * size.low:.1f} points at best, and none, however "
+            "large, at worst: the spread between runs is hardly known."
+        )
+    low, high = f"{100 * size.low:.1f}", f"{100 * size.high:.1f}"
+    fewer = f"; one of less than {low} in fewer" if low != high else ""
+    return f"A true difference of {high} points would have been found in 4 of 5 such studies or more{fewer}."
 
 
 def cannot_be_said(
@@ -509,6 +491,8 @@ def cannot_be_said(
         )
         return f"That it helps, harms or changes nothing: {span} points fit these runs{theirs}.{few}"
     found = ["That it does so on other data sets or with another classifier."]
+    if c.word == "equivalent" and c.sign == "not distinguishable":
+        found.append("That it changes nothing at all.")
     if generated and c.word == "better" and (control is None or control.word != "better"):
         found.append("That its images do more than as many copies of real ones.")
     found += [
@@ -524,9 +508,11 @@ def claims(results: Results, inference: Inference) -> list[tuple[str, str]]:
     tests = list(inference.tests.values())
     tested = [c for c in tests if c.word != "not tested"]
     differ = [c for word in ("better", "worse") for c in tested if c.word == word]
+    equal = [c for c in tested if c.word == "equivalent"]
     found = [("can", _difference(results, inference, c)) for c in differ]
+    found += [("can", _equivalence(results, inference, c)) for c in equal]
     found += [("cannot", text) for text in _forking(results, tested)]
-    found += [("cannot", text) for text in _not_shown(results, tests, tested, differ)]
+    found += [("cannot", text) for text in _not_shown(results, tests, tested, [*differ, *equal])]
     found += _over_data_sets(results, inference)
     found += _over_copies(results, inference)
     found.append(("cannot", "Differences on the other metrics are exploratory: they suggest what to test next."))
@@ -567,6 +553,17 @@ def _difference(results: Results, inference: Inference, c: Comparison) -> str:
         f"corrected {p_text(p)}, 95 % interval of this comparison alone {points(r.low or 0.0)} to "
         f"{points(r.high or 0.0)}{' (too narrow: few test images make the difference)' if c.few else ''}, "
         f"{plural(r.replicates, 'replicate')}{caution(results, inference, c)}."
+    )
+
+
+def _equivalence(results: Results, inference: Inference, c: Comparison) -> str:
+    r, p = c.result, c.p or 0.0
+    return (
+        f"On {results.title(c.group.dataset)}, {results.variant(c.group.arm, c.group.sampling)} is equivalent to "
+        f"“{results.variant(*results.reference)}” in test {metric_name(c.metric)}, {within(c.margin or 0.0)}: "
+        f"{points(r.effect or 0.0)} points, two one-sided tests, corrected {p_text(p)}, 95 % interval of this "
+        f"comparison alone {points(r.low or 0.0)} to {points(r.high or 0.0)}, {plural(r.replicates, 'replicate')}"
+        f"{caution(results, inference, c)}."
     )
 
 
@@ -612,7 +609,19 @@ def _over_data_sets(results: Results, inference: Inference) -> list[tuple[str, s
                     f"corrected {p_text(one.p)}{_cautions(results, inference, one.arm, one.sampling)}).",
                 )
             )
-    if not found:
+    changed = len(found)
+    for one in inference.across:
+        if one.word == "equivalent" and one.p is not None and inference.margin:
+            found.append(
+                (
+                    "can",
+                    f"Over {one.meta.datasets} of {plural(len(results.datasets), 'data set')}, "
+                    f"{results.variant(one.arm, one.sampling)} changes test {name} by less than "
+                    f"{of_points(inference.margin)} on average (every data set counts the same; corrected "
+                    f"{p_text(one.p)}{_cautions(results, inference, one.arm, one.sampling)}).",
+                )
+            )
+    if not changed:
         most = max((one.meta.datasets for one in inference.across), default=0)
         found.append(
             (
@@ -666,6 +675,15 @@ def _over_copies(results: Results, inference: Inference) -> list[tuple[str, str]
     if under:
         named = together(_named(results, inference, c) for c in under)
         found.append(("can", f"Worse than as many copies of real images, in test {name}: {named}."))
+    equal = [c for c in inference.controls.values() if c.word == "equivalent"]
+    if equal and inference.margin:
+        named = together(_named(results, inference, c) for c in equal)
+        found.append(
+            (
+                "can",
+                f"Equivalent to as many copies of real images, {within(inference.margin)}, in test {name}: {named}.",
+            )
+        )
     if not over:
         found.append(
             ("cannot", f"No generator's images are shown to raise test {name} more than as many copies of real images.")

@@ -33,6 +33,7 @@ from medaug_keras.stats import (
     chance_to_beat,
     crossed,
     detectable_range,
+    equivalence_p,
     estimate,
     friedman,
     holm,
@@ -75,26 +76,42 @@ class Comparison:
     holm_ever: float | None = None
     """The same over the largest family ever declared."""
     family_ever: int = 1
+    margin: float | None = None
+    """Smaller differences do not matter (a fraction); None where none was declared."""
+    equivalence: float | None = None
+    """p of two one-sided tests of equivalence within the margin, corrected over the same family (Holm)."""
+    equivalence_ever: float | None = None
 
     @property
     def p(self) -> float | None:
         """The corrected p behind the verdict: the larger of those of the two families."""
-        return max((p for p in (self.holm, self.holm_ever) if p is not None), default=None)
+        return _behind(self.word, self)
 
     @property
     def word(self) -> Verdict:
-        """The verdict, the same wherever the comparison is shown: better, worse, not distinguishable, or not tested."""
-        return verdict(self.result.effect, self.p, alpha=ALPHA)
+        """The verdict, the same wherever the comparison is shown: better, worse, equivalent, not distinguishable, not
+        tested."""
+        return _verdict(self.result.effect, self)
 
     @property
     def today(self) -> Verdict:
         """What the verdict would be among today's comparisons alone."""
-        return verdict(self.result.effect, self.holm, alpha=ALPHA)
+        return verdict(self.result.effect, self.holm, equivalent=self.equivalence, alpha=ALPHA)
+
+    @property
+    def sign(self) -> Verdict:
+        """The verdict without a margin: whether the difference is shown to be above or below 0."""
+        return verdict(self.result.effect, _larger(self.holm, self.holm_ever), alpha=ALPHA)
 
     @property
     def few(self) -> bool:
         """Whether so few test images (or groups) carry the difference that its interval is too narrow."""
         return self.result.carried_by is not None and self.result.carried_by < FEW
+
+    @cached_property
+    def p_equivalent(self) -> float | None:
+        """p of two one-sided tests, uncorrected; None where few images carry the difference, or without a margin."""
+        return None if self.margin is None or self.few else equivalence_p(self.result, self.margin)
 
     @cached_property
     def outlook(self) -> Outlook | None:
@@ -148,16 +165,19 @@ class Across:
     holm: float | None = None
     holm_ever: float | None = None
     """The same over the largest family that was ever declared on a data set."""
+    equivalence: float | None = None
+    """p of equivalence within the study's margin, corrected as `holm` is."""
+    equivalence_ever: float | None = None
 
     @property
     def p(self) -> float | None:
         """The corrected p behind the verdict: the larger of those of the two families."""
-        return max((p for p in (self.holm, self.holm_ever) if p is not None), default=None)
+        return _behind(self.word, self)
 
     @property
     def word(self) -> Verdict:
         """The verdict on the mean."""
-        return verdict(self.meta.effect, self.p, alpha=ALPHA)
+        return _verdict(self.meta.effect, self)
 
 
 @dataclass(frozen=True)
@@ -183,6 +203,21 @@ class ArmResult:
     def tested(self) -> int:
         """Data sets with a test."""
         return sum(number for word, number in self.counts.items() if word != "not tested")
+
+
+def _larger(*p: float | None) -> float | None:
+    return max((one for one in p if one is not None), default=None)
+
+
+def _verdict(effect: float | None, one: Comparison | Across) -> Verdict:
+    """By the larger p of today's family and of the largest one."""
+    equal = _larger(one.equivalence, one.equivalence_ever)
+    return verdict(effect, _larger(one.holm, one.holm_ever), equivalent=equal, alpha=ALPHA)
+
+
+def _behind(word: Verdict, one: Comparison | Across) -> float | None:
+    """The p that makes this the verdict."""
+    return _larger(*((one.equivalence, one.equivalence_ever) if word == "equivalent" else (one.holm, one.holm_ever)))
 
 
 class Inference:
@@ -253,8 +288,9 @@ class Inference:
         undefined = self._reasons.get((group.dataset, metric))
         if undefined and result.effect is None:
             result = replace(result, reason=undefined)
+        margin = self.margin if metric == self.results.study.primary else None
         if not check or not difference.size:
-            return Comparison(group, base, metric, result)
+            return Comparison(group, base, metric, result, margin=margin)
         scores = [g.values(self.results.select, "test", metric) for g in (group, base)]
         return Comparison(
             group,
@@ -265,7 +301,14 @@ class Inference:
                 difference, seed=self.results.study.seed, folds=folds, draws=_BOOTSTRAP_DRAWS
             ),
             chance=chance_to_beat(*scores),
+            margin=margin,
         )
+
+    @property
+    def margin(self) -> float | None:
+        """The study's margin as a fraction."""
+        margin = self.results.study.margin
+        return None if margin is None else margin / 100
 
     def _crossed(self, difference: NDArray[np.float64], group: Group) -> Crossed:
         images, _ = self.grouped.get(group.dataset, (None, None))
@@ -280,7 +323,7 @@ class Inference:
 
     @property
     def claims(self) -> dict[str, str]:
-        """DATASET/ARM/SAMPLING → better or worse, of the arms of which sentences say so."""
+        """DATASET/ARM/SAMPLING → better, worse or equivalent, of the arms of which sentences say so."""
         return {"/".join(cell): c.word for cell, c in self.tests.items() if c.word in CLAIMS}
 
     @cached_property
@@ -392,7 +435,7 @@ class Inference:
                 _both(self.results.groups[dataset, *pair], self.results.groups[dataset, *names[best.best]])
             )
             if own is not None:
-                tied = tied | {pair} if own.word == "not distinguishable" else tied - {pair}
+                tied = tied | {pair} if own.sign == "not distinguishable" else tied - {pair}
         return frozenset(tied)
 
     @cached_property
@@ -451,7 +494,7 @@ class Inference:
                 result = self._crossed(paired(self._values[cell, primary], other._values[cell, primary]), group)
             else:
                 result = Crossed(None, 0, len(group.runs), 0, reason=OTHER_IMAGES)
-            found[cell] = Comparison(group, base, primary, result)
+            found[cell] = Comparison(group, base, primary, result, margin=self.margin)
         return dict(zip(found, _corrected(list(found.values())), strict=True))
 
     def best_over(self, dataset: str, pairs: Sequence[Pair], base: Pair) -> Comparison | None:
@@ -489,10 +532,14 @@ class Inference:
                 prediction_high=_possible(meta.prediction_high),
             )
             found.append(Across(arm, sampling, meta))
-        p = [one.meta.p for one in found]
-        missing = max([results.largest_family(dataset) - len(p) for dataset in results.datasets] + [0])
-        most = holm([*p, *[None] * missing])[: len(p)]
-        return [replace(one, holm=q, holm_ever=ever) for one, q, ever in zip(found, holm(p), most, strict=True)]
+        largest = max((results.largest_family(dataset) for dataset in results.datasets), default=0)
+        tests = _holm([one.meta.p for one in found], largest)
+        margin, means = self.margin, [one.meta.analysis for one in found]
+        same = _holm([equivalence_p(mean, margin) if mean and margin else None for mean in means], largest)
+        return [
+            replace(one, holm=p, holm_ever=ever, equivalence=q, equivalence_ever=q_ever)
+            for one, (p, ever), (q, q_ever) in zip(found, tests, same, strict=True)
+        ]
 
     @cached_property
     def by_effect(self) -> list[ArmResult]:
@@ -583,13 +630,19 @@ def _corrected(family: Sequence[Comparison], ever: int = 0) -> list[Comparison]:
 
     Of comparisons that are no longer there the p is not known. It is taken for large, which is the safe side.
     """
-    n, p = len(family), [comparison.result.p_family for comparison in family]
-    today, ever = holm(p), max(ever, n)
-    most = holm([*p, *[None] * (ever - n)])[:n]
+    ever = max(ever, len(family))
+    tests = _holm([comparison.result.p_family for comparison in family], ever)
+    same = _holm([comparison.p_equivalent for comparison in family], ever)
     return [
-        replace(c, holm=one, family=n, holm_ever=other, family_ever=ever)
-        for c, one, other in zip(family, today, most, strict=True)
+        replace(c, holm=p, family=len(family), holm_ever=most, family_ever=ever, equivalence=q, equivalence_ever=q_most)
+        for c, (p, most), (q, q_most) in zip(family, tests, same, strict=True)
     ]
+
+
+def _holm(p: Sequence[float | None], ever: int) -> list[tuple[float | None, float | None]]:
+    """Each p by Holm, and by Holm among `ever` where those are more."""
+    most = holm([*p, *[None] * (ever - len(p))])[: len(p)]
+    return list(zip(holm(p), most, strict=True))
 
 
 def _metric(name: str) -> Metric:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medaug_keras.generators import GENERATORS
-from medaug_keras.report.format import count, plural, together
+from medaug_keras.report.format import count, of_points, plural, together
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results, select_words
@@ -137,11 +137,18 @@ def _analysis(results: Results, inference: Inference) -> str:
     )
     if tested:
         largest = max(c.family for c in tested)
+        margin = inference.margin
+        equal = (
+            f" Equivalence within {of_points(margin)}, a margin declared in the study file, was tested by two "
+            "one-sided tests [schuirmann1987], with p corrected in the same way."
+            if margin
+            else ""
+        )
         text += (
             " Differences to the baseline were tested by a crossed analysis of replicates and test images "
             "[obuchowski1995], two-sided at 5 %, with p corrected over the arms of a data set by Holm's method "
-            f"[holm1979] ({plural(largest, 'comparison')}). Intervals are 95 % intervals of single comparisons. Other "
-            "metrics are exploratory."
+            f"[holm1979] ({plural(largest, 'comparison')}).{equal} Intervals are 95 % intervals of single comparisons. "
+            "Other metrics are exploratory."
         )
         grouped = [results.title(name) for name in inference.grouped]
         if grouped:

@@ -20,8 +20,9 @@ BIBTEX = {
 _STATISTICS = ("obuchowski1995", "holm1979")
 
 
-def methods(generators: Collection[str], *, statistics: bool) -> list[tuple[str, str]]:
-    """(what, BibTeX) of the study's generators by kind, and of the tests where any were made."""
+def methods(generators: Collection[str], *, statistics: bool, margin: bool = False) -> list[tuple[str, str]]:
+    """(what, BibTeX) of the study's generators by kind, and of the tests where any were made, of equivalence too
+    where there is a `margin`."""
     found = [
         (kind.title, _entries(kind.citations))
         for name, kind in GENERATORS.items()
@@ -29,6 +30,8 @@ def methods(generators: Collection[str], *, statistics: bool) -> list[tuple[str,
     ]
     if statistics:
         found.append(("Crossed replicates × images analysis, and the correction for many tests", _entries(_STATISTICS)))
+    if margin:
+        found.append(("Two one-sided tests of equivalence", _entries(["schuirmann1987"])))
     return found
 
 
@@ -63,7 +66,7 @@ def cite(book: Book) -> dict[str, Any]:
         ],
         "methods": [
             *((f"What this study repeats or extends: {r.title}", r.citation) for r in book.results.references),
-            *methods(kinds, statistics=book.results.replicates > 1),
+            *methods(kinds, statistics=book.results.replicates > 1, margin=book.results.study.margin is not None),
         ],
         "software": software(
             {r.run["packages"]["medaug-keras"] for r in records if "medaug-keras" in r.run.get("packages", {})}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medaug_keras.looks import CLAIMS
-from medaug_keras.report.format import MARKS, plural, points, together
+from medaug_keras.report.format import MARKS, plural, points, together, within
 from medaug_keras.report.numbers.circumstances import moment
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.inference import Comparison, Inference, Pair
@@ -17,10 +17,12 @@ from medaug_keras.report.tables import runs as run_tables
 MOST_ARMS, MOST_ACROSS = 24, 12
 """More arms are not compared with each other, since a correction for so many pairs leaves no power; more do not fit
 side by side."""
+_MARKS = {"better": "▲", "worse": "▼", "equivalent": MARKS["equivalent"], "not distinguishable": "=", "not tested": ""}
 _WORDS = {
     "better": "the row's arm is better",
     "worse": "the row's arm is worse",
-    "not distinguishable": "inconclusive",
+    "equivalent": "equivalent",
+    "not distinguishable": "not distinguishable",
     "not tested": "not tested",
 }
 
@@ -55,6 +57,7 @@ def compare(book: Book) -> dict[str, Any]:
     studies = tables.studies(results, other, inference.beside(Inference(other))) if other else None
     return {
         "metric": metric_name(results.study.primary),
+        "equivalent": f"{MARKS['equivalent']} equivalent ({within(inference.margin)})" if inference.margin else "",
         "changes": changes(results, inference),
         "grids": [_grid(results, d, found.get(d, {})) for d in results.datasets],
         "pairs": book.table(tables.pairs(results, found)),
@@ -93,7 +96,7 @@ def _square(found: Mapping[tuple[Pair, Pair], Comparison], one: Pair, other: Pai
         return Square("–", "", r.reason or "", word)
     low, high = (r.low, r.high) if sign == 1 else (r.high, r.low)
     between = "" if low is None or high is None else f", 95 % interval {points(sign * low)} to {points(sign * high)}"
-    return Square(points(sign * r.effect, 1), MARKS.get(word, ""), f"{_WORDS[word]}{between}", word)
+    return Square(points(sign * r.effect, 1), _MARKS[word], f"{_WORDS[word]}{between}", word)
 
 
 def changes(results: Results, inference: Inference) -> list[str]:
@@ -103,19 +106,20 @@ def changes(results: Results, inference: Inference) -> list[str]:
         return []
     more = now.done - last.done
     of_runs = f"{last.done} of {last.runs} runs had a result then, {now.done} of {now.runs} have one now"
-    found = [f"The report before this one is of {moment(last.time)}. {of_runs}{_sign(more)}."]
+    found = [f"The look before this one was at {moment(last.time)}. {of_runs}{_sign(more)}."]
     if last.study != now.study:
-        found.append("The study was changed in between: its arms, replicates, data, metric or rule for the epoch.")
+        found.append("The study has other arms, replicates, data, metric, margin or rule for the epoch since.")
     if last.verdicts is None:
-        return [*found, "Its verdicts are not known: an earlier version made it."]
+        return [*found, "What the tests said then is not known: an earlier version made those pages."]
     claims = inference.claims
     turned = []
     for word in CLAIMS:
         new = [cell for cell, was in claims.items() if was == word != last.verdicts.get(cell)]
         old = [cell for cell, was in last.verdicts.items() if was == word != claims.get(cell)]
-        turned += [f"Now {word} than the baseline: {_called(results, new)}."] * bool(new)
+        than = "to" if word == "equivalent" else "than"
+        turned += [f"Now {word} {than} the baseline: {_called(results, new)}."] * bool(new)
         turned += [f"No longer {word}: {_called(results, old)}."] * bool(old)
-    return [*found, *(turned or ["No verdict has changed."])]
+    return [*found, *(turned or ["No verdict turned."])]
 
 
 def _sign(more: int) -> str:

@@ -65,7 +65,7 @@ def short_reason(c: Comparison) -> str:
 
 def _figure(book: Book, name: str, panels: Sequence[DifferencesPanel], more: str) -> Shown:
     results, metric = book.results, book.results.study.primary
-    drawn = figures.differences(panels, metric=METRICS[metric], arms=results.by_look)
+    drawn = figures.differences(panels, metric=METRICS[metric], arms=results.by_look, margin=book.inference.margin)
     base = results.variant(*results.reference)
     return book.figure(name, drawn, f"Difference to “{base}” in test {metric_name(metric)}, points. {more}")
 

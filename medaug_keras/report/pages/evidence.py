@@ -8,7 +8,7 @@ import numpy as np
 from medaug_keras.evaluation.maps import MOST
 from medaug_keras.plan import Making
 from medaug_keras.report import figures
-from medaug_keras.report.format import percent
+from medaug_keras.report.format import of_points, percent
 from medaug_keras.report.numbers.findings import claims, log_words, metric_name, units
 from medaug_keras.report.numbers.results import METRICS, which
 from medaug_keras.report.pages.book import Book, Shown
@@ -112,12 +112,16 @@ def _doses(book: Book, dataset: str) -> list[Shown]:
         if series:
             panel = figures.DosePanel(results.title(dataset), series)
             metric = results.study.primary
-            drawn = figures.dose_response([panel], setting=_DOSES.get(setting, setting), metric=METRICS[metric])
+            margin = book.inference.margin
+            drawn = figures.dose_response(
+                [panel], setting=_DOSES.get(setting, setting), metric=METRICS[metric], margin=margin
+            )
+            dotted = f" Dotted: the margin, {of_points(margin)} either way." if margin else ""
             caption = (
                 f"Difference to {results.variant(*results.reference)} in test {metric_name(metric)} on "
                 f"{results.title(dataset)}, points, against {_DOSES.get(setting, setting)}; lines: 95 % interval of "
                 "the single comparison. Each value is an arm of its own, so the tests below are corrected for all of "
-                "them."
+                "them." + dotted
             )
             shown.append(book.figure(f"doses-{dataset}-{setting.replace('.', '-')}", drawn, caption))
     return shown

@@ -20,13 +20,13 @@ from medaug_keras.report.tables.table import (
     Part,
     Row,
     Table,
+    comparison_tags,
     dataset_entry,
     epoch_words,
     largest_class,
     measured,
     notes_of,
     variant_entry,
-    verdict_tags,
 )
 from medaug_keras.stats import selection
 
@@ -150,7 +150,7 @@ def _added(results: Results, inference: Inference, name: TableName, sampling: st
                 extra.append(Entry(missing="no result of one of the two", printed=theirs))
             else:
                 why = found.result.reason or ""
-                tags = verdict_tags(found.metric, (found.group, found.base), results.select)
+                tags = comparison_tags(found, results.select)
                 href = found.group.page
                 extra.append(Entry(found.word, p=found.p, printed=theirs, missing=why, href=href, tags=tags))
         rows.append(Row((*row.entries, *extra), row.factors))
@@ -317,7 +317,7 @@ def _gain(
     if group is base:
         return Entry(0.0, printed=theirs, missing="this is the arm itself", href=base.page)
     c = inference.against(dataset, pair)[group.arm, group.sampling]
-    tags = verdict_tags(c.metric, (c.group, c.base), results.select)
+    tags = comparison_tags(c, results.select)
     why = c.result.reason or ""
     return Entry(c.result.effect, verdict=c.word, p=c.p, printed=theirs, missing=why, href=base.page, tags=tags)
 

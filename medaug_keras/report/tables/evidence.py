@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from medaug_keras.report.format import plural, verdict_words
+from medaug_keras.report.format import of_points, plural, verdict_words
 from medaug_keras.report.numbers import printed
 from medaug_keras.report.numbers.circumstances import moment
-from medaug_keras.report.numbers.findings import can_be_said, cannot_be_said, caution, metric_name, room
+from medaug_keras.report.numbers.findings import can_be_said, cannot_be_said, caution, metric_name
 from medaug_keras.report.numbers.inference import Cell, Comparison, Inference
 from medaug_keras.report.numbers.results import METRICS, SAMPLINGS, SELECT_WORDS, Results
 from medaug_keras.report.tables.table import (
@@ -16,12 +16,13 @@ from medaug_keras.report.tables.table import (
     Entry,
     Row,
     Table,
+    comparison_tags,
     dataset_entry,
     epoch_words,
+    margin_note,
     measured,
     not_begun,
     variant_entry,
-    verdict_tags,
 )
 from medaug_keras.stats import FEW, Range
 
@@ -69,6 +70,20 @@ _REPLICATES = (
 
 
 _EVER = Column("holm_ever", "p, Holm, ever", "p", help="Corrected over all arms that the log has for the data set")
+
+
+def _equivalence(margin: float | None) -> tuple[Column, ...]:
+    """The column with p of equivalence, where there is a margin."""
+    if margin is None:
+        return ()
+    of = f"Two one-sided tests: that the true difference is {of_points(margin)} or more; corrected as p is"
+    return (Column("equivalence", "p, equivalence", "p", help=of),)
+
+
+def _equivalent(c: Comparison) -> tuple[Entry, ...]:
+    """Its entry."""
+    why = c.result.reason or ("few images carry the difference" if c.few else "")
+    return () if c.margin is None else (Entry(c.equivalence, missing=why),)
 
 
 def _replicates(c: Comparison) -> tuple[Entry, Entry]:
@@ -127,9 +142,9 @@ def claims(results: Results, inference: Inference) -> Table:
         named = [(r.called, value) for r, value in zip(results.references, theirs, strict=True) if value is not None]
         entries = (
             *first,
-            Entry(c.word, p=c.p, href=c.group.page, tags=verdict_tags(metric, (c.group, c.base), results.select)),
+            Entry(c.word, p=c.p, href=c.group.page, tags=comparison_tags(c, results.select)),
             Entry(r.effect, low=r.low, high=r.high, n=r.replicates, planned=len(c.group.runs), missing=why),
-            Entry(can_be_said(c, inference.controls.get(cell), caution(results, inference, c), room(results, c))),
+            Entry(can_be_said(c, inference.controls.get(cell), caution(results, inference, c))),
             Entry(cannot_be_said(c, inference.controls.get(cell), named, generated=bool(results.generator(arm)))),
         )
         return Row(entries, {"data set": results.title(dataset), "arm": label, "verdict": verdict_words(c.word)})
@@ -138,6 +153,7 @@ def claims(results: Results, inference: Inference) -> Table:
         f"Test {metric_name(metric)} against {results.variant(*results.reference)}. The verdict follows p, which is "
         "corrected over all arms of the data set (Holm, 5 %); the 95 % interval is that of the comparison alone; n "
         "counts the replicates that both arms have.",
+        *margin_note(inference.margin),
     ]
     notes += [
         f"{r.called[:1].upper()}{r.called[1:]}: difference of its printed values. {r.caution}".strip()
@@ -200,6 +216,7 @@ def tests(results: Results, inference: Inference) -> Table:
         *_EFFECT,
         Column("p", "p", "p", help="Before correction"),
         Column("holm", "p, Holm", "p", help="Corrected over all arms of the data set, tested or not"),
+        *_equivalence(inference.margin),
         *[_EVER] * larger,
         Column("detectable_low", "from", "percent", _DETECTABLE, help="By the verdict, if runs and images vary little"),
         Column("detectable_high", "to", "percent", _DETECTABLE, help="By the verdict, if runs and images vary much"),
@@ -228,10 +245,11 @@ def tests(results: Results, inference: Inference) -> Table:
         low, high = c.bootstrap or (None, None)
         entries = (
             *_head(results, cell),
-            Entry(c.word, href=c.group.page, tags=verdict_tags(c.metric, (c.group, c.base), results.select)),
+            Entry(c.word, href=c.group.page, tags=comparison_tags(c, results.select)),
             *_effect(c),
             Entry(c.result.p_family, missing=why),
             Entry(c.holm, missing=why),
+            *_equivalent(c),
             *[Entry(c.holm_ever, missing=why)] * larger,
             *_detectable(c.detectable, why),
             Entry(c.fdr, missing=why),
@@ -263,6 +281,7 @@ def tests(results: Results, inference: Inference) -> Table:
                 if larger
                 else []
             ),
+            *margin_note(inference.margin),
             *_few(inference.tests.values()),
         ),
         factors,
@@ -276,6 +295,7 @@ def overview(results: Results, inference: Inference) -> Table:
     verdicts = {
         "better": "better",
         "worse": "worse",
+        **({} if inference.margin is None else {"equivalent": "equivalent"}),
         "not distinguishable": "inconclusive",
         "not tested": "not tested",
     }
@@ -319,7 +339,10 @@ def overview(results: Results, inference: Inference) -> Table:
         columns,
         tuple(rows),
         "tables.evidence.overview",
-        ("Each data set leads to its page of tests. Verdicts are corrected over the arms of a data set (Holm, 5 %).",),
+        (
+            "Each data set leads to its page of tests. Verdicts are corrected over the arms of a data set (Holm, 5 %).",
+            *margin_note(inference.margin),
+        ),
     )
 
 
@@ -359,6 +382,7 @@ def controls(results: Results, inference: Inference) -> Table:
     """Generated images against as many copies of real ones: is it new images or more steps?"""
     return _simple(
         results,
+        inference.margin,
         inference.controls,
         "controls",
         "Generated images against copies of real images, same sampling.",
@@ -368,7 +392,13 @@ def controls(results: Results, inference: Inference) -> Table:
 
 
 def _simple(
-    results: Results, found: Mapping[Cell, Comparison], name: str, caption: str, made_by: str, empty: str
+    results: Results,
+    margin: float | None,
+    found: Mapping[Cell, Comparison],
+    name: str,
+    caption: str,
+    made_by: str,
+    empty: str,
 ) -> Table:
     columns = (
         *_HEAD,
@@ -376,6 +406,7 @@ def _simple(
         *_EFFECT,
         Column("p", "p", "p"),
         Column("holm", "p, Holm", "p"),
+        *_equivalence(margin),
         *_REPLICATES,
     )
     factors = ("data set", "arm", "sampling")
@@ -384,16 +415,17 @@ def _simple(
         why = c.result.reason or ""
         entries = (
             *_head(results, cell),
-            Entry(c.word, href=c.group.page, tags=verdict_tags(c.metric, (c.group, c.base), results.select)),
+            Entry(c.word, href=c.group.page, tags=comparison_tags(c, results.select)),
             *_effect(c),
             Entry(c.result.p_family, missing=why),
             Entry(c.holm, missing=why),
+            *_equivalent(c),
             *_replicates(c),
         )
         return Row(entries, {**_factors(results, cell), "verdict": verdict_words(c.word)})
 
     rows = _rows(results, found, columns, factors, row)
-    return Table(name, caption, columns, rows, made_by, _few(found.values()), factors, empty)
+    return Table(name, caption, columns, rows, made_by, (*_few(found.values()), *margin_note(margin)), factors, empty)
 
 
 def across(results: Results, inference: Inference) -> Table:
@@ -403,6 +435,7 @@ def across(results: Results, inference: Inference) -> Table:
         *_EFFECT,
         Column("p", "p", "p"),
         Column("holm", "p, Holm", "p"),
+        *_equivalence(inference.margin),
         Column("tau", "Between data sets, SD", "percent"),
         Column("prediction_low", "low", "points", "On one more data set"),
         Column("prediction_high", "high", "points", "On one more data set"),
@@ -422,6 +455,7 @@ def across(results: Results, inference: Inference) -> Table:
                     Entry(m.high, missing=why),
                     Entry(m.p, missing=why),
                     Entry(one.holm, missing=why),
+                    *([] if inference.margin is None else [Entry(one.equivalence, missing=why)]),
                     Entry(m.tau, missing=few),
                     Entry(m.prediction_low, missing=few),
                     Entry(m.prediction_high, missing=few),

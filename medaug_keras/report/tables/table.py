@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from medaug_keras.measures import MEASURES
-from medaug_keras.report.format import in_words, together
+from medaug_keras.report.format import in_words, of_points, together, within
+from medaug_keras.report.numbers.inference import Comparison
 from medaug_keras.report.numbers.printed import Printed
 from medaug_keras.report.numbers.results import Group, Results, select_words
 from medaug_keras.stats import Estimate, Verdict
@@ -163,6 +164,23 @@ def tags_of(group: Group, select: str) -> tuple[str, ...]:
 def verdict_tags(metric: str, groups: Iterable[Group], select: str) -> tuple[str, ...]:
     """The tag of a verdict on the accuracy of groups of which one has runs whose accuracy says little."""
     return (LITTLE_SAID,) if metric == "accuracy" and any(group.signs(select) for group in groups) else ()
+
+
+def comparison_tags(c: Comparison, select: str) -> tuple[str, ...]:
+    """The tags of a comparison's verdict: within which margin it is equivalent, and whether accuracy says little."""
+    equal = (within(c.margin),) if c.margin and c.word == "equivalent" else ()
+    return (*equal, *verdict_tags(c.metric, (c.group, c.base), select))
+
+
+def margin_note(margin: float | None) -> tuple[str, ...]:
+    """What “equivalent” means, for the notes of a table with verdicts; none without a margin."""
+    if margin is None:
+        return ()
+    return (
+        f"Equivalent: a true difference of {of_points(margin)} or more, either way, is rejected by two one-sided tests "
+        "(5 %, p corrected as that of the difference is); also where a smaller difference is shown. Where few images "
+        "carry a difference, nothing is called equivalent.",
+    )
 
 
 LITTLE_SAID = "accuracy says little"

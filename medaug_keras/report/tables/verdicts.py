@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from medaug_keras.report.format import within
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.inference import ArmResult, Cell, Inference
 from medaug_keras.report.numbers.results import Results
@@ -13,6 +14,7 @@ from medaug_keras.report.tables.table import (
     Row,
     Table,
     dataset_entry,
+    margin_note,
     measured,
     variant_entry,
     verdict_tags,
@@ -63,7 +65,7 @@ def verdicts(results: Results, inference: Inference, page: Callable[[str], str])
         rows = [Row((Entry(over, name="mean"), *means))]
         rows += [Row((dataset_entry(results, d), *(entry(d, one) for one in arms))) for d in shown]
         caption += ", the largest mean left."
-    return _table(caption, columns, rows, (_INTERVALS,))
+    return _table(caption, columns, rows, (_INTERVALS, *margin_note(inference.margin)))
 
 
 _MEAN: tuple[Part, ...] = ("low", "high", "verdict")
@@ -109,6 +111,8 @@ def _listed(results: Results, inference: Inference, caption: str, entry: Callabl
     for one in inference.by_effect:
         found = entry(dataset, one)
         tags = verdict_tags(metric, (results.groups[dataset, one.arm, one.sampling],), results.select)
+        if one.word == "equivalent" and inference.margin:
+            tags = within(inference.margin), *tags
         rows.append(
             Row(
                 (
@@ -130,4 +134,9 @@ def _listed(results: Results, inference: Inference, caption: str, entry: Callabl
     note = (
         "Verdict and p are corrected for the number of arms (Holm, 5 %); the interval is that of the comparison alone."
     )
-    return _table(f"{caption}, the largest first.", columns, [first, *rows] if rows else [], (note,))
+    return _table(
+        f"{caption}, the largest first.",
+        columns,
+        [first, *rows] if rows else [],
+        (note, *margin_note(inference.margin)),
+    )
