@@ -266,3 +266,12 @@ def test_outputs_are_not_rounded_where_a_step_computes_in_bfloat16():
     with arithmetic("bfloat16"):
         outputs = network(numbers(2, 8, 8, 3), training=True)
     assert [output.dtype for output in outputs] == [torch.float32, torch.float32]
+
+
+@pytest.mark.parametrize("layer", [keras.layers.DepthwiseConv2D(5, padding="same"), keras.layers.DepthwiseConv2D(3)])
+def test_on_a_cpu_depthwise_convolutions_are_computed_in_float32_and_rounded_after(layer):
+    network = fuse(keras.Sequential([keras.Input((8, 8, 4)), layer]))
+    exact = network(numbers(2, 8, 8, 4), training=True)
+    with arithmetic("bfloat16"):
+        rough = network(numbers(2, 8, 8, 4), training=True)
+    assert torch.equal(rough, exact.to(torch.bfloat16).float())

@@ -267,7 +267,11 @@ def _depthwise(x: Tensor, kernel: Tensor, offset: Tensor | None, layer: Any) -> 
     padding = layer.padding
     if padding == "same" and set(layer.strides) != {1}:
         x, padding = _same(x, (height, width), layer.strides), 0
-    return F.conv2d(x, weight, offset, layer.strides, padding, layer.dilation_rate, channels)
+    if x.is_cuda or not torch.is_autocast_enabled("cpu"):
+        return F.conv2d(x, weight, offset, layer.strides, padding, layer.dilation_rate, channels)
+    with torch.autocast("cpu", enabled=False):  # backward, a CPU's kernels for bfloat16 take up to six times as long
+        y = F.conv2d(x.float(), weight, offset, layer.strides, padding, layer.dilation_rate, channels)
+    return y.to(torch.bfloat16)
 
 
 def _depthwise_conv(layer: Any, alone: bool) -> Callable[..., Tensor]:
