@@ -91,7 +91,7 @@ def test_a_square_is_the_rows_arm_less_the_columns_with_mark_words_and_interval(
     accuracy = {arm: results.groups["breastmnist", arm, "shuffle"].estimate(results.select, "test", "accuracy").mean
                 for arm in arms}  # fmt: skip
     marks = {"better": ("▲", "the row's arm is better"), "worse": ("▼", "the row's arm is worse"),
-             "not distinguishable": ("=", "not distinguishable")}  # fmt: skip
+             "not distinguishable": ("", "inconclusive")}  # fmt: skip
     pairs = inference.pairs("breastmnist")
     for i, j in permutations(range(3), 2):
         square, difference = grid.rows[i][j], accuracy[arms[i]] - accuracy[arms[j]]
@@ -117,7 +117,7 @@ def test_a_line_of_a_pair_has_the_first_arms_score_less_the_seconds_and_the_corr
         assert cells["first_score"].value - cells["second_score"].value == pytest.approx(cells["effect"].value)
         assert (cells["effect"].low, cells["effect"].high) == (c.result.low, c.result.high)
         assert cells["verdict"].p == c.holm
-        assert cells["verdict"].value == words.get(c.word, c.word) == row.factors["verdict"]
+        assert cells["verdict"].value == words.get(c.word, "inconclusive") == row.factors["verdict"]
     assert {c.word for c in found.values()} == {"better", "worse", "not distinguishable"}
 
 
@@ -275,8 +275,8 @@ def test_a_look_with_fewer_results_says_so_and_a_study_that_is_the_same_is_not_c
     results = Results(study, plan, store)
     said = " ".join(compare.changes(results, Inference(results)))
     assert "12 of 15 runs had a result then, 11 of 15 have one now: 1 fewer." in said
-    assert "other arms" not in said
-    assert said.endswith("No verdict turned.")
+    assert "changed in between" not in said
+    assert said.endswith("No verdict has changed.")
 
 
 def test_a_verdict_that_turned_into_its_opposite_is_both_new_and_lost(tmp_path):
@@ -297,7 +297,7 @@ def test_no_verdicts_are_not_verdicts_that_are_unknown(tmp_path):
     assert noted(tmp_path, study, **later(3)) == ""
     said = noted(tmp_path, study)
     assert "is not known" not in said
-    assert said.endswith("4 more. No verdict turned.")
+    assert said.endswith("4 more. No verdict has changed.")
 
 
 def test_of_many_arms_eight_are_named_and_the_rest_counted(tmp_path):
@@ -312,7 +312,7 @@ def test_verdicts_that_are_lost_are_said_with_arms_that_are_gone(tmp_path):
     noted(tmp_path, small())
     fewer = small(arms={name: THREE[name] for name in ("baseline", "duplicate")})
     said = noted(tmp_path, fewer)
-    assert "The study has other arms" in said
+    assert "changed in between: its arms" in said
     assert "No longer better: breastmnist/gda/shuffle." in said
 
 
@@ -324,7 +324,7 @@ def test_no_verdict_is_said_to_turn_where_an_earlier_version_kept_none(tmp_path)
     del line["verdicts"]
     log.write_text(json.dumps(line) + "\n")
     said = noted(tmp_path, study)
-    assert "is not known: an earlier version" in said
+    assert "are not known: an earlier version" in said
     assert "Now better" not in said
 
 

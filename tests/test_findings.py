@@ -362,9 +362,16 @@ def test_the_conclusion_names_arms_that_differ_with_what_their_tests_say_and_no_
         label, sides = results.variant(one.arm, one.sampling), set(own) & {"better", "worse"}
         said = re.findall(rf"(?:^|(?<=\. )){re.escape(label)}: (.*?)\.(?: |$)", text)
         if said:
-            shown = [f"{word} on {own.count(word)}" for word in ("better", "worse") if word in sides]
-            assert said[0].startswith(" and ".join(shown))
-            assert all(findings.points(value, 1) in said[0] for value in (one.effect, one.low, one.high))
+            for word in sides:
+                here = [c for (_, arm, _), c in inference.tests.items() if arm == one.arm and c.word == word]
+                few = len(here) <= findings._NAMED
+                assert f"{word} on {results.title(here[0].group.dataset) if few else len(here)}" in said[0]
+                assert all(results.title(c.group.dataset) in said[0] for c in here) == few
+                assert all(findings.points(c.result.effect, 1) in said[0] for c in here if few)
+            average = (one.effect, one.low, one.high)
+            shown = one.word in ("better", "worse")
+            assert all(findings.points(value, 1) in said[0] for value in average) or not shown
+            assert ("inconclusive on average" in said[0]) == (not shown)
         left += not said and bool(sides)
         assert sides or not said
     assert f"Other arms: {left} better." in text
@@ -391,19 +398,35 @@ def test_arms_stand_in_the_order_of_their_effect_and_those_without_one_last(infe
     assert (mean.effect, mean.low, mean.word) == (pytest.approx(np.mean(own)), None, "not tested")
 
 
-def test_the_statistical_power_that_is_said_is_the_least_at_best_and_the_most_at_worst(inference):
-    tests = [c for c in inference.tests.values() if c.detectable is not None]
-    (said,) = findings.power(inference.results, tests)
-    low, high = min(c.detectable.low for c in tests), max(c.detectable.high for c in tests)
-    assert f"a true difference of {100 * low:.1f} to {100 * high:.1f} points" in said
-    alike = dataclasses.replace(tests[0])
-    alike.__dict__["detectable"] = stats.Range(0.0071, 0.0073)
-    assert "a true difference of 0.7 points is found" in findings.power(inference.results, [alike])[0]
-    alike.__dict__["detectable"] = stats.Range(0.0071, 1.0)
-    assert (
-        "0.7 points is found in 4 of 5 such studies at best; at worst none is"
-        in (findings.power(inference.results, [alike])[0])
-    )
+def test_the_statistical_power_that_is_said_is_the_median_arms_and_no_more_than_the_metric_can_rise(inference):
+    results = inference.results
+    here = [c for c in inference.tests.values() if c.group.dataset == SETS[0]]
+    above = 1 - np.mean(here[0].base.values(results.select, "test", "accuracy"))
+
+    def said(*highs: float) -> str:
+        found = [dataclasses.replace(c) for c in here]
+        for c, high in zip(found, highs, strict=False):
+            c.__dict__["detectable"] = stats.Range(0.001, high)
+        (text,) = findings.power(results, found[: len(highs)])
+        assert ("for half of the arms or more" in text) == (len(highs) > 1)
+        return text
+
+    for highs, median in (((0.05,), 5), ((0.06, 0.02, 0.9), 6), ((0.9, 0.04, 0.03, 0.07), 4)):
+        assert f"a true difference of {median}.0 points is found in 4 of 5 such studies" in said(*highs)
+    assert f"no gain is sure to be found, as test accuracy can rise by {100 * above:.1f} points" in said(above + 0.01)
+    assert "no gain" not in said(above - 0.01)
+    assert "no difference is sure to be found, however large" in said(1.0)
+
+
+def test_the_power_of_several_data_sets_names_two_and_gives_the_range_of_more(inference):
+    found = {}
+    for cell, c in inference.tests.items():
+        found[cell] = dataclasses.replace(c)
+        found[cell].__dict__["detectable"] = stats.Range(0.001, {SETS[0]: 0.02, SETS[1]: 0.05}.get(cell[0], 0.03))
+    (said,) = findings.power(inference.results, list(found.values()))
+    assert "on 3 data sets a true difference of 2.0 to 5.0 points is found" in said
+    (said,) = findings.power(inference.results, [c for (d, *_), c in found.items() if d != SETS[2]])
+    assert "on BreastMNIST and Phantom ultrasound a true difference of 2.0 and 5.0 points is found" in said
 
 
 def test_without_a_test_the_distance_between_arms_is_said_as_it_is(tmp_path):
@@ -487,7 +510,8 @@ def test_the_table_of_claims_shows_the_corrected_p_the_interval_and_what_its_sen
         effect, r = row["effect"], c.result
         assert (effect.value, effect.low, effect.high, effect.n, effect.planned) == (r.effect, r.low, r.high, 4, 4)
         control, generated = inference.controls.get((dataset, arm, sampling)), arm in ("cvae", "cgan")
-        assert row["can"].value == findings.can_be_said(c, control, findings.caution(inference.results, inference, c))
+        beside, room = findings.caution(inference.results, inference, c), findings.room(inference.results, c)
+        assert row["can"].value == findings.can_be_said(c, control, beside, room)
         assert row["cannot"].value == findings.cannot_be_said(c, control, (), generated=generated)
 
 

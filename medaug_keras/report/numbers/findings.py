@@ -16,6 +16,7 @@ from medaug_keras.report.format import (
     plural,
     points,
     together,
+    verdict_words,
     within,
 )
 from medaug_keras.report.numbers.inference import ALPHA, ArmResult, Cell, Comparison, Inference
@@ -185,29 +186,51 @@ def _side(one: ArmResult) -> str:
 
 def _of_arm(results: Results, inference: Inference, one: ArmResult, *, whole: bool) -> str:
     """What is shown of an arm that differs; `whole` names the units, which the sentences after it leave out."""
-    label, interval = results.variant(one.arm, one.sampling), ""
-    if one.low is not None and one.high is not None:
-        ends = f"{points(one.low, 1)} to {points(one.high, 1)}"
-        interval = f" (95 % interval {ends})" if whole else f" ({ends})"
-    size = f"{points(one.effect or 0.0, 1)}{' points' if whole else ''}"
+    label = results.variant(one.arm, one.sampling)
+    here = [c for (_, *pair), c in inference.tests.items() if pair == [one.arm, one.sampling]]
     if len(results.datasets) == 1:
-        (c,) = (c for (_, *pair), c in inference.tests.items() if tuple(pair) == (one.arm, one.sampling))
-        few = "; few test images make this difference, so the interval is too narrow" if c.few else ""
-        return f"{label}: {one.word}, {size}{interval}{few}{caution(results, inference, c)}"
-    sides = [f"{word} on {one.counts[word]}" for word in ("better", "worse") if one.counts.get(word)]
-    of = plural(one.tested, "data set") if whole else count(one.tested)
-    of += "" if one.tested == len(results.datasets) else " tested"
-    if not sides:
-        text = f"{one.word} on average, {size}{interval}, though on no single data set"
-    elif one.low is None:
-        text = f"{' and '.join(sides)} of {of}, {size}{' on average' if one.datasets > 1 else ''}"
-    else:
-        shown = one.word in ("better", "worse")
-        average = f"{size} on average{interval}" if shown else f"inconclusive on average: {size}{interval}"
-        text = f"{' and '.join(sides)} of {of}, {average}"
+        return f"{label}: {one.word}, {_size(here[0], whole)}{caution(results, inference, here[0])}"
+    sides = [_side_words(results, word, [c for c in here if c.word == word], whole) for word in ("better", "worse")]
+    text = ", and ".join(side for side in sides if side)
+    average, of = _with_interval(one.effect, one.low, one.high, whole), plural(one.tested, "data set")
+    if not text:
+        text = f"{one.word} on average over {of}, {average}, though on no single one"
+    elif one.word in ("better", "worse"):
+        text += f"; on average over {of} {average}"
+    elif one.low is not None:
+        text += f"; {verdict_words(one.word)} on average over {of}"
+    if one.tested < len(results.datasets):
+        text += f"; {count(one.tested)} of {plural(len(results.datasets), 'data set')} tested"
     marked = [results.title(c.group.dataset) for c in _marked(results, inference, one.arm, one.sampling)]
     where = marked[0] if len(marked) == 1 else f"{count(len(marked))} data sets"
     return f"{label}: {text}{f'; accuracy says little on {where}' if marked else ''}"
+
+
+def _side_words(results: Results, word: str, here: Sequence[Comparison], whole: bool) -> str:
+    """On which data sets an arm is better, or worse, each with its difference where they are few."""
+    if not here:
+        return ""
+    if len(here) > _NAMED:
+        return f"{word} on {count(len(here))} data sets"
+    if len(here) == 1:
+        return f"{word} on {results.title(here[0].group.dataset)}, {_size(here[0], whole)}"
+    unit = " points" if whole else ""
+    named = [f"{results.title(c.group.dataset)} ({points(c.result.effect or 0.0, 1)}{unit})" for c in here]
+    return f"{word} on {together(named)}"
+
+
+def _size(c: Comparison, whole: bool) -> str:
+    """A difference with its interval, and what is wrong with that."""
+    few = "; few test images make this difference, so the interval is too narrow" if c.few else ""
+    return _with_interval(c.result.effect, c.result.low, c.result.high, whole) + few
+
+
+def _with_interval(effect: float | None, low: float | None, high: float | None, whole: bool) -> str:
+    """+1.2 points (95 % interval +0.4 to +2.0), or without the words: +1.2 (+0.4 to +2.0)."""
+    size = f"{points(effect or 0.0, 1)}{' points' if whole else ''}"
+    if low is None or high is None:
+        return size
+    return f"{size} ({'95 % interval ' if whole else ''}{points(low, 1)} to {points(high, 1)})"
 
 
 def _counted(results: Results, tests: Sequence[Comparison], tested: Sequence[Comparison]) -> str:
@@ -262,30 +285,34 @@ def caution(results: Results, inference: Inference, c: Comparison) -> str:
 
 
 def _directions(results: Results, inference: Inference) -> list[str]:
-    """Whether the metrics that a majority class cannot inflate agree with the primary one."""
-    primary, tests = results.study.primary, inference.tests
-    agreeing: list[str] = []
+    """Whether the metrics that a majority class cannot inflate agree where the primary one shows a difference."""
+    primary = results.study.primary
+    shown = {cell: c for cell, c in inference.tests.items() if c.word in ("better", "worse")}
     against: dict[Cell, list[str]] = {}
-    for metric in [m for m in ("auc", "balanced_accuracy") if m != primary]:
-        effects = {cell: c.result.effect for cell, c in inference.exploratory[metric].items()}
-        there = [cell for cell, c in tests.items() if None not in (effects[cell], c.result.effect)]
-        other = [cell for cell in there if _sign(effects[cell]) != _sign(tests[cell].result.effect)]
-        if there:
-            name = METRICS[metric] if not agreeing else metric_name(metric)
-            way = "" if agreeing else f" points the same way as test {metric_name(primary)}"
-            agreeing.append(f"{name}{way} in {count(len(there) - len(other))} of {plural(len(there), 'comparison')}")
-        for cell in other:
-            if tests[cell].word in ("better", "worse"):
-                against.setdefault(cell, []).append(f"{metric_name(metric)} by {points(effects[cell] or 0.0)}")
-    if not agreeing:
+    others = [metric for metric in ("auc", "balanced_accuracy") if metric != primary]
+    for metric in others:
+        for cell, c in shown.items():
+            effect = inference.exploratory[metric][cell].result.effect
+            if effect is not None and _sign(effect) != _sign(c.result.effect):
+                how = ("is the same", "rises", "falls")[_sign(effect)]
+                by = f" by {percent(abs(effect))} points" if _sign(effect) else ""
+                against.setdefault(cell, []).append(f"{metric_name(metric)} {how}{by}")
+    if not shown:
         return []
+    if not against:
+        same = together(metric_name(metric) for metric in others)
+        return [f"Where an arm is better or worse in {metric_name(primary)}, {same} {_point(others)} the same way."]
     named = [
-        f"{results.variant(*cell[1:])} on {results.title(cell[0])} is {tests[cell].word} in {metric_name(primary)} "
-        f"and differs in {together(those)} points"
+        f"{results.variant(*cell[1:])} on {results.title(cell[0])} is {shown[cell].word} in {metric_name(primary)}, "
+        f"but its {together(those)}"
         for cell, those in against.items()
     ]
-    tail = f" But {'; '.join(named[:4])}{'; …' if len(named) > 4 else ''}." if named else ""
-    return [f"{together(agreeing)}.{tail}"]
+    more = f"; and so do {plural(len(named) - 3, 'more comparison')}" if len(named) > 3 else ""
+    return [f"Metrics disagree: {'; '.join(named[:3])}{more}."]
+
+
+def _point(metrics: Sequence[str]) -> str:
+    return "points" if len(metrics) == 1 else "point"
 
 
 def _sign(effect: float | None) -> int:
@@ -321,15 +348,17 @@ def _looks(results: Results, tested: Sequence[Comparison]) -> list[str]:
     """How often these results were looked at, and what was compared before; empty on the first look."""
     looks, found = results.looks, []
     if looks.count > 1:
-        found.append(f"These results were looked at {count(looks.count)} times.")
+        found.append(
+            f"These results were looked at {count(looks.count)} times, as they arrived. Each look is one more chance "
+            "of a false positive, for which p is not corrected."
+        )
     larger = {c.group.dataset: c for c in tested if c.family_ever > c.family}
     if larger:
         sizes = [
             f"{count(c.family_ever)} on {results.title(d)}, of which {count(c.family)} today" for d, c in larger.items()
         ]
         found.append(
-            f"Arms compared with the baseline so far: {'; '.join(sizes)}. What is called better or worse here is so "
-            "among all of them."
+            f"Arms compared with the baseline so far: {'; '.join(sizes)}. Verdicts are corrected for all of them."
         )
     found += _forking(results, tested)
     return [" ".join(found)] if found else []
@@ -369,8 +398,8 @@ def _forking(results: Results, tested: Sequence[Comparison]) -> list[str]:
     if not named:
         return []
     return [
-        f"Only with the arms left out that were compared before would a test tell {together(named[:4])}"
-        f"{f' and {count(len(named) - 4)} more' if len(named) > 4 else ''} from the baseline."
+        f"{together(named[:4])}{f' and {count(len(named) - 4)} more' if len(named) > 4 else ''} would differ from the "
+        "baseline only if the arms that were compared before did not count."
     ]
 
 
@@ -383,25 +412,58 @@ def _rare(results: Results) -> list[str]:
 
 
 def power(results: Results, tested: Sequence[Comparison]) -> list[str]:
-    """Which true differences these tests find, said once for all of them."""
-    found = [c.detectable for c in tested if c.detectable is not None]
+    """Which true differences these tests find, said once for all of them: of each data set the median arm, at the
+    upper limit of its variances, beside how far the metric can rise at all."""
     if not tested:
         return []
-    if not found:
+    known = [c for c in tested if c.detectable is not None]
+    if not known:
         return ["Statistical power is not known: nothing varied between runs."]
     if _blind(tested):
         return [
             f"Statistical power: with {in_words(max(c.result.replicates for c in tested))} replicates, 80 % is reached "
             "for no difference, however large."
         ]
-    low, high = (points(size, 1).removeprefix("+") for size in (min(r.low for r in found), max(r.high for r in found)))
-    least = f"Statistical power: a true difference of {low}"
-    if max(r.high for r in found) >= 1:
-        return [f"{least} points is found in 4 of 5 such studies at best; at worst none is, however large."]
-    if low == high:
-        return [f"{least} points is found in 4 of 5 such studies."]
-    by = "data set and arm" if len(results.datasets) > 1 else "the arm"
-    return [f"{least} to {high} points, depending on {by}, is found in 4 of 5 such studies."]
+    sizes: dict[str, list[float]] = {}
+    for c in known:
+        sizes.setdefault(c.group.dataset, []).append(c.detectable.high if c.detectable else 1.0)
+    median = {dataset: sorted(found)[(len(found) - 1) // 2] for dataset, found in sizes.items()}
+    above = {c.group.dataset: room(results, c) for c in known}
+    found = [d for d, size in median.items() if size <= above[d] and size < 1]
+    losses = [d for d, size in median.items() if above[d] < size < 1]
+    nothing = [d for d, size in median.items() if size >= 1]
+    parts = []
+    if found:
+        at = _sizes([median[d] for d in found])
+        parts.append(f"{_where(results, found)}a true difference of {at} points is found in 4 of 5 such studies")
+    if losses:
+        most = _sizes([above[d] for d in losses])
+        rise = f"test {metric_name(results.study.primary)} can rise by {most} points at most"
+        parts.append(f"{_where(results, losses)}no gain is sure to be found, as {rise}")
+    if nothing:
+        parts.append(f"{_where(results, nothing)}no difference is sure to be found, however large")
+    half = "for half of the arms or more, " if any(len(found) > 1 for found in sizes.values()) else ""
+    return [f"Statistical power: {half}{'; '.join(parts)}."]
+
+
+def _where(results: Results, datasets: Sequence[str]) -> str:
+    if len(results.datasets) == 1:
+        return ""
+    few = len(datasets) <= _NAMED
+    return f"on {together(map(results.title, datasets)) if few else f'{count(len(datasets))} data sets'} "
+
+
+def _sizes(sizes: Sequence[float]) -> str:
+    """[0.12, 0.031] → 12.0 and 3.1, of data sets that are named; of more the range, 3.1 to 12.0."""
+    if len(sizes) <= _NAMED:
+        return together(dict.fromkeys(percent(size, 1) for size in sizes))
+    return " to ".join(dict.fromkeys(percent(size, 1) for size in (min(sizes), max(sizes))))
+
+
+def room(results: Results, c: Comparison) -> float:
+    """How far the metric can rise above the baseline's mean; all metrics end at 1."""
+    mean = c.base.estimate(results.select, "test", c.metric).mean
+    return 1.0 if mean is None else 1 - mean
 
 
 def _spread(results: Results) -> str:
@@ -424,10 +486,10 @@ def _unfinished(results: Results) -> list[str]:
     return [f"The study is not complete: {count(len(left))} of {plural(len(results.runs), 'run')} have no result."]
 
 
-def can_be_said(c: Comparison, control: Comparison | None, beside: str = "") -> str:
+def can_be_said(c: Comparison, control: Comparison | None, beside: str = "", room: float = 1.0) -> str:
     """What a comparison shows about its arm; `control` compares the arm with copies of real images.
 
-    `beside` is its caveat, as `caution` gives it.
+    `beside` is its caveat, as `caution` gives it; `room` is how far the metric can rise above the baseline's.
     """
     name = metric_name(c.metric)
     if c.word == "not tested":
@@ -452,13 +514,12 @@ def can_be_said(c: Comparison, control: Comparison | None, beside: str = "") -> 
     if size.low >= 1:
         return "Nothing: with so few replicates no difference would have been found."
     if size.high >= 1:
-        return (
-            f"4 of 5 such studies find a true difference of {100 * size.low:.1f} points at best, and none, however "
-            "large, at worst: the spread between runs is hardly known."
-        )
-    low, high = f"{100 * size.low:.1f}", f"{100 * size.high:.1f}"
-    fewer = f"; one of less than {low} in fewer" if low != high else ""
-    return f"A true difference of {high} points would have been found in 4 of 5 such studies or more{fewer}."
+        return "Nothing is sure: with so few replicates even the largest difference could have been missed."
+    found = f"of {percent(size.high, 1)} points would have been found in 4 of 5 such studies or more"
+    if size.high > room:
+        missed = f"A gain could have been missed: test {name} can rise by {percent(room, 1)} points at most."
+        return f"A true loss {found}. {missed}"
+    return f"A true difference {found}."
 
 
 def cannot_be_said(

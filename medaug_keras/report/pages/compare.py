@@ -17,12 +17,11 @@ from medaug_keras.report.tables import runs as run_tables
 MOST_ARMS, MOST_ACROSS = 24, 12
 """More arms are not compared with each other, since a correction for so many pairs leaves no power; more do not fit
 side by side."""
-_MARKS = {"better": "▲", "worse": "▼", "equivalent": MARKS["equivalent"], "not distinguishable": "=", "not tested": ""}
 _WORDS = {
     "better": "the row's arm is better",
     "worse": "the row's arm is worse",
     "equivalent": "equivalent",
-    "not distinguishable": "not distinguishable",
+    "not distinguishable": "inconclusive",
     "not tested": "not tested",
 }
 
@@ -96,7 +95,7 @@ def _square(found: Mapping[tuple[Pair, Pair], Comparison], one: Pair, other: Pai
         return Square("–", "", r.reason or "", word)
     low, high = (r.low, r.high) if sign == 1 else (r.high, r.low)
     between = "" if low is None or high is None else f", 95 % interval {points(sign * low)} to {points(sign * high)}"
-    return Square(points(sign * r.effect, 1), _MARKS[word], f"{_WORDS[word]}{between}", word)
+    return Square(points(sign * r.effect, 1), MARKS.get(word, ""), f"{_WORDS[word]}{between}", word)
 
 
 def changes(results: Results, inference: Inference) -> list[str]:
@@ -106,11 +105,13 @@ def changes(results: Results, inference: Inference) -> list[str]:
         return []
     more = now.done - last.done
     of_runs = f"{last.done} of {last.runs} runs had a result then, {now.done} of {now.runs} have one now"
-    found = [f"The look before this one was at {moment(last.time)}. {of_runs}{_sign(more)}."]
+    found = [f"The report before this one is of {moment(last.time)}. {of_runs}{_sign(more)}."]
     if last.study != now.study:
-        found.append("The study has other arms, replicates, data, metric, margin or rule for the epoch since.")
+        found.append(
+            "The study was changed in between: its arms, replicates, data, metric, margin or rule for the epoch."
+        )
     if last.verdicts is None:
-        return [*found, "What the tests said then is not known: an earlier version made those pages."]
+        return [*found, "Its verdicts are not known: an earlier version made it."]
     claims = inference.claims
     turned = []
     for word in CLAIMS:
@@ -119,7 +120,7 @@ def changes(results: Results, inference: Inference) -> list[str]:
         than = "to" if word == "equivalent" else "than"
         turned += [f"Now {word} {than} the baseline: {_called(results, new)}."] * bool(new)
         turned += [f"No longer {word}: {_called(results, old)}."] * bool(old)
-    return [*found, *(turned or ["No verdict turned."])]
+    return [*found, *(turned or ["No verdict has changed."])]
 
 
 def _sign(more: int) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from medaug_keras.report.format import within
+from medaug_keras.report.format import verdict_words, within
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.inference import Cell, Comparison, Pair
 from medaug_keras.report.numbers.results import METRICS, Results
@@ -27,8 +27,10 @@ _DIFFERENCE = (
 
 def _difference(c: Comparison, words: Mapping[str, str]) -> tuple[Entry, Entry]:
     r, why = c.result, c.result.reason or ""
-    word = f"equivalent ({within(c.margin)})" if c.margin and c.word == "equivalent" else words.get(c.word, c.word)
-    return Entry(r.effect, low=r.low, high=r.high, missing=why), Entry(word, p=c.p)
+    said = words.get(c.word) or verdict_words(c.word)
+    if c.margin and c.word == "equivalent":
+        said = f"equivalent ({within(c.margin)})"
+    return Entry(r.effect, low=r.low, high=r.high, missing=why), Entry(said, p=c.p)
 
 
 def pairs(results: Results, found: Mapping[str, Mapping[tuple[Pair, Pair], Comparison]]) -> Table:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from medaug_keras.report.format import of_points, plural, verdict_words
 from medaug_keras.report.numbers import printed
 from medaug_keras.report.numbers.circumstances import moment
-from medaug_keras.report.numbers.findings import can_be_said, cannot_be_said, caution, metric_name
+from medaug_keras.report.numbers.findings import can_be_said, cannot_be_said, caution, metric_name, room
 from medaug_keras.report.numbers.inference import Cell, Comparison, Inference
 from medaug_keras.report.numbers.results import METRICS, SAMPLINGS, SELECT_WORDS, Results
 from medaug_keras.report.tables.table import (
@@ -144,7 +144,7 @@ def claims(results: Results, inference: Inference) -> Table:
             *first,
             Entry(c.word, p=c.p, href=c.group.page, tags=comparison_tags(c, results.select)),
             Entry(r.effect, low=r.low, high=r.high, n=r.replicates, planned=len(c.group.runs), missing=why),
-            Entry(can_be_said(c, inference.controls.get(cell), caution(results, inference, c))),
+            Entry(can_be_said(c, inference.controls.get(cell), caution(results, inference, c), room(results, c))),
             Entry(cannot_be_said(c, inference.controls.get(cell), named, generated=bool(results.generator(arm)))),
         )
         return Row(entries, {"data set": results.title(dataset), "arm": label, "verdict": verdict_words(c.word)})

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from medaug_keras.report.format import csv_text, json_text, latex, p_text, plain, shown, spread
+from medaug_keras.report.format import csv_text, json_text, latex, p_text, plain, shown, spread, verdict_words
 from medaug_keras.report.tables.table import Column, Entry, Part, Table
 
 _SCALED = {"percent": "percent", "points": "points", "effect": "points"}
@@ -162,7 +162,7 @@ def _latex_cell(column: Column, entry: Entry) -> str:
     if "low" in column.parts and entry.low is not None:
         text += f" [{latex(shown(entry.low, column.kind))}, {latex(shown(entry.high, column.kind))}]"
     if "verdict" in column.parts and entry.verdict:
-        text += f", {latex(entry.verdict)}"
+        text += f", {latex(verdict_words(entry.verdict))}"
     if "p" in column.parts and entry.p is not None:
         text += f", {latex(p_text(entry.p))}"
     for short, value in entry.printed if column.printed else ():
