@@ -47,10 +47,15 @@ def test_every_arm_says_what_it_does_and_how_much_it_trains(results, files):
     assert len(rows) == len(results.variants())
     assert does["baseline, shuffle"] == "Nothing"
     assert does["gda, shuffle"].startswith("Horizontal flip of every training batch")
-    assert does["cgan, shuffle"] == "Images of a Conditional GAN added (10 % of the training set)"
+    amount = "10 % of the training set, most of the rarest class, fewest of the largest"
+    assert does["cgan, shuffle"] == f"Images of a Conditional GAN added ({amount})"
     assert "drawn from each class alike" in does["cgan, weighted"]
     sizes = list(csv.DictReader(io.StringIO(files["data/arms-sizes.csv"].decode())))
     assert len(sizes) == len(results.groups)
+    for row in sizes:
+        each = [int(part.rpartition(" ")[2].replace(",", "")) for part in row["per_class"].split(";") if part]
+        assert sum(each) == int(row["added"])
+        assert all(name in row["per_class"] for name in results.classes(row["dataset_name"]) if each)
 
 
 def test_an_arm_has_one_name_in_the_grid_the_tables_and_the_page_of_arms(results, files):

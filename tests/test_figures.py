@@ -444,6 +444,15 @@ def test_names_cannot_break_a_drawing():
     assert '<b> & "c"' in parse(figure.svg).get("aria-label")
 
 
+def test_the_axes_of_a_confusion_matrix_have_the_names_of_classes_where_those_fit_and_else_their_numbers():
+    few = figures.confusion_matrix([[40, 2], [9, 105]], ["malignant", "normal, benign"])
+    texts = re.findall(r">([^<>]+)</text>", few.svg)
+    assert texts.count("malignant") == texts.count("normal, benign") == 3  # both axes, and the lines below
+    assert not {"0", "1"} & {*texts}
+    many = re.findall(r">([^<>]+)</text>", large_confusion().svg)
+    assert all(many.count(str(k)) >= 3 for k in range(11))
+
+
 def test_a_confusion_matrix_of_another_size_is_an_error():
     with pytest.raises(ValueError, match="2 x 2 numbers"):
         figures.confusion_matrix([[1, 2]], ["a", "b"])

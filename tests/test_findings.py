@@ -565,6 +565,17 @@ def test_an_arm_whose_images_an_earlier_version_judged_has_no_map_and_the_page_s
     assert not [name for name in files if "map-breastmnist-cvae" in name]
 
 
+def test_a_network_of_synthetic_images_that_names_one_class_is_marked_as_other_runs_are(inference, monkeypatch):
+    results = inference.results
+    records = [o.record for _, o in results.makings("quality", "breastmnist", "cvae") if o.record]
+    assert numbers(quality_tables.usefulness(results))[0]["synthetic_to_real"].tags == ()
+    for record, confusion in zip(records, ([[0, 52], [0, 104]], [[30, 22], [30, 74]]), strict=False):
+        monkeypatch.setitem(record.values["usefulness"]["scores"]["3"]["test"], "confusion", confusion)
+    table = quality_tables.usefulness(results)
+    assert numbers(table)[0]["synthetic_to_real"].tags == (f"one class 1/{len(records)}",)
+    assert any(note.startswith("Tags count the runs") for note in table.notes)
+
+
 def test_the_tables_of_synthetic_images_show_each_number_under_its_own_name(inference):
     results = inference.results
     record = next(o.record for _, o in results.makings("quality", "breastmnist", "cvae") if o.record)

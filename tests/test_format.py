@@ -43,12 +43,13 @@ def test_a_percentage_has_two_decimals_and_is_the_fraction_to_the_last_of_them(v
 
 
 @given(differences)
-def test_points_always_have_their_sign_and_turning_the_difference_turns_only_that(value):
+def test_points_have_a_sign_unless_they_round_to_0_and_turning_the_difference_turns_only_that(value):
     text, other = format.points(value), format.points(-value)
     assert re.fullmatch(rf"0\.00|[+{MINUS}]\d+\.\d\d", text)
     assert back(text) == pytest.approx(100 * value, abs=0.0101)
     assert back(text) == -back(other)
     assert text.strip(f"+{MINUS}") == other.strip(f"+{MINUS}")
+    assert (text == "0.00") == (back(text) == 0)
     assert back(text) == 0 or (text[0] == "+") == (value > 0)
 
 
@@ -61,7 +62,7 @@ def test_0_and_100_are_said_only_where_they_are_true(value, decimals):
     assert back(text) == pytest.approx(100 * value, abs=1.01 * 10.0**-decimals)
     for sign in (1, -1):
         text = format.points(sign * value, decimals)
-        assert (text[0] == "0") == (value <= 1e-12)
+        assert (text[0] == "0") == (back(text) == 0)
         assert (abs(back(text)) == 100) == (value >= 1 - 1e-12)
         assert back(text) == pytest.approx(100 * sign * value, abs=1.01 * 10.0**-decimals)
 
@@ -72,8 +73,8 @@ def test_what_is_nearly_all_or_nothing_says_so():
     assert [format.points(x) for x in (0, 1e-17, 4e-5, -4e-5, 0.99999)] == [
         "0.00",
         "0.00",
-        "+0.00",
-        f"{MINUS}0.00",
+        "0.00",
+        "0.00",
         "+99.99",
     ]
 

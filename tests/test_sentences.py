@@ -180,7 +180,8 @@ SENTENCES = [  # what is said, a world that says it, one that does not
     (rf"^can be said: Here it lowers test accuracy{LITTLE}", "healthy", "worse"),
     (rf"^can be said: Here it raises test accuracy{LITTLE}", "two sets, little learned", "two sets"),
     (r"^Accuracy says little of what some networks learned\. On BreastMNIST 10 of 10 runs: one class for every test "
-     r"image \(5\) and no more accurate than always naming the largest class, 66\.67 % \(10\)\.$", "healthy", "better"),
+     r"image \(5\) and no more accurate than always naming the largest class, "
+     r"whose accuracy is 66\.67 % \(10\)\.$", "healthy", "better"),
     (r"^Accuracy says little of what some networks learned\.", "healthy, by AUC", "rare, by AUC"),
     (r"^Metrics disagree: Geometric on BreastMNIST is worse in accuracy, but its AUC rises by \d+\.\d\d points and "
      r"balanced accuracy rises by \d+\.\d\d points\.$", "healthy", "worse"),

@@ -392,7 +392,7 @@ def test_a_spreadsheet_takes_no_text_for_a_formula(formula):
     [
         ("percent", 0.8269, "82.69"),
         ("points", 0.0128, "+1.28"),
-        ("points", -0.00001, "−0.00"),
+        ("points", -0.00001, "0.00"),
         ("points", -0.05, "−5.00"),
         ("count", 34561, "34,561"),
         ("p", 0.0004, "< 0.001"),
@@ -774,6 +774,18 @@ def test_an_ensemble_scores_the_mean_of_the_replicates_probabilities_and_has_no_
         assert found["balanced_accuracy"].value == pytest.approx(np.mean(recalls))
         assert found["least_recall"].value == pytest.approx(min(recalls))
         assert all(entry.sd is None and entry.n is None for entry in row.entries)
+
+
+def test_the_note_on_replicates_is_true_of_every_cell_that_does_not_say_its_own():
+    columns = (Column("a", "A"), Column("x", "X", "percent", parts=("n",)))
+
+    def of(*counts: tuple[int, int]) -> int | None:
+        entries = [Entry(0.5, n=n, planned=planned) for n, planned in counts]
+        return Table("t", "T.", columns, tuple(Row((Entry("a"), entry)) for entry in entries), "here").planned
+
+    assert of((3, 5), (3, 5), (5, 5)) == 5  # cells with 3 of 5 say so
+    assert of((5, 5), (3, 3), (3, 3)) == 3
+    assert of((3, 5), (2, 5)) is None
 
 
 @pytest.mark.parametrize(

@@ -39,11 +39,11 @@ def percent(fraction: float, decimals: int = 2) -> str:
 def points(fraction: float, decimals: int = 2) -> str:
     """0.0128 → +1.28; a difference of percentages, in percentage points.
 
-    A sign shows that a value that rounds to 0 is not 0; 100 is written only where it is exact.
+    What rounds to 0 has no sign; 100 is written only where it is exact.
     """
-    if abs(fraction) <= _EXACT:
-        return f"{0:.{decimals}f}"
     text = f"{100 * fraction:+.{decimals}f}"
+    if float(text) == 0:
+        return f"{0:.{decimals}f}"
     if abs(float(text)) == 100 and abs(fraction) < 1 - _EXACT:
         text = f"{text[0]}{100 - 10.0**-decimals:.{decimals}f}"
     return text.replace("-", "\N{MINUS SIGN}")
@@ -161,6 +161,12 @@ def together(words: Iterable[str]) -> str:
 def plural(number_of: int, word: str, words: str | None = None) -> str:
     """(1, "run") → 1 run; (2, "run") → 2 runs."""
     return f"{count(number_of)} {word if number_of == 1 else words or word + 's'}"
+
+
+def of_classes(classes: Iterable[str], images: Iterable[int]) -> str:
+    """Images of each class: malignant 127; normal, benign 36. A number as a name is a class's: class 4: 91."""
+    named = zip(classes, images, strict=True)
+    return "; ".join(f"class {name}: {count(n)}" if name.isdecimal() else f"{name} {count(n)}" for name, n in named)
 
 
 def in_words(number_of: int) -> str:

@@ -9,27 +9,32 @@ from medaug_keras.report.format import count, percent
 def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str], *, title: str = "") -> Figure:
     """Rows are true classes, columns predictions; a cell shows row percentage and images.
 
-    `counts` is K x K. Columns have the numbers of the classes; rows below the matrix say names, recall and images.
+    `counts` is K x K. Both axes have the names of the classes where there is room for them, else their numbers; rows
+    below the matrix say names, recall and images.
     """
     K = len(classes)
     if len(counts) != K or any(len(row) != K for row in counts):
         raise ValueError(f"a confusion matrix of {K} classes has {K} x {K} numbers")
     board = Board()
     top = board.heading(title)
-    left = 34
+    longest = max(text_width(name, SMALL) for name in classes)
+    left = max(34.0, longest + 12)
+    named = longest <= (WIDTH - left) / K - 6
+    left = left if named else 34.0
+    labels = classes if named else [str(k) for k in range(K)]
     side = (WIDTH - left) / K
     height = min(max(side, 30), 64)
     y = top + 32
     board.text(left + (WIDTH - left) / 2, top + 12, "predicted class", anchor="middle", fill="muted")
     for j in range(K):
-        board.text(left + (j + 0.5) * side, top + 27, str(j), anchor="middle", title=classes[j])
+        board.text(left + (j + 0.5) * side, top + 27, labels[j], anchor="middle", title=classes[j])
     board.text(0, top + 27, "true", fill="muted")
     for i in range(K):
-        board.text(left - 8, y + (i + 0.5) * height + 4, str(i), anchor="end", title=classes[i])
+        board.text(left - 8, y + (i + 0.5) * height + 4, labels[i], anchor="end", title=classes[i])
     _boxes(board, left, y, side, height, counts, classes)
     _numbers(board, left, y, side, height, counts)
     y += K * height
-    y = _key(board, y + 12, counts, classes)
+    y = _key(board, y + 12, counts, classes, numbers=not named)
     board.height = y
     right = sum(counts[i][i] for i in range(K))
     total = sum(map(sum, counts))
@@ -84,20 +89,22 @@ def _numbers(
     board.close()
 
 
-def _key(board: Board, y: float, counts: Sequence[Sequence[int]], classes: Sequence[str]) -> float:
-    """Number, name, recall and images of each class, a line each; returns the y below."""
+def _key(board: Board, y: float, counts: Sequence[Sequence[int]], classes: Sequence[str], *, numbers: bool) -> float:
+    """Number (where the axes have it), name, recall and images of each class, a line each; returns the y below."""
+    left = 34 if numbers else 0
     board.text(WIDTH - 62, y + 8, "recall, %", anchor="end", fill="muted")
     board.text(WIDTH, y + 8, "images", anchor="end", fill="muted")
-    board.text(34, y + 8, "cells: % of the true class, images", fill="muted")
+    board.text(left, y + 8, "cells: % of the true class, images", fill="muted")
     y += 14
     for i, name in enumerate(classes):
         total = sum(counts[i])
         recall = percent(counts[i][i] / total, 1) if total else "–"
-        board.text(26, y + 11, str(i), anchor="end")
-        room = WIDTH - 34 - 62 - text_width("100.0", SMALL) - 8
+        if numbers:
+            board.text(26, y + 11, str(i), anchor="end")
+        room = WIDTH - left - 62 - text_width("100.0", SMALL) - 8
         names = wrap(name, room, SMALL, 2)
         for k, line in enumerate(names):
-            board.text(34, y + 11 + 13 * k, line, title=name)
+            board.text(left, y + 11 + 13 * k, line, title=name)
         board.text(WIDTH - 62, y + 11, recall, anchor="end")
         board.text(WIDTH, y + 11, count(total), anchor="end")
         y += 15 + 13 * (len(names) - 1)

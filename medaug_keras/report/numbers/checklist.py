@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from medaug_keras.data import checks
 from medaug_keras.generators import GENERATORS
-from medaug_keras.report.format import count, in_sentence, of_points, percent, plural, together
+from medaug_keras.report.format import count, in_sentence, of_classes, of_points, percent, plural, together
 from medaug_keras.report.numbers.circumstances import registered
 from medaug_keras.report.numbers.findings import conclusion, metric_name, power
 from medaug_keras.report.numbers.inference import Inference
@@ -292,8 +292,7 @@ def _per_class(results: Results, inference: Inference) -> str:
     said = {}
     for name, values in _records(results):
         counts = values["splits"]["train" if results.folds(name) else "test"]["per_class"]
-        pairs = list(zip(values["classes"], counts, strict=True))
-        said[name] = ", ".join(f"{label} {count(n)}" for label, n in pairs)
+        said[name] = of_classes(values["classes"], counts)
     return f"Test images by class. {_each(results, said)}." if said else ""
 
 

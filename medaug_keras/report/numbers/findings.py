@@ -328,7 +328,7 @@ def _little_said(results: Results) -> list[str]:
         degenerate = [run.degenerate(results.select) for run in runs]
         signs = Counter(sign for signs in degenerate for sign in signs)
         share = results.largest_class(dataset)
-        line = {"majority": f", {percent(share)} %" if share is not None else ""}
+        line = {"majority": f", whose accuracy is {percent(share)} %" if share is not None else ""}
         apart = len(signs) > 1  # else the number of runs is said before
         why = [
             f"{DEGENERATE[s]}{line.get(s, '')}{f' ({count(signs[s])})' if apart else ''}"

@@ -114,12 +114,23 @@ def _made_by(results: Results, generator: str, cited: bool) -> str:
     return f"{known.title if known else kind}{keys}"
 
 
+_SHARES = {
+    "deficit": "most of the rarest class, fewest of the largest",
+    "inverse_frequency": "of each class in inverse proportion to its size",
+    "proportional": "of each class in proportion to its size",
+    "uniform": "as many of each class",
+    "water_fill": "of the rarest classes, which are filled up to one level",
+}
+"""How an arm's images are shared among the classes → its words."""
+
+
 def _amount(amount: Amount) -> str:
-    """How many images an arm adds; where data sets differ, that is said."""
+    """How many images an arm adds, and of which classes; where data sets differ, that is said."""
+    shares = "" if amount.class_order == "first_appearance" else f", {_SHARES[amount.shares]}"
     if amount.images is not None:
-        return plural(amount.images, "image")
+        return plural(amount.images, "image") + shares
     others = ", or another share by data set" if amount.fractions else ""
-    return f"{100 * amount.fraction:g} % of the training set{others}"
+    return f"{100 * amount.fraction:g} % of the training set{others}{shares}"
 
 
 def _settings(values: Mapping[str, Any], *, without: Sequence[str]) -> str:

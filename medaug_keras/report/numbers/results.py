@@ -156,14 +156,19 @@ class Run:
 
     def degenerate(self, select: str) -> tuple[str, ...]:
         """Signs that a done run's accuracy says little about what the network learned: keys of `DEGENERATE`."""
-        confusion = self.scores(select, "test")["confusion"]  # (K, K), a row for each true class
-        right = sum(row[k] for k, row in enumerate(confusion))
-        signs = {
-            "one class": sum(any(column) for column in zip(*confusion, strict=True)) == 1,
-            "first epoch": median(self.epochs(select)) == 1 < int(self.record.values["epochs"]),
-            "majority": right <= max(map(sum, confusion)),
-        }
-        return tuple(sign for sign, there in signs.items() if there)
+        first = median(self.epochs(select)) == 1 < int(self.record.values["epochs"])
+        return degenerate(self.scores(select, "test")["confusion"], first_epoch=first)
+
+
+def degenerate(confusion: Sequence[Sequence[int]], *, first_epoch: bool = False) -> tuple[str, ...]:
+    """Signs that an accuracy says little, by its (K, K) confusion matrix, a row for each true class."""
+    right = sum(row[k] for k, row in enumerate(confusion))
+    signs = {
+        "one class": sum(any(column) for column in zip(*confusion, strict=True)) == 1,
+        "first epoch": first_epoch,
+        "majority": right <= max(map(sum, confusion)),
+    }
+    return tuple(sign for sign, there in signs.items() if there)
 
 
 @dataclass(frozen=True)

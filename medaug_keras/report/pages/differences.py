@@ -76,9 +76,9 @@ def _of_data_set(book: Book, dataset: str) -> DifferencesPanel:
     level = base.estimate(results.select, "test", metric).mean if base else None
     notes = []
     if level is not None:
-        notes.append(f"{results.variant(*results.reference)} {percent(level, 1)} %")
+        notes.append(f"{METRICS[metric]} of {results.variant(*results.reference)} {percent(level, 1)} %")
     if majority is not None:
-        notes.append(f"{MAJORITY} {percent(majority, 1)} %")
+        notes.append(f"of {MAJORITY} {percent(majority, 1)} %")
     pairs = [(one.arm, one.sampling) for one in inference.by_effect]
     rows = [
         difference(

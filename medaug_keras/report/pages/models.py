@@ -9,6 +9,7 @@ import numpy as np
 from medaug_keras.generators import GENERATORS
 from medaug_keras.report import figures
 from medaug_keras.report.figures import Figure
+from medaug_keras.report.format import of_classes
 from medaug_keras.report.numbers.printed import beside_layers, figure_numbers
 from medaug_keras.report.numbers.results import Results, read_json, which
 from medaug_keras.report.pages.book import Book, Shown
@@ -321,7 +322,7 @@ def class_counts(results: Results) -> Table:
         ARM,
         Column("replicate", "Replicate", "count"),
         Column("images", "Images", "count"),
-        Column("per_class", "Of each class, in order"),
+        Column("per_class", "Of each class"),
         Column("pixel_std", "Spread of pixels", "number", help="Standard deviation of values in [-1, 1]"),
         Column("real_pixel_std", "of real images", "number"),
     )
@@ -341,7 +342,7 @@ def class_counts(results: Results) -> Table:
                     values = outcome.record.values
                     rest = [
                         Entry(values["images"]),
-                        Entry(", ".join(str(n) for n in values["per_class"])),
+                        Entry(of_classes(results.classes(dataset), values["per_class"])),
                         Entry(values.get("pixel_std")),
                         Entry(values.get("real_pixel_std")),
                     ]

@@ -1,5 +1,6 @@
 """Records of quality tasks → tables. What every measure means stands in `medaug_keras.measures`."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from medaug_keras.measures import MEASURES
 from medaug_keras.plan import Making
 from medaug_keras.report.format import together
-from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.numbers.results import Results, degenerate
 from medaug_keras.report.tables.table import (
     ARM,
     DATASET,
@@ -18,8 +19,11 @@ from medaug_keras.report.tables.table import (
     Table,
     arm_entry,
     dataset_entry,
+    gravest,
     not_begun,
+    notes_of,
     of_folds,
+    tags_of,
 )
 from medaug_keras.stats import estimate
 from medaug_keras.store import Outcome
@@ -164,22 +168,25 @@ def usefulness(results: Results) -> Table:
         entries = (
             _mean(outcomes, lambda v: v["class_consistency"]["value"]),
             _mean(outcomes, lambda v: v["class_consistency"]["ceiling"]),
-            _mean(outcomes, lambda v: _useful(v, results.select)),
+            replace(
+                _mean(outcomes, lambda v: _useful(v, results.select)), tags=_learned_little(outcomes, results.select)
+            ),
             Entry(missing="no baseline run is done")
-            if real is None or real.mean is None
-            else Entry(real.mean, real.sd, real.n, real.planned),
+            if base is None or real is None or real.mean is None
+            else Entry(real.mean, real.sd, real.n, real.planned, tags=tags_of(base, results.select)),
             _mean(outcomes, lambda v: v["duplicates"]["near"]),
             _mean(outcomes, lambda v: v["duplicates"]["near_real"]),
         )
         yield Row((*_head(results, dataset, arm), *entries), _factors(results, dataset, arm))
 
+    found = _rows(results, columns, factors, rows)
     return Table(
         "usefulness",
         "Class consistency and usefulness of synthetic images.",
         tuple(columns),
-        _rows(results, columns, factors, rows),
+        found,
         "tables.quality.usefulness",
-        ("Mean ± standard deviation over n replicates.", *of_folds(results)),
+        ("Mean ± standard deviation over n replicates.", *of_folds(results), *notes_of(found)),
         factors,
         empty="This study judges no images.",
     )
@@ -187,8 +194,20 @@ def usefulness(results: Results) -> Table:
 
 def _useful(values: Mapping[str, Any], select: str) -> float | None:
     """Test accuracy of the classifier that saw synthetic images alone; None for copies, of which there is none."""
+    found = _scores(values, select)
+    return float(found["accuracy"]) if found else None
+
+
+def _scores(values: Mapping[str, Any], select: str) -> Mapping[str, Any] | None:
     made = values.get("usefulness")
-    return float(made["scores"][str(made["selected"][select])]["test"]["accuracy"]) if made else None
+    return made["scores"][str(made["selected"][select])]["test"] if made else None
+
+
+def _learned_little(outcomes: Sequence[Outcome], select: str) -> tuple[str, ...]:
+    """The tag of classifiers that saw synthetic images alone, where their accuracy says little."""
+    there = [found for o in outcomes if o.record is not None and (found := _scores(o.record.values, select))]
+    signs = Counter(sign for found in there for sign in degenerate(found["confusion"]))
+    return gravest(signs, len(there))
 
 
 def classes(results: Results) -> Table:

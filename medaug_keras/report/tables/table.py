@@ -9,7 +9,7 @@ from medaug_keras.measures import MEASURES
 from medaug_keras.report.format import in_words, of_points, together, within
 from medaug_keras.report.numbers.inference import Comparison
 from medaug_keras.report.numbers.printed import Printed
-from medaug_keras.report.numbers.results import Group, Results, select_words
+from medaug_keras.report.numbers.results import DEGENERATE, Group, Results, select_words
 from medaug_keras.stats import Estimate, Verdict
 
 Kind = Literal["text", "sentence", "verdict", "count", "percent", "points", "effect", "number", "p", "seconds"]
@@ -132,9 +132,11 @@ class Table:
 
     @property
     def planned(self) -> int | None:
-        """The number of replicates that a note names, so that cells with as many need not: the most frequent one."""
+        """The number of replicates that a note names, so that cells with as many need not: the most frequent one of
+        cells that have all of theirs, as the others say how many of them they have."""
         places = [i for i, column in enumerate(self.columns) if "n" in column.parts]
-        found = Counter(row.entries[i].n for row in self.rows for i in places if row.entries[i].n is not None)
+        entries = [row.entries[i] for row in self.rows for i in places]
+        found = Counter(entry.n for entry in entries if entry.n is not None and entry.n == entry.planned)
         return found.most_common(1)[0][0] if found else None
 
     @property
@@ -157,8 +159,12 @@ ARM = Column("arm", "Arm", parts=("name",))
 
 def tags_of(group: Group, select: str) -> tuple[str, ...]:
     """What shows that the accuracy of a group's runs says little, as tags: the gravest sign, and in how many runs."""
-    signs = group.signs(select)
-    return tuple(f"{_SHORT[sign]} {signs[sign]}/{len(group.done)}" for sign in list(signs)[:1])
+    return gravest(group.signs(select), len(group.done))
+
+
+def gravest(signs: Mapping[str, int], runs: int) -> tuple[str, ...]:
+    """The tag of the gravest of these signs, of which each has a number of runs; none where there is no sign."""
+    return tuple(f"{_SHORT[sign]} {signs[sign]}/{runs}" for sign in DEGENERATE if sign in signs)[:1]
 
 
 def verdict_tags(metric: str, groups: Iterable[Group], select: str) -> tuple[str, ...]:
@@ -207,7 +213,10 @@ def largest_class(results: Results, dataset: str) -> Entry:
 
 
 LARGEST_CLASS = Column(
-    "largest_class", "Largest class", "percent", help="Accuracy of naming the largest class always: the line to beat"
+    "largest_class",
+    "Largest class, acc.",
+    "percent",
+    help="Accuracy of naming the largest class always: the line to beat",
 )
 
 

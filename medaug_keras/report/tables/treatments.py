@@ -1,6 +1,6 @@
 """What every arm does to the training set, and on how many images and in how many steps its runs train."""
 
-from medaug_keras.report.format import together
+from medaug_keras.report.format import of_classes, together
 from medaug_keras.report.numbers.methods import what_it_does
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.tables.table import ARM, DATASET, Column, Entry, Row, Table, dataset_entry, variant_entry
@@ -38,6 +38,7 @@ def sizes(results: Results) -> Table:
         ARM,
         Column("real", "Real", "count", "Training images"),
         Column("added", "added", "count", "Training images"),
+        Column("per_class", "of each class", "text", "Training images"),
         Column("updates", "Updates", "count", help="Steps of the optimizer in all epochs, at most"),
     )
     rows = []
@@ -48,6 +49,7 @@ def sizes(results: Results) -> Table:
             variant_entry(results, arm, sampling),
             Entry(real or None, missing="" if real else away),
             Entry(added),
+            _added_of_each_class(results, dataset, arm) if added else Entry(missing="this arm adds no image"),
             Entry(results.updates(group.runs[0].task) if real else None, missing="" if real else away),
         )
         factors = {"data set": results.title(dataset), "arm": results.variant(arm, sampling)}
@@ -65,3 +67,12 @@ def sizes(results: Results) -> Table:
         notes,
         ("data set", "arm"),
     )
+
+
+def _added_of_each_class(results: Results, dataset: str, arm: str) -> Entry:
+    """How the images of the first replicate that has some are spread over the classes."""
+    made = [outcome for _, outcome in results.makings("synthesis", dataset, arm)]
+    there = next((outcome.record for outcome in made if outcome.record is not None), None)
+    if there is None:
+        return Entry(missing=next((outcome.reason for outcome in made), "not run yet"))
+    return Entry(of_classes(results.classes(dataset), there.values["per_class"]))
