@@ -3,18 +3,21 @@
 import csv
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_records import ARMS, fake_results, fake_study
+from report_records import ARMS, SIZES, fake_results, fake_study
 
 from medaug_keras.plan import updates
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages.study import Pages
+from medaug_keras.report.tables import treatments
 from medaug_keras.report.tables.verdicts import verdicts
+from medaug_keras.store import Store
 from medaug_keras.training.chance import batches
 
 
@@ -56,6 +59,38 @@ def test_every_arm_says_what_it_does_and_how_much_it_trains(results, files):
         each = [int(part.rpartition(" ")[2].replace(",", "")) for part in row["per_class"].split(";") if part]
         assert sum(each) == int(row["added"])
         assert all(name in row["per_class"] for name in results.classes(row["dataset_name"]) if each)
+
+
+def test_how_much_an_arm_trains_is_counted_from_its_data_set_and_what_it_adds(results):
+    table = treatments.sizes(results)
+    for row, cell in zip(table.rows, results.groups, strict=True):
+        dataset, arm, sampling = cell
+        real = SIZES[dataset][0]
+        added = {"baseline": 0, "gda": 0, "jvae": real}.get(arm, round(real / 10))
+        settings = results.training(results.groups[cell].runs[0].task).params["settings"]
+        values = [entry.value for entry in row.entries[2:]]
+        assert values == [real, pytest.approx(added, abs=1), updates(settings, sum(values[:2]))]
+        assert row.factors == {"data set": results.title(dataset), "arm": results.variant(arm, sampling)}
+
+
+def test_of_data_that_are_away_without_a_known_size_only_what_is_added_is_said(results):
+    unread = {name: replace(source, train=0, away="gone") for name, source in results.plan.sources.items()}
+    table = treatments.sizes(Results(results.study, replace(results.plan, sources=unread), Store(results.root)))
+    for row in table.rows:
+        real, added, steps = row.entries[2:]
+        assert real.value is steps.value is None
+        assert real.missing == steps.missing == "the data set cannot be read now"
+        assert added.value is not None
+
+
+def test_only_an_arm_of_generated_images_leads_to_generators(results):
+    table = treatments.treatments(results)
+    for row, (arm, _) in zip(table.rows, results.variants(), strict=True):
+        generator = row.entries[3]
+        assert bool(generator.value) == (arm in ("cvae", "jvae", "cgan"))
+        shown = ("generators.html", "") if generator.value else ("", "its images are real")
+        assert (generator.href, generator.missing) == shown
+    assert table.notes[0] == "The others are compared with No augmentation."
 
 
 def test_an_arm_has_one_name_in_the_grid_the_tables_and_the_page_of_arms(results, files):

@@ -5,6 +5,7 @@ import io
 import itertools
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from medaug_keras.report.figures import charts, svg
 LONG = "colorectal adenocarcinoma epithelium"
 CLASSES = ("adipose", LONG, "cancer-associated stroma")
 ARMS = ("baseline", "gda", "cvae", "jvae", "cgan", "my-arm")
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 GEOMETRIC = "Geometric (weighted)"
@@ -438,6 +440,54 @@ def test_the_legend_of_differences_names_the_marks_that_there_are_and_no_other(r
     assert {entry[-1] for panel in drawn.panels[1:] for entry in texts(panel)} - {"▲", "▼"} == words
 
 
+def test_a_row_of_differences_has_its_mark_interval_and_lines_where_the_values_lie():
+    """Places on the axis are known from the dots of the runs."""
+    rows = [
+        figures.Difference("A", 0.2, 0.15, 0.3, runs=[0.3, 0.1], arm="a", sampling="weighted"),
+        figures.Difference("B", 0.1, arm="b", sampling="shuffle"),
+        figures.Difference("C", 0.05, 0.04, 0.06, control=True, arm="c", sampling="shuffle"),
+    ]
+    arms = ("other", "b", "c", "a")
+    panels = [figures.DifferencesPanel("one", rows, majority=0.02)]
+    drawn = figures.differences(panels, arms=arms)
+    styles = palette.arm_styles(arms)
+    assert "+20.00, 95 % interval +15.00 to +30.00; 2 runs: +30.00, +10.00;" in drawn.alt
+    root = parse(drawn.panels[0])
+    high, low = (float(x) for x in re.findall(r"M([\d.]+) [\d.]+h0", drawn.panels[0]))
+
+    def at(value):
+        return pytest.approx(low + (value - 0.1) / 0.2 * (high - low), abs=0.05)
+
+    lines = [{**line.attrib} for line in root.iter(f"{SVG}line")]
+    upright = {
+        (line["class"], line.get("stroke-dasharray")): float(line["x1"]) for line in lines if line["x1"] == line["x2"]
+    }
+    assert upright["ma-s-ink", None] == at(0)
+    assert upright["ma-s-ink", "1 3"] == at(0.02)
+    assert upright["ma-s-muted", "5 3"] == at(0.05)
+    spans = {line["class"]: (float(line["x1"]), float(line["x2"])) for line in lines if line["y1"] == line["y2"]}
+    assert spans[f"ma-s-{styles['a'].color}"] == (at(0.15), at(0.3))
+    assert f"ma-s-{styles['b'].color}" not in spans
+    marks = {p.find(f"{SVG}title").text[0]: p for p in root.iter(f"{SVG}path") if p.find(f"{SVG}title") is not None}
+    for row in rows:
+        mark = marks[row.label]
+        xs = [float(x) for x in re.findall(r"[ML]([\d.]+) ", mark.get("d"))]
+        assert (min(xs) + max(xs)) / 2 == at(row.effect)
+        color = styles[row.arm].color
+        assert mark.get("stroke") == palette.COLORS[color][0]
+        assert mark.get("fill") == palette.COLORS[color if row.sampling == "weighted" else "page"][0]
+
+
+def test_a_line_for_copies_is_drawn_where_one_arm_adds_them_and_zero_is_on_every_axis():
+    one = figures.Difference("A", 0.5, 0.49, 0.51, arm="a", sampling="shuffle")
+    for rows, there in (([one], 0), ([replace(one, control=True)], 1), ([replace(one, control=True)] * 2, 0)):
+        panel, *_ = figures.differences([figures.DifferencesPanel("one", rows)]).panels
+        assert panel.count('stroke-dasharray="5 3"') == 2 * there  # and in the legend
+        left = float(re.search(r'<line x1="([-\d.]+)"[^>]*class="ma-s-ink"', panel)[1])
+        marks = [float(x) for x in re.findall(r'd="M([\d.]+) [\d.]+a', panel)]
+        assert svg.text_width("A", svg.SMALL) < left < min(marks)
+
+
 def test_names_cannot_break_a_drawing():
     rows = [figures.Difference("</svg>&", 0.5, arm="a", sampling="shuffle")]
     figure = figures.differences([figures.DifferencesPanel('<b> & "c"', rows)])
@@ -684,6 +734,38 @@ def test_on_a_map_every_origin_has_a_sign_and_a_color_of_its_own_and_each_image_
     assert a[0] == same_x[0] != b[0]  # x = 0 of both
     assert c[0] < a[0] < b[0]
     assert c[1] > a[1] == b[1]  # up is smaller
+
+
+def test_every_image_of_a_map_lies_inside_its_frame_and_all_in_one_place_in_the_middle():
+    one, far = figures.Origin([0.0], [0.0], [0]), figures.Origin([-9.0, 50.0], [40.0, -7.0], [0, 0])
+    for made, width in ((far, svg.WIDTH - 8), (one, 0)):
+        origins = {"train": one, "test": one, "synthetic": made}
+        drawn = figures.feature_map(origins, variance=[0.62, 0.2], classes=["a"], what="images").panels[0]
+        frame = {key: float(parse(drawn).find(f"{SVG}rect").get(key)) for key in ("x", "y", "width", "height")}
+        # a sign of the legend lies below the frame
+        signs = [(float(x), float(y)) for x, y in re.findall(r"M([-\d.]+) ([-\d.]+)(?:h0|m)", drawn)]
+        signs = [(x, y) for x, y in signs if y < frame["y"] + frame["height"]]
+        xs, ys = zip(*signs, strict=True)
+        assert len(signs) == 2 + len(made.x)
+        assert frame["x"] < min(xs) <= max(xs) < frame["x"] + frame["width"]
+        assert frame["y"] < min(ys)
+        assert max(xs) - min(xs) == pytest.approx(width, rel=0.1)
+        if made is far:
+            zero, _, left, right = xs
+            assert (zero - left) / (right - left) == pytest.approx(9 / 59, abs=0.01)
+        else:
+            middle = (frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
+            assert signs[0] == pytest.approx(middle, abs=1)
+        words = [entry[-1] for entry in texts(drawn)]
+        assert any("component 1 (62 %" in said for said in words)
+        assert any("component 2 (20 %" in said for said in words)
+
+
+def test_the_legend_of_a_map_counts_the_images_of_its_own_class():
+    words = [entry[-1] for entry in texts(feature_map().panels[0])]
+    assert {"training (3)", "test (0)", "synthetic (2)"} <= set(words)
+    with pytest.raises(ValueError, match="shorter"):
+        figures.feature_map(dict.fromkeys(("train", "test", "synthetic"), figures.Origin([0.0], [0.0], [])), variance=[1, 0], classes=["a"], what="images")
 
 
 def test_pictures_are_the_same_bytes_each_time_and_have_a_size(random_images):

@@ -764,6 +764,44 @@ def test_an_epoch_of_a_flow_is_a_part_of_its_images_whatever_the_training_set():
     assert len(result.history["loss"]) == 3
 
 
+def test_a_flow_that_learns_nothing_has_the_losses_of_one_that_stands_still_and_its_average_is_itself():
+    """Means over the images of each epoch, however many steps it has; on the validation images the same draws."""
+    how = {"epochs": 3, "images": 128, "optimizer": {**ADAM, "learning_rate": 0.0}}  # 2, 3 and 3 steps
+    off, on = (fit("flow", 32, **how, average_half_life=part) for part in (0.0, 0.5))
+    expected = [1 + ((two_tones(*some)[0] / 127.5 - 1) ** 2).mean() for some in ((32,), (16, 1, 1))]
+    assert on.history["loss"] == pytest.approx([expected[0]] * 3, rel=0.05)
+    assert on.history["val_loss"] == pytest.approx([expected[1]] * 3, rel=0.05)
+    assert len(set(on.history["val_loss"])) == 1
+    for one, other in zip(off.sampler.get_weights(), on.sampler.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_no_step_of_a_flow_follows_a_gradient_that_is_longer_than_one():
+    white = np.full((16, 28, 28, 1), 255, np.uint8), np.arange(16) % 2
+    data = TrainingData(*white, *white, num_classes=2)
+    settings = {**SETTINGS["flow"], "epochs": 1, "images": 16, "keep": "last", "average_half_life": 0.0, "warm_up": 0.0}
+    weights = []
+    for rate in (0.0, 0.5):
+        sgd = {"kind": "sgd", "learning_rate": rate, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
+        settings["optimizer"] = sgd
+        recipe, own = Recipe.split(settings)
+        weights.append(flow.fit(data, recipe, on_epoch=lambda epoch, logs: None, **own).sampler.get_weights())
+    moved = math.sqrt(sum(((one - other) ** 2).sum() for one, other in zip(*weights, strict=True)))
+    assert moved == pytest.approx(0.5, rel=1e-3)
+
+
+def test_every_weight_of_a_flow_has_a_part_in_what_it_says():
+    shape = (28, 28, 1)
+    model = flow.build(image_shape=shape, num_classes=2, patch=2, widths=(8, 16), blocks=1, dropout=0.1)
+    for weight in model.trainable_weights:  # new biases, and the last kernel, are 0
+        weight.assign(weight + torch.randn(weight.shape, generator=rng_of(1)) / 10)
+    found = fuse(model)(torch.randn(6, *shape), torch.rand(6), torch.arange(6) % 3, training=False)
+    found.square().mean().backward()
+    without = [weight.path for weight in model.trainable_weights if not weight.value.grad.abs().max() > 0]
+    assert without == []
+    assert model.get_layer("classes").embeddings.value.grad.abs().amax(1).min() > 0
+
+
 def placed(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images, classes by tone (dark or bright), and the side, left or right, of the disc in each."""
     rng = np.random.default_rng(seed)

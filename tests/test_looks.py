@@ -65,6 +65,7 @@ def test_a_look_is_noted_once_until_there_are_new_results_or_another_study(tmp_p
     assert render(small(primary="auc")) == 3
     done = [(line.done, line.runs) for line in looks.read(root)[0]]
     assert done == [(2, 4), (4, 4), (4, 4)]
+    assert [(line.done, line.primary) for line in looked(root, study).before] == [(2, "accuracy"), (4, "auc")]
 
 
 def test_pages_that_are_made_while_a_study_runs_are_no_look_and_say_so(tmp_path):

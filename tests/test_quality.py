@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from unittest import mock
@@ -767,6 +768,30 @@ def test_a_map_of_one_feature_or_of_features_all_alike_has_zeros_for_what_is_not
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["variance"] == [float(rows.std() > 0), 0.0]
     assert not np.any([found[kind]["y"] for kind in kinds])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_component_of_a_map_points_to_its_largest_weight_and_every_image_keeps_its_class(seed):
+    rows = {"train": normal(80, 5, seed) * (9, 1, 5, 1, 3) @ stats.ortho_group(5, seed=seed).rvs()}
+    rows["synthetic"] = normal(300, 5, seed)
+    found = evaluation.feature_map(rows, {kind: np.arange(len(some)) for kind, some in rows.items()}, limit=80, seed=0)
+    for key in "xy":
+        centered = {kind: some - rows["train"].mean(0) for kind, some in rows.items()}
+        weights = linalg.lstsq(centered["train"][found["train"]["class"]], found["train"][key])[0]
+        assert weights[np.abs(weights).argmax()] > 0
+        for kind, some in centered.items():
+            np.testing.assert_allclose(some[found[kind]["class"]] @ weights, found[kind][key], atol=2e-3)
+
+
+def test_a_map_is_fitted_on_no_more_training_images_than_its_limit_and_has_no_negative_zero():
+    for seed in range(20):
+        rows = {"train": normal(30, 6, seed), "synthetic": normal(30, 6, seed) * 1e-5}
+        found = evaluation.feature_map(rows, dict.fromkeys(rows, np.zeros(30, int)), limit=2, seed=seed)
+        assert found["variance"] == [1.0, 0.0]  # two points lie on one line
+        assert not re.search(r"-0\.0[],]", json.dumps(found))
+    alike = {"train": np.ones((30, 4)), "synthetic": normal(30, 4, 0)}
+    found = evaluation.feature_map(alike, dict.fromkeys(alike, np.zeros(30, int)), limit=30, seed=0)
+    assert not np.any([found["synthetic"][key] for key in "xy"])
 
 
 def test_what_a_record_says_besides_the_map_does_not_depend_on_it(monkeypatch):

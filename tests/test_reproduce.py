@@ -268,6 +268,7 @@ def test_what_is_long_is_cut_to_80_characters(text):
             "a.json, x: [[1], [1, 2]] kept, [[1], [2]] made again",
         ),
         ("a.json", b'{"x": [{"y": "a"}]}', b'{"x": [{"y": "b"}]}', "a.json, x[0].y: a kept, b made again"),
+        ("a.json", b'{"x": [{"y": "a"}, 1]}', b'{"x": [{"y": "b"}, 1]}', "a.json, x[0].y: a kept, b made again"),
         ("a.json", b'{"x": 1, "y": 2}', b'{"x": 1}', "a.json, y: is kept, and was not made again"),
         ("a.json", b'{"x": 1', b'{"x": 1}', "a.json: cannot be read (JSONDecodeError"),
         ("a.csv", b"1,2", b"1,3", "a.csv: other bytes"),
@@ -298,3 +299,34 @@ def test_files_that_only_one_of_the_two_has_are_named(tmp_path):
         "gone.csv": "is kept, and was not made again",
         "new.csv": "is not there, and was made again",
     }
+
+
+def test_of_a_record_all_is_compared_but_when_and_where_it_was_made(tmp_path):
+    words = ("kind", "version", "key", "params", "needs", "values", "run", "files")
+
+    def record(name: str, **changed: str) -> Path:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "record.json").write_text(json.dumps({**dict.fromkeys(words, "x"), **changed}))
+        return tmp_path / name / "record.json"
+
+    kept = record("kept")
+    found = {word: [d.where for d in reproduction._of_files("x", kept, record(word, **{word: "y"}))] for word in words}
+    assert found == {**{word: [f"x, {word}"] for word in words[:-2]}, "run": [], "files": []}
+
+
+def test_a_record_comes_before_other_files_and_what_was_damaged_before_both(tmp_path):
+    task = next(iter(planned(tiny(datasets={"grey": PHANTOM})).tasks.values()))
+    stores = [Store(tmp_path / "kept"), Store(tmp_path / "again")]
+    for store, word in zip(stores, ("one", "other"), strict=True):
+        with store.claim(task.id) as out:
+            assert out is not None
+            (out / "a.csv").write_text(word)
+            store.commit(task, out, {"score": word}, {})
+    places = [f"{task.id}/record.json, values.score", f"{task.id}/a.csv"]
+    assert [d.where for d in reproduction.differences(task.id, *stores)] == places
+    (stores[0].folder(task.id) / "a.csv").write_text("changed")
+    damaged, *rest = reproduction.differences(task.id, *stores)
+    assert [d.where for d in rest] == places
+    assert "a.csv" in damaged.said
+    assert "--repair" not in damaged.said
+    assert not damaged.said.endswith(".")
