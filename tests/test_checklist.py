@@ -18,6 +18,7 @@ from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages.study import Pages
 from medaug_keras.report.tables.checklist import NOTHING, SAYS, checklist
+from medaug_keras.spec import FolderData
 
 CLAIM, TRIPOD = CHECKLISTS
 
@@ -221,3 +222,14 @@ def test_answers_of_another_study_are_others(tmp_path):
         assert found[name] == words
     assert found["pixels"].endswith("The network sees values normalized by ImageNet’s mean and standard deviation.")
     assert not found.keys() & {"repeated", "tests"}
+
+
+@pytest.mark.parametrize(("size", "said"), [(None, "gray."), (28, "gray, resized or windowed as the study file says.")])
+def test_only_images_of_a_folder_that_were_changed_are_said_to_be(size, said, tmp_path):
+    folder = FolderData.model_validate_json(json.dumps({"kind": "folder", "path": "images", "size": size}))
+    study = fake_study(datasets=("breastmnist",), arms={"baseline": {}}, replicates=1)
+    plan, store = fake_results(study, tmp_path, leave_out=lambda task: task.kind != "data")
+    results = Results(study.model_copy(update={"datasets": {"breastmnist": folder}}), plan, store)
+    found = answers(results, Inference(results))
+    assert found["pixels"].text.startswith(f"BreastMNIST: 28 × 28 pixels, {said} The network")
+    assert found["splits"].text.endswith("156 test images, as the folders have them")

@@ -124,6 +124,26 @@ def test_bfloat16_multiplies_matrices_with_less_and_judges_with_all():
     assert (x @ x.t()).dtype == torch.float32
 
 
+@pytest.mark.parametrize(("precision", "fraction"), [("float32", "ieee"), ("tf32", "tf32"), ("bfloat16", "ieee")])
+def test_only_tf32_rounds_what_is_float32(precision, fraction):
+    with arithmetic("tf32" if precision == "float32" else "float32"):
+        pass
+    with arithmetic(precision):
+        assert torch.backends.cuda.matmul.fp32_precision == fraction
+        assert torch.backends.cudnn.conv.fp32_precision == fraction
+    with arithmetic("float32"):
+        pass
+
+
+def test_a_weight_that_a_step_changes_is_what_the_next_step_multiplies_with():
+    weight, ones = torch.nn.Parameter(torch.ones(8, 8)), torch.ones(8, 8)
+    with arithmetic("bfloat16"):
+        before = ones @ weight
+        with torch.no_grad():
+            weight.mul_(2)
+        assert torch.equal(ones @ weight, 2 * before)
+
+
 def test_a_classifier_learns_in_bfloat16_and_keeps_its_weights_in_float32():
     with arithmetic("bfloat16"):
         found, held_out = trained(epochs=4)

@@ -437,10 +437,10 @@ def test_the_test_is_that_of_all_images_with_the_folds_of_each_replicate(done):
 def test_the_checklist_says_that_every_image_is_tested_once(done):
     text = (done / "docs" / "studies" / "folded" / "data" / "checklist-claim.csv").read_text()
     said = {row["item"]: row["records"] for row in csv.DictReader(io.StringIO(text))}
-    assert said["19"] == "Own: 48 images in 2 folds, cut anew in each replicate; each image tested once."
-    assert said["21"].startswith("Own: 48 test images.")
-    assert said["36"] == "Test images by class. Own: a 24, b 24."
-    assert said["9"].startswith("Own: 28 × 28 pixels, gray. The network sees")
+    assert said["19"] == "own: 48 images in 2 folds, cut anew in each replicate; each image tested once."
+    assert said["21"].startswith("own: 48 test images.")
+    assert said["36"] == "Test images by class. own: a 24, b 24."
+    assert said["9"].startswith("own: 28 × 28 pixels, gray, resized or windowed as the study file says. The network")
 
 
 def test_the_time_of_a_run_is_that_of_its_folds_together(done):

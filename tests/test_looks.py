@@ -147,6 +147,7 @@ def test_only_a_registration_of_just_this_study_counts_as_one_and_the_first_does
     for one in (first, line_of(study, "registered")):
         looks.note(tmp_path, one)
     assert looked(tmp_path, study).registered == first
+    assert len(looks.read(tmp_path)[0]) == 3
     assert looked(tmp_path, study).count == 1
 
 
@@ -258,6 +259,8 @@ WRONG = [
             {"families": [{"against": f"classifier-{'0' * 16}", "arms": ["x"], "done": 1}]},
             {"time": 2**32},
             {"study": "short"},
+            {"families": [{"against": f"classifier-{'0' * 17}", "arms": [], "done": 1}]},
+            {"verdicts": {"breastmnist/<b>/shuffle": "better"}},
         )
     ),
 ]

@@ -1,5 +1,6 @@
 """Files that the program did not make stay, and are not published, whatever lies where and is linked to what."""
 
+import json
 import os
 import random
 import shutil
@@ -19,13 +20,16 @@ from medaug_keras.cli import main, options, request
 from medaug_keras.cli.mistakes import ReportError, apology
 from medaug_keras.cli.pages import check_report
 from medaug_keras.ownership import NOTE, NotOursError
+from medaug_keras.places import check_study
 from medaug_keras.report.pages.study import Pages
 from medaug_keras.report.site import mkdocs_hooks
+from medaug_keras.spec import Study
 from medaug_keras.store import Store
 from studies import cli, dead_links, start, tiny, written
 
 PHANTOM = {"kind": "phantom", "name": "phantom-ultrasound", "train": 546, "validation": 78, "test": 156}
 MEDMNIST = "datasets={breastmnist: {kind: medmnist}}"
+SPLIT = "datasets={mine: {kind: folder, path: scans/images, split: {file: tables/split.csv}}}"
 STUDY = tiny(datasets={"phantom-ultrasound": PHANTOM}, arms={"baseline": {}})
 
 
@@ -373,6 +377,7 @@ def test_a_page_of_studies_of_the_users_own_stays_and_ours_is_made_where_there_i
         (["--docs", "results"], "--docs results holds --results results"),
         (["--docs", "results/docs"], "--docs results/docs lies in --results results"),
         (["--docs", "scans"], "--docs scans holds the data set mine"),
+        (["--docs", "tables", "--set", SPLIT], "--docs tables holds split.file of the data set mine"),
         (["--docs", "scans/images/docs"], "--docs scans/images/docs lies in the data set mine"),
         (["--results", "docs/results"], "--docs docs holds --results docs/results"),
         (["--data", "docs/files", "--set", MEDMNIST], "--docs docs holds --data docs/files"),
@@ -386,7 +391,7 @@ def test_folders_that_would_publish_or_cost_something_are_refused_by_name(
     world: Path, capsys, words: list[str], message: str
 ):
     Path("scans/images").mkdir(parents=True)
-    if "scans" in message or "data set" in message:
+    if words[-1] != SPLIT and "data set" in message:
         words = [*words, "--set", "datasets={mine: {kind: folder, path: scans/images}}"]
     study = SimpleNamespace(study=Path("tiny.yaml"), set=words[words.index("--set") + 1 :] if "--set" in words else [])
     study.replicates, study.unverified_data = None, False
@@ -429,6 +434,18 @@ def test_two_files_with_one_name_of_a_study_do_not_replace_each_others_pages(wor
     assert main(["tiny.yaml"]) == 0  # and the first one stays the owner
     assert main(["other/tiny.yaml", "--set", "name=another"]) == 0
     assert b"Changed" in Path("docs/studies/tiny/index.md").read_bytes()
+
+
+def test_pages_that_are_made_without_a_study_file_stay_those_of_the_file_that_they_were_made_from(tmp_path: Path):
+    study = Study.model_validate_json(json.dumps(STUDY))
+    folder = tmp_path / "docs" / "studies" / "tiny"
+    folder.mkdir(parents=True)
+    first = check_study(study, tmp_path / "tiny.yaml", tmp_path / "docs")
+    ownership.write_note(folder, ownership.Note("", {}, first), scratch=tmp_path)
+    changed = study.model_copy(update={"title": "Changed"})
+    again = check_study(changed, None, tmp_path / "docs")
+    assert again["file"] == first["file"]
+    assert again["study"] != first["study"]
 
 
 def test_a_project_that_was_moved_with_its_pages_keeps_them(world: Path, monkeypatch: pytest.MonkeyPatch):

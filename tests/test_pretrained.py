@@ -12,12 +12,14 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import torch
 from keras import layers
 from test_architectures import KINDS, OWN, images
 
 from medaug_keras import classifiers
 from medaug_keras.cli import main
 from medaug_keras.cli.mistakes import WRONG_REQUEST
+from medaug_keras.networks import saved as saved_weights
 from medaug_keras.plan import Plan, Source, plan
 from medaug_keras.reading import StudyError, read
 from studies import PHANTOM, PROJECT, cli, recipe, tiny, written
@@ -137,6 +139,34 @@ def test_layers_inside_a_layer_are_taken_too(tmp_path: Path) -> None:
     assert_same(built("python", weights=saved(other, tmp_path / "a.keras"), **how), other, other)
 
 
+def test_a_layer_of_the_same_place_goes_before_one_inside_another_layer(tmp_path: Path) -> None:
+    image = keras.Input((8, 8, 1))
+    body = keras.Sequential([keras.Input((6, 6, 1)), layers.Conv2D(1, 3, padding="same", name="a")], name="body")
+    found, theirs = (
+        keras.Model(
+            image, layers.Dense(2, name="logits")(layers.Flatten()(inside(layers.Conv2D(1, 3, name="a")(image))))
+        )
+        for inside in (lambda x: x, body)
+    )
+    weights = saved(theirs, tmp_path / "a.weights.h5")
+    saved_weights.assign_saved(found, last=found.get_layer("logits"), **weights)
+    np.testing.assert_array_equal(found.get_layer("a").kernel, theirs.get_layer("a").kernel)
+
+
+def test_weights_of_an_earlier_keras_and_of_bfloat16_are_read(tmp_path: Path) -> None:
+    other, path = built(seed=5), tmp_path / "a.weights.h5"
+    saved(other, path)
+    bits = np.asarray(other.get_layer("conv1").kernel.value.detach().bfloat16().view(torch.int16)).view("V2")
+    with h5py.File(path, "r+") as file:
+        del file["layers/conv2d/vars/0"]
+        file["layers/conv2d/vars"].create_dataset("0", data=bits).attrs["dtype"] = "bfloat16"
+        file.move("layers", "_layer_checkpoint_dependencies")
+    found = built(weights=of(path))
+    kernel = other.get_layer("conv1").kernel.value.detach()
+    np.testing.assert_array_equal(found.get_layer("conv1").kernel.value.detach(), kernel.bfloat16().float())
+    np.testing.assert_array_equal(found.get_layer("conv2").kernel, other.get_layer("conv2").kernel)
+
+
 @pytest.mark.parametrize("kind", ["cnn", "python"])
 def test_only_the_last_layer_learns_where_the_study_says_so(kind: str, tmp_path: Path) -> None:
     weights = saved(built(kind, seed=5), tmp_path / "a.keras")
@@ -155,14 +185,18 @@ def test_only_the_last_layer_learns_where_the_study_says_so(kind: str, tmp_path:
 # --- what is refused -------------------------------------------------------------------------------
 
 
-def test_what_does_not_fit_is_named_with_its_shapes(tmp_path: Path) -> None:
+def test_what_does_not_fit_is_named_with_its_shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cnn, color = saved(built(), tmp_path / "cnn.keras"), saved(built(channels=3), tmp_path / "color.keras")
     with pytest.raises(ValueError, match=r"conv1 has \(3, 3, 1, 16\), in the file \(3, 3, 3, 16\)\. "):
         built(weights=color)
     with pytest.raises(ValueError, match=r"cnn.keras does not fit .* 28 x 28 x 1.* 1 cannot .* dense1 has"):
         built(size=28, weights=cnn)
-    with pytest.raises(ValueError, match=r"40 cannot .*: stem is not in the file; .*; and 32 more"):
+    with pytest.raises(ValueError, match=r"40 cannot .*: stem is not in the file; .*; and 32 more") as found:
         built("resnet18", weights=cnn)
+    assert str(found.value).count("is not in the file") == 8
+    monkeypatch.setattr(saved_weights, "SHOWN", 1)
+    with pytest.raises(ValueError, match=r"in the file \(3, 3, 3, 16\)\. "):
+        built(weights=color)
 
 
 def link_elsewhere(path: Path, folder: Path) -> None:

@@ -232,7 +232,7 @@ def test_what_names_nothing_is_published_as_it_was_said(said, monkeypatch):
     ("said", "about"),
     [
         ("ValueError: smith is upside down", {"path": "/data/Smith/scans"}),
-        ("ValueError: smith is upside down", {"root": "smith"}),
+        ("ValueError: SMITH is upside down", {"root": "smith"}),
         ("ValueError: no answer of station", {"host": "station"}),
         ("ValueError: a token secret-0 is wrong", {}),
         ("OSError: out of room", {}),
@@ -270,6 +270,19 @@ def test_only_files_and_folders_of_the_users_own_get_other_names_in_a_published_
     assert found.datasets["grey"] == whole.datasets["grey"]
     assert (found.datasets["mine"].path, found.datasets["scans"].path) == ("mine.npz", "scans")
     assert found.beside is None
+
+
+def test_of_a_table_only_the_columns_of_its_pattern_are_published_and_other_files_by_their_place_in_the_study():
+    table = {"kind": "table", "path": "/x/smith.csv", "image": "/x/smith/{site}/{file}.png", "label": "dx"}
+    whole = Study.model_validate_json(json.dumps(tiny(datasets={"own": {**table, "split": {"file": "/y/smith.csv"}}})))
+    found = published.study(whole).datasets["own"]
+    assert (found.path, found.image, found.split.file) == ("own.csv", "{site}/{file}", "own-split.csv")
+
+
+def test_a_file_of_weights_is_published_by_its_name_alone():
+    of_task = {"kind": "cnn", "weights": {"file": "/x/smith/best.keras", "sha256": "0"}}
+    assert published.settings(of_task) == {**of_task, "weights": {"file": "best.keras", "sha256": "0"}}
+    assert published.settings({"kind": "cnn", "weights": None}) == {"kind": "cnn", "weights": None}
 
 
 def test_a_task_that_goes_on_keeps_its_reason():

@@ -714,6 +714,17 @@ def test_chosen_images_are_those_of_an_index_however_they_are_taken():
     assert np.array_equal(some.mirror().mirror()[:], some[:])
 
 
+def test_of_chosen_images_no_more_bytes_are_taken_at_once_than_a_block_has(monkeypatch):
+    monkeypatch.setattr(chosen, "BLOCK_BYTES", 250)  # two images of float64
+    images, seen = np.arange(60.0).reshape(5, 3, 4, 1), []
+    some = chosen.Chosen(images, np.array([4, 0, 1, 2, 3]))
+    assert np.array_equal(
+        some.by_block(lambda block: seen.append(len(block)) or block.sum((1, 2))), some[:].sum((1, 2))
+    )
+    assert seen == [2, 2, 1]
+    assert some.at(np.array([], int)).by_block(lambda block: block.sum((1, 2))).shape == (0, 1)
+
+
 def test_quality_sees_noise_for_what_it_is():
     data = real_images("breastmnist")
     noise = np.random.default_rng(0).integers(0, 256, (54, 28, 28, 1), dtype=np.uint8)

@@ -104,6 +104,12 @@ def test_reading_is_told_once_a_second_at_most_and_as_often_as_fits_a_log(monkey
     assert said[0].startswith("Reading HAM10000: ")
     assert said[0].endswith(" of 10,015 images")
     assert 45 <= len(said) <= 50
+    said.clear()
+    count = counting(said.append, "few", 10)
+    for done in range(1, 11):
+        now[0] += 1
+        count(done)
+    assert len(said) == 10
     monkeypatch.setattr("medaug_keras.data.room.time.monotonic", lambda: 0.0)
     said.clear()
     count = counting(said.append, "HAM10000", 10_015)
@@ -229,6 +235,14 @@ def test_images_that_a_loader_keeps_elsewhere_are_written_too(tmp_path):
     there = data.unpacked(tmp_path / "it", turned)
     np.testing.assert_array_equal(there.train.images, load(root).train.images[::-1])
     np.testing.assert_array_equal(there.test.images, load(root).test.images)
+
+
+def test_no_file_of_an_unpacked_data_set_stays_open(tmp_path):
+    root = folder(tmp_path / "mine")
+    data.unpacked(tmp_path / "it", lambda room: load(root, room))
+    opened = [file.resolve() for file in Path("/proc/self/fd").iterdir()]
+    assert opened
+    assert not [file for file in opened if file.is_relative_to(tmp_path)]
 
 
 def test_a_reading_that_fails_leaves_nothing_behind(tmp_path):
