@@ -114,6 +114,12 @@ def test_work_is_images_by_the_arithmetic_of_the_classifier(kind: str):
     assert work_of(replace(task, params=within)) == work_of(larger)
 
 
+@pytest.mark.parametrize("kind", ["applications", "python"])
+def test_the_work_of_a_network_that_only_building_tells_is_its_pixels(kind: str):
+    times = ARCHITECTURES[kind].multiply_adds
+    assert times(64, {}) == 4 * times(32, {})
+
+
 def test_work_of_what_trains_no_classifier_is_images_by_their_pixels():
     (task, *_) = [task for task in planned(tiny()).tasks.values() if task.kind == "classifier"]
     for kind, settings in (("generator", {"kind": "cvae"}), ("synthesis", None)):
