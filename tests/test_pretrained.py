@@ -207,6 +207,13 @@ def link_elsewhere(path: Path, folder: Path) -> None:
         file["layers/conv2d/vars/0"] = h5py.ExternalLink(str(folder / "secret.h5"), "kernel")
 
 
+def layers_elsewhere(path: Path, folder: Path) -> None:
+    shutil.copy(path, folder / "secret.h5")
+    with h5py.File(path, "r+") as file:
+        del file["layers"]
+        file["layers"] = h5py.ExternalLink(str(folder / "secret.h5"), "layers")
+
+
 def data_elsewhere(path: Path, folder: Path) -> None:
     (folder / "secret.bin").write_bytes(bytes(3 * 3 * 16 * 4))
     with h5py.File(path, "r+") as file:
@@ -233,6 +240,7 @@ def cut_off(path: Path, folder: Path) -> None:
     ("change", "why"),
     [
         (link_elsewhere, "conv1 has"),
+        (layers_elsewhere, "conv1 is not in the file"),
         (data_elsewhere, "weights in other files, which are not read"),
         (diverged, "not finite numbers"),
         (of_keras_2, "no layers as Keras 3 saves them"),
