@@ -68,8 +68,9 @@ def test_how_much_an_arm_trains_is_counted_from_its_data_set_and_what_it_adds(re
         real = SIZES[dataset][0]
         added = {"baseline": 0, "gda": 0, "jvae": real}.get(arm, round(real / 10))
         settings = results.training(results.groups[cell].runs[0].task).params["settings"]
-        values = [entry.value for entry in row.entries[2:]]
-        assert values == [real, pytest.approx(added, abs=1), updates(settings, sum(values[:2]))]
+        values = {c.key: entry.value for c, entry in zip(table.columns, row.entries, strict=True)}
+        assert (values["real"], values["added"]) == (real, pytest.approx(added, abs=1))
+        assert values["updates"] == updates(settings, real + values["added"])
         assert row.factors == {"data set": results.title(dataset), "arm": results.variant(arm, sampling)}
 
 
@@ -77,10 +78,10 @@ def test_of_data_that_are_away_without_a_known_size_only_what_is_added_is_said(r
     unread = {name: replace(source, train=0, away="gone") for name, source in results.plan.sources.items()}
     table = treatments.sizes(Results(results.study, replace(results.plan, sources=unread), Store(results.root)))
     for row in table.rows:
-        real, added, steps = row.entries[2:]
-        assert real.value is steps.value is None
-        assert real.missing == steps.missing == "the data set cannot be read now"
-        assert added.value is not None
+        entries = {c.key: entry for c, entry in zip(table.columns, row.entries, strict=True)}
+        for name in ("real", "updates"):
+            assert (entries[name].value, entries[name].missing) == (None, "the data set cannot be read now")
+        assert entries["added"].value is not None
 
 
 def test_only_an_arm_of_generated_images_leads_to_generators(results):

@@ -185,7 +185,7 @@ def test_answers_are_those_of_the_settings_and_the_records_word_for_word(tmp_pat
         "splits": "Phantom histology: 600 training, 100 validation and 200 test images, simulated as such. "
         "OctMNIST: 97,477 training, 10,832 validation and 1,000 test images, as the file has them. ",
         "size": "Phantom histology: 200 test images. OctMNIST: 1,000 test images. BreastMNIST: 156 test images. ",
-        "per class": "Test images by class. Phantom histology: malignant 20, normal, benign 40, third 60, fourth 80. ",
+        "per class": "Test images by class. Phantom histology: malignant 20; normal, benign 40; third 60; fourth 80. ",
         "scores": "Test accuracy of the baseline. Phantom histology: 8",
         "units": "Images of one group count as one unit in tests. Phantom histology: 100 groups of 200 test images. ",
     }.items():

@@ -439,7 +439,7 @@ def test_the_checklist_says_that_every_image_is_tested_once(done):
     said = {row["item"]: row["records"] for row in csv.DictReader(io.StringIO(text))}
     assert said["19"] == "own: 48 images in 2 folds, cut anew in each replicate; each image tested once."
     assert said["21"].startswith("own: 48 test images.")
-    assert said["36"] == "Test images by class. own: a 24, b 24."
+    assert said["36"] == "Test images by class. own: a 24; b 24."
     assert said["9"].startswith("own: 28 × 28 pixels, gray, resized or windowed as the study file says. The network")
 
 
