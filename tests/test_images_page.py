@@ -268,7 +268,7 @@ def test_without_the_images_the_page_says_so_and_keeps_its_table(made, tmp_path)
         assert "<img" not in page
 
 
-def test_a_class_is_chosen_without_a_script(made, tmp_path):
+def test_a_class_is_chosen_without_a_script_and_with_one_stands_in_the_address(made, tmp_path):
     sync_api = pytest.importorskip("playwright.sync_api")
     if not Path("/usr/bin/chromium").exists():
         pytest.skip("no chromium on this machine (Debian: apt install chromium)")
@@ -286,4 +286,11 @@ def test_a_class_is_chosen_without_a_script(made, tmp_path):
         some = shown.count()
         assert 0 < some < every
         assert page.locator(".ma-gallery details[open] figure:visible b").all_inner_texts() == ["malignant"] * some
+        page = browser.new_context().new_page()
+        page.goto(f"{(tmp_path / 'site').as_uri()}/studies/fake/images.html")
+        page.get_by_label("malignant").check()
+        assert page.url.endswith("images.html?phantom-ultrasound.class=0")
+        page.goto(page.url)
+        assert page.get_by_label("malignant").is_checked()
+        assert page.locator(".ma-gallery details[open] figure:visible").count() == some
         browser.close()

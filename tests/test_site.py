@@ -57,6 +57,7 @@ def test_every_page_opens_from_disk_without_an_error_and_fits_the_screen(browser
             assert all(pictures), address
             if size == "desktop":
                 assert wider(page) == [], address
+                assert silent(page) == [], address
                 if address.startswith("studies/"):
                     height = page.evaluate("document.documentElement.scrollHeight")
                     assert height < TALLEST, (address, height)
@@ -69,6 +70,45 @@ def wider(page) -> list[str]:
         """[...document.querySelectorAll('.ma-table .ma-scroll')].filter(r => r.scrollWidth > r.clientWidth + 1)
            .map(r => r.closest('.ma-table').id)"""
     )
+
+
+def silent(page) -> list[str]:
+    """Tables that scroll, without a hint that says so; and hints of those that do not."""
+    return page.evaluate(
+        """[...document.querySelectorAll('.ma-scroll:has(> table)')].filter(r => r.offsetParent !== null).filter(r => {
+             const shown = hint => hint.classList.contains('ma-more') && !hint.hidden;
+             return (r.scrollWidth > r.clientWidth + 1) !== shown(r.previousElementSibling) ||
+               (r.scrollHeight > r.clientHeight + 1) !== shown(r.nextElementSibling);
+           }).map(r => r.getAttribute('aria-label'))"""
+    )
+
+
+def test_a_row_that_is_cut_fades_until_the_last_one_is_in_view(browser, site):
+    with Visitor(browser, site.as_uri()) as visitor:
+        region = visitor.go(f"{STUDY}/runs.html").locator("#all-runs-table .ma-scroll")
+        fades = "r => getComputedStyle(r).maskImage !== 'none'"
+        assert region.evaluate(fades)
+        region.evaluate("r => { r.scrollTop = r.scrollHeight }")
+        visitor.page.wait_for_function("() => !document.querySelector('#all-runs-table .ma-goes-on')")
+        assert not region.evaluate(fades)
+
+
+def test_a_phone_shows_rows_of_sentences_without_scrolling_sideways_and_loses_no_word(browser, site):
+    with Visitor(browser, site.as_uri()) as visitor:
+        names = ("arms", "checklist", "significance")
+        words = """[...document.querySelectorAll('.ma-wordy tbody tr')].filter(r => r.offsetParent !== null)
+          .map(r => [...r.cells].filter(c => c.offsetParent && !c.querySelector('.ma-missing'))
+            .map(c => c.textContent))"""
+        wide = {name: visitor.go(f"{STUDY}/{name}.html").evaluate(words) for name in names}
+        visitor.page.set_viewport_size({"width": 390, "height": 844})
+        for name in names:
+            page = visitor.go(f"{STUDY}/{name}.html")
+            assert wide[name], name
+            assert page.evaluate(words) == wide[name], name
+            tables = "[...document.querySelectorAll('.ma-scroll:has(> .ma-wordy)')]"
+            assert page.evaluate(f"{tables}.every(r => r.scrollWidth <= r.clientWidth)"), name
+            assert silent(page) == [], name
+            assert barriers(page) == [], name
 
 
 def test_a_table_shows_its_other_columns_on_demand_and_print_has_them_all_within_the_paper(browser, site):
@@ -231,9 +271,71 @@ def test_back_reload_and_a_sent_link_show_a_table_as_it_was_sorted_and_filtered(
         assert visitor.wrong == []
 
 
+def picked(page, arm: str) -> tuple[int, int]:
+    """Rows and marks of an arm that step back, and those that do not."""
+    return tuple(page.locator(f"svg [data-arm='{arm}']{which}").count() for which in (".ma-back", ":not(.ma-back)"))
+
+
+def test_arms_that_are_picked_out_stay_so_on_reload_on_other_pages_and_in_a_sent_link(browser, site):
+    with Visitor(browser, site.as_uri()) as visitor:
+        page = visitor.go(f"{STUDY}/significance.html")
+        assert page.locator("svg .ma-back").count() == 0
+        page.locator(".ma-arms summary").click()
+        page.locator(".ma-arms input[value='gda.weighted']").check()
+        page.locator(".ma-arms input[value='cvae.shuffle']").check()
+        assert "arms=cvae.shuffle" in unquote(page.url) or "arms=gda.weighted" in unquote(page.url)
+        link = page.url
+        page.locator(".ma-nav a", has_text="Class by class").click()
+        for name in ("class-by-class", "significance", "learning-curves"):
+            page.goto(f"{site.as_uri()}/{STUDY}/{name}.html?{urlparse(link).query}")
+            for arm, back in (("gda.weighted", False), ("cvae.shuffle", False), ("cgan.shuffle", True)):
+                away, stays = picked(page, arm)
+                assert (away > 0, stays > 0) == (back, not back), (name, arm)
+            assert page.locator(".ma-arms input:checked").count() == 2
+        page.go_back()
+        page.go_back()
+        assert urlparse(page.url).query == urlparse(link).query
+        assert picked(page, "cgan.shuffle")[0] > 0
+        rows_back = page.locator("table tr.ma-back").count()
+        assert 0 < rows_back < page.locator("table tbody tr").count()
+        assert visitor.wrong == []
+
+
+def test_back_on_a_page_shows_what_its_address_says(browser, site):
+    with Visitor(browser, site.as_uri()) as visitor:
+        page = visitor.go(f"{STUDY}/runs.html")
+        everything = rows(page, "all-runs")
+        page.evaluate("location.hash = 'all-runs-table'")
+        page.locator("#all-runs-table select[data-filter=arm]").select_option("Geometric")
+        page.locator("#all-runs-table thead tr:last-child th").nth(5).get_by_role("button").press("Enter")
+        assert rows(page, "all-runs") != everything
+        page.go_back()
+        assert urlparse(page.url).query == ""
+        assert rows(page, "all-runs") == everything
+        assert page.locator("#all-runs-table [aria-sort]").count() == 0
+        page.go_forward()
+        assert 0 < len(rows(page, "all-runs")) < len(everything)
+
+
+def test_the_arm_that_others_are_compared_with_stands_in_the_address(browser, site):
+    with Visitor(browser, site.as_uri()) as visitor:
+        page = visitor.go(f"{STUDY}/compare.html")
+        page.locator("[data-baseline]").select_option("gda.shuffle")
+        page.goto(page.url)
+        headings = page.locator("table.ma-each").first.locator("thead th:visible")
+        assert headings.count() == 2
+        assert headings.nth(1).get_attribute("data-arm") == "gda.shuffle"
+        page.locator("[data-baseline]").select_option("")
+        assert "baseline" not in page.url
+        assert headings.count() > 2
+        assert visitor.wrong == []
+
+
 def test_an_address_with_values_that_no_table_has_shows_every_row(browser, site):
     with Visitor(browser, site.as_uri()) as visitor:
-        page = visitor.go(f"{STUDY}/runs.html?all-runs.arm=nobody&all-runs.sort=99&all-runs.text=&other.text=x")
+        page = visitor.go(
+            f"{STUDY}/runs.html?all-runs.arm=nobody&all-runs.sort=99&all-runs.text=&other.text=x&arms=nobody,&baseline=x"
+        )
         assert len(rows(page, "all-runs")) == 48
         assert visitor.wrong == []
 

@@ -1,6 +1,6 @@
-// Tables of study pages: sort by a column, filter rows, copy. Figures: names on a tap, PNG. Without it they are plain.
-// How a table is sorted and filtered stands in the address, as ?TABLE.sort=-3&TABLE.arm=Geometric&TABLE.text=weighted, so
-// that Back and reload show it again and a link can be sent.
+// Pages of studies: tables are sorted, filtered and copied; arms are picked out; figures show names on a tap, and are
+// saved as PNG. Without this script they are plain. What is sorted, filtered and picked stands in the address, as
+// ?TABLE.sort=-3&TABLE.arm=Geometric&arms=mixup.weighted, so that Back and reload show it again and a link can be sent.
 "use strict";
 
 (() => {
@@ -16,37 +16,51 @@
     return a < b ? -sign : a > b ? sign : 0;
   };
 
-  const state = new URLSearchParams(location.search);
+  // Each part of a page that the address speaks of has a function here that makes it as the address says.
+  const restorers = [];
+  const kept = (name) => new URLSearchParams(location.search).get(name);
   const remember = (name, value) => {
+    const state = new URLSearchParams(location.search);
     if (value) state.set(name, value);
     else state.delete(name);
     const query = state.toString();
     history.replaceState(history.state, "", (query ? `?${query}` : location.pathname) + location.hash);
   };
+  const restoring = (restore) => {
+    restorers.push(restore);
+    restore();
+  };
+  const choose = (select, value) => {
+    select.value = [...select.options].some((option) => option.value === value) ? value : "";
+  };
 
   const makeSortable = (table, name) => {
-    const headings = [...table.tHead.rows].at(-1).cells;
-    [...headings].forEach((heading, column) => {
+    const headings = [...[...table.tHead.rows].at(-1).cells];
+    const unsorted = [...table.tBodies[0].rows];
+    const sort = (column, descending) => {
+      for (const heading of headings) heading.removeAttribute("aria-sort");
+      const rows = unsorted.map((row) => [column < 0 ? 0 : number(row.cells[column]), row]);
+      if (column >= 0) headings[column].setAttribute("aria-sort", descending ? "descending" : "ascending");
+      rows.sort((a, b) => compare(a[0], b[0], descending ? -1 : 1));
+      table.tBodies[0].append(...rows.map(([, row]) => row));
+    };
+    headings.forEach((heading, column) => {
       const button = document.createElement("button");
       button.type = "button";
       button.className = "ma-sort";
       button.append(...heading.childNodes);
       heading.append(button);
-      const sort = (descending) => {
-        for (const other of headings) other.removeAttribute("aria-sort");
-        heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
-        const body = table.tBodies[0];
-        const rows = [...body.rows].map((row) => [number(row.cells[column]), row]);
-        rows.sort((a, b) => compare(a[0], b[0], descending ? -1 : 1));
-        body.append(...rows.map(([, row]) => row));
-      };
       button.addEventListener("click", () => {
         const descending = heading.getAttribute("aria-sort") === "ascending";
-        sort(descending);
+        sort(column, descending);
         remember(`${name}.sort`, `${descending ? "-" : ""}${column + 1}`);
       });
-      const asked = state.get(`${name}.sort`);
-      if (asked === `${column + 1}` || asked === `-${column + 1}`) sort(asked[0] === "-");
+    });
+    restoring(() => {
+      const asked = /^(-?)(\d+)$/.exec(kept(`${name}.sort`) ?? "");
+      const column = asked ? Number(asked[2]) - 1 : -1;
+      const known = column >= 0 && column < headings.length;
+      if (known || headings.some((heading) => heading.hasAttribute("aria-sort"))) sort(known ? column : -1, known && asked[1] === "-");
     });
   };
 
@@ -79,10 +93,12 @@
         apply();
         remember(key, control.value);
       });
-      const asked = state.get(key);
-      if (asked && (control === text || [...control.options].some((option) => option.value === asked))) control.value = asked;
     }
-    apply();
+    restoring(() => {
+      text.value = kept(`${name}.text`) ?? "";
+      for (const choice of choices) choose(choice, kept(`${name}.${choice.dataset.filter}`));
+      apply();
+    });
     box.querySelector(".ma-tools").hidden = false;
   };
 
@@ -114,18 +130,91 @@
       remember(`${name}.columns`, all ? "all" : "");
     });
     box.querySelector(".ma-tools").hidden = false;
-    show(state.get(`${name}.columns`) === "all");
+    restoring(() => show(kept(`${name}.columns`) === "all"));
   };
 
-  const hintAtMore = (box) => {
-    const region = box.querySelector(".ma-scroll");
-    const hint = document.createElement("p");
-    hint.className = "ma-more";
-    hint.textContent = "More columns to the right: scroll sideways.";
-    region.before(hint);
-    const look = () => (hint.hidden = region.scrollWidth <= region.clientWidth + 1);
-    new ResizeObserver(look).observe(region.firstElementChild);
-    new ResizeObserver(look).observe(region);
+  // Whatever scrolls says so in words, and a row that is cut fades. A table that is a little too wide is set tighter.
+  const hintAtMore = (region) => {
+    const table = region.querySelector("table");
+    const [across, down] = ["More columns to the right: scroll sideways.", "More rows below: scroll inside the table."].map((words) => {
+      const hint = document.createElement("p");
+      hint.className = "ma-more";
+      hint.textContent = words;
+      return hint;
+    });
+    region.before(across);
+    region.after(down);
+    const look = () => {
+      if (region.scrollWidth > region.clientWidth + 1) table.classList.add("ma-tight");
+      across.hidden = region.scrollWidth <= region.clientWidth + 1;
+      down.hidden = region.scrollHeight <= region.clientHeight + 1;
+      region.classList.toggle("ma-goes-on", region.scrollTop + region.clientHeight < region.scrollHeight - 2);
+    };
+    if (region.scrollHeight < 1.25 * region.clientHeight) region.classList.add("ma-whole"); // a few rows more are shown
+    for (const one of [table, region]) new ResizeObserver(look).observe(one);
+    region.addEventListener("scroll", look, { passive: true });
+    look();
+  };
+
+  // Arms that are picked out stay as they are, in figures and tables; the others step back. Links to the study's other
+  // pages take the choice along.
+  const makePickable = (box) => {
+    const boxes = [...box.querySelectorAll("input")];
+    const names = new Set(boxes.map((input) => input.value));
+    const parts = [...document.querySelectorAll("svg [data-arm]")].map((part) => [part.dataset.arm, part]);
+    for (const cell of document.querySelectorAll("table.ma tbody [data-name]"))
+      if (names.has(cell.dataset.name)) parts.push([cell.dataset.name, cell.closest("tr")]);
+    const links = [...document.querySelectorAll(".ma-nav a, .ma-jump a")].filter((link) => !link.getAttribute("href").startsWith("#"));
+    const show = (picked) => {
+      for (const [name, part] of parts) part.classList.toggle("ma-back", picked.length > 0 && !picked.includes(name));
+      for (const link of links) link.search = picked.length ? `?arms=${picked.join(",")}` : "";
+    };
+    box.addEventListener("change", () => {
+      const picked = boxes.filter((input) => input.checked).map((input) => input.value);
+      show(picked);
+      remember("arms", picked.join(","));
+    });
+    restoring(() => {
+      const picked = (kept("arms") ?? "").split(",").filter((name) => names.has(name));
+      for (const input of boxes) input.checked = picked.includes(input.value);
+      box.open ||= picked.length > 0;
+      show(picked);
+    });
+    box.hidden = false;
+  };
+
+  // Which class of images is shown. The hiding is CSS, so that it works without this script.
+  const keepClass = (gallery) => {
+    const radios = [...gallery.querySelectorAll("input[type=radio]")];
+    if (!radios.length) return;
+    const key = `${gallery.dataset.name}.class`;
+    gallery.addEventListener("change", (event) => {
+      if (radios.includes(event.target)) remember(key, event.target.value);
+    });
+    restoring(() => {
+      const asked = radios.find((radio) => radio.value === (kept(key) ?? "")) ?? radios[0];
+      asked.checked = true;
+    });
+  };
+
+  // Of the grids of every arm against every other, the one column of the arm that is chosen as the baseline.
+  const makeBaseline = (select) => {
+    const show = () => {
+      for (const table of document.querySelectorAll("table.ma-each")) {
+        const chosen = [...table.tHead.rows[0].cells].findIndex((cell) => cell.dataset.arm === select.value);
+        for (const row of table.rows)
+          [...row.cells].forEach((cell, place) => (cell.hidden = select.value !== "" && place > 0 && place !== chosen));
+      }
+    };
+    select.addEventListener("change", () => {
+      show();
+      remember("baseline", select.value);
+    });
+    restoring(() => {
+      choose(select, kept("baseline"));
+      show();
+    });
+    select.closest("[hidden]").hidden = false;
   };
 
   // A number that stands for several runs leads to the first of its rows; the others are marked with it.
@@ -220,10 +309,14 @@
     if (!table) continue; // its rows are on other pages
     makeSortable(table, box.dataset.name);
     makeChoosable(box, table, box.dataset.name);
-    hintAtMore(box);
     makeFilterable(box, table, box.dataset.name);
     makeCopyable(box, table);
   }
+  document.querySelectorAll(".ma-scroll:has(> table)").forEach(hintAtMore);
+  document.querySelectorAll(".ma-arms").forEach(makePickable);
+  document.querySelectorAll(".ma-gallery").forEach(keepClass);
+  document.querySelectorAll("[data-baseline]").forEach(makeBaseline);
+  addEventListener("popstate", () => restorers.forEach((restore) => restore()));
   tellOnTap();
   markNamedRows();
   addEventListener("hashchange", markNamedRows);

@@ -44,6 +44,8 @@ class Grid:
     dataset: str
     title: str
     labels: tuple[str, ...] = ()
+    arms: tuple[str, ...] = ()
+    """Their names, with the sampling."""
     rows: tuple[tuple[Square, ...], ...] = ()
     reason: str = ""
 
@@ -81,7 +83,8 @@ def _grid(results: Results, dataset: str, found: Mapping[tuple[Pair, Pair], Comp
     if len(pairs) > MOST_ACROSS:
         return Grid(dataset, title, reason=f"{len(pairs)} arms do not fit side by side; the list of pairs has them")
     rows = tuple(tuple(_square(found, one, other) for other in pairs) for one in pairs)
-    return Grid(dataset, title, tuple(results.variant(*pair) for pair in pairs), rows)
+    labels, names = (tuple(results.variant(*pair) for pair in pairs), tuple(".".join(pair) for pair in pairs))
+    return Grid(dataset, title, labels, names, rows)
 
 
 def _square(found: Mapping[tuple[Pair, Pair], Comparison], one: Pair, other: Pair) -> Square:

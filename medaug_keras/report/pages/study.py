@@ -218,6 +218,7 @@ class Pages(Book):
             "current": current,
             "pages": self.pages,
             "marks": self._marks(content.get("datasets", self.results.datasets)),
+            "variants": [(".".join(pair), self.results.variant(*pair)) for pair in self.results.variants()],
             "parts": [],
             "part": None,
         }

@@ -190,6 +190,10 @@ def _improved(results: Results, name: TableName, dataset: str, over: tuple[str, 
     return tuple(found)
 
 
+MOST_PAIRS, MOST_ARMS = 7, 12
+"""Arms that fit side by side with both metrics, and with one; the page shows the others on demand."""
+
+
 def _grid(
     results: Results,
     inference: Inference,
@@ -203,9 +207,18 @@ def _grid(
     beside = tuple(r.short for r in results.references if any(table.scores for table in r.tables))
     metrics = {"auc": "AUC", "accuracy": "Acc."}
     columns = [DATASET, LARGEST_CLASS]
-    for (arm, sampling), title in named.items():
+    first = "accuracy" if results.study.primary == "accuracy" else "auc"
+    for place, ((arm, sampling), title) in enumerate(named.items()):
         columns += [
-            Column(f"{arm}.{sampling}.{metric}", short, "percent", title, parts, printed=beside)
+            Column(
+                f"{arm}.{sampling}.{metric}",
+                short,
+                "percent",
+                title,
+                parts,
+                printed=beside,
+                extra=len(named) > MOST_PAIRS and (metric != first or place >= MOST_ARMS),
+            )
             for metric, short in metrics.items()
         ]
     rows = []

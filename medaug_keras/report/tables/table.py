@@ -131,6 +131,13 @@ class Table:
         return found
 
     @property
+    def wordy(self) -> bool:
+        """Whether rows are more words than numbers, some of them sentences: a phone shows each row as a card."""
+        kinds = [column.kind for column in self.columns]
+        words = [kind for kind in kinds if kind in ("text", "sentence", "verdict")]
+        return "sentence" in kinds and 2 * len(words) > len(kinds)
+
+    @property
     def planned(self) -> int | None:
         """The number of replicates that a note names, so that cells with as many need not: the most frequent one of
         cells that have all of theirs, as the others say how many of them they have."""

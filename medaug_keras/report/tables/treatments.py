@@ -11,7 +11,7 @@ def treatments(results: Results) -> Table:
     columns = (
         ARM,
         Column("study_name", "In the study file"),
-        Column("does", "What it does to the training set"),
+        Column("does", "What it does to the training set", "sentence"),
         Column("generator", "Generator"),
     )
     rows = []
