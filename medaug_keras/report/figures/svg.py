@@ -312,8 +312,8 @@ def _char_width(char: str) -> float:
         return 0.39 if char in "[]!" else 0.34
     if char in "tfr()/-":
         return 0.42
-    if char in "mwMW@%—±+−×=≈…▲▼":
-        return 0.84 if char in "±+−×=≈w▲▼" else 1.0
+    if char in "mwMW@%—±+−×=≈…▲▼◆":
+        return 0.84 if char in "±+−×=≈w▲▼◆" else 1.0
     return 0.76 if char.isupper() else 0.64
 
 
