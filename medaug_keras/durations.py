@@ -123,3 +123,8 @@ def duration(seconds: float) -> str:
     if seconds < 6000:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def per_replicate(durations: Durations, plan: Plan, dataset: str) -> float | None:
+    """Seconds of one worker for one replicate of a data set; None where a kind has not been seen yet."""
+    return durations.total(counted(t for t in plan.tasks.values() if t.dataset == dataset and t.replicate == 0))

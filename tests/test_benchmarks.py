@@ -22,7 +22,7 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
 
 def test_every_benchmark_is_run_here():
     names = {path.stem for path in (PROJECT / "benchmarks").glob("*.py") if "__main__" in path.read_text()}
-    assert names == SMALLEST.keys()
+    assert names - {"typical"} == SMALLEST.keys()  # it reads a finished study: tests/test_prospects.py
 
 
 SMALLEST = {

@@ -89,6 +89,17 @@ def parser() -> argparse.ArgumentParser:
     planned.add_argument(
         "--register", action="store_true", help="note the study and the time in the results folder, before its results"
     )
+    planned.add_argument(
+        "--power",
+        action="store_true",
+        help="also which differences the study could show, how many replicates a wanted one needs, and what they cost",
+    )
+    planned.add_argument(
+        "--difference",
+        type=_points,
+        metavar="POINTS",
+        help="the wanted one, for --power (default: the study's margin, or 1)",
+    )
     planned.add_argument("--only", action="append", default=[], metavar="NAME=VALUE", help=_ONLY)
     planned.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="for the expected time")
     why = verb("explain", "say why a task would run", "explain study.yaml breastmnist/gda/weighted/0")
@@ -186,6 +197,16 @@ def _folder(text: str) -> Path:
     if not is_folder:
         raise argparse.ArgumentTypeError(f"{text} is a file, not a folder")
     return folder
+
+
+def _points(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 100:
+        raise argparse.ArgumentTypeError(f"expected points above 0 and below 100, got {text!r}")
+    return number
 
 
 def _positive(text: str) -> int:

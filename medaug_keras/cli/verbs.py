@@ -25,6 +25,7 @@ from .memory import remember
 from .mistakes import DONE, INTERRUPTED, SOME_FAILED, WRONG_REQUEST, RequestError
 from .options import report_words, words_again
 from .pages import LivePages, check_report, fewer_than_shown, render
+from .power import power
 from .reproduce import reproduce
 from .request import (
     check_results,
@@ -221,6 +222,8 @@ def _check(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace) -> int:
     study, whole, chosen = planned(options)
+    if options.difference is not None and not options.power:
+        raise RequestError("--difference is the wanted difference of --power; add --power.")
     store = Store(options.results)
     outcomes = store.outcomes(whole, values=False)
     durations = Durations.of(whole, outcomes)
@@ -245,6 +248,8 @@ def _plan(options: argparse.Namespace) -> int:
             }
             for name, task in chosen.tasks.items()
         ]
+        if options.power:
+            raise RequestError("--power is a table for people; leave --json out.")
         total = {"tasks": len(tasks), "to_do": len(to_do), "seconds_of_one_worker": durations.total(work)}
         print(json.dumps({"study": study.name, **total, "plan": tasks}, indent=1))
         return DONE
@@ -276,6 +281,8 @@ def _plan(options: argparse.Namespace) -> int:
         print(f"Expected time: not known before the first task of each kind was run ({', '.join(new)}).")
     else:
         print(f"Expected time: {duration(seconds)} with {options.workers} workers.")
+    if options.power:
+        print(power(options, study, whole, durations))
     return DONE
 
 

@@ -5,9 +5,12 @@ from typing import Any
 from medaug_keras.report import figures, format
 from medaug_keras.report.numbers.circumstances import circumstances, standing
 from medaug_keras.report.numbers.findings import caveats, conclusion
+from medaug_keras.report.numbers.prospects import prospects
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.differences import by_data_set, over_data_sets
 from medaug_keras.report.tables.evidence import overview
+from medaug_keras.report.tables.prospects import prospects as prospect_table
+from medaug_keras.report.tables.table import Table
 from medaug_keras.report.tables.verdicts import verdicts
 
 
@@ -31,9 +34,22 @@ def findings(book: Book) -> dict[str, Any]:
         "waiting": [] if now.partial else waiting,  # they are the rest of the study, which has its line
         "progress": figures.progress(now.states, what="tasks", head="This run: " if now.partial else ""),
         "standing": now.sentences,
+        "prospects": _prospects(book),
         "troubles": _troubles(book),
         "circumstances": circumstances(results, book.asked),
     }
+
+
+def _prospects(book: Book) -> Table | None:
+    """What an unfinished study could show; None of a finished one, or of one that compares nothing."""
+    results = book.results
+    if all(run.done for run in results.runs) or len(results.variants()) < 2:
+        return None
+    seconds: dict[str, float | None] = {}
+    for dataset in results.datasets:
+        tasks = {n: t for n, t in results.plan.tasks.items() if t.dataset == dataset and t.replicate == 0}
+        seconds[dataset] = book.expected(tasks, results.outcomes) if book.expected else None
+    return book.table(prospect_table(results, prospects(results, book.inference), seconds))
 
 
 def _odd(book: Book) -> list[tuple[str, str, str]]:

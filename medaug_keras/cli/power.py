@@ -1,0 +1,86 @@
+"""Which differences a planned study could show, and what that costs, for a terminal."""
+
+import argparse
+from contextlib import suppress
+
+from medaug_keras.durations import Durations, duration, per_replicate
+from medaug_keras.plan import Plan, plan
+from medaug_keras.report.format import DASH, of_points, plural
+from medaug_keras.report.numbers.findings import metric_name
+from medaug_keras.report.numbers.inference import Inference
+from medaug_keras.report.numbers.prospects import Prospect, prospects
+from medaug_keras.report.numbers.results import Results
+from medaug_keras.spec import Study
+from medaug_keras.store import Store
+
+from . import memory
+
+
+def power(options: argparse.Namespace, study: Study, whole: Plan, durations: Durations) -> str:
+    """The table of `plan --power`, with where the variances are from below it."""
+    store = Store(options.results)
+    results = Results(study, whole, store)
+    others = _others(options, study, durations)
+    wanted = None if options.difference is None else options.difference / 100
+    found = prospects(results, Inference(results), others, difference=wanted)
+    seconds = {name: per_replicate(durations, whole, name) for name in whole.data}
+    if not any(one.arms for one in found):
+        return "Power: the study has no arm beside its baseline."
+    heads = ("", "test images", f"shown with {results.replicates}", f"replicates for {of_points(found[0].difference)}")
+    rows = [(*heads, "time of these")]
+    for one in found:
+        time = _time(one, seconds[one.dataset], options.workers)
+        rows.append((results.title(one.dataset), f"{one.images:,}", _sizes(one), _needed(one), time))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(heads) + 1)]
+    arms = plural(max(one.arms for one in found), "arm")
+    notes = [
+        "",
+        f"What this study could show in test {metric_name(study.primary)} (points, 80 % power, corrected for {arms}):",
+    ]
+    for row in rows:
+        cells = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+        notes.append("  ".join([row[0].ljust(widths[0]), *cells]))
+    notes.append("From the lower to the upper 90 % limits of variances of:")
+    notes += [f"  {results.title(one.dataset)}: {one.source}" for one in found if one.precedents]
+    if any("shipped" in one.source for one in found):
+        notes.append("Shipped ones are a first guess; two replicates of the study itself say more.")
+    return "\n".join(notes)
+
+
+def _others(options: argparse.Namespace, study: Study, durations: Durations) -> list[Inference]:
+    """Other studies that the results folder knows, with what is finished of them; their times are learned from, too."""
+    found = []
+    for name in memory.names(options.results):
+        known = memory.recall(options.results, name)
+        if name == study.name or known is None:
+            continue
+        with suppress(ValueError, OSError, KeyError):  # what cannot be read says nothing
+            whole = plan(known.study, known.sources)
+            results = Results(known.study, whole, Store(options.results))
+            for task, outcome in results.outcomes.items():
+                if outcome.record is not None:
+                    durations.learn(whole.tasks[task], outcome.record.run["seconds"])
+            found.append(Inference(results))
+    return found
+
+
+def _sizes(one: Prospect) -> str:
+    if one.detectable is None:
+        return DASH
+    low, high = one.detectable.low, one.detectable.high
+    if low >= 1:
+        return "none"
+    return f"{100 * low:.1f} to {100 * high:.1f}" if high < 1 else f"{100 * low:.1f} at best"
+
+
+def _needed(one: Prospect) -> str:
+    if one.fewest is None:
+        return "too few images" if one.precedents else DASH
+    return f"{one.fewest:,} at best" if one.most is None else f"{one.fewest:,} to {one.most:,}"
+
+
+def _time(one: Prospect, each: float | None, workers: int) -> str:
+    ends = [n for n in (one.fewest, one.most) if n is not None]
+    if each is None or not ends:
+        return "not known" if ends else DASH
+    return " to ".join(dict.fromkeys(duration(n * each / workers) for n in ends))
