@@ -25,6 +25,7 @@ from medaug_keras.report.figures.diagrams import (
 )
 from medaug_keras.report.figures.differences import Difference, DifferencesPanel, differences
 from medaug_keras.report.figures.doses import Dose, DosePanel, DoseSeries, dose_response
+from medaug_keras.report.figures.forecasts import ArmLines, ForecastPanel, forecasts
 from medaug_keras.report.figures.images import (
     CONTRAST,
     ClassRow,
@@ -42,6 +43,7 @@ from medaug_keras.report.figures.svg import Figure
 __all__ = [
     "CONTRAST",
     "ArmCurves",
+    "ArmLines",
     "ClassRow",
     "Difference",
     "DifferencesPanel",
@@ -49,6 +51,7 @@ __all__ = [
     "DosePanel",
     "DoseSeries",
     "Figure",
+    "ForecastPanel",
     "Layer",
     "LossPanel",
     "Origin",
@@ -68,6 +71,7 @@ __all__ = [
     "differences",
     "dose_response",
     "feature_map",
+    "forecasts",
     "joint_vae_diagram",
     "learning_curves",
     "loss_curves",

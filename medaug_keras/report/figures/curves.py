@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
 from statistics import fmean
+from typing import Any
 
 from medaug_keras.report.figures.svg import (
     SMALL,
@@ -130,7 +131,7 @@ def arms_curves(found: Sequence[ArmCurves], *, arms: Sequence[str] = ()) -> Figu
     """
     styles = arm_styles([*arms, *(one.arm for one in found)])
     places = {arm: place for place, arm in enumerate(styles)}
-    boards = [_names(found, styles, places)] if found else []
+    boards = [names_of_arms(found, styles, places)] if found else []
     epochs = max((len(values) for one in found for h in one.histories for values in h.values()), default=0)
     for key, title in (
         ("val_accuracy", "Validation accuracy"),
@@ -161,21 +162,21 @@ class _Band:
 
     @property
     def dash(self) -> str:
-        return _DASHES[self.place // 7 % 7]
+        return DASHES[self.place // 7 % 7]
 
     @property
     def filled(self) -> bool:
         return self.of.sampling == "weighted"
 
 
-def _names(found: Sequence[ArmCurves], styles: Mapping[str, ArmStyle], places: Mapping[str, int]) -> Board:
-    """The legend: every name whole, in as many lines as it takes."""
+def names_of_arms(found: Sequence[Any], styles: Mapping[str, ArmStyle], places: Mapping[str, int]) -> Board:
+    """The legend: every name whole, in as many lines as it takes; of anything with arm, sampling and label."""
     board, y = Board(), 0.0
     y = board.heading("Arms")
     for one in found:
         style, lines = styles[one.arm], wrap(one.label, WIDTH - 44, SMALL, 99)
         board.open(board.of_arm(one.arm, one.sampling))
-        board.line(0, y + 8, 34, y + 8, style.color, width=1.5, dash=_DASHES[places[one.arm] // 7 % 7])
+        board.line(0, y + 8, 34, y + 8, style.color, width=1.5, dash=DASHES[places[one.arm] // 7 % 7])
         board.mark(17, y + 8, style, filled=one.sampling == "weighted", radius=4)
         for line in lines:
             board.text(42, y + 12, line)
@@ -246,7 +247,7 @@ def _curve_words(line: _Band) -> str:
 
 # --- one panel -------------------------------------------------------------------------------------
 
-_DASHES = ("", "6 3", "2 3", "9 3 2 3", "4 2", "1 2", "7 2 1 2 1 2")
+DASHES = ("", "6 3", "2 3", "9 3 2 3", "4 2", "1 2", "7 2 1 2 1 2")
 
 
 @dataclass(frozen=True)
@@ -310,7 +311,7 @@ def _drawn(panel: _Panel) -> Board:
     if not panel.values:
         return _nothing(board, y, panel)
     chosen = {name: panel.at(line, panel.chosen) for name, line in panel.lines.items()}
-    signs = [_line_sign(board, panel.colors[i], _DASHES[i % 7]) for i in range(len(chosen))]
+    signs = [_line_sign(board, panel.colors[i], DASHES[i % 7]) for i in range(len(chosen))]
     keys = [(f"{name} {value}", sign) for (name, value), sign in zip(chosen.items(), signs, strict=True)]
     top = board.legend(y, keys) + 18
     axis = _axis(panel)
@@ -361,7 +362,7 @@ def _lines(board: Board, panel: _Panel, plot: _Plot) -> None:
     for i, line in enumerate(panel.lines.values()):
         points = [(plot.across(epoch), plot.y(value)) for epoch, value in enumerate(line, 1) if value is not None]
         if len(points) > 1:
-            board.polyline(points, panel.colors[i], width=2, dash=_DASHES[i % 7])
+            board.polyline(points, panel.colors[i], width=2, dash=DASHES[i % 7])
         elif points:
             board.mark(*points[0], ArmStyle(panel.colors[i], "circle"), filled=i % 2 == 0, radius=3.5)
 

@@ -15,6 +15,7 @@ from medaug_keras.report.numbers.circumstances import latest
 from medaug_keras.report.numbers.findings import answer
 from medaug_keras.report.numbers.results import AWAY, Results
 from medaug_keras.report.pages.book import Book
+from medaug_keras.report.pages.calibration import calibration
 from medaug_keras.report.pages.checklist import checklists
 from medaug_keras.report.pages.checks import checks
 from medaug_keras.report.pages.citations import cite
@@ -57,6 +58,7 @@ PAGES = {
     "generators": Page("Generators", generators, by_dataset=True),
     "results": Page("Results", scores, by_dataset=True),
     "class-by-class": Page("Class by class", class_by_class, by_dataset=True),
+    "calibration": Page("Calibration", calibration, by_dataset=True),
     "learning-curves": Page("Learning curves", learning_curves, by_dataset=True),
     "images": Page("Images", images, by_dataset=True),
     "best-models": Page("Best models", best_models, by_dataset=True),

@@ -1,0 +1,100 @@
+"""How far the probabilities of every arm can be believed, and its curves: exploratory, from the predictions kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medaug_keras.evaluation import calibration
+from medaug_keras.report.numbers.inference import Cell, Inference
+from medaug_keras.report.numbers.results import Group
+from medaug_keras.stats import Crossed, Estimate, benjamini_hochberg, crossed, estimate, group_sums, paired
+
+Array = NDArray[np.float64]
+
+MEASURES = {
+    "ece": "Calibration error",
+    "brier": "Brier score",
+    "log_loss": "Log loss",
+    "pr_auc": "PR-AUC",
+}
+"""Measure → how it is called."""
+AT = np.linspace(0.0, 1.0, 51)
+"""Where curves have their points."""
+ONE_FOLD = "images of different folds were scored by different networks, whose scores do not compare"
+FEW_OF_A_CLASS = "it needs two test images of every class"
+
+
+@dataclass
+class Judged:
+    """One arm on one data set: what every replicate says of the test images.
+
+    values: measure → replicate → (n,), one value an image or a group, whose mean is the measure.
+    reliability: of every replicate (2, bins), mean probability of the predicted class and share that is right.
+    roc, precision: of every replicate (len(AT),), sensitivity and precision at AT; empty with folds.
+    differences: measure → the crossed analysis of the difference to the baseline; rates: its p, corrected.
+    """
+
+    group: Group
+    values: dict[str, dict[int, Array]] = field(default_factory=lambda: {name: {} for name in MEASURES})
+    reliability: list[Array] = field(default_factory=list)
+    roc: list[Array] = field(default_factory=list)
+    precision: list[Array] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
+    differences: dict[str, Crossed] = field(default_factory=dict)
+    rates: dict[str, float | None] = field(default_factory=dict)
+
+    def estimate(self, measure: str) -> Estimate:
+        """Mean and spread over the replicates."""
+        found = [float(np.mean(values)) for values in self.values[measure].values()]
+        return estimate(found, planned=len(self.group.runs))
+
+
+def judged(inference: Inference) -> Mapping[Cell, Judged]:
+    """Every arm with a finished run. p is corrected over all measures, arms and data sets (Benjamini and Hochberg)."""
+    results = inference.results
+    found = {cell: _judged(group, results.select) for cell, group in results.groups.items() if group.done}
+    tests: list[tuple[Judged, str]] = []
+    for (dataset, arm, sampling), one in found.items():
+        base = found.get((dataset, *results.reference))
+        if base is None or (arm, sampling) == results.reference:
+            continue
+        images, _ = inference.grouped.get(dataset, (None, None))
+        for measure in MEASURES:
+            difference = paired(one.values[measure], base.values[measure])
+            result = crossed(difference, folds=dataset in inference.folded, images=images, planned=len(one.group.runs))
+            if result.effect is None and measure in one.reasons:
+                result = replace(result, reason=one.reasons[measure])
+            one.differences[measure] = result
+            tests.append((one, measure))
+    rates = benjamini_hochberg([one.differences[measure].p_family for one, measure in tests])
+    for (one, measure), rate in zip(tests, rates, strict=True):
+        one.rates[measure] = rate
+    return found
+
+
+def _judged(group: Group, select: str) -> Judged:
+    one = Judged(group)
+    for run in group.done:
+        with np.load(run.record.folder / "predictions.npz", allow_pickle=False) as file:
+            p, labels = file[f"test_{run.selected(select)}"], file["test_labels"].astype(np.int64)
+            groups, folds = file.get("test_groups"), file.get("test_folds")
+        every: dict[str, Any] = {
+            "ece": calibration.calibration_values(labels, p),
+            "brier": calibration.brier_values(labels, p),
+            "log_loss": calibration.log_loss_values(labels, p),
+        }
+        one.reliability.append(np.stack(calibration.reliability(labels, p)[:2]))
+        if folds is not None and len(np.unique(folds)) > 1:
+            one.reasons["pr_auc"] = ONE_FOLD
+        elif (values := calibration.average_precision_values(labels, p)) is None:
+            one.reasons["pr_auc"] = FEW_OF_A_CLASS
+        else:
+            every["pr_auc"] = values
+            one.roc.append(calibration.roc(labels, p, AT))
+            one.precision.append(calibration.precision_recall(labels, p, AT))
+        for measure, values in every.items():
+            one.values[measure][run.replicate] = values if groups is None else group_sums(values, groups)
+    return one

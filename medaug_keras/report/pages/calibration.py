@@ -1,0 +1,66 @@
+"""Calibration: whether probabilities are what they say, and the curves behind AUC and PR-AUC."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from medaug_keras.evaluation.calibration import BINS
+from medaug_keras.report import figures
+from medaug_keras.report.figures.forecasts import Point
+from medaug_keras.report.numbers.calibration import AT, Array, Judged, judged
+from medaug_keras.report.pages.book import Book, Shown
+from medaug_keras.report.tables.calibration import calibration as table_of
+
+MANY = 4
+"""With more data sets than this, each has a page of its own."""
+_PANELS = (
+    figures.ForecastPanel("reliability", "Reliability", "probability of the class named", "right", diagonal=True),
+    figures.ForecastPanel("roc", "ROC", "false positive rate", "sensitivity", diagonal=True),
+    figures.ForecastPanel("precision", "Precision and recall", "recall", "precision"),
+)
+
+
+def calibration(book: Book) -> dict[str, Any]:
+    """A figure for each data set with a run, and all numbers as a table."""
+    results, found = book.results, judged(book.inference)
+    sections = []
+    for dataset in results.datasets:
+        here = [one for cell, one in found.items() if cell[0] == dataset]
+        sections.append({"name": dataset, "title": results.title(dataset), "figure": _curves(book, dataset, here)})
+    return {"apart": len(sections) > MANY, "sections": sections, "table": book.table(table_of(results, found))}
+
+
+def _curves(book: Book, dataset: str, found: Sequence[Judged]) -> Shown | None:
+    if not found:
+        return None
+    results = book.results
+    pairs = {(one.group.arm, one.group.sampling): one for one in found}
+    lines = []
+    for pair in sorted(pairs, key=lambda pair: pair != results.reference):
+        one = pairs[pair]
+        drawn = {
+            "reliability": _points([r[1] for r in one.reliability], np.mean([r[0] for r in one.reliability], axis=0))
+        }
+        if one.roc:
+            drawn |= {"roc": _points(one.roc, AT), "precision": _points(one.precision, AT)}
+        lines.append(figures.ArmLines(*pair, results.variant(*pair), drawn, len(one.reliability)))
+    more = (
+        ""
+        if len(results.classes(dataset)) == 2
+        else " ROC and precision are means over classes, each against the rest."
+    )
+    return book.figure(
+        f"calibration-{dataset}",
+        figures.forecasts(lines, _PANELS, arms=results.by_look),
+        f"{results.title(dataset)}, test images: means over replicates; bars on marks go from the lowest replicate to "
+        f"the highest. Reliability: {BINS} bins of equal size; on the dotted line, probabilities are what they say."
+        f"{more}",
+    )
+
+
+def _points(runs: Sequence[Array], across: Array) -> list[Point]:
+    """Mean, lowest and highest of the runs at each place."""
+    stacked = np.stack(runs)
+    columns = (across, stacked.mean(0), stacked.min(0), stacked.max(0))
+    return [(float(x), float(y), float(low), float(high)) for x, y, low, high in zip(*columns, strict=True)]

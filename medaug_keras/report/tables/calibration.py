@@ -1,0 +1,68 @@
+"""Calibration and PR-AUC of every arm, beside the baseline's."""
+
+from collections.abc import Mapping
+
+from medaug_keras.evaluation.calibration import BINS
+from medaug_keras.report.numbers.calibration import MEASURES, Judged
+from medaug_keras.report.numbers.inference import Cell
+from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.tables.table import (
+    DATASET,
+    Column,
+    Entry,
+    Row,
+    Table,
+    dataset_entry,
+    epoch_words,
+    measured,
+    variant_entry,
+)
+
+_KINDS = {"ece": ("percent", "points"), "pr_auc": ("percent", "points")}
+"""Measure → how its value and its difference are written; the others are plain numbers."""
+
+
+def calibration(results: Results, found: Mapping[Cell, Judged]) -> Table:
+    """A row for every arm of every data set with a result."""
+    columns = [DATASET, Column("arm", "Arm", parts=("name",)), Column("auc", "AUC", "percent", parts=("sd", "n"))]
+    for measure, title in MEASURES.items():
+        value, difference = _KINDS.get(measure, ("number", "number"))
+        columns += [
+            Column(measure, "value", value, title, ("sd", "n")),  # type: ignore[arg-type]
+            Column(f"{measure}_difference", "difference", difference, title, ("low", "high", "p")),  # type: ignore[arg-type]
+        ]
+    rows = []
+    for (dataset, arm, sampling), one in found.items():
+        entries = [dataset_entry(results, dataset), variant_entry(results, arm, sampling)]
+        entries.append(measured(one.group, results.select, "auc"))
+        for measure in MEASURES:
+            mean, why = one.estimate(measure), one.reasons.get(measure, "")
+            entries.append(Entry(mean.mean, mean.sd, mean.n, mean.planned, missing=why))
+            r = one.differences.get(measure)
+            if r is None:
+                entries.append(Entry(missing="the arm that the others are compared with"))
+            else:
+                rate, why = one.rates[measure], r.reason or ""
+                entries.append(Entry(r.effect, low=r.low, high=r.high, p=rate, missing=why))
+        factors = {"data set": results.title(dataset), "arm": results.variant(arm, sampling)}
+        rows.append(Row(tuple(entries), factors))
+    base = results.variant(*results.reference)
+    return Table(
+        "calibration",
+        f"Calibration and PR-AUC on test images, {epoch_words(results)}.",
+        tuple(columns),
+        tuple(rows),
+        "tables.calibration.calibration",
+        (
+            f"Differences are to “{base}”, with the 95 % interval over runs and test images of a crossed analysis; p "
+            "is corrected over all measures, arms and data sets (Benjamini and Hochberg). All of this is exploratory. "
+            "Less is better for the first three, more for PR-AUC.",
+            f"Calibration error: the test images in {BINS} bins of equal size by the probability of the class that is "
+            "named; the mean over bins of the gap between that probability and the share that is right. It is above 0 "
+            "by chance alone, the more so the fewer images there are. Brier score: the squared error of the "
+            "probabilities, of the second class where there are two, else summed over classes. PR-AUC: average "
+            "precision, of the second class where there are two, else the mean over classes, each against the rest.",
+        ),
+        ("data set", "arm"),
+        empty="No run is done yet.",
+    )
