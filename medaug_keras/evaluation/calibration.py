@@ -126,7 +126,9 @@ def precision_recall(labels: NDArray[Any], probabilities: NDArray[Any], at: Arra
     for k in _chosen(probabilities):
         hits, _, above = _thresholds(labels == k, np.asarray(probabilities)[:, k])
         recall = hits[1:] / hits[-1]
-        found.append((hits[1:] / above[1:])[np.minimum(np.searchsorted(recall, at - 1e-12), len(recall) - 1)])
+        found.append(
+            (hits[1:] / above[1:])[np.minimum(np.searchsorted(recall, np.maximum(at, 2e-12) - 1e-12), len(recall) - 1)]
+        )
     return np.asarray(np.mean(found, axis=0))
 
 
