@@ -190,6 +190,20 @@ def feature_map():
     return figures.feature_map(origins, variance=[0.62, 0.0], classes=CLASSES, what="images")
 
 
+def curves_of_forecasts():
+    long = {"roc": [(0.0, 0.0, 0.0, 0.0), (0.5, 0.8125, 0.75, 0.9), (1.0, 1.0, 1.0, 1.0)]}
+    found = [
+        figures.ArmLines("flow", "weighted", LONG * 3, long, 5),
+        figures.ArmLines("copies", "shuffle", "Copies", {"reliability": [(0.6, 0.25, 0.25, 0.25)]}),
+    ]
+    panels = [
+        figures.ForecastPanel("roc", "ROC", "false positive rate", "sensitivity", diagonal=True),
+        figures.ForecastPanel("reliability", "Reliability", "probability of the class named", "right"),
+        figures.ForecastPanel("precision", "Precision and recall", "recall", "precision"),
+    ]
+    return figures.forecasts(found, panels)
+
+
 DRAWN = {
     "differences": (
         differences,
@@ -217,6 +231,7 @@ DRAWN = {
         doses,
         ["+1.20", "−1.00 to +3.40", "−70.00", "no interval", "not run yet", LONG],
     ),
+    "forecasts": (curves_of_forecasts, ["81.25 at 50.00", "Reliability: Copies 25.00 at 60.00", LONG * 3]),
     "feature_map": (
         feature_map,
         ["62 % and 0 %", "3 training images, on average at 0.00, −0.67", "no test image", "at 0.50, −1.50", LONG],
