@@ -791,6 +791,9 @@ class Cvae(_Generator):
     reconstruction: Literal["sum", "mean"] = "sum"
     """Squared error summed over the batch (the published code) or its mean (upstream; its weight is 0.00025)."""
     kl_weight: NonNegativeFloat = 0.005
+    kl_by_area: Annotated[bool, Birth(True)] = True
+    """At other sizes than 28 x 28, multiply kl_weight by the area in units of 28 x 28, as a sum of squared errors over
+    more pixels is larger; where reconstruction is mean, it changes nothing."""
     sampling_statistics: Annotated[Literal["batch", "moving"], SYNTHESIS] = "batch"
     """Batch-norm statistics when images are made: the batch's own, or the moving averages."""
 
@@ -811,6 +814,9 @@ class JointVae(_Generator):
     alpha: PositiveFloat = 30.0
     """Weight of the reconstruction."""
     kl_weight: NonNegativeFloat = 0.005
+    kl_by_area: Annotated[bool, Birth(True)] = True
+    """At other sizes than 28 x 28, multiply kl_weight by the area in units of 28 x 28, as a sum of squared errors over
+    more pixels is larger; where reconstruction is mean, it changes nothing."""
     continuous_gamma: NonNegativeFloat = 30.0
     categorical_gamma: NonNegativeFloat = 30.0
     continuous_capacity: NonNegativeFloat = 25.0

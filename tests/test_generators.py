@@ -17,14 +17,22 @@ import torch.nn.functional as F
 from medaug_keras.generators import GENERATORS, cgan, cvae, flow, joint_vae
 from medaug_keras.generators.fitting import Outcome, Recipe, Trained, TrainingData, train_generator
 from medaug_keras.generators.per_class import combined
-from medaug_keras.generators.vae import gaussian_kl
-from medaug_keras.networks import fuse
+from medaug_keras.generators.vae import gaussian_kl, kl_scale
+from medaug_keras.networks import fuse, grid_side, vae_side, vae_widths
 from medaug_keras.networks.scaling import to_bytes
 from medaug_keras.training import DivergedError, TrainingState
 
 ADAM = {"kind": "adam", "learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
 COMMON = {"seed": 0, "sampling": "weighted", "learning_rate_decay": 1.0}
-VAE = {**COMMON, "patience": None, "keep": "best", "optimizer": ADAM, "reconstruction": "sum", "latent_dim": 8}
+VAE = {
+    **COMMON,
+    "patience": None,
+    "keep": "best",
+    "optimizer": ADAM,
+    "reconstruction": "sum",
+    "latent_dim": 8,
+    "kl_by_area": True,
+}
 SETTINGS = {
     "cvae": {**VAE, "batch_size": 8, "epochs": 8, "kl_weight": 64.0},  # samples are good only with a heavy KL
     "joint_vae": {
@@ -77,14 +85,14 @@ SYNTHESIS = {"cvae": {"sampling_statistics": "batch"}, "flow": EULER}
 IMAGES = 96  # enough to learn two tones
 
 
-def two_tones(count: int, channels: int = 1, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def two_tones(count: int, channels: int = 1, seed: int = 0, side: int = 28) -> tuple[np.ndarray, np.ndarray]:
     """Dark images of class 0 and bright ones of class 1, with a soft disc somewhere in each."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % 2
-    rows, columns = np.mgrid[:28, :28]
+    rows, columns = np.mgrid[:side, :side] * 28 / side
     centres = rng.uniform(8, 20, (count, 2, 1, 1))
     discs = np.exp(-((rows - centres[:, 0]) ** 2 + (columns - centres[:, 1]) ** 2) / 20)
-    tones = np.where(labels, 180, 50)[:, None, None] + 30 * discs + rng.normal(0, 8, (count, 28, 28))
+    tones = np.where(labels, 180, 50)[:, None, None] + 30 * discs + rng.normal(0, 8, (count, side, side))
     return np.repeat(np.clip(tones, 0, 255).astype(np.uint8)[..., None], channels, axis=-1), labels
 
 
@@ -93,8 +101,9 @@ def fit(name: str, count: int, **changes: object) -> Trained:
     if name == "flow":
         settings.setdefault("images", settings["epochs"] * max(count, settings["batch_size"]))  # passes
     on_epoch = settings.pop("on_epoch", lambda epoch, logs: None)
-    channels, classes = settings.pop("channels", 1), settings.pop("num_classes", 2)
-    data = TrainingData(*two_tones(count, channels), *two_tones(16, channels, seed=1), num_classes=classes)
+    channels, classes, side = settings.pop("channels", 1), settings.pop("num_classes", 2), settings.pop("side", 28)
+    train, validation = two_tones(count, channels, 0, side), two_tones(16, channels, 1, side)
+    data = TrainingData(*train, *validation, num_classes=classes)
     recipe, own = Recipe.split(settings)
     return GENERATORS[name].fit(data, recipe, on_epoch=on_epoch, **own)
 
@@ -105,11 +114,11 @@ def once(name: str) -> Trained:
     return fit(name, IMAGES)
 
 
-def make(name: str, sampler: keras.Model, labels: np.ndarray, seed: int = 3) -> np.ndarray:
+def make(name: str, sampler: keras.Model, labels: np.ndarray, seed: int = 3, side: int = 28) -> np.ndarray:
     """Images by any of the generators; one that reconstructs rebuilds real ones."""
     kind, settings = GENERATORS[name], SYNTHESIS.get(name, {})
     if kind.reconstructs:
-        images, labels = two_tones(len(labels), seed=2)
+        images, labels = two_tones(len(labels), seed=2, side=side)
         return kind.reconstruct(sampler, images, labels, seed=seed, mode="sample", **settings)
     return kind.sample(sampler, labels, seed=seed, **settings)
 
@@ -395,6 +404,7 @@ def test_a_saved_sampler_gives_the_same_images(trained, tmp_path):
 def test_saved_samplers_need_no_code_of_ours(tmp_path):
     shape, rng = (28, 28, 1), np.random.default_rng(0)
     gan = cgan.build_generator(channels=1, num_classes=2, latent_dim=4, spectral=True)
+    larger = cgan.build_generator(channels=1, num_classes=2, latent_dim=4, spectral=True, side=40)
     one, two = (
         joint_vae.build(image_shape=shape, latent_dim=4, categories=3, temperature=0.5, name=f"class_{k}")
         for k in (0, 1)
@@ -406,8 +416,10 @@ def test_saved_samplers_need_no_code_of_ours(tmp_path):
         "cvae": cvae.build(image_shape=shape, num_classes=2, latent_dim=4)["sampler"],
         "joint_vae": one["sampler"],
         "one_a_class": combined([one["sampler"], two["sampler"]], "both"),
-        "cgan": cgan.build_sampler(gan),
+        "cgan": cgan.build_sampler(gan, 28),
         "flow": moving,
+        "cvae at 40": cvae.build(image_shape=(40, 40, 1), num_classes=2, latent_dim=4)["sampler"],
+        "cgan at 40": cgan.build_sampler(larger, 40),
     }
     assert samplers.keys() >= {name for name, kind in GENERATORS.items() if not kind.reconstructs}
     for name, sampler in samplers.items():
@@ -424,7 +436,8 @@ def test_saved_samplers_need_no_code_of_ours(tmp_path):
             stored = dict(np.load(path.with_suffix(".npz")))
             expected = stored.pop("images")
             images = keras.models.load_model(path).predict(list(stored.values()), verbose=0)
-            assert images.shape == (5, 28, 28, 1) and np.array_equal(images, expected), path
+            side = 40 if "40" in path.stem else 28
+            assert images.shape == (5, side, side, 1) and np.array_equal(images, expected), path
         assert not any(name.startswith("medaug_keras") for name in sys.modules)
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(stranger)], cwd=tmp_path, check=True, timeout=300)
@@ -603,7 +616,7 @@ def test_one_joint_vae_a_class_needs_images_of_every_class():
 
 def test_upscaling_is_bilinear_without_antialiasing_there_and_back():
     images = torch.rand(2, 28, 28, 3)
-    larger = cgan.upscaled(images)
+    larger = cgan.resized(images, 32)
     assert larger.shape == (2, 32, 32, 3)
     back = keras.layers.Resizing(28, 28, interpolation="bilinear", antialias=False)(larger)
     expected = F.interpolate(larger.permute(0, 3, 1, 2), (28, 28), mode="bilinear", align_corners=False)
@@ -618,7 +631,91 @@ def test_the_gan_sampler_is_the_generator_with_its_kernels_folded():
     large = model([noise, labels], training=False)
     small = F.interpolate(large.permute(0, 3, 1, 2), (28, 28), mode="bilinear", align_corners=False)
     expected = small.permute(0, 2, 3, 1) * 127.5 + 127.5
-    assert torch.allclose(cgan.build_sampler(model)([noise, labels], training=False), expected, atol=1e-3)
+    assert torch.allclose(cgan.build_sampler(model, 28)([noise, labels], training=False), expected, atol=1e-3)
+
+
+# --- other sizes than 28 x 28 ----------------------------------------------------------------------
+
+SIDES = {8: 32, 28: 32, 32: 32, 33: 64, 64: 64, 65: 128, 224: 256, 512: 512}
+
+
+@pytest.mark.parametrize(("side", "expected"), SIDES.items())
+def test_networks_work_at_the_next_32_times_a_power_of_two(side, expected):
+    assert grid_side(side) == expected
+    assert vae_side(side) == (28 if side == 28 else expected)
+    assert len(vae_widths(side)) - 5 == math.log2(expected / 32)
+
+
+def parts_of(side: int) -> dict[str, dict[str, keras.Model]]:
+    return {
+        "cvae": cvae.build(image_shape=(side, side, 3), num_classes=9, latent_dim=150),
+        "joint_vae": joint_vae.build(
+            image_shape=(side, side, 3), latent_dim=100, categories=50, temperature=0.5, name="sampler"
+        ),
+        "cgan": {
+            "generator": cgan.build_generator(channels=3, num_classes=9, latent_dim=128, spectral=True, side=side),
+            "discriminator": cgan.build_discriminator(channels=3, num_classes=9, class_head=False, side=side),
+        },
+    }
+
+
+def test_at_32_pixels_networks_have_the_printed_numbers_of_weights():
+    ours, printed = parts_of(32), parts_of(28)
+    for kind in ours:
+        for name in ours[kind].keys() - {"whole", "sampler"}:  # a plane for the label has as many as there are pixels
+            assert ours[kind][name].count_params() == printed[kind][name].count_params()
+
+
+def convolutions(model: keras.Model) -> list[int]:
+    return [layer.filters for layer in model.layers if hasattr(layer, "filters")]
+
+
+def test_each_doubling_of_32_is_one_block_more():
+    deeper, printed = parts_of(128), parts_of(28)
+    assert convolutions(deeper["cvae"]["encoder"]) == [16, 16, *convolutions(printed["cvae"]["encoder"])]
+    for kind in ("cvae", "joint_vae"):
+        assert convolutions(deeper[kind]["decoder hidden"]) == [256, 128, 64, 32, 16, 16]
+        assert deeper[kind]["encoder"].output_shape == (None, 1, 1, 512)
+    assert convolutions(deeper["cgan"]["generator"]) == [256, 128, 64, 32, 32, 3]
+    assert convolutions(deeper["cgan"]["discriminator"]) == [32, 32, 32, 64, 8, 8, 64, 128, 256]
+    assert deeper["cgan"]["generator"].output_shape == (None, 128, 128, 3)
+
+
+@pytest.mark.parametrize(("name", "side"), [("cvae", 40), ("joint_vae", 16), ("cgan", 40)])
+def test_a_generator_learns_from_images_of_another_size_and_makes_such(name, side):
+    trained = fit(name, 16, side=side, epochs=1, batch_size=8)
+    labels = np.arange(6) % 2
+    images = make(name, trained.sampler, labels, side=side)
+    assert images.shape == (6, side, side, 1)
+    assert images.dtype == np.uint8
+    assert all(np.isfinite(values).all() for values in trained.history.values())
+
+
+def test_a_vae_rebuilds_images_of_another_size_as_keras_itself_computes_it():
+    parts = cvae.build(image_shape=(40, 40, 1), num_classes=2, latent_dim=4)
+    inputs = [torch.rand(3, 40, 40, 1) * 2 - 1, torch.tensor([0, 1, 1]), torch.randn(3, 4)]
+    rebuilt, mean, _ = fuse(parts["whole"])(*inputs, training=False)
+    expected, theirs, _ = parts["whole"](inputs, training=False)
+    assert rebuilt.shape == (3, 40, 40, 1)
+    assert torch.allclose(rebuilt, expected, atol=1e-4)
+    assert torch.allclose(mean, theirs, atol=1e-4)
+
+
+def test_the_weight_of_kl_grows_with_the_pixels_of_a_sum_alone():
+    assert kl_scale(28, "sum", by_area=True) == 1
+    assert kl_scale(56, "sum", by_area=True) == 4
+    assert kl_scale(56, "mean", by_area=True) == 1
+    assert kl_scale(56, "sum", by_area=False) == 1
+
+
+@pytest.mark.parametrize("name", ["cvae", "joint_vae"])
+def test_kl_by_area_changes_what_is_learnt_at_other_sizes_alone(name):
+    def after(side: int, **changes: object) -> float:
+        return fit(name, 16, side=side, epochs=1, batch_size=8, **changes).history["loss"][0]
+
+    assert after(28, kl_by_area=False) == after(28)
+    assert after(32, kl_by_area=False) != after(32)
+    assert after(32, kl_by_area=False, kl_weight=SETTINGS[name]["kl_weight"] * (32 / 28) ** 2) == after(32)
 
 
 # --- flow matching ---------------------------------------------------------------------------------

@@ -308,10 +308,6 @@ def test_a_number_field_refuses_what_is_no_number_and_says_what_it_got(
         (("fraction: 0.5", "fraction: .nan"), "got '.nan'; write a finite number"),
         (("title: A small study", "title: 2026"), "study.yaml:2: title: .*got 2026; put text in quotes"),
         (("name: small", "name: no\npaper: yes"), "paper: .*got 'yes'; write true, without quotes"),
-        (
-            ("{kind: medmnist}", "{kind: npz, path: x, size: 32}"),
-            "datasets.breastmnist.size: has images of 32 x 32, and these generators make 28 x 28 only: cvae",
-        ),
         (("epochs: 3", "epoch: 3"), "study.yaml:7: classifier.epoch: not a setting; did you mean epochs"),
         (("    epochs: 4", "    latnt_dim: 4"), "study.yaml:11: generators.cvae.latnt_dim: .*mean latent_dim"),
         (("kind: cvae", "kind: cvea"), "study.yaml:10: generators.cvae.kind: got 'cvea'; did you mean cvae"),

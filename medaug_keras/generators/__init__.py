@@ -23,8 +23,10 @@ class Kind:
     networks: Mapping[str, tuple[str, ...]] | None = None
     """What the report calls a part of the model → the trained networks that the part consists of, in their order. None
     shows every network by its own name."""
-    sizes: tuple[int, ...] | None = (28,)
+    sizes: tuple[int, ...] | None = None
     """Pixels a side of the only images that it makes; None where it makes any."""
+    printed: int | None = None
+    """Pixels a side of the images that its publication prints the network for; at others it is continued by us."""
     citations: tuple[str, ...] = ()
     """BibTeX keys of the publications behind it."""
 
@@ -55,6 +57,7 @@ GENERATORS: dict[str, Kind] = {
         "Conditional VAE",
         "medaug_keras.generators.cvae",
         networks={"Decoder": _DECODER, "Encoder": ("encoder",)},
+        printed=28,
         citations=("sohn2015cvae",),
     ),
     "joint_vae": Kind(
@@ -62,12 +65,14 @@ GENERATORS: dict[str, Kind] = {
         "medaug_keras.generators.joint_vae",
         reconstructs=True,
         networks={"Decoder": _DECODER, "Encoder": ("encoder",)},
+        printed=28,
         citations=("dupont2018jointvae",),
     ),
     "cgan": Kind(
         "Conditional GAN",
         "medaug_keras.generators.cgan",
         networks={"Discriminator": ("discriminator",), "Generator": ("generator",)},
+        printed=28,
         citations=("mirza2014cgan", "miyato2018projection", "jolicoeur2019relativistic"),
     ),
     "flow": Kind(

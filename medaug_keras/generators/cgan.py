@@ -3,9 +3,10 @@
 The networks are TorchFusion's (https://github.com/johnolafenwa/TorchFusion): class-conditional batch norm in the
 generator, a projection discriminator (Miyato & Koyama 2018, https://arxiv.org/abs/1802.05637) with self-attention,
 spectral normalization in both. Losses: relativistic GAN, Jolicoeur-Martineau 2019, https://arxiv.org/abs/1807.00734.
-They work on 32 x 32 images, to and from which 28 x 28 images are resized, bilinearly and without antialiasing.
+They work on 32 x 32 images, to and from which 28 x 28 images are resized, bilinearly and without antialiasing. For
+larger images, which the paper has not, they work at the next 32 x 2^k: one block deeper for each doubling.
 
-Shapes: B batch, N images, H x W x C image, K classes, Z latent_dim.
+Shapes: B batch, N images, H x W x C image, G the side that the networks work at, K classes, Z latent_dim.
 """
 
 from typing import Any
@@ -43,48 +44,54 @@ from medaug_keras.training import (
     torch_rng,
 )
 
-SIDE = 32
+DEEPER = 32  # channels of the blocks that larger images add
 CHUNK = 256  # images made at once
 SPECTRAL_INIT = {"kernel_initializer": "glorot_uniform", "bias_initializer": "zeros"}
 
 
-def build_generator(*, channels: int, num_classes: int, latent_dim: int, spectral: bool) -> keras.Model:
-    """[noise (B, Z), labels (B,)] -> (B, 32, 32, channels) in [-1, 1].
+def build_generator(*, channels: int, num_classes: int, latent_dim: int, spectral: bool, side: int = 28) -> keras.Model:
+    """[noise (B, Z), labels (B,)] -> (B, G, G, channels) in [-1, 1], for images of so many pixels a `side`.
 
-    1,191,235 parameters for 9 classes in color and Z = 128. `spectral=False` is the same with plain layers.
+    1,191,235 parameters for 9 classes in color and Z = 128, at G = 32. `spectral=False` is the same with plain layers.
     """
     transposed = networks.SpectralConv2DTranspose if spectral else layers.Conv2DTranspose
     noise = keras.Input((latent_dim,), name="noise")
     label = keras.Input((), dtype="int32", name="label")
     x = layers.Reshape((1, 1, latent_dim), name="noise_map")(noise)
-    for number, (filters, strides, padding) in enumerate([(256, 1, "valid"), (128, 2, "same"), (64, 2, "same")], 1):
-        x = transposed(filters, 4, strides, padding, name=f"transposed{number}", **SPECTRAL_INIT)(x)  # 4, 8, 16
+    widths = (256, 128, 64) + (DEEPER,) * networks.doublings(side)
+    for number, filters in enumerate(widths, 1):  # 4, 8, 16 ...
+        strides, padding = (1, "valid") if number == 1 else (2, "same")
+        x = transposed(filters, 4, strides, padding, name=f"transposed{number}", **SPECTRAL_INIT)(x)
         x = networks.conditional_batch_norm(x, label, num_classes=num_classes, name=f"norm{number}")
         x = layers.LeakyReLU(networks.GAN_SLOPE, name=f"leaky{number}")(x)
-    x = transposed(channels, 4, 2, "same", name="transposed4", **SPECTRAL_INIT)(x)
+    x = transposed(channels, 4, 2, "same", name=f"transposed{len(widths) + 1}", **SPECTRAL_INIT)(x)
     return keras.Model([noise, label], layers.Activation("tanh", name="tanh")(x), name="generator")
 
 
-def build_discriminator(*, channels: int, num_classes: int, class_head: bool) -> keras.Model:
-    """[(B, 32, 32, channels) in [-1, 1], labels (B,)] -> logit (B, 1), with `class_head` also class logits (B, K).
+def build_discriminator(*, channels: int, num_classes: int, class_head: bool, side: int = 28) -> keras.Model:
+    """[(B, G, G, channels) in [-1, 1], labels (B,)] -> logit (B, 1), with `class_head` also class logits (B, K).
 
-    logit = w . phi + b + e_label . phi, phi the 4096 features. 735,553 parameters for 9 classes in color and one,
-    gamma, that Fig. 25 does not count; with the class head 36,873 more.
+    logit = w . phi + b + e_label . phi, phi the 4096 features. At G = 32, 735,553 parameters for 9 classes in color and
+    one, gamma, that Fig. 25 does not count; with the class head 36,873 more.
     """
+    grid, more = networks.grid_side(side), networks.doublings(side)
 
     def block(x: Any, number: int, filters: int, kernel: int, stride: int) -> Any:
         conv = networks.SpectralConv2D(filters, kernel, stride, "same", name=f"conv{number}", **SPECTRAL_INIT)
         return layers.LeakyReLU(networks.GAN_SLOPE, name=f"leaky{number}")(conv(x))
 
-    image = keras.Input((SIDE, SIDE, channels), name="image")
+    image = keras.Input((grid, grid, channels), name="image")
     label = keras.Input((), dtype="int32", name="label")
-    x = block(block(image, 1, 32, 3, 1), 2, 64, 4, 2)  # 32, 16
+    x = block(image, 1, 32, 3, 1)
+    for number in range(2, 2 + more):
+        x = block(x, number, DEEPER, 4, 2)
+    x = block(x, 2 + more, 64, 4, 2)  # 16
     parts = []
     for name, width in [("query", 8), ("key", 8), ("value", 64)]:
         kaiming = keras.initializers.VarianceScaling(2, "fan_in", "untruncated_normal")  # HeNormal is truncated
         parts.append(layers.Conv2D(width, 1, use_bias=False, kernel_initializer=kaiming, name=name)(x))
     x = networks.SelfAttention(name="attention")([x, *parts])
-    x = block(block(x, 3, 128, 4, 2), 4, 256, 4, 2)  # 8, 4
+    x = block(block(x, 3 + more, 128, 4, 2), 4 + more, 256, 4, 2)  # 8, 4
     features = layers.Flatten(name="features")(x)
     score = networks.SpectralDense(1, name="score", **SPECTRAL_INIT)(features)
     projection = networks.SpectralEmbedding(num_classes, 4096, "glorot_uniform", name="projection")(label)
@@ -95,22 +102,22 @@ def build_discriminator(*, channels: int, num_classes: int, class_head: bool) ->
     return keras.Model([image, label], [logit, head], name="discriminator")
 
 
-def build_sampler(trained: keras.Model) -> keras.Model:
-    """[noise (B, Z), labels (B,)] -> (B, 28, 28, C) in 0..255: the generator, W / sigma folded into plain kernels."""
+def build_sampler(trained: keras.Model, side: int) -> keras.Model:
+    """[noise (B, Z), labels (B,)] -> (B, side, side, C) in 0..255: the generator, W / sigma folded into its kernels."""
     embedding = next(layer for layer in trained.layers if isinstance(layer, layers.Embedding))
     plain = build_generator(
         channels=trained.output_shape[-1],
         num_classes=embedding.input_dim,
         latent_dim=trained.inputs[0].shape[-1],
         spectral=False,
+        side=side,
     )
     for source, target in zip(trained.layers, plain.layers, strict=True):
         if isinstance(source, networks.SpectralConv2DTranspose):
             target.set_weights([keras.ops.convert_to_numpy(source.normalized(False)), source.bias.numpy()])
         else:
             target.set_weights(source.get_weights())
-    x = layers.Resizing(28, 28, interpolation="bilinear", antialias=False, name="resize")(plain.output)
-    pixels = to_pixels_layer()(x)
+    pixels = to_pixels_layer()(networks.resized(plain.output, side, "resize"))
     return keras.Model(plain.inputs, pixels, name="cgan_sampler")
 
 
@@ -139,7 +146,7 @@ def fit(
     class_head_weight: float,
     checkpoint: Checkpoint | None = None,
 ) -> Trained:
-    """Train on 28 x 28 images; settings as in the study.
+    """Train on square images; settings as in the study.
 
     With a `checkpoint`, training resumes after the epoch that it holds.
 
@@ -147,9 +154,12 @@ def fit(
     epoch is best, so the last is kept, and the validation images are not used.
     """
     keras.utils.set_random_seed(subseed(seed, "weights"))
-    channels, num_classes = data.images.shape[-1], data.num_classes
-    generator = build_generator(channels=channels, num_classes=num_classes, latent_dim=latent_dim, spectral=True)
-    discriminator = build_discriminator(channels=channels, num_classes=num_classes, class_head=class_head)
+    side, channels, num_classes = data.images.shape[1], data.images.shape[-1], data.num_classes
+    grid = networks.grid_side(side)
+    generator = build_generator(
+        channels=channels, num_classes=num_classes, latent_dim=latent_dim, spectral=True, side=side
+    )
+    discriminator = build_discriminator(channels=channels, num_classes=num_classes, class_head=class_head, side=side)
     generate, discriminate, device = fuse(generator), fuse(discriminator), device_of(generator)
     generator_optimizer = optimizer(parameters(generator), **recipe.optimizer)
     discriminator_optimizer = optimizer(parameters(discriminator), **recipe.optimizer)
@@ -169,7 +179,7 @@ def fit(
         return logit, class_head_weight * F.cross_entropy(head, label)
 
     def step(index: Tensor) -> Tensor:
-        image, label = upscaled(center(to_unit(images[index]))), labels[index]
+        image, label = resized(center(to_unit(images[index])), grid), labels[index]
         with torch.no_grad():
             fake, wanted = fakes(len(index))
         real_logit, real_class = logits(image, label)
@@ -213,17 +223,19 @@ def fit(
         checkpoint=checkpoint,
     )
     both = {"generator": generator, "discriminator": discriminator}
-    return Trained(**vars(outcome), sampler=build_sampler(generator), networks=both)
+    return Trained(**vars(outcome), sampler=build_sampler(generator, side), networks=both)
 
 
-def upscaled(images: Tensor) -> Tensor:
-    """(B, 28, 28, C) -> (B, 32, 32, C), bilinear."""
-    larger = F.interpolate(images.permute(0, 3, 1, 2), (SIDE, SIDE), mode="bilinear", align_corners=False)
-    return larger.permute(0, 2, 3, 1)
+def resized(images: Tensor, side: int) -> Tensor:
+    """(B, H, W, C) -> (B, side, side, C), bilinear."""
+    if images.shape[1] == side:
+        return images
+    other = F.interpolate(images.permute(0, 3, 1, 2), (side, side), mode="bilinear", align_corners=False)
+    return other.permute(0, 2, 3, 1)
 
 
 def sample(sampler: keras.Model, labels: Labels, *, seed: int) -> Images:
-    """uint8 images (n, 28, 28, C) of the classes in `labels` (n,); z ~ N(0, 1)."""
+    """uint8 images (n, S, S, C) of the classes in `labels` (n,); z ~ N(0, 1)."""
     rng = numpy_rng(seed, "noise")
     noise = rng.standard_normal((len(labels), sampler.inputs[0].shape[-1]), dtype=np.float32)
     make = image_function(sampler)

@@ -1,7 +1,9 @@
 """Conditional VAE: Sohn et al. 2015, https://papers.nips.cc/paper/5775; layers of the paper's Figs. 19 and 20.
 
-The layers are PyTorch-VAE's (https://github.com/AntixK/PyTorch-VAE) with the paper's output block for 28 x 28. Loss:
-squared error summed over the batch + kl_weight * KL (the published code), or its mean (upstream).
+The layers are PyTorch-VAE's (https://github.com/AntixK/PyTorch-VAE) with the paper's output block for 28 x 28. Images
+of other sizes, which the paper has not, are resized to the next 32 x 2^k and back, and for each doubling of 32 the
+networks are one block deeper. Loss: squared error summed over the batch + kl_weight * KL (the published code), or its
+mean (upstream).
 
 Shapes: B batch, N images, H x W x C image, K classes, Z latent_dim.
 """
@@ -16,7 +18,7 @@ from torch import Tensor
 
 from medaug_keras import networks
 from medaug_keras.generators.fitting import Images, Labels, Recipe, Trained, TrainingData, image_function
-from medaug_keras.generators.vae import Losses, gaussian_kl, squared_error, train_vae
+from medaug_keras.generators.vae import Losses, gaussian_kl, kl_scale, squared_error, train_vae
 from medaug_keras.networks import fuse
 from medaug_keras.networks.scaling import to_pixels_layer
 from medaug_keras.training import Checkpoint, OnEpoch, numpy_rng, subseed
@@ -30,23 +32,25 @@ def build(*, image_shape: tuple[int, int, int], num_classes: int, latent_dim: in
     `whole`: [images in [-1, 1], labels, noise (B, Z)] -> [reconstructions, mean (B, Z), log variance (B, Z)];
     `sampler`: [noise (B, Z), labels (B,)] -> images in 0..255; and those of Figs. 19 and 20.
     """
-    height, width, channels = image_shape
-    encoder = networks.vae_encoder(channels + 1)
-    decoder = networks.vae_decoder(channels, latent_dim + num_classes)
+    side, _, channels = image_shape
+    inside = networks.vae_side(side)
+    encoder = networks.vae_encoder(channels + 1, side)
+    decoder = networks.vae_decoder(channels, latent_dim + num_classes, side)
 
     def decode(z: Any, one_hot: Any) -> Any:
         x = layers.Concatenate(name="latent_and_label")([z, one_hot])
         for part in decoder:
             x = part(x)
-        return x
+        return networks.resized(x, side, "to_its_size")
 
     image = keras.Input(image_shape, name="image")
     label = keras.Input((), dtype="int32", name="label")
     noise = keras.Input((latent_dim,), name="noise")
     one_hot = layers.CategoryEncoding(num_classes, output_mode="one_hot", name="one_hot")(label)
-    plane = layers.Dense(height * width, name="label_embedding", **networks.torch_init(num_classes))(one_hot)
-    plane = layers.Reshape((height, width, 1), name="label_plane")(plane)
-    x = layers.Conv2D(channels, 1, name="image_embedding", **networks.torch_init(channels))(image)
+    plane = layers.Dense(inside * inside, name="label_embedding", **networks.torch_init(num_classes))(one_hot)
+    plane = layers.Reshape((inside, inside, 1), name="label_plane")(plane)
+    x = networks.resized(image, inside, "to_the_network")
+    x = layers.Conv2D(channels, 1, name="image_embedding", **networks.torch_init(channels))(x)
     x = encoder(layers.Concatenate(name="image_and_label")([x, plane]))
     x = layers.Flatten(name="flatten")(x)
     mean = layers.Dense(latent_dim, **networks.torch_init(512), name="mean")(x)
@@ -75,9 +79,10 @@ def fit(
     latent_dim: int,
     reconstruction: str,
     kl_weight: float,
+    kl_by_area: bool,
     checkpoint: Checkpoint | None = None,
 ) -> Trained:
-    """Train on 28 x 28 images; settings as in the study.
+    """Train on square images; settings as in the study.
 
     With a `checkpoint`, training resumes after the epoch that it holds.
 
@@ -88,6 +93,7 @@ def fit(
     parts = build(image_shape=data.images.shape[1:], num_classes=data.num_classes, latent_dim=latent_dim)
     sampler, whole = parts.pop("sampler"), parts["whole"]
     call = fuse(whole)
+    kl_weight *= kl_scale(data.images.shape[1], reconstruction, by_area=kl_by_area)
 
     def losses(image: Tensor, label: Tensor, rng: torch.Generator, training: bool) -> Losses:
         noise = torch.randn(len(image), latent_dim, generator=rng, device=image.device)
@@ -103,7 +109,7 @@ def fit(
 
 
 def sample(sampler: keras.Model, labels: Labels, *, seed: int, sampling_statistics: str) -> Images:
-    """uint8 images (n, 28, 28, C) of the classes in `labels` (n,); z ~ N(0, 1).
+    """uint8 images (n, S, S, C) of the classes in `labels` (n,); z ~ N(0, 1).
 
     `sampling_statistics` "moving" uses batch norm's moving averages. "batch" uses the statistics of the images made
     together, as the published code does: under its loss the posterior covers little of N(0, 1), and samples through

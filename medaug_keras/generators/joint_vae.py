@@ -7,6 +7,7 @@ https://arxiv.org/abs/1611.01144). Loss, from PyTorch-VAE with the published cod
 
 with capacities C that grow with the training batches. The temperature stays as it is: PyTorch-VAE's annealing rule
 starts at its minimum. The model knows no classes; with `per_class` there is one model for each (`per_class.py`).
+Images of other sizes than 28 x 28 are treated as by the Conditional VAE (`cvae.py`).
 
 Shapes: B batch, N images, H x W x C image, K classes, Z latent_dim, Q categories.
 """
@@ -24,7 +25,7 @@ from torch import Tensor
 from medaug_keras import networks
 from medaug_keras.generators.fitting import Images, Labels, Outcome, Recipe, Trained, TrainingData, image_function
 from medaug_keras.generators.per_class import by_class, fit_per_class
-from medaug_keras.generators.vae import Losses, gaussian_kl, squared_error, train_vae
+from medaug_keras.generators.vae import Losses, gaussian_kl, kl_scale, squared_error, train_vae
 from medaug_keras.networks import device_of, fuse
 from medaug_keras.networks.scaling import from_pixels_layer, to_pixels_layer
 from medaug_keras.training import Checkpoint, OnEpoch, numpy_rng, subseed
@@ -42,14 +43,15 @@ def build(
     (B, Z), logits (B, Q)]; `sampler`: the same inputs, images in 0..255 -> reconstructions in 0..255; and those of
     Figs. 22 and 23.
     """
-    channels = image_shape[-1]
-    encoder = networks.vae_encoder(channels)
-    decoder = networks.vae_decoder(channels, latent_dim + categories)
+    side, _, channels = image_shape
+    encoder = networks.vae_encoder(channels, side)
+    decoder = networks.vae_decoder(channels, latent_dim + categories, side)
     widths = {"mean": latent_dim, "log_variance": latent_dim, "logits": categories}
     heads = [layers.Dense(width, **networks.torch_init(512), name=head) for head, width in widths.items()]
 
     def rebuild(image: Any, noise: Any, gumbel: Any) -> tuple[Any, ...]:
-        x = layers.Flatten(name="flatten")(encoder(image))
+        x = networks.resized(image, networks.vae_side(side), "to_the_network")
+        x = layers.Flatten(name="flatten")(encoder(x))
         mean, log_variance, logits = (head(x) for head in heads)
         shifted = layers.Add(name="noisy_logits")([logits, gumbel])
         shifted = layers.Rescaling(1 / temperature, name="over_temperature")(shifted)
@@ -58,7 +60,7 @@ def build(
         x = layers.Concatenate(name="latents")([z, category])
         for part in decoder:
             x = part(x)
-        return x, mean, log_variance, logits
+        return networks.resized(x, side, "to_its_size"), mean, log_variance, logits
 
     image = keras.Input(image_shape, name="image")
     inputs = [keras.Input((latent_dim,), name="noise"), keras.Input((categories,), name="gumbel")]
@@ -99,6 +101,7 @@ class Objective:
     """"sum" of the squared error over all pixels of all images, or its "mean"."""
     alpha: float
     kl_weight: float
+    """Times the images' area in units of 28 x 28 where that is asked for (`vae.kl_scale`)."""
     continuous_gamma: float
     categorical_gamma: float
     continuous_capacity: float
@@ -129,10 +132,12 @@ def fit(
     categories: int,
     temperature: float,
     per_class: bool,
+    kl_weight: float,
+    kl_by_area: bool,
     checkpoint: Checkpoint | None = None,
     **objective: Any,
 ) -> Trained:
-    """Train on 28 x 28 images; settings as in the study, `objective` those of `Objective`.
+    """Train on square images; settings as in the study, `objective` the others of `Objective`.
 
     With a `checkpoint`, training resumes after the epoch that it holds.
 
@@ -142,7 +147,8 @@ def fit(
 
     With `per_class` one Joint VAE after the other learns its class; see `fit_per_class`, also for the errors.
     """
-    target = Objective(**objective)
+    scale = kl_scale(data.images.shape[1], objective["reconstruction"], by_area=kl_by_area)
+    target = Objective(kl_weight=kl_weight * scale, **objective)
 
     def build_one(name: str, seed: int) -> dict[str, keras.Model]:
         keras.utils.set_random_seed(subseed(seed, "weights"))
@@ -203,7 +209,7 @@ def _train(
 
 
 def reconstruct(sampler: keras.Model, images: Images, labels: Labels, *, seed: int, mode: str) -> Images:
-    """A new version of each uint8 image (n, 28, 28, C); `labels` (n,) choose the part of a `per_class` sampler.
+    """A new version of each uint8 image (n, S, S, C); `labels` (n,) choose the part of a `per_class` sampler.
 
     `mode`: "sample" draws both latent variables; "mean" takes the mean and the softmax of the logits; "train_pair"
     repeats the published code, where each image goes as a pair of equal images through batch norm in training mode:

@@ -42,6 +42,14 @@ def squared_error(images: Tensor, rebuilt: Tensor, reconstruction: str) -> Squar
     return SquaredError(total if reconstruction == "sum" else total / images.numel(), total / len(images))
 
 
+def kl_scale(side: int, reconstruction: str, *, by_area: bool) -> float:
+    """By how much the weight of KL is larger for images of so many pixels a side than for 28 x 28, where it was chosen.
+
+    A sum of squared errors grows with the pixels; beside it, KL weighs the same only if it does, too.
+    """
+    return (side / 28) ** 2 if by_area and reconstruction == "sum" else 1.0
+
+
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     """(B, Z) each -> (B,): nats between N(mean, exp(log_variance)) and N(0, 1), summed over Z."""
     return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(dim=1)

@@ -10,10 +10,15 @@ from medaug_keras.networks.blocks import (
     batch_norm,
     chain,
     conditional_batch_norm,
+    doublings,
+    grid_side,
     reparameterized,
+    resized,
     torch_init,
     vae_decoder,
     vae_encoder,
+    vae_side,
+    vae_widths,
 )
 from medaug_keras.networks.fused import fuse
 from medaug_keras.networks.weights import assign_weights, copy_weights, device_of, parameters
@@ -31,10 +36,15 @@ __all__ = [
     "conditional_batch_norm",
     "copy_weights",
     "device_of",
+    "doublings",
     "fuse",
+    "grid_side",
     "parameters",
     "reparameterized",
+    "resized",
     "torch_init",
     "vae_decoder",
     "vae_encoder",
+    "vae_side",
+    "vae_widths",
 ]

@@ -21,6 +21,7 @@ from keras import layers, ops
 from medaug_keras.networks.fused import make_channels_last
 
 VAE_WIDTHS = (32, 64, 128, 256, 512)  # 28 -> 14 -> 7 -> 4 -> 2 -> 1
+VAE_FIRST = 16  # before them, for each doubling of 32 pixels
 VAE_SLOPE = 0.01
 GAN_SLOPE = 0.2
 
@@ -54,29 +55,54 @@ def chain(name: str, shape: tuple[int, ...], steps: Sequence[keras.Layer]) -> ke
     return keras.Model(inputs, x, name=name)
 
 
-def vae_encoder(channels: int) -> keras.Model:
-    """Figs. 20 and 23: (B, 28, 28, channels) -> (B, 1, 1, 512); 1,570,848 parameters from 4 channels."""
-    steps: list[keras.Layer] = []
-    for number, (before, after) in enumerate(pairwise((channels, *VAE_WIDTHS)), 1):
+def grid_side(side: int) -> int:
+    """The smallest 32 x 2^k that images of so many pixels a side fit in: the side that the networks below work at."""
+    return max(32, 1 << (side - 1).bit_length())
+
+
+def doublings(side: int) -> int:
+    """How often 32 is doubled for it: by so many blocks the networks below are deeper than the printed ones."""
+    return (grid_side(side) // 32).bit_length() - 1
+
+
+def vae_side(side: int) -> int:
+    """The side that the VAEs' networks work at: 28, for which they are printed, or `grid_side`."""
+    return 28 if side == 28 else grid_side(side)
+
+
+def vae_widths(side: int) -> tuple[int, ...]:
+    """Channels of the encoder's convolutions: a first one of 16 for each doubling of 32."""
+    return (VAE_FIRST,) * doublings(side) + VAE_WIDTHS
+
+
+def vae_encoder(channels: int, side: int = 28) -> keras.Model:
+    """Figs. 20 and 23: (B, S, S, channels) -> (B, 1, 1, 512), S the `vae_side`; 1,570,848 parameters from 4 channels at
+    28 and 32 pixels."""
+    side, steps = vae_side(side), list[keras.Layer]()
+    for number, (before, after) in enumerate(pairwise((channels, *vae_widths(side))), 1):
         steps += [
             layers.ZeroPadding2D(1, name=f"pad{number}"),
             layers.Conv2D(after, 3, 2, name=f"conv{number}", **torch_init(9 * before)),
             batch_norm(f"norm{number}"),
             layers.LeakyReLU(VAE_SLOPE, name=f"leaky{number}"),
         ]
-    return chain("encoder", (28, 28, channels), steps)
+    return chain("encoder", (side, side, channels), steps)
 
 
-def vae_decoder(channels: int, latent: int) -> tuple[keras.Model, keras.Model, keras.Model]:
-    """Figs. 19 and 22: (B, latent) -> (B, 28, 28, channels) in [-1, 1], as the three networks that are printed there.
+def vae_decoder(channels: int, latent: int, side: int = 28) -> tuple[keras.Model, keras.Model, keras.Model]:
+    """Figs. 19 and 22: (B, latent) -> (B, S, S, channels) in [-1, 1], S the `vae_side`, as the three networks that are
+    printed there.
 
-    1,568,160 parameters in the hidden part, 19,491 in the output part for color. The 2048 numbers of the first part
-    are read as 2 x 2 x 512 where PyTorch reads 512 x 2 x 2: the same network with its units in another order.
+    At 28 and 32 pixels 1,568,160 parameters in the hidden part, 19,491 in the output part for color. The 2048 numbers
+    of the first part are read as 2 x 2 x 512 where PyTorch reads 512 x 2 x 2: the same network with its units in
+    another order. The output part is printed for 28 x 28, to which it comes by convolutions without padding; at other
+    sizes they pad.
     """
+    side = vae_side(side)
     dense = layers.Dense(2048, name="dense", **torch_init(latent))
     entrance = chain("decoder_input", (latent,), [dense, layers.Reshape((2, 2, 512), name="reshape")])
     steps: list[keras.Layer] = []
-    for number, after in enumerate(VAE_WIDTHS[-2::-1], 1):  # 2 -> 4 -> 8 -> 16 -> 32
+    for number, after in enumerate(vae_widths(side)[-2::-1], 1):  # 2 -> 4 -> 8 -> 16 -> 32 ...
         steps += [
             layers.Conv2DTranspose(after, 3, 2, name=f"transposed{number}", **torch_init(9 * after)),
             layers.Cropping2D(((1, 0), (1, 0)), name=f"crop{number}"),
@@ -84,19 +110,30 @@ def vae_decoder(channels: int, latent: int) -> tuple[keras.Model, keras.Model, k
             layers.LeakyReLU(VAE_SLOPE, name=f"leaky{number}"),
         ]
     hidden = chain("decoder_hidden", (2, 2, 512), steps)
+    grid, width = hidden.output_shape[1], hidden.output_shape[-1]
+    printed = side == 28
     steps = [
-        layers.Conv2DTranspose(32, 3, 2, name="transposed1", **torch_init(9 * 32)),
-        layers.Cropping2D(2, name="crop1"),  # 65 -> 61
+        layers.Conv2DTranspose(width, 3, 2, name="transposed1", **torch_init(9 * width)),
+        layers.Cropping2D(2 if printed else ((1, 0), (1, 0)), name="crop1"),  # 65 -> 61 where printed, 64 elsewhere
         batch_norm("norm1"),
         layers.LeakyReLU(VAE_SLOPE, name="leaky1"),
-        layers.Conv2D(32, 3, 2, name="conv2", **torch_init(9 * 32)),  # 61 -> 30
+        *([] if printed else [layers.ZeroPadding2D(1, name="pad2")]),
+        layers.Conv2D(width, 3, 2, name="conv2", **torch_init(9 * width)),  # -> 30, or 32
         batch_norm("norm2"),
         layers.LeakyReLU(VAE_SLOPE, name="leaky2"),
-        layers.Conv2D(channels, 3, name="conv3", **torch_init(9 * 32)),  # 30 -> 28
+        *([] if printed else [layers.ZeroPadding2D(1, name="pad3")]),
+        layers.Conv2D(channels, 3, name="conv3", **torch_init(9 * width)),  # -> 28, or 32
         layers.Activation("tanh", name="tanh"),
     ]
-    output = chain("decoder_output", (32, 32, 32), steps)
+    output = chain("decoder_output", (grid, grid, width), steps)
     return entrance, hidden, output
+
+
+def resized(x: Any, side: int, name: str) -> Any:
+    """(B, H, W, C) -> (B, side, side, C), bilinear and without antialiasing; the same where it is of that side."""
+    if x.shape[1] == side:
+        return x
+    return layers.Resizing(side, side, interpolation="bilinear", antialias=False, name=name)(x)
 
 
 def reparameterized(mean: Any, log_variance: Any, noise: Any) -> Any:

@@ -27,7 +27,7 @@ def cvae_diagram(*, image_shape: Sequence[int], classes: int, latent_dim: int) -
     top = board.heading("Conditional VAE") + 4
     _box(board, 92, top, 132, ["image x", shape], "data")
     _box(board, 256, top, 104, ["class y", f"one of {classes}"], "label")
-    _box(board, 92, top + 70, 132, ["encoder", "5 convolutions"], "network")
+    _box(board, 92, top + 70, 132, ["encoder", "convolutions"], "network")
     _box(board, 92, top + 140, 60, ["μ", f"{latent_dim}"], "hidden")
     _box(board, 164, top + 140, 60, ["log σ²", f"{latent_dim}"], "hidden")
     _box(board, 244, top + 140, 90, ["noise ε", "from N(0, 1)"], "noise")
@@ -60,7 +60,7 @@ def joint_vae_diagram(*, image_shape: Sequence[int], latent_dim: int, categories
     board, shape = Board(), _size(image_shape)
     top = board.heading("Joint VAE") + 4
     _box(board, 140, top, 136, ["image x", shape], "data")
-    _box(board, 140, top + 70, 136, ["encoder", "5 convolutions"], "network")
+    _box(board, 140, top + 70, 136, ["encoder", "convolutions"], "network")
     _box(board, 84, top + 140, 116, ["μ, log σ²", f"{latent_dim} each"], "hidden")
     _box(board, 216, top + 140, 116, ["logits q", f"{categories} categories"], "hidden")
     _box(board, 84, top + 222, 116, ["z = μ + σ ε", f"{latent_dim} numbers"], "hidden")

@@ -9,7 +9,7 @@ import numpy as np
 from medaug_keras.generators import GENERATORS
 from medaug_keras.report import figures
 from medaug_keras.report.figures import Figure
-from medaug_keras.report.format import of_classes
+from medaug_keras.report.format import of_classes, together
 from medaug_keras.report.numbers.printed import beside_layers, figure_numbers
 from medaug_keras.report.numbers.results import Results, read_json, which
 from medaug_keras.report.pages.book import Book, Shown
@@ -186,6 +186,9 @@ def _kind(book: Book, kind: str) -> dict[str, Any]:
         "networks": [],
         "dataset": results.title(found[0]) if found else "",
     }
+    printed = GENERATORS[kind].printed
+    sides = sorted({data.side for data in results.study.datasets.values()} - {printed}) if printed else []
+    content["printed"], content["continued"] = printed, together(f"{side} × {side}" for side in sides)
     if kind in DIAGRAMS:
         drawing = DIAGRAMS[kind](next(iter(specs.values())), *_images(results))
         number = figure_numbers(results, "diagram", generator=kind)
