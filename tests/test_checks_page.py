@@ -78,6 +78,21 @@ def test_checks_stand_in_a_table_with_their_numbers_and_related_images_side_by_s
         assert pages[f"figures/checks-breastmnist-{check}.png"].startswith(b"\x89PNG")
         assert f"figures/checks-breastmnist-{check}.png" in page.decode()
     assert pages["data/checks-breastmnist.csv"].count(b"\n") == len(rows) + 1
+
+
+def test_a_page_says_in_one_line_how_many_test_images_training_knows_and_the_first_page_after_its_answer(made):
+    some = leaking()
+    found = data.audit(some, data.related(some))
+    pages = pages_of(made, some.summary() | {"audit": found}, None)
+    known = found["test"]["in_train"] + found["test"]["near_in_train"]
+    for name in ("index.md", "results.md"):
+        text = pages[name].decode()
+        (banner,) = re.findall(r'<div class="ma-marks".*?</div>', text, re.DOTALL)
+        assert f"BreastMNIST</bdi> {known} of 10. Results on them" in banner
+        assert banner.count("known from training") == 1
+        assert (text.index(banner) > text.index("ma-answer")) if name == "index.md" else "# Results" in text
+    assert "3 failed checks" in pages["results.md"].decode()  # the page of checks: 3 fails
+    assert "3 fails" in pages["checks.md"].decode()
     assert b'href="checks.html"' in pages["index.md"]
     assert not [name for name, content in pages.items() if b"Zsmith" in content]
 

@@ -789,9 +789,17 @@ def test_the_note_on_replicates_is_true_of_every_cell_that_does_not_say_its_own(
 
 
 @pytest.mark.parametrize(
-    ("marks", "shown"), [([], ()), (["simulated"], ("simulated",)), (["a", "b"], ("two warnings",))]
+    ("marks", "failed", "shown"),
+    [
+        ([], 0, ()),
+        (["simulated"], 0, ("simulated",)),
+        (["a"], 1, ("a",)),
+        (["a", "b"], 0, ("two warnings",)),
+        (["a", "b"], 1, ("1 failed check",)),
+        (["a", "b"], 3, ("3 failed checks",)),
+    ],
 )
-def test_a_data_set_in_a_table_names_its_one_warning_or_says_how_many(marks, shown):
-    results = SimpleNamespace(title=str.upper, marks={"ct": marks}.__getitem__)
+def test_a_data_set_in_a_table_names_its_one_warning_or_how_many_checks_failed(marks, failed, shown):
+    results = SimpleNamespace(title=str.upper, marks={"ct": marks}.__getitem__, failed_checks=lambda dataset: failed)
     entry = dataset_entry(results, "ct")
     assert (entry.value, entry.name, entry.tags) == ("CT", "ct", shown)

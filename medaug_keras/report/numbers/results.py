@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any, get_args
 
 from medaug_keras import references
-from medaug_keras.data import KINDS, learnt, rarest_share, warnings
+from medaug_keras.data import KINDS, checks, learnt, rarest_share, warnings
 from medaug_keras.data.medmnist import TITLES as MEDMNIST_TITLES
 from medaug_keras.data.phantoms import TITLES as PHANTOM_TITLES
 from medaug_keras.looks import Looks, line, looked, note
@@ -571,6 +571,28 @@ class Results:
         if record is None or not record.values.get("audit"):
             return {}
         return {_LEARNT[what]: said for what, said in learnt(record.values).items()}
+
+    def known(self, dataset: str) -> tuple[int, int]:
+        """Test images that training knows, and all: identical or nearly so, or those of a group where they are more."""
+        record = self.data(dataset).record
+        assert record is not None
+        found = record.values["audit"]["test"]
+        alike = found["in_train"] + found.get("near_in_train", 0)
+        return max(alike, found.get("group_in_train", 0)), record.values["splits"]["test"]["images"]
+
+    def failed_checks(self, dataset: str) -> int:
+        """Checks of the data set that failed, as the page of checks counts them."""
+        return self._failed_checks[dataset]
+
+    @cached_property
+    def _failed_checks(self) -> Mapping[str, int]:
+        records = {dataset: self.data(dataset).record for dataset in self.datasets}
+        return {
+            dataset: sum(check.level == "fail" for check in checks(record.values))
+            if record is not None and record.values.get("audit")
+            else 0
+            for dataset, record in records.items()
+        }
 
     def odd(self, dataset: str) -> list[str] | None:
         """What the audit found odd about a data set, in sentences; None if it was not audited."""

@@ -219,6 +219,7 @@ class Pages(Book):
             "root": root,
             "current": current,
             "pages": self.pages,
+            "known": self._known(content.get("datasets", self.results.datasets)),
             "marks": self._marks(content.get("datasets", self.results.datasets)),
             "variants": [(".".join(pair), self.results.variant(*pair)) for pair in self.results.variants()],
             "parts": [],
@@ -227,9 +228,23 @@ class Pages(Book):
         return environment_of_templates().get_template(f"{template}.md.j2").render({**shared, **content})
 
     def _marks(self, datasets: Sequence[str]) -> list[tuple[str, str]]:
-        """(data set, warning)."""
+        """(data set, warning), of all but test images that training knows."""
         results = self.results
-        return [(results.title(d), _mark_words(results, d, mark)) for d in datasets for mark in results.marks(d)]
+        return [
+            (results.title(d), _mark_words(results, d, mark))
+            for d in datasets
+            for mark in results.marks(d)
+            if mark not in results.leaks(d)
+        ]
+
+    def _known(self, datasets: Sequence[str]) -> list[tuple[str, str]]:
+        """(data set, how many of its test images training knows): identical, nearly so, or of a group of training."""
+        found = []
+        for dataset in datasets:
+            if self.results.leaks(dataset):
+                known, size = self.results.known(dataset)
+                found.append((self.results.title(dataset), f"{format.count(known)} of {format.count(size)}"))
+        return found
 
     def _marks_beside(self) -> list[tuple[str, str]]:
         """The same for the study beside this one: data sets that cannot be read now."""
@@ -268,7 +283,7 @@ class Pages(Book):
 def _mark_words(results: Results, dataset: str, mark: str) -> str:
     """What a mark of a data set means there."""
     if mark != AWAY:
-        return results.leaks(dataset).get(mark) or f"{SOURCES[mark]}."
+        return f"{SOURCES[mark]}."
     finished = sum(run.done for run in results.runs if run.dataset == dataset)
     if not finished:
         return f"{AWAY}, and no finished result of it is known."

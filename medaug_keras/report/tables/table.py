@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from medaug_keras.measures import MEASURES
-from medaug_keras.report.format import in_words, of_points, together, within
+from medaug_keras.report.format import in_words, of_points, plural, together, within
 from medaug_keras.report.numbers.inference import Comparison
 from medaug_keras.report.numbers.printed import Printed
 from medaug_keras.report.numbers.results import DEGENERATE, Group, Results, select_words
@@ -259,9 +259,11 @@ def not_begun(results: Results, dataset: str, columns: Sequence[Column], factors
 
 
 def dataset_entry(results: Results, dataset: str) -> Entry:
-    """A data set's name with what must be known of it: its warning, or how many; the head of the page says them all."""
+    """A data set's name with what must be known of it: its warning; of several how many checks failed, or how many."""
     page, marks = f"data-sets.html#{dataset}", results.marks(dataset)
-    tags = marks if len(marks) < 2 else [f"{in_words(len(marks))} warnings"]
+    failed = results.failed_checks(dataset) if len(marks) > 1 else 0
+    several = plural(failed, "failed check") if failed else f"{in_words(len(marks))} warnings"
+    tags = marks if len(marks) < 2 else [several]
     return Entry(results.title(dataset), href=page, tags=tuple(tags), name=dataset)
 
 
