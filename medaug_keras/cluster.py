@@ -32,7 +32,7 @@ from medaug_keras.worker import Death, Worker
 CONNECT_SECONDS = 10.0
 FETCH_SECONDS = 10.0  # to fetch a result; if its worker is lost meanwhile, the task is submitted again
 IDLE_SECONDS = 60.0  # an idle process ends after this, and frees its memory
-ON_GPU = ("generator", "classifier", "quality")
+ON_GPU = ("generator", "classifier", "quality", "usefulness")
 
 # Text and plain values only: a Dask worker that cannot unpickle what it is sent closes without a reason.
 CALL = "__import__('medaug_keras.cluster', fromlist=['make']).make(**order)"
@@ -241,10 +241,9 @@ def _files(task: Task) -> dict[str, Path]:
     """The user's files that a task reads: the data, where they are not simulated, and the weights it begins with."""
     data = KINDS[task.local["kind"]].place(task.local)
     found = {"data": data} if data else {}
-    for part in ("settings", "classifier"):  # of a classifier; of quality, which trains one
-        weights = task.params.get(part, {}).get("weights")
-        if isinstance(weights, Mapping):
-            found["weights"] = Path(weights["file"])
+    weights = task.params.get("settings", {}).get("weights")
+    if isinstance(weights, Mapping):
+        found["weights"] = Path(weights["file"])
     return found
 
 

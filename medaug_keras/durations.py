@@ -30,8 +30,8 @@ def kind_of(task: Task) -> str:
 def work_of(task: Task) -> float:
     """Images of 28 x 28 pixels that take as much arithmetic; at least 1."""
     side = task.local.get("size") or _SIDE
-    network = task.params.get("classifier" if task.kind == "quality" else "settings")
-    if task.kind not in ("tuning", "classifier", "quality") or not isinstance(network, dict):
+    network = task.params.get("settings")
+    if task.kind not in ("tuning", "classifier", "usefulness") or not isinstance(network, dict):
         return max(task.images, 1) * (side / _SIDE) ** 2
     kind = ARCHITECTURES[network["kind"]]
     seen = (network.get("input") or {}).get("size") or side

@@ -94,7 +94,7 @@ def _section(task: Task, plan: Plan) -> str:
     if task.kind in ("generator", "synthesis"):
         generator = task.id if task.kind == "generator" else task.needs["generator"]
         return "generators." + next(making.name for making in plan.generators if making.task == generator)
-    return "classifier" if task.kind == "tuning" else task.kind
+    return "classifier" if task.kind in ("tuning", "usefulness") else task.kind
 
 
 def _shown(value: Any) -> str:

@@ -111,6 +111,22 @@ MEASURES: dict[str, Measure] = {
         HIGHER,
         "Copies of training images do as well as real ones: read it beside the measures of copying.",
     ),
+    # Synthetic images, the source shortcut
+    "told_apart": Measure(
+        "Told apart",
+        "AUC with which a linear classifier tells added images from training images of the same class, on images that"
+        " it was not fitted to; 50 % when it cannot.",
+        "near 50 % is better",
+        "Copies cannot be told apart at all; and a network may see traces that a linear classifier does not.",
+    ),
+    "class_told": Measure(
+        "Class told by the source",
+        "How much of the class follows in the whole training set from whether an image was added, as a part of the"
+        " classes' entropy.",
+        LOWER,
+        "It follows from how many images of which class are added, not from how they look. 0 with shares:"
+        " proportional.",
+    ),
     # Synthetic images, copying
     "nearer_to_train": Measure(
         "Nearer to training images",

@@ -32,7 +32,7 @@ from medaug_keras.spec import (
     of_synthesis,
 )
 
-Kind = Literal["data", "generator", "synthesis", "tuning", "classifier", "folds", "quality"]
+Kind = Literal["data", "generator", "synthesis", "tuning", "classifier", "folds", "quality", "usefulness"]
 
 # Raised when a kind's results mean something else than before: its old records are then no longer found.
 VERSIONS: dict[Kind, int] = {
@@ -42,7 +42,8 @@ VERSIONS: dict[Kind, int] = {
     "tuning": 1,
     "classifier": 2,
     "folds": 1,
-    "quality": 2,  # copies are looked for among aligned thumbnails too
+    "quality": 3,  # training on the images alone is a task of its own; whether they can be told from real ones is added
+    "usefulness": 1,
 }
 
 # Settings of the study that decide the result of every task but reading the data.
@@ -88,11 +89,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Making:
-    """One generator (or synthesis, or quality) task as the study names it."""
+    """One generator (or synthesis, quality, usefulness) task as the study names it."""
 
     dataset: str
     name: str
-    """Of the generator, or of the arm for synthesis and quality."""
+    """Of the generator, or of the arm for the others."""
     replicate: int
     task: str
     fold: int | None = None
@@ -110,6 +111,8 @@ class Plan:
     generators: Sequence[Making]
     synthesis: Sequence[Making]
     quality: Sequence[Making]
+    usefulness: Sequence[Making]
+    """Of arms with one generator, whatever each adds of its images, the task is the same."""
     sources: Mapping[str, "Source"]
     """Data set → what was known of it when this was planned."""
 
@@ -123,7 +126,8 @@ class Plan:
             return self._part(self._with_needs(wanted["task"]))
         runs = [c for c in self.runs if all(str(getattr(c, n)) in v for n, v in wanted.items())]
         arms = {(c.dataset, c.arm, c.replicate) for c in runs}
-        quality = [m.task for m in self.quality if (m.dataset, m.name, m.replicate) in arms]
+        judged = (*self.quality, *self.usefulness)
+        quality = [m.task for m in judged if (m.dataset, m.name, m.replicate) in arms]
         return replace(self._part(self._with_needs([*(c.task for c in runs), *quality])), runs=runs)
 
     def _part(self, keep: set[str]) -> "Plan":
@@ -134,6 +138,7 @@ class Plan:
             generators=[m for m in self.generators if m.task in keep],
             synthesis=[m for m in self.synthesis if m.task in keep],
             quality=[m for m in self.quality if m.task in keep],
+            usefulness=[m for m in self.usefulness if m.task in keep],
             sources=self.sources,
         )
 
@@ -253,6 +258,7 @@ class _Planner:
         runs: list[Run] = []
         synthesis: list[Making] = []
         quality: list[Making] = []
+        usefulness: list[Making] = []
         generators: dict[Making, None] = {}  # a set that keeps its order
         tuned: dict[tuple[str, str, str, int | None], dict[str, str]] = {}
         self.data = {name: self.data_task(name) for name in names}
@@ -293,7 +299,10 @@ class _Planner:
                         if not making.fold:  # of folds, the images of the first are judged
                             judged = self._quality(dataset, making, baseline)
                             quality.append(Making(dataset, making.name, replicate, judged, making.fold))
-        return Plan(self.tasks, runs, self.data, list(generators), synthesis, quality, self.sources)
+                            useful = self._usefulness(dataset, making, baseline)
+                            if useful is not None:
+                                usefulness.append(Making(dataset, making.name, replicate, useful, making.fold))
+        return Plan(self.tasks, runs, self.data, list(generators), synthesis, quality, usefulness, self.sources)
 
     def _add(
         self,
@@ -558,28 +567,69 @@ class _Planner:
         made = self.tasks[synthesis]
 
         def content(keyed: bool) -> dict[str, Any]:
-            how = made.keyed if keyed else made.params
             return {
                 "settings": self._settings(self.study.quality, keyed),
-                "classifier": self._recipe(self.study.classifier, keyed),
-                "synthesis": {k: v for k, v in how.items() if k in ("how", "kind", "settings")},
+                "head": self.study.classifier.head,
+                "how": made.params["how"],
                 "seed": replicate_seed(self.study.seed, replicate),
                 **self._cut(dataset, fold),
             }
 
-        needs = {"data": self.data[dataset], "synthesis": synthesis, "classifier": baseline}
-        if "generator" in made.needs:
-            needs["generator"] = made.needs["generator"]
         source = self.sources[dataset]
         return self._add(
             "quality",
             content,
-            needs,
+            {"data": self.data[dataset], "synthesis": synthesis, "classifier": baseline},
             dataset=dataset,
             title=f"{dataset}: quality of {name}'s images, {_of(replicate, fold)}",
             replicate=replicate,
-            images=self._passed(self.study.classifier, source.train, source),
+            images=source.train + source.test + made.images,
         )
+
+    def _usefulness(self, dataset: str, making: Making, baseline: str) -> str | None:
+        """The task that trains on a generator's images alone; None for copies of real images, which have none.
+
+        Reconstructions are taken as they are; of other generators, as many images as there are real ones, so that it
+        is the same task for every amount. `baseline`: the classifier of the same fold, whose learning rate is used
+        where it was tuned.
+        """
+        replicate, fold, classifier = making.replicate, making.fold, self.study.classifier
+        made = self.tasks[making.task]
+        how = made.params["how"]
+        if how == "duplicate":
+            return None
+        needs = {"data": self.data[dataset]}
+        if how == "interleave":
+            needs["synthesis"] = making.task
+        else:
+            needs["generator"] = made.needs["generator"]
+        if classifier.tune is not None:
+            needs["classifier"] = baseline
+
+        def content(keyed: bool) -> dict[str, Any]:
+            said = made.keyed if keyed else made.params
+            return {
+                "settings": self._recipe(classifier, keyed),
+                "synthesis": {word: said[word] for word in ("how", "kind", "settings") if word in said},
+                "seed": replicate_seed(self.study.seed, replicate),
+                **self._cut(dataset, fold),
+            }
+
+        source = self.sources[dataset]
+        word = making.name if how == "interleave" else self._generator_of(making.name)
+        return self._add(
+            "usefulness",
+            content,
+            needs,
+            dataset=dataset,
+            title=f"{dataset}: usefulness of {word}'s images, {_of(replicate, fold)}",
+            replicate=replicate,
+            images=self._passed(classifier, source.train, source) + 2 * source.test,
+        )
+
+    def _generator_of(self, arm: str) -> str:
+        """The study's name of the generator whose images an arm adds."""
+        return getattr(self.study.arms[arm].add, "generator", arm)
 
 
 def tuning_word(learning_rate: float, number: int) -> str:

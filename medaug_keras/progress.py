@@ -112,7 +112,7 @@ class Progress:
 
     def _epochs(self, task: Task) -> int:
         """How many epochs a task trains at most; 0 where that is not known."""
-        training = task.params["classifier" if task.kind == "quality" else "settings"]
+        training = task.params["settings"]
         classes = self.plan.sources[task.dataset].classes if training.get("per_class") else 1
         return int(training["epochs"]) * classes
 

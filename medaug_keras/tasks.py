@@ -275,7 +275,7 @@ def make_folds(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Ch
 def make_quality(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
     """Judge an arm's images. Makes neighbours.npz: the closest pairs, and every image's distances."""
     dataset, params = _dataset(task, needs), task.params
-    settings, head = dict(params["settings"]), params["classifier"]["head"]
+    settings, head = dict(params["settings"]), params["head"]
     judge = json.loads((needs["classifier"] / "record.json").read_bytes())["values"]
     made = data.load_plain(needs["synthesis"] / "synthetic.npz")
     images, labels = made["images"], made["labels"]
@@ -297,35 +297,50 @@ def make_quality(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: 
         **settings,
     )
     np.savez_compressed(out / "neighbours.npz", allow_pickle=False, **arrays)
-    recipe = _at_rate(params["classifier"], judge.get("tuned"))
-    return values | {"usefulness": _usefulness(task, dataset, needs, recipe, (images, labels), tell, checkpoint)}
+    if params["how"] == "duplicate":  # copies are real images
+        return values
+    seed, limit = subseed(params["seed"], "shortcut"), settings["limit"]
+    principal = evaluation.pixel_components(
+        dataset.train.images, components=settings["components"], limit=limit, seed=seed
+    )
+    return values | {
+        "shortcut": evaluation.source_shortcut(
+            train_images=dataset.train.images,
+            train_labels=dataset.train.labels,
+            train_groups=dataset.train.groups,
+            added_images=images,
+            added_labels=labels,
+            test_images=dataset.test.images,
+            test_labels=dataset.test.labels,
+            rebuilt=params["how"] == "interleave",
+            looks=[principal, lambda some: classifiers.features(model, some)],
+            limit=limit,
+            seed=seed,
+        )
+    }
 
 
-def _usefulness(
-    task: Task,
-    dataset: data.Dataset,
-    needs: Folders,
-    settings: Mapping[str, Any],
-    made: tuple[np.ndarray, np.ndarray],
-    tell: Tell,
-    checkpoint: Checkpoint,
-) -> dict[str, Any] | None:
-    """Train on synthetic images alone, as many as there are real ones and of the same classes; test on real images.
+def make_usefulness(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Train on a generator's images alone, as many as there are real ones and of the same classes; test on real ones.
 
-    None for copies of real images, which are not synthetic.
+    Makes history.json.
     """
-    how, seed = task.params["synthesis"], task.params["seed"]
-    if how["how"] == "duplicate":
-        return None
+    dataset, params = _dataset(task, needs), task.params
+    how, seed, tuned = params["synthesis"], params["seed"], None
+    if "classifier" in needs:
+        tuned = json.loads((needs["classifier"] / "record.json").read_bytes())["values"].get("tuned")
     if how["how"] == "add":
         labels = dataset.train.labels
         sampler = keras.models.load_model(needs["generator"] / "sampler.keras")
         sample = generators.GENERATORS[how["kind"]].sample
         made = sample(sampler, labels, seed=subseed(seed, "usefulness"), **how["settings"]), labels
+    else:
+        found = data.load_plain(needs["synthesis"] / "synthetic.npz")
+        made = found["images"], found["labels"]
     trained = _trained(
         dataset,
         made,
-        settings,
+        _at_rate(params["settings"], tuned),
         sampling="shuffle",
         augment=[],
         seed=seed,
@@ -333,6 +348,7 @@ def _usefulness(
         tell=tell,
         checkpoint=checkpoint,
     )
+    _write_json(out / "history.json", trained.history)
     return {"images": len(made[1]), **_measured(trained, _held_out(dataset))}
 
 
@@ -344,6 +360,7 @@ MAKERS: dict[str, Callable[[Task, Folders, Path, Tell, Checkpoint], dict[str, An
     "classifier": make_classifier,
     "folds": make_folds,
     "quality": make_quality,
+    "usefulness": make_usefulness,
 }
 
 

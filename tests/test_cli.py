@@ -47,7 +47,7 @@ PLAN_SCHEMA = {
                 ],
                 "properties": {
                     "task": {"type": "string", "pattern": "^[a-z]+-[0-9a-f]{16}$"},
-                    "kind": {"enum": ["data", "generator", "synthesis", "classifier", "quality"]},
+                    "kind": {"enum": ["data", "generator", "synthesis", "classifier", "quality", "usefulness"]},
                     "title": {"type": "string"},
                     "dataset": {"type": "string"},
                     "replicate": {"type": "integer"},

@@ -313,7 +313,7 @@ def test_every_task_that_trains_from_a_file_says_so_to_its_worker(tmp_path: Path
     assert {task.kind for task in tasks if cluster._files(task) == {"weights": Path("/a/b.keras")}} == {
         "tuning",
         "classifier",
-        "quality",
+        "usefulness",
     }
 
 

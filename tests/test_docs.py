@@ -368,7 +368,7 @@ def test_a_classifier_loaded_as_the_page_says_gives_the_recorded_probabilities(
         assert names["classify"](phantom.test.images) == pytest.approx(kept[f"test_{names['epoch']}"], abs=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["data", "generator", "synthesis", "classifier", "quality"])
+@pytest.mark.parametrize("kind", ["data", "generator", "synthesis", "classifier", "quality", "usefulness"])
 def test_every_value_and_file_of_a_record_has_its_line(kind: str, run_demo: Path) -> None:
     page = text("docs/reference/results.md")
     said = in_code(section(page, kind))

@@ -102,10 +102,10 @@ def test_a_large_data_set_after_small_ones_is_not_expected_to_take_all_night():
     assert expected(seen, 5e6) < 3 * true
 
 
-@pytest.mark.parametrize("kind", ["classifier", "quality"])
+@pytest.mark.parametrize("kind", ["classifier", "usefulness"])
 def test_work_is_images_by_the_arithmetic_of_the_classifier(kind: str):
     (task, *_) = [task for task in planned(tiny()).tasks.values() if task.kind == "classifier"]
-    settings = {"settings" if kind == "classifier" else "classifier": task.params["settings"]}
+    settings = {"settings": task.params["settings"]}
     task = replace(task, kind=kind, params=settings)
     larger = replace(task, local={**task.local, "size": 128})
     assert work_of(task) == task.images

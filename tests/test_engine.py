@@ -258,7 +258,7 @@ from medaug_keras.store import Store
 from studies import children
 from test_engine import training_plan
 
-kills = [("epoch", "quality", 3)]
+kills = [("epoch", "usefulness", 3)]
 
 def listen(event):
     print(json.dumps([event.what, event.task.kind, event.epoch, event.text]), flush=True)
@@ -289,7 +289,7 @@ def training_plan() -> Plan:
 
 
 def test_a_training_that_is_killed_goes_on_from_its_last_epoch_and_its_record_is_the_same(tmp_path: Path):
-    """The run is killed while a generator is trained; then a worker, in the classifier of a quality task."""
+    """The run is killed while a generator is trained; then a worker, in the classifier of a usefulness task."""
     (tmp_path / "sitecustomize.py").write_text(CAREFUL)
     words = [sys.executable, "-c", KILLING, str(tmp_path / "killed")]
     folders = {"PYTHONPATH": os.pathsep.join(map(str, (tmp_path, PROJECT, PROJECT / "tests")))}
@@ -312,13 +312,13 @@ def test_a_training_that_is_killed_goes_on_from_its_last_epoch_and_its_record_is
     events = [json.loads(line) for line in begun().communicate(timeout=300)[0].splitlines()]
     epochs = {
         kind: [epoch for what, task, epoch, _ in events if (what, task) == ("epoch", kind)]
-        for kind in ("generator", "quality")
+        for kind in ("generator", "usefulness")
     }
     again = epochs["generator"][0]
     assert again >= 3
     assert epochs["generator"] == list(range(again, 8))
-    assert epochs["quality"].count(1) == epochs["quality"].count(2) == 1
-    assert epochs["quality"][-1] == 7
+    assert epochs["usefulness"].count(1) == epochs["usefulness"].count(2) == 1
+    assert epochs["usefulness"][-1] == 7
     assert [text for what, _, _, text in events if what == "message"] == ["resumes from its checkpoint"] * 2
     assert half_made(tmp_path / "killed") == []
 

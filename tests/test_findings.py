@@ -567,10 +567,10 @@ def test_an_arm_whose_images_an_earlier_version_judged_has_no_map_and_the_page_s
 
 def test_a_network_of_synthetic_images_that_names_one_class_is_marked_as_other_runs_are(inference, monkeypatch):
     results = inference.results
-    records = [o.record for _, o in results.makings("quality", "breastmnist", "cvae") if o.record]
+    records = [o.record for _, o in results.makings("usefulness", "breastmnist", "cvae") if o.record]
     assert numbers(quality_tables.usefulness(results))[0]["synthetic_to_real"].tags == ()
     for record, confusion in zip(records, ([[0, 52], [0, 104]], [[30, 22], [30, 74]]), strict=False):
-        monkeypatch.setitem(record.values["usefulness"]["scores"]["3"]["test"], "confusion", confusion)
+        monkeypatch.setitem(record.values["scores"]["3"]["test"], "confusion", confusion)
     table = quality_tables.usefulness(results)
     assert numbers(table)[0]["synthetic_to_real"].tags == (f"one class 1/{len(records)}",)
     assert any(note.startswith("Tags count the runs") for note in table.notes)
@@ -585,6 +585,10 @@ def test_the_tables_of_synthetic_images_show_each_number_under_its_own_name(infe
     assert row["ceiling"].value == pytest.approx(values["class_consistency"]["ceiling"])
     assert row["near"].value == pytest.approx(values["duplicates"]["near"])
     assert row["near_real"].value == pytest.approx(values["duplicates"]["near_real"])
+    row = numbers(quality_tables.shortcut(results))[0]
+    assert [row[key].value for key in ("told_apart", "told_apart_test", "class_told")] == pytest.approx(
+        [0.7, 0.5, 0.07]
+    )
     row = numbers(quality_tables.copying(results))[0]
     found = next(iter(spaces.values()))["copying"]
     for key, expected in (
@@ -610,3 +614,22 @@ def test_a_distance_over_replicates_has_students_interval_of_their_values(infere
     assert (entry.value, entry.n) == (pytest.approx(expected.mean), 4)
     half = pytest.approx(expected.half_width)
     assert (entry.high - entry.value, entry.value - entry.low) == (half, half)
+
+
+@pytest.mark.parametrize(
+    ("auc", "told", "warned"),
+    [(0.9, 0.2, True), (0.8, 0.05, True), (0.79, 0.2, False), (0.9, 0.04, False), (None, 0.2, False)],
+)
+def test_the_first_page_warns_of_a_shortcut_where_images_are_told_apart_and_tell_the_class(
+    tmp_path, monkeypatch, auc, told, warned
+):
+    arms = {name: ARMS[name] for name in ("baseline", "cvae", "duplicate")}
+    study = fake_study(datasets=("breastmnist",), arms=arms, samplings=["shuffle"])
+    results = results_of(tmp_path, study)
+    for _, outcome in results.makings("quality", "breastmnist", "cvae"):
+        monkeypatch.setitem(outcome.record.values, "shortcut", {"auc": auc, "auc_test": 0.5, "class_told": told})
+    every = findings.caveats(results, Inference(results))
+    said = [sentence for sentence in every if "can be told from real ones" in sentence]
+    assert bool(said) is warned
+    if warned:
+        assert f"BreastMNIST (AUC {100 * auc:.0f} %, {100 * told:.0f} % of the class)" in said[0]

@@ -273,6 +273,7 @@ def test_every_fold_has_its_own_generator_images_and_classifiers_and_a_run_joins
         "classifier": 8,
         "folds": 4,
         "quality": 2,
+        "usefulness": 2,
     }
     assert [found.tasks[run.task].kind for run in found.runs] == ["folds"] * 4
     for run in found.runs:
@@ -283,7 +284,7 @@ def test_every_fold_has_its_own_generator_images_and_classifiers_and_a_run_joins
                 images = found.tasks[task.needs[word]]
                 assert images.params["fold"] == task.params["fold"]
                 assert found.tasks[images.needs["generator"]].params["fold"] == task.params["fold"]
-    for task in of_kind["quality"]:  # of the first fold of each replicate
+    for task in (*of_kind["quality"], *of_kind["usefulness"]):  # of the first fold of each replicate
         fold_of = {found.tasks[need].params.get("fold", 0) for need in task.needs.values()}
         assert fold_of == {task.params["fold"]} == {0}
     order = list(found.tasks)
@@ -291,7 +292,7 @@ def test_every_fold_has_its_own_generator_images_and_classifiers_and_a_run_joins
 
 
 def test_all_that_decides_the_cut_is_in_the_keys_and_the_images_themselves_are_read_once():
-    everything = {"generator", "synthesis", "classifier", "folds", "quality"}
+    everything = {"generator", "synthesis", "classifier", "folds", "quality", "usefulness"}
     for split in ({"folds": 3}, {"validation": 0.2}, {"seed": 1}):
         assert kinds(planned(folded()), planned(folded(datasets={"own": own(**split)}))) == everything
     assert planned(folded(datasets={"own": own(validation=0.15)})).tasks.keys() == planned(folded()).tasks.keys()

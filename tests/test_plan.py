@@ -27,6 +27,9 @@ PAPER = {  # training images and added ones, Section 2.6 and its table
 }
 
 
+LATER = ("classifier", "quality", "usefulness")  # what uses images that are made
+
+
 def new_kinds(before: Plan, after: Plan) -> set[str]:
     """The kinds of the tasks that a changed study adds."""
     return {task.kind for name, task in after.tasks.items() if name not in before.tasks}
@@ -47,17 +50,17 @@ def new_kinds(before: Plan, after: Plan) -> set[str]:
         ("generators.unused", {"kind": "cvae"}, set()),
         ("quality.enabled", False, set()),
         ("quality.neighbours", 3, {"quality"}),
-        ("classifier.epochs", 5, {"classifier", "quality"}),
-        ("classifier.head", "sigmoid", {"classifier", "quality"}),
+        ("classifier.epochs", 5, {"classifier", "quality", "usefulness"}),
+        ("classifier.head", "sigmoid", {"classifier", "quality", "usefulness"}),
         ("arms.gda.augment", [{"layer": "hue"}], {"classifier"}),
         ("arms.duplicate.duplicate", {"amount": {"fraction": 0.5}}, {"synthesis", "classifier", "quality"}),
         ("arms.cvae.add", {"generator": "cvae", "amount": {"images": 7}}, {"synthesis", "classifier", "quality"}),
-        ("arms.jvae.interleave", {"generator": "jvae", "mode": "mean"}, {"synthesis", "classifier", "quality"}),
-        ("generators.cvae.sampling_statistics", "moving", {"synthesis", "classifier", "quality"}),
-        ("generators.cvae.epochs", 4, {"generator", "synthesis", "classifier", "quality"}),
-        ("precision", "bfloat16", {"generator", "synthesis", "classifier", "quality"}),
-        ("seed", 1, {"generator", "synthesis", "classifier", "quality"}),
-        ("datasets.small.test", 20, {"data", "generator", "synthesis", "classifier", "quality"}),
+        ("arms.jvae.interleave", {"generator": "jvae", "mode": "mean"}, {"synthesis", *LATER}),
+        ("generators.cvae.sampling_statistics", "moving", {"synthesis", *LATER}),
+        ("generators.cvae.epochs", 4, {"generator", "synthesis", *LATER}),
+        ("precision", "bfloat16", {"generator", "synthesis", *LATER}),
+        ("seed", 1, {"generator", "synthesis", *LATER}),
+        ("datasets.small.test", 20, {"data", "generator", "synthesis", *LATER}),
     ],
 )
 def test_a_changed_setting_makes_new_work_only_for_what_it_decides(path: str, value: Any, kinds: set[str]):
@@ -188,6 +191,7 @@ def test_samplings_of_an_arm_share_generator_and_images():
         "synthesis": 4,
         "classifier": 12,
         "quality": 4,
+        "usefulness": 3,
     }
 
 
@@ -301,7 +305,7 @@ EVERYTHING = whole(
         },
     },
 )
-ORDER = ("data", "generator", "synthesis", "classifier", "quality")
+ORDER = ("data", "generator", "synthesis", "classifier", "quality", "usefulness")
 SHOWN_ONLY = re.compile(
     r"datasets\.\w+\.(name|accept_unverified|path|title|classes.*|licence|citation|split.*|ids.*|drop|frame|group|publish_split|image|label|missing|encoding)"
     r"|classifier\.select|arms\.\w+\.(label|samplings)|quality\.enabled"
@@ -386,8 +390,9 @@ def test_the_kind_of_a_data_set_is_in_its_key_though_its_bytes_may_be_the_same()
 def test_a_new_version_of_a_kind_makes_new_keys_of_it_and_of_what_needs_it(kind: str, monkeypatch: pytest.MonkeyPatch):
     before = planned(whole())
     monkeypatch.setitem(VERSIONS, kind, VERSIONS[kind] + 1)
-    needed_by = {"data": set(ORDER), "generator": {"generator", "synthesis", "classifier", "quality"}}
-    expected = needed_by.get(kind) or {kind, *({"classifier", "quality"} if kind != "quality" else ())}
+    needed_by = {"data": set(ORDER), "generator": {*ORDER} - {"data"}, "synthesis": {"synthesis", *LATER}}
+    alone = {kind} | ({"quality"} if kind == "classifier" else set())
+    expected = needed_by.get(kind) or alone
     assert new_kinds(before, planned(whole())) == expected
 
 
@@ -407,7 +412,7 @@ def test_a_task_is_as_dear_as_the_images_that_pass_through_its_networks():
     study = whole(replicates=1, samplings=["shuffle"], datasets={"small": PHANTOM}, classifier={"epochs": 5})
     train, validation, test = (PHANTOM[split] for split in ("train", "validation", "test"))
     made = planned(study)
-    images = {(m.name, made.tasks[m.task].kind): made.tasks[m.task].images for m in (*made.synthesis, *made.quality)}
+    images = {(m.name, made.tasks[m.task].kind): made.tasks[m.task].images for m in (*made.synthesis, *made.usefulness)}
     assert {m.name: made.tasks[m.task].images for m in made.generators} == dict.fromkeys(
         ("cvae", "jvae", "cgan"), 3 * (train + validation)
     )
@@ -415,7 +420,7 @@ def test_a_task_is_as_dear_as_the_images_that_pass_through_its_networks():
     assert flow.passes(train, validation) == 1000 + 5 * validation  # its epochs are parts of its images
     assert images["cvae", "synthesis"] == 4
     assert images["jvae", "synthesis"] == train
-    assert images["jvae", "quality"] == 5 * (train + validation)
+    assert images["jvae", "usefulness"] == 5 * (train + validation) + 2 * test
     for cell in made.runs:
         added = images.get((cell.arm, "synthesis"), 0)
         assert made.tasks[cell.task].images == 5 * (train + added + validation) + 2 * test
@@ -425,6 +430,22 @@ def test_only_one_replicate_has_the_quality_of_that_replicate_alone():
     part = planned(whole()).only({"replicate": [1]})
     assert {making.replicate for making in part.quality} == {1}
     assert len(part.quality) == 2 * 4
+    assert {making.replicate for making in part.usefulness} == {1}
+    assert len(part.usefulness) == 2 * 3
+
+
+def test_a_generator_is_judged_by_training_on_its_images_once_whatever_arms_add_of_them():
+    more = {f"cvae-{n}": {"add": {"generator": "cvae", "amount": {"images": n}}} for n in (1, 2, 3)}
+    one, several = (planned(whole(arms=whole()["arms"] | arms)) for arms in ({}, more))
+    count = [sum(task.kind == "usefulness" for task in made.tasks.values()) for made in (one, several)]
+    assert count == [2 * 2 * 3] * 2
+    assert len(several.usefulness) == 2 * 2 * 6
+    guided = whole(
+        generators={"flow": {"kind": "flow"}, "guided": {"kind": "flow", "guidance": 2.0}},
+        arms={"baseline": {}, **{name: {"add": {"generator": name}} for name in ("flow", "guided")}},
+    )
+    kinds = [task.kind for task in planned(guided).tasks.values()]
+    assert (kinds.count("generator"), kinds.count("usefulness")) == (2 * 2, 2 * 2 * 2)
 
 
 def test_medmnists_files_are_looked_for_in_the_folder_that_was_said():

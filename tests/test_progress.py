@@ -124,11 +124,11 @@ def test_the_epochs_are_all_that_the_task_will_train(per_class: bool, epochs: in
             Event("epoch", task, 2, {"loss": 0.5})
         )
         for task in plan.tasks.values()
-        if task.kind in ("classifier", "quality", "generator")
+        if task.kind in ("classifier", "usefulness", "generator")
     }
     assert shown == {
         ("classifier", ""): "epoch 2 of 7  loss 0.5",
-        ("quality", ""): "epoch 2 of 7  loss 0.5",
+        ("usefulness", ""): "epoch 2 of 7  loss 0.5",
         ("generator", "cvae"): "epoch 2 of 3  loss 0.5",
         ("generator", "joint_vae"): f"epoch 2 of {epochs}  loss 0.5",
         ("generator", "cgan"): "epoch 2 of 3  loss 0.5",

@@ -126,10 +126,12 @@ def test_copies_are_found_to_be_copies_and_every_arm_that_adds_images_is_judged(
     todo, store = results
     judged = {m.name: store.record(m.task).values for m in todo.quality}
     assert judged.keys() == {"cvae", "jvae", "cgan", "duplicate"}
-    assert judged["duplicate"]["usefulness"] is None
-    for name in ("cvae", "jvae", "cgan"):
-        assert judged[name]["usefulness"]["images"] == SMALL["train"]
-        made = judged[name]["usefulness"]
+    assert "shortcut" not in judged["duplicate"]
+    useful = {m.name: store.record(m.task).values for m in todo.usefulness}
+    assert useful.keys() == {"cvae", "jvae", "cgan"}
+    for name, made in useful.items():
+        assert made["images"] == SMALL["train"]
+        assert 0 <= judged[name]["shortcut"]["class_told"] <= 1
         for epoch in made["selected"].values():
             assert 0 <= made["scores"][str(epoch)]["test"]["accuracy"] <= 1
 
@@ -274,22 +276,39 @@ def test_images_are_judged_beside_the_test_images_by_the_baseline_of_their_repli
         draws=2,
         limit=100,
     )
-    usefulness = record.values["usefulness"]
-    assert {name: value for name, value in record.values.items() if name != "usefulness"} == values
+    shortcut = evaluation.source_shortcut(
+        train_images=images.train.images,
+        train_labels=images.train.labels,
+        train_groups=images.train.groups,
+        added_images=made["images"],
+        added_labels=made["labels"],
+        test_images=images.test.images,
+        test_labels=images.test.labels,
+        rebuilt=False,
+        looks=[
+            evaluation.pixel_components(images.train.images, components=8, limit=100, seed=subseed(SEED, "shortcut")),
+            lambda some: classifiers.features(model, some),
+        ],
+        limit=100,
+        seed=subseed(SEED, "shortcut"),
+    )
+    assert record.values == values | {"shortcut": shortcut}
     for name, array in loaded(folder, "neighbours.npz").items():
         np.testing.assert_array_equal(array, arrays[name])
-    # Usefulness: as many new images as there are real ones, of their classes; shuffled, nothing else changed.
+
+
+def test_usefulness_trains_on_as_many_new_images_as_there_are_real_ones_of_their_classes(results, images):
     sampler = keras.models.load_model(files(results, "generators", "cgan")[0] / "sampler.keras")
     labels = images.train.labels
     alone = generators.cgan.sample(sampler, labels, seed=subseed(SEED, "usefulness")), labels
     trained = fitted(images, alone)
-    assert usefulness == {"images": 70, **measured(images, trained)}
+    assert files(results, "usefulness", "cgan")[1].values == {"images": 70, **measured(images, trained)}
 
 
 def test_reconstructions_are_useful_as_they_are(results, images):
     made = loaded(files(results, "synthesis", "jvae")[0])
     trained = fitted(images, (made["images"], made["labels"]))
-    assert files(results, "quality", "jvae")[1].values["usefulness"] == {"images": 70, **measured(images, trained)}
+    assert files(results, "usefulness", "jvae")[1].values == {"images": 70, **measured(images, trained)}
 
 
 def test_a_fraction_that_adds_no_image_is_refused(results):

@@ -112,19 +112,22 @@ def test_no_tuning_is_no_other_work():
     assert planned(changed(tiny(), "classifier.tune", None)).tasks.keys() == planned(tiny()).tasks.keys()
 
 
+LATER = ("classifier", "quality", "usefulness")  # what a learning rate is used for
+
+
 def kinds(before: Plan, after: Plan) -> set[str]:
     return {task.kind for name, task in after.tasks.items() if name not in before.tasks}
 
 
 def test_the_way_a_learning_rate_is_chosen_is_in_the_key_of_what_has_it():
     before = planned(tuned(whole()))
-    assert kinds(planned(whole()), before) == {"tuning", "classifier", "quality"}
+    assert kinds(planned(whole()), before) == {"tuning", *LATER}
     fewer = planned(tuned(whole(), learning_rate=[0.001, 0.1]))
-    assert kinds(before, fewer) == {"classifier", "quality"}  # its training runs are there
-    assert kinds(before, planned(tuned(whole(), seeds=3))) == {"tuning", "classifier", "quality"}
-    assert kinds(before, planned(changed(tuned(whole()), "classifier.select", "last"))) == {"classifier", "quality"}
+    assert kinds(before, fewer) == {*LATER}  # its training runs are there
+    assert kinds(before, planned(tuned(whole(), seeds=3))) == {"tuning", *LATER}
+    assert kinds(before, planned(changed(tuned(whole()), "classifier.select", "last"))) == {*LATER}
     waiting = changed(tuned(whole()), "classifier.patience", 2)
-    assert kinds(before, planned(waiting)) == {"tuning", "classifier", "quality"}
+    assert kinds(before, planned(waiting)) == {"tuning", *LATER}
 
 
 def test_a_learning_rate_that_is_not_used_makes_no_other_work():

@@ -11,6 +11,7 @@ from medaug_keras.evaluation.metrics import (
     write_medmnist_csv,
 )
 from medaug_keras.evaluation.quality import pixel_components, quality
+from medaug_keras.evaluation.shortcut import source_shortcut
 from medaug_keras.evaluation.similarity import (
     class_consistency,
     frechet_distance,
@@ -38,5 +39,6 @@ __all__ = [
     "predicted_classes",
     "quality",
     "scores",
+    "source_shortcut",
     "write_medmnist_csv",
 ]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from statistics import fmean
 
 from medaug_keras.looks import CLAIMS, Looks
 from medaug_keras.reading.words import rare_classes, weighted_twice
@@ -117,8 +118,33 @@ def caveats(results: Results, inference: Inference) -> list[str]:
     return [
         *_directions(results, inference),
         *_little_said(results),
+        *shortcuts(results),
         *_rare(results),
         *_looks(results, tested),
+    ]
+
+
+TOLD_APART, CLASS_TOLD = 0.8, 0.05
+"""AUC, and part of the classes' entropy, from which on a source is called a possible shortcut."""
+
+
+def shortcuts(results: Results) -> list[str]:
+    """What must be known of arms whose images a network could take for a class, in sentences."""
+    found: dict[str, list[str]] = {}
+    for dataset in results.datasets:
+        for arm in results.arms:
+            made = [o.record.values for _, o in results.makings("quality", dataset, arm) if o.record is not None]
+            measured = [values["shortcut"] for values in made if "shortcut" in values]
+            apart = [one["auc"] for one in measured if one["auc"] is not None]
+            told = [one["class_told"] for one in measured]
+            if apart and min(fmean(apart) / TOLD_APART, fmean(told) / CLASS_TOLD) >= 1:
+                values = f"AUC {percent(fmean(apart), 0)} %, {percent(fmean(told), 0)} % of the class"
+                found.setdefault(arm, []).append(f"{results.title(dataset)} ({values})")
+    return [
+        f"Images of {results.label(arm)} can be told from real ones, and that tells something of the class, on "
+        f"{together(sets)}: a network can learn what looks generated in place of the class. An arm with shares: "
+        "proportional, in which it tells nothing, is the check."
+        for arm, sets in found.items()
     ]
 
 

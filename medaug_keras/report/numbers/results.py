@@ -538,14 +538,14 @@ class Results:
         return list(record.values["classes"]) if record else []
 
     def makings(self, kind: str, dataset: str, name: str) -> list[tuple[Making, Outcome]]:
-        """All replicates of a generator's ("generators") or an arm's ("synthesis", "quality") task; of folds, the
-        first."""
+        """All replicates of a generator's ("generators") or an arm's ("synthesis", "quality", "usefulness") task;
+        of folds, the first."""
         return [(m, self.outcomes[m.task]) for m in self._makings.get((kind, dataset, name), ())]
 
     @cached_property
     def _makings(self) -> Mapping[tuple[str, str, str], Sequence[Making]]:
         found: dict[tuple[str, str, str], list[Making]] = {}
-        for kind in ("generators", "synthesis", "quality"):
+        for kind in ("generators", "synthesis", "quality", "usefulness"):
             for making in getattr(self.plan, kind):
                 if making.fold:
                     continue

@@ -9,7 +9,7 @@ from medaug_keras.evaluation.maps import MOST
 from medaug_keras.plan import Making
 from medaug_keras.report import figures
 from medaug_keras.report.format import of_points, percent
-from medaug_keras.report.numbers.findings import claims, log_words, metric_name, units
+from medaug_keras.report.numbers.findings import claims, log_words, metric_name, shortcuts, units
 from medaug_keras.report.numbers.results import METRICS, which
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.pages.differences import by_arm, by_data_set, difference, over_data_sets
@@ -155,6 +155,8 @@ def synthetic_images(book: Book) -> dict[str, Any]:
         "apart": book.apart,
         "similarity": book.table(quality_tables.similarity(results)),
         "usefulness": book.table(quality_tables.usefulness(results)),
+        "shortcut": book.table(quality_tables.shortcut(results)),
+        "shortcuts": shortcuts(results),
         "classes": book.table(quality_tables.classes(results)),
         "copying": book.table(quality_tables.copying(results)),
         "legend": book.table(quality_tables.legend()),

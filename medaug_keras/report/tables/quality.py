@@ -163,14 +163,15 @@ def usefulness(results: Results) -> Table:
 
     def rows(dataset: str, arm: str, made: list[tuple[Making, Outcome]]) -> Iterable[Row]:
         outcomes = [outcome for _, outcome in made]
+        alone = [outcome for _, outcome in results.makings("usefulness", dataset, arm)]
         base = results.baseline(dataset)
         real = base.estimate(results.select, "test", "accuracy") if base else None
         entries = (
             _mean(outcomes, lambda v: v["class_consistency"]["value"]),
             _mean(outcomes, lambda v: v["class_consistency"]["ceiling"]),
-            replace(
-                _mean(outcomes, lambda v: _useful(v, results.select)), tags=_learned_little(outcomes, results.select)
-            ),
+            replace(_mean(alone, lambda v: _useful(v, results.select)), tags=_learned_little(alone, results.select))
+            if alone
+            else Entry(missing="copies of real images"),
             Entry(missing="no baseline run is done")
             if base is None or real is None or real.mean is None
             else Entry(real.mean, real.sd, real.n, real.planned, tags=tags_of(base, results.select)),
@@ -192,22 +193,60 @@ def usefulness(results: Results) -> Table:
     )
 
 
-def _useful(values: Mapping[str, Any], select: str) -> float | None:
-    """Test accuracy of the classifier that saw synthetic images alone; None for copies, of which there is none."""
-    found = _scores(values, select)
-    return float(found["accuracy"]) if found else None
+def _useful(values: Values, select: str) -> float:
+    """Test accuracy of the classifier that saw synthetic images alone."""
+    return float(_scores(values, select)["accuracy"])
 
 
-def _scores(values: Mapping[str, Any], select: str) -> Mapping[str, Any] | None:
-    made = values.get("usefulness")
-    return made["scores"][str(made["selected"][select])]["test"] if made else None
+def _scores(values: Values, select: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = values["scores"][str(values["selected"][select])]["test"]
+    return found
 
 
 def _learned_little(outcomes: Sequence[Outcome], select: str) -> tuple[str, ...]:
     """The tag of classifiers that saw synthetic images alone, where their accuracy says little."""
-    there = [found for o in outcomes if o.record is not None and (found := _scores(o.record.values, select))]
+    there = [_scores(o.record.values, select) for o in outcomes if o.record is not None]
     signs = Counter(sign for found in there for sign in degenerate(found["confusion"]))
     return gravest(signs, len(there))
+
+
+def shortcut(results: Results) -> Table:
+    """Could a network take "looks generated" for a class? Both must be high: that it can tell, and what that tells."""
+    against = "AUC against training images of the same class"
+    columns = (
+        *_HEAD,
+        Column("told_apart", "Added images", "percent", against, _SPREAD, MEASURES["told_apart"].meaning),
+        Column("told_apart_test", "Real test images", "percent", against, _SPREAD),
+        Column("class_told", "Class told by the source", "percent", "", _SPREAD, MEASURES["class_told"].meaning),
+    )
+    factors = ("data set", "arm")
+
+    def rows(dataset: str, arm: str, made: list[tuple[Making, Outcome]]) -> Iterable[Row]:
+        if results.study.arms[arm].duplicate is None:
+            outcomes = [outcome for _, outcome in made]
+            entries = [_mean(outcomes, _of_shortcut(name)) for name in ("auc", "auc_test", "class_told")]
+            yield Row((*_head(results, dataset, arm), *entries), _factors(results, dataset, arm))
+
+    return Table(
+        "shortcut",
+        "Can a network tell added images from real ones, and does that tell it the class?",
+        columns,
+        _rows(results, columns, factors, rows),
+        "tables.quality.shortcut",
+        (
+            "Where both are high, a network can learn whether an image was generated in place of its class, and its "
+            "gain or loss is then of the mix of classes, too. The same arm with shares: proportional is the check, "
+            "for then the source tells nothing.",
+            "Mean ± standard deviation over n replicates.",
+            *of_folds(results),
+        ),
+        factors,
+        empty="This study judges no images.",
+    )
+
+
+def _of_shortcut(name: str) -> Callable[[Values], float | None]:
+    return lambda values: values["shortcut"][name]
 
 
 def classes(results: Results) -> Table:
