@@ -270,6 +270,16 @@ def test_a_network_has_the_same_layers_and_weights_whatever_was_built_before() -
     np.testing.assert_allclose(probabilities, keras.ops.convert_to_numpy(keras.ops.softmax(expected)), atol=1e-5)
 
 
+def test_a_layer_that_is_used_twice_has_its_weights_once() -> None:
+    text = NET.format(
+        "layer = layers.Dense(x.shape[-1], use_bias=False, name='both'); "
+        "return keras.Model(image, layers.Dense(num_outputs)(layer(layer(x))))"
+    )
+    model = built(text)
+    assert [layer.name for layer in model.layers].count("both") == 1
+    assert sum("both" in weight.path for weight in model.weights) == 1
+
+
 def test_weights_that_the_function_sets_stay_and_the_image_is_prepared_before(tmp_path: Path) -> None:
     text = NET.format(
         "last = layers.Dense(num_outputs, kernel_initializer='zeros'); y = last(x); "

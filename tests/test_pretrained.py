@@ -22,6 +22,7 @@ from medaug_keras.cli.mistakes import WRONG_REQUEST
 from medaug_keras.networks import saved as saved_weights
 from medaug_keras.plan import Plan, Source, plan
 from medaug_keras.reading import StudyError, read
+from medaug_keras.reading.weights import WeightsError, sum_of
 from studies import PHANTOM, PROJECT, cli, recipe, tiny, written
 
 PAGE = (PROJECT / "docs" / "how-to" / "pretrained.md").read_text(encoding="utf-8")
@@ -277,6 +278,14 @@ def test_a_file_that_was_changed_or_taken_away_since_is_no_beginning(tmp_path: P
     path.unlink()
     with pytest.raises(ValueError, match="cannot be read"):
         built(weights=weights)
+
+
+@pytest.mark.parametrize(
+    ("path", "why"), [("/dev/null", "is no regular file"), ("/proc/self/mem", "cannot be read (Input/output error)")]
+)
+def test_a_file_of_weights_that_is_none_or_cannot_be_read_is_said(path: str, why: str) -> None:
+    with pytest.raises(WeightsError, match=re.escape(f"{path} {why}")):
+        sum_of(Path(path))
 
 
 def study_with(folder: Path, weights: str | None, **changes: Any) -> Path:

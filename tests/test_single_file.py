@@ -1,5 +1,6 @@
 """The report as one file to send: whole, alone, and never in place of somebody's own."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 from browsing import Visitor, barriers
 
 from medaug_keras import report
-from medaug_keras.ownership import NotOursError
+from medaug_keras.ownership import NOTE, NotOursError
+from medaug_keras.report.site import single
 from studies import cli, tiny, written
 
 ROWS = """e => [...e.querySelectorAll("table.ma tbody tr")].map(
@@ -83,6 +85,41 @@ def test_notes_that_lie_among_the_pages_are_not_in_it(site, tmp_path: Path):
     (tmp_path / "docs" / "studies" / "fake" / "private.md").write_text("# Zsmith\n")
     report.single_file(tmp_path / "docs", "fake", tmp_path / "fake.html")
     assert "Zsmith" not in (tmp_path / "fake.html").read_text("utf-8")
+
+
+def test_a_page_of_the_users_own_in_place_of_ours_is_not_in_it(site, tmp_path: Path):
+    shutil.copytree(site.parent / "docs", tmp_path / "docs")
+    path = tmp_path / "docs" / "studies" / "fake" / NOTE
+    content = json.loads(path.read_bytes())
+    del content["files"]["cite.md"]
+    path.write_text(json.dumps(content))
+    report.single_file(tmp_path / "docs", "fake", tmp_path / "fake.html")
+    found = re.findall(r'<section[^>]* id="([a-z-]+)"', (tmp_path / "fake.html").read_text("utf-8"))
+    assert "index" in found
+    assert "cite" not in found
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("checks", '<h2 id="a">T</h2>', '<h3 id="checks.a">T</h3>'),
+        ("checks", "<h1>T</h1><h6>t</h6>", "<h2>T</h2><h6>t</h6>"),
+        ("index", "<h1>T</h1>", "<h1>T</h1>"),
+        ("checks", '<div class="ma-nav">x<br><img src="y.png"><b>z</b></div>kept', "kept"),
+        ("checks", '<img src="a%20b.png">', '<img src="data:image/png;base64,UE5H">'),
+        ("checks", '<a href="https://e.org/?a=1&amp;b=2">x</a>', '<a href="https://e.org/?a=1&amp;b=2">x</a>'),
+        ("checks", '<a href="runs/one.html">x</a>', "<span>x</span>"),
+        ("checks", '<a href="index.html#t">x</a>', '<a href="#index.t">x</a>'),
+        ("checks", '<a href="index.html">x</a>', '<a href="#index">x</a>'),
+        ("checks", '<a href="#t">x</a>', '<a href="#checks.t">x</a>'),
+    ],
+)
+def test_of_a_page_headings_are_one_lower_anchors_its_own_and_images_inside(name, given, expected, tmp_path: Path):
+    (tmp_path / "a b.png").write_bytes(b"PNG")
+    page = single._Page(tmp_path, name, ("index", "checks"))
+    page.feed(given)
+    page.close()
+    assert "".join(page.out) == expected
 
 
 def test_the_command_writes_it_over_its_own_and_over_nothing_else(tmp_path: Path):
