@@ -739,6 +739,8 @@ def test_a_flow_that_stands_still_errs_by_one_and_the_mean_square_of_the_images(
 def test_a_new_flow_stands_still():
     model = flow.build(image_shape=(64, 64, 3), num_classes=2, patch=2, widths=None, blocks=1, dropout=0.1)
     images, labels = torch.randn(2, 64, 64, 3), torch.tensor([0, 2])
+    for what, start in (("scale", 1), ("shift", 0)):
+        assert (model.get_layer(f"down1_1_{what}").bias.value == start).all()
     assert not fuse(model)(images, torch.tensor([0.0, 1.0]), labels, training=False).any()
 
 
@@ -890,6 +892,7 @@ def test_no_step_of_a_flow_follows_a_gradient_that_is_longer_than_one():
 def test_every_weight_of_a_flow_has_a_part_in_what_it_says():
     shape = (28, 28, 1)
     model = flow.build(image_shape=shape, num_classes=2, patch=2, widths=(8, 16), blocks=1, dropout=0.1)
+    assert {"attention", "classes", "time_embedding"} <= {layer.name for layer in model.layers}
     for weight in model.trainable_weights:  # new biases, and the last kernel, are 0
         weight.assign(weight + torch.randn(weight.shape, generator=rng_of(1)) / 10)
     found = fuse(model)(torch.randn(6, *shape), torch.rand(6), torch.arange(6) % 3, training=False)

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import InclusionLevel, get_files
 from report_records import fake_results
 
 from medaug_keras import ownership
@@ -29,6 +31,7 @@ from studies import cli, dead_links, start, tiny, written
 
 PHANTOM = {"kind": "phantom", "name": "phantom-ultrasound", "train": 546, "validation": 78, "test": 156}
 MEDMNIST = "datasets={breastmnist: {kind: medmnist}}"
+HOOKS = {"hooks": [mkdocs_hooks.__file__]}
 SPLIT = "datasets={mine: {kind: folder, path: scans/images, split: {file: tables/split.csv}}}"
 STUDY = tiny(datasets={"phantom-ultrasound": PHANTOM}, arms={"baseline": {}})
 
@@ -47,7 +50,7 @@ def made_up(whole: Any, store: Store, **options: Any) -> Any:
 
 def copied(config: Any) -> None:
     """In place of MkDocs's build: what it would publish, unrendered."""
-    from mkdocs.structure.files import get_files, set_exclusions
+    from mkdocs.structure.files import set_exclusions
 
     files = config.plugins.on_files(get_files(config), config=config)
     set_exclusions(files, config)
@@ -556,3 +559,37 @@ def test_git_status_shows_only_what_the_run_says_that_it_wrote(tmp_path: Path, m
     assert [path for path in changed if not any(path == p or path.startswith(f"{p}/") for p in places)] == []
     assert [place for place in places if not any(path.startswith(place) for path in changed)] == []
     assert dead_links(tmp_path / "public/studies/tiny") == []
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_site_has_the_styles_that_its_settings_name_and_a_home_page_and_a_page_of_studies(
+    tmp_path: Path, named: bool
+):
+    docs, config = tmp_path / "docs", MkDocsConfig()
+    docs.mkdir()
+    (docs / "studies-of-mine.md").write_text("mine")
+    css = ["stylesheets/site.css", "stylesheets/mine.css"] if named else ["stylesheets/mine.css"]
+    config.load_dict({"site_name": "mine", "docs_dir": str(docs), "extra_css": css} | HOOKS)
+    config.validate()
+    made = {file.src_uri: file for file in config.plugins.on_files(get_files(config), config=config)}
+    assert made.keys() == {"index.md", "studies-of-mine.md", "studies/index.md", *(css[:1] if named else [])}
+    assert made["studies-of-mine.md"].inclusion is InclusionLevel.INCLUDED
+    for name in made:
+        (docs / name).parent.mkdir(exist_ok=True)
+        (docs / name).write_text("mine")
+    again = config.plugins.on_files(get_files(config), config=config)
+    assert [file.content_string for file in again] == ["mine"] * len(made)
+
+
+def test_a_page_of_ours_that_the_users_mkdocs_file_leaves_out_stays_out(tmp_path: Path):
+    folder, config = tmp_path / "docs" / "studies" / "tiny", MkDocsConfig()
+    folder.mkdir(parents=True)
+    for name in ("index.md", "left-out.md"):
+        (folder / name).write_text("ours")
+    ownership.write_note(folder, ownership.Note("", ownership.checksums(folder)), scratch=tmp_path)
+    config.load_dict({"site_name": "mine", "docs_dir": str(tmp_path / "docs"), "exclude_docs": "left-out.md"} | HOOKS)
+    config.validate()
+    files = config.plugins.on_files(get_files(config), config=config)
+    found = {file.src_uri: file.inclusion for file in files}
+    assert found["studies/tiny/index.md"] is InclusionLevel.NOT_IN_NAV
+    assert found["studies/tiny/left-out.md"] is InclusionLevel.EXCLUDED
