@@ -566,14 +566,14 @@ def test_a_site_has_the_styles_that_its_settings_name_and_a_home_page_and_a_page
     tmp_path: Path, named: bool
 ):
     docs, config = tmp_path / "docs", MkDocsConfig()
-    docs.mkdir()
-    (docs / "studies-of-mine.md").write_text("mine")
+    (docs / "studies-of-mine" / "more").mkdir(parents=True)
+    (docs / "studies-of-mine" / "more" / "a.md").write_text("mine")
     css = ["stylesheets/site.css", "stylesheets/mine.css"] if named else ["stylesheets/mine.css"]
     config.load_dict({"site_name": "mine", "docs_dir": str(docs), "extra_css": css} | HOOKS)
     config.validate()
     made = {file.src_uri: file for file in config.plugins.on_files(get_files(config), config=config)}
-    assert made.keys() == {"index.md", "studies-of-mine.md", "studies/index.md", *(css[:1] if named else [])}
-    assert made["studies-of-mine.md"].inclusion is InclusionLevel.INCLUDED
+    assert made.keys() == {"index.md", "studies-of-mine/more/a.md", "studies/index.md", *(css[:1] if named else [])}
+    assert made["studies-of-mine/more/a.md"].inclusion is InclusionLevel.INCLUDED
     for name in made:
         (docs / name).parent.mkdir(exist_ok=True)
         (docs / name).write_text("mine")
