@@ -87,6 +87,19 @@ def counted(pytestconfig: pytest.Config) -> Callable[..., None]:
     return count
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process of `pytest -n` hands on what it counted."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["corpora"] = session.config.stash.get(_CORPORA, {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    totals = node.config.stash.setdefault(_CORPORA, {})
+    for kind, counts in getattr(node, "workeroutput", {}).get("corpora", {}).items():
+        totals[kind] = [a + b for a, b in zip(totals.get(kind, [0, 0]), counts, strict=True)]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     corpora = config.stash.get(_CORPORA, {})
     if corpora:
