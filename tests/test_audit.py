@@ -220,7 +220,7 @@ def test_a_class_whose_share_differs_by_more_than_chance_is_said():
         return said(dataset(**parts))
 
     (text,) = with_shares(300, 250, 400)
-    assert text.startswith("37.5 % of the test images and 25.0 % of the training images are a: ")
+    assert text.startswith("37.5 % of the test images and 25.0 % of the training images are of class a: ")
     assert with_shares(300, 290, 400) == []  # 2.5 points
     assert with_shares(15, 12, 20) == []  # 15 points, of 20 images
 

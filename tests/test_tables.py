@@ -498,10 +498,10 @@ def test_an_interval_that_leaves_out_0_alone_is_no_claim(tmp_path):
     alone = dataclasses.replace(c, result=r, holm=0.12, family=3)
     assert alone.word == "not distinguishable"
     text = findings.cannot_be_said(alone, None, 0.03, generated=False)
-    assert text.startswith("That it helps: alone, its interval of +0.10 to +4.00 leaves out 0, but among 3 comparisons")
+    assert text.startswith("That it helps: its own interval, +0.10 to +4.00, excludes 0, but among 3 comparisons")
     guarded = dataclasses.replace(alone, result=dataclasses.replace(r, p_family=0.08), holm=0.08, family=1)
     text = findings.cannot_be_said(guarded, None, None, generated=False)
-    assert text.endswith("leaves out 0, but 3 replicates say too little about the spread between runs.")
+    assert text.endswith("excludes 0, but 3 replicates say too little about the spread between runs.")
 
 
 @pytest.mark.parametrize("replicates", [1, 2])

@@ -467,7 +467,7 @@ def _near(found: Mapping[str, Any], sizes: Mapping[str, int]) -> Check:
     if "near_pairs" not in found:
         return Check("near", title, (_EARLIER_VERSION,))
     nothing = f"None of {sum(sizes.values()):,} images is nearly the same as one of another split."
-    advice = f"Look at them: pixels decide, not a person. {_DROP}"
+    advice = f"They were found by comparing pixels: look at them first. {_DROP}"
     return _check("near", title, _of_pairs(_nearly, found, sizes), nothing=nothing, advice=advice)
 
 
@@ -587,7 +587,7 @@ def _prevalence(summary: Mapping[str, Any]) -> Check:
     k = int(odd[np.argmax(apart[odd])]) if len(odd) else int(np.argmax(apart))
     said = (
         f"{100 * shares['test'][k]:.1f} % of the test images and {100 * shares['train'][k]:.1f} % of the training "
-        f"images are {summary['classes'][k]}"
+        f"images are of class {summary['classes'][k]}"
     )
     warned = _warned([f"{said}: accuracy and calibration depend on such shares."] if len(odd) else [])
     advice = "Compare arms by AUC or balanced accuracy, which do not depend on them."

@@ -570,7 +570,7 @@ def cannot_be_said(
                 if (r.p_family or 0.0) > ALPHA
                 else f"among {plural(max(c.family, c.family_ever), 'comparison')} one such can come by chance"
             )
-            words = f"That it {'helps' if low > 0 else 'harms'}: alone, its interval of {span} leaves out 0, but {why}."
+            words = f"That it {'helps' if low > 0 else 'harms'}: its own interval, {span}, excludes 0, but {why}."
             return words + few
         theirs = "".join(
             f"; {called}'s {points(value)} {'does' if low <= value <= high else 'does not'}"
@@ -665,8 +665,9 @@ def _not_shown(
         )
     if len(tested) > len(differ):
         found.append(
-            f"For {plural(len(tested) - len(differ), 'comparison')} of {len(tests)} neither a gain nor a loss in test "
-            f"{name} is shown, and no equality either."
+            f"{count(len(tested) - len(differ))} of {plural(len(tests), 'comparison')} "
+            f"{'is' if len(tested) - len(differ) == 1 else 'are'} inconclusive: neither a gain in test {name}, nor a "
+            "loss, nor equality is shown."
         )
     if len(tests) > len(tested):
         reasons = Counter(c.result.reason or "" for c in tests if c.word == "not tested")
@@ -710,21 +711,17 @@ def _over_data_sets(results: Results, inference: Inference) -> list[tuple[str, s
             )
     if not changed:
         most = max((one.meta.datasets for one in inference.across), default=0)
-        found.append(
-            (
-                "cannot",
-                f"No arm is shown to change test {name} on average over data sets; an arm was tested on "
-                f"{'at most ' if most else ''}{most} of {len(results.datasets)}.",
-            )
-        )
+        fewer = f", of which at most {most} have a test" if most < len(results.datasets) else ""
+        over = plural(len(results.datasets), "data set")
+        found.append(("cannot", f"No arm is shown to change test {name} on average over {over}{fewer}."))
     chance = inference.reach
     if not chance.reachable:
         found.append(
             (
                 "cannot",
-                f"Counting wins cannot show anything here: an arm that wins on all {chance.pairs} data sets would have "
-                f"{p_text(chance.smallest_p)}, times {chance.tests} arms {p_value(chance.corrected)}; it takes "
-                f"{chance.pairs_needed} data sets.",
+                f"A win on every data set could not be told from chance here: with {chance.pairs} data sets "
+                f"{p_text(chance.smallest_p)}, or {p_value(chance.corrected)} corrected for "
+                f"{plural(chance.tests, 'arm')}; it takes {chance.pairs_needed} data sets.",
             )
         )
     return found

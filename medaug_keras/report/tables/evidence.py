@@ -268,9 +268,9 @@ def tests(results: Results, inference: Inference) -> Table:
         "tables.evidence.tests",
         (
             "Crossed replicates × images analysis (as in multi-reader multi-case studies). The verdict follows the p "
-            "that Holm's method corrects over the arms of a data set, at 5 %. p is averaged over all that the "
-            "run-to-run variance may be, given this many replicates; the interval of the single comparison is not, "
-            "from three replicates on, so it can leave out 0 where p is above 5 %. Detectable: the smallest true "
+            "that Holm's method corrects over the arms of a data set, at 5 %. p allows for how little so few "
+            "replicates say about the spread between runs. From three replicates on the interval of the single "
+            "comparison does not, so it can exclude 0 where p is above 5 %. Detectable: the smallest true "
             "difference, in points, that the verdict finds in 80 % of such studies, at the lower and the upper 90 % "
             "limits of the variances. The bootstrap over replicates and images is a check, not a test.",
             *(
@@ -471,10 +471,10 @@ def across(results: Results, inference: Inference) -> Table:
         tuple(rows),
         "tables.evidence.across",
         (
-            "Every data set counts the same. Interval and p are those of a crossed replicates × data sets analysis, so "
-            "it may be that a replicate, whose initial weights all data sets share, moves all of them together; p, "
-            "Holm is corrected over the arms. Here, too, the interval can leave out 0 where p is above 5 %. The last "
-            "interval is where one more data set would lie.",
+            "Every data set counts the same. Interval and p come from a crossed replicates × data sets analysis, "
+            "because all data sets share a replicate's initial weights, which can move them together. p, Holm is "
+            "corrected over the arms. Here, too, the interval can exclude 0 where p is above 5 %. The last interval is "
+            "where one more data set would lie.",
         ),
         empty="The study has no arm beside its baseline.",
     )
