@@ -1,6 +1,7 @@
 """Are the tests of `medaug_keras.stats` honest? Error rates by simulation, as Markdown tables.
 
-    python -m benchmarks.statistics [errors|two|groups|across|announced|rare|folds|equivalence] [--repeats N] [--small]
+    python -m benchmarks.statistics [errors|two|groups|across|announced|rare|folds|equivalence|forecasts]
+        [--repeats N] [--small]
 
 Probit model. Each test image has a difficulty that all arms share; an arm may move single images
 up or down without moving their average; each training run has a level of its own, with a standard
@@ -10,7 +11,8 @@ arms that truly do nothing on average, and one arm that gains 3 points.
 errors: false positives, coverage and power of the crossed test and of more familiar ones. two: the same with two
 replicates. groups: test images that belong together. across: the mean over eight data sets, with and without
 replicates that move all data sets together. equivalence: how often arms are called equivalent whose true difference
-is the margin, or zero. announced: what studies say they could have found, and what they
+is the margin, or zero. forecasts: differences in calibration and PR-AUC between arms that are alike.
+announced: what studies say they could have found, and what they
 could. rare: AUC near 1 with few positives. folds: cross-validation, with classifiers that are really trained on sets
 that overlap.
 """
@@ -25,6 +27,12 @@ from itertools import chain, product
 import numpy as np
 from scipy.special import expit, ndtr, ndtri, stdtr, stdtrit
 
+from medaug_keras.evaluation.calibration import (
+    average_precision_values,
+    brier_values,
+    calibration_values,
+    log_loss_values,
+)
 from medaug_keras.stats import (
     FEW,
     Components,
@@ -343,6 +351,40 @@ def _equivalence_p(D: np.ndarray, margin: float) -> float | None:
     result = crossed(D)
     few = result.carried_by is not None and result.carried_by < FEW
     return None if few else equivalence_p(result, margin)
+
+
+# --- calibration and PR-AUC ---
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One design of two arms that are alike but for single images; shares of the repeats called different."""
+
+    images: int
+    replicates: int
+    ece: float
+    brier: float
+    log_loss: float
+    pr_auc: float
+
+
+def forecast(n: int, S: int, *, repeats: int, seed: int) -> Forecast:
+    """By `crossed` on one value an image. Scores as those of `auc_values`; too sure by half, as networks are."""
+    chance = np.random.default_rng(seed)
+    labels = (np.arange(n) < round(POSITIVES * n)).astype(np.int64)
+    called: list[list[bool]] = []
+    for _ in range(repeats):
+        difficulty, arms = _normal(chance, 1, n) * DIFFICULTY_SD, []
+        for _ in range(2):
+            latent = difficulty + _normal(chance, 1, n) * MOVED_SD + labels * 3 - 1.5 + 0.2 * _normal(chance, S, 1)
+            positive = expit(1.5 * (latent + _normal(chance, S, n)))
+            arms.append([np.stack([1 - row, row], -1) for row in positive])
+        p = []
+        for values in (calibration_values, brier_values, log_loss_values, average_precision_values):
+            ours, theirs = (np.stack([values(labels, one) for one in arm]) for arm in arms)
+            p.append(crossed(ours - theirs).p)
+        called.append([q is not None and q < ALPHA for q in p])
+    return Forecast(n, S, *map(float, np.mean(called, axis=0)))
 
 
 # --- across data sets ---
@@ -792,6 +834,10 @@ HEADS = {
     "here": "coverage, these data",
     "gain": "gain",
     "margin": "margin",
+    "ece": "calibration error",
+    "brier": "Brier score",
+    "log_loss": "log loss",
+    "pr_auc": "PR-AUC",
     "one_null": "no difference",
 }
 
@@ -829,6 +875,9 @@ def table(name: str, *, repeats: int, small: bool) -> Table:
     if name == "announced":
         said = product(("accuracy",), (True,), sizes, (2, 3, 5, 10), (1, NULL_ARMS))
         return Announced, (announced(m, v, n, S, k, seed=n + S, **how) for m, v, n, S, k in said)
+    if name == "forecasts":
+        pairs_ = product((156,) if small else (156, 624), (3, 5, 10))
+        return Forecast, (forecast(n, S, seed=n + S, **how) for n, S in pairs_)
     if name == "equivalence":
         many: list[tuple[str, str, int, float]] = [("accuracy", "–", 624, 0.05)]
         if not small:
@@ -846,7 +895,7 @@ def table(name: str, *, repeats: int, small: bool) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    names = ("errors", "two", "groups", "across", "announced", "rare", "folds", "equivalence")
+    names = ("errors", "two", "groups", "across", "announced", "rare", "folds", "equivalence", "forecasts")
     parser.add_argument("table", nargs="?", choices=names, default="errors", help="which table (default: errors)")
     parser.add_argument("--repeats", type=int, default=1000, help="simulated studies per design")
     parser.add_argument("--small", action="store_true", help="one image count, in seconds")

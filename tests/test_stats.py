@@ -1119,6 +1119,12 @@ def test_arms_that_differ_by_the_margin_are_seldom_called_equivalent(benchmark, 
     assert row.one_null > 2 * row.alone
 
 
+def test_arms_that_are_alike_seldom_differ_in_calibration_or_pr_auc(benchmark):
+    row = benchmark.forecast(156, 5, repeats=100, seed=4)
+    for rate in (row.ece, row.brier, row.log_loss, row.pr_auc):
+        assert rate <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 100)
+
+
 @pytest.mark.parametrize(("metric", "sizes"), [("accuracy", "20"), ("auc", "1 to 4"), ("accuracy", "66 of 181")])
 def test_images_that_belong_together_make_no_false_claims_by_group(benchmark, metric, sizes):
     row = benchmark.grouped(metric, sizes, True, 5, repeats=200, seed=5)
