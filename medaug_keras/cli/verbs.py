@@ -25,7 +25,6 @@ from .memory import remember
 from .mistakes import DONE, INTERRUPTED, SOME_FAILED, WRONG_REQUEST, RequestError
 from .options import report_words, words_again
 from .pages import LivePages, check_report, fewer_than_shown, render
-from .power import power
 from .reproduce import reproduce
 from .request import (
     check_results,
@@ -282,6 +281,8 @@ def _plan(options: argparse.Namespace) -> int:
     else:
         print(f"Expected time: {duration(seconds)} with {options.workers} workers.")
     if options.power:
+        from .power import power  # it needs SciPy, which the others do without
+
         print(power(options, study, whole, durations))
     return DONE
 
