@@ -776,6 +776,16 @@ def test_an_ensemble_scores_the_mean_of_the_replicates_probabilities_and_has_no_
         assert all(entry.sd is None and entry.n is None for entry in row.entries)
 
 
+def test_files_have_a_verdict_in_the_words_of_the_pages():
+    columns = (Column("verdict", "Verdict", "verdict"), Column("x", "X", "points", parts=("verdict",)))
+    entries = (Entry("not distinguishable"), Entry(0.01, verdict="not distinguishable"))
+    table = Table("t", "T.", columns, (Row(entries),), "here")
+    assert export.table_csv(table).splitlines()[1] == "inconclusive,1.0,inconclusive"
+    for text in (export.table_json(table), export.table_latex(table)):
+        assert text.count("inconclusive") == 2
+        assert "not distinguishable" not in text
+
+
 def test_the_note_on_replicates_is_true_of_every_cell_that_does_not_say_its_own():
     columns = (Column("a", "A"), Column("x", "X", "percent", parts=("n",)))
 

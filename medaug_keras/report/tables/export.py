@@ -50,7 +50,10 @@ def _name(short: str) -> str:
 
 
 def number(value: Any, kind: str) -> Any:
-    """A value as files have it: percentages and points in percent, with the rounding of binary fractions removed."""
+    """A value as files have it: percentages and points in percent, with the rounding of binary fractions removed, and
+    verdicts in the words of the pages."""
+    if kind == "verdict" and isinstance(value, str):
+        return verdict_words(value)
     return float(f"{100 * value:.12g}") if kind in _SCALED and isinstance(value, float) else value
 
 
@@ -65,7 +68,7 @@ def _fields(column: Column, entry: Entry) -> list[Any]:
 
 def _part(column: Column, entry: Entry, part: Part) -> Any:
     value = getattr(entry, part)
-    return value if part == "p" else number(value, column.kind)
+    return value if part == "p" else number(value, "verdict" if part == "verdict" else column.kind)
 
 
 def table_json(table: Table) -> str:
