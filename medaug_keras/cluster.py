@@ -238,12 +238,14 @@ class _ClusterDispatcher(Dispatcher):
 
 
 def _files(task: Task) -> dict[str, Path]:
-    """The user's files that a task reads: the data, where they are not simulated, and the weights it begins with."""
+    """The user's files that a task reads: data that are not simulated, weights, and images that were made elsewhere."""
     data = KINDS[task.local["kind"]].place(task.local)
     found = {"data": data} if data else {}
     weights = task.params.get("settings", {}).get("weights")
     if isinstance(weights, Mapping):
         found["weights"] = Path(weights["file"])
+    if "files" in task.params:
+        found["images made elsewhere"] = Path(task.params["files"]["path"])
     return found
 
 

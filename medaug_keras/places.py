@@ -33,6 +33,8 @@ def check_places(study: Study, *, file: Path, docs: Path, site: Path | None, res
             private[f"--data {data}"] = data
     if study.classifier.weights_file is not None:
         private[f"the file of weights ({study.classifier.weights_file})"] = Path(study.classifier.weights_file)
+    made = (path for path in study.sums if path != study.classifier.weights_file)
+    private |= {f"the images made elsewhere ({path})": Path(path) for path in made}
     folders = {f"--docs {docs}": docs} | ({f"--site {site}": site} if site is not None else {})
     wrong = [text for said, folder in folders.items() for text in _misplaced(said, folder, private)]
     if site is not None and (_holds(site, docs) or _holds(docs, site)):

@@ -21,6 +21,7 @@ from medaug_keras.spec import (
     Arm,
     Classifier,
     Duplicate,
+    Files,
     Interleave,
     Python,
     PythonStep,
@@ -400,9 +401,18 @@ class _Planner:
         part = self.study.generators[name]
         seed = replicate_seed(self.study.seed, replicate)
         source = self.sources[dataset]
+
+        def content(keyed: bool) -> dict[str, Any]:
+            settings = self._settings(part, keyed)
+            if isinstance(part, Files):  # no chance is in reading them: replicates that have the same files share them
+                place = part.place(dataset, replicate, fold)
+                found = {"sha256": self.study.sums.get(place, "")}
+                return {"settings": settings, "files": found if keyed else {"path": place, **found}}
+            return {"settings": settings, "seed": seed, **self._cut(dataset, fold)}
+
         return self._add(
             "generator",
-            lambda keyed: {"settings": self._settings(part, keyed), "seed": seed, **self._cut(dataset, fold)},
+            content,
             {"data": self.data[dataset]},
             dataset=dataset,
             title=f"{dataset}: generator {name}, {_of(replicate, fold)}",

@@ -928,7 +928,40 @@ class Flow(_Generator):
         )
 
 
-Generator = Annotated[Cvae | JointVae | Cgan | Flow, Field(discriminator="kind")]
+class Files(_Part):
+    """Images that a generator made elsewhere: a folder of class folders, or an .npz file."""
+
+    kind: Literal["files"]
+    path: Annotated[Text, SHOWN, PLACE]
+    """The folder or file; {dataset}, {replicate} and {fold} stand for a data set's name and for numbers from 0. A
+    relative path starts at the study file's folder. The key has what is in the files."""
+    trained_on: Annotated[Literal["train", "elsewhere", "unknown"], SHOWN]
+    """Which images their maker saw. train: this study's training images, and perhaps others, but no validation or test
+    image. elsewhere: none of this study's. unknown: pages warn."""
+
+    @property
+    def needs_every_class(self) -> bool:
+        """Whether it cannot be trained unless every class has images to train on and to validate with."""
+        return False
+
+    def passes(self, train: int, validation: int) -> int:
+        """Images that pass through a network: none."""
+        return 0
+
+    def refuses(self, side: int) -> str | None:
+        """What of its settings does not suit images of so many pixels a side."""
+        return None
+
+    def place(self, dataset: str, replicate: int, fold: int | None) -> str:
+        """The folder or file of one data set, replicate and fold."""
+        names = {"{dataset}": dataset, "{replicate}": str(replicate), "{fold}": str(fold or 0)}
+        place = self.path
+        for word, value in names.items():
+            place = place.replace(word, value)
+        return place
+
+
+Generator = Annotated[Cvae | JointVae | Cgan | Flow | Files, Field(discriminator="kind")]
 
 
 # --- arms ------------------------------------------------------------------------------------------
@@ -1422,8 +1455,15 @@ class Study(_Part):
 
     @property
     def sums(self) -> Mapping[str, str]:
-        """SHA-256 of the file of weights that the classifier begins with, by its path. As with `code`, no setting."""
+        """SHA-256 by path of the file of weights that the classifier begins with, and of images made elsewhere. As with
+        `code`, no setting."""
         return self._sums
+
+    def with_sums(self, sums: Mapping[str, str]) -> Self:
+        """The study, with the sums of these files too."""
+        study = self.model_copy()
+        study._sums = {**self._sums, **sums}
+        return study
 
     def with_weights(self, path: str, sums: Mapping[str, str]) -> Self:
         """The study, whose file of weights is this one, with its sum."""
@@ -1434,7 +1474,7 @@ class Study(_Part):
         }
         classifier = self.classifier.model_copy(update={"weights": path})
         study = self.model_copy(update={"classifier": classifier, "arms": {**self.arms, **arms}})
-        study._sums = sums
+        study._sums = {**self._sums, **sums}
         return study
 
     @model_validator(mode="after")

@@ -60,10 +60,12 @@ def make_data(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Che
 
 
 def make_generator(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
-    """Train a generator. Makes sampler.keras, history.json, layers.json."""
+    """Train a generator. Makes sampler.keras, history.json, layers.json; of images made elsewhere, synthetic.npz."""
     dataset = _dataset(task, needs)
     settings = dict(task.params["settings"])
     kind = settings.pop("kind")
+    if generators.GENERATORS[kind].foreign:
+        return _read_made(dataset, task.params["files"], out)
     keras.backend.clear_session()
     recipe, own = Recipe.split(settings)
     trained = generators.GENERATORS[kind].fit(
@@ -91,12 +93,31 @@ def make_generator(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint
     }
 
 
+def _read_made(dataset: data.Dataset, files: Mapping[str, str], out: Path) -> dict[str, Any]:
+    path = Path(files["path"])
+    images, labels = data.load_made(path, classes=dataset.classes, image_shape=dataset.image_shape)
+    if data.made_sum(path) != files["sha256"]:
+        raise data.DataError(f"{path} changed while the study ran. Run the study again.")
+    data.save_plain(out / "synthetic.npz", images=images, labels=labels)
+    return {
+        "images": len(labels),
+        "per_class": [int(n) for n in np.bincount(labels, minlength=len(dataset.classes))],
+    }
+
+
+def _sampler(kind: str, folder: Path) -> Any:
+    """What a generator's `sample` or `reconstruct` takes: its saved network, or the images that were made elsewhere."""
+    if generators.GENERATORS[kind].foreign:
+        return data.load_plain(folder / "synthetic.npz")
+    return keras.models.load_model(folder / "sampler.keras")
+
+
 def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
     """Make the images that an arm adds. Makes synthetic.npz: images (n, H, W, C) uint8 and labels (n,)."""
     dataset, params = _dataset(task, needs), task.params
     images, labels, order = dataset.train.images, dataset.train.labels, None
     if params["how"] == "interleave":
-        sampler = keras.models.load_model(needs["generator"] / "sampler.keras")
+        sampler = _sampler(params["kind"], needs["generator"])
         reconstruct = generators.GENERATORS[params["kind"]].reconstruct
         settings = params.get("settings", {})
         made = reconstruct(sampler, images, labels, seed=params["seed"], mode=params["mode"], **settings)
@@ -118,7 +139,7 @@ def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint
         if params["how"] == "duplicate":
             made, order = images, augmentation.copies(labels, made_labels, seed=params["seed"])
         else:
-            sampler = keras.models.load_model(needs["generator"] / "sampler.keras")
+            sampler = _sampler(params["kind"], needs["generator"])
             sample = generators.GENERATORS[params["kind"]].sample
             made = sample(sampler, made_labels, seed=params["seed"], **params["settings"])
     data.save_plain(out / "synthetic.npz", images=made, labels=made_labels, order=order)
@@ -329,9 +350,12 @@ def make_usefulness(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
     how, seed, tuned = params["synthesis"], params["seed"], None
     if "classifier" in needs:
         tuned = json.loads((needs["classifier"] / "record.json").read_bytes())["values"].get("tuned")
-    if how["how"] == "add":
+    if how["how"] == "add" and generators.GENERATORS[how["kind"]].foreign:
+        found = data.load_plain(needs["generator"] / "synthetic.npz")  # all that there are
+        made = found["images"], found["labels"]
+    elif how["how"] == "add":
         labels = dataset.train.labels
-        sampler = keras.models.load_model(needs["generator"] / "sampler.keras")
+        sampler = _sampler(how["kind"], needs["generator"])
         sample = generators.GENERATORS[how["kind"]].sample
         made = sample(sampler, labels, seed=subseed(seed, "usefulness"), **how["settings"]), labels
     else:

@@ -225,6 +225,9 @@ def beside_the_studies(tmp_path: Path) -> Path:
         (tmp_path / file).write_text(code, "utf-8")
     with zipfile.ZipFile(tmp_path / "pneumonia.keras", "w") as archive:  # a study that begins with it reads its sum
         archive.writestr("model.weights.h5", b"")
+    for name in ("breastmnist", "dermamnist", "octmnist", "organamnist", "organcmnist", "organsmnist", "pathmnist"):
+        shutil.copy(tmp_path / "pneumonia.keras", tmp_path / f"made-{name}.npz")  # and one of images made elsewhere
+    shutil.copy(tmp_path / "pneumonia.keras", tmp_path / "made-pneumoniamnist.npz")
     return tmp_path
 
 

@@ -285,6 +285,7 @@ def every_step() -> Iterator[dict[str, Any]]:
         yield from ({"layer": layer, **needed} for layer in get_args(section.model_fields["layer"].annotation))
 
 
+FOREIGN = {"path": "made", "trained_on": "train"}
 OTHERS = {"phantom": PHANTOM, "medmnist": {"kind": "medmnist", "name": "breastmnist"}}
 EVERYTHING = whole(
     replicates=1,
@@ -294,7 +295,7 @@ EVERYTHING = whole(
         for section in get_args(get_args(Data)[0])
         for kind in get_args(section.model_fields["kind"].annotation)
     },
-    generators={kind: {"kind": kind} for kind in GENERATORS},
+    generators={kind: {"kind": kind, **(FOREIGN if made.foreign else {})} for kind, made in GENERATORS.items()},
     arms={
         "baseline": {"label": "None"},
         "steps": {"augment": list(every_step())},
@@ -308,7 +309,7 @@ EVERYTHING = whole(
 ORDER = ("data", "generator", "synthesis", "classifier", "quality", "usefulness")
 SHOWN_ONLY = re.compile(
     r"datasets\.\w+\.(name|accept_unverified|path|title|classes.*|licence|citation|split.*|ids.*|drop|frame|group|publish_split|image|label|missing|encoding)"
-    r"|classifier\.select|arms\.\w+\.(label|samplings)|quality\.enabled"
+    r"|generators\.files\.(path|trained_on)|classifier\.select|arms\.\w+\.(label|samplings)|quality\.enabled"
 )
 REFERENCES = re.compile(r".*\.(kind|layer|generator)")
 DECIDES = {  # settings of a section, and the first kind of task that they change

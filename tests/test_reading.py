@@ -809,6 +809,7 @@ REFERENCE: dict[str, type[BaseModel]] = {  # heading of the page → the section
     "generators: joint_vae": spec.JointVae,
     "generators: cgan": spec.Cgan,
     "generators: flow": spec.Flow,
+    "generators: files": spec.Files,
     "arms": spec.Arm,
     "arms: add": spec.Add,
     "arms: interleave": spec.Interleave,

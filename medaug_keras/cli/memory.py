@@ -88,8 +88,7 @@ def recall(results: Path, name: str) -> Known | None:
         if content["format"] != FORMAT:
             return None
         study = Study.model_validate_json(json.dumps(content["study"])).with_code(dict(content.get("code", {})))
-        for path, sum_ in content.get("weights", {}).items():
-            study = study.with_weights(path, {path: sum_})
+        study = study.with_sums({str(path): str(sum_) for path, sum_ in content.get("weights", {}).items()})
         return Known(
             study,
             str(content["data_root"]),

@@ -14,6 +14,7 @@ from medaug_keras.data.folders import Division, folder_fingerprint, folder_sizes
 from medaug_keras.data.folds import examined, fold, fold_of, sparse
 from medaug_keras.data.ids import Ids, named
 from medaug_keras.data.kinds import KINDS, Kind, folds_of, load
+from medaug_keras.data.made import load_made, made_sum
 from medaug_keras.data.medmnist import (
     MEDMNIST_NAMES,
     load_medmnist,
@@ -69,11 +70,13 @@ __all__ = [
     "learnt",
     "load",
     "load_folder",
+    "load_made",
     "load_medmnist",
     "load_npz",
     "load_phantom",
     "load_plain",
     "load_table",
+    "made_sum",
     "md5_of_file",
     "medmnist_file",
     "medmnist_fingerprint",

@@ -149,6 +149,27 @@ def read_images(
             count(done)
 
 
+def read_pair(file: BinaryIO, images: str, labels: str, *, where: str, max_bytes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two arrays of these names: images (N, H, W[, C]) uint8 and labels (N,), checked before they are read."""
+    with _reading(file, where) as archive:
+        present = set(archive.namelist())
+        if missing := [name for name in (images, labels) if f"{name}.npy" not in present]:
+            raise DataError(f"{where} has no array {' and '.join(missing)}; it has {_listed(present)}.")
+        headers = {name: _read_header(archive, name, where) for name in (images, labels)}
+        total = sum(math.prod(one.shape) * one.dtype.itemsize for one in headers.values())
+        if total > max_bytes:
+            raise DataError(f"{where} would take {total:,} bytes in memory, more than the limit of {max_bytes:,}.")
+        problems = Problems()
+        with problems.collected():
+            _check_images(images, headers[images], where, archive, windowed=False)
+        with problems.collected():
+            _check_labels(labels, headers[labels], where)
+            if headers[images].shape[:1] != headers[labels].shape[:1]:
+                raise DataError(f"{where}: {images} and {labels} are not as many. Every image needs one label.")
+        problems.check()
+        return _read_array(archive, images), _read_array(archive, labels).reshape(-1)
+
+
 def blocks(file: BinaryIO, split: str, *, where: str) -> Iterator[tuple[int, np.ndarray]]:
     """The images of a split (n, H, W, C), some at a time, each time with the number of the first.
 

@@ -27,6 +27,8 @@ class Kind:
     """Pixels a side of the only images that it makes; None where it makes any."""
     printed: int | None = None
     """Pixels a side of the images that its publication prints the network for; at others it is continued by us."""
+    foreign: bool = False
+    """Whether its images are read from files of the user's: there is no `fit`, and `sample` draws from them."""
     citations: tuple[str, ...] = ()
     """BibTeX keys of the publications behind it."""
 
@@ -82,6 +84,7 @@ GENERATORS: dict[str, Kind] = {
         sizes=(28, 64, 128),
         citations=("lipman2023flow", "liu2023rectified", "karras2022edm", "ho2022guidance"),
     ),
+    "files": Kind("Images made elsewhere", "medaug_keras.generators.files", networks={}, sizes=None, foreign=True),
 }
 
 __all__ = ["GENERATORS", "Kind"]

@@ -25,14 +25,15 @@ from medaug_keras.reading.strict_yaml import (
     plain,
 )
 from medaug_keras.reading.vary import expanded
-from medaug_keras.reading.weights import WeightsError, sum_of
+from medaug_keras.reading.weights import MadeError, WeightsError, made_sum, sum_of
 from medaug_keras.reading.words import TAGS, dotted, in_words
-from medaug_keras.spec import MedMnistData, Study, files, with_files
+from medaug_keras.spec import Files, MedMnistData, Study, files, with_files
 
 __all__ = ["StudyError", "problems", "read", "schema"]
 
 MAX_EXTENDS = 10
 MAX_SHOWN = 50
+_MOST_FILES = 5  # that are named in one message
 
 # Sections whose keys are names that the user chose: there, null in an extending file drops the entry.
 _NAMED = {("datasets",), ("generators",), ("arms",)}
@@ -94,7 +95,7 @@ def read(
             datasets[name] = data.model_copy(update={"accept_unverified": True})
     beside = study.beside and _whole_path(study.beside, place_of(tree, ("beside",)))
     study = study.model_copy(update={"datasets": datasets, "beside": beside})
-    study = _with_weights(study, tree, mistakes).with_code(_code(study, tree, mistakes))
+    study = _with_made(_with_weights(study, tree, mistakes), tree, mistakes).with_code(_code(study, tree, mistakes))
     if mistakes:
         raise StudyError(str(path), mistakes)
     return study
@@ -112,6 +113,37 @@ def _with_weights(study: Study, tree: Node, mistakes: list[tuple[Place, str]]) -
     except WeightsError as error:
         mistakes.append((place, f"{dotted(keys)}: {error}"))
         return study
+
+
+def _with_made(study: Study, tree: Node, mistakes: list[tuple[Place, str]]) -> Study:
+    """The study with the whole paths and the sums of images that were made elsewhere, of the generators in use."""
+    used = {use.generator for arm in study.arms.values() if (use := arm.add) is not None}
+    generators, sums = dict(study.generators), dict[str, str]()
+    for name, part in study.generators.items():
+        if not isinstance(part, Files):
+            continue
+        keys = ("generators", name, "path")
+        place = place_of(tree, keys)
+        generators[name] = part = part.model_copy(update={"path": _whole_path(part.path, place)})
+        if name not in used:
+            continue
+        wrong = []
+        places = {
+            part.place(dataset, replicate, fold)
+            for dataset, data in study.datasets.items()
+            for replicate in range(study.replicates)
+            for fold in range(data.folds.folds or 1 if data.folds is not None else 1)
+        }
+        for path in sorted(places):
+            try:
+                sums[path] = made_sum(Path(path))
+            except MadeError as error:
+                wrong.append(str(error))
+        if wrong:
+            more = f"; and {len(wrong) - _MOST_FILES:,} more" if len(wrong) > _MOST_FILES else ""
+            count = f"{len(wrong):,} of {len(places):,} cannot be used: " if len(places) > 1 else ""
+            mistakes.append((place, f"{dotted(keys)}: {count}{'; '.join(wrong[:_MOST_FILES])}{more}"))
+    return study.model_copy(update={"generators": generators}).with_sums(sums)
 
 
 def _code(study: Study, tree: Node, mistakes: list[tuple[Place, str]]) -> dict[str, str]:

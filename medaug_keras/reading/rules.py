@@ -1,5 +1,6 @@
 """What the sections of a study must agree on: rules that no single section can check."""
 
+import re
 from collections.abc import Iterator
 from typing import get_args
 
@@ -15,6 +16,7 @@ from medaug_keras.spec import (
     Classifier,
     Cosine,
     Data,
+    Files,
     FolderData,
     MedMnistName,
     Select,
@@ -130,11 +132,29 @@ def _generators(study: Study) -> Iterator[tuple[Keys, str]]:
     sides = sorted({data.side for data in study.datasets.values()})
     for name in dict.fromkeys(generator for _, generator in _uses(study)):
         generator = study.generators[name]
+        if isinstance(generator, Files):
+            yield from ((("generators", name, "path"), message) for message in _pattern(generator, study))
         sizes = GENERATORS[generator.kind].sizes
         refused = (generator.refuses(side) for side in sides if sizes is None or side in sizes)
         message = next((message for message in refused if message is not None), None)
         if message is not None:
             yield ("generators", name), message
+
+
+def _pattern(part: Files, study: Study) -> Iterator[str]:
+    """What is wrong with the pattern of files of images that were made elsewhere."""
+    words = set(re.findall(r"\{[^{}]*\}", part.path))
+    for word in sorted(words - {"{dataset}", "{replicate}", "{fold}"}):
+        yield f"{word} is no part of a pattern: {{dataset}}, {{replicate}} and {{fold}} are"
+    if len(study.datasets) > 1 and "{dataset}" not in words:
+        yield f"is one place for {len(study.datasets)} data sets; put {{dataset}} into it"
+    if part.trained_on == "train" and any(data.folds is not None for data in study.datasets.values()):
+        missing = [word for word in ("{fold}", *(["{replicate}"] if study.replicates > 1 else [])) if word not in words]
+        if missing:
+            yield (
+                f"needs {' and '.join(missing)}: with folds, what one fold trains on another tests, and every "
+                "replicate cuts anew"
+            )
 
 
 def _arm(arm: Arm, study: Study) -> Iterator[tuple[Keys, str]]:

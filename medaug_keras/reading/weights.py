@@ -1,4 +1,4 @@
-"""A file of weights that a study names: whether it can be one, and the sum of its bytes."""
+"""Files that a study names, of weights or of images made elsewhere: whether they can be that, and their sums."""
 
 import hashlib
 import zipfile
@@ -35,3 +35,17 @@ def sum_of(path: Path) -> str:
         raise WeightsError(f"{path} cannot be read ({error.strerror})") from None
     except zipfile.BadZipFile as error:
         raise WeightsError(f"{path} is cut off or damaged ({error}); fetch or save it again") from None
+
+
+class MadeError(Exception):
+    """There are no images to be read; the message says what was found."""
+
+
+def made_sum(path: Path) -> str:
+    """SHA-256 (hex) of a folder or .npz file of images that were made elsewhere. Raises MadeError."""
+    from medaug_keras import data  # not needed to read other studies, and NumPy comes with it
+
+    try:
+        return data.made_sum(path)
+    except data.DataError as error:
+        raise MadeError(str(error).removesuffix(".")) from None

@@ -107,8 +107,9 @@ def _found(results: Results, inference: Inference) -> str:
 
 def _technology(results: Results, inference: Inference) -> str:
     used = {spec.kind for spec in results.study.generators.values()}
-    made = [kind.title for name, kind in GENERATORS.items() if name in used]
+    made = [kind.title for name, kind in GENERATORS.items() if name in used and not kind.foreign]
     images = f"; images made by {together(made)}" if made else ""
+    images += "; images made elsewhere" if any(GENERATORS[name].foreign for name in used if name in GENERATORS) else ""
     return f"Deep learning: a classifier of kind {results.study.classifier.kind}{images}."
 
 

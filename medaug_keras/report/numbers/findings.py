@@ -22,7 +22,7 @@ from medaug_keras.report.format import (
 )
 from medaug_keras.report.numbers.inference import ALPHA, ArmResult, Cell, Comparison, Inference
 from medaug_keras.report.numbers.results import DEGENERATE, METRICS, Results, tuning_measure
-from medaug_keras.spec import differences, dump
+from medaug_keras.spec import Files, differences, dump
 
 
 def recipes(results: Results) -> list[str]:
@@ -113,14 +113,31 @@ def conclusion(results: Results, inference: Inference) -> list[str]:
 def caveats(results: Results, inference: Inference) -> list[str]:
     """What must be known to judge the conclusion."""
     if not any(run.done for run in results.runs):
-        return _rare(results)
+        return [*unknown_makers(results), *_rare(results)]
     tested = [c for c in inference.tests.values() if c.word != "not tested"]
     return [
         *_directions(results, inference),
         *_little_said(results),
+        *unknown_makers(results),
         *shortcuts(results),
         *_rare(results),
         *_looks(results, tested),
+    ]
+
+
+def unknown_makers(results: Results) -> list[str]:
+    """What must be known of arms whose images come from a generator of which nobody knows what it saw."""
+    arms = [
+        results.label(arm)
+        for arm in results.arms
+        if isinstance(made := results.study.generators.get(results.generator(arm) or ""), Files)
+        and made.trained_on == "unknown"
+    ]
+    if not arms:
+        return []
+    return [
+        f"It is not known which images the generator saw whose images {together(arms)} adds. If test images were among "
+        "them, what is measured of such an arm is too good: it cannot be trusted."
     ]
 
 

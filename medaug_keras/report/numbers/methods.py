@@ -9,7 +9,7 @@ from medaug_keras.report.format import count, of_points, plural, together
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results, select_words
-from medaug_keras.spec import IMAGENET, Amount, dump
+from medaug_keras.spec import IMAGENET, Amount, Files, dump
 
 _KEY = re.compile(r"@\w+\{\s*([^,\s]+)\s*,")
 
@@ -91,7 +91,10 @@ def what_it_does(results: Results, arm: str, sampling: str, *, cited: bool = Fal
         own = _settings(step, without=("layer",))
         done.append(f"{step['layer'].replace('_', ' ')} of every training batch" + (f" with {own}" if own else ""))
     if spec.add is not None:
+        made = results.study.generators[spec.add.generator]
         what = f"images of a {_made_by(results, spec.add.generator, cited)}"
+        if isinstance(made, Files):
+            what = f"images made elsewhere {_SAW[made.trained_on]}"
         done.append(f"{what} added ({_amount(spec.add.amount)})")
     if spec.interleave is not None:
         done.append(
@@ -104,6 +107,13 @@ def what_it_does(results: Results, arm: str, sampling: str, *, cited: bool = Fal
     if spec.classifier is not None:
         done.append("a recipe of its own")
     return done
+
+
+_SAW = {
+    "train": "by a generator that saw no validation or test image",
+    "elsewhere": "by a generator that saw none of the study's images",
+    "unknown": "by a generator of which it is not known which images it saw",
+}
 
 
 def _made_by(results: Results, generator: str, cited: bool) -> str:

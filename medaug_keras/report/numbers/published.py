@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from medaug_keras.plan import Task
-from medaug_keras.spec import Data, Study, TableData, files, with_files
+from medaug_keras.spec import Data, Files, Study, TableData, files, with_files
 from medaug_keras.store import Failure, Outcome
 
 _KIND = re.compile(r"[A-Za-z_]\w*(?:Error|Exception|Exit|Died)")
@@ -38,9 +38,19 @@ def study(whole: Study) -> Study:
     """The study, its own files and folders named as if they lay beside it: data by the names of the data sets, weights
     by the file's name."""
     named = {name: _named(name, data) for name, data in whole.datasets.items()}
-    found = whole.model_copy(update={"datasets": named, "beside": None})
+    made = {
+        name: part.model_copy(update={"path": _pattern(name, part)}) if isinstance(part, Files) else part
+        for name, part in whole.generators.items()
+    }
+    found = whole.model_copy(update={"datasets": named, "generators": made, "beside": None})
     file = whole.classifier.weights_file
     return found.with_weights(Path(file).name, {Path(file).name: whole.sums.get(file, "")}) if file else found
+
+
+def _pattern(name: str, part: Files) -> str:
+    """Where images made elsewhere lie, called after the generator; of a pattern only the words stay."""
+    words = dict.fromkeys(_COLUMN.findall(part.path))
+    return "-".join([name, *words]) + (".npz" if part.path.endswith(".npz") else "")
 
 
 def settings(of_task: Mapping[str, Any]) -> dict[str, Any]:

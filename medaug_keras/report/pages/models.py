@@ -14,6 +14,7 @@ from medaug_keras.report.numbers.printed import beside_layers, figure_numbers
 from medaug_keras.report.numbers.results import Results, read_json, which
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.tables.table import ARM, DATASET, Column, Entry, Row, Table, arm_entry, dataset_entry, of_folds
+from medaug_keras.spec import Files
 from medaug_keras.store import Record
 
 DIAGRAMS: dict[str, Callable[[Any, tuple[int, ...], int], Figure]] = {
@@ -98,7 +99,7 @@ def layer_table(results: Results, network: Network) -> Table:
 
 def models(book: Book) -> dict[str, Any]:
     """The networks of the study, each from a live model, and the diagrams of its generators."""
-    kinds = dict.fromkeys(spec.kind for spec in book.results.study.generators.values())
+    kinds = dict.fromkeys(spec.kind for spec in book.results.study.generators.values() if not isinstance(spec, Files))
     number = figure_numbers(book.results, "layers", classifier=book.results.study.classifier.kind)
     return {
         "classifier": _classifier(book),
@@ -236,7 +237,8 @@ def generators(book: Book) -> dict[str, Any]:
         section: dict[str, Any] = {"name": dataset, "title": results.title(dataset), "reason": ""}
         standing = [o for name in names if name for _, o in results.makings("generators", dataset, name)]
         if any(outcome.record is not None for outcome in standing):
-            section["curves"] = _curves(book, dataset, [name for name in names if name])
+            trained = [name for name in names if name and not isinstance(results.study.generators[name], Files)]
+            section["curves"] = _curves(book, dataset, trained) if trained else None
             section["montages"] = [_real(book, dataset), *(_montage(book, dataset, arm) for arm in arms)]
         else:
             section["reason"] = standing[0].reason if standing else "not part of this study"

@@ -258,6 +258,7 @@ class Pages(Book):
         """The study with every setting, to be run by others."""
         content = dump(self.results.study)
         own = [f"datasets.{name}.path" for name, part in content["datasets"].items() if "path" in part]
+        own += [f"generators.{name}.path" for name, part in content["generators"].items() if "path" in part]
         own += ["classifier.weights"] if self.results.study.classifier.weights_file else []
         where = [f"#   --set {setting}=WHERE" for setting in own]
         head = ["# Paths of your own files are relative to this file. Set them to where the files are:", *where, ""]

@@ -1,0 +1,217 @@
+"""`kind: files`: images that were made elsewhere, from the file to the page."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from report_records import fake_study
+
+from medaug_keras import data
+from medaug_keras.data import DataError
+from medaug_keras.generators.files import sample
+from medaug_keras.plan import Source, plan
+from medaug_keras.reading import StudyError, read
+from medaug_keras.report.numbers import published
+from medaug_keras.spec import Files, Study
+from studies import PHANTOM, cli, tiny
+
+GREY = {"classes": ("benign", "malignant"), "image_shape": (28, 28, 1)}
+
+
+def images(n: int, side: int = 28, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, side, side), np.uint8)
+
+
+def saved(path: Path, n: int = 20, **arrays: np.ndarray) -> Path:
+    np.savez(path, **{"images": images(n), "labels": np.arange(n) % 2, **arrays})
+    return path
+
+
+def foldered(root: Path, names: tuple[str, ...] = ("benign", "malignant"), each: int = 2) -> Path:
+    for number, name in enumerate(names):
+        (root / name).mkdir(parents=True)
+        for i, image in enumerate(images(each, seed=number)):
+            Image.fromarray(image).save(root / name / f"{i}.png")
+    return root
+
+
+def study(folder: Path, **changes: str) -> Path:
+    part = {"kind": "files", "path": "made-{dataset}.npz", "trained_on": "train"} | changes
+    content = tiny(
+        generators={"theirs": part},
+        arms={"baseline": {}, "theirs": {"add": {"generator": "theirs", "amount": {"fraction": 0.25}}}},
+    )
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(content), "utf-8")
+    return path
+
+
+# --- files -----------------------------------------------------------------------------------------
+
+
+def test_a_file_and_a_folder_of_the_same_images_are_the_same(tmp_path):
+    root = foldered(tmp_path / "made")
+    path = saved(
+        tmp_path / "made.npz", 4, images=np.concatenate([images(2, seed=k) for k in (0, 1)]), labels=[0, 0, 1, 1]
+    )
+    for one, other in zip(data.load_made(root, **GREY), data.load_made(path, **GREY), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_classes_may_be_folders_by_number_and_images_are_resized(tmp_path):
+    made, labels = data.load_made(foldered(tmp_path / "made", ("0", "1")), classes=("a", "b"), image_shape=(14, 14, 1))
+    assert made.shape == (4, 14, 14, 1)
+    assert labels.tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"images": images(20).astype(np.float32)}, "images has type float32, but images are uint8"),
+        ({"images": np.stack([images(20)] * 3, -1)}, "images has 3 channels, and those of the data set have 1"),
+        ({"images": images(20)[:, :, :20]}, "28 x 20, which is not square"),
+        ({"labels": np.arange(20) % 4}, "labels has 2, 3; the data set has the classes 0 to 1"),
+        ({"labels": np.arange(20) % 2 + 0.5}, "labels has 0.5, 1.5; the data set has the classes 0 to 1"),
+        ({"labels": np.arange(19) % 2}, "images and labels are not as many"),
+        ({"labels": np.array(["a"] * 20)}, "labels are the class numbers"),
+        ({"images": np.array([None] * 20, object)}, "Python objects"),
+    ],
+)
+def test_a_wrong_file_says_what_it_has_and_what_is_wanted(tmp_path, arrays, said):
+    with pytest.raises(DataError, match=said):
+        data.load_made(saved(tmp_path / "made.npz", **arrays), **GREY)
+
+
+def test_all_images_that_cannot_be_used_are_named_in_one_message(tmp_path):
+    root = foldered(tmp_path / "made", ("benign", "malignant", "other"))
+    (root / "benign" / "text.png").write_text("no image")
+    Image.fromarray(images(1, 20)[0][:, :10]).save(root / "malignant" / "wide.png")
+    with pytest.raises(DataError, match=r"text\.png") as caught:
+        data.load_made(root, **GREY)
+    message = "\n".join(caught.value.args)
+    for said in ("benign/text.png", "malignant/wide.png", "other/0.png", "other/1.png is in the folder of no class"):
+        assert said in message
+
+
+def test_the_sum_is_of_the_names_and_bytes_and_not_of_the_place(tmp_path):
+    one, other = (foldered(tmp_path / name) for name in ("one", "other"))
+    assert data.made_sum(one) == data.made_sum(other)
+    (other / "benign" / "0.png").rename(other / "malignant" / "9.png")
+    assert data.made_sum(one) != data.made_sum(other)
+
+
+# --- drawing ---------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 2), max_size=30), st.integers(0, 5))
+def test_images_are_of_the_classes_asked_for_and_each_is_drawn_once_at_most(asked, seed):
+    labels = np.array([k for k in (0, 1, 2) for _ in range(30)])
+    pool = {"images": np.arange(90, dtype=np.uint8).reshape(90, 1, 1, 1), "labels": labels}
+    drawn = sample(pool, np.array(asked, np.int64), seed=seed).reshape(-1)
+    assert labels[drawn].tolist() == asked
+    assert len(set(drawn.tolist())) == len(drawn)
+
+
+def test_too_few_images_of_any_class_are_one_message():
+    pool = {"images": images(5), "labels": np.array([0, 0, 1, 1, 1])}
+    with pytest.raises(ValueError, match=r"2 of class 0, and 3 are asked for; 0 of class 2, and 1 are asked for"):
+        sample(pool, np.array([0, 0, 0, 1, 2]), seed=0)
+
+
+# --- the study -------------------------------------------------------------------------------------
+
+
+def test_a_study_knows_its_files_by_what_is_in_them(tmp_path):
+    saved(tmp_path / "made-grey.npz")
+    first = read(study(tmp_path))
+    (place,) = first.sums
+    assert place == str(tmp_path / "made-grey.npz")
+    saved(tmp_path / "made-grey.npz", images=images(20, seed=1))
+    assert read(study(tmp_path)).sums[place] != first.sums[place]
+
+
+def test_files_that_are_not_there_are_one_message_at_the_line_of_their_pattern(tmp_path):
+    saved(tmp_path / "made-0.npz")
+    (tmp_path / "made-1.npz").write_text("no archive")
+    with pytest.raises(StudyError, match="is not a study") as caught:
+        read(study(tmp_path, path="made-{replicate}.npz"), replicates=3)
+    message = str(caught.value)
+    assert "(1 mistake)" in message
+    assert re.search(r"study\.yaml:\d+: generators\.theirs\.path: 2 of 3 cannot be used: .*made-1.npz is", message)
+    assert "made-2.npz does not exist" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"path": "made-{set}.npz"}, r"{set} is no part of a pattern: {dataset}, {replicate} and {fold} are"),
+        ({"trained_on": "all"}, r"trained_on: Input should be 'train', 'elsewhere' or 'unknown', got 'all'"),
+    ],
+)
+def test_a_wrong_section_is_one_message(tmp_path, changes, said):
+    with pytest.raises(StudyError, match=said):
+        read(study(tmp_path, **changes))
+
+
+def test_what_the_maker_saw_must_be_said(tmp_path):
+    path = study(tmp_path)
+    content = yaml.safe_load(path.read_text())
+    del content["generators"]["theirs"]["trained_on"]
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(StudyError, match=r"generators.theirs.trained_on: is missing; add it: Which images"):
+        read(path)
+
+
+def test_with_folds_a_maker_that_saw_training_images_needs_a_file_for_each_fold(tmp_path):
+    path = study(tmp_path, path="made.npz")
+    content = yaml.safe_load(path.read_text())
+    content |= {"replicates": 2, "datasets": {"own": {"kind": "folder", "path": "x", "split": {"folds": 2}}}}
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(StudyError, match=r"needs {fold} and {replicate}: with folds, what one fold trains on"):
+        read(path)
+
+
+def test_replicates_share_the_files_that_they_have_in_common():
+    def generators(path: str) -> int:
+        part = {"kind": "files", "path": path, "trained_on": "train"}
+        arms = {"baseline": {}, "theirs": {"add": {"generator": "theirs"}}}
+        content = tiny(replicates=3, generators={"theirs": part}, arms=arms)
+        one = Study.model_validate_json(json.dumps(content)).with_sums({f"made-{k}": str(k) for k in range(3)})
+        found = plan(one, {"grey": Source("bytes", 48, 16, 16)})
+        assert len({making.replicate for making in found.generators}) == 3
+        return sum(task.kind == "generator" for task in found.tasks.values())
+
+    assert generators("made") == 1
+    assert generators("made-{replicate}") == 3
+
+
+def test_pages_do_not_say_where_files_lie():
+    arms = {"baseline": {}, "theirs": {"add": {"generator": "theirs"}}}
+    part = Files(kind="files", path="/home/me/patient-7/{dataset}-{replicate}.npz", trained_on="train")
+    whole = fake_study(arms=arms, generators={"theirs": json.loads(part.model_dump_json())})
+    assert published.study(whole).generators["theirs"].path == "theirs-{dataset}-{replicate}.npz"
+
+
+def test_a_study_of_images_made_elsewhere_runs_to_its_pages_and_warns_where_their_maker_is_not_known(
+    tmp_path,
+):
+    saved(tmp_path / "made-grey.npz", 60)
+    path = study(tmp_path, trained_on="unknown")
+    done = cli(path.name, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    pages = {page.stem: page.read_text() for page in (tmp_path / "docs" / "studies" / "tiny").glob("*.md")}
+    assert "It is not known which images the generator saw whose images theirs adds" in pages["index"]
+    assert "which images it saw" in pages["arms"]
+    assert str(tmp_path) not in "".join(pages.values())
+    records = [json.loads(found.read_bytes()) for found in (tmp_path / "results").glob("*/record.json")]
+    (made,) = [record["values"] for record in records if record["kind"] == "generator"]
+    assert made == {"images": 60, "per_class": [30, 30]}
+    (useful,) = [record["values"] for record in records if record["kind"] == "usefulness"]
+    assert useful["images"] == 60
+    assert PHANTOM["train"] // 4 == next(r["values"]["images"] for r in records if r["kind"] == "synthesis")
