@@ -54,6 +54,13 @@ def test_the_cnn_has_the_papers_number_of_trainable_parameters(channels, classes
     assert sum(np.prod(weight.shape) for weight in model.trainable_weights) == parameters
 
 
+def test_every_layer_of_the_cnn_but_the_last_ends_in_a_relu():
+    model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=3, head="softmax", seed=0)
+    kinds = [type(layer).__name__ for layer in model.layers]
+    assert kinds.count("ReLU") == kinds.count("Conv2D") + kinds.count("Dense") - 1 == 7
+    assert [kind for kind in kinds if kind in ("Dense", "ReLU")][-5:] == ["Dense", "ReLU", "Dense", "ReLU", "Dense"]
+
+
 def test_initial_weights_have_pytorchs_bounds():
     model = classifiers.build("cnn", image_shape=(28, 28, 3), num_classes=9, head="softmax", seed=0)
     for layer in model.layers:
