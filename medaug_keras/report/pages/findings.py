@@ -41,15 +41,17 @@ def findings(book: Book) -> dict[str, Any]:
 
 
 def _prospects(book: Book) -> Table | None:
-    """What an unfinished study could show; None of a finished one, or of one that compares nothing."""
+    """What could be shown on the data sets that were asked for and are not done; None where nothing is compared."""
     results = book.results
-    if all(run.done for run in results.runs) or len(results.variants()) < 2:
+    waiting = {run.dataset for run in results.runs if not run.done and run.dataset in book.asked.data}
+    if not waiting or len(results.variants()) < 2:
         return None
     seconds: dict[str, float | None] = {}
-    for dataset in results.datasets:
+    for dataset in waiting:
         tasks = {n: t for n, t in results.plan.tasks.items() if t.dataset == dataset and t.replicate == 0}
         seconds[dataset] = book.expected(tasks, results.outcomes) if book.expected else None
-    return book.table(prospect_table(results, prospects(results, book.inference), seconds))
+    found = [one for one in prospects(results, book.inference) if one.dataset in waiting]
+    return book.table(prospect_table(results, found, seconds))
 
 
 def _odd(book: Book) -> list[tuple[str, str, str]]:
