@@ -55,7 +55,7 @@ def pages_of(made, audit: dict, kept: dict | None) -> dict[str, bytes]:
 
 def said(page: bytes) -> list[list[str]]:
     """The cells of a page's rows, without tags."""
-    rows = re.findall(r"<tr data-result.*?</tr>", page.decode(), re.DOTALL)
+    rows = re.findall(r"<tr[^>]* data-result.*?</tr>", page.decode(), re.DOTALL)
     return [[re.sub(r"<[^>]+>", "", cell).strip() for cell in re.split(r"</t[hd]>", row)][:-1] for row in rows]
 
 
