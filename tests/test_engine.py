@@ -359,6 +359,8 @@ def test_one_failure_blocks_what_needs_it_and_nothing_else(tmp_path: Path):
         "mine: cvae, shuffle, replicate 0": "blocked",
         "grey: quality of cvae's images, replicate 0": "blocked",
         "mine: quality of cvae's images, replicate 0": "blocked",
+        "grey: usefulness of cvae's images, replicate 0": "blocked",
+        "mine: usefulness of cvae's images, replicate 0": "blocked",
     }
     store = Store(tmp_path / "results")
     failed = {task["title"]: store.failure(task["task"]) for task in plan if task["state"] == "failed"}

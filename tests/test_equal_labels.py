@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_columns_of_arms_that_are_called_alike_do_not_merge(pages):
         "Conditional VAE (cvae)",
         "Conditional VAE (more)",
     ):
-        assert f'<th scope="colgroup" colspan="2"><bdi>{said}</bdi></th>' in page
+        assert re.search(rf'<th scope="colgroup" colspan="\d"[^>]*><bdi>{re.escape(said)}</bdi></th>', page)
     assert "Lesions (one)" in page
     assert "Lesions (two)" in page
     assert "BreastMNIST (" not in page

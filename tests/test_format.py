@@ -53,6 +53,15 @@ def test_points_have_a_sign_unless_they_round_to_0_and_turning_the_difference_tu
     assert back(text) == 0 or (text[0] == "+") == (value > 0)
 
 
+@given(differences)
+def test_a_change_has_a_sign_unless_it_rounds_to_0_and_turning_it_turns_only_that(value):
+    text, other = format.change(value), format.change(-value)
+    assert re.fullmatch(rf"0\.0000|[+{MINUS}]\d+\.\d{{4}}", text)
+    assert back(text) == pytest.approx(value, abs=0.000051)
+    assert back(text) == -back(other)
+    assert (text == "0.0000") == (back(text) == 0)
+
+
 @given(st.one_of(fractions, st.floats(0, 1e-4), st.floats(0, 1e-4).map(lambda tiny: 1 - tiny)), st.integers(0, 3))
 def test_0_and_100_are_said_only_where_they_are_true(value, decimals):
     """But for what sums leave of rounding, and within one of the last decimal."""
@@ -145,7 +154,16 @@ def test_sizes_are_in_the_unit_that_leaves_three_digits_before_the_point(value):
 
 
 def test_every_kind_of_column_writes_its_numbers_and_a_dash_where_there_is_none():
-    value = {"text": "a", "sentence": "A.", "count": 0, "percent": 0.0, "points": 0.015, "number": 0, "p": 0.0}
+    value = {
+        "text": "a",
+        "sentence": "A.",
+        "count": 0,
+        "percent": 0.0,
+        "points": 0.015,
+        "number": 0,
+        "change": 0.2,
+        "p": 0.0,
+    }
     shown = {kind: format.shown(v, kind) for kind, v in (value | {"seconds": 0.0}).items()}
     assert shown == {
         "text": "a",
@@ -154,6 +172,7 @@ def test_every_kind_of_column_writes_its_numbers_and_a_dash_where_there_is_none(
         "percent": "0.00",
         "points": "+1.50",
         "number": "0",
+        "change": "+0.2000",
         "p": "< 0.001",
         "seconds": "0.0 s",
     }

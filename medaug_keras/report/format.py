@@ -64,6 +64,12 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:,.{places}f}".replace("-", "\N{MINUS SIGN}")
 
 
+def change(value: float) -> str:
+    """A difference of two plain numbers, with its sign and four decimals; what rounds to 0 has no sign."""
+    text = f"{value:+.4f}"
+    return "0.0000" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+
+
 def setting_value(value: float) -> str:
     """A number as a study says it: 0.1, 20."""
     return f"{value:g}".replace("-", "\N{MINUS SIGN}")
@@ -118,6 +124,7 @@ FORMATS: Mapping[str, Callable[[Any], str]] = {
     "points": points,
     "effect": lambda fraction: points(fraction, 1),
     "number": number,
+    "change": change,
     "p": p_value,
     "seconds": seconds,
 }

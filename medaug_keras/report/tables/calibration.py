@@ -19,14 +19,14 @@ from medaug_keras.report.tables.table import (
 )
 
 _KINDS = {"ece": ("percent", "points"), "pr_auc": ("percent", "points")}
-"""Measure → how its value and its difference are written; the others are plain numbers."""
+"""Measure → how its value and its difference are written; the others are numbers from 0 on."""
 
 
 def calibration(results: Results, found: Mapping[Cell, Judged]) -> Table:
     """A row for every arm of every data set with a result."""
     columns = [DATASET, Column("arm", "Arm", parts=("name",)), Column("auc", "AUC", "percent", parts=("sd", "n"))]
     for measure, title in MEASURES.items():
-        value, difference = _KINDS.get(measure, ("number", "number"))
+        value, difference = _KINDS.get(measure, ("number", "change"))
         columns += [
             Column(measure, "value", value, title, ("sd", "n")),  # type: ignore[arg-type]
             Column(f"{measure}_difference", "difference", difference, title, ("low", "high", "p")),  # type: ignore[arg-type]

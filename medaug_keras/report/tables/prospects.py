@@ -64,5 +64,7 @@ def prospects(results: Results, found: Sequence[Prospect], seconds: Mapping[str,
             "and the replicates that it takes to find one of another size; from the lower to the upper 90 % limits of "
             "the variances named. Those shipped with the program are of a small CNN and 28 x 28 pixels, so they are a "
             "first guess: two replicates of the study itself say more.",
+            "Of runs of the study itself, this is what all replicates planned could show, for the mean over arms; the "
+            "sentence on statistical power is of each arm's replicates so far.",
         ),
     )

@@ -12,7 +12,9 @@ from medaug_keras.report.numbers.printed import Printed
 from medaug_keras.report.numbers.results import DEGENERATE, Group, Results, select_words
 from medaug_keras.stats import Estimate, Verdict
 
-Kind = Literal["text", "sentence", "verdict", "count", "percent", "points", "effect", "number", "p", "seconds"]
+Kind = Literal[
+    "text", "sentence", "verdict", "count", "percent", "points", "effect", "number", "change", "p", "seconds"
+]
 Part = Literal["name", "sd", "n", "verdict", "p", "low", "high"]
 
 
