@@ -31,14 +31,14 @@ FEW_OF_A_CLASS = "it needs two test images of every class"
 class Judged:
     """One arm on one data set: what every replicate says of the test images.
 
-    values: measure → replicate → (n,), one value an image or a group, whose mean is the measure.
+    means: measure → of every replicate.
     reliability: of every replicate (2, bins), mean probability of the predicted class and share that is right.
     roc, precision: of every replicate (len(AT),), sensitivity and precision at AT; empty with folds.
     differences: measure → the crossed analysis of the difference to the baseline; rates: its p, corrected.
     """
 
     group: Group
-    values: dict[str, dict[int, Array]] = field(default_factory=lambda: {name: {} for name in MEASURES})
+    means: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in MEASURES})
     reliability: list[Array] = field(default_factory=list)
     roc: list[Array] = field(default_factory=list)
     precision: list[Array] = field(default_factory=list)
@@ -48,35 +48,48 @@ class Judged:
 
     def estimate(self, measure: str) -> Estimate:
         """Mean and spread over the replicates."""
-        found = [float(np.mean(values)) for values in self.values[measure].values()]
-        return estimate(found, planned=len(self.group.runs))
+        return estimate(self.means[measure], planned=len(self.group.runs))
+
+
+Values = dict[str, dict[int, Array]]
+"""Measure → replicate → (n,), one value an image or a group, whose mean is the measure."""
 
 
 def judged(inference: Inference) -> Mapping[Cell, Judged]:
     """Every arm with a finished run. p is corrected over all measures, arms and data sets (Benjamini and Hochberg)."""
     results = inference.results
-    found = {cell: _judged(group, results.select) for cell, group in results.groups.items() if group.done}
+    found: dict[Cell, Judged] = {}
     tests: list[tuple[Judged, str]] = []
-    for (dataset, arm, sampling), one in found.items():
-        base = found.get((dataset, *results.reference))
-        if base is None or (arm, sampling) == results.reference:
-            continue
+    for dataset in results.datasets:  # one after the other, since the values of all images are large
+        here = {cell: _judged(group, results.select) for cell, group in results.groups.items() if cell[0] == dataset}
+        _, base = here.get((dataset, *results.reference), (None, None))
         images, _ = inference.grouped.get(dataset, (None, None))
-        for measure in MEASURES:
-            difference = paired(one.values[measure], base.values[measure])
-            result = crossed(difference, folds=dataset in inference.folded, images=images, planned=len(one.group.runs))
-            if result.effect is None and measure in one.reasons:
-                result = replace(result, reason=one.reasons[measure])
-            one.differences[measure] = result
-            tests.append((one, measure))
+        for cell, (one, values) in here.items():
+            if not one.group.done:
+                continue
+            found[cell] = one
+            if not base or cell[1:] == results.reference:
+                continue
+            for measure in MEASURES:
+                result = crossed(
+                    paired(values[measure], base[measure]),
+                    folds=dataset in inference.folded,
+                    images=images,
+                    planned=len(one.group.runs),
+                )
+                if result.effect is None and measure in one.reasons:
+                    result = replace(result, reason=one.reasons[measure])
+                one.differences[measure] = result
+                tests.append((one, measure))
     rates = benjamini_hochberg([one.differences[measure].p_family for one, measure in tests])
     for (one, measure), rate in zip(tests, rates, strict=True):
         one.rates[measure] = rate
     return found
 
 
-def _judged(group: Group, select: str) -> Judged:
+def _judged(group: Group, select: str) -> tuple[Judged, Values]:
     one = Judged(group)
+    values: Values = {measure: {} for measure in MEASURES}
     for run in group.done:
         with np.load(run.record.folder / "predictions.npz", allow_pickle=False) as file:
             p, labels = file[f"test_{run.selected(select)}"], file["test_labels"].astype(np.int64)
@@ -89,12 +102,14 @@ def _judged(group: Group, select: str) -> Judged:
         one.reliability.append(np.stack(calibration.reliability(labels, p)[:2]))
         if folds is not None and len(np.unique(folds)) > 1:
             one.reasons["pr_auc"] = ONE_FOLD
-        elif (values := calibration.average_precision_values(labels, p)) is None:
+        elif (precise := calibration.average_precision_values(labels, p)) is None:
             one.reasons["pr_auc"] = FEW_OF_A_CLASS
         else:
-            every["pr_auc"] = values
+            every["pr_auc"] = precise
             one.roc.append(calibration.roc(labels, p, AT))
             one.precision.append(calibration.precision_recall(labels, p, AT))
-        for measure, values in every.items():
-            one.values[measure][run.replicate] = values if groups is None else group_sums(values, groups)
-    return one
+        for measure, of_images in every.items():
+            of_units = of_images if groups is None else group_sums(of_images, groups)
+            values[measure][run.replicate] = of_units
+            one.means[measure].append(float(np.mean(of_units)))
+    return one, values
