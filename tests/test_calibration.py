@@ -94,11 +94,13 @@ def test_curves_go_through_scikit_learns_points(seed, n, K):
         labels, p = (labels == 1).astype(int), np.stack([1 - p[:, 1], p[:, 1]], 1)
     false, hit, _ = metrics.roc_curve(labels, p[:, 1], drop_intermediate=False)
     np.testing.assert_allclose(
-        np.trapezoid(calibration.roc(labels, p, at := np.linspace(0, 1, 4001)), at), metrics.auc(false, hit), atol=2e-3
+        np.trapezoid(calibration.curves(labels, p, at := np.linspace(0, 1, 4001))[0], at),
+        metrics.auc(false, hit),
+        atol=2e-3,
     )
     precision, recall, _ = metrics.precision_recall_curve(labels, p[:, 1])
     first = {r: precision[recall == r][-1] for r in np.unique(recall) if r > 0}
-    found = calibration.precision_recall(labels, p, np.array(sorted(first)))
+    found = calibration.curves(labels, p, np.array(sorted(first)))[1]
     np.testing.assert_allclose(found, [first[r] for r in sorted(first)])
 
 

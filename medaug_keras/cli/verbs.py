@@ -223,6 +223,8 @@ def _plan(options: argparse.Namespace) -> int:
     study, whole, chosen = planned(options)
     if options.difference is not None and not options.power:
         raise RequestError("--difference is the wanted difference of --power; add --power.")
+    if options.power and options.json:
+        raise RequestError("--power is a table for people; leave --json out.")
     store = Store(options.results)
     outcomes = store.outcomes(whole, values=False)
     durations = Durations.of(whole, outcomes)
@@ -247,8 +249,6 @@ def _plan(options: argparse.Namespace) -> int:
             }
             for name, task in chosen.tasks.items()
         ]
-        if options.power:
-            raise RequestError("--power is a table for people; leave --json out.")
         total = {"tasks": len(tasks), "to_do": len(to_do), "seconds_of_one_worker": durations.total(work)}
         print(json.dumps({"study": study.name, **total, "plan": tasks}, indent=1))
         return DONE

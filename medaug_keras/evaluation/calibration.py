@@ -111,25 +111,19 @@ def _tails(values: Array) -> Array:
     return np.concatenate([np.cumsum(values[::-1])[::-1], [0.0]])
 
 
-def roc(labels: NDArray[Any], probabilities: NDArray[Any], at: Array) -> Array:
-    """Sensitivity (P,) at false positive rates `at`: of class 1 for K = 2, else the mean over one against the rest."""
-    found = []
-    for k in _chosen(probabilities):
-        hits, misses, _ = _thresholds(labels == k, np.asarray(probabilities)[:, k])
-        found.append(np.interp(at, misses / misses[-1], hits / hits[-1]))
-    return np.asarray(np.mean(found, axis=0))
+def curves(labels: NDArray[Any], probabilities: NDArray[Any], at: Array) -> tuple[Array, Array]:
+    """Sensitivity (P,) at false positive rates `at`; precision (P,) at the first threshold of at least the recall `at`.
 
-
-def precision_recall(labels: NDArray[Any], probabilities: NDArray[Any], at: Array) -> Array:
-    """Precision (P,) at the first threshold whose recall is at least `at`; over classes as `roc`."""
-    found = []
+    Of class 1 for K = 2, else means over one class against the rest.
+    """
+    sensitivity, precision = [], []
     for k in _chosen(probabilities):
-        hits, _, above = _thresholds(labels == k, np.asarray(probabilities)[:, k])
-        recall = hits[1:] / hits[-1]
-        found.append(
-            (hits[1:] / above[1:])[np.minimum(np.searchsorted(recall, np.maximum(at, 2e-12) - 1e-12), len(recall) - 1)]
-        )
-    return np.asarray(np.mean(found, axis=0))
+        hits, misses, above = _thresholds(labels == k, np.asarray(probabilities)[:, k])
+        recall = hits / hits[-1]
+        sensitivity.append(np.interp(at, misses / misses[-1], recall))
+        first = np.searchsorted(recall[1:], np.maximum(at, 2e-12) - 1e-12)
+        precision.append((hits[1:] / above[1:])[np.minimum(first, len(recall) - 2)])
+    return np.asarray(np.mean(sensitivity, axis=0)), np.asarray(np.mean(precision, axis=0))
 
 
 def _chosen(probabilities: NDArray[Any]) -> range:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from medaug_keras.evaluation.similarity import LEAST_IMAGES, too_few
 
@@ -150,6 +149,8 @@ def _fitted(rows: NDArray[Any], source: NDArray[Any], others: NDArray[Any]) -> N
 
 
 def _auc(scores: NDArray[Any], source: NDArray[Any]) -> float:
+    from scipy.stats import rankdata  # as in `copying`: reports load this module and do without it
+
     ones = source > 0
     n, m = int(ones.sum()), int(np.sum(~ones))
     return float((rankdata(scores)[ones].sum() - n * (n + 1) / 2) / (n * m))

@@ -106,8 +106,9 @@ def _judged(group: Group, select: str) -> tuple[Judged, Values]:
             one.reasons["pr_auc"] = FEW_OF_A_CLASS
         else:
             every["pr_auc"] = precise
-            one.roc.append(calibration.roc(labels, p, AT))
-            one.precision.append(calibration.precision_recall(labels, p, AT))
+            sensitivity, precision = calibration.curves(labels, p, AT)
+            one.roc.append(sensitivity)
+            one.precision.append(precision)
         for measure, of_images in every.items():
             of_units = of_images if groups is None else group_sums(of_images, groups)
             values[measure][run.replicate] = of_units

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from statistics import fmean
+from statistics import fmean, median_low
 
 from medaug_keras.looks import CLAIMS, Looks
 from medaug_keras.reading.words import rare_classes, weighted_twice
@@ -470,7 +470,7 @@ def power(results: Results, tested: Sequence[Comparison]) -> list[str]:
     sizes: dict[str, list[float]] = {}
     for c in known:
         sizes.setdefault(c.group.dataset, []).append(c.detectable.high if c.detectable else 1.0)
-    median = {dataset: sorted(found)[(len(found) - 1) // 2] for dataset, found in sizes.items()}
+    median = {dataset: median_low(found) for dataset, found in sizes.items()}
     above = {c.group.dataset: room(results, c) for c in known}
     found = [d for d, size in median.items() if size <= above[d] and size < 1]
     losses = [d for d, size in median.items() if above[d] < size < 1]

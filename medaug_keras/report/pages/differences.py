@@ -81,9 +81,7 @@ def _of_data_set(book: Book, dataset: str) -> DifferencesPanel:
         notes.append(f"of {MAJORITY} {percent(majority, 1)} %")
     pairs = [(one.arm, one.sampling) for one in inference.by_effect]
     rows = [
-        difference(
-            book, dataset, pair, results.variant(*pair), control=results.study.arms[pair[0]].duplicate is not None
-        )
+        difference(book, dataset, pair, results.variant(*pair), control=_copies(book, pair[0]))
         for pair in pairs
         if (dataset, *pair) in inference.tests
     ]
