@@ -34,6 +34,15 @@ def medmnist_root() -> Path:
     return root
 
 
+@pytest.fixture
+def started() -> Callable[[], list[int]]:
+    """The processes that the test has started and that still run; another test's browser may run beside them."""
+    from studies import children
+
+    before = set(children(os.getpid()))
+    return lambda: [child for child in children(os.getpid()) if child not in before]
+
+
 # --- the site in a browser ------------------------------------------------------------------------------
 
 

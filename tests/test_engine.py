@@ -208,7 +208,7 @@ def test_the_demo_study_survives_20_random_kills(tmp_path: Path, capsys: pytest.
 # --- a worker is killed ----------------------------------------------------------------------------
 
 
-def test_a_dead_worker_costs_its_own_task_which_is_tried_once_more(tmp_path: Path):
+def test_a_dead_worker_costs_its_own_task_which_is_tried_once_more(tmp_path: Path, started: Callable[[], list[int]]):
     """Killed while it is idle, in the middle of a task, and whenever it gets one task."""
     plan, store = tiny_plan(tiny()), Store(tmp_path / "results")
     data, once, always = plan.tasks
@@ -220,9 +220,9 @@ def test_a_dead_worker_costs_its_own_task_which_is_tried_once_more(tmp_path: Pat
         if ((event.what, event.task.id) in (("done", data), ("epoch", once)) and first) or (
             (event.what, event.task.id) == ("start", always)
         ):
-            for child in children(os.getpid()):
+            for child in started():
                 os.kill(child, signal.SIGKILL)
-            while children(os.getpid()):
+            while started():
                 time.sleep(0.01)
 
     summary = engine.run(plan, store, workers=1, listen=kill, command="python -m medaug_keras tiny.yaml")
@@ -239,7 +239,7 @@ def test_a_dead_worker_costs_its_own_task_which_is_tried_once_more(tmp_path: Pat
     assert failure.again == f"python -m medaug_keras tiny.yaml --only task={always}"
     assert failure.run["host"]
     assert half_made(store.root) == []
-    assert children(os.getpid()) == []
+    assert started() == []
 
 
 # --- a training goes on ----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,9 @@ def plan_of(study: dict[str, Any]) -> Plan:
 BASELINE = tiny(arms={"baseline": {}})
 
 
-def test_a_stopped_worker_is_named_and_left_alone_and_goes_on_when_it_may(tmp_path: Path, impatient: None):
+def test_a_stopped_worker_is_named_and_left_alone_and_goes_on_when_it_may(
+    tmp_path: Path, impatient: None, started: Callable[[], list[int]]
+):
     plan, store = plan_of(BASELINE), Store(tmp_path / "results")
     events: list[str] = []
     said: list[str] = []
@@ -62,7 +65,7 @@ def test_a_stopped_worker_is_named_and_left_alone_and_goes_on_when_it_may(tmp_pa
         if event.task.kind != "classifier":
             return
         events.append(event.what)
-        (process,) = children(os.getpid())
+        (process,) = started()
         if event.what == "epoch":
             os.kill(process, signal.SIGSTOP)
             # until long after a worker that is silent in any other way is ended
@@ -99,7 +102,7 @@ def test_a_worker_that_spins_in_native_code_is_named_and_ended_and_another_makes
 
 
 def test_workers_that_hang_while_they_start_end_the_run_with_a_message_that_says_where(
-    tmp_path: Path, impatient: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, impatient: None, started: Callable[[], list[int]], monkeypatch: pytest.MonkeyPatch
 ):
     """Torch spins when it is imported, as a library did that was refused memory."""
     monkeypatch.setattr(worker, "SLOW_AFTER", 2.0)
@@ -113,7 +116,7 @@ def test_workers_that_hang_while_they_start_end_the_run_with_a_message_that_says
     how = r"the process was not ready after 5 s \(in .*, line \d+\) and was ended, 2 times"
     assert re.match(f"A worker cannot start: {how}\\. Close other programs", summary.stopped)
     assert not summary.failed
-    assert children(os.getpid()) == []
+    assert started() == []
 
 
 def news(of: worker.Worker) -> tuple[str, Any]:

@@ -20,7 +20,7 @@ from medaug_keras import data, engine, tasks
 from medaug_keras.plan import Plan, Source, plan
 from medaug_keras.spec import Study
 from medaug_keras.store import Store
-from studies import PHANTOM, children, environment, planned, results, tiny
+from studies import PHANTOM, environment, planned, results, tiny
 
 FEW = {split: PHANTOM[split] for split in ("train", "validation", "test")}
 SIZES = {"train": 40, "validation": 12, "test": 16}
@@ -316,7 +316,7 @@ def test_bytes_that_are_not_those_planned_are_not_unpacked(own_images, tmp_path)
 
 
 @pytest.mark.parametrize("count", [12, pytest.param(150, marks=pytest.mark.slow)])
-def test_a_worker_stays_as_large_as_it_is_however_many_tasks_it_makes(tmp_path, count):
+def test_a_worker_stays_as_large_as_it_is_however_many_tasks_it_makes(tmp_path, count, started):
     """It grows over its first fifty tasks, by what the C library keeps, and then no more."""
     fingerprint = data.phantom_fingerprint(PHANTOM["name"], seed=0, **FEW)
     todo = planned(tiny(arms={"baseline": {}}, replicates=count), {"grey": fingerprint})
@@ -324,7 +324,7 @@ def test_a_worker_stays_as_large_as_it_is_however_many_tasks_it_makes(tmp_path, 
 
     def listen(event: engine.Event) -> None:
         if event.what == "done":
-            (process,) = (Path("/proc") / str(child) for child in children(os.getpid()))
+            (process,) = (Path("/proc") / str(child) for child in started())
             status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
             memory.append(int(status["VmRSS"].split()[0]))
             files.append(len(list((process / "fd").iterdir())))

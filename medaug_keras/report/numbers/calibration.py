@@ -1,6 +1,6 @@
 """How far the probabilities of every arm can be believed, and its curves: exploratory, from the predictions kept."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medaug_keras.evaluation import calibration
-from medaug_keras.report.numbers.inference import Cell, Inference
+from medaug_keras.report.numbers.inference import Cell, Inference, Predictions
 from medaug_keras.report.numbers.results import Group
 from medaug_keras.stats import Crossed, Estimate, benjamini_hochberg, crossed, estimate, group_sums, paired
 
@@ -61,7 +61,7 @@ def judged(inference: Inference) -> Mapping[Cell, Judged]:
     found: dict[Cell, Judged] = {}
     tests: list[tuple[Judged, str]] = []
     for dataset in results.datasets:  # one after the other, since the values of all images are large
-        here = {cell: _judged(group, results.select) for cell, group in results.groups.items() if cell[0] == dataset}
+        here = {c: _judged(group, inference.predictions[c]) for c, group in results.groups.items() if c[0] == dataset}
         _, base = here.get((dataset, *results.reference), (None, None))
         images, _ = inference.grouped.get(dataset, (None, None))
         for cell, (one, values) in here.items():
@@ -87,30 +87,28 @@ def judged(inference: Inference) -> Mapping[Cell, Judged]:
     return found
 
 
-def _judged(group: Group, select: str) -> tuple[Judged, Values]:
+def _judged(group: Group, predictions: Sequence[Predictions]) -> tuple[Judged, Values]:
     one = Judged(group)
     values: Values = {measure: {} for measure in MEASURES}
-    for run in group.done:
-        with np.load(run.record.folder / "predictions.npz", allow_pickle=False) as file:
-            p, labels = file[f"test_{run.selected(select)}"], file["test_labels"].astype(np.int64)
-            groups, folds = file.get("test_groups"), file.get("test_folds")
+    for of in predictions:
+        labels, p = of.labels, of.probabilities
         every: dict[str, Any] = {
             "ece": calibration.calibration_values(labels, p),
             "brier": calibration.brier_values(labels, p),
             "log_loss": calibration.log_loss_values(labels, p),
         }
-        one.reliability.append(np.stack(calibration.reliability(labels, p)[:2]))
-        if folds is not None and len(np.unique(folds)) > 1:
+        one.reliability.extend(np.stack(calibration.reliability(labels, p)[:2], axis=1))
+        if of.folds is not None and len(np.unique(of.folds)) > 1:
             one.reasons["pr_auc"] = ONE_FOLD
         elif (precise := calibration.average_precision_values(labels, p)) is None:
             one.reasons["pr_auc"] = FEW_OF_A_CLASS
         else:
             every["pr_auc"] = precise
             sensitivity, precision = calibration.curves(labels, p, AT)
-            one.roc.append(sensitivity)
-            one.precision.append(precision)
+            one.roc.extend(sensitivity)
+            one.precision.extend(precision)
         for measure, of_images in every.items():
-            of_units = of_images if groups is None else group_sums(of_images, groups)
-            values[measure][run.replicate] = of_units
-            one.means[measure].append(float(np.mean(of_units)))
+            of_units = of_images if of.groups is None else group_sums(of_images, of.groups)
+            values[measure].update(zip(of.replicates, of_units, strict=True))
+            one.means[measure].extend(of_units.mean(-1).tolist())
     return one, values

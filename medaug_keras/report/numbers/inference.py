@@ -135,6 +135,22 @@ class Tested:
 
 
 @dataclass(frozen=True)
+class Predictions:
+    """What those runs of a group say that tested the same n images, S runs and K classes.
+
+    groups are the images' patients, slides ..., and folds (1, n) the folds of the networks that tested them, or None.
+    """
+
+    replicates: tuple[int, ...]
+    labels: NDArray[np.int64]
+    """(n,)"""
+    probabilities: NDArray[np.float32]
+    """(S, n, K)"""
+    groups: NDArray[Any] | None
+    folds: NDArray[Any] | None
+
+
+@dataclass(frozen=True)
 class OfClass:
     """One group on the test images of one class: recall and precision, and both less the baseline's."""
 
@@ -235,6 +251,8 @@ class Inference:
         """Data set → (n,) classes of its test images, where a run is done."""
         self.tested: dict[Cell, dict[int, Tested]] = {}
         """Cell → replicate → what that run says of each test image."""
+        self.predictions: dict[Cell, list[Predictions]] = {}
+        """Cell → what its runs say of the test images."""
         self._groups: dict[str, NDArray[Any]] = {}
         for dataset in results.datasets:
             self._read(dataset)
@@ -267,13 +285,17 @@ class Inference:
                 cut = None if folds is None else folds[None]
                 same = truth, None if groups is None else groups.tobytes(), cut is not None and run.replicate
                 batches.setdefault(same, (labels, groups, cut, {}))[-1][run.replicate] = probabilities
-            for labels, groups, cut, runs in batches.values():
-                stacked = np.stack(list(runs.values()))
+            self.predictions[cell] = [
+                Predictions(tuple(runs), labels, np.stack(list(runs.values())), groups, cut)
+                for labels, groups, cut, runs in batches.values()
+            ]
+            for of in self.predictions[cell]:
                 for metric in METRICS:
-                    reason = why_undefined(_metric(metric), labels, stacked.shape[-1], groups, cut)
+                    labels, p = of.labels, of.probabilities
+                    reason = why_undefined(_metric(metric), labels, p.shape[-1], of.groups, of.folds)
                     if reason is None:
-                        values = pseudo_values(_metric(metric), stacked, labels, groups, cut)
-                        found[metric].update(zip(runs, values, strict=True))
+                        values = pseudo_values(_metric(metric), p, labels, of.groups, of.folds)
+                        found[metric].update(zip(of.replicates, values, strict=True))
                     else:
                         self._reasons[dataset, metric] = reason
             for metric in METRICS:
