@@ -806,8 +806,9 @@ def test_what_can_be_detected_grows_with_the_tests_and_the_power_and_with_a_stri
 def test_an_outlook_is_of_as_many_tests_and_of_the_power_that_are_asked_for():
     result, how = stats.crossed(crossed_data(S=4, n=200)), {"power": 0.9, "alpha": 0.02, "tests": 5}
     found, limits = stats.outlook(result, difference=0.2, **how), stats.variance_limits(result)
-    assert found.detectable == stats.Range(*(stats.detectable_difference(v, 4, 200, **how) for v in limits))
-    assert found.with_one_more == stats.Range(*(stats.detectable_difference(v, 5, 200, **how) for v in limits))
+    for S, both in ((4, found.detectable), (5, found.with_one_more)):
+        one_by_one = [stats.detectable_difference(v, S, 200, **how) for v in limits]
+        assert [both.low, both.high] == pytest.approx(one_by_one, rel=1e-12)
     assert found.floor == stats.Range(*(stats.image_floor(v, 200, **how) for v in limits))
     assert (found.fewest, found.most) == tuple(stats.replicates_needed(0.2, v, 200, **how) for v in limits)
     assert found.difference == 0.2

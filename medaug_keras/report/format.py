@@ -219,9 +219,10 @@ def plain(text: Any) -> str:
     return _INVISIBLE.sub(" ", str(text)).strip()
 
 
+@lru_cache(4096, typed=True)
 def html(text: Any) -> Markup:
     """Text for HTML, whatever is in it; isolated, so that right-to-left text does not turn its neighbours."""
-    return Markup("<bdi>{}</bdi>").format(plain(text))
+    return Markup(f"<bdi>{escape(plain(text))}</bdi>")
 
 
 def markdown(text: Any) -> Markup:
@@ -231,7 +232,11 @@ def markdown(text: Any) -> Markup:
 
 def latex(text: Any) -> str:
     """Text for LaTeX, whatever is in it."""
-    special = {
+    return plain(text).translate(_LATEX)
+
+
+_LATEX = str.maketrans(
+    {
         "\\": r"\textbackslash{}",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
@@ -242,7 +247,7 @@ def latex(text: Any) -> str:
         ">": r"\textgreater{}",
         **{mark: "\\" + mark for mark in "&%$#_{}"},
     }
-    return "".join(special.get(mark, mark) for mark in plain(text))
+)
 
 
 @lru_cache(4096)  # names of arms, sets and classes stand in thousands of rows

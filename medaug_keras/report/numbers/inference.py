@@ -259,6 +259,7 @@ class Inference:
 
     def _read(self, dataset: str) -> None:
         known: dict[bytes, NDArray[np.int64]] = {}
+        undefined: dict[Any, str | None] = {}
         for cell, group in self.results.groups.items():
             if cell[0] != dataset:
                 continue
@@ -283,17 +284,23 @@ class Inference:
                 if folds is not None:
                     self.folded[dataset] = len(np.unique(folds))
                 cut = None if folds is None else folds[None]
-                same = truth, None if groups is None else groups.tobytes(), cut is not None and run.replicate
+                same = (
+                    truth,
+                    *(None if of is None else of.tobytes() for of in (groups, cut)),
+                    cut is None or run.replicate,
+                )
                 batches.setdefault(same, (labels, groups, cut, {}))[-1][run.replicate] = probabilities
             self.predictions[cell] = [
                 Predictions(tuple(runs), labels, np.stack(list(runs.values())), groups, cut)
                 for labels, groups, cut, runs in batches.values()
             ]
-            for of in self.predictions[cell]:
+            for same, of in zip(batches, self.predictions[cell], strict=True):
                 for metric in METRICS:
                     labels, p = of.labels, of.probabilities
-                    reason = why_undefined(_metric(metric), labels, p.shape[-1], of.groups, of.folds)
-                    if reason is None:
+                    if (metric, same) not in undefined:  # nearly all arms have the same labels
+                        reason = why_undefined(_metric(metric), labels, p.shape[-1], of.groups, of.folds)
+                        undefined[metric, same] = reason
+                    if (reason := undefined[metric, same]) is None:
                         values = pseudo_values(_metric(metric), p, labels, of.groups, of.folds)
                         found[metric].update(zip(of.replicates, values, strict=True))
                     else:
@@ -589,7 +596,7 @@ class Inference:
         """Replicate → the arm's primary metric less the baseline's, where both have it."""
         primary = self.results.study.primary
         arm, base = (self._values[(dataset, *of), primary] for of in (pair, self.results.reference))
-        return {s: float(np.mean(arm[s]) - np.mean(base[s])) for s in arm.keys() & base.keys()}
+        return {s: float(arm[s].mean() - base[s].mean()) for s in arm.keys() & base.keys()}
 
     @cached_property
     def ranks(self) -> tuple[list[tuple[str, str]], Friedman]:
@@ -633,7 +640,7 @@ def _found(runs: Mapping[int, Tested], number: int, there: NDArray[np.bool_]) ->
 def _precision(runs: Mapping[int, Tested], number: int, there: NDArray[np.bool_]) -> dict[int, float]:
     """Replicate → the share of the images named as the class that are of it; not where none is named so."""
     named = {s: run.predicted == number for s, run in runs.items()}
-    return {s: float(np.mean(there[some])) for s, some in named.items() if some.any()}
+    return {s: np.count_nonzero(some & there) / np.count_nonzero(some) for s, some in named.items() if some.any()}
 
 
 def _possible(edge: float | None) -> float | None:

@@ -472,8 +472,16 @@ class Results:
 
     def variants(self, dataset: str | None = None) -> list[tuple[str, str]]:
         """All pairs of arm and sampling, of one data set or of any."""
-        found = {(arm, sampling): None for name, arm, sampling in self.groups if dataset in (None, name)}
-        return sorted(found, key=lambda pair: (self.arms.index(pair[0]), self.samplings.index(pair[1])))
+        return list(self._compared.get(dataset, ()))
+
+    @cached_property
+    def _compared(self) -> Mapping[str | None, list[tuple[str, str]]]:
+        found: dict[str | None, dict[tuple[str, str], None]] = {}
+        for dataset, *pair in self.groups:
+            for key in (dataset, None):
+                found.setdefault(key, {})[pair[0], pair[1]] = None
+        arms, samplings = ({name: i for i, name in enumerate(names)} for names in (self.arms, self.samplings))
+        return {key: sorted(pairs, key=lambda p: (arms[p[0]], samplings[p[1]])) for key, pairs in found.items()}
 
     @cached_property
     def begun(self) -> frozenset[str]:

@@ -1,12 +1,12 @@
 """The templates of pages, and what they can call."""
 
 from functools import cache
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from medaug_keras.report import format
+from medaug_keras.report.pages.cells import cells
 
 
 @cache
@@ -35,20 +35,13 @@ def environment_of_templates() -> Environment:
         "together": format.together,
         "raw": Markup,
         "plain": format.plain,
-        "attribute": table_attribute,
     }
     templates.globals |= {
+        "cells": cells,
         "shown": format.shown,
-        "spread": format.spread,
-        "p_text": format.p_text,
         "plural": format.plural,
         "DASH": format.DASH,
         "MARKS": format.MARKS,
         "verdict_words": format.verdict_words,
     }
     return templates
-
-
-def table_attribute(value: Any) -> str:
-    """A value as the page's script sorts by it: numbers unrounded."""
-    return "" if value is None else repr(value) if isinstance(value, int | float) else format.plain(value)
