@@ -17,12 +17,9 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from medaug_keras.spec import (
-    Add,
     Arm,
     Classifier,
-    Duplicate,
     Files,
-    Interleave,
     Python,
     PythonStep,
     Step,
@@ -277,8 +274,8 @@ class _Planner:
                         synthesis.append(Making(dataset, name, replicate, images, fold))
                         generator = self.tasks[images].needs.get("generator")
                         if generator is not None:
-                            word = (arm.add or arm.interleave).generator  # type: ignore[union-attr]
-                            making = Making(dataset, word, replicate, generator, fold)
+                            assert arm.generator is not None
+                            making = Making(dataset, arm.generator, replicate, generator, fold)
                             generators[making] = None
                     for sampling in arm.samplings or study.samplings:
                         trained = []
@@ -421,11 +418,12 @@ class _Planner:
         )
 
     def _synthesis(self, dataset: str, name: str, arm: Arm, replicate: int, fold: int | None) -> str | None:
-        how, use = next(((h, u) for h in ("add", "interleave", "duplicate") if (u := getattr(arm, h))), ("", None))
+        use = arm.source
         if use is None:
             return None
+        how = "add" if arm.how == "replace" else arm.how  # the same images, of which the classifier makes another use
         seed, needs = replicate_seed(self.study.seed, replicate), {"data": self.data[dataset]}
-        word = getattr(use, "generator", None)
+        word = arm.generator
         generator = self.study.generators[word] if word else None
         if word:
             needs["generator"] = self._generator(dataset, word, replicate, fold)
@@ -449,8 +447,8 @@ class _Planner:
             images=self._added(content(False), dataset),
         )
 
-    def _use(self, use: Add | Interleave | Duplicate, dataset: str, keyed: bool) -> dict[str, Any]:
-        """What an arm says of the images that it adds; a fraction for this data set alone in place of the others'."""
+    def _use(self, use: BaseModel, dataset: str, keyed: bool) -> dict[str, Any]:
+        """What an arm says of its images; a fraction for this data set alone in place of the others'."""
         values = {name: value for name, value in self._settings(use, keyed).items() if name != "generator"}
         if "amount" in values:
             amount = dict(values["amount"])
@@ -485,15 +483,15 @@ class _Planner:
                 "seed": replicate_seed(self.study.seed, replicate),
                 # Duplicates in the published code; they get distinct keys only in that case.
                 "stream": sampling if arm.always_weighted else "",
+                **_replacing(arm),
                 **self._cut(dataset, fold),
             }
 
         source = self.sources[dataset]
         needs = {"data": self.data[dataset]}
-        train = source.train
         if synthesis is not None:
             needs["synthesis"] = synthesis
-            train += self.tasks[synthesis].images
+        train = self._training_images(dataset, arm, synthesis)
         needs |= tuning
         return self._add(
             "classifier",
@@ -504,6 +502,10 @@ class _Planner:
             replicate=replicate,
             images=self._passed(classifier, train, source) + 2 * source.test,
         )
+
+    def _training_images(self, dataset: str, arm: Arm, synthesis: str | None) -> int:
+        made = self.tasks[synthesis].images if synthesis is not None else 0
+        return made if arm.replace is not None else self.sources[dataset].train + made
 
     def _tune(self, classifier: Classifier, keyed: bool) -> dict[str, Any]:
         """How the learning rate is chosen, where it is."""
@@ -523,10 +525,9 @@ class _Planner:
         if classifier.tune is None:
             return {}
         source, needs = self.sources[dataset], {"data": self.data[dataset]}
-        train = source.train
         if synthesis is not None:
             needs["synthesis"] = synthesis
-            train += self.tasks[synthesis].images
+        train = self._training_images(dataset, arm, synthesis)
         found = {}
         for rate in classifier.tune.learning_rate:
             for number in range(classifier.tune.seeds):
@@ -538,6 +539,7 @@ class _Planner:
                         "sampling": "weighted" if arm.always_weighted else sampling,
                         "seed": replicate_seed(self.study.seed, replicate),
                         "number": number,
+                        **_replacing(arm),
                         **self._cut(dataset, fold),
                     }
 
@@ -639,7 +641,12 @@ class _Planner:
 
     def _generator_of(self, arm: str) -> str:
         """The study's name of the generator whose images an arm adds."""
-        return getattr(self.study.arms[arm].add, "generator", arm)
+        return self.study.arms[arm].generator or arm
+
+
+def _replacing(arm: Arm) -> dict[str, Any]:
+    """What decides a training run beside its images: whether they replace the real ones; keys of others have none."""
+    return {"replace": True} if arm.replace is not None else {}
 
 
 def tuning_word(learning_rate: float, number: int) -> str:

@@ -1301,11 +1301,27 @@ class Amount(_Part):
     """largest_remainder gives exact shares; multinomial draws every label, as the published code does."""
 
 
+class WholeAmount(Amount):
+    """Amount of what replaces the training images; these values hold where a study gives others alone."""
+
+    fraction: Annotated[float, Field(gt=0, le=10)] = 1.0
+    """Of the training images, rounded down."""
+    shares: Literal["deficit", "inverse_frequency", "proportional", "uniform", "water_fill"] = "proportional"
+    """How they are shared among classes; proportional: as the training images are."""
+
+
 class Add(_Part):
     """Images that a generator makes for given classes, added to the training set."""
 
     generator: ArmName
     amount: Amount = Amount()
+
+
+class Replace(_Part):
+    """Images that a generator makes for given classes, in the place of all training images."""
+
+    generator: ArmName
+    amount: WholeAmount = WholeAmount()
 
 
 class Interleave(_Part):
@@ -1324,14 +1340,18 @@ class Duplicate(_Part):
     amount: Amount = Amount()
 
 
+_SOURCES = ("add", "replace", "interleave", "duplicate")
+
+
 class Arm(_Part):
-    """One way to change the training set. At most one of add, interleave and duplicate; augment may join any."""
+    """One way to change the training set. At most one of add, replace, interleave and duplicate; augment may join any."""
 
     label: Text | None = None
     """Shown in tables; it can change without making work."""
     augment: tuple[Step, ...] = ()
     """Applied to every training batch, in this order."""
     add: Add | None = None
+    replace: Replace | None = None
     interleave: Interleave | None = None
     duplicate: Duplicate | None = None
     samplings: tuple[Sampling, ...] | None = None
@@ -1346,10 +1366,36 @@ class Arm(_Part):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        given = [name for name in ("add", "interleave", "duplicate") if getattr(self, name) is not None]
+        given = [name for name in _SOURCES if getattr(self, name) is not None]
         if len(given) > 1:
-            raise ValueError(f"has {' and '.join(given)}; an arm takes one of add, interleave and duplicate")
+            known = f"{', '.join(_SOURCES[:-1])} and {_SOURCES[-1]}"
+            raise ValueError(f"has {' and '.join(given)}; an arm takes one of {known}")
         return self
+
+    @property
+    def how(self) -> str | None:
+        """What the arm does with images besides the training images: the name of its setting; None where it has none."""
+        return next((name for name in _SOURCES if getattr(self, name) is not None), None)
+
+    @property
+    def source(self) -> Add | Replace | Interleave | Duplicate | None:
+        """The setting of that name."""
+        return getattr(self, self.how) if self.how else None
+
+    @property
+    def generator(self) -> str | None:
+        """The generator that makes its images, by its name in the study."""
+        return getattr(self.source, "generator", None)
+
+    @property
+    def amount(self) -> Amount | None:
+        """How many images those are, where the arm says it."""
+        return getattr(self.source, "amount", None)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether it trains on generated and real images together."""
+        return self.how in ("add", "interleave")
 
 
 class Series(_Part):

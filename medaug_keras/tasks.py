@@ -159,7 +159,7 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
     dataset, params = _dataset(task, needs), task.params
     tuned = _tuned(params["tune"], needs) if "tune" in params else None
     settings = _at_rate(params["settings"], tuned)
-    images, labels = _training_set(dataset, needs)
+    images, labels = _training_set(dataset, needs, params)
     trained = _trained(
         dataset,
         (images, labels),
@@ -206,7 +206,7 @@ def make_tuning(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: C
     No test image is looked at. A training run that diverges is a result, too: its learning rate is not chosen.
     """
     dataset, params = _dataset(task, needs), task.params
-    train = _training_set(dataset, needs)
+    train = _training_set(dataset, needs, params)
     try:
         trained = _trained(
             dataset,
@@ -421,11 +421,13 @@ def _trained(
     )
 
 
-def _training_set(dataset: data.Dataset, needs: Folders) -> tuple[Images, np.ndarray]:
-    """The training images and labels, with those that the arm adds."""
+def _training_set(dataset: data.Dataset, needs: Folders, params: Mapping[str, Any]) -> tuple[Images, np.ndarray]:
+    """The training images and labels, with those that the arm adds, or those that replace them."""
     if "synthesis" not in needs:
         return Gathered(dataset.train.images), dataset.train.labels
     added = data.load_plain(needs["synthesis"] / "synthetic.npz")
+    if params.get("replace"):
+        return Gathered(added["images"]), added["labels"]
     labels = np.concatenate([dataset.train.labels, added["labels"]])
     return Gathered(dataset.train.images, added["images"]), labels
 

@@ -300,6 +300,7 @@ EVERYTHING = whole(
         "baseline": {"label": "None"},
         "steps": {"augment": list(every_step())},
         "copies": {"duplicate": AMOUNT},
+        "alone": {"replace": {"generator": "cvae", **AMOUNT}},
         **{
             kind: {"interleave": {"generator": kind}} if made.reconstructs else {"add": {"generator": kind, **AMOUNT}}
             for kind, made in GENERATORS.items()
@@ -316,7 +317,7 @@ DECIDES = {  # settings of a section, and the first kind of task that they chang
     r"datasets\..*": "data",
     r"generators\.\w+\.(sampling_statistics|solver|steps|guidance)": "synthesis",
     r"generators\..*": "generator",
-    r"arms\.\w+\.(add|interleave|duplicate)\..*": "synthesis",
+    r"arms\.\w+\.(add|replace|interleave|duplicate)\..*": "synthesis",
     r"arms\..*|classifier\..*": "classifier",
     r"quality\..*": "quality",
 }

@@ -812,6 +812,7 @@ REFERENCE: dict[str, type[BaseModel]] = {  # heading of the page → the section
     "generators: files": spec.Files,
     "arms": spec.Arm,
     "arms: add": spec.Add,
+    "arms: replace": spec.Replace,
     "arms: interleave": spec.Interleave,
     "arms: duplicate": spec.Duplicate,
     "arms: amount": spec.Amount,
@@ -889,6 +890,7 @@ def test_the_reference_documents_every_section_of_the_spec() -> None:
         spec.OtherSgd,
         spec.Resnet50,
         spec.Sizing,
+        spec.WholeAmount,
     }
 
 

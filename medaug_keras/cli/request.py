@@ -191,16 +191,15 @@ def misfits(study: Study, found: Mapping[str, Source], counts: Mapping[str, Coun
                 f"datasets.{name}: has {source.classes} classes, and classifier.head sigmoid is for two: use softmax"
             )
         for arm, spec in study.arms.items():
-            for word, part in (("add", spec.add), ("duplicate", spec.duplicate)):
-                if part is None or not source.train:
-                    continue
-                fraction = part.amount.fractions.get(name, part.amount.fraction)
-                if not added_images({"images": part.amount.images, "fraction": fraction}, source.train):
-                    said.append(
-                        f"arms.{arm}.{word}.amount: {fraction:g} of the {source.train} training images of {name} is "
-                        "less than one image: raise the fraction, for this data set alone with `fractions`, or give a "
-                        "number with `images`"
-                    )
+            if spec.amount is None or not source.train:
+                continue
+            fraction = spec.amount.fractions.get(name, spec.amount.fraction)
+            if not added_images({"images": spec.amount.images, "fraction": fraction}, source.train):
+                said.append(
+                    f"arms.{arm}.{spec.how}.amount: {fraction:g} of the {source.train} training images of {name} is "
+                    "less than one image: raise the fraction, for this data set alone with `fractions`, or give a "
+                    "number with `images`"
+                )
     return said
 
 

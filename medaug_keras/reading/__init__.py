@@ -117,7 +117,7 @@ def _with_weights(study: Study, tree: Node, mistakes: list[tuple[Place, str]]) -
 
 def _with_made(study: Study, tree: Node, mistakes: list[tuple[Place, str]]) -> Study:
     """The study with the whole paths and the sums of images that were made elsewhere, of the generators in use."""
-    used = {use.generator for arm in study.arms.values() if (use := arm.add) is not None}
+    used = {arm.generator for arm in study.arms.values()}
     generators, sums = dict(study.generators), dict[str, str]()
     for name, part in study.generators.items():
         if not isinstance(part, Files):

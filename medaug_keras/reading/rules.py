@@ -23,11 +23,9 @@ from medaug_keras.spec import (
     Study,
 )
 
-# What is wrong where an arm adds images of a generator that reconstructs, or interleaves those of one that does not.
-_ADVICE = {
-    "add": "it makes new versions of given images, so it cannot add images of given classes: use interleave",
-    "interleave": "it makes images of given classes and reconstructs none, so there are none to interleave: use add",
-}
+# What is wrong where an arm asks a generator that reconstructs for images of given classes, and the other way round.
+_RECONSTRUCTS = "it makes new versions of given images, so it cannot {} images of given classes: use interleave"
+_SAMPLES = "it makes images of given classes and reconstructs none, so there are none to interleave: use add"
 
 
 def problems(study: Study) -> list[tuple[Keys, str]]:
@@ -113,8 +111,8 @@ def _network(study: Study) -> Iterator[tuple[Keys, str]]:
 
 def _uses(study: Study) -> list[tuple[str, str]]:
     """Arms that use a generator, each with its name."""
-    uses = [(name, arm.add or arm.interleave) for name, arm in study.arms.items()]
-    return [(name, use.generator) for name, use in uses if use is not None and use.generator in study.generators]
+    uses = [(name, arm.generator) for name, arm in study.arms.items()]
+    return [(name, generator) for name, generator in uses if generator is not None and generator in study.generators]
 
 
 def _stuck(study: Study, size: int) -> dict[tuple[int, ...], list[str]]:
@@ -158,23 +156,22 @@ def _pattern(part: Files, study: Study) -> Iterator[str]:
 
 
 def _arm(arm: Arm, study: Study) -> Iterator[tuple[Keys, str]]:
-    for word, use in (("add", arm.add), ("interleave", arm.interleave)):
-        if use is None:
-            continue
-        generator = study.generators.get(use.generator)
+    word, name = arm.how or "", arm.generator
+    if name is not None:
+        generator = study.generators.get(name)
         if generator is None:
-            known = did_you_mean(use.generator, study.generators) or "; add it to generators"
-            yield (word, "generator"), f"there is no generator {use.generator}{known}"
+            known = did_you_mean(name, study.generators) or "; add it to generators"
+            yield (word, "generator"), f"there is no generator {name}{known}"
         elif GENERATORS[generator.kind].reconstructs is not (word == "interleave"):
-            yield (word, "generator"), f"{use.generator} is a {generator.kind}; {_ADVICE[word]}"
-    for word, part in (("add", arm.add), ("duplicate", arm.duplicate)):
-        for dataset in part.amount.fractions if part is not None else ():
-            # MedMNIST's own names may stay when a study that extends another drops data sets.
-            if dataset not in study.datasets and dataset not in get_args(MedMnistName):
-                yield (
-                    (word, "amount", "fractions", dataset),
-                    f"there is no data set {dataset}{did_you_mean(dataset, study.datasets)}",
-                )
+            advice = _SAMPLES if word == "interleave" else _RECONSTRUCTS.format(word)
+            yield (word, "generator"), f"{name} is a {generator.kind}; {advice}"
+    for dataset in arm.amount.fractions if arm.amount is not None else ():
+        # MedMNIST's own names may stay when a study that extends another drops data sets.
+        if dataset not in study.datasets and dataset not in get_args(MedMnistName):
+            yield (
+                (word, "amount", "fractions", dataset),
+                f"there is no data set {dataset}{did_you_mean(dataset, study.datasets)}",
+            )
     if arm.classifier is not None:
         for setting in type(study.classifier).model_fields:
             same = getattr(arm.classifier, setting, None) == getattr(study.classifier, setting)

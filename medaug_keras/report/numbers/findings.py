@@ -149,7 +149,7 @@ def shortcuts(results: Results) -> list[str]:
     """What must be known of arms whose images a network could take for a class, in sentences."""
     found: dict[str, list[str]] = {}
     for dataset in results.datasets:
-        for arm in results.arms:
+        for arm in (arm for arm in results.arms if results.study.arms[arm].mixes):
             made = [o.record.values for _, o in results.makings("quality", dataset, arm) if o.record is not None]
             measured = [values["shortcut"] for values in made if "shortcut" in values]
             apart = [one["auc"] for one in measured if one["auc"] is not None]
@@ -568,7 +568,7 @@ def can_be_said(c: Comparison, control: Comparison | None, beside: str = "", roo
 def cannot_be_said(
     c: Comparison, control: Comparison | None, printed: Sequence[tuple[str, float]], *, generated: bool
 ) -> str:
-    """What a comparison does not show about its arm; `generated` if a generator makes the arm's images.
+    """What a comparison does not show about its arm; `generated` if it trains on a generator's images beside real ones.
 
     `printed` has the differences that references print, each with the reference's name in a sentence.
     """

@@ -49,6 +49,7 @@ from medaug_keras.stats import (
 
 ALPHA = 0.05
 NO_CONTROL = "no control arm adds as many copies as this arm adds images"
+NO_COPIES = "it trains on no real image: the baseline is its control"
 _BOOTSTRAP_DRAWS = 1000
 
 OTHER_IMAGES = "the two studies tested other images, or the same at another size"
@@ -444,7 +445,8 @@ class Inference:
                     continue
                 copies = results.groups.get((dataset, results.control(cell[1]) or "", cell[2]))
                 if copies is None:
-                    nothing = Crossed(None, 0, len(group.runs), 0, reason=NO_CONTROL)
+                    why = NO_CONTROL if results.study.arms[cell[1]].mixes else NO_COPIES
+                    nothing = Crossed(None, 0, len(group.runs), 0, reason=why)
                     found[cell] = Comparison(group, group, primary, nothing)
                 else:
                     found[cell] = here[cell] = self.compare(group, copies, primary)

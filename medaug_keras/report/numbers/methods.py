@@ -91,11 +91,10 @@ def what_it_does(results: Results, arm: str, sampling: str, *, cited: bool = Fal
         own = _settings(step, without=("layer",))
         done.append(f"{step['layer'].replace('_', ' ')} of every training batch" + (f" with {own}" if own else ""))
     if spec.add is not None:
-        made = results.study.generators[spec.add.generator]
-        what = f"images of a {_made_by(results, spec.add.generator, cited)}"
-        if isinstance(made, Files):
-            what = f"images made elsewhere {_SAW[made.trained_on]}"
-        done.append(f"{what} added ({_amount(spec.add.amount)})")
+        done.append(f"{_images_of(results, spec.add.generator, cited)} added ({_amount(spec.add.amount)})")
+    if spec.replace is not None:
+        what, amount = _images_of(results, spec.replace.generator, cited), spec.replace.amount
+        done.append(f"all training images replaced by {what} ({_amount(amount)})")
     if spec.interleave is not None:
         done.append(
             f"a reconstruction of every training image by a {_made_by(results, spec.interleave.generator, cited)} added"
@@ -107,6 +106,13 @@ def what_it_does(results: Results, arm: str, sampling: str, *, cited: bool = Fal
     if spec.classifier is not None:
         done.append("a recipe of its own")
     return done
+
+
+def _images_of(results: Results, generator: str, cited: bool) -> str:
+    made = results.study.generators[generator]
+    if isinstance(made, Files):
+        return f"images made elsewhere {_SAW[made.trained_on]}"
+    return f"images of a {_made_by(results, generator, cited)}"
 
 
 _SAW = {

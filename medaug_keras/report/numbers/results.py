@@ -335,15 +335,12 @@ class Results:
         return f"{self.label(arm)} (weighted)" if sampling == "weighted" else self.label(arm)
 
     def generative(self, arm: str) -> bool:
-        """Whether the arm adds images to the training set (a generator's, or copies)."""
-        spec = self.study.arms[arm]
-        return any(part is not None for part in (spec.add, spec.interleave, spec.duplicate))
+        """Whether the arm trains on images besides the training images (a generator's, or copies)."""
+        return self.study.arms[arm].how is not None
 
     def generator(self, arm: str) -> str | None:
         """The study's name of the generator that makes the arm's images."""
-        spec = self.study.arms[arm]
-        source = spec.add or spec.interleave
-        return source.generator if source else None
+        return self.study.arms[arm].generator
 
     def control(self, arm: str) -> str | None:
         """The arm that adds copies of real images, as many and in the same shares as this one adds generated ones."""
@@ -359,13 +356,13 @@ class Results:
     def doses(self) -> Mapping[str, list[str]]:
         """Setting → the series of arms that differ in it and have numbers as values.
 
-        Series that add images and series that add copies stand together: amount.fraction, whatever is added.
+        Series of generated images and series of copies stand together: amount.fraction, whatever they are.
         """
         found: dict[str, list[str]] = {}
         for name, series in self.study.series.items():
             if not any(isinstance(value, bool | str) for value in series.arms.values()):
                 how, _, rest = series.setting.partition(".")
-                setting = rest if how in ("add", "duplicate") else series.setting
+                setting = rest if how in ("add", "replace", "duplicate") else series.setting
                 found.setdefault(setting, []).append(name)
         return found
 
@@ -377,8 +374,8 @@ class Results:
 
     def own_fractions(self, arm: str, setting: str) -> Iterable[str]:
         """Data sets whose fraction of added images is said for themselves, so that `amount.fraction` is not theirs."""
-        use = self.study.arms[arm].add or self.study.arms[arm].duplicate
-        return use.amount.fractions if use is not None and setting == "amount.fraction" else ()
+        amount = self.study.arms[arm].amount
+        return amount.fractions if amount is not None and setting == "amount.fraction" else ()
 
     @cached_property
     def longer(self) -> Mapping[str, tuple[float, float]]:
@@ -398,10 +395,10 @@ class Results:
         return self.plan.tasks[self.plan.tasks[task].needs.get("fold 0", task)]
 
     def training_set(self, task: str) -> tuple[int, int]:
-        """Real images that a run is trained on, 0 where they are not known, and those that its arm adds."""
+        """Real images that a run is trained on, 0 where they are not known or none, and those that its arm adds."""
         made = self.training(task)
         added = self.plan.tasks[made.needs["synthesis"]].images if "synthesis" in made.needs else 0
-        return self.plan.sources[made.dataset].train, added
+        return 0 if made.params.get("replace") else self.plan.sources[made.dataset].train, added
 
     def updates(self, task: str) -> int:
         """Steps of the optimizer that a run takes, at most."""

@@ -131,6 +131,10 @@ def _added(results: Results, inference: Inference, name: TableName, sampling: st
     how = "on shuffled batches" if sampling == "shuffle" else "with weighted random sampling"
     caption = f"Test AUC and accuracy (%) with added images, trained {how}."
     table = _grid(results, inference, name, caption, made_by, {pair: results.variant(*pair) for pair in pairs})
+    alone = [results.variant(*pair) for pair in pairs if results.study.arms[pair[0]].replace is not None]
+    if alone:
+        note = f"{together(alone)}: trained on generated images alone."
+        table = replace(table, notes=(*table.notes, note))
     against = _compared(results, name, sampling)
     judged = [pair for pair in pairs if results.generator(pair[0])]  # copies of real images are a control
     if not judged or not against:

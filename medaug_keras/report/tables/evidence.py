@@ -145,7 +145,7 @@ def claims(results: Results, inference: Inference) -> Table:
             Entry(c.word, p=c.p, href=c.group.page, tags=comparison_tags(c, results.select)),
             Entry(r.effect, low=r.low, high=r.high, n=r.replicates, planned=len(c.group.runs), missing=why),
             Entry(can_be_said(c, inference.controls.get(cell), caution(results, inference, c), room(results, c))),
-            Entry(cannot_be_said(c, inference.controls.get(cell), named, generated=bool(results.generator(arm)))),
+            Entry(cannot_be_said(c, inference.controls.get(cell), named, generated=results.study.arms[arm].mixes)),
         )
         return Row(entries, {"data set": results.title(dataset), "arm": label, "verdict": verdict_words(c.word)})
 

@@ -225,6 +225,8 @@ def shortcut(results: Results) -> Table:
         if results.study.arms[arm].duplicate is None:
             outcomes = [outcome for _, outcome in made]
             entries = [_mean(outcomes, _of_shortcut(name)) for name in ("auc", "auc_test", "class_told")]
+            if not results.study.arms[arm].mixes:
+                entries[-1] = Entry(missing="all images that this arm trains on are generated")
             yield Row((*_head(results, dataset, arm), *entries), _factors(results, dataset, arm))
 
     return Table(

@@ -43,20 +43,22 @@ def sizes(results: Results) -> Table:
     )
     rows = []
     for (dataset, arm, sampling), group in results.groups.items():
-        (real, added), away = results.training_set(group.runs[0].task), "the data set cannot be read now"
+        real, added = results.training_set(group.runs[0].task)
+        away = "" if results.plan.sources[dataset].train else "the data set cannot be read now"
         entries = (
             dataset_entry(results, dataset),
             variant_entry(results, arm, sampling),
-            Entry(real or None, missing="" if real else away),
+            Entry(None if away else real, missing=away),
             Entry(added),
             _added_of_each_class(results, dataset, arm) if added else Entry(missing="this arm adds no image"),
-            Entry(results.updates(group.runs[0].task) if real else None, missing="" if real else away),
+            Entry(None if away else results.updates(group.runs[0].task), missing=away),
         )
         factors = {"data set": results.title(dataset), "arm": results.variant(arm, sampling)}
         rows.append(Row(entries, factors))
     notes = (
         "Updates are the optimizer's steps in all epochs, at most: patience can end a run before. More updates can "
         "help by themselves; copies of real images show by how much, and the setting budget gives all arms as many.",
+        *_without_real_images(results),
     )
     return Table(
         "arms-sizes",
@@ -67,6 +69,18 @@ def sizes(results: Results) -> Table:
         notes,
         ("data set", "arm"),
     )
+
+
+def _without_real_images(results: Results) -> list[str]:
+    """What arms are compared with whose images replace the real ones."""
+    arms = [results.label(arm) for arm in results.arms if results.study.arms[arm].replace is not None]
+    if not arms:
+        return []
+    base = results.variant(*results.reference)
+    return [
+        f"{together(arms)}: generated images take the place of all training images. The control is “{base}”, which "
+        "trains on the real ones; copies of these would be no other training set."
+    ]
 
 
 def _added_of_each_class(results: Results, dataset: str, arm: str) -> Entry:
