@@ -1,5 +1,8 @@
 """Calibration and precision from probabilities, held against scikit-learn and leaving images out one by one."""
 
+import importlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,11 +10,13 @@ from hypothesis import strategies as st
 from report_records import ARMS, fake_results, fake_study
 
 from medaug_keras.evaluation import calibration
-from medaug_keras.report.numbers.calibration import judged
+from medaug_keras.report import figures
+from medaug_keras.report.numbers.calibration import MEASURES, judged
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.calibration import calibration as page
-from medaug_keras.stats import crossed
+from medaug_keras.report.tables import calibration as tables
+from medaug_keras.stats import crossed, group_sums
 
 
 def drawn(seed: int, n: int, K: int) -> tuple[np.ndarray, np.ndarray]:
@@ -123,6 +128,20 @@ def test_a_perfect_forecaster_has_no_errors_and_one_that_is_always_sure_and_wron
     assert calibration.average_precision_values(np.array([0, 0, 1]), np.eye(2)[[0, 0, 1]]) is None
 
 
+def test_there_are_ten_bins_or_as_many_as_there_are_images():
+    labels, p = drawn(1, 40, 2)
+    assert calibration.reliability(labels, p)[2].tolist() == [4] * 10
+    assert calibration.reliability(labels[:4], p[:4])[2].tolist() == [1] * 4
+    assert calibration.calibration_values(labels[:4], p[:4]).mean() == pytest.approx(
+        np.abs(p[:4].max(1) - (p[:4].argmax(1) == labels[:4])).mean()
+    )
+
+
+def test_a_class_without_any_image_leaves_the_average_precision_undefined():
+    labels, p = drawn(3, 60, 3)
+    assert calibration.average_precision_values(labels[labels < 2], p[labels < 2]) is None
+
+
 # --- the page ---
 
 
@@ -167,10 +186,133 @@ def test_groups_are_the_units_of_the_differences_and_folds_have_no_average_preci
     plan, store = fake_results(study, tmp_path, small=False, **more)
     inference = Book(Results(study, plan, store)).inference
     (one,) = (one for cell, one in judged(inference).items() if cell[1] == "gda")
+    sums = {
+        arm: [
+            group_sums(calibration.brier_values(of.labels, of.probabilities), of.groups)[0]
+            for of in inference.predictions["breastmnist", arm, "shuffle"]
+        ]
+        for arm in ("gda", "baseline")
+    }
+    expected = crossed(np.subtract(sums["gda"], sums["baseline"]), folds=True, images=156)
+    assert (one.differences["brier"].low, one.differences["brier"].high) == pytest.approx((expected.low, expected.high))
     assert one.differences["ece"].units == 78
+    assert one.differences["ece"].images == 156
     assert one.estimate("pr_auc").mean is None
     assert one.differences["pr_auc"].reason.startswith("images of different folds")
     assert not one.roc
+
+
+def inference_of(root, arms=("baseline", "gda"), **more):
+    study = fake_study(datasets=("breastmnist",), arms={n: ARMS[n] for n in arms}, samplings=["shuffle"])
+    return Book(Results(study, *fake_results(study, root, **more))).inference
+
+
+def brier_of(inference, arm):
+    """Replicate → (n,) squared errors of an arm's images."""
+    (found,) = inference.predictions["breastmnist", arm, "shuffle"]
+    values = calibration.brier_values(found.labels, found.probabilities)
+    return dict(zip(found.replicates, values, strict=True))
+
+
+def test_differences_are_to_the_baseline_wherever_it_stands_and_pair_replicates_of_one_number(tmp_path):
+    def gone(task):
+        return task.kind == "classifier" and task.replicate == 0 and bool(task.params["augment"])
+
+    inference = inference_of(tmp_path, ("gda", "baseline"), leave_out=gone)
+    (one,) = (one for cell, one in judged(inference).items() if cell[1] == "gda")
+    ours, base = (brier_of(inference, arm) for arm in ("gda", "baseline"))
+    assert (sorted(ours), sorted(base)) == ([1, 2], [0, 1, 2])
+    found, expected = one.differences["brier"], crossed(np.stack([ours[s] - base[s] for s in (1, 2)]), planned=3)
+    assert (found.effect, found.replicates, found.planned) == pytest.approx((expected.effect, 2, 3))
+    assert found.p == pytest.approx(expected.p)
+
+
+def test_a_class_with_one_test_image_has_no_average_precision_and_says_why(tmp_path, monkeypatch):
+    inference = inference_of(tmp_path)
+    for cell, (found,) in inference.predictions.items():
+        rare = np.where(np.arange(len(found.labels)) == 0, 0, 1)
+        monkeypatch.setitem(inference.predictions, cell, [replace(found, labels=rare)])
+    for one in judged(inference).values():
+        assert one.means["pr_auc"] == one.roc == []
+        assert one.reasons == {"pr_auc": "it needs two test images of every class"}
+        assert len(one.means["ece"]) == 3
+    assert one.differences["pr_auc"].reason == one.reasons["pr_auc"]
+
+
+def test_p_of_calibration_is_that_of_families_corrected_by_benjamini_and_hochberg_over_everything(book):
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    found = [(one, name) for one in judged(book.inference).values() for name in one.differences]
+    assert len(found) == 2 * 2 * 4, "data sets, arms and measures"
+    expected = multitest.multipletests([one.differences[name].p_family for one, name in found], method="fdr_bh")[1]
+    assert [one.rates[name] for one, name in found] == pytest.approx(list(expected))
+
+
+def test_the_table_of_calibration_has_the_means_intervals_and_corrected_p_of_every_measure(book):
+    found = judged(book.inference)
+    table = tables.calibration(book.results, found)
+    kinds = {column.key: column.kind for column in table.columns}
+    assert {kinds[name] for name in ("auc", "ece", "pr_auc")} == {"percent"}
+    assert {kinds[name] for name in ("brier", "log_loss")} == {"number"}
+    for row, one in zip(table.rows, found.values(), strict=True):
+        cells = dict(zip(kinds, row.entries, strict=True))
+        assert cells["auc"].value == one.group.estimate(book.results.select, "test", "auc").mean
+        for name in MEASURES:
+            runs, cell = one.means[name], cells[f"{name}_difference"]
+            assert (cells[name].value, cells[name].sd) == pytest.approx((np.mean(runs), np.std(runs, ddof=1)))
+            if (r := one.differences.get(name)) is not None:
+                assert (cell.value, cell.low, cell.high, cell.p) == (r.effect, r.low, r.high, one.rates[name])
+                assert cell.low < cell.value < cell.high
+
+
+def test_lines_are_means_of_the_replicates_between_the_lowest_and_the_highest_the_baseline_first(
+    book, tmp_path, monkeypatch
+):
+    calls = []
+    forecasts = figures.forecasts
+    monkeypatch.setattr(
+        figures, "forecasts", lambda found, *more, **how: calls.append(found) or forecasts(found, *more, **how)
+    )
+    study = fake_study(
+        datasets=("breastmnist",), arms={n: ARMS[n] for n in ("gda", "baseline")}, samplings=["shuffle"], replicates=4
+    )
+
+    def gone(task):
+        return task.kind == "classifier" and task.replicate > 1
+
+    made = Book(Results(study, *fake_results(study, tmp_path, leave_out=gone)))
+    page(made)
+    ((base, gda),) = calls
+    assert (base.arm, gda.arm, base.replicates) == ("baseline", "gda", 2)
+    one = judged(made.inference)["breastmnist", "gda", "shuffle"]
+    curves = {
+        "reliability": ([r[1] for r in one.reliability], np.mean([r[0] for r in one.reliability], axis=0)),
+        "roc": (one.roc, np.linspace(0, 1, 51)),
+        "precision": (one.precision, np.linspace(0, 1, 51)),
+    }
+    for name, (runs, across) in curves.items():
+        columns = across, np.mean(runs, axis=0), np.min(runs, axis=0), np.max(runs, axis=0)
+        np.testing.assert_allclose(gda.lines[name], np.transpose(columns))
+    (confidence, right) = one.reliability[0]
+    found = made.inference.predictions["breastmnist", "gda", "shuffle"][0]
+    expected = calibration.reliability(found.labels, found.probabilities[0])
+    np.testing.assert_allclose((confidence, right), expected[:2])
+
+
+def test_means_over_classes_are_named_where_there_are_more_than_two_and_many_data_sets_have_pages_of_their_own(
+    book, monkeypatch
+):
+    said = "ROC and precision are means over classes"
+    made = page(book)
+    captions = {section["name"]: section["figure"].caption for section in made["sections"]}
+    assert {name: said in words for name, words in captions.items()} == {
+        "breastmnist": False,
+        "phantom-histology": True,
+    }
+    assert not made["apart"]
+    pages = importlib.import_module("medaug_keras.report.pages.calibration")
+    for most, apart in ((2, False), (1, True)):
+        monkeypatch.setattr(pages, "MANY", most)
+        assert page(book)["apart"] is apart
 
 
 def test_the_page_draws_every_arm_in_three_panels_and_says_when_there_is_nothing(book, tmp_path):

@@ -858,6 +858,159 @@ def test_a_mark_of_the_learning_curves_says_the_mean_and_the_range_of_its_runs()
     assert set(title) >= {"No augmentation, epoch 2: 75.00, from 60.00 to 90.00 in 2 runs"}
 
 
+def test_forecasts_lie_where_their_fractions_are_and_bars_go_from_the_lowest_to_the_highest_replicate():
+    """Places are known from the diagonal, which goes from the lower left to the upper right."""
+    points = [(0.0, 0.0, 0.0, 0.0), (0.5, 0.8, 0.7, 0.95), (1.0, 0.9, 0.85, 1.0)]
+    found = [
+        figures.ArmLines("a", "weighted", "A", {"roc": points}, 2),
+        figures.ArmLines("b", "shuffle", "B", {"roc": [(0.2, 0.4, 0.4, 0.4)]}, 1),
+    ]
+    panels = [
+        figures.ForecastPanel("roc", "ROC", "false positive rate", "sensitivity", diagonal=True),
+        figures.ForecastPanel("precision", "Precision", "recall", "precision"),
+    ]
+    drawn = figures.forecasts(found, panels, arms=("other", "b", "a"))
+    styles = palette.arm_styles(("other", "b", "a"))
+    _, panel = drawn.panels  # the names of arms, and the only panel with a line
+    root = parse(panel)
+    (diagonal,) = (line for line in root.iter(f"{SVG}line") if line.get("stroke-dasharray") == "1 3")
+    x0, y0, x1, y1 = (float(diagonal.get(end)) for end in ("x1", "y1", "x2", "y2"))
+    assert x0 < x1
+    assert y0 > y1
+
+    def at(x, y):
+        return pytest.approx((x0 + x * (x1 - x0), y0 + y * (y1 - y0)), abs=0.02)
+
+    groups = {}
+    for group in root.iter(f"{SVG}g"):
+        groups.setdefault(group.get("data-arm"), []).extend(group)
+    for one in found:
+        line, *marks = (part for part in groups[f"{one.arm}.{one.sampling}"] if part.tag == f"{SVG}path")
+        places = [tuple(map(float, place.split())) for place in line.get("d")[1:].split("L")]
+        assert places == [at(x, y) for x, y, _, _ in one.lines["roc"]]
+        assert line.get("stroke") == palette.COLORS[styles[one.arm].color][0]
+        fill = palette.COLORS[styles[one.arm].color if one.sampling == "weighted" else "page"][0]
+        assert {mark.get("fill") for mark in marks} == {fill}
+        bars = [part for part in groups[f"{one.arm}.{one.sampling}"] if part.tag == f"{SVG}line"]
+        ends = [tuple(float(bar.get(end)) for end in ("x1", "y1", "x2", "y2")) for bar in bars]
+        marked = one.lines["roc"] if one.replicates > 1 else []
+        assert [end[:2] for end in ends] == [at(x, low) for x, _, low, _ in marked]
+        assert [end[2:] for end in ends] == [at(x, high) for x, _, _, high in marked]
+    titles = {title.text for title in root.iter(f"{SVG}title")}
+    assert "A, false positive rate 50.00: sensitivity 80.00, from 70.00 to 95.00 in 2 replicates" in titles
+    assert "B, false positive rate 20.00: sensitivity 40.00" in titles
+
+
+def test_a_diagonal_is_drawn_where_a_panel_compares_with_it_alone():
+    line = {"roc": [(0.0, 0.0, 0.0, 0.0)], "precision": [(0.0, 1.0, 1.0, 1.0)]}
+    panels = [
+        figures.ForecastPanel("roc", "ROC", "false positive rate", "sensitivity", diagonal=True),
+        figures.ForecastPanel("precision", "Precision", "recall", "precision"),
+    ]
+    drawn = figures.forecasts([figures.ArmLines("a", "shuffle", "A", line)], panels)
+    assert ['stroke-dasharray="1 3"' in panel for panel in drawn.panels[1:]] == [True, False]
+
+
+def test_no_two_lines_of_forecasts_look_alike_and_marks_of_two_arms_do_not_hide_each_other():
+    points = [(i / 40, i / 40, i / 40, i / 40) for i in range(41)]
+    found = [figures.ArmLines(f"arm {i}", "shuffle", f"Arm {i}", {"roc": points}) for i in range(14)]
+    drawn = figures.forecasts(found, [figures.ForecastPanel("roc", "ROC", "false positive rate", "sensitivity")])
+    root = parse(drawn.panels[1])
+    lines = [path for path in root.iter(f"{SVG}path") if path.get("d").count("L") == 40]
+    assert len({(line.get("stroke"), line.get("stroke-dasharray")) for line in lines}) == len(found)
+    drawn = figures.forecasts(found[:2], [figures.ForecastPanel("roc", "ROC", "false positive rate", "sensitivity")])
+    titles = parse(drawn.panels[1]).iter(f"{SVG}title")
+    places = [title.text.partition(": ")[0].split(", ") for title in titles]
+    of = [{where for arm, where in places if arm == one.label} for one in found[:2]]
+    assert [len(where) for where in of] == [5, 5]
+    assert not of[0] & of[1]
+
+
+def drawn_doses(series, **more):
+    """The only panel of a figure of doses, and where a difference lies above the baseline on it, in pixels."""
+    (panel,) = figures.dose_response([figures.DosePanel("Set", series)], setting="factor", **more).panels
+    root = parse(panel)
+    level = {
+        line.find(f"{SVG}title").text: float(line.get("y1"))
+        for line in root.iter(f"{SVG}line")
+        if line.find(f"{SVG}title") is not None
+    }
+    return root, level
+
+
+def test_doses_lie_at_their_differences_and_values_beside_those_of_the_other_series():
+    one = [figures.Dose("A1", 0.02, 0.01, 0.05, value=1), figures.Dose("A2", -0.04, -0.06, 0.0, value=2)]
+    other = [figures.Dose("B2", 0.03, value=2), figures.Dose("B1", -0.01, value=1)]
+    series = [figures.DoseSeries("a", "weighted", "A", one), figures.DoseSeries("b", "shuffle", "B", other[::-1])]
+    root, level = drawn_doses(series, margin=0.05)
+    base, high, low = (level[title] for title in ("the baseline", "margin: +5.00", "margin: \N{MINUS SIGN}5.00"))
+    assert high < base < low
+    assert low - base == pytest.approx(base - high, abs=0.02)
+
+    def at(effect):
+        return pytest.approx(base - effect / 0.05 * (base - high), abs=0.03)
+
+    styles = palette.arm_styles(["", "a", "b"])
+    assert styles["a"].color != palette.arm_styles(["baseline"])["baseline"].color
+    lines = [path for path in root.iter(f"{SVG}path") if path.get("fill") == "none"]
+    assert [line.get("stroke") for line in lines] == [palette.COLORS[styles[name].color][0] for name in "ab"]
+    assert [line.get("stroke-dasharray") for line in lines] == ["4 3", None]
+    places = [[tuple(map(float, place.split())) for place in line.get("d")[1:].split("L")] for line in lines]
+    for doses, found in zip((one, other[::-1]), places, strict=True):
+        assert [y for _, y in found] == [at(dose.effect) for dose in doses]
+    numbers = {
+        text.text: float(text.get("x")) for text in root.iter(f"{SVG}text") if text.get("text-anchor") == "middle"
+    }
+    for number, (a, _), (b, _) in zip("12", *places, strict=True):
+        assert (a, b) == pytest.approx((numbers[number] - 4.5, numbers[number] + 4.5), abs=0.02)
+    upright = [line for line in root.iter(f"{SVG}line") if line.get("stroke-width") == "2"]
+    ends = [[float(line.get(end)) for end in ("x1", "y1", "x2", "y2")] for line in upright]
+    assert [end[::2] for end in ends] == [[x, x] for x, _ in places[0]]
+    assert [end[1::2] for end in ends] == [[at(0.01), at(0.05)], [at(-0.06), at(0.0)]]
+    marks = {
+        path.find(f"{SVG}title").text: path for path in root.iter(f"{SVG}path") if path.find(f"{SVG}title") is not None
+    }
+    assert set(marks) == {
+        "A, 1: +2.00, 95 % interval +1.00 to +5.00",
+        "A, 2: \N{MINUS SIGN}4.00, 95 % interval \N{MINUS SIGN}6.00 to 0.00",
+        "B, 1: \N{MINUS SIGN}1.00, no interval",
+        "B, 2: +3.00, no interval",
+    }
+    for title, mark in marks.items():
+        fill = styles["a"].color if title.startswith("A") else "page"
+        assert mark.get("fill") == palette.COLORS[fill][0]
+
+
+def test_the_axis_of_doses_has_zero_and_the_margin_in_it_however_far_they_are():
+    far = [figures.DoseSeries("a", "shuffle", "A", [figures.Dose("A", 0.5, value=1), figures.Dose("A", 0.6, value=2)])]
+    root, level = drawn_doses(far)
+    (line,) = (path for path in root.iter(f"{SVG}path") if path.get("fill") == "none")
+    half, more = (float(place.split()[1]) for place in line.get("d")[1:].split("L"))
+    assert (level["the baseline"] - half) / (level["the baseline"] - more) == pytest.approx(5 / 6, abs=1e-3)
+    near = [figures.DoseSeries("a", "shuffle", "A", [figures.Dose("A", 0.01, value=v) for v in (1, 2)])]
+    root, level = drawn_doses(near, margin=0.5)
+    (line,) = (path for path in root.iter(f"{SVG}path") if path.get("fill") == "none")
+    y = float(line.get("d")[1:].split("L")[0].split()[1])
+    assert (level["the baseline"] - y) / (level["the baseline"] - level["margin: +50.00"]) == pytest.approx(
+        1 / 50, abs=1e-3
+    )
+
+
+def test_an_interval_of_a_dose_that_leaves_the_plot_ends_in_an_arrow_that_points_outwards():
+    def heads(low, high):
+        doses = [figures.Dose("A", 0.01, -0.01, 0.03, value=1), figures.Dose("A", 0.0, low, high, value=2)]
+        root, _ = drawn_doses([figures.DoseSeries("a", "shuffle", "A", doses)])
+        found = [path.get("d")[1:].split("L") for path in root.iter(f"{SVG}path") if path.get("stroke-width") == "2"]
+        return [[float(place.split()[1]) for place in wings] for wings in found]
+
+    assert heads(-0.01, 0.02) == []
+    ((left, tip, right),) = heads(-1.0, 0.02)
+    assert left == right == tip - 5
+    ((left, tip, right),) = heads(-0.02, 1.0)
+    assert left == right == tip + 5
+    assert len(heads(-1.0, 1.0)) == 2
+
+
 def test_names_beside_average_ranks_are_whole_in_two_lines():
     long = [f"{name} (weighted)" for name in ("No augmentation", "Conditional VAE", "Copies of real images")]
     ranked = [figures.Ranked(str(i), "weighted", name, 1.0 + i) for i, name in enumerate(long)]

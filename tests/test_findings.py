@@ -616,6 +616,22 @@ def test_a_distance_over_replicates_has_students_interval_of_their_values(infere
     assert (entry.high - entry.value, entry.value - entry.low) == (half, half)
 
 
+def test_usefulness_is_of_the_epoch_that_the_study_selects_and_copies_have_none(tmp_path, monkeypatch):
+    arms = {name: ARMS[name] for name in ("baseline", "cvae", "duplicate")}
+    study = fake_study(datasets=("breastmnist",), arms=arms, samplings=["shuffle"], replicates=1)
+    results = results_of(tmp_path, study)
+    ((_, outcome),) = results.makings("usefulness", "breastmnist", "cvae")
+    scores = outcome.record.values["scores"]
+    last = {"test": {**scores["3"]["test"], "accuracy": 0.1}}
+    monkeypatch.setitem(outcome.record.values, "scores", {**scores, "9": last})
+    monkeypatch.setitem(outcome.record.values, "selected", {**outcome.record.values["selected"], "last": 9})
+    added, copied = numbers(quality_tables.usefulness(results))
+    assert added["synthetic_to_real"].value == 0.7
+    assert copied["synthetic_to_real"].value is None
+    assert copied["synthetic_to_real"].missing == "copies of real images"
+    assert [row["arm"].name for row in numbers(quality_tables.shortcut(results))] == ["cvae"]
+
+
 @pytest.mark.parametrize(
     ("auc", "told", "warned"),
     [(0.9, 0.2, True), (0.8, 0.05, True), (0.79, 0.2, False), (0.9, 0.04, False), (None, 0.2, False)],

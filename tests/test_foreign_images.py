@@ -1,6 +1,8 @@
 """`kind: files`: images that were made elsewhere, from the file to the page."""
 
+import importlib
 import json
+import os
 import re
 from pathlib import Path
 
@@ -10,15 +12,18 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from report_records import fake_study
+from report_records import fake_plan, fake_study
 
 from medaug_keras import data
 from medaug_keras.data import DataError
 from medaug_keras.generators.files import sample
 from medaug_keras.plan import Source, plan
 from medaug_keras.reading import StudyError, read
-from medaug_keras.report.numbers import published
+from medaug_keras.reading.rules import problems
+from medaug_keras.report.numbers import findings, published
+from medaug_keras.report.numbers.results import Results
 from medaug_keras.spec import Files, Study
+from medaug_keras.store import Store
 from studies import PHANTOM, cli, tiny
 
 GREY = {"classes": ("benign", "malignant"), "image_shape": (28, 28, 1)}
@@ -106,6 +111,61 @@ def test_the_sum_is_of_the_names_and_bytes_and_not_of_the_place(tmp_path):
     assert data.made_sum(one) != data.made_sum(other)
 
 
+def test_the_sum_is_of_every_byte_and_class_and_does_not_depend_on_the_order_of_the_file_system(tmp_path, monkeypatch):
+    root = foldered(tmp_path / "made")
+    first = data.made_sum(root)
+    walk = os.walk
+    monkeypatch.setattr(os, "walk", lambda top: ((place, some, names[::-1]) for place, some, names in walk(top)))
+    assert data.made_sum(root) == first
+    one, other = root / "benign" / "0.png", root / "malignant" / "0.png"
+    kept = one.read_bytes(), other.read_bytes()
+    one.write_bytes(kept[1])
+    assert data.made_sum(root) != first
+    one.unlink(), other.unlink()
+    one.write_bytes(kept[1]), other.write_bytes(kept[0])
+    assert data.made_sum(root) != first, "the two changed their classes"
+
+
+def test_folders_inside_that_of_a_class_and_names_in_capitals_belong_to_it_and_hidden_files_to_none(tmp_path):
+    root = foldered(tmp_path / "made")
+    plain, _ = data.load_made(root, **GREY)
+    inside = root / "malignant" / "benign"
+    inside.mkdir()
+    (root / "malignant" / "1.png").rename(inside / "1.PNG")
+    (root / "benign" / ".0.png").write_text("no image")
+    (root / "benign" / "notes.txt").write_text("no image")
+    made, labels = data.load_made(root, **GREY)
+    np.testing.assert_array_equal(made, plain)
+    assert labels.tolist() == [0, 0, 1, 1]
+
+
+def test_of_very_many_mistakes_the_first_are_listed_and_the_others_counted(tmp_path):
+    root = foldered(tmp_path / "made", ("benign", "other"), each=23)
+    with pytest.raises(DataError, match=r"\.\.\. and 3 more$") as caught:
+        data.load_made(root, **GREY)
+    assert str(caught.value).count("is in the folder of no class") == 20
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty has no images \("):
+        data.load_made(tmp_path / "empty", **GREY)
+
+
+def test_classes_called_by_numbers_go_by_their_names(tmp_path):
+    _, labels = data.load_made(foldered(tmp_path / "made", ("0", "1")), classes=("1", "0"), image_shape=(28, 28, 1))
+    assert labels.tolist() == [1, 1, 0, 0]
+
+
+def test_a_file_needs_both_arrays_and_room_and_its_labels_may_be_a_column(tmp_path, monkeypatch):
+    path = saved(tmp_path / "made.npz", labels=(np.arange(20) % 2)[:, None])
+    assert data.load_made(path, **GREY)[1].tolist() == [0, 1] * 10
+    monkeypatch.setattr(importlib.import_module("medaug_keras.data.made"), "MAX_BYTES", 20 * 28 * 28)
+    with pytest.raises(DataError, match=r"would take 15,840 bytes in memory, more than the limit of 15,680"):
+        data.load_made(path, **GREY)
+    for name, other in (("images", "labels"), ("labels", "images")):
+        np.savez(tmp_path / "half.npz", **{other: np.zeros(3, np.uint8)})
+        with pytest.raises(DataError, match=f"has no array {name}; it has {other}"):
+            data.load_made(tmp_path / "half.npz", **GREY)
+
+
 # --- drawing ---------------------------------------------------------------------------------------
 
 
@@ -116,6 +176,15 @@ def test_images_are_of_the_classes_asked_for_and_each_is_drawn_once_at_most(aske
     drawn = sample(pool, np.array(asked, np.int64), seed=seed).reshape(-1)
     assert labels[drawn].tolist() == asked
     assert len(set(drawn.tolist())) == len(drawn)
+
+
+def test_another_seed_draws_others_and_all_that_there_are_may_be_asked_for():
+    labels = np.arange(40) % 2
+    pool = {"images": np.arange(40, dtype=np.uint8).reshape(40, 1, 1, 1), "labels": labels}
+    some = [sample(pool, labels[:10], seed=seed).reshape(-1).tolist() for seed in (1, 1, 2)]
+    assert some[0] == some[1] != some[2]
+    assert set(some[0]) != set(some[2])
+    assert sorted(sample(pool, labels, seed=1).reshape(-1).tolist()) == list(range(40))
 
 
 def test_too_few_images_of_any_class_are_one_message():
@@ -159,6 +228,62 @@ def test_a_wrong_section_is_one_message(tmp_path, changes, said):
         read(study(tmp_path, **changes))
 
 
+def test_a_place_has_the_numbers_of_its_replicate_and_fold_which_is_0_without_folds():
+    part = Files(kind="files", path="{dataset}/{replicate}-{fold}.npz", trained_on="train")
+    assert (part.place("a", 2, 1), part.place("b", 0, None)) == ("a/2-1.npz", "b/0-0.npz")
+
+
+def test_files_are_looked_for_of_every_data_set_replicate_and_fold_and_of_no_generator_that_nothing_uses(tmp_path):
+    path = study(tmp_path, path="{dataset}-{replicate}-{fold}")
+    content = yaml.safe_load(path.read_text())
+    folds = {"kind": "folder", "path": "x", "split": {"folds": 2}}
+    content |= {"replicates": 3, "datasets": {"own": folds, "grey": PHANTOM}}
+    path.write_text(yaml.safe_dump(content))
+    wanted = {f"own-{replicate}-{fold}" for replicate in range(3) for fold in range(2)} | {
+        f"grey-{replicate}-0" for replicate in range(3)
+    }
+    with pytest.raises(StudyError, match=r"9 of 9 cannot be used: .*grey-0-0 does not exist"):
+        read(path)
+    for name in sorted(wanted)[:4]:
+        saved(tmp_path / f"{name}.npz").rename(tmp_path / name)
+    with pytest.raises(StudyError, match=r"5 of 9 cannot be used: .*own-0-1 does not exist"):
+        read(path)
+    for name in wanted:
+        saved(tmp_path / f"{name}.npz").rename(tmp_path / name)
+    assert {Path(place).name for place in read(path).sums} == wanted
+    content["generators"]["unused"] = {"kind": "files", "path": "nowhere-{dataset}", "trained_on": "unknown"}
+    path.write_text(yaml.safe_dump(content))
+    assert Path(read(path).generators["unused"].path).name == "nowhere-{dataset}"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "trained_on", "folds", "replicates", "sets", "wrong"),
+    [
+        ("made", "train", 0, 2, 1, ""),
+        ("made", "train", 0, 1, 2, r"is one place for 2 data sets; put {dataset} into it"),
+        ("{dataset}", "train", 0, 1, 2, ""),
+        ("{dataset}", "train", 2, 1, 2, r"needs {fold}: with folds"),
+        ("{dataset}", "train", 2, 3, 1, r"needs {fold} and {replicate}: with folds"),
+        ("{fold}", "train", 2, 3, 1, r"needs {replicate}: with folds"),
+        ("{fold}{replicate}", "train", 2, 3, 1, ""),
+        ("{fold}", "train", 2, 1, 1, ""),
+        ("made", "elsewhere", 2, 3, 1, ""),
+        ("made", "unknown", 2, 3, 1, ""),
+    ],
+)
+def test_a_pattern_has_what_tells_its_files_apart(tmp_path, pattern, trained_on, folds, replicates, sets, wrong):
+    own = {"kind": "folder", "path": "x"} | ({"split": {"folds": folds}} if folds else {})
+    content = tiny(
+        replicates=replicates,
+        datasets={"own": own, **({"grey": PHANTOM} if sets > 1 else {})},
+        generators={"theirs": {"kind": "files", "path": pattern, "trained_on": trained_on}},
+        arms={"baseline": {}, "theirs": {"add": {"generator": "theirs"}}},
+    )
+    found = [message for keys, message in problems(Study.model_validate_json(json.dumps(content))) if "path" in keys]
+    assert len(found) == bool(wrong), found
+    assert re.match(wrong, "".join(found))
+
+
 def test_what_the_maker_saw_must_be_said(tmp_path):
     path = study(tmp_path)
     content = yaml.safe_load(path.read_text())
@@ -196,6 +321,17 @@ def test_pages_do_not_say_where_files_lie():
     part = Files(kind="files", path="/home/me/patient-7/{dataset}-{replicate}.npz", trained_on="train")
     whole = fake_study(arms=arms, generators={"theirs": json.loads(part.model_dump_json())})
     assert published.study(whole).generators["theirs"].path == "theirs-{dataset}-{replicate}.npz"
+    folder = {"kind": "files", "path": "/home/me/patient-7", "trained_on": "train"}
+    whole = fake_study(arms=arms, generators={"theirs": folder})
+    assert published.study(whole).generators["theirs"].path == "theirs"
+
+
+def test_only_arms_of_an_unknown_maker_are_warned_of(tmp_path):
+    arms = {"baseline": {}} | {name: {"add": {"generator": name}} for name in ("train", "elsewhere", "unknown")}
+    made = {name: {"kind": "files", "path": "made", "trained_on": name} for name in arms if name != "baseline"}
+    whole = fake_study(arms=arms, generators=made)
+    (said,) = findings.unknown_makers(Results(whole, fake_plan(whole), Store(tmp_path)))
+    assert "whose images unknown adds." in said
 
 
 def test_a_study_of_images_made_elsewhere_runs_to_its_pages_and_warns_where_their_maker_is_not_known(

@@ -62,6 +62,59 @@ def test_images_of_a_group_are_in_one_fold():
     assert np.bincount(folds[100:]).tolist() == [8] * 5
 
 
+def test_another_seed_parts_them_otherwise():
+    groups = np.arange(30), -1 - np.arange(30)
+    first, again, other = (shortcut._folds(*groups, seed=seed).tolist() for seed in (1, 1, 2))
+    assert first == again != other
+    assert shortcut.FOLDS == len(set(first)) == 5
+
+
+def test_scores_are_those_of_a_ridge_regression_of_standardized_rows():
+    linear = pytest.importorskip("sklearn.linear_model")
+    pipeline, scaled = pytest.importorskip("sklearn.pipeline"), pytest.importorskip("sklearn.preprocessing")
+    rows, source, others = RNG.normal(3, 2, (40, 60)), np.arange(40) % 3 == 0, RNG.normal(3, 2, (7, 60))
+    theirs = pipeline.make_pipeline(scaled.StandardScaler(), linear.Ridge(alpha=0.1 * 40)).fit(rows, source)
+    ours = shortcut._fitted(rows, source.astype(float), others)
+    np.testing.assert_allclose(ours + source.mean(), theirs.predict(others), atol=1e-9)
+    rows[:, 0], others[:, 0] = 1e6 / 3, 1e9
+    np.testing.assert_allclose(
+        shortcut._fitted(rows, source.astype(float), others),
+        shortcut._fitted(rows[:, 1:], source.astype(float), others[:, 1:]),
+        atol=1e-9,
+        err_msg="what does not vary tells nothing",
+    )
+
+
+def test_the_whole_is_the_mean_over_classes_by_all_of_their_added_images():
+    labels = [np.repeat([0, 1], [100, 100]), np.repeat([0, 1], [150, 30]), np.repeat([0, 1], [100, 100])]
+    added = np.concatenate([images(150, low=50, seed=1), images(30, seed=2)])
+    found = measured(images(200), added, images(200, low=45, seed=3), labels=labels, limit=80)
+    first, second = found["by_class"]
+    assert (first["added"], second["added"]) == (150, 30)
+    for name in ("auc", "auc_test"):
+        assert found[name] == pytest.approx((150 * first[name] + 30 * second[name]) / 180)
+    assert first["auc"] != second["auc"]
+    assert found["auc"] != found["auc_test"]
+
+
+def test_of_each_class_and_source_a_part_of_the_limit_is_looked_at():
+    seen = []
+    evaluation.source_shortcut(
+        train_images=images(300),
+        train_labels=np.arange(300) % 3,
+        train_groups=None,
+        added_images=images(90),
+        added_labels=np.arange(90) % 3,
+        test_images=images(60),
+        test_labels=np.arange(60) % 3,
+        rebuilt=False,
+        looks=[lambda some: seen.append(len(some)) or some.reshape(len(some), -1)[:, :4]],
+        limit=150,
+        seed=0,
+    )
+    assert seen == [25, 25, 20] * 3
+
+
 def test_a_class_with_few_images_says_so_and_does_not_count():
     labels = [np.repeat([0, 1], [100, 100]), np.repeat([0, 1], [60, 3]), np.repeat([0, 1], [50, 50])]
     found = measured(images(200), images(63, low=120, seed=1), images(100, seed=2), labels=labels)

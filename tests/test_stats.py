@@ -14,6 +14,8 @@ from scipy import integrate
 from scipy import stats as scipy_stats
 
 from medaug_keras import stats
+from medaug_keras.stats import planning
+from medaug_keras.stats.crossed import family_half_width, standard_error
 
 ROOT = Path(__file__).parents[1]
 METRICS = ("accuracy", "auc", "balanced_accuracy", "macro_f1")
@@ -417,6 +419,8 @@ def test_the_crossed_analysis_of_groups_is_that_of_their_sums():
     assert drawn[0] == pytest.approx(drawn[1])
     ranges = [vars(stats.detectable_range(result)) for result in (found, stats.crossed(sums))]
     assert ranges[0] == pytest.approx(ranges[1])
+    equivalent = [stats.equivalence_p(result, 0.1) for result in (found, stats.crossed(sums))]
+    assert equivalent[0] == pytest.approx(equivalent[1], rel=1e-9)
 
 
 def test_a_class_of_one_patient_leaves_the_metric_undefined_and_says_which():
@@ -836,6 +840,32 @@ def test_the_outlook_of_a_cell_follows_from_the_limits_of_its_variances():
     assert stats.outlook(stats.crossed(np.zeros((1, 9)))) is None
 
 
+@given(seed=st.integers(0, 1000), factor=st.floats(1e-6, 1e3))
+@settings(max_examples=20)
+def test_limits_of_variances_are_in_the_square_of_the_differences_unit(seed, factor):
+    D = crossed_data(seed, 4, 50)
+    plain, scaled = (stats.variance_limits(stats.crossed(found)) for found in (D, factor * D))
+    for one, other in zip(plain, scaled, strict=True):
+        assert vars(other) == pytest.approx({name: factor**2 * value for name, value in vars(one).items()}, rel=1e-6)
+
+
+@pytest.mark.parametrize(("S", "tests"), [(2, 1), (2, 11), (3, 2), (5, 11)])
+def test_a_significant_effect_is_what_both_the_plain_test_and_the_guard_for_families_reject(S, tests):
+    """The guard is computed at few mean squares and joined smoothly; here at all of them."""
+    for v in (stats.Components(1e-4, 2e-3, 0.08), stats.Components(0.0, 0.1, 0.01)):
+        (found,), (sd,) = planning._critical([v], S, 156, 0.05, tests)
+        values, *_ = planning._quantiles(S - 1)
+        middle = scipy_stats.chi2.ppf((np.arange(64) + 0.5) / 64, S - 1) / (S - 1)
+        np.testing.assert_allclose(values[::-1], middle, rtol=1e-9, err_msg="equally likely values")
+        assert sd**2 == pytest.approx(v.replicate / S + v.image / 156 + v.residual / (156 * S))
+        squares = (156 * v.replicate + v.residual) * values
+        image, level = S * v.image + v.residual, 0.05 / tests
+        se, df = standard_error(squares, image, v.residual, S, 156)
+        plain = scipy_stats.t.isf(level / 2, df) * se
+        guard = family_half_width(squares, image, v.residual, S, 156, level)
+        np.testing.assert_allclose(found, np.maximum(plain, guard), rtol=0.03)
+
+
 @pytest.mark.parametrize("S", [2, 3, 5, 10])
 def test_the_limits_of_the_variances_hold_the_truth_as_often_as_they_say(S):
     chance, n, truth = np.random.default_rng(S), 80, 0.01
@@ -843,10 +873,10 @@ def test_the_limits_of_the_variances_hold_the_truth_as_often_as_they_say(S):
     for _ in range(400):
         D = np.sqrt(truth) * chance.normal(size=(S, 1)) + 0.3 * chance.normal(size=(1, n))
         low, high = stats.variance_limits(stats.crossed(D + 0.4 * chance.normal(size=(S, n))))
-        below.append(low.replicate <= truth)
-        above.append(high.replicate >= truth)
-    assert near(np.mean(below), 0.9, 400)
-    assert near(np.mean(above), 0.9, 400)
+        below.append((low.replicate <= truth, low.image <= 0.09))
+        above.append((high.replicate >= truth, high.image >= 0.09))
+    for share in (*np.mean(below, axis=0), *np.mean(above, axis=0)):
+        assert near(share, 0.9, 400)
 
 
 # ---- replicates

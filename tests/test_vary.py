@@ -143,6 +143,8 @@ def test_an_extending_study_drops_one_of_the_arms_and_gives_other_values(study, 
         ("  a: {vary: {classifier.epochs: [3]}}\n  a-3: {}", r"arms\.a\.vary: makes a-3, which is an arm already"),
         ("  a: {var: {classifier.epochs: [3]}}", r"arms\.a\.var: not a setting; did you mean vary\?"),
         ("  a: {lable: x, vary: {classifier.epochs: [3, 4, 5]}}", r"arms\.a\.lable: not a setting"),
+        ("  a: {augment: [{layer: blur}], vary: {augment.1.sigma: [1]}}", r"no step 1; choose from blur"),
+        ("  a: {vary: {classifier.epochs: [b.1.2]}}", r"makes the arm a-b\.1\.2, and a name has .*; a decimal may end"),
         ("  a: {vary: {classifier.epochs: [b.c]}}", r"makes the arm a-b\.c, and a name has .*; a decimal may end it"),
     ],
 )
@@ -154,6 +156,97 @@ def test_a_wrong_vary_is_one_message_at_its_line(study, arms, said):
     assert "(1 mistake)" in message, message
     assert re.search(said, message), message
     assert f"study.yaml:{1 + HEAD.count(chr(10))}: " in message, message
+
+
+def test_a_mistake_of_some_arms_of_a_series_is_said_of_each_and_one_of_all_once(study):
+    values = "[noise, horizontal_flip, autocontrast]"
+    several = f"  a: {{augment: [{{layer: x, deviation: 0.1}}], vary: {{augment.0.layer: {values}}}}}\n"
+    for arms, named in ((several, ("a-horizontal_flip", "a-autocontrast")), (several.replace("noise, ", ""), "a")):
+        with pytest.raises(StudyError, match=rf"\({len(named)} mistake") as caught:
+            read(study(arms))
+        assert all(f"arms.{name}.augment.0.deviation: not a setting" in str(caught.value) for name in named)
+
+
+def test_what_varies_stands_beside_the_generators_and_series_that_the_study_has(study):
+    given = "series:\n  mine: {setting: classifier.epochs, arms: {baseline: 100, guided-1: 50}}\n"
+    arms = "  guided: {add: {generator: flow}, vary: {add.generator.guidance: [1.0, 1.5]}}\n"
+    found = read(study(arms + given))
+    assert list(found.generators) == ["cvae", "flow", "flow-guidance-1", "flow-guidance-1.5"]
+    assert list(found.series) == ["mine", "guided"]
+    assert list(found.arms) == ["baseline", "guided-1", "guided-1.5"]
+    with pytest.raises(StudyError, match=r"series\.mine\.arms\.guided-1: there is no arm guided-1"):
+        read(study(given))
+
+
+def test_the_generator_of_an_arm_can_vary_itself(study):
+    found = read(study("  made: {add: {generator: cvae}, vary: {add.generator: [cvae, flow]}}\n"))
+    assert {name: arm.add.generator for name, arm in found.arms.items() if arm.add} == {
+        "made-cvae": "cvae",
+        "made-flow": "flow",
+    }
+    assert list(found.generators) == ["cvae", "flow"]
+
+
+def test_series_with_numbers_have_a_figure_for_each_setting_whatever_is_added_and_words_have_none(study, tmp_path):
+    arms = """\
+  shares: {duplicate: {}, vary: {duplicate.amount.shares: [uniform, water_fill]}}
+  other: {vary: {classifier.augment_validation: [true, false]}}
+  epochs: {label: Long, vary: {classifier.epochs: [3, 4]}}
+  mixed: {vary: {classifier.optimizer.momentum: [0.5]}}
+""".replace(
+        "  other: {vary: {classifier.augment_validation: [true, false]}}\n",
+        "  flags: {vary: {always_weighted: [true, false]}}\n",
+    )
+    found = read(study(VARIED + arms))
+    results = Results(found, fake_plan(found), Store(tmp_path))
+    assert results.doses == {
+        "amount.fraction": ["cvae", "copies"],
+        "classifier.epochs": ["epochs"],
+        "classifier.optimizer.momentum": ["mixed"],
+    }
+    assert [results.series_label(name) for name in ("cvae", "epochs", "mixed")] == ["Conditional VAE", "Long", "mixed"]
+
+
+def test_arms_of_a_series_whose_labels_have_nothing_in_common_are_called_by_its_name(study, tmp_path):
+    given = "series:\n  mine: {setting: classifier.epochs, arms: {one: 3, two: 4}}\n"
+    arms = "  one: {label: 'First, 3', classifier: {epochs: 3}}\n  two: {label: 'Second, 4', classifier: {epochs: 4}}\n"
+    found = read(study(arms + given))
+    assert Results(found, fake_plan(found), Store(tmp_path)).series_label("mine") == "mine"
+
+
+def test_a_data_set_with_a_fraction_of_its_own_is_in_no_figure_of_fractions_and_in_those_of_other_settings(
+    study, tmp_path
+):
+    arms = """\
+  added: {add: {generator: cvae, amount: {fractions: {breastmnist: 0.3}}}, vary: {add.amount.fraction: [0.1, 0.5]}}
+  longer: {add: {generator: cvae, amount: {fractions: {breastmnist: 0.3}}}, vary: {classifier.epochs: [3, 4]}}
+"""
+    found = read(study(arms))
+    files = Pages(Results(found, *fake_results(found, tmp_path / "results"))).all()
+    assert [name for name in files if "figures/doses" in name] == ["figures/doses-breastmnist-classifier-epochs.svg"]
+
+
+def test_a_figure_of_doses_has_the_samplings_of_its_arms_and_never_the_baseline(study, tmp_path):
+    arms = """\
+  copies: {label: Copies, duplicate: {}, samplings: [shuffle], vary: {duplicate.amount.images: [10, 20]}}
+  longer: {label: Long, vary: {classifier.epochs: [30, 40]}}
+series:
+  all: {setting: classifier.batch_size, arms: {baseline: 128, longer-30: 64}}
+"""
+    found = read(study(arms, HEAD.replace("[shuffle]", "[shuffle, weighted]")))
+    pages = Pages(Results(found, *fake_results(found, tmp_path / "results")))
+    drawn = {name: text.decode() for name, text in pages.all().items() if "figures/doses" in name}
+    images, epochs, batch = (
+        drawn[f"figures/doses-breastmnist-{setting}.svg"]
+        for setting in ("amount-images", "classifier-epochs", "classifier-batch_size")
+    )
+    assert [words in images for words in ("Copies, 10", "Copies (weighted)", "against images added")] == [
+        True,
+        False,
+        True,
+    ]
+    assert [words in epochs for words in ("Long, 30", "Long (weighted), 30")] == [True, True]
+    assert [f"all, {value}: " in batch for value in (64, 128)] == [True, False]
 
 
 # --- the figure ------------------------------------------------------------------------------------

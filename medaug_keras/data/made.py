@@ -13,8 +13,6 @@ import numpy as np
 from medaug_keras.data import npz, pixels
 from medaug_keras.data.dataset import MAX_BYTES, DataError, Problems
 
-_MOST = 20  # mistakes that are listed
-
 
 def made_sum(path: Path) -> str:
     """SHA-256 (hex) of an .npz file, or of the names and bytes of all images in a folder. Raises DataError."""
@@ -80,8 +78,6 @@ def _of_folder(path: Path, classes: Sequence[str], how: pixels.Conversion) -> tu
         with problems.collected():
             images.append(pixels.read(_content(image), where, how))
             labels.append(numbers[name])
-    if len(problems.found) > _MOST:
-        problems.found[_MOST:] = [f"{path}: {len(problems.found) - _MOST:,} more images cannot be used."]
     problems.check()
     if not images:
         raise DataError(f"{path} has no images ({', '.join(pixels.SUFFIXES)}).")

@@ -140,9 +140,8 @@ def _with_made(study: Study, tree: Node, mistakes: list[tuple[Place, str]]) -> S
             except MadeError as error:
                 wrong.append(str(error))
         if wrong:
-            more = f"; and {len(wrong) - _MOST_FILES:,} more" if len(wrong) > _MOST_FILES else ""
             count = f"{len(wrong):,} of {len(places):,} cannot be used: " if len(places) > 1 else ""
-            mistakes.append((place, f"{dotted(keys)}: {count}{'; '.join(wrong[:_MOST_FILES])}{more}"))
+            mistakes.append((place, f"{dotted(keys)}: {count}{'; '.join(wrong[:_MOST_FILES])}"))
     return study.model_copy(update={"generators": generators}).with_sums(sums)
 
 

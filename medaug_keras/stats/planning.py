@@ -221,7 +221,7 @@ def _critical(variances: Sequence[Components], S: int, n: int, alpha: float, tes
 def _quantiles(df: int) -> tuple[Array, Array, Array]:
     """Equally likely values (Q,) of chi^2 / df, a few that span them (k,), and the spline through these (k, Q).
 
-    What is smooth in the logarithm is within 1 % of what it is when computed at every value.
+    What is smooth in the logarithm is within 3 % of what it is when computed at every value.
     """
     from scipy.interpolate import CubicSpline
     from scipy.special import chdtri
