@@ -1344,7 +1344,8 @@ _SOURCES = ("add", "replace", "interleave", "duplicate")
 
 
 class Arm(_Part):
-    """One way to change the training set. At most one of add, replace, interleave and duplicate; augment may join any."""
+    """One way to change the training set. At most one of add, replace, interleave and duplicate; augment may join
+    any."""
 
     label: Text | None = None
     """Shown in tables; it can change without making work."""
@@ -1374,7 +1375,7 @@ class Arm(_Part):
 
     @property
     def how(self) -> str | None:
-        """What the arm does with images besides the training images: the name of its setting; None where it has none."""
+        """What the arm does with images besides the training images: its setting's name; None where it has none."""
         return next((name for name in _SOURCES if getattr(self, name) is not None), None)
 
     @property
