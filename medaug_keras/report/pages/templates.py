@@ -37,7 +37,7 @@ def environment_of_templates() -> Environment:
         "plain": format.plain,
     }
     templates.globals |= {
-        "cells": cells,
+        "row_cells": cells,
         "shown": format.shown,
         "plural": format.plural,
         "DASH": format.DASH,
