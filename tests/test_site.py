@@ -14,6 +14,8 @@ import pytest
 from browsing import Visitor, barriers
 from PIL import Image
 
+from medaug_keras.report.format import points
+
 FEW = [("desktop", "light"), ("phone", "dark")]  # each size and each scheme once; all four are slow
 ALL = [("desktop", "dark"), ("phone", "light")]
 STUDY = "studies/fake"
@@ -329,6 +331,105 @@ def test_the_arm_that_others_are_compared_with_stands_in_the_address(browser, si
         assert "baseline" not in page.url
         assert headings.count() > 2
         assert visitor.wrong == []
+
+
+def drawn(page) -> dict[str, list[list[str]]]:
+    """Arm → the differences on each data set that the first page draws on demand: in its grid, in its forest plots."""
+    found = page.evaluate(
+        """() => Object.fromEntries([...document.querySelectorAll('.ma-view tbody tr')].map(row => {
+             const name = row.cells[0].dataset.name;
+             const parts = [...document.querySelectorAll(`.ma-view svg [data-arm="${name}"]`)];
+             const values = parts.map(g => g.querySelector('[font-weight="600"]')?.textContent ?? '–');
+             return [name, [[...row.cells].slice(2).map(c => c.innerText), values]];
+           }))"""
+    )
+    number = re.compile(r"[+−]?\d+\.\d|–")
+    return {arm: [[number.search(text)[0] for text in texts] for texts in both] for arm, both in found.items()}
+
+
+def kept_rows(site, name: str) -> list[dict]:
+    return json.loads((site / STUDY / "data" / f"{name}.json").read_bytes())["rows"]
+
+
+def test_another_metric_is_drawn_with_the_values_of_its_table_and_says_that_it_is_exploratory(browser, site):
+    expected = {
+        (row["dataset"]["name"], row["arm"]["name"]): points(row["effect"]["value"] / 100, 1)
+        for row in kept_rows(site, "exploratory")
+        if row["metric"]["value"] == "AUC" and row["effect"]["value"] is not None
+    }
+    with Visitor(browser, site.as_uri()) as visitor:
+        page = visitor.go(f"{STUDY}/index.html")
+        own = [page.locator("#verdicts-table"), page.locator("#differences")]
+        assert all(one.is_visible() for one in own)
+        page.locator("[name=metric]").select_option("auc")
+        assert "metric=auc" in page.url
+        for again in (None, page.reload):
+            if again:
+                again()
+            assert not any(one.is_visible() for one in own)
+            assert "Exploratory" in page.locator(".ma-view [role=status]").inner_text()
+            found = drawn(page)
+            assert len(found) == len({arm for _, arm in expected})
+            for arm, (cells, marks) in found.items():
+                told = [expected.get((dataset, arm), "–") for dataset in ("breastmnist", "phantom-histology")]
+                assert (cells, marks) == (told, told), arm
+            assert page.locator(".ma-view [class*=ma-v-better], .ma-view [class*=ma-v-worse]").count() == 0
+        page.locator("[name=metric]").select_option("")
+        assert all(one.is_visible() for one in own)
+        assert "metric" not in page.url
+        assert visitor.wrong == []
+
+
+def test_another_baseline_is_drawn_with_the_values_and_verdicts_of_compare_also_on_a_phone(browser, site):
+    expected = {}
+    for row in kept_rows(site, "pairs"):
+        dataset, first, second = (row[key]["name"] for key in ("dataset", "first", "second"))
+        effect = row["effect"]["value"]
+        if effect is not None:
+            expected[dataset, first, second] = points(effect / 100, 1)
+            expected[dataset, second, first] = points(-effect / 100, 1)
+    with Visitor(browser, site.as_uri(), "phone", "dark") as visitor:
+        page = visitor.go(f"{STUDY}/index.html?baseline=gda.shuffle&arms=cvae.shuffle")
+        assert page.evaluate("document.documentElement.scrollWidth") <= visitor.width
+        found = drawn(page)
+        assert "baseline.shuffle" in found
+        assert "gda.shuffle" not in found
+        for arm, (cells, marks) in found.items():
+            told = [expected.get((d, arm, "gda.shuffle"), "–") for d in ("breastmnist", "phantom-histology")]
+            assert (cells, marks) == (told, told), arm
+        assert picked(page, "cvae.shuffle")[0] == 0
+        assert picked(page, "baseline.shuffle")[0] > 0
+        assert visitor.wrong == []
+        assert barriers(page) == []
+
+
+def test_back_shows_the_metric_and_the_baseline_of_the_address(browser, site):
+    with Visitor(browser, site.as_uri()) as visitor:
+        page = visitor.go(f"{STUDY}/index.html")
+        page.evaluate("location.hash = 'differences'")
+        page.locator("[name=metric]").select_option("macro_f1")
+        page.locator("[name=baseline]").select_option("cvae.shuffle")
+        said = page.locator(".ma-view caption").inner_text()
+        assert "macro F1" in said
+        page.locator(".ma-nav a", has_text="Arms").click()
+        page.go_back()
+        assert page.locator(".ma-view caption").inner_text() == said
+        page.go_back()
+        assert page.locator("#verdicts-table").is_visible()
+        assert page.locator("[name=metric]").input_value() == ""
+        page.goto(f"{site.as_uri()}/{STUDY}/index.html?metric=luck&baseline=nobody")
+        assert page.locator("#verdicts-table").is_visible()
+        assert visitor.wrong == []
+
+
+def test_without_scripts_the_first_page_shows_the_primary_metric_and_nothing_to_choose(browser, site):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{site.as_uri()}/{STUDY}/index.html")
+    assert page.locator("#verdicts-table tbody tr").count() == 11
+    assert page.locator("#differences svg").first.is_visible()
+    assert not page.locator("[name=metric]").is_visible()
+    context.close()
 
 
 def test_an_address_with_values_that_no_table_has_shows_every_row(browser, site):

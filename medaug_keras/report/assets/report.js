@@ -161,11 +161,11 @@
   const makePickable = (box) => {
     const boxes = [...box.querySelectorAll("input")];
     const names = new Set(boxes.map((input) => input.value));
-    const parts = [...document.querySelectorAll("svg [data-arm]")].map((part) => [part.dataset.arm, part]);
-    for (const cell of document.querySelectorAll("table.ma tbody [data-name]"))
-      if (names.has(cell.dataset.name)) parts.push([cell.dataset.name, cell.closest("tr")]);
     const links = [...document.querySelectorAll(".ma-nav a, .ma-jump a")].filter((link) => !link.getAttribute("href").startsWith("#"));
     const show = (picked) => {
+      const parts = [...document.querySelectorAll("svg [data-arm]")].map((part) => [part.dataset.arm, part]);
+      for (const cell of document.querySelectorAll("table.ma tbody [data-name]"))
+        if (names.has(cell.dataset.name)) parts.push([cell.dataset.name, cell.closest("tr")]);
       for (const [name, part] of parts) part.classList.toggle("ma-back", picked.length > 0 && !picked.includes(name));
       for (const link of links) link.search = picked.length ? `?arms=${picked.join(",")}` : "";
     };
@@ -215,6 +215,184 @@
       show();
     });
     select.closest("[hidden]").hidden = false;
+  };
+
+  // The first page in another metric, or with another baseline: a grid and a forest plot, drawn from the numbers that the
+  // page holds. What the study declared is what the page was written with; it comes back as it was.
+  const MARKS = { better: "\u25b2", worse: "\u25bc", equivalent: "\u25c6" };
+  const OPPOSITE = { better: "worse", worse: "better" };
+  const escaped = (text) => text.replace(/[&<>"]/g, (mark) => `&#${mark.charCodeAt(0)};`);
+  const signed = (value) => {
+    const text = Math.abs(value).toFixed(1);
+    return Number(text) === 0 ? text : `${value < 0 ? "\u2212" : "+"}${text}`;
+  };
+  const average = (values) => (values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : null);
+  const span = ({ low, high }) => (low === null ? "no interval" : `${signed(low)} to ${signed(high)}`);
+
+  // Of numbers that are kept once for two arms, those of the one less the other.
+  const turned = (kept, arm, base) => {
+    if (`${arm}.${base}` in kept) return [1, kept[`${arm}.${base}`]];
+    return [-1, kept[`${base}.${arm}`]];
+  };
+  const ends = (sign, low, high) => (low === null ? [null, null] : sign > 0 ? [low, high] : [-high, -low]);
+
+  // An arm less the baseline on a data set: effect, ends of its interval, verdict, runs; or the reason why there is none.
+  const differenceOf = (metric, set, arm, base) => {
+    const [sign, test] = turned(metric.tests[set], arm, base);
+    if (!test || test.length === 1) return { effect: null, reason: test ? test[0] : "not part of this study" };
+    const others = metric.runs[set][base];
+    const runs = metric.runs[set][arm].flatMap((run, i) => (run === null || others[i] === null ? [] : [run - others[i]]));
+    const [low, high] = ends(sign, test[0], test[1]);
+    const word = sign > 0 ? test[2] : (OPPOSITE[test[2]] ?? test[2]);
+    return { effect: average(runs), low, high, runs, word };
+  };
+
+  const meanOf = (metric, arm, base, each) => {
+    const there = each.filter((one) => one.effect !== null);
+    const [sign, mean] = turned(metric.means, arm, base);
+    if (!mean) return { effect: average(there.map((one) => one.effect)), low: null, high: null, sets: there.length };
+    const [low, high] = ends(sign, mean[1], mean[2]);
+    return { effect: sign * mean[0], low, high, sets: mean[3] };
+  };
+
+  const cellOf = (one, small, href = "") => {
+    if (one.effect === null) return `<td class="ma-effect"><span class="ma-missing" title="${escaped(one.reason ?? "")}">\u2013<span class="ma-hidden"> ${escaped(one.reason ?? "")}</span></span></td>`;
+    const mark = MARKS[one.word] ? `<span class="ma-mark" aria-hidden="true">${MARKS[one.word]}</span> ` : "";
+    const words = one.word === "not distinguishable" ? "inconclusive" : (one.word ?? "");
+    const value = href ? `<a href="${escaped(href)}">${signed(one.effect)}</a>` : signed(one.effect);
+    return `<td class="ma-effect ma-v-${(one.word ?? "no-verdict").replace(/ /g, "-")}" title="${span(one)}">${mark}${value}<span class="ma-hidden"> ${words}</span>${small}</td>`;
+  };
+
+  // As `figures.differences` draws a panel, below a title of the page's own.
+  const panelOf = (numbers, metric, base, set, rows) => {
+    const axis = metric.axes[base], labels = numbers.labels, parts = [];
+    const at = (value) => axis.start + Math.min(Math.max((value - axis.low) / (axis.high - axis.low), 0), 1) * (axis.end - axis.start);
+    const text = (x, y, words, look = "", color = "ink") => parts.push(`<text x="${x}" y="${y}" font-size="11" fill="var(--ma-${color})" ${look}>${escaped(words)}</text>`);
+    const line = (x1, y1, x2, y2, color, look = "", title = "") => parts.push(`<line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" stroke="var(--ma-${color})" ${look}><title>${escaped(title)}</title></line>`);
+    const path = (d, color, look, title = "") => parts.push(`<path d="${d}" stroke="var(--ma-${color})" ${look}><title>${escaped(title)}</title></path>`);
+    const right = 'text-anchor="end"';
+    const heights = rows.map(([arm]) => 22 + 13 * (numbers.arms[arm].lines.length - 1) + 13 * numbers.arms[arm].control);
+    const bottom = 8 + heights.reduce((sum, height) => sum + height, 0);
+    for (const [value, words] of axis.ticks) {
+      line(at(value), 2, at(value), bottom, "rule");
+      text(at(value), bottom + 14, words, 'text-anchor="middle"', "muted");
+    }
+    line(at(0), 2, at(0), bottom, "ink");
+    text(labels, bottom + 14, "points", right, "muted");
+    text(360, bottom + 14, "95 % interval", right, "muted");
+    for (const [words, value, look] of linesOf(numbers, metric, base, set))
+      if (value >= axis.low && value <= axis.high) line(at(value), 2, at(value), bottom, "muted", `stroke-width="1.5" ${look}`, `${words}: ${signed(value)}`);
+    let top = 6;
+    rows.forEach(([arm, each], i) => {
+      const look = numbers.arms[arm], one = each[set], y = top + heights[i] / 2, up = 6.5 * look.control;
+      const said = one.effect === null ? one.reason : `${signed(one.effect)}, ${span(one)}${MARKS[one.word] ? `, ${one.word}` : ""}`;
+      top += heights[i];
+      parts.push(`<g data-arm="${escaped(look.name)}">`);
+      look.lines.forEach((words, k) => text(labels, y - up + (k - (look.lines.length - 1) / 2) * 13 + 4, words, right));
+      if (look.control) text(labels, y + 6.5 * look.lines.length + 4, "control: copies", `${right} font-style="italic"`, "muted");
+      if (one.effect === null) text(360, y + 4, one.reason, `${right} font-style="italic"`, "muted");
+      else {
+        path(one.runs.map((run) => `M${at(run)} ${y + 7}h0`).join(""), look.color, 'fill="none" stroke-width="3.6" stroke-linecap="round"');
+        if (one.low !== null) {
+          const [x1, x2] = [at(one.low), at(one.high)];
+          line(x1, y - 1, x2, y - 1, look.color, 'stroke-width="2"');
+          if (one.low < axis.low) path(`M${x1 + 5} ${y - 5}L${x1} ${y - 1}L${x1 + 5} ${y + 3}`, look.color, 'fill="none" stroke-width="2"');
+          if (one.high > axis.high) path(`M${x2 - 5} ${y - 5}L${x2} ${y - 1}L${x2 - 5} ${y + 3}`, look.color, 'fill="none" stroke-width="2"');
+        }
+        const fill = look.hollow ? "page" : look.color;
+        path(look.mark, look.color, `transform="translate(${at(one.effect)} ${y - 1})" fill="var(--ma-${fill})" stroke-width="1.75"`, `${look.label}: ${said}`);
+        text(axis.values, y + 4, `${MARKS[one.word] ?? ""} ${signed(one.effect)}`.trim(), `${right} font-weight="600"`);
+        text(360, y + 4, span(one), right, "muted");
+      }
+      parts.push("</g>");
+    });
+    const words = rows.map(([arm, each]) => `${numbers.arms[arm].label}: ${each[set].effect === null ? each[set].reason : `${signed(each[set].effect)}, ${span(each[set])}`}`);
+    const level = metric.levels[set][base];
+    const majority = metric.majority[set];
+    const notes = [level === null ? "" : `${metric.name} of ${numbers.arms[base].label} ${level.toFixed(1)} %`];
+    if (majority !== null) notes.push(`of always naming the largest class ${majority.toFixed(1)} %`);
+    const note = notes.filter(Boolean).join("; ");
+    const title = numbers.sets[set].title;
+    return `<div><p class="ma-sheet"><bdi>${escaped(title)}</bdi></p><p class="ma-note">${escaped(note)}</p><svg viewBox="0 0 360 ${bottom + 20}" role="img" aria-label="${escaped(`${title}. ${note}. ${words.join("; ")}.`)}" style="width:100%;max-width:480px;height:auto" font-family="Arial, 'Liberation Sans', Helvetica, system-ui, sans-serif">${parts.join("")}</svg></div>`;
+  };
+
+  // Lines across a panel: what they are, where, and how they are drawn.
+  const linesOf = (numbers, metric, base, set) => {
+    const found = [];
+    if (metric.margin !== null) found.push(["the margin", -metric.margin, 'stroke-dasharray="2 2"'], ["the margin", metric.margin, 'stroke-dasharray="2 2"']);
+    const level = metric.levels[set][base];
+    if (metric.majority[set] !== null && level !== null) found.push(["always naming the largest class", metric.majority[set] - level, 'stroke-dasharray="1 3"']);
+    const copies = numbers.arms.flatMap((arm, i) => (arm.control && !numbers.arms[base].control ? [differenceOf(metric, set, i, base).effect] : []));
+    if (copies.length === 1 && copies[0] !== null) found.push(["the mean of copies of real images", copies[0], 'stroke-dasharray="5 3"']);
+    return found;
+  };
+
+  const makeViews = (box) => {
+    const numbers = JSON.parse(box.querySelector("script").textContent);
+    const selects = ["metric", "baseline"].map((name) => box.querySelector(`[name=${name}]`)).filter(Boolean);
+    const written = ["verdicts-table", "differences"].map((id) => document.getElementById(id));
+    let places = null; // where it is drawn: a line on what it is, the grid, the forest plot
+    const placed = () => {
+      const [grid, forest] = ["div", "figure"].map((tag, i) => {
+        const made = document.createElement(tag);
+        made.className = tag === "div" ? "ma-view" : "ma-fig ma-view";
+        written[i].after(made);
+        return made;
+      });
+      const [status, shown] = ["p", "div"].map((tag) => document.createElement(tag));
+      status.className = "ma-note";
+      status.setAttribute("role", "status");
+      grid.append(status, shown);
+      return { all: [grid, forest], status, shown, forest };
+    };
+    const own = numbers.arms[numbers.base].label;
+    const draw = (metric, base) => {
+      const { status, shown, forest } = (places ??= placed());
+      const primary = metric === numbers.metrics[0], declared = base === numbers.base, several = numbers.of > 1;
+      const rows = numbers.arms.flatMap((_, arm) => {
+        if (arm === base) return [];
+        const each = numbers.sets.map((_, set) => differenceOf(metric, set, arm, base));
+        return [[arm, each, several ? meanOf(metric, arm, base, each) : each[0]]];
+      });
+      rows.sort((a, b) => compare(a[2].effect, b[2].effect, -1));
+      const label = escaped(numbers.arms[base].label), words = escaped(metric.words);
+      const first = escaped(numbers.metrics[0].words);
+      status.innerHTML = [
+        primary ? "" : `<strong>Exploratory:</strong> the study\u2019s tests are on ${first}. Intervals here are not corrected, and there is no verdict.`,
+        primary || !declared ? "" : ' p is on <a href="significance.html#exploratory">Significance</a>.',
+        declared ? "" : ` <strong>Another baseline</strong> than the declared one, \u201c${escaped(own)}\u201d.`,
+        !primary || declared ? "" : ` Verdicts are corrected for all pairs of arms, as on <a href="compare.html">Compare</a>${several ? "; means have none" : ""}.`,
+        ` The answer above is that of the study\u2019s own tests.`,
+      ].join("").trim();
+      const small = (one) => `<small>${span(one)}${one.sets < numbers.of ? `, ${one.sets} of ${numbers.of}` : ""}</small>`;
+      const heads = several ? [`Mean of ${numbers.of}`, ...numbers.sets.map((set) => set.title)] : ["Difference, 95 % interval"];
+      const body = rows.map(([arm, each, mean]) => {
+        const href = (set) => (declared && !primary ? `${numbers.sets[set].page}#exploratory` : "");
+        const cells = several ? [cellOf(mean, mean.effect === null ? "" : small(mean)), ...each.map((one, set) => cellOf(one, "", href(set)))] : [cellOf(mean, small(mean), href(0))];
+        return `<tr><th scope="row" data-name="${escaped(numbers.arms[arm].name)}"><bdi>${escaped(numbers.arms[arm].label)}</bdi></th>${cells.join("")}</tr>`;
+      });
+      const caption = `Test ${words}: difference to \u201c${label}\u201d in points, the largest${several ? " mean" : ""} first.`;
+      shown.innerHTML = `<div class="ma-scroll" role="region" tabindex="0" aria-label="${caption}"><table class="ma ma-grid"><caption>${caption}</caption><thead><tr><th scope="col">Arm</th>${heads.map((head) => `<th scope="col"><bdi>${escaped(head)}</bdi></th>`).join("")}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
+      const drawn = new Set(numbers.sets.flatMap((_, set) => linesOf(numbers, metric, base, set).filter(([, at]) => at >= metric.axes[base].low && at <= metric.axes[base].high).map(([words]) => words)));
+      forest.innerHTML = `<div class="ma-scroll" role="region" tabindex="0" aria-label="${caption}"><div class="ma-figure ma-panels">${numbers.sets.map((_, set) => panelOf(numbers, metric, base, set, rows)).join("")}</div></div><figcaption>Difference to \u201c<bdi>${label}</bdi>\u201d in test ${words}, points${primary ? "" : ": exploratory"}. Mark: mean over replicates; line: its 95 % interval; dots: each replicate.${drawn.size ? ` Dashed and dotted: ${[...drawn].join("; ")}.` : ""}</figcaption>`;
+      hintAtMore(shown.querySelector(".ma-scroll"));
+    };
+    restoring(() => {
+      for (const select of selects) choose(select, kept(select.name));
+      const metric = numbers.metrics.find((one) => one.key === selects[0].value) ?? numbers.metrics[0];
+      const chosen = numbers.arms.findIndex((arm) => arm.name === selects[1]?.value);
+      const base = chosen < 0 ? numbers.base : chosen;
+      const asWritten = metric === numbers.metrics[0] && base === numbers.base;
+      if (!asWritten) draw(metric, base);
+      for (const one of written) one.hidden = !asWritten;
+      for (const one of places?.all ?? []) one.hidden = asWritten;
+    });
+    for (const select of selects)
+      select.addEventListener("change", () => {
+        remember(select.name, select.value);
+        restorers.forEach((restore) => restore());
+      });
+    box.hidden = false;
   };
 
   // A number that stands for several runs leads to the first of its rows; the others are marked with it.
@@ -313,6 +491,7 @@
     makeCopyable(box, table);
   }
   document.querySelectorAll(".ma-scroll:has(> table)").forEach(hintAtMore);
+  document.querySelectorAll(".ma-views").forEach(makeViews);
   document.querySelectorAll(".ma-arms").forEach(makePickable);
   document.querySelectorAll(".ma-gallery").forEach(keepClass);
   document.querySelectorAll("[data-baseline]").forEach(makeBaseline);

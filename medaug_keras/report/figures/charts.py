@@ -49,17 +49,24 @@ def plot_range(
 
 def axis(board: Board, scale: Scale, top: float, bottom: float, *, signed: bool = False, about: int = 2) -> None:
     """Grid lines from top to bottom with their values, times 100, below; `signed` values are differences."""
+    for value, text in axis_values(scale, signed=signed, about=about):
+        x = scale(value)
+        board.line(x, top, x, bottom, "rule")
+        if text:
+            board.text(x, bottom + 14, text, anchor="middle", fill="muted")
+
+
+def axis_values(scale: Scale, *, signed: bool = False, about: int = 2) -> list[tuple[float, str]]:
+    """Where the grid lines of an axis are, and what stands below each: nothing where numbers would touch."""
     values = scale.ticks(about)
     decimals = tick_decimals(values)
     texts = [points(value, decimals) if signed else percent(value, decimals) for value in values]
     apart = scale(values[1]) - scale(values[0]) if len(values) > 1 else math.inf
-    every = math.ceil((max(text_width(text, SMALL) for text in texts) + 4) / apart)  # so that numbers do not touch
+    every = math.ceil((max(text_width(text, SMALL) for text in texts) + 4) / apart)
     start = values.index(0) % every if 0 in values else 0
-    for i, (value, text) in enumerate(zip(values, texts, strict=True)):
-        x = scale(value)
-        board.line(x, top, x, bottom, "rule")
-        if i % every == start:
-            board.text(x, bottom + 14, text, anchor="middle", fill="muted")
+    return [
+        (value, text if i % every == start else "") for i, (value, text) in enumerate(zip(values, texts, strict=True))
+    ]
 
 
 MARGIN, DOTTED = "muted", "2 2"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from medaug_keras.report.figures.charts import DOTTED, MARGIN, axis, interval, plot_range, with_margin
 from medaug_keras.report.figures.svg import (
@@ -14,6 +15,7 @@ from medaug_keras.report.figures.svg import (
     figure,
     label_width,
     num,
+    outline,
     sampling_keys,
     text_width,
     wrap,
@@ -84,18 +86,50 @@ def differences(
     """
     styles = arm_styles([*arms, *(row.arm for panel in panels for row in panel.rows)])
     rows = [row for panel in panels for row in panel.rows]
+    place = layout(rows, column_of_labels(rows), margin)
+    boards = [_panel(panel, styles, place, margin) for panel in panels]
+    alt = f"Difference in test {metric} to the baseline in points, with 95 % intervals. "
+    alt += " ".join(board.alt for board in boards)
+    return figure(differences, [*boards, *_legend(panels, place.scale, test, margin)], alt)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the columns of a panel are: labels end at `labels`, values at `values`; the axis lies between."""
+
+    scale: Scale
+    labels: float
+    values: float
+
+
+def layout(rows: Sequence[Difference], labels: float, margin: float | None) -> Layout:
+    """One layout for all panels that have these rows, with labels as wide as `labels`."""
     ends = plot_range([(row.effect, row.low, row.high) for row in rows], least=0.02, zero=True)
     low, high = with_margin(ends, margin)
     dots = [dot for row in rows for dot in row.runs]
-    low, high = min([low, *dots]), max([high, *dots])
-    labels = label_width([row.label for row in rows] + [_COPIES] * any(row.control for row in rows))
-    labels *= BOLD if any(row.mean for row in rows) else 1
-    value_end, plot_end = _columns(rows)
-    scale = Scale(low, high, labels + 14, plot_end)
-    boards = [_panel(panel, styles, scale, labels, value_end, margin) for panel in panels]
-    alt = f"Difference in test {metric} to the baseline in points, with 95 % intervals. "
-    alt += " ".join(board.alt for board in boards)
-    return figure(differences, [*boards, *_legend(panels, scale, test, margin)], alt)
+    values, plot_end = _columns(rows)
+    return Layout(Scale(min([low, *dots]), max([high, *dots]), labels + 14, plot_end), labels, values)
+
+
+def column_of_labels(rows: Sequence[Difference]) -> float:
+    """How wide the column of labels is."""
+    width = label_width([row.label for row in rows] + [_COPIES] * any(row.control for row in rows))
+    return width * (BOLD if any(row.mean for row in rows) else 1)
+
+
+def row_looks(rows: Sequence[Difference], arms: Sequence[str], labels: float) -> list[dict[str, Any]]:
+    """How a page's script draws each row: the lines of its label, and its mark around (0, 0) in its color."""
+    styles = arm_styles([*arms, *(row.arm for row in rows)])
+    return [
+        {
+            "label": row.label,
+            "lines": wrap(row.label, labels, SMALL, 3),
+            "control": row.control,
+            "color": styles[row.arm].color,
+            "mark": outline(styles[row.arm].shape, 0, 0, 4.5),
+        }
+        for row in rows
+    ]
 
 
 def _columns(rows: Sequence[Difference]) -> tuple[float, float]:
@@ -121,11 +155,10 @@ def _spread(row: Difference) -> str:
 def _panel(
     panel: DifferencesPanel,
     styles: Mapping[str, ArmStyle],
-    scale: Scale,
-    labels: float,
-    value_end: float,
+    place: Layout,
     margin: float | None,
 ) -> Board:
+    scale, labels = place.scale, place.labels
     board = Board(alt=f"{panel.title}: {panel.note} " + "; ".join(map(difference_words, panel.rows)) + ".")
     top = board.heading(panel.title, panel.note) + 2
     rows, y = [], top + 6
@@ -155,7 +188,7 @@ def _panel(
         if row.control:
             below = middle + 6.5 * len(label) + 4
             board.text(labels, below, _COPIES, anchor="end", fill="muted", italic=True, title=_name(row))
-        _row(board, row, scale, middle, styles[row.arm], value_end)
+        _row(board, row, scale, middle, styles[row.arm], place.values)
         board.close()
     board.height = bottom + 20
     return board

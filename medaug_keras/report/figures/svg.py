@@ -209,7 +209,7 @@ class Board:
 
     def mark(self, x: float, y: float, style: ArmStyle, *, filled: bool, radius: float = 4.5, title: str = "") -> None:
         """An arm's mark: hollow or filled."""
-        d = _outline(style.shape, x, y, radius)
+        d = outline(style.shape, x, y, radius)
         self.path(d, fill=style.color if filled else "page", stroke=style.color, width=1.75, title=title)
 
     def dots(self, xs: Iterable[float], y: float, color: str, *, width: float = 3.6) -> None:
@@ -374,7 +374,7 @@ def _mark_sign(board: "Board", look: ArmStyle, filled: bool, x: float, y: float)
     board.mark(x + 8, y, look, filled=filled)
 
 
-def _outline(shape: Shape, x: float, y: float, r: float) -> str:
+def outline(shape: Shape, x: float, y: float, r: float) -> str:
     """Path of a mark around (x, y); all shapes look about as large as a circle of radius r."""
     if shape == "circle":
         return f"M{num(x - r)} {num(y)}a{num(r)} {num(r)} 0 1 0 {num(2 * r)} 0a{num(r)} {num(r)} 0 1 0 {num(-2 * r)} 0Z"

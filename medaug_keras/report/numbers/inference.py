@@ -255,6 +255,7 @@ class Inference:
         self.predictions: dict[Cell, list[Predictions]] = {}
         """Cell → what its runs say of the test images."""
         self._groups: dict[str, NDArray[Any]] = {}
+        self._pairs: dict[str, dict[tuple[Pair, Pair], Comparison]] = {}
         for dataset in results.datasets:
             self._read(dataset)
 
@@ -496,6 +497,11 @@ class Inference:
         A comparison that the study makes anyway, with its baseline or with copies, has the p of its own family there.
         Every other is corrected for all pairs of the data set (Holm).
         """
+        if dataset not in self._pairs:
+            self._pairs[dataset] = self._compared(dataset)
+        return self._pairs[dataset]
+
+    def _compared(self, dataset: str) -> dict[tuple[Pair, Pair], Comparison]:
         groups = {pair: self.results.groups[dataset, *pair] for pair in self.results.variants(dataset)}
         found = {
             (one, other): self.compare(groups[one], groups[other], self.results.study.primary)
@@ -546,23 +552,8 @@ class Inference:
         for arm, sampling in results.variants():
             if (arm, sampling) == results.reference:
                 continue
-            here = {d: c.result for (d, *pair), c in self.tests.items() if tuple(pair) == (arm, sampling)}
-            # By replicate, over the replicates that all data sets with a test have.
-            runs = {d: self.by_replicate(d, (arm, sampling)) for d, r in here.items() if r.replicates > 1}
-            shared = sorted(set.intersection(*(set(found) for found in runs.values()))) if runs else []
-            meta = mean_over_datasets(
-                np.array([[runs[d][s] for d in runs] for s in shared]).reshape(len(shared), len(runs)),
-                [here[d].se for d in runs],
-                planned=len(results.datasets),
-            )
-            meta = replace(
-                meta,
-                low=_possible(meta.low),
-                high=_possible(meta.high),
-                prediction_low=_possible(meta.prediction_low),
-                prediction_high=_possible(meta.prediction_high),
-            )
-            found.append(Across(arm, sampling, meta))
+            here = {d: c for (d, *pair), c in self.tests.items() if tuple(pair) == (arm, sampling)}
+            found.append(Across(arm, sampling, self.mean_over(here)))
         largest = max((results.largest_family(dataset) for dataset in results.datasets), default=0)
         tests = _holm([one.meta.p for one in found], largest)
         margin, means = self.margin, [one.meta.analysis for one in found]
@@ -571,6 +562,24 @@ class Inference:
             replace(one, holm=p, holm_ever=ever, equivalence=q, equivalence_ever=q_ever)
             for one, (p, ever), (q, q_ever) in zip(found, tests, same, strict=True)
         ]
+
+    def mean_over(self, found: Mapping[str, Comparison]) -> MetaAnalysis:
+        """The mean of one arm's differences to another over the data sets by which the comparisons are listed."""
+        # By replicate, over the replicates that all data sets with a test have.
+        runs = {d: self.by_replicate(c) for d, c in found.items() if c.result.replicates > 1}
+        shared = sorted(set.intersection(*(set(of) for of in runs.values()))) if runs else []
+        meta = mean_over_datasets(
+            np.array([[runs[d][s] for d in runs] for s in shared]).reshape(len(shared), len(runs)),
+            [found[d].result.se for d in runs],
+            planned=len(self.results.datasets),
+        )
+        return replace(
+            meta,
+            low=_possible(meta.low),
+            high=_possible(meta.high),
+            prediction_low=_possible(meta.prediction_low),
+            prediction_high=_possible(meta.prediction_high),
+        )
 
     @cached_property
     def by_effect(self) -> list[ArmResult]:
@@ -594,11 +603,15 @@ class Inference:
             found.append(one_arm)
         return sorted(found, key=lambda one: (one.effect is None, -(one.effect or 0.0)))
 
-    def by_replicate(self, dataset: str, pair: tuple[str, str]) -> dict[int, float]:
-        """Replicate → the arm's primary metric less the baseline's, where both have it."""
-        primary = self.results.study.primary
-        arm, base = (self._values[(dataset, *of), primary] for of in (pair, self.results.reference))
-        return {s: float(arm[s].mean() - base[s].mean()) for s in arm.keys() & base.keys()}
+    def by_replicate(self, c: Comparison) -> dict[int, float]:
+        """Replicate → the metric of the one group less that of the other, where both have it."""
+        arm, base = (self.of_runs(group, c.metric) for group in (c.group, c.base))
+        return {s: arm[s] - base[s] for s in sorted(arm.keys() & base.keys())}
+
+    def of_runs(self, group: Group, metric: str) -> dict[int, float]:
+        """Replicate → the metric as the tests have it, mean of one value for each test image (or group of them)."""
+        values = self._values[(group.dataset, group.arm, group.sampling), metric]
+        return {s: float(one.mean()) for s, one in values.items()}
 
     @cached_property
     def ranks(self) -> tuple[list[tuple[str, str]], Friedman]:

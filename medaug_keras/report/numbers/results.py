@@ -510,8 +510,8 @@ class Results:
         counts = record.values["splits"]["train" if self.folds(dataset) else "test"]["per_class"]
         return float(max(counts) / sum(counts))
 
-    def majority(self, dataset: str) -> float | None:
-        """The primary test metric of always predicting the largest class. None before the data are read."""
+    def majority(self, dataset: str, metric: str) -> float | None:
+        """The test metric of always predicting the largest class. None before the data are read."""
         share, classes = self.largest_class(dataset), len(self.classes(dataset))
         if share is None:
             return None
@@ -521,7 +521,7 @@ class Results:
             "balanced_accuracy": 1 / classes,
             "macro_f1": 2 * share / (1 + share) / classes,  # its precision is its share, its recall 1
         }
-        return values[self.study.primary]
+        return values[metric]
 
     def folds(self, dataset: str) -> int:
         """The number of folds of a data set; 0 where it has none."""

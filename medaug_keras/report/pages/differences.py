@@ -46,7 +46,7 @@ def over_data_sets(book: Book) -> Shown | None:
             one.arm,
             one.sampling,
             verdict=one.word,
-            control=_copies(book, one.arm),
+            control=is_copies(book, one.arm),
             mean=True,
         )
         for one in book.inference.by_effect
@@ -72,7 +72,7 @@ def _figure(book: Book, name: str, panels: Sequence[DifferencesPanel], more: str
 
 def _of_data_set(book: Book, dataset: str) -> DifferencesPanel:
     results, inference, metric = book.results, book.inference, book.results.study.primary
-    base, majority = results.baseline(dataset), results.majority(dataset)
+    base, majority = results.baseline(dataset), results.majority(dataset, metric)
     level = base.estimate(results.select, "test", metric).mean if base else None
     notes = []
     if level is not None:
@@ -81,7 +81,7 @@ def _of_data_set(book: Book, dataset: str) -> DifferencesPanel:
         notes.append(f"of {MAJORITY} {percent(majority, 1)} %")
     pairs = [(one.arm, one.sampling) for one in inference.by_effect]
     rows = [
-        difference(book, dataset, pair, results.variant(*pair), control=_copies(book, pair[0]))
+        difference(book, dataset, pair, results.variant(*pair), control=is_copies(book, pair[0]))
         for pair in pairs
         if (dataset, *pair) in inference.tests
     ]
@@ -101,11 +101,12 @@ def difference(book: Book, dataset: str, pair: Pair, label: str, *, control: boo
         c.result.high,
         short_reason(c),
         *pair,
-        runs=list(book.inference.by_replicate(dataset, pair).values()),
+        runs=list(book.inference.by_replicate(c).values()),
         verdict=c.word,
         control=control,
     )
 
 
-def _copies(book: Book, arm: str) -> bool:
+def is_copies(book: Book, arm: str) -> bool:
+    """Whether an arm is a control that adds copies of real images."""
     return book.results.study.arms[arm].duplicate is not None

@@ -8,6 +8,7 @@ from medaug_keras.report.numbers.findings import caveats, conclusion
 from medaug_keras.report.numbers.prospects import prospects
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.differences import by_data_set, over_data_sets
+from medaug_keras.report.pages.views import views
 from medaug_keras.report.tables.evidence import overview
 from medaug_keras.report.tables.prospects import prospects as prospect_table
 from medaug_keras.report.tables.table import Table
@@ -20,12 +21,13 @@ def findings(book: Book) -> dict[str, Any]:
     begun, waiting = book.begun()
     now = standing(results, book.asked, book.expected)
     shown = book.grid and any(run.done for run in results.runs)
-    content: dict[str, Any] = {"differences": None, "overview": None, "arms_over_data_sets": None}
+    content: dict[str, Any] = {"differences": None, "views": None, "overview": None, "arms_over_data_sets": None}
     if book.many:
         content["overview"] = book.table(overview(results, book.inference))
         content["arms_over_data_sets"] = over_data_sets(book)
     else:
         content["differences"] = by_data_set(book, begun, "differences")
+        content["views"] = views(book, begun) if shown else None
     return content | {
         "conclusion": conclusion(results, book.inference),
         "caveats": caveats(results, book.inference),

@@ -1,6 +1,8 @@
 """The templates of pages, and what they can call."""
 
+import re
 from functools import cache
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -35,6 +37,7 @@ def environment_of_templates() -> Environment:
         "together": format.together,
         "raw": Markup,
         "plain": format.plain,
+        "json": script_json,
     }
     templates.globals |= {
         "row_cells": cells,
@@ -45,3 +48,8 @@ def environment_of_templates() -> Environment:
         "verdict_words": format.verdict_words,
     }
     return templates
+
+
+def script_json(value: Any) -> Markup:
+    """A value as JSON for a script element of a page, whatever is in its texts: on one line, and no mark of HTML."""
+    return Markup(re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", format.json_text(value).replace("\n", "")))
