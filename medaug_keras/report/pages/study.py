@@ -225,7 +225,9 @@ class Pages(Book):
             "parts": [],
             "part": None,
         }
-        return environment_of_templates().get_template(f"{template}.md.j2").render({**shared, **content})
+        templates = environment_of_templates()
+        assert not templates.globals.keys() & {*shared, *content}, "a page would hide what its templates call"
+        return templates.get_template(f"{template}.md.j2").render({**shared, **content})
 
     def _marks(self, datasets: Sequence[str]) -> list[tuple[str, str]]:
         """(data set, warning), of all but test images that training knows."""
