@@ -1,6 +1,6 @@
 """Are the tests of `medaug_keras.stats` honest? Error rates by simulation, as Markdown tables.
 
-    python -m benchmarks.statistics [errors|two|groups|across|announced|rare|folds|equivalence|forecasts]
+    python -m benchmarks.statistics [errors|two|groups|across|announced|rare|folds|equivalence|forecasts|thresholds]
         [--repeats N] [--small]
 
 Probit model. Each test image has a difficulty that all arms share; an arm may move single images
@@ -11,7 +11,8 @@ arms that truly do nothing on average, and one arm that gains 3 points.
 errors: false positives, coverage and power of the crossed test and of more familiar ones. two: the same with two
 replicates. groups: test images that belong together. across: the mean over eight data sets, with and without
 replicates that move all data sets together. equivalence: how often arms are called equivalent whose true difference
-is the margin, or zero. forecasts: differences in calibration and PR-AUC between arms that are alike.
+is the margin, or zero. forecasts: differences in calibration and PR-AUC between arms that are alike. thresholds:
+sensitivity and specificity at thresholds that are chosen on validation images.
 announced: what studies say they could have found, and what they
 could. rare: AUC near 1 with few positives. folds: cross-validation, with classifiers that are really trained on sets
 that overlap.
@@ -33,6 +34,7 @@ from medaug_keras.evaluation.calibration import (
     calibration_values,
     log_loss_values,
 )
+from medaug_keras.evaluation.thresholds import Point, rates, resampled, thresholds
 from medaug_keras.stats import (
     FEW,
     Components,
@@ -50,6 +52,9 @@ from medaug_keras.stats import (
     mutual,
     power_to_detect,
     pseudo_values,
+    share_interval,
+    share_values,
+    shared_variance,
     standard_error,
 )
 
@@ -63,6 +68,7 @@ GAINS = (0.0,) * NULL_ARMS + (GAIN,)
 POSITIVES = 0.27  # share of the smaller class, where the metric is AUC
 ALPHA = 0.05
 BOOTSTRAP_DRAWS = 400
+DRAWS = 100  # of validation images
 
 
 @dataclass(frozen=True)
@@ -385,6 +391,82 @@ def forecast(n: int, S: int, *, repeats: int, seed: int) -> Forecast:
             p.append(crossed(ours - theirs).p)
         called.append([q is not None and q < ALPHA for q in p])
     return Forecast(n, S, *map(float, np.mean(called, axis=0)))
+
+
+# --- operating points ---
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Two arms that are alike but for single images, at thresholds chosen on validation images; shares of the repeats.
+
+    called: that are called different; fixed: if the validation images were taken as fixed. covers: intervals of the
+    share that cover its mean over new runs, validation and test images.
+    """
+
+    point: str
+    sizes: str  # of groups
+    validation: int
+    images: int
+    replicates: int
+    sensitivity: float  # its mean over new images
+    sensitivity_called: float
+    sensitivity_fixed: float
+    sensitivity_covers: float
+    specificity: float
+    specificity_called: float
+    specificity_fixed: float
+    specificity_covers: float
+
+
+def chosen(point: Point, size: int, held_out: int, n: int, S: int, *, repeats: int, seed: int) -> Threshold:
+    """By `crossed` with the variance of the choice. Scores as those of `forecast`; the images of a group, `size` of
+    them, share class and difficulty."""
+    chance = np.random.default_rng(seed)
+    new = []
+    for _ in range(200):
+        held, test, arms = _scored(chance, size, held_out, 2000, S)
+        new += [
+            np.mean(rates(test, scores, thresholds(held, known, [point])[0]), axis=(1, 2)) for known, scores in arms
+        ]
+    truth, found = np.mean(new, axis=0), []
+    for _ in range(repeats):
+        held, test, arms = _scored(chance, size, held_out, n, S)
+        weights = resampled(held, np.arange(held_out) // size, draws=DRAWS, seed=int(chance.integers(2**31)))
+        weights = np.concatenate([np.ones((1, held_out)), weights])
+        at = [thresholds(held, known, [point], weights)[0] for known, _ in arms]
+        by_draw = [rates(test, scores, t) for (_, scores), t in zip(arms, at, strict=True)]
+        fewest = min(held.sum(), (~held).sum()) // size
+        for k, those in enumerate((test, ~test)):
+            right = [(scores >= t[:, :1])[:, those] == (k == 0) for (_, scores), t in zip(arms, at, strict=True)]
+            values = [share_values(one, True, (np.arange(n) // size)[those]) for one in right]
+            draws = [one[k][:, 1:] - one[k][:, :1] for one in by_draw]
+            p = crossed(values[0] - values[1], besides=(shared_variance(draws[0] - draws[1]), fewest - 1)).p
+            fixed = crossed(values[0] - values[1]).p
+            interval = share_interval(crossed(values[0], besides=(shared_variance(draws[0]), fewest - 1)))
+            covers = interval is not None and interval[0] <= truth[k] <= interval[1]
+            found.append([p is not None and p < ALPHA, fixed is not None and fixed < ALPHA, covers])
+    each = np.mean(np.reshape(found, (repeats, 2, 3)), axis=0)
+    words = point if isinstance(point, str) else f"{point[0]} {100 * point[1]:.0f} %"
+    (one, *ours), (other, *theirs) = [(float(truth[k]), *map(float, each[k])) for k in (0, 1)]
+    return Threshold(words, str(size) if size > 1 else "–", held_out, n, S, one, *ours, other, *theirs)
+
+
+def _scored(
+    chance: np.random.Generator, size: int, held_out: int, n: int, S: int
+) -> tuple[np.ndarray, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    """Which validation and which test images are positive, and the scores (S, images) of both by two arms."""
+    labels = [np.repeat(np.arange(m // size) < round(POSITIVES * m / size), size) for m in (held_out, n)]
+    difficulty = [np.repeat(_normal(chance, len(own) // size), size) * DIFFICULTY_SD for own in labels]
+    arms = []
+    for _ in range(2):
+        level = 0.2 * _normal(chance, S, 1)
+        known, scores = (
+            hard + _normal(chance, 1, len(own)) * MOVED_SD + own * (3 + level) - 1.5 + _normal(chance, S, len(own))
+            for own, hard in zip(labels, difficulty, strict=True)
+        )
+        arms.append((known, scores))
+    return labels[0], labels[1], arms
 
 
 # --- across data sets ---
@@ -839,6 +921,16 @@ HEADS = {
     "log_loss": "log loss",
     "pr_auc": "PR-AUC",
     "one_null": "no difference",
+    "point": "threshold for",
+    "validation": "validation images",
+    "sensitivity": "sensitivity",
+    "sensitivity_called": "called different",
+    "sensitivity_fixed": "fixed",
+    "sensitivity_covers": "coverage",
+    "specificity": "specificity",
+    "specificity_called": "called different, specificity",
+    "specificity_fixed": "fixed, specificity",
+    "specificity_covers": "coverage, specificity",
 }
 
 Table = tuple[type, Iterator[object]]
@@ -878,6 +970,11 @@ def table(name: str, *, repeats: int, small: bool) -> Table:
     if name == "forecasts":
         pairs_ = product((156,) if small else (156, 624), (3, 5, 10))
         return Forecast, (forecast(n, S, seed=n + S, **how) for n, S in pairs_)
+    if name == "thresholds":
+        at: tuple[Point, ...] = (("sensitivity", 0.95), ("specificity", 0.9), "youden")
+        few_ = ((1, 78, 156),) if small else ((1, 78, 156), (1, 524, 624), (4, 312, 624))
+        asked = product(at, few_, (3, 5, 10))
+        return Threshold, (chosen(q, g, v, n, S, seed=n + S, **how) for q, (g, v, n), S in asked)
     if name == "equivalence":
         many: list[tuple[str, str, int, float]] = [("accuracy", "–", 624, 0.05)]
         if not small:
@@ -895,7 +992,18 @@ def table(name: str, *, repeats: int, small: bool) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    names = ("errors", "two", "groups", "across", "announced", "rare", "folds", "equivalence", "forecasts")
+    names = [
+        "errors",
+        "two",
+        "groups",
+        "across",
+        "announced",
+        "rare",
+        "folds",
+        "equivalence",
+        "forecasts",
+        "thresholds",
+    ]
     parser.add_argument("table", nargs="?", choices=names, default="errors", help="which table (default: errors)")
     parser.add_argument("--repeats", type=int, default=1000, help="simulated studies per design")
     parser.add_argument("--small", action="store_true", help="one image count, in seconds")

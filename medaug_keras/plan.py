@@ -166,6 +166,8 @@ class Source:
     """0 where it is not known."""
     away: str = ""
     """Why the data cannot be read now, in words; the rest is then what was known last."""
+    class_names: tuple[str, ...] = ()
+    """Empty where they are not known."""
 
 
 def task_id(kind: str, key: str) -> str:

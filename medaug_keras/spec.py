@@ -4,7 +4,7 @@ Every class is one section of the YAML file. Unknown keys are errors. The string
 in the JSON Schema and in editors. Nothing here imports Keras or Torch: checking a study takes a moment.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
@@ -135,8 +135,13 @@ VOLUMES = "is one of MedMNIST's 3-D sets, whose images are volumes; only the 2-D
 
 
 class _Data(_Part):
+    positive: Annotated[Text | Annotated[int, Field(ge=0)] | None, SHOWN] = None
+    """Of two classes, the one that is looked for, by its name or its number from 0. Left out, malignant of BreastMNIST
+    and of the simulated ultrasound, pneumonia of PneumoniaMNIST; of other sets none, and the second in PR-AUC."""
     called: ClassVar[str]
     """What one of this kind is called in messages."""
+    sought: ClassVar[Mapping[str, int]] = {}
+    """Published or simulated set of two classes → the number of the class that is looked for."""
     sizes: ClassVar[tuple[int, ...]] = ()
     """The only sizes that there are; empty where any will do."""
     ending: ClassVar[str] = ""
@@ -167,6 +172,17 @@ class _Data(_Part):
     def many_classes(self, name: str) -> bool:
         """Whether the set is known to have more than two classes before its images are read."""
         return False
+
+    def positive_class(self, name: str, classes: Sequence[str]) -> int | None:
+        """The number of the class that is looked for; None where there is none, or `positive` names none of them."""
+        asked = self.positive
+        if len(classes) != 2:
+            return None
+        if asked is None:
+            return self.sought.get(getattr(self, "name", None) or name)
+        if str(asked) in classes:
+            return list(classes).index(str(asked))
+        return asked if isinstance(asked, int) and asked < 2 else None
 
 
 _VALIDATION = 0.15  # of all images, with folds
@@ -255,6 +271,7 @@ class MedMnistData(_Data):
     """A CSV file whose column image names images to leave out, as SPLIT/PLACE (such as train/12) or as `ids` names
     them; what it names is in the key."""
     called: ClassVar[str] = "MedMNIST data set"
+    sought: ClassVar[Mapping[str, int]] = {"breastmnist": 0, "pneumoniamnist": 1}
     sizes: ClassVar[tuple[int, ...]] = (28, 64, 128, 224)
 
     @classmethod
@@ -286,6 +303,7 @@ class PhantomData(_Data):
     size: Annotated[Side, Birth(28)] = 28
     """Pixels a side."""
     called: ClassVar[str] = "phantom"
+    sought: ClassVar[Mapping[str, int]] = {"phantom-ultrasound": 0}
 
     def many_classes(self, name: str) -> bool:
         """One phantom has more than two classes."""
@@ -1418,6 +1436,28 @@ class Reference(_Part):
     sampling: Sampling = "shuffle"
 
 
+class Target(_Part):
+    """What a threshold has to reach on validation images: a sensitivity, or a specificity."""
+
+    sensitivity: Annotated[float | None, Field(gt=0, le=1)] = None
+    """The share of the positive images that is called positive, at least: the highest such threshold."""
+    specificity: Annotated[float | None, Field(gt=0, le=1)] = None
+    """The share of the others that is not, at least: the lowest such threshold."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.sensitivity is None) is (self.specificity is None):
+            raise ValueError("takes sensitivity or specificity, such as {sensitivity: 0.95}")
+        return self
+
+
+OperatingPoint = Annotated[
+    Annotated[Literal["youden"], Tag("youden")] | Annotated[Target, Tag("Target")],
+    Discriminator(lambda point: "youden" if isinstance(point, str) else "Target"),
+]
+"""youden: the threshold with the largest sum of sensitivity and specificity (Youden 1950)."""
+
+
 class Quality(_Part):
     """Measures of the synthetic images."""
 
@@ -1450,6 +1490,9 @@ class Study(_Part):
     margin: Annotated[float, Field(gt=0, lt=100)] | None = None
     """Points of the primary metric: smaller differences do not matter. Arms that are shown to differ by less are called
     equivalent. Declare it before there are results."""
+    operating_points: tuple[OperatingPoint, ...] = ()
+    """Thresholds for data sets of two classes, which every run chooses on validation images, applied to test images:
+    [{sensitivity: 0.95}, {specificity: 0.9}, youden]. A change trains nothing."""
     precision: Annotated[Literal["float32", "tf32", "bfloat16"], Birth("float32")] = "float32"
     """How matrices are multiplied. tf32 (NVIDIA's GPUs alone; float32 elsewhere) and bfloat16 are faster where the
     machine has them, and round more: their results are not taken for those of float32."""

@@ -782,6 +782,7 @@ def test_in_an_extending_file_the_schema_requires_nothing() -> None:
 
 REFERENCE: dict[str, type[BaseModel]] = {  # heading of the page → the section of the spec that it documents
     "The study": spec.Study,
+    "operating_points": spec.Target,
     "baseline": spec.Reference,
     "datasets: medmnist": spec.MedMnistData,
     "datasets: phantom": spec.PhantomData,

@@ -200,7 +200,7 @@ def test_a_page_that_is_gone_leaves_no_file_and_nothing_is_left_beside(tmp_path)
 
 
 def test_every_page_exists_before_the_first_run_and_says_why_it_is_empty(tmp_path):
-    study = fake_study(arms=ARMS, paper=True)
+    study = fake_study(arms=ARMS, paper=True, operating_points=["youden"])
     folder = report.render(study, fake_plan(study), Store(tmp_path / "results"), tmp_path / "docs")
     for page in PAGES:
         assert (folder / f"{page}.md").exists(), page

@@ -92,7 +92,10 @@ def recall(results: Path, name: str) -> Known | None:
         return Known(
             study,
             str(content["data_root"]),
-            {name: Source(**entry) for name, entry in content["sources"].items()},
+            {
+                name: Source(**{**entry, "class_names": tuple(entry.get("class_names", ()))})
+                for name, entry in content["sources"].items()
+            },
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

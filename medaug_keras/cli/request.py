@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -168,7 +168,8 @@ def source(study: Study, name: str, options: argparse.Namespace) -> Source:
     if (kind.place(section) or Path()).is_relative_to(os.devnull):
         raise RequestError("There is no home folder (HOME) for MedMNIST's files: name another with --data DIR")
     fingerprint, sizes = kind.fingerprint(section, cache), kind.sizes(section)
-    return Source(fingerprint, sizes.train, sizes.validation, sizes.test, len(sizes.classes))
+    names = tuple(map(str, sizes.classes))
+    return Source(fingerprint, sizes.train, sizes.validation, sizes.test, len(names), class_names=names)
 
 
 def misfits(study: Study, found: Mapping[str, Source], counts: Mapping[str, Counts] | None = None) -> list[str]:
@@ -190,6 +191,7 @@ def misfits(study: Study, found: Mapping[str, Source], counts: Mapping[str, Coun
             said.append(
                 f"datasets.{name}: has {source.classes} classes, and classifier.head sigmoid is for two: use softmax"
             )
+        said += [f"datasets.{name}.positive: {line}" for line in _positive(study, name, source)]
         for arm, spec in study.arms.items():
             if spec.amount is None or not source.train:
                 continue
@@ -201,6 +203,17 @@ def misfits(study: Study, found: Mapping[str, Source], counts: Mapping[str, Coun
                     "number with `images`"
                 )
     return said
+
+
+def _positive(study: Study, name: str, source: Source) -> Iterator[str]:
+    """What is wrong with the class that is looked for in a data set whose classes are known."""
+    data, classes = study.datasets[name], source.class_names
+    if data.positive is not None and len(classes) > 2:
+        yield f"is for two classes, and {name} has {len(classes)}: leave it out"
+    elif data.positive is not None and len(classes) == 2 and data.positive_class(name, classes) is None:
+        yield f"no class is called {data.positive}{words.did_you_mean(data.positive, classes)}"
+    elif study.operating_points and len(classes) == 2 and data.positive_class(name, classes) is None:
+        yield f"is missing; operating_points need to know which class is looked for: {' or '.join(classes)}"
 
 
 def larger_network(study: Study, name: str) -> list[str]:

@@ -44,7 +44,9 @@ def problems(study: Study) -> list[tuple[Keys, str]]:
         for arm in series.arms
         if arm not in study.arms
     ]
-    return found + list(_generators(study)) + list(_network(study)) + list(_baseline(study)) + list(_references(study))
+    for part in (_generators, _network, _baseline, _references, _points):
+        found += part(study)
+    return found
 
 
 def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
@@ -85,6 +87,10 @@ def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
             f"has images of {size} x {size}, and these generators make {made} only: {', '.join(stuck)}. Set "
             f"size: {' or '.join(map(str, sizes))}, or leave out the arms that use them ({', '.join(arms)})",
         )
+    if data.positive is not None and data.many_classes(called):
+        yield ("positive",), f"is for two classes, and {name} has more: leave it out"
+    elif data.positive is not None and names and data.positive_class(name, names) is None:
+        yield ("positive",), f"no class is called {data.positive}{did_you_mean(data.positive, names)}"
     if study.classifier.head == "sigmoid" and data.many_classes(called):
         yield (), f"{name} has more than two classes, and classifier.head sigmoid is for two: use softmax"
 
@@ -194,6 +200,17 @@ def _references(study: Study) -> Iterator[tuple[Keys, str]]:
             yield ("references", place), f"there is no reference {name}{did_you_mean(name, references.names())}"
     if len(set(study.references)) < len(study.references):
         yield ("references",), "names a reference twice; keep one"
+
+
+def _points(study: Study) -> Iterator[tuple[Keys, str]]:
+    points = study.operating_points
+    if any(point in points[:place] for place, point in enumerate(points)):
+        yield ("operating_points",), "names a point twice; keep one"
+    if points and all(data.many_classes(getattr(data, "name", None) or name) for name, data in study.datasets.items()):
+        yield (
+            ("operating_points",),
+            "are for two classes, and all data sets of the study have more: leave them out",
+        )
 
 
 def _baseline(study: Study) -> Iterator[tuple[Keys, str]]:

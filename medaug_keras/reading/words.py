@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -110,8 +110,8 @@ def _follow(loc: tuple[str | int, ...]) -> tuple[Keys, type[BaseModel] | None, t
     expected: tuple[Any, ...] = (Study,)
     for item in loc:
         here = expected[0] if expected else None
-        if len(expected) > 1 and any(item in tags(member) for member in expected):
-            expected = tuple(member for member in expected if item in tags(member))
+        if len(expected) > 1 and any(_called(member, item) for member in expected):
+            expected = tuple(member for member in expected if _called(member, item))
         elif isinstance(here, type) and issubclass(here, BaseModel) and len(expected) == 1:
             keys.append(item)
             section = here
@@ -122,6 +122,12 @@ def _follow(loc: tuple[str | int, ...]) -> tuple[Keys, type[BaseModel] | None, t
             section = None
             expected = _alternatives(get_args(here)[1 if get_origin(here) is dict else 0])
     return tuple(keys), section, expected
+
+
+def _called(member: Any, item: str | int) -> bool:
+    """Whether pydantic's word for a form of a section, or of a value, is that for this one."""
+    words = get_args(member) if get_origin(member) is Literal else (*tags(member), getattr(member, "__name__", None))
+    return item in words
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ cross-validation `folds` (S, n), the fold of each image in each replicate.
 
 - `crossed`, `compare`: does an arm differ from the baseline, for any replicate and any image?
 - `holm`, `benjamini_hochberg`, `verdict`, `best_arms`: many comparisons at once.
+- `share_values`, `share_interval`, `shared_variance`: shares such as sensitivity, at thresholds chosen on other images.
 - `equivalence_p`: is the difference smaller than a margin?
 - `outlook`: what this many replicates and images could have shown.
 - `mean_over_datasets`, `friedman`, `reach`: across data sets.
@@ -61,6 +62,7 @@ from medaug_keras.stats.replicates import (
     selection,
     two_level_bootstrap,
 )
+from medaug_keras.stats.shares import share_interval, share_values, shared_variance
 
 __all__ = [
     "FEW",
@@ -104,6 +106,9 @@ __all__ = [
     "reach",
     "replicates_needed",
     "selection",
+    "share_interval",
+    "share_values",
+    "shared_variance",
     "standard_error",
     "two_level_bootstrap",
     "variance_limits",

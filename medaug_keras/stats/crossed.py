@@ -104,6 +104,7 @@ def crossed(
     images: int | None = None,
     planned: int | None = None,
     confidence: float = 0.95,
+    besides: tuple[float, float] = (0.0, 1.0),
 ) -> Crossed:
     """Is the mean of D (S, n), arm minus baseline, different from zero?
 
@@ -115,6 +116,9 @@ def crossed(
     groups (n,): a label for each image; images with the same label belong together, and the groups
     take the place of the images. Pseudo-values by group are (S, G) already: hand over their D with
     `images`, how many images these groups have.
+
+    besides: a variance of the mean that D does not show, such as that of thresholds that all runs chose on the same
+    images, and its degrees of freedom. It is added to SE^2.
 
     folds: whether D is of a cross-validation, each image tested by networks that were trained on the others. The
     variance between images then counts twice, in everything that the result says.
@@ -156,12 +160,17 @@ def crossed(
         D = mutual(D)
     _, replicate, image, residual = (float(x) for x in mean_squares(D))
     se, df = (float(x) for x in standard_error(replicate, image, residual, S, n))
+    more, more_df = besides
+    if more:
+        total = se**2 + more
+        se, df = total**0.5, total**2 / (se**4 / df + more**2 / more_df)
     p = float(2 * stdtr(df, -abs(effect) / se))
-    guarded = max(p, float(family_p(effect, replicate, image, residual, S, n)))
+    guarded = max(p, float(family_p(effect, replicate, image, residual, S, n, more)))
     half_width = float(stdtrit(df, (1 + confidence) / 2)) * se
     if S == 2:
         p = guarded
-        half_width = max(half_width, float(family_half_width(replicate, image, residual, S, n, 1 - confidence)))
+        guarded_width = family_half_width(replicate, image, residual, S, n, 1 - confidence, more)
+        half_width = max(half_width, float(guarded_width))
     raw = Components((replicate - residual) / n, (image - residual) / S, residual)
     return Crossed(
         effect=effect,
@@ -289,7 +298,15 @@ def standard_error(replicate: ArrayLike, image: ArrayLike, residual: ArrayLike, 
     return np.sqrt(total / (S * n)), total**2 / spread
 
 
-def family_p(effect: ArrayLike, replicate: ArrayLike, image: ArrayLike, residual: ArrayLike, S: int, n: int) -> Array:
+def family_p(
+    effect: ArrayLike,
+    replicate: ArrayLike,
+    image: ArrayLike,
+    residual: ArrayLike,
+    S: int,
+    n: int,
+    besides: float = 0.0,
+) -> Array:
     """Two-sided p (...) that stays honest far below 5 %, for corrections over many comparisons.
 
     With few replicates MS_replicate is now and then tiny by chance; Satterthwaite's df are then
@@ -303,20 +320,27 @@ def family_p(effect: ArrayLike, replicate: ArrayLike, image: ArrayLike, residual
         SE(chi)^2 = max( (S-1) MS_replicate / chi + MS_image - MS_residual, MS_residual ) / (S n).
 
     Without variance between images it is Student's t over replicates, without variance between
-    replicates the test over images. It errs on the safe side, most of all with S = 3.
+    replicates the test over images. It errs on the safe side, most of all with S = 3. `besides` is a variance of the
+    mean that is added to SE(chi)^2.
     """
     from scipy.special import stdtr
 
     nu = S - 1
     chi, weight = chi_squared(nu, nodes=101)
     g, R, image_, E = (np.asarray(v, dtype=np.float64)[..., None] for v in (effect, replicate, image, residual))
-    variance = np.maximum(nu * R / chi + image_ - E, E) / (S * n)
+    variance = np.maximum(nu * R / chi + image_ - E, E) / (S * n) + besides
     p = (2 * stdtr(n - 1, -np.abs(g) / np.sqrt(variance))) @ weight
     return np.asarray(np.minimum(p, 1.0))  # the weights sum to 1 only up to rounding
 
 
 def family_half_width(
-    replicate: ArrayLike, image: ArrayLike, residual: ArrayLike, S: int, n: int, level: float
+    replicate: ArrayLike,
+    image: ArrayLike,
+    residual: ArrayLike,
+    S: int,
+    n: int,
+    level: float,
+    besides: float = 0.0,
 ) -> Array:
     """The effect (...) at which `family_p` comes down to `level`: half of the interval that agrees with it."""
     from scipy.special import stdtr, stdtrit
@@ -324,7 +348,7 @@ def family_half_width(
     nu = S - 1
     chi, weight = chi_squared(nu, nodes=101)
     R, image_, E = (np.asarray(v, dtype=np.float64)[..., None] for v in (replicate, image, residual))
-    spread = np.sqrt(np.maximum(nu * R / chi + image_ - E, E) / (S * n))  # (..., nodes)
+    spread = np.sqrt(np.maximum(nu * R / chi + image_ - E, E) / (S * n) + besides)  # (..., nodes)
     quantile = stdtrit(n - 1, 1 - level / 2)
     low, high = quantile * spread.min(-1), quantile * spread.max(-1)  # on either side of what is sought
     effect = quantile * spread[..., len(chi) // 2]

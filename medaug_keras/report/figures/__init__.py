@@ -25,7 +25,7 @@ from medaug_keras.report.figures.diagrams import (
 )
 from medaug_keras.report.figures.differences import Difference, DifferencesPanel, differences
 from medaug_keras.report.figures.doses import Dose, DosePanel, DoseSeries, dose_response
-from medaug_keras.report.figures.forecasts import ArmLines, ForecastPanel, forecasts
+from medaug_keras.report.figures.forecasts import ArmLines, ForecastMark, ForecastPanel, forecasts
 from medaug_keras.report.figures.images import (
     CONTRAST,
     ClassRow,
@@ -51,6 +51,7 @@ __all__ = [
     "DosePanel",
     "DoseSeries",
     "Figure",
+    "ForecastMark",
     "ForecastPanel",
     "Layer",
     "LossPanel",

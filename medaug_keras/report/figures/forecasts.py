@@ -1,7 +1,7 @@
 """ROC, precision and recall, and reliability: the arms of a data set overlaid, each a mean over its replicates."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from medaug_keras.report.figures.curves import DASHES, names_of_arms
 from medaug_keras.report.figures.svg import SMALL, WIDTH, Board, Figure, Scale, figure, text_width
@@ -13,14 +13,25 @@ Point = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
+class ForecastMark:
+    """A point beside a line, with a ring around it: across, up, and what it is."""
+
+    across: float
+    up: float
+    words: str
+
+
+@dataclass(frozen=True)
 class ArmLines:
-    """One arm in all panels: panel → its points. `replicates` are how many it is the mean of."""
+    """One arm in all panels: panel → the points of its line. `replicates` are how many it is the mean of."""
 
     arm: str
     sampling: str
     label: str
     lines: Mapping[str, Sequence[Point]]
     replicates: int = 1
+    marks: Mapping[str, Sequence[ForecastMark]] = field(default_factory=dict)
+    """Panel → its points of note."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +92,11 @@ def _panel(
                 board.line(across(x), up(low), across(x), up(high), styles[one.arm].color, width=1.25, title=words)
             filled = one.sampling == "weighted"
             board.mark(across(x), up(y), styles[one.arm], filled=filled, radius=3.25, title=words)
+        for mark in one.marks.get(panel.name, ()):
+            x, y, style = across(mark.across), up(mark.up), styles[one.arm]
+            words = f"{one.label}, {mark.words}: {panel.across} {percent(mark.across)}, {panel.up} {percent(mark.up)}"
+            board.mark(x, y, ArmStyle(style.color, "circle"), filled=False, radius=6, title=words)
+            board.mark(x, y, style, filled=one.sampling == "weighted", radius=3.25, title=words)
         board.close()
     board.height = bottom + 34
     board.alt = f"{panel.title}: " + "; ".join(_words(panel, one.label, points) for one, points in there) + "."

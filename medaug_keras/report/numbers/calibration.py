@@ -61,7 +61,12 @@ def judged(inference: Inference) -> Mapping[Cell, Judged]:
     found: dict[Cell, Judged] = {}
     tests: list[tuple[Judged, str]] = []
     for dataset in results.datasets:  # one after the other, since the values of all images are large
-        here = {c: _judged(group, inference.predictions[c]) for c, group in results.groups.items() if c[0] == dataset}
+        first = results.positive(dataset) == 0
+        here = {
+            cell: _judged(group, inference.predictions[cell], first=first)
+            for cell, group in results.groups.items()
+            if cell[0] == dataset
+        }
         _, base = here.get((dataset, *results.reference), (None, None))
         images, _ = inference.grouped.get(dataset, (None, None))
         for cell, (one, values) in here.items():
@@ -87,7 +92,8 @@ def judged(inference: Inference) -> Mapping[Cell, Judged]:
     return found
 
 
-def _judged(group: Group, predictions: Sequence[Predictions]) -> tuple[Judged, Values]:
+def _judged(group: Group, predictions: Sequence[Predictions], *, first: bool) -> tuple[Judged, Values]:
+    """`first`: whether of two classes the first is positive, where curves and PR-AUC take the second for it."""
     one = Judged(group)
     values: Values = {measure: {} for measure in MEASURES}
     for of in predictions:
@@ -98,6 +104,8 @@ def _judged(group: Group, predictions: Sequence[Predictions]) -> tuple[Judged, V
             "log_loss": calibration.log_loss_values(labels, p),
         }
         one.reliability.extend(np.stack(calibration.reliability(labels, p)[:2], axis=1))
+        if first:
+            labels, p = 1 - labels, p[..., ::-1]
         if of.folds is not None and len(np.unique(of.folds)) > 1:
             one.reasons["pr_auc"] = ONE_FOLD
         elif (precise := calibration.average_precision_values(labels, p)) is None:

@@ -218,7 +218,10 @@ def _network(results: Results, inference: Inference) -> str:
 
 
 def _output(results: Results, inference: Inference) -> str:
-    return "A probability for each class; the class with the highest is named, so no threshold was chosen."
+    said = "A probability for each class; the class with the highest is named, so no threshold was chosen."
+    if results.study.operating_points:
+        said += " For operating points, every run chose thresholds on its validation images."
+    return said
 
 
 def _software(results: Results, inference: Inference) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medaug_keras.looks import CLAIMS
-from medaug_keras.report.numbers.results import METRICS, Group, Results
+from medaug_keras.report.numbers.results import METRICS, Group, Results, Run
 from medaug_keras.stats import (
     FEW,
     Components,
@@ -136,6 +136,17 @@ class Tested:
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """What S runs say of the V validation images that they have in common."""
+
+    labels: NDArray[np.int64]
+    """(V,)"""
+    probabilities: NDArray[np.float32]
+    """(S, V, K)"""
+    groups: NDArray[Any] | None
+
+
+@dataclass(frozen=True)
 class Predictions:
     """What those runs of a group say that tested the same n images, S runs and K classes.
 
@@ -149,6 +160,8 @@ class Predictions:
     """(S, n, K)"""
     groups: NDArray[Any] | None
     folds: NDArray[Any] | None
+    validation: tuple[HeldOut, ...] = ()
+    """Where the study chooses by them: one, or one of each fold, by its number; empty where the folds' are gone."""
 
 
 @dataclass(frozen=True)
@@ -262,12 +275,14 @@ class Inference:
     def _read(self, dataset: str) -> None:
         known: dict[bytes, NDArray[np.int64]] = {}
         undefined: dict[Any, str | None] = {}
+        chooses = bool(self.results.study.operating_points) and self.results.positive(dataset) is not None
         for cell, group in self.results.groups.items():
             if cell[0] != dataset:
                 continue
             found: dict[str, dict[int, NDArray[np.float64]]] = {metric: {} for metric in METRICS}
             self.tested[cell] = {}
-            batches: dict[Any, tuple[Any, Any, Any, dict[int, NDArray[Any]]]] = {}  # runs of the same test images
+            batches: dict[Any, tuple[Any, Any, Any, dict[int, NDArray[Any]]]] = {}  # runs of the same images
+            held: dict[int, Sequence[_HeldOut]] = {}
             for run in group.done:
                 with np.load(run.record.folder / "predictions.npz", allow_pickle=False) as file:
                     epoch = run.selected(self.results.select)
@@ -276,6 +291,9 @@ class Inference:
                     groups, folds = file.get("test_groups"), file.get("test_folds")
                     if truth not in known:
                         known[truth] = file["test_labels"].astype(np.int64)
+                    held[run.replicate] = [_held_out(file, epoch)] if chooses and folds is None else []
+                if chooses and folds is not None:
+                    held[run.replicate] = _of_folds(run, self.results.select)
                 labels = self.labels[dataset] = known[truth]
                 self.tested[cell][run.replicate] = Tested(
                     probabilities.argmax(1).astype(np.int16), probabilities[np.arange(len(labels)), labels]
@@ -290,10 +308,18 @@ class Inference:
                     truth,
                     *(None if of is None else of.tobytes() for of in (groups, cut)),
                     cut is None or run.replicate,
+                    *(labels.tobytes() for labels, *_ in held[run.replicate]),
                 )
                 batches.setdefault(same, (labels, groups, cut, {}))[-1][run.replicate] = probabilities
             self.predictions[cell] = [
-                Predictions(tuple(runs), labels, np.stack(list(runs.values())), groups, cut)
+                Predictions(
+                    tuple(runs),
+                    labels,
+                    np.stack(list(runs.values())),
+                    groups,
+                    cut,
+                    tuple(_together(each) for each in zip(*(held[s] for s in runs), strict=True)),
+                )
                 for labels, groups, cut, runs in batches.values()
             ]
             for same, of in zip(batches, self.predictions[cell], strict=True):
@@ -345,7 +371,7 @@ class Inference:
         images, _ = self.grouped.get(group.dataset, (None, None))
         folds = group.dataset in self.folded
         result = crossed(difference, folds=folds, images=images, planned=len(group.runs))
-        return replace(result, low=_possible(result.low), high=_possible(result.high))
+        return replace(result, low=possible(result.low), high=possible(result.high))
 
     @cached_property
     def tests(self) -> Mapping[Cell, Comparison]:
@@ -427,7 +453,7 @@ class Inference:
         both = [precision[s] - named[s] for s in precision.keys() & named.keys()]
         return replace(
             one,
-            result=replace(result, low=_possible(result.low), high=_possible(result.high)),
+            result=replace(result, low=possible(result.low), high=possible(result.high)),
             precision_difference=float(np.mean(both)) if both else None,
             runs=tuple(float(np.mean(run)) for run in difference),
         )
@@ -575,10 +601,10 @@ class Inference:
         )
         return replace(
             meta,
-            low=_possible(meta.low),
-            high=_possible(meta.high),
-            prediction_low=_possible(meta.prediction_low),
-            prediction_high=_possible(meta.prediction_high),
+            low=possible(meta.low),
+            high=possible(meta.high),
+            prediction_low=possible(meta.prediction_low),
+            prediction_high=possible(meta.prediction_high),
         )
 
     @cached_property
@@ -643,6 +669,30 @@ class Inference:
         )
 
 
+_HeldOut = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[Any] | None]
+"""Labels, probabilities and groups of one run's validation images."""
+
+
+def _held_out(file: Any, epoch: str) -> _HeldOut:
+    return file["validation_labels"].astype(np.int64), file[f"validation_{epoch}"], file.get("validation_groups")
+
+
+def _of_folds(run: Run, select: str) -> list[_HeldOut]:
+    """Of each fold of a run, from the classifiers of the folds; empty where one of them is gone."""
+    found = []
+    for part in run.parts:
+        if part.record is None:
+            return []
+        with np.load(part.record.folder / "predictions.npz", allow_pickle=False) as file:
+            found.append(_held_out(file, str(part.record.values["selected"][select])))
+    return found
+
+
+def _together(runs: Sequence[_HeldOut]) -> HeldOut:
+    labels, _, groups = runs[0]
+    return HeldOut(labels, np.stack([probabilities for _, probabilities, _ in runs]), groups)
+
+
 def _both(one: Group, other: Group) -> frozenset[str]:
     return frozenset((one.name, other.name))
 
@@ -658,7 +708,7 @@ def _precision(runs: Mapping[int, Tested], number: int, there: NDArray[np.bool_]
     return {s: np.count_nonzero(some & there) / np.count_nonzero(some) for s, some in named.items() if some.any()}
 
 
-def _possible(edge: float | None) -> float | None:
+def possible(edge: float | None) -> float | None:
     """An interval's end, clipped to -1..1: metrics lie in 0..1, but few replicates can give wider intervals."""
     return None if edge is None else min(max(edge, -1.0), 1.0)
 

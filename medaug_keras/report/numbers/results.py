@@ -542,6 +542,10 @@ class Results:
         record = self.data(dataset).record
         return list(record.values["classes"]) if record else []
 
+    def positive(self, dataset: str) -> int | None:
+        """The number of the class that is looked for, of two; None where none is said, or before the data are read."""
+        return self.study.datasets[dataset].positive_class(dataset, self.classes(dataset))
+
     def makings(self, kind: str, dataset: str, name: str) -> list[tuple[Making, Outcome]]:
         """All replicates of a generator's ("generators") or an arm's ("synthesis", "quality", "usefulness") task;
         of folds, the first."""

@@ -1,6 +1,6 @@
 """What the pages of a study share: its results, and the files that tables and figures become."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,8 +8,9 @@ from medaug_keras.plan import Plan
 from medaug_keras.report import figures
 from medaug_keras.report.figures import Figure
 from medaug_keras.report.numbers.circumstances import Expected
-from medaug_keras.report.numbers.inference import Inference
+from medaug_keras.report.numbers.inference import Cell, Inference
 from medaug_keras.report.numbers.results import Results, Run, histories
+from medaug_keras.report.numbers.thresholds import AtPoint, operating_points
 from medaug_keras.report.tables.export import table_csv, table_json, table_latex
 from medaug_keras.report.tables.table import Table
 
@@ -58,6 +59,11 @@ class Book:
     def pages(self) -> dict[str, str]:
         """Page → its title, in the order of the study's navigation."""
         return {}
+
+    @cached_property
+    def operating_points(self) -> Mapping[tuple[Cell, int], AtPoint]:
+        """What every arm does at the study's operating points."""
+        return operating_points(self.inference)
 
     @property
     def many(self) -> bool:

@@ -9,6 +9,8 @@ from medaug_keras.evaluation.calibration import BINS
 from medaug_keras.report import figures
 from medaug_keras.report.figures.forecasts import Point
 from medaug_keras.report.numbers.calibration import AT, Array, Judged, judged
+from medaug_keras.report.numbers.inference import Cell
+from medaug_keras.report.numbers.thresholds import point_words
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.tables.calibration import calibration as table_of
 
@@ -44,12 +46,14 @@ def _curves(book: Book, dataset: str, found: Sequence[Judged]) -> Shown | None:
         }
         if one.roc:
             drawn |= {"roc": _points(one.roc, AT), "precision": _points(one.precision, AT)}
-        lines.append(figures.ArmLines(*pair, results.variant(*pair), drawn, len(one.reliability)))
-    more = (
-        ""
-        if len(results.classes(dataset)) == 2
-        else " ROC and precision are means over classes, each against the rest."
-    )
+        marks = _marks(book, (dataset, *pair)) if one.roc else {}
+        lines.append(figures.ArmLines(*pair, results.variant(*pair), drawn, len(one.reliability), marks))
+    more, classes = " ROC and precision are means over classes, each against the rest.", results.classes(dataset)
+    if len(classes) == 2:
+        positive = results.positive(dataset)
+        more = f" ROC and precision: {classes[1 if positive is None else positive]} is positive."
+    if any(line.marks for line in lines):
+        more += " Marks in a ring: the operating points."
     return book.figure(
         f"calibration-{dataset}",
         figures.forecasts(lines, _PANELS, arms=results.by_look),
@@ -64,3 +68,19 @@ def _points(runs: Sequence[Array], across: Array) -> list[Point]:
     stacked = np.stack(runs)
     columns = (across, stacked.mean(0), stacked.min(0), stacked.max(0))
     return [(float(x), float(y), float(low), float(high)) for x, y, low, high in zip(*columns, strict=True)]
+
+
+def _marks(book: Book, cell: Cell) -> dict[str, list[figures.ForecastMark]]:
+    """Panel → an arm's operating points, means over its runs."""
+    found: dict[str, list[figures.ForecastMark]] = {}
+    for place in range(len(book.results.study.operating_points)):
+        one = book.operating_points.get((cell, place))
+        if one is None:
+            continue
+        sensitivity, specificity, ppv = (one.estimate(name).mean for name in ("sensitivity", "specificity", "ppv"))
+        words = f"threshold for {point_words(one.point)}"
+        if sensitivity is not None and specificity is not None:
+            found.setdefault("roc", []).append(figures.ForecastMark(1 - specificity, sensitivity, words))
+        if sensitivity is not None and ppv is not None:
+            found.setdefault("precision", []).append(figures.ForecastMark(sensitivity, ppv, words))
+    return found

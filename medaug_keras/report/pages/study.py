@@ -32,6 +32,7 @@ from medaug_keras.report.pages.replicates import shared_page
 from medaug_keras.report.pages.results import best_models, scores
 from medaug_keras.report.pages.runs import run_page, runs
 from medaug_keras.report.pages.templates import environment_of_templates
+from medaug_keras.report.pages.thresholds import operating_points
 from medaug_keras.report.pages.treatments import arms
 from medaug_keras.report.tables import runs as run_tables
 from medaug_keras.report.tables.export import records_csv, write_csv
@@ -40,7 +41,7 @@ from medaug_keras.spec import dump
 
 @dataclass(frozen=True)
 class Page:
-    """A page that every study has."""
+    """A page that a study has; *Operating points* only where it asks for some."""
 
     title: str
     make: Callable[[Book], dict[str, Any]]
@@ -59,6 +60,7 @@ PAGES = {
     "results": Page("Results", scores, by_dataset=True),
     "class-by-class": Page("Class by class", class_by_class, by_dataset=True),
     "calibration": Page("Calibration", calibration, by_dataset=True),
+    "operating-points": Page("Operating points", operating_points, by_dataset=True),
     "learning-curves": Page("Learning curves", learning_curves, by_dataset=True),
     "images": Page("Images", images, by_dataset=True),
     "best-models": Page("Best models", best_models, by_dataset=True),
@@ -97,6 +99,8 @@ class Pages(Book):
         """Page → its title, in the order of the study's navigation."""
         found: dict[str, str] = {}
         for name, page in PAGES.items():
+            if name == "operating-points" and not self.results.study.operating_points:
+                continue
             if name == "runs":
                 found |= {against: f"Against {r.called}" for against, r in self.against.items()}
             found[name] = page.title
