@@ -25,35 +25,35 @@ MEASURES: dict[str, Measure] = {
     ),
     "auc": Measure(
         "AUC",
-        "Chance that an image of a class outscores an image of another class, mean over classes.",
+        "Chance that an image of a class scores higher for that class than an image of another; mean over classes.",
         HIGHER,
         "It judges the order of the scores only: a classifier can rank well and decide badly.",
     ),
     "balanced_accuracy": Measure(
         "Balanced accuracy",
-        "Mean over the classes of the share of their images that are recognised.",
+        "Share of the images that are classified correctly, computed for each class and averaged.",
         HIGHER,
         "A class of few images counts as much as a large one, so it is noisier than accuracy.",
     ),
     "macro_f1": Measure(
         "Macro F1",
-        "Mean over the classes of the harmonic mean of precision and recall.",
+        "Harmonic mean of precision and recall, computed for each class and averaged.",
         HIGHER,
         "It depends on how common the classes are, so it cannot be compared across data sets.",
     ),
     "least_recall": Measure(
         "Least recall",
-        "Share of the test images of a class that are recognized, of the class where it is lowest.",
+        "Recall of the class that is recognized least often.",
         HIGHER,
-        "The lowest of several, mostly of a class of few images: noisy, and lower the more classes there are.",
+        "Mostly that of a class with few images, so it is noisy; and the more classes, the lower it is.",
     ),
     # Synthetic images, whole sets
     "kid": Measure(
         "KID-own",
-        "Distance between the distributions of synthetic and real training images; about 0 when"
-        " they agree, and then as often below as above.",
+        "Distance between the distributions of synthetic and of real training images; about 0, by chance also a little"
+        " below, when they agree.",
         LOWER,
-        "Its features are our own, so it compares with no published KID; copies score best.",
+        "It uses features of our own, so it cannot be compared with a published KID. Copies score best.",
     ),
     "kid_real": Measure(
         "KID-own of real test images",
@@ -88,14 +88,14 @@ MEASURES: dict[str, Measure] = {
     ),
     "density": Measure(
         "Density",
-        "How many real images' neighbourhoods hold a synthetic image, relative to the number of"
-        " neighbours; may exceed 1.",
+        "How crowded with real images the places of synthetic images are: in how many real images' neighborhoods one"
+        " lies, divided by the number of neighbors that makes a neighborhood; may exceed 1.",
         HIGHER,
         "Blurred, typical images lie in the crowd and score above the real ones.",
     ),
     "coverage": Measure(
         "Coverage",
-        "Share of the real images of a class with a synthetic image in their neighbourhood.",
+        "Share of the real images of a class with a synthetic image in their neighborhood.",
         HIGHER,
         "It rises with the number of synthetic images: compare with the real images' value.",
     ),
@@ -121,8 +121,8 @@ MEASURES: dict[str, Measure] = {
     ),
     "class_told": Measure(
         "Class told by the source",
-        "How much of the class follows in the whole training set from whether an image was added, as a part of the"
-        " classes' entropy.",
+        "How much of an image's class is told by whether the image was added, in the whole training set: the part of"
+        " the classes' entropy that it explains.",
         LOWER,
         "It follows from how many images of which class are added, not from how they look. 0 with shares:"
         " proportional.",
@@ -133,8 +133,8 @@ MEASURES: dict[str, Measure] = {
         "How often a synthetic image is nearer to a training image than to a test image, with as"
         " many of each; 50 % when nothing is copied.",
         "near 50 % is better",
-        "Each draw takes some of the training images only, so that copies of the others stay"
-        " unseen, and test images from elsewhere raise it without any copying.",
+        "Each comparison uses only some of the training images, so copies of the others stay unseen. Test images from"
+        " elsewhere raise it without any copying.",
     ),
     "c_t": Measure(
         "C_T",
@@ -145,11 +145,10 @@ MEASURES: dict[str, Measure] = {
     ),
     "copying": Measure(
         "Copies",
-        "Synthetic images that are closer to one training image, relative to test images, than"
-        " nearly all unseen real images are; too many of them is called copying.",
+        "Synthetic images that are closer to one training image, relative to test images, than nearly all unseen real"
+        " images are. Where there are too many of them, the page says copying.",
         LOWER,
-        "A few copies among many images stay below the threshold, above all altered ones where real"
-        " images are often near to one another: look at the closest pairs.",
+        "A few copies among many images stay unseen, above all altered ones: look at the closest pairs.",
     ),
     "identical": Measure(
         "Identical to a training image",
@@ -159,8 +158,8 @@ MEASURES: dict[str, Measure] = {
     ),
     "duplicates": Measure(
         "Near-duplicates",
-        "Share of the synthetic images with a twin among themselves nearer than 99 % of as many"
-        " real images have their nearest; about 1 % for images as varied as the real ones.",
+        "Share of the synthetic images that have another one unusually near: nearer than 99 % of as many real images"
+        " have their nearest. About 1 % for images as varied as the real ones.",
         "near 1 % is better",
         "Smooth images are nearer to one another than noisy ones without being fewer in kind.",
     ),

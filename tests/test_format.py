@@ -296,3 +296,12 @@ def test_a_file_of_json_says_what_it_was_given(value):
 def test_a_file_of_json_has_a_line_for_each_row():
     rows = [{"name": name, "parts": [{"a": 1}]} for name in "xyz"]
     assert [json.loads(line.rstrip(",")) for line in format.json_text({"rows": rows}).splitlines()[2:-2]] == rows
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(-7.67e-05, "0.000"), (-0.0913, "\N{MINUS SIGN}0.091"), (8.02203, "8.022"), (1234.5, "1,234.500"), (0.0, "0.000")],
+)
+def test_a_kernel_distance_has_three_decimals_and_no_exponent_or_sign_of_nothing(value, text):
+    assert format.distance(value) == text
+    assert format.shown(value, "distance") == text

@@ -107,13 +107,22 @@ def test_an_arm_is_described_by_all_that_it_changes(tmp_path):
     arms = ("baseline", "jvae", "cvae", "duplicate")
     text = said(tmp_path, arms=arms, also=also, replicates=2, samplings=["shuffle"]).partition("Arms: ")[2]
     text = text.partition(". The others")[0]
-    found = dict(one.partition(" (")[::2] for one in text.split("; "))
-    assert found["Even"] == "batches drawn from each class alike)"
-    assert found["Longer"] == "a recipe of its own)"
-    assert found["No augmentation"] == "nothing is changed)"
+    found = dict(one.partition(" – ")[::2] for one in text.split("; "))
+    assert found["Even"] == "batches drawn from each class alike"
+    assert found["Longer"] == "a recipe of its own"
+    assert found["No augmentation"] == "nothing is changed"
     assert found["Joint VAE"].startswith("a reconstruction of every training image by a Joint VAE [")
     assert found["Conditional VAE"].startswith("images of a Conditional VAE [")
     assert text.count("copies of real training images added") == 1
+
+
+def test_weighted_batches_are_said_once_where_every_arm_has_them_and_else_of_each(tmp_path):
+    few = {"arms": ("baseline", "gda"), "replicates": 2}
+    both = said(tmp_path / "both", **few)
+    assert both.count("batches drawn from each class alike") == both.count("horizontal flip") == 1
+    alone = said(tmp_path / "alone", samplings=["weighted"], baseline={"arm": "gda", "sampling": "weighted"}, **few)
+    assert alone.count("batches drawn from each class alike") == 2
+    assert "trained again" not in alone
 
 
 def test_images_of_one_patient_are_said_to_count_as_one_only_where_they_do(tmp_path):

@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 from browsing import Visitor, barriers
 from PIL import Image
+from report_records import fake_results, large_study
 
+from medaug_keras import report
 from medaug_keras.report.format import points
 
 FEW = [("desktop", "light"), ("phone", "dark")]  # each size and each scheme once; all four are slow
 ALL = [("desktop", "dark"), ("phone", "light")]
 STUDY = "studies/fake"
-TALLEST = 8000
-"""Pixels that a page of a study may be long, before a reader unfolds something."""
+TALLEST, SHORT = 8000, 7000
+"""Pixels that a page of a study may be long, before a reader unfolds something; and that Significance may be."""
 
 
 def addresses(site: Path) -> list[str]:
@@ -64,6 +66,31 @@ def test_every_page_opens_from_disk_without_an_error_and_fits_the_screen(browser
                     height = page.evaluate("document.documentElement.scrollHeight")
                     assert height < TALLEST, (address, height)
             assert visitor.wrong == [], address
+
+
+def test_significance_is_short_in_every_font_also_for_eight_data_sets_and_twelve_arms(
+    browser, site, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # where no mkdocs.yml is
+    study = large_study(8, 12, 2)
+    plan, store = fake_results(study, tmp_path / "results")
+    folder = report.render(study, plan, store, tmp_path / "docs")
+    for path in folder.rglob("*.md"):
+        if "significance" not in path.relative_to(folder).as_posix():
+            path.unlink()  # pages take a second each to build, and are not looked at here
+    report.build_site(tmp_path / "docs", tmp_path / "site")
+    pages = [site / STUDY / "significance.html"]
+    pages += [
+        tmp_path / "site" / "studies" / "large" / f"{name}.html" for name in ("significance", "significance/set-00")
+    ]
+    for path in pages:
+        with Visitor(browser, path.parent.as_uri()) as visitor:
+            page = visitor.go(path.name)
+            for font in ("", "'DejaVu Serif'", "'DejaVu Sans Mono'"):
+                if font:
+                    page.add_style_tag(content=f"* {{ font-family: {font} !important }}")
+                height = page.evaluate("document.documentElement.scrollHeight")
+                assert 800 < height < SHORT, (path, font, height)
 
 
 def wider(page) -> list[str]:
@@ -445,6 +472,7 @@ def test_an_address_with_values_that_no_table_has_shows_every_row(browser, site)
 def test_an_arm_is_found_by_the_name_that_the_study_gives_it(browser, site, name):
     with Visitor(browser, site.as_uri()) as visitor:
         page = visitor.go(f"{STUDY}/{name}.html")
+        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
         tables = page.evaluate(
             "[...document.querySelectorAll('.ma-table:has(select[data-filter=arm])')].map(t => t.dataset.name)"
         )

@@ -454,8 +454,8 @@ def _shared(found: Mapping[str, int], split: str, other: str, size: int) -> list
         return []
     known = {
         ("test", "train"): "results on them say nothing about new images",
-        ("validation", "train"): "the best epoch is chosen with images that were learnt",
-        ("test", "validation"): "the best epoch is chosen with images that are tested",
+        ("validation", "train"): "the choice of the best epoch rewards memorizing",
+        ("test", "validation"): "the best epoch is chosen on test images",
     }[split, other]
     labels = f"; {_are(mislabelled)} of another class there" if mislabelled else ""
     where = f"a {_WORDS[other]} image"
@@ -477,8 +477,8 @@ def _nearly(found: Mapping[str, int], split: str, other: str, size: int) -> list
         return []
     known = {
         ("test", "train"): "results on them say little about new images",
-        ("validation", "train"): "the best epoch is chosen with images that were nearly learnt",
-        ("test", "validation"): "the best epoch is chosen with images that are nearly tested",
+        ("validation", "train"): "the choice of the best epoch rewards memorizing",
+        ("test", "validation"): "the best epoch is chosen on images like those tested",
     }[split, other]
     labels = f"; {_are(mislabelled)} of another class there" if mislabelled else ""
     return [
@@ -502,8 +502,8 @@ def _parts(found: Mapping[str, int], split: str, other: str, size: int) -> list[
         return []
     known = {
         ("test", "train"): "results on them say little about new groups",
-        ("validation", "train"): "the best epoch is chosen with groups that were learnt",
-        ("test", "validation"): "the best epoch is chosen with groups that are tested",
+        ("validation", "train"): "the choice of the best epoch rewards memorizing",
+        ("test", "validation"): "the best epoch is chosen on groups that are tested",
     }[split, other]
     one = "is of a group" if count == 1 else "are of groups"
     return [

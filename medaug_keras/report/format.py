@@ -70,6 +70,12 @@ def change(value: float) -> str:
     return "0.0000" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
+def distance(value: float) -> str:
+    """A kernel distance, which is about 0 where nothing differs: three decimals; what rounds to 0 has no sign."""
+    text = f"{value:,.3f}"
+    return "0.000" if float(text.replace(",", "")) == 0 else text.replace("-", "\N{MINUS SIGN}")
+
+
 def setting_value(value: float) -> str:
     """A number as a study says it: 0.1, 20."""
     return f"{value:g}".replace("-", "\N{MINUS SIGN}")
@@ -125,6 +131,7 @@ FORMATS: Mapping[str, Callable[[Any], str]] = {
     "effect": lambda fraction: points(fraction, 1),
     "number": number,
     "change": change,
+    "distance": distance,
     "p": p_value,
     "seconds": seconds,
 }
@@ -154,7 +161,7 @@ def shown(value: Any, kind: str) -> str:
 
 def spread(value: float, kind: str) -> str:
     """A standard deviation beside a value of a column of this kind: it has no sign; of plain numbers two digits do."""
-    if kind == "number":
+    if kind in ("number", "distance"):
         return number(value, 2)
     return percent(value) if kind in ("points", "effect") else FORMATS[kind](value)
 

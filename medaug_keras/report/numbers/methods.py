@@ -60,10 +60,11 @@ def classifier_text(results: Results) -> str:
     begins = {None: "", IMAGENET: "beginning with ImageNet's weights, "}
     begin = begins.get(settings["weights"], f"beginning with the weights of {settings['weights']}, ")
     last = "its last layer alone " if settings["train"] == "head" else ""
+    network = _NETWORKS.get(settings["kind"], f"a network of kind {settings['kind']}")
+    by = _OPTIMIZERS.get(settings["optimizer"]["kind"], settings["optimizer"]["kind"])
     text = (
-        f"Classifier: a network of kind {settings['kind']}{named}, {begin}{last}trained for "
-        f"{plural(settings['epochs'], 'epoch')} in batches of {settings['batch_size']} with "
-        f"{settings['optimizer']['kind']} ({optimizer}) and a "
+        f"Classifier: {network}{named}, {begin}{last}trained for {plural(settings['epochs'], 'epoch')} in batches of "
+        f"{settings['batch_size']} with {by} ({optimizer}) and a "
         f"{settings['schedule']['kind']} learning rate schedule"
     )
     loss = _settings({key: value for key, value in settings["loss"].items() if value != "none"}, without=())
@@ -75,13 +76,23 @@ def classifier_text(results: Results) -> str:
     return f"{text}. Scores are those of {select_words(results.select)}."
 
 
+_NETWORKS = {"cnn": "a small CNN", "resnet18": "a ResNet-18", "resnet50": "a ResNet-50"}
+"""Kind of a classifier → as papers write it; others by their kind."""
+_OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
+"""Kind of an optimizer → as papers write it."""
+
+
 def _arms(results: Results) -> str:
-    base = results.variant(*results.reference)
+    base, variants = results.variant(*results.reference), results.variants()
+    both = all((arm, sampling) in variants for arm in results.arms for sampling in ("shuffle", "weighted"))
     said = []
-    for arm, sampling in results.variants():
+    for arm, sampling in variants:
+        if both and sampling == "weighted":
+            continue  # said once for all
         does = together(what_it_does(results, arm, sampling, cited=True)) or "nothing is changed"
-        said.append(f"{results.variant(arm, sampling)} ({does})")
-    return f"Arms: {'; '.join(said)}. The others are compared with {base}, declared in the study file."
+        said.append(f"{results.variant(arm, sampling)} – {does}")
+    again = " Each arm was trained again with batches drawn from each class alike, named “weighted”." if both else ""
+    return f"Arms: {'; '.join(said)}.{again} The others are compared with {base}, declared in the study file."
 
 
 def what_it_does(results: Results, arm: str, sampling: str, *, cited: bool = False) -> list[str]:

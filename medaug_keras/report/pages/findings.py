@@ -62,7 +62,7 @@ def _odd(book: Book) -> list[tuple[str, str, str]]:
     found = []
     for name in results.datasets:
         remarks = [text for text in results.odd(name) or () if text not in results.leaks(name).values()]
-        more = f" And {format.plural(len(remarks) - 1, 'more remark')}." if len(remarks) > 1 else ""
+        more = f" ({format.count(len(remarks) - 1)} more)" if len(remarks) > 1 else ""
         if remarks:
             found.append((name, results.title(name), remarks[0] + more))
     return found

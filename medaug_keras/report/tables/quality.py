@@ -14,6 +14,7 @@ from medaug_keras.report.tables.table import (
     DATASET,
     Column,
     Entry,
+    Kind,
     Part,
     Row,
     Table,
@@ -96,7 +97,8 @@ def similarity(results: Results) -> Table:
             ("fd", "FD-own", _SPREAD),
             ("fd_floor", "its floor", _SPREAD),
         ):
-            columns.append(Column(f"{space}.{key}", name, "number", f"In {title}", parts, MEASURES[key].meaning))
+            kind: Kind = "distance" if key.startswith("kid") else "number"
+            columns.append(Column(f"{space}.{key}", name, kind, f"In {title}", parts, MEASURES[key].meaning))
     factors = ("data set", "arm")
 
     def rows(dataset: str, arm: str, made: list[tuple[Making, Outcome]]) -> Iterable[Row]:

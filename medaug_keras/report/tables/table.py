@@ -13,7 +13,18 @@ from medaug_keras.report.numbers.results import DEGENERATE, Group, Results, sele
 from medaug_keras.stats import Estimate, Verdict
 
 Kind = Literal[
-    "text", "sentence", "verdict", "count", "percent", "points", "effect", "number", "change", "p", "seconds"
+    "text",
+    "sentence",
+    "verdict",
+    "count",
+    "percent",
+    "points",
+    "effect",
+    "number",
+    "change",
+    "distance",
+    "p",
+    "seconds",
 ]
 Part = Literal["name", "sd", "n", "verdict", "p", "low", "high"]
 
