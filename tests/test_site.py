@@ -388,6 +388,8 @@ def test_another_metric_is_drawn_with_the_values_of_its_table_and_says_that_it_i
         page = visitor.go(f"{STUDY}/index.html")
         own = [page.locator("#verdicts-table"), page.locator("#differences")]
         assert all(one.is_visible() for one in own)
+        chooser, caption = (page.locator(one).bounding_box() for one in (".ma-views", "#verdicts-table caption"))
+        assert chooser["y"] + chooser["height"] <= caption["y"]
         page.locator("[name=metric]").select_option("auc")
         assert "metric=auc" in page.url
         for again in (None, page.reload):
