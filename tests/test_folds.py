@@ -22,6 +22,9 @@ from medaug_keras.data import DataError, Dataset, Folds, Split
 from medaug_keras.data.dataset import SPLITS
 from medaug_keras.data.folds import check_folds, examined, fold, fold_of, sparse
 from medaug_keras.plan import VERSIONS, Plan, Source, plan, replicate_seed
+from medaug_keras.report.numbers.inference import Inference
+from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.numbers.thresholds import operating_points
 from medaug_keras.reproduction import _weights
 from medaug_keras.spec import Parts, Study
 from medaug_keras.stats import compare, pseudo_values
@@ -433,6 +436,28 @@ def test_the_test_is_that_of_all_images_with_the_folds_of_each_replicate(done):
     assert expected.effect is not None
     assert row["effect"]["value"] == pytest.approx(100 * expected.effect)
     assert row["p"]["value"] == pytest.approx(expected.p)
+
+
+def test_an_operating_point_takes_the_threshold_of_the_fold_that_tests_each_image(done):
+    study = Study.model_validate_json(json.dumps(folded(operating_points=[{"sensitivity": 0.9}])))
+    own = study.datasets["own"].model_copy(update={"positive": "b"})
+    results = Results(study.model_copy(update={"datasets": {"own": own}}), here(done), Store(done / "results"))
+    found = operating_points(Inference(results))
+    assert len(found) == 2
+    for (cell, _), one in found.items():
+        expected = []
+        for run in results.groups[cell].done:
+            with np.load(run.record.folder / "predictions.npz") as file:
+                tested, folds = dict(file), file["test_folds"]
+            called = np.empty(N, bool)
+            for number, part in enumerate(run.parts):
+                with np.load(part.record.folder / "predictions.npz") as file:
+                    known = file[f"validation_{part.record.values['selected']['best_validation_auc']}"][:, 1]
+                    ours = np.sort(known[file["validation_labels"] == 1])[::-1]
+                least = ours[int(np.ceil(0.9 * len(ours))) - 1]
+                called[folds == number] = tested["test_best_validation_auc"][folds == number, 1] >= least
+            expected.append(called[tested["test_labels"] == 1].mean())
+        assert one.means["sensitivity"] == pytest.approx(expected)
 
 
 def test_the_checklist_says_that_every_image_is_tested_once(done):

@@ -1156,6 +1156,17 @@ def test_arms_that_are_alike_seldom_differ_in_calibration_or_pr_auc(benchmark):
         assert rate <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 100)
 
 
+def test_arms_that_are_alike_seldom_differ_at_thresholds_of_the_same_validation_images(benchmark):
+    row = benchmark.chosen(("sensitivity", 0.95), 4, 312, 312, 5, repeats=60, seed=4)
+    for called, covers in (
+        (row.sensitivity_called, row.sensitivity_covers),
+        (row.specificity_called, row.specificity_covers),
+    ):
+        assert called <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 60)
+        assert covers >= 0.93 - 3 * np.sqrt(0.07 * 0.93 / 60)
+    assert row.specificity_fixed > row.specificity_called  # what it would be without the chance of that choice
+
+
 @pytest.mark.parametrize(("metric", "sizes"), [("accuracy", "20"), ("auc", "1 to 4"), ("accuracy", "66 of 181")])
 def test_images_that_belong_together_make_no_false_claims_by_group(benchmark, metric, sizes):
     row = benchmark.grouped(metric, sizes, True, 5, repeats=200, seed=5)

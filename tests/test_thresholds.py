@@ -137,6 +137,7 @@ def test_what_draws_do_to_all_runs_alike_is_their_variance_and_what_they_do_to_o
     both = together + chance.normal(0, 0.3, (6, 4000))
     assert stats.shared_variance(both) == pytest.approx(0.01, rel=0.25)
     assert stats.shared_variance(together[:1]) == 0
+    assert stats.shared_variance(together[:, :1]) == 0
 
 
 def test_a_variance_beside_the_runs_widens_every_part_of_a_result_and_none_changes_nothing():

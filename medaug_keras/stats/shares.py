@@ -61,7 +61,7 @@ def shared_variance(deviations: ArrayLike) -> float:
     """
     x = np.asarray(deviations, np.float64)
     S = len(x)
-    if S < 2:
+    if min(x.shape) < 2:
         return 0.0
     of_mean, of_runs = x.mean(0).var(ddof=1), x.var(-1, ddof=1).mean()
     return max(0.0, float((S * of_mean - of_runs) / (S - 1)))

@@ -9,6 +9,7 @@ from medaug_keras.report.format import count, of_points, plural, together
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results, select_words
+from medaug_keras.report.numbers.thresholds import point_words
 from medaug_keras.spec import IMAGENET, Amount, Files, dump
 
 _KEY = re.compile(r"@\w+\{\s*([^,\s]+)\s*,")
@@ -191,6 +192,12 @@ def _analysis(results: Results, inference: Inference) -> str:
         grouped = [results.title(name) for name in inference.grouped]
         if grouped:
             text += f" Images of one group (such as a patient) count as one unit in {together(grouped)}."
+    points = together(point_words(point) for point in results.study.operating_points)
+    if points:
+        text += (
+            f" Every run chose thresholds for {points} on its validation images. What they do on test images is "
+            "exploratory."
+        )
     if done < len(results.runs):
         text += f" The study is not complete: {count(done)} of {plural(len(results.runs), 'run')} have a result."
     return text
