@@ -12,6 +12,7 @@ from report_records import ARMS, fake_results, fake_study
 from medaug_keras.evaluation import calibration
 from medaug_keras.report import figures
 from medaug_keras.report.numbers.calibration import MEASURES, judged
+from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.calibration import calibration as page
@@ -225,6 +226,34 @@ def test_differences_are_to_the_baseline_wherever_it_stands_and_pair_replicates_
     found, expected = one.differences["brier"], crossed(np.stack([ours[s] - base[s] for s in (1, 2)]), planned=3)
     assert (found.effect, found.replicates, found.planned) == pytest.approx((expected.effect, 2, 3))
     assert found.p == pytest.approx(expected.p)
+    test = inference.tests["breastmnist", "gda", "shuffle"].result
+    right = {
+        arm: [runs[s].predicted == inference.labels["breastmnist"] for s in (1, 2)]
+        for (_, arm, _), runs in inference.tested.items()
+    }
+    assert (test.effect, test.replicates) == (
+        pytest.approx(np.subtract(*np.mean([right["gda"], right["baseline"]], (1, 2)))),
+        2,
+    )
+    assert test.p == pytest.approx(crossed(np.subtract(right["gda"], right["baseline"], dtype=float)).p)
+
+
+@pytest.mark.parametrize("part", ["all", "test_groups"])
+def test_a_run_that_tested_its_images_in_another_order_or_groups_is_judged_by_its_own(tmp_path, part):
+    more = {"small": False, "groups": lambda dataset: np.repeat(np.arange(52), 3)}
+    before = inference_of(tmp_path, **more)
+    cell = "breastmnist", "gda", "shuffle"
+    path = before.results.groups[cell].done[1].record.folder / "predictions.npz"
+    with np.load(path) as file:
+        kept = dict(file)
+    np.savez(path, **{name: array[::-1] if part in ("all", name) else array for name, array in kept.items()})
+    after = Inference(before.results)
+    first, second = after.predictions[cell]
+    assert (first.replicates, second.replicates) == ((0, 2), (1,))
+    np.testing.assert_array_equal(second.groups, kept["test_groups"][::-1])
+    np.testing.assert_array_equal(first.groups, kept["test_groups"])
+    one, other = (judged(inference)[cell].means["brier"] for inference in (before, after))
+    assert sorted(one) == pytest.approx(sorted(other))
 
 
 def test_a_class_with_one_test_image_has_no_average_precision_and_says_why(tmp_path, monkeypatch):

@@ -316,6 +316,21 @@ def test_replicates_share_the_files_that_they_have_in_common():
     assert generators("made-{replicate}") == 3
 
 
+def test_the_keys_of_images_made_elsewhere_have_what_is_in_the_files_and_not_where_they_lie():
+    def keys(path: str, content: str) -> set[str]:
+        part = {"kind": "files", "path": path, "trained_on": "train"}
+        arms = {"baseline": {}, "theirs": {"add": {"generator": "theirs"}}}
+        one = Study.model_validate_json(json.dumps(tiny(generators={"theirs": part}, arms=arms)))
+        found = plan(one.with_sums({path: content}), {"grey": Source("bytes", 48, 16, 16)})
+        (made,) = found.generators
+        assert found.tasks[made.task].params["files"] == {"path": path, "sha256": content}
+        return set(found.tasks)
+
+    assert keys("here/made", "one") == keys("there/made", "one")
+    changed = keys("here/made", "one") - keys("here/made", "two")
+    assert len(changed) == 5, "its images, those of the arm, and what uses them"
+
+
 def test_pages_do_not_say_where_files_lie():
     arms = {"baseline": {}, "theirs": {"add": {"generator": "theirs"}}}
     part = Files(kind="files", path="/home/me/patient-7/{dataset}-{replicate}.npz", trained_on="train")

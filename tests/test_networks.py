@@ -268,9 +268,17 @@ def test_outputs_are_not_rounded_where_a_step_computes_in_bfloat16():
     assert [output.dtype for output in outputs] == [torch.float32, torch.float32]
 
 
-@pytest.mark.parametrize("layer", [keras.layers.DepthwiseConv2D(5, padding="same"), keras.layers.DepthwiseConv2D(3)])
-def test_on_a_cpu_depthwise_convolutions_are_computed_in_float32_and_rounded_after(layer):
-    network = fuse(keras.Sequential([keras.Input((8, 8, 4)), layer]))
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"kernel_size": 5, "padding": "same"},
+        {"kernel_size": 3},
+        {"kernel_size": 3, "strides": 2, "padding": "same", "depth_multiplier": 2, "bias_initializer": "random_normal"},
+        {"kernel_size": 3, "dilation_rate": 2, "bias_initializer": "random_normal"},
+    ],
+)
+def test_on_a_cpu_depthwise_convolutions_are_computed_in_float32_and_rounded_after(settings):
+    network = fuse(keras.Sequential([keras.Input((8, 8, 4)), keras.layers.DepthwiseConv2D(**settings)]))
     exact = network(numbers(2, 8, 8, 4), training=True)
     with arithmetic("bfloat16"):
         rough = network(numbers(2, 8, 8, 4), training=True)

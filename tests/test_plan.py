@@ -422,6 +422,9 @@ def test_a_task_is_as_dear_as_the_images_that_pass_through_its_networks():
     assert flow.passes(train, validation) == 1000 + 5 * validation  # its epochs are parts of its images
     assert images["cvae", "synthesis"] == 4
     assert images["jvae", "synthesis"] == train
+    assert {(m.name, made.tasks[m.task].images) for m in made.quality} == {
+        (name, train + test + images[name, "synthesis"]) for name in ("cvae", "jvae", "cgan", "duplicate")
+    }
     assert images["jvae", "usefulness"] == 5 * (train + validation) + 2 * test
     for cell in made.runs:
         added = images.get((cell.arm, "synthesis"), 0)
@@ -442,12 +445,34 @@ def test_a_generator_is_judged_by_training_on_its_images_once_whatever_arms_add_
     count = [sum(task.kind == "usefulness" for task in made.tasks.values()) for made in (one, several)]
     assert count == [2 * 2 * 3] * 2
     assert len(several.usefulness) == 2 * 2 * 6
+    named = planned(
+        whole(arms={"baseline": {}, "first": more["cvae-1"], "second": {"interleave": {"generator": "jvae"}}})
+    )
+    titles = {named.tasks[m.task].title.partition(": ")[2].partition(",")[0] for m in named.usefulness}
+    assert titles == {"usefulness of cvae's images", "usefulness of second's images"}
     guided = whole(
         generators={"flow": {"kind": "flow"}, "guided": {"kind": "flow", "guidance": 2.0}},
         arms={"baseline": {}, **{name: {"add": {"generator": name}} for name in ("flow", "guided")}},
     )
     kinds = [task.kind for task in planned(guided).tasks.values()]
     assert (kinds.count("generator"), kinds.count("usefulness")) == (2 * 2, 2 * 2 * 2)
+
+
+def test_usefulness_needs_the_generator_or_the_reconstructions_and_the_baseline_only_for_its_learning_rate():
+    tune = {"epochs": 2, "tune": {"learning_rate": [0.1, 0.01]}}
+    for more, needed in (({}, set()), ({"classifier": tune}, {"classifier"})):
+        made = planned(whole(**more))
+        assert {m.name for m in made.usefulness} == {"cvae", "cgan", "jvae"}
+        baseline = {
+            (run.dataset, run.replicate): run.task
+            for run in made.runs
+            if (run.arm, run.sampling) == ("baseline", "shuffle")
+        }
+        for m in made.usefulness:
+            needs = made.tasks[m.task].needs
+            images = "synthesis" if m.name == "jvae" else "generator"
+            assert needs.keys() == {"data", images} | needed
+            assert needs.get("classifier", baseline[m.dataset, m.replicate]) == baseline[m.dataset, m.replicate]
 
 
 def test_medmnists_files_are_looked_for_in_the_folder_that_was_said():
