@@ -283,3 +283,31 @@ def test_on_a_cpu_depthwise_convolutions_are_computed_in_float32_and_rounded_aft
     with arithmetic("bfloat16"):
         rough = network(numbers(2, 8, 8, 4), training=True)
     assert torch.equal(rough, exact.to(torch.bfloat16).float())
+
+
+@pytest.mark.parametrize(("before", "after"), [(28, 32), (40, 64), (64, 40), (32, 28), (32, 16)])
+def test_images_are_resized_bilinearly_without_antialiasing(before, after):
+    images = numbers(2, before, before, 3)
+    resized = networks.resized(images, after, "resize")
+    expected = F.interpolate(images.permute(0, 3, 1, 2), (after, after), mode="bilinear", align_corners=False)
+    assert torch.allclose(resized, expected.permute(0, 2, 3, 1), atol=1e-5)
+    assert networks.resized(images, before, "resize") is images
+
+
+def test_latent_variables_are_drawn_with_the_deviation_that_the_log_of_their_variance_says():
+    mean, log_variance, noise = (numbers(3, 4) for _ in range(3))
+    drawn = networks.reparameterized(mean, log_variance, noise)
+    assert torch.allclose(drawn, mean + (log_variance / 2).exp() * noise, atol=1e-6)
+
+
+@pytest.mark.parametrize(("side", "made"), [(28, 28), (16, 32), (32, 32), (40, 64)])
+def test_a_vaes_decoder_is_pytorchs_transposed_convolutions_and_ends_at_the_side_that_it_works_at(side, made):
+    entrance, hidden, output = networks.vae_decoder(3, 5, side)
+    assert networks.vae_side(side) == made
+    assert output(hidden(entrance(numbers(1, 5)))).shape == (1, made, made, 3)
+    x = numbers(2, *hidden.input_shape[1:])
+    step = hidden.get_layer("transposed1")
+    kernel, bias = (weight.value for weight in step.weights)
+    expected = F.conv_transpose2d(x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1), bias, 2, 1, output_padding=1)
+    found = hidden.get_layer("crop1")(step(x))
+    assert torch.allclose(found, expected.permute(0, 2, 3, 1), atol=1e-5)

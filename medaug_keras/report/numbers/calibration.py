@@ -106,7 +106,7 @@ def _judged(group: Group, predictions: Sequence[Predictions], *, first: bool) ->
         one.reliability.extend(np.stack(calibration.reliability(labels, p)[:2], axis=1))
         if first:
             labels, p = 1 - labels, p[..., ::-1]
-        if of.folds is not None and len(np.unique(of.folds)) > 1:
+        if of.folds is not None:
             one.reasons["pr_auc"] = ONE_FOLD
         elif (precise := calibration.average_precision_values(labels, p)) is None:
             one.reasons["pr_auc"] = FEW_OF_A_CLASS
