@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from medaug_keras.generators import GENERATORS, cgan, cvae, flow, joint_vae
 from medaug_keras.generators.fitting import Outcome, Recipe, Trained, TrainingData, train_generator
 from medaug_keras.generators.per_class import combined
-from medaug_keras.generators.vae import gaussian_kl, kl_scale
+from medaug_keras.generators.vae import gaussian_kl, kl_scale, squared_error
 from medaug_keras.networks import fuse, grid_side, vae_side, vae_widths
 from medaug_keras.networks.scaling import to_bytes
 from medaug_keras.training import DivergedError, TrainingState
@@ -700,6 +700,15 @@ def test_a_vae_rebuilds_images_of_another_size_as_keras_itself_computes_it():
     assert rebuilt.shape == (3, 40, 40, 1)
     assert torch.allclose(rebuilt, expected, atol=1e-4)
     assert torch.allclose(mean, theirs, atol=1e-4)
+
+
+def test_a_squared_error_is_minimized_as_a_sum_or_mean_of_pixels_and_shown_for_each_image():
+    images, rebuilt = torch.rand(3, 4, 4, 2), torch.rand(3, 4, 4, 2)
+    squares = (images - rebuilt).square()
+    for how, expected in (("sum", squares.sum()), ("mean", squares.mean())):
+        found = squared_error(images, rebuilt, how)
+        assert torch.allclose(found.to_minimize, expected)
+        assert torch.allclose(found.per_image, squares.sum() / 3)
 
 
 def test_the_weight_of_kl_grows_with_the_pixels_of_a_sum_alone():

@@ -311,3 +311,24 @@ def test_a_vaes_decoder_is_pytorchs_transposed_convolutions_and_ends_at_the_side
     expected = F.conv_transpose2d(x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1), bias, 2, 1, output_padding=1)
     found = hidden.get_layer("crop1")(step(x))
     assert torch.allclose(found, expected.permute(0, 2, 3, 1), atol=1e-5)
+
+
+def test_weights_come_back_from_their_copies_into_the_memory_where_they_are_and_statistics_too():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.BatchNormalization()(keras.layers.Dense(3)(inputs)))
+    assert [part.data_ptr() for part in networks.parameters(model)] == [
+        weight.value.data_ptr() for weight in model.trainable_weights
+    ]
+    assert len(networks.parameters(model)) == 4 < len(model.weights) == 6
+    before, copies = [weight.numpy().copy() for weight in model.weights], networks.copy_weights(model)
+    places = [weight.value.data_ptr() for weight in model.weights]
+    with torch.no_grad():
+        for weight in model.weights:
+            weight.value.add_(1.0)
+    networks.assign_weights(model, copies)
+    for weight, expected in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), expected)
+    assert [weight.value.data_ptr() for weight in model.weights] == places
+    with pytest.raises(ValueError, match="shorter"):
+        networks.assign_weights(model, copies[:-1])
+    assert networks.device_of(model) == networks.device_of(keras.Sequential([keras.Input((2,))]))
