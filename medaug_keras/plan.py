@@ -425,13 +425,17 @@ class _Planner:
             return None
         how = "add" if arm.how == "replace" else arm.how  # the same images, of which the classifier makes another use
         seed, needs = replicate_seed(self.study.seed, replicate), {"data": self.data[dataset]}
-        word = arm.generator
+        word, chosen_by = arm.generator, arm.filter
         generator = self.study.generators[word] if word else None
         if word:
             needs["generator"] = self._generator(dataset, word, replicate, fold)
+        if chosen_by is not None:
+            needs |= self._judges(dataset, replicate, chosen_by.classifiers)
 
         def content(keyed: bool) -> dict[str, Any]:
             found = {"how": how, **self._use(use, dataset, keyed), "seed": seed, **self._cut(dataset, fold)}
+            if chosen_by is not None:
+                found["filter"] = {**found["filter"], "head": self.study.classifier.head}
             if generator is not None:
                 later = of_synthesis(generator)
                 found["kind"] = generator.kind
@@ -448,6 +452,20 @@ class _Planner:
             replicate=replicate,
             images=self._added(content(False), dataset),
         )
+
+    def _judges(self, dataset: str, replicate: int, number: int) -> dict[str, str]:
+        """Word → the task that trains one of the networks that a filter asks: the baseline's of the next replicates.
+
+        They are the same however many replicates the study has, so that more of them leave results as they are; those
+        beyond the last are trained for the filter alone.
+        """
+        name, sampling = self.study.baseline.arm, self.study.baseline.sampling
+        cell = dataset, name, self.study.arms[name], sampling
+        tuning = self._tuning(*cell, 0, None, None)
+        others = [replicate + later for later in range(1, number + 1)]
+        return {
+            judge_word(place): self._classifier(*cell, other, None, None, tuning) for place, other in enumerate(others)
+        }
 
     def _use(self, use: BaseModel, dataset: str, keyed: bool) -> dict[str, Any]:
         """What an arm says of its images; a fraction for this data set alone in place of the others'."""
@@ -649,6 +667,11 @@ class _Planner:
 def _replacing(arm: Arm) -> dict[str, Any]:
     """What decides a training run beside its images: whether they replace the real ones; keys of others have none."""
     return {"replace": True} if arm.replace is not None else {}
+
+
+def judge_word(place: int) -> str:
+    """By which a synthesis task knows one of the networks that its filter asks."""
+    return f"judge {place}"
 
 
 def tuning_word(learning_rate: float, number: int) -> str:

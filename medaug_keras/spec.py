@@ -1328,17 +1328,36 @@ class WholeAmount(Amount):
     """How they are shared among classes; proportional: as the training images are."""
 
 
-class Add(_Part):
+class ImageFilter(_Part):
+    """Which of a generator's images are taken: those whose class is recognized, and that copy no training image."""
+
+    probability: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Of the class that an image is to show, at least, as the mean over the classifiers."""
+    classifiers: Annotated[int, Field(ge=1, le=20)] = 3
+    """Networks that recognize classes: the baseline's of the next so many replicates. None is of the run's own
+    replicate, since what a network recognizes is easy for it."""
+    percentile: Annotated[float, Field(ge=0, lt=100)] = 1.0
+    """Of the distances from training images to their nearest other one: an image that is no farther from a training
+    image is refused."""
+    draws: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Images drawn, at most, for each that is taken."""
+
+
+class _Generated(_Part):
+    generator: ArmName
+    filter: Annotated[ImageFilter | None, Birth(None)] = None
+    """Take only some of its images; null takes them as they come."""
+
+
+class Add(_Generated):
     """Images that a generator makes for given classes, added to the training set."""
 
-    generator: ArmName
     amount: Amount = Amount()
 
 
-class Replace(_Part):
+class Replace(_Generated):
     """Images that a generator makes for given classes, in the place of all training images."""
 
-    generator: ArmName
     amount: WholeAmount = WholeAmount()
 
 
@@ -1410,6 +1429,11 @@ class Arm(_Part):
     def amount(self) -> Amount | None:
         """How many images those are, where the arm says it."""
         return getattr(self.source, "amount", None)
+
+    @property
+    def filter(self) -> ImageFilter | None:
+        """What chooses among its generator's images."""
+        return getattr(self.source, "filter", None)
 
     @property
     def mixes(self) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 from medaug_keras import augmentation, classifiers, data, evaluation, generators
 from medaug_keras.generators.fitting import Recipe, TrainingData
 from medaug_keras.networks import fuse
-from medaug_keras.plan import Task, added_images, tuning_word
+from medaug_keras.plan import Task, added_images, judge_word, tuning_word
 from medaug_keras.store import Store
 from medaug_keras.training import Checkpoint, DivergedError, Gathered, Images, arithmetic, file_checkpoint, subseed
 
@@ -116,6 +116,7 @@ def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint
     """Make the images that an arm adds. Makes synthetic.npz: images (n, H, W, C) uint8 and labels (n,)."""
     dataset, params = _dataset(task, needs), task.params
     images, labels, order = dataset.train.images, dataset.train.labels, None
+    chosen: evaluation.Counts | None = None
     if params["how"] == "interleave":
         sampler = _sampler(params["kind"], needs["generator"])
         reconstruct = generators.GENERATORS[params["kind"]].reconstruct
@@ -140,8 +141,11 @@ def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint
             made, order = images, augmentation.copies(labels, made_labels, seed=params["seed"])
         else:
             sampler = _sampler(params["kind"], needs["generator"])
-            sample = generators.GENERATORS[params["kind"]].sample
-            made = sample(sampler, made_labels, seed=params["seed"], **params["settings"])
+            if params.get("filter") is not None:
+                made, chosen = _filtered(dataset, needs, sampler, made_labels, params)
+            else:
+                sample = generators.GENERATORS[params["kind"]].sample
+                made = sample(sampler, made_labels, seed=params["seed"], **params["settings"])
     data.save_plain(out / "synthetic.npz", images=made, labels=made_labels, order=order)
     made = data.load_plain(out / "synthetic.npz")["images"]
     return {
@@ -149,7 +153,49 @@ def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint
         "per_class": [int(n) for n in np.bincount(made_labels, minlength=len(dataset.classes))],
         "pixel_std": data.pixel_std(made) / 127.5,  # of values in [-1, 1], as the models see them
         "real_pixel_std": data.pixel_std(images) / 127.5,
+        **({"filter": _counted(chosen)} if chosen is not None else {}),
     }
+
+
+def _filtered(
+    dataset: data.Dataset, needs: Folders, sampler: Any, labels: np.ndarray, params: Mapping[str, Any]
+) -> tuple[np.ndarray, evaluation.Counts]:
+    """A generator's images of these classes that the filter of an arm keeps."""
+    rules, seed, kind = params["filter"], params["seed"], generators.GENERATORS[params["kind"]]
+    train, classes = dataset.train.images, len(dataset.classes)
+    judges = []
+    for place in range(rules["classifiers"]):
+        folder = needs[judge_word(place)]
+        epoch = json.loads((folder / "record.json").read_bytes())["values"]["selected"][JUDGES_RULE]
+        judges.append(keras.models.load_model(folder / f"classifier-{epoch}.keras"))
+    distance = evaluation.real_distance(train, percentile=rules["percentile"], seed=subseed(seed, "filter"))
+
+    def refuses(made: np.ndarray, asked: np.ndarray) -> dict[str, np.ndarray]:
+        mean = np.mean([classifiers.predict(judge, made, head=rules["head"]) for judge in judges], axis=0)
+        return {
+            "class": mean[np.arange(len(asked)), asked] < rules["probability"],
+            "near": evaluation.too_near(made, train, distance=distance),
+        }
+
+    if kind.foreign:  # there are no others to draw
+        kept, counts = evaluation.judged(sampler["images"], sampler["labels"], refuses, num_classes=classes)
+        pool = {"images": sampler["images"][kept], "labels": sampler["labels"][kept]}
+        try:
+            return kind.sample(pool, labels, seed=seed, **params["settings"]), counts
+        except ValueError as error:
+            raise ValueError(f"of the images that the filter keeps, {error}") from error
+
+    def sample(number: int) -> np.ndarray:
+        own = seed if number == 0 else subseed(seed, f"filter {number}")  # at first the images of an arm without filter
+        made: np.ndarray = kind.sample(sampler, labels, seed=own, **params["settings"])
+        return made
+
+    return evaluation.filtered(labels, sample, refuses, draws=rules["draws"], num_classes=classes)
+
+
+def _counted(counts: evaluation.Counts) -> dict[str, Any]:
+    refused = {reason: [int(n) for n in of_classes] for reason, of_classes in counts.refused.items()}
+    return {"drawn": [int(n) for n in counts.drawn], "refused": refused}
 
 
 def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 
 from medaug_keras import tasks
-from medaug_keras.plan import Plan, Source, Task, plan
+from medaug_keras.plan import Plan, Run, Source, Task, plan
 from medaug_keras.spec import Select, Study
 from medaug_keras.store import Failure, Store
 
@@ -152,7 +152,9 @@ def fake_results(
             if make is not None:
                 values = make(study, task, names.get(task.id, ""), out, rng)
             else:
-                cell = cells[task.id]
+                base = study.baseline  # what a filter asks may be of a replicate that the study has not
+                own = Run(task.dataset, base.arm, base.sampling, task.replicate, task.id)
+                cell = cells.get(task.id, own)
                 values = _classifier(cell, task, out, rng, score or _score, hits, groups, folds, held_out, late, small)
                 values |= _tuned(store, task)
             store.commit(task, out, values, RUN)
@@ -251,7 +253,11 @@ def _synthesis(study: Study, task: Task, name: str, out: Path, rng: np.random.Ge
         + (60 + 10 * labels[:, None, None, None]).astype(np.uint8),
         labels=labels,
     )
-    return {"images": task.images, "per_class": _shares(task.images, classes), "pixel_std": 0.4, "real_pixel_std": 0.41}
+    values = {"images": task.images, "per_class": _shares(task.images, classes)}
+    if task.params.get("filter") is not None:
+        counts = {"drawn": [2 * n for n in values["per_class"]]}
+        values["filter"] = counts | {"refused": {"class": values["per_class"], "near": [0] * classes}}
+    return {**values, "pixel_std": 0.4, "real_pixel_std": 0.41}
 
 
 def _quality(study: Study, task: Task, name: str, out: Path, rng: np.random.Generator) -> dict[str, Any]:

@@ -1,23 +1,28 @@
-"""Arms that use generated images otherwise than to add them: in the place of the real ones."""
+"""Arms that do more with generated images than to add them: replace the real ones, or choose among them."""
 
 import json
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from report_records import ARMS, fake_results, fake_study
 
-from medaug_keras import classifiers, data, engine, tasks
-from medaug_keras.plan import Plan, Source, plan
+from medaug_keras import classifiers, data, engine, evaluation, tasks
+from medaug_keras.plan import Plan, Source, plan, replicate_seed
 from medaug_keras.reading import StudyError, read
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages.study import Pages
+from medaug_keras.report.tables.quality import refused
 from medaug_keras.report.tables.treatments import sizes
 from medaug_keras.spec import Study
 from medaug_keras.store import Store
-from studies import PHANTOM, tiny, written
+from studies import PHANTOM, cli, tiny, written
 
 CVAE = {"kind": "cvae", "latent_dim": 4, "epochs": 1, "batch_size": 16}
 WHOLE = {"fraction": 1.0, "shares": "proportional"}
@@ -127,6 +132,173 @@ def test_pages_say_what_an_arm_that_replaces_is_compared_with(tmp_path):
     assert "All training images replaced by images of a Conditional VAE (100 % of the training set" in pages["arms.md"]
     assert "all images that this arm trains on are generated" in pages["synthetic-images.md"]
     assert "can be told from real ones, and that tells" not in pages["synthetic-images.md"]
+
+
+# --- filter ----------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=12), st.integers(0, 10**6), st.sampled_from([0.0, 0.4, 0.9]))
+def test_a_filter_gives_images_of_the_classes_asked_for_none_of_which_it_refuses(asked, seed, share):
+    """An image is its class, the number of its draw, and whether it is wrong, for one of two reasons."""
+    labels, rng = np.array(asked), np.random.default_rng(seed)
+    drawn: list[np.ndarray] = []
+
+    def sample(number: int) -> np.ndarray:
+        wrong = (rng.random(len(labels)) < share) * rng.integers(1, 3, len(labels))
+        drawn.append(np.stack([labels, np.full(len(labels), number), wrong], axis=1).astype(np.uint8))
+        return drawn[-1]
+
+    def refuses(images: np.ndarray, classes: np.ndarray) -> dict[str, np.ndarray]:
+        np.testing.assert_array_equal(images[:, 0], classes)
+        return {"one": images[:, 2] == 1, "other": images[:, 2] >= 1}
+
+    said = ""
+    try:
+        images, counts = evaluation.filtered(labels, sample, refuses, draws=4, num_classes=3)
+    except ValueError as error:
+        said = str(error)
+    if said:
+        right = [sum(int(np.sum((one[:, 0] == k) & (one[:, 2] == 0))) for one in drawn) for k in range(3)]
+        assert re.findall(r"of class (\d)", said) == [str(k) for k in range(3) if right[k] < asked.count(k)]
+        assert len(drawn) == 4
+        return
+    np.testing.assert_array_equal(images[:, 0], labels)
+    assert not images[:, 2].any()
+    every = np.concatenate(drawn)
+    for number, reason in enumerate(("one", "other"), 1):
+        of_reason = every[every[:, 2] == number, 0]
+        np.testing.assert_array_equal(counts.refused[reason], np.bincount(of_reason, minlength=3))
+    np.testing.assert_array_equal(counts.drawn, np.bincount(every[:, 0], minlength=3))
+    if not share:
+        np.testing.assert_array_equal(images, drawn[0])
+
+
+@given(st.integers(0, 99), st.sampled_from([0.0, 1.0, 50.0]))
+def test_copies_and_mirror_images_of_training_images_are_too_near_and_images_of_another_kind_are_not(seed, percentile):
+    rng = np.random.default_rng(seed)
+    train = rng.integers(0, 100, (12, 6, 6, 1), np.uint8)
+    distance = evaluation.real_distance(train, percentile=percentile, seed=0)
+    some = np.concatenate([train[:3], train[3:6, :, ::-1], 255 - train[:2]])
+    near = evaluation.too_near(some, train, distance=distance)
+    assert near.tolist() == [True] * 6 + [False] * 2
+
+
+def test_the_distance_of_real_images_is_that_to_the_nearest_other_one():
+    train = np.array([0, 1, 11, 31], np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 1), np.uint8)
+    found = [evaluation.real_distance(train, percentile=p, seed=0) for p in (0, 50, 99.999)]
+    assert found == pytest.approx([1, 5.5, 20], abs=1e-3)  # of 1, 1, 10 and 20
+
+
+def test_a_filter_asks_networks_of_the_baseline_of_other_replicates_whatever_their_number():
+    arms = {"kept": {"add": {"generator": "cvae", "filter": {"classifiers": 2}}}}
+    two, three = (planned(study(arms, replicates=number)) for number in (2, 3))
+    assert two.tasks.keys() < three.tasks.keys()
+    for replicate in (0, 1):
+        (images,) = (two.tasks[m.task] for m in two.synthesis if m.replicate == replicate)
+        asked = [two.tasks[need] for word, need in images.needs.items() if word.startswith("judge")]
+        seeds = [replicate_seed(0, replicate + later) for later in (1, 2)]
+        assert [task.params["seed"] for task in asked] == seeds
+        assert all("synthesis" not in task.needs for task in asked)
+    runs = {(run.arm, run.replicate): run.task for run in three.runs}
+    first = next(three.tasks[m.task] for m in three.synthesis if m.replicate == 0)
+    assert [first.needs[f"judge {k}"] for k in (0, 1)] == [runs["baseline", 1], runs["baseline", 2]]
+
+
+def test_an_arm_without_a_filter_has_the_keys_that_it_had_and_shares_its_generator_with_one_that_has():
+    plain, kept = {"add": {"generator": "cvae"}}, {"add": {"generator": "cvae", "filter": {}}}
+    one, both = planned(study({"plain": plain})), planned(study({"plain": plain, "kept": kept}))
+    assert one.tasks.keys() < both.tasks.keys()
+    synthesis = [task for name, task in one.tasks.items() if task.kind == "synthesis"]
+    assert "filter" not in synthesis[0].keyed
+    new = Counter(task.kind for name, task in both.tasks.items() if name not in one.tasks)
+    assert new == {"synthesis": 1, "classifier": 1 + 3, "quality": 1}
+
+
+@pytest.mark.parametrize("setting", [{"probability": 0.6}, {"classifiers": 2}, {"percentile": 2.0}, {"draws": 9}])
+def test_every_setting_of_a_filter_decides_the_images(setting):
+    keys = set()
+    for chosen in ({}, setting):
+        made = planned(study({"kept": {"add": {"generator": "cvae", "filter": chosen}}}))
+        keys.add(made.synthesis[0].task)
+    assert len(keys) == 2
+
+
+def bright(images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Dark images of class 0 and bright ones of class 1."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(images) % 2
+    return (rng.integers(0, 90, (images, 28, 28)) + 150 * labels[:, None, None]).astype(np.uint8), labels
+
+
+def test_copies_and_images_of_another_class_are_refused_and_the_others_are_taken(tmp_path):
+    """40 images are right, 6 are copies of training images, and 10 bright ones are said to be dark."""
+    arrays = {}
+    for number, (split, n) in enumerate({"train": 60, "val": 20, "test": 20}.items()):
+        arrays[f"{split}_images"], arrays[f"{split}_labels"] = bright(n, number)
+    np.savez(tmp_path / "own.npz", **arrays)
+    right, labels = bright(40, 9)
+    wrong = bright(20, 10)[0][1::2]
+    images = np.concatenate([right, arrays["train_images"][:6], wrong])
+    np.savez(
+        tmp_path / "made.npz", images=images, labels=np.concatenate([labels, arrays["train_labels"][:6], [0] * 10])
+    )
+    use = {"generator": "theirs", "amount": {"images": 36, "shares": "uniform"}}
+    content = tiny(
+        datasets={"own": {"kind": "npz", "path": "own.npz"}},
+        classifier={"epochs": 3, "batch_size": 16, "optimizer": {"learning_rate": 0.02}},
+        generators={"theirs": {"kind": "files", "path": "made.npz", "trained_on": "elsewhere"}},
+        arms={"baseline": {}, "plain": {"add": use}, "kept": {"add": {**use, "filter": {"classifiers": 2}}}},
+        quality={"enabled": False},
+    )
+    path = written(tmp_path, content)
+    done = cli(path.name, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(found.read_bytes()) for found in (tmp_path / "results").glob("synthesis-*/record.json")]
+    (values,) = [record["values"] for record in records if "filter" in record["values"]]
+    assert values["filter"] == {"drawn": [33, 23], "refused": {"class": [10, 0], "near": [3, 3]}}
+    assert values["per_class"] == [18, 18]
+    pages = {page.stem: page.read_text() for page in (tmp_path / "docs" / "studies" / "tiny").glob("*.md")}
+    assert "What filters refused of the images that generators made" in pages["synthetic-images"]
+    assert "Against unfiltered images" in pages["significance"]
+    assert "farther from any training image" in pages["arms"]
+
+
+def test_a_filtered_arm_is_compared_with_as_many_unfiltered_images_and_with_copies(tmp_path):
+    amount = {"amount": {"fraction": 0.1}}
+    arms = {
+        "baseline": ARMS["baseline"],
+        "cvae": ARMS["cvae"],
+        "kept": {"label": "Filtered", "add": {"generator": "cvae", "filter": {}, **amount}},
+        "more": {"label": "More", "add": {"generator": "cvae", "filter": {}, "amount": {"fraction": 0.2}}},
+        "copies": {"label": "Copies", "duplicate": amount},
+    }
+    asked = fake_study(
+        datasets=("breastmnist",), arms=arms, generators={"cvae": {"kind": "cvae"}}, samplings=["shuffle"]
+    )
+    results = Results(asked, *fake_results(asked, tmp_path))
+    assert [results.unfiltered(arm) for arm in arms] == [None, None, "cvae", None, None]
+    inference = Inference(results)
+    kept, more = inference.unfiltered.values()
+    assert (kept.group.arm, kept.base.arm) == ("kept", "cvae")
+    assert more.result.reason == "no arm takes as many images of its generator as they come"
+    assert {cell[1]: c.base.arm for cell, c in inference.controls.items()}["kept"] == "copies"
+    rows = [row for row in refused(results).rows if row.factors["arm"] == "Filtered"]
+    drawn = [[entry.value for entry in row.entries[3:8]] for row in rows]
+    assert drawn == [[6 * n, 3 * n, 0.5, 3 * n, 0] for n in (18, 36)]
+
+
+# --- mistakes --------------------------------------------------------------------------------------
+
+
+def test_a_filter_whose_networks_would_have_seen_test_images_or_others_than_real_ones_is_one_message(tmp_path):
+    content = study({"a": {"add": {"generator": "cvae", "filter": {}}}})
+    folded = {"own": {"kind": "folder", "path": "x", "split": {"folds": 2}}}
+    with pytest.raises(
+        StudyError, match=r"arms\.a\.add\.filter: asks the networks of other replicates, which have seen"
+    ):
+        read(written(tmp_path, {**content, "datasets": folded}))
+    with pytest.raises(StudyError, match=r"arms\.a\.add\.filter: asks the networks of the baseline, and a trains them"):
+        read(written(tmp_path, {**content, "baseline": {"arm": "a"}}))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """How good a classifier is, and how good synthetic images are: arrays in, plain numbers out."""
 
 from medaug_keras.evaluation.copying import FOUND, NOT_FOUND, data_copying, duplicates, look_for_copies
+from medaug_keras.evaluation.filtering import Counts, filtered, judged, real_distance, too_near
 from medaug_keras.evaluation.maps import feature_map
 from medaug_keras.evaluation.metrics import (
     accuracy,
@@ -23,6 +24,7 @@ from medaug_keras.evaluation.similarity import (
 __all__ = [
     "FOUND",
     "NOT_FOUND",
+    "Counts",
     "accuracy",
     "auc",
     "balanced_accuracy",
@@ -30,15 +32,19 @@ __all__ = [
     "data_copying",
     "duplicates",
     "feature_map",
+    "filtered",
     "frechet_distance",
     "frechet_with_floor",
+    "judged",
     "kernel_distance",
     "look_for_copies",
     "pixel_components",
     "precision_recall",
     "predicted_classes",
     "quality",
+    "real_distance",
     "scores",
     "source_shortcut",
+    "too_near",
     "write_medmnist_csv",
 ]

@@ -171,6 +171,8 @@ def _arm(arm: Arm, study: Study) -> Iterator[tuple[Keys, str]]:
         elif GENERATORS[generator.kind].reconstructs is not (word == "interleave"):
             advice = _SAMPLES if word == "interleave" else _RECONSTRUCTS.format(word)
             yield (word, "generator"), f"{name} is a {generator.kind}; {advice}"
+    if arm.filter is not None:
+        yield from (((word, "filter"), message) for message in _filter(study))
     for dataset in arm.amount.fractions if arm.amount is not None else ():
         # MedMNIST's own names may stay when a study that extends another drops data sets.
         if dataset not in study.datasets and dataset not in get_args(MedMnistName):
@@ -192,6 +194,22 @@ def _arm(arm: Arm, study: Study) -> Iterator[tuple[Keys, str]]:
             yield ("samplings",), "names every sampling once, and at least one; leave it out for all"
         for sampling in set(arm.samplings) - set(study.samplings):
             yield ("samplings",), f"{sampling} is not among the study's samplings: add it there"
+
+
+def _filter(study: Study) -> Iterator[str]:
+    """Why the networks that a filter asks, the baseline's of other replicates, cannot be asked."""
+    base = study.arms.get(study.baseline.arm)
+    if base is not None and base.how is not None:
+        yield (
+            f"asks the networks of the baseline, and {study.baseline.arm} trains them on other images than the real "
+            "ones: compare with an arm that does not"
+        )
+    folded = [name for name, part in study.datasets.items() if part.folds is not None]
+    if folded:
+        yield (
+            f"asks the networks of other replicates, which have seen what a fold of {', '.join(folded)} tests: leave "
+            "it out, or split the images once"
+        )
 
 
 def _references(study: Study) -> Iterator[tuple[Keys, str]]:

@@ -5,7 +5,7 @@ are corrected: Holm over the arms of a data set (confirmatory), Benjamini and Ho
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -49,6 +49,7 @@ from medaug_keras.stats import (
 
 ALPHA = 0.05
 NO_CONTROL = "no control arm adds as many copies as this arm adds images"
+NOT_UNFILTERED = "no arm takes as many images of its generator as they come"
 NO_COPIES = "it trains on no real image: the baseline is its control"
 _BOOTSTRAP_DRAWS = 1000
 
@@ -461,22 +462,39 @@ class Inference:
     @cached_property
     def controls(self) -> Mapping[Cell, Comparison]:
         """Every arm that adds new images against the control that adds as many copies, with the same sampling."""
+        results = self.results
+        if not any(results.study.arms[name].duplicate for name in results.arms):
+            return {}
+
+        def missing(arm: str) -> str:
+            return NO_CONTROL if results.study.arms[arm].mixes else NO_COPIES
+
+        return self._against([arm for arm in results.arms if results.generator(arm)], results.control, missing)
+
+    @cached_property
+    def unfiltered(self) -> Mapping[Cell, Comparison]:
+        """Every arm that filters its images against the one that takes as many as they come, with the same sampling."""
+        results = self.results
+        filtering = [arm for arm in results.arms if results.study.arms[arm].filter is not None]
+        return self._against(filtering, results.unfiltered, lambda arm: NOT_UNFILTERED)
+
+    def _against(
+        self, arms: Sequence[str], control: Callable[[str], str | None], missing: Callable[[str], str]
+    ) -> dict[Cell, Comparison]:
+        """These arms, each against its control, corrected for those of a data set; without one, why it is missing."""
         results, primary = self.results, self.results.study.primary
         found: dict[Cell, Comparison] = {}
-        if not any(results.study.arms[name].duplicate for name in results.arms):
-            return found
         for dataset in results.datasets:
             here: dict[Cell, Comparison] = {}
             for cell, group in results.groups.items():
-                if cell[0] != dataset or not results.generator(cell[1]):
+                if cell[0] != dataset or cell[1] not in arms:
                     continue
-                copies = results.groups.get((dataset, results.control(cell[1]) or "", cell[2]))
-                if copies is None:
-                    why = NO_CONTROL if results.study.arms[cell[1]].mixes else NO_COPIES
-                    nothing = Crossed(None, 0, len(group.runs), 0, reason=why)
+                other = results.groups.get((dataset, control(cell[1]) or "", cell[2]))
+                if other is None:
+                    nothing = Crossed(None, 0, len(group.runs), 0, reason=missing(cell[1]))
                     found[cell] = Comparison(group, group, primary, nothing)
                 else:
-                    found[cell] = here[cell] = self.compare(group, copies, primary)
+                    found[cell] = here[cell] = self.compare(group, other, primary)
             found.update(zip(here, _corrected(list(here.values())), strict=True))
         return found
 
@@ -498,8 +516,9 @@ class Inference:
 
     @cached_property
     def _declared(self) -> Mapping[frozenset[str], Comparison]:
-        """The comparisons that the study makes by itself, with its baseline and with copies, by the two groups."""
-        return {_both(c.group, c.base): c for c in [*self.controls.values(), *self.tests.values()]}
+        """The comparisons that the study makes by itself, with its baseline and controls, by the two groups."""
+        made = [*self.unfiltered.values(), *self.controls.values(), *self.tests.values()]
+        return {_both(c.group, c.base): c for c in made}
 
     def against(self, dataset: str, base: Pair) -> dict[Pair, Comparison]:
         """Every other arm of a data set against this one on the primary metric, corrected for all of them (Holm).

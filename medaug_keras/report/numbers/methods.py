@@ -10,7 +10,7 @@ from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results, select_words
 from medaug_keras.report.numbers.thresholds import point_words
-from medaug_keras.spec import IMAGENET, Amount, Files, dump
+from medaug_keras.spec import IMAGENET, Add, Amount, Files, Replace, dump
 
 _KEY = re.compile(r"@\w+\{\s*([^,\s]+)\s*,")
 
@@ -103,9 +103,9 @@ def what_it_does(results: Results, arm: str, sampling: str, *, cited: bool = Fal
         own = _settings(step, without=("layer",))
         done.append(f"{step['layer'].replace('_', ' ')} of every training batch" + (f" with {own}" if own else ""))
     if spec.add is not None:
-        done.append(f"{_images_of(results, spec.add.generator, cited)} added ({_amount(spec.add.amount)})")
+        done.append(f"{_images_of(results, spec.add, cited)} added ({_amount(spec.add.amount)})")
     if spec.replace is not None:
-        what, amount = _images_of(results, spec.replace.generator, cited), spec.replace.amount
+        what, amount = _images_of(results, spec.replace, cited), spec.replace.amount
         done.append(f"all training images replaced by {what} ({_amount(amount)})")
     if spec.interleave is not None:
         done.append(
@@ -120,11 +120,20 @@ def what_it_does(results: Results, arm: str, sampling: str, *, cited: bool = Fal
     return done
 
 
-def _images_of(results: Results, generator: str, cited: bool) -> str:
-    made = results.study.generators[generator]
+def _images_of(results: Results, use: Add | Replace, cited: bool) -> str:
+    """What an arm takes of a generator's images, in words."""
+    made, chosen_by = results.study.generators[use.generator], use.filter
+    what = f"images of a {_made_by(results, use.generator, cited)}"
     if isinstance(made, Files):
-        return f"images made elsewhere {_SAW[made.trained_on]}"
-    return f"images of a {_made_by(results, generator, cited)}"
+        what = f"images made elsewhere {_SAW[made.trained_on]}"
+    if chosen_by is None:
+        return what
+    networks = plural(chosen_by.classifiers, "network")
+    return (
+        f"{what} (only those whose class {networks} of other replicates give a probability of "
+        f"{chosen_by.probability:g} or more, and that are farther from any training image than the nearest "
+        f"{chosen_by.percentile:g} % of these are from one another)"
+    )
 
 
 _SAW = {

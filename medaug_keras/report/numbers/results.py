@@ -352,6 +352,15 @@ class Results:
                 return name
         return None
 
+    def unfiltered(self, arm: str) -> str | None:
+        """The arm that takes as many images of the same generator as they come, where this one filters them."""
+        spec = self.study.arms[arm]
+        if spec.source is None or spec.filter is None:
+            return None
+        shown = {"label": None, "samplings": None}
+        wanted = spec.model_copy(update={str(spec.how): spec.source.model_copy(update={"filter": None}), **shown})
+        return next((name for name in self.arms if self.study.arms[name].model_copy(update=shown) == wanted), None)
+
     @cached_property
     def doses(self) -> Mapping[str, list[str]]:
         """Setting → the series of arms that differ in it and have numbers as values.

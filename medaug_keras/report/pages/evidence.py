@@ -10,7 +10,7 @@ from medaug_keras.plan import Making
 from medaug_keras.report import figures
 from medaug_keras.report.format import of_points, percent
 from medaug_keras.report.numbers.findings import claims, log_words, metric_name, shortcuts, units
-from medaug_keras.report.numbers.results import METRICS, which
+from medaug_keras.report.numbers.results import METRICS, Results, which
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.pages.differences import by_arm, by_data_set, difference, over_data_sets
 from medaug_keras.report.tables import evidence as evidence_tables
@@ -38,6 +38,7 @@ def significance(book: Book) -> dict[str, Any]:
         "tests": book.table(evidence_tables.tests(results, inference)),
         "exploratory": book.table(evidence_tables.exploratory(results, inference)),
         "controls": book.table(evidence_tables.controls(results, inference)),
+        "unfiltered": book.table(evidence_tables.unfiltered(results, inference)) if inference.unfiltered else None,
         "across": book.table(evidence_tables.across(results, inference)),
         "planning": book.table(evidence_tables.planning(results, inference)),
         "variances": _variances(book, begun),
@@ -157,6 +158,7 @@ def synthetic_images(book: Book) -> dict[str, Any]:
         "usefulness": book.table(quality_tables.usefulness(results)),
         "shortcut": book.table(quality_tables.shortcut(results)),
         "shortcuts": shortcuts(results),
+        "refused": book.table(quality_tables.refused(results)) if _filters(results) else None,
         "classes": book.table(quality_tables.classes(results)),
         "copying": book.table(quality_tables.copying(results)),
         "legend": book.table(quality_tables.legend()),
@@ -164,6 +166,10 @@ def synthetic_images(book: Book) -> dict[str, Any]:
         "maps": maps,
         "judged": bool(results.plan.quality),
     }
+
+
+def _filters(results: Results) -> bool:
+    return any(results.study.arms[arm].filter is not None for arm in results.arms)
 
 
 def _pairs(book: Book, dataset: str, arm: str, making: Making, record: Record) -> dict[str, Any]:

@@ -391,6 +391,19 @@ def controls(results: Results, inference: Inference) -> Table:
     )
 
 
+def unfiltered(results: Results, inference: Inference) -> Table:
+    """Filtered images against as many that the filter did not choose: what does the choice itself do?"""
+    return _simple(
+        results,
+        inference.margin,
+        inference.unfiltered,
+        "unfiltered",
+        "Filtered images against as many of the same generator as they come, same sampling.",
+        "tables.evidence.unfiltered",
+        "The study filters no images.",
+    )
+
+
 def _simple(
     results: Results,
     margin: float | None,

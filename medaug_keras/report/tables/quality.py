@@ -249,6 +249,51 @@ def shortcut(results: Results) -> Table:
     )
 
 
+def refused(results: Results) -> Table:
+    """What filters refused of the images that generators made, class by class, in all replicates together."""
+    columns = (
+        *_HEAD,
+        Column("class", "Class"),
+        Column("drawn", "Drawn", "count", help="Images that the generator made for the arm, in all replicates"),
+        Column("refused", "Refused", "count"),
+        Column("part", "of those drawn", "percent"),
+        Column("class_refused", "class not recognized", "count", "Refused because"),
+        Column("near_refused", "too near a training image", "count", "Refused because"),
+    )
+    factors = ("data set", "arm")
+    rows: list[Row] = []
+    for dataset in results.datasets:
+        for arm in (arm for arm in results.arms if results.study.arms[arm].filter is not None):
+            outcomes = [outcome for _, outcome in results.makings("synthesis", dataset, arm)]
+            made = [outcome.record.values["filter"] for outcome in outcomes if outcome.record is not None]
+            reason = next((outcome.reason for outcome in outcomes if outcome.record is None), "not run yet")
+            for number, label in enumerate(results.classes(dataset)):
+                entries = [Entry(missing=reason)] * 5
+                if made:
+                    drawn = sum(one["drawn"][number] for one in made)
+                    few = [sum(one["refused"][why][number] for one in made) for why in ("class", "near")]
+                    part = Entry(sum(few) / drawn) if drawn else Entry(missing="none was drawn")
+                    entries = [Entry(drawn), Entry(sum(few)), part, *map(Entry, few)]
+                rows.append(
+                    Row((*_head(results, dataset, arm), Entry(label), *entries), _factors(results, dataset, arm))
+                )
+    return Table(
+        "refused",
+        "What filters refused of the images that generators made.",
+        columns,
+        tuple(rows),
+        "tables.quality.refused",
+        (
+            "A filter asks networks of other replicates, trained on real images, whether they recognize the class; "
+            "what is refused for both reasons counts with the first. Images are drawn until as many as the arm asks "
+            "for are kept. A filter can take out what is hard as well as what is wrong: how the arm compares with as "
+            "many unfiltered images stands on the page Significance.",
+        ),
+        factors,
+        empty="This study filters no images.",
+    )
+
+
 def _of_shortcut(name: str) -> Callable[[Values], float | None]:
     return lambda values: values["shortcut"][name]
 
