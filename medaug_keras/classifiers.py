@@ -4,6 +4,7 @@ Shapes: B batch, N images, H x W x C image, K classes.
 """
 
 import inspect
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -176,6 +177,15 @@ class Trained:
         return self.model
 
 
+@dataclass(frozen=True)
+class Pretraining:
+    """The first epochs train on other images than the rest."""
+
+    epochs: int
+    images: int
+    """The last so many of the training set. The first epochs train on them alone, the others on those before them."""
+
+
 def fit(
     model: keras.Model,
     train_set: tuple[Images, np.ndarray],
@@ -196,6 +206,7 @@ def fit(
     seed: int,
     on_epoch: OnEpoch,
     checkpoint: Checkpoint | None = None,
+    pretraining: Pretraining | None = None,
 ) -> Trained:
     """Train on images (N, H, W, C) uint8 and labels (N,); `held_out` has such pairs for `validation` and
     for what else is to be predicted, `test`.
@@ -207,6 +218,9 @@ def fit(
     Training stops when the rule `select` has selected no epoch for `patience` epochs, unless that is None. With a
     `budget`, a number of images or of steps, an epoch is no pass over the training set but one of `epochs` equal parts
     of all steps; batches are then always full, and passes go on from one epoch to the next.
+
+    With `pretraining`, the first epochs train on other images; balanced weights of the loss are those of the images
+    trained on, and no rule selects one of these epochs.
 
     With a `checkpoint`, training resumes after the epoch that it holds.
 
@@ -225,16 +239,27 @@ def fit(
     targets = torch.eye(num_classes)[torch.from_numpy(train_set[1])].to(device)
     augment_batch = augmentation(augment, seed=seed, device=device)
     descent = training.optimizer(parameters(model), **optimizer)
-    balanced = balanced_weights(train_set[1], num_classes).to(device) if loss["class_weights"] == "balanced" else None
+    first = pretraining or Pretraining(0, 0)
+    if first.epochs >= epochs:
+        raise ValueError(f"{first.epochs} epochs of pretraining leave none of {epochs} for the other images")
+    cut = np.split(np.arange(len(train_set[1])), [len(train_set[1]) - first.images])
+    places = [
+        some for some in cut if len(some)
+    ]  # of the images of each stage: those of the last epochs, then the first
+    stages = [1] * first.epochs + [0] * (epochs - first.epochs)  # of each epoch
+    weights = [balanced_weights(train_set[1][some], num_classes).to(device) for some in places]
+    balanced = weights[stages[0]].clone() if loss["class_weights"] == "balanced" else None
     minimized = classification_loss(**{**loss, "class_weights": balanced}, head=head)
-    steps = epochs * -(-len(train_set[1]) // batch_size)
+    # steps that are done after each epoch
+    ends = list(itertools.accumulate((-(-len(places[stage]) // batch_size) for stage in stages), initial=0))
     if budget is not None:
         steps = budget["steps"] or -(-budget["images"] // batch_size)
-    ends = [number * steps // epochs for number in range(epochs + 1)]  # steps that are done after each epoch
+        ends = [number * steps // epochs for number in range(epochs + 1)]
+    steps = ends[-1]
     base = optimizer["learning_rate"]
     rate = training.schedule(**schedule, learning_rate=base, steps=steps, epoch=steps / epochs)
     order_rng = numpy_rng(seed, "order")
-    passes = None if budget is None else Passes(train_set[1], sampling, order_rng)
+    passes = [Passes(train_set[1][some], sampling, order_rng) for some in places if budget is not None]
     held_out_images = {
         split: torch.from_numpy(np.ascontiguousarray(x)).to(device) for split, (x, _) in held_out.items()
     }
@@ -255,14 +280,18 @@ def fit(
     rngs, counters = [augment_batch.rng], [*augment_batch.counters, *name_streams(model, seed)]
     recordable = augment_batch.recordable and not counters
     train_on = step if not recordable else recorded(step, size=batch_size, device=device, rngs=rngs)
-    changing = [*counters, *(passes.state if passes else ())]
+    changing = [*counters, *(state for one in passes for state in one.state)]
 
     def train_epoch(epoch: int) -> dict[str, float]:
         nonlocal order, seen
-        if passes is None:
-            order = epoch_order(train_set[1], sampling, order_rng)
+        stage = stages[epoch - 1]
+        if balanced is not None:
+            balanced.copy_(weights[stage])  # a recorded step reads them where they are
+        if passes:
+            chosen = passes[stage].take((ends[epoch] - ends[epoch - 1]) * batch_size)
         else:
-            order = passes.take((ends[epoch] - ends[epoch - 1]) * batch_size)
+            chosen = epoch_order(train_set[1][places[stage]], sampling, order_rng)
+        order = places[stage][chosen]
         seen = torch.empty(len(order), num_classes, device=device)
         total = torch.zeros((), device=device)
         start = 0
@@ -296,6 +325,7 @@ def fit(
         learning_rate_decay=1.0,
         on_epoch=on_epoch,
         checkpoint=checkpoint,
+        unranked=first.epochs,
     )
     kept = {}
     for epoch, (weights, validation) in run.kept.items():

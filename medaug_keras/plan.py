@@ -201,23 +201,39 @@ def added_images(amount: Mapping[str, Any], train: int) -> int:
     return int(Fraction(str(amount["fraction"])) * train)
 
 
-def trained_images(settings: Mapping[str, Any], train: int, epochs: int) -> int:
+Pretraining = tuple[int, int]
+"""How many epochs are trained on other images first, and on how many."""
+
+
+def training_set(params: Mapping[str, Any], real: int, made: int) -> tuple[int, Pretraining]:
+    """How many images a classifier with these params trains on, of so many real ones and those made for it, and how its
+    first epochs do."""
+    if params.get("replace"):
+        return made, (0, 0)
+    if "pretrain" in params:
+        return real, (params["pretrain"]["epochs"], made)
+    return real + made, (0, 0)
+
+
+def trained_images(settings: Mapping[str, Any], train: int, epochs: int, pretraining: Pretraining = (0, 0)) -> int:
     """Images that pass through a classifier in so many epochs of training, each as often as it does.
 
     `settings` are the classifier's, `train` the images of its training set.
     """
     budget, batch = settings["budget"], settings["batch_size"]
     if budget is None:
-        return int(train * epochs)
+        first = min(pretraining[0], epochs)
+        return int(train * (epochs - first) + pretraining[1] * first)
     steps = budget["steps"] or -(-budget["images"] // batch)
     return int(epochs * steps // settings["epochs"] * batch)
 
 
-def updates(settings: Mapping[str, Any], train: int) -> int:
+def updates(settings: Mapping[str, Any], train: int, pretraining: Pretraining = (0, 0)) -> int:
     """Steps of the optimizer in all epochs of a classifier whose training set has `train` images, at most."""
     budget, batch = settings["budget"], settings["batch_size"]
     if budget is None:
-        return int(settings["epochs"] * -(-train // batch))
+        first, images = pretraining
+        return int((settings["epochs"] - first) * -(-train // batch) + first * -(-images // batch))
     return int(budget["steps"] or -(-budget["images"] // batch))
 
 
@@ -423,7 +439,8 @@ class _Planner:
         use = arm.source
         if use is None:
             return None
-        how = "add" if arm.how == "replace" else arm.how  # the same images, of which the classifier makes another use
+        # the same images, of which the classifier makes another use
+        how = "add" if arm.how in ("replace", "pretrain") else arm.how
         seed, needs = replicate_seed(self.study.seed, replicate), {"data": self.data[dataset]}
         word, chosen_by = arm.generator, arm.filter
         generator = self.study.generators[word] if word else None
@@ -469,7 +486,8 @@ class _Planner:
 
     def _use(self, use: BaseModel, dataset: str, keyed: bool) -> dict[str, Any]:
         """What an arm says of its images; a fraction for this data set alone in place of the others'."""
-        values = {name: value for name, value in self._settings(use, keyed).items() if name != "generator"}
+        others = ("generator", "epochs")  # a need, and what the classifier does with them
+        values = {name: value for name, value in self._settings(use, keyed).items() if name not in others}
         if "amount" in values:
             amount = dict(values["amount"])
             special = amount.pop("fractions")
@@ -503,7 +521,7 @@ class _Planner:
                 "seed": replicate_seed(self.study.seed, replicate),
                 # Duplicates in the published code; they get distinct keys only in that case.
                 "stream": sampling if arm.always_weighted else "",
-                **_replacing(arm),
+                **_use_of_images(arm),
                 **self._cut(dataset, fold),
             }
 
@@ -511,7 +529,6 @@ class _Planner:
         needs = {"data": self.data[dataset]}
         if synthesis is not None:
             needs["synthesis"] = synthesis
-        train = self._training_images(dataset, arm, synthesis)
         needs |= tuning
         return self._add(
             "classifier",
@@ -520,12 +537,8 @@ class _Planner:
             dataset=dataset,
             title=f"{dataset}: {name}, {sampling}, {_of(replicate, fold)}",
             replicate=replicate,
-            images=self._passed(classifier, train, source) + 2 * source.test,
+            images=self._passed(classifier, source, arm, synthesis) + 2 * source.test,
         )
-
-    def _training_images(self, dataset: str, arm: Arm, synthesis: str | None) -> int:
-        made = self.tasks[synthesis].images if synthesis is not None else 0
-        return made if arm.replace is not None else self.sources[dataset].train + made
 
     def _tune(self, classifier: Classifier, keyed: bool) -> dict[str, Any]:
         """How the learning rate is chosen, where it is."""
@@ -547,7 +560,6 @@ class _Planner:
         source, needs = self.sources[dataset], {"data": self.data[dataset]}
         if synthesis is not None:
             needs["synthesis"] = synthesis
-        train = self._training_images(dataset, arm, synthesis)
         found = {}
         for rate in classifier.tune.learning_rate:
             for number in range(classifier.tune.seeds):
@@ -559,7 +571,7 @@ class _Planner:
                         "sampling": "weighted" if arm.always_weighted else sampling,
                         "seed": replicate_seed(self.study.seed, replicate),
                         "number": number,
-                        **_replacing(arm),
+                        **_use_of_images(arm),
                         **self._cut(dataset, fold),
                     }
 
@@ -571,7 +583,7 @@ class _Planner:
                     title=f"{dataset}: {name}, {sampling}, learning rate {rate:g}, tuning seed {number}"
                     + ("" if fold is None else f", {_of(replicate, fold)}"),
                     replicate=replicate,
-                    images=self._passed(classifier, train, source),
+                    images=self._passed(classifier, source, arm, synthesis),
                 )
         return found
 
@@ -588,10 +600,14 @@ class _Planner:
             images=0,
         )
 
-    def _passed(self, classifier: Classifier, train: int, source: Source) -> int:
+    def _passed(
+        self, classifier: Classifier, source: Source, arm: Arm | None = None, synthesis: str | None = None
+    ) -> int:
         """Images that pass through a network in training and validation, where no patience ends it."""
-        epochs = classifier.epochs
-        return trained_images(self._settings(classifier, False), train, epochs) + epochs * source.validation
+        epochs, made = classifier.epochs, self.tasks[synthesis].images if synthesis is not None else 0
+        train, pretraining = training_set(_use_of_images(arm) if arm is not None else {}, source.train, made)
+        passed = trained_images(self._settings(classifier, False), train, epochs, pretraining)
+        return passed + epochs * source.validation
 
     def _quality(self, dataset: str, making: Making, baseline: str) -> str:
         """`baseline`: the classifier of the same fold."""
@@ -656,7 +672,7 @@ class _Planner:
             dataset=dataset,
             title=f"{dataset}: usefulness of {word}'s images, {_of(replicate, fold)}",
             replicate=replicate,
-            images=self._passed(classifier, source.train, source) + 2 * source.test,
+            images=self._passed(classifier, source) + 2 * source.test,
         )
 
     def _generator_of(self, arm: str) -> str:
@@ -664,8 +680,10 @@ class _Planner:
         return self.study.arms[arm].generator or arm
 
 
-def _replacing(arm: Arm) -> dict[str, Any]:
-    """What decides a training run beside its images: whether they replace the real ones; keys of others have none."""
+def _use_of_images(arm: Arm) -> dict[str, Any]:
+    """What a training run does with generated images where it does not add them to the real ones."""
+    if arm.pretrain is not None:
+        return {"pretrain": {"epochs": arm.pretrain.epochs}}
     return {"replace": True} if arm.replace is not None else {}
 
 

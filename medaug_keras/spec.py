@@ -1361,6 +1361,14 @@ class Replace(_Generated):
     amount: WholeAmount = WholeAmount()
 
 
+class Pretrain(_Generated):
+    """Images that a generator makes for given classes: the first epochs train on them, the others on the real ones."""
+
+    epochs: PositiveInt
+    """Of the classifier's epochs, the first so many."""
+    amount: WholeAmount = WholeAmount()
+
+
 class Interleave(_Part):
     """Every training image and one reconstruction of it, with its label."""
 
@@ -1377,12 +1385,12 @@ class Duplicate(_Part):
     amount: Amount = Amount()
 
 
-_SOURCES = ("add", "replace", "interleave", "duplicate")
+_SOURCES = ("add", "replace", "pretrain", "interleave", "duplicate")
 
 
 class Arm(_Part):
-    """One way to change the training set. At most one of add, replace, interleave and duplicate; augment may join
-    any."""
+    """One way to change the training set. At most one of add, replace, pretrain, interleave and duplicate; augment may
+    join any."""
 
     label: Text | None = None
     """Shown in tables; it can change without making work."""
@@ -1390,6 +1398,7 @@ class Arm(_Part):
     """Applied to every training batch, in this order."""
     add: Add | None = None
     replace: Replace | None = None
+    pretrain: Pretrain | None = None
     interleave: Interleave | None = None
     duplicate: Duplicate | None = None
     samplings: tuple[Sampling, ...] | None = None
@@ -1416,7 +1425,7 @@ class Arm(_Part):
         return next((name for name in _SOURCES if getattr(self, name) is not None), None)
 
     @property
-    def source(self) -> Add | Replace | Interleave | Duplicate | None:
+    def source(self) -> Add | Replace | Pretrain | Interleave | Duplicate | None:
         """The setting of that name."""
         return getattr(self, self.how) if self.how else None
 

@@ -206,6 +206,8 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
     tuned = _tuned(params["tune"], needs) if "tune" in params else None
     settings = _at_rate(params["settings"], tuned)
     images, labels = _training_set(dataset, needs, params)
+    pretraining = _pretraining(needs, params)
+    real = labels if pretraining is None else labels[: -pretraining.images]
     trained = _trained(
         dataset,
         (images, labels),
@@ -214,6 +216,7 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
         augment=params["augment"],
         seed=params["seed"],
         stream=params["stream"],
+        pretraining=pretraining,
         tell=tell,
         checkpoint=checkpoint,
     )
@@ -237,8 +240,9 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
             evaluation.write_medmnist_csv(folder, flag, split, found, score["auc"], score["accuracy"], task.key[:16])
     return {
         "epochs": len(trained.history["loss"]),
-        "training_images": len(labels),
-        "training_per_class": [int(n) for n in np.bincount(labels, minlength=len(dataset.classes))],
+        "training_images": len(real),
+        "training_per_class": [int(n) for n in np.bincount(real, minlength=len(dataset.classes))],
+        **({"pretraining_images": pretraining.images} if pretraining is not None else {}),
         "parameters": _trainable(trained.model),
         **({"unfused": unfused} if (unfused := fuse(trained.model).unfused) else {}),
         **({"tuned": tuned} if tuned else {}),
@@ -252,7 +256,7 @@ def make_tuning(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: C
     No test image is looked at. A training run that diverges is a result, too: its learning rate is not chosen.
     """
     dataset, params = _dataset(task, needs), task.params
-    train = _training_set(dataset, needs, params)
+    train, pretraining = _training_set(dataset, needs, params), _pretraining(needs, params)
     try:
         trained = _trained(
             dataset,
@@ -262,6 +266,7 @@ def make_tuning(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: C
             augment=params["augment"],
             seed=subseed(params["seed"], f"tuning {params['number']}"),
             stream="",
+            pretraining=pretraining,
             tell=tell,
             checkpoint=checkpoint,
             held_out=("validation",),
@@ -272,7 +277,7 @@ def make_tuning(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: C
     _write_json(out / "history.json", history)
     return {
         "epochs": len(history["loss"]),
-        "training_images": len(train[1]),
+        "training_images": len(train[1]) - (pretraining.images if pretraining is not None else 0),
         "selected": trained.selected,
         "measured": {
             rule: {name: values[epoch - 1] for name, values in history.items() if name.startswith("val_")}
@@ -445,6 +450,7 @@ def _trained(
     stream: str,
     tell: Tell,
     checkpoint: Checkpoint,
+    pretraining: classifiers.Pretraining | None = None,
     held_out: Sequence[str] = ("validation", "test"),
 ) -> classifiers.Trained:
     """A classifier with a study's settings, trained on these images and labels.
@@ -461,6 +467,7 @@ def _trained(
         sampling=sampling,
         augment=augment,
         seed=subseed(seed, stream) if stream else seed,
+        pretraining=pretraining,
         on_epoch=lambda epoch, logs: tell("epoch", (epoch, logs)),
         checkpoint=checkpoint,
         **{"select": None, **training},
@@ -468,7 +475,7 @@ def _trained(
 
 
 def _training_set(dataset: data.Dataset, needs: Folders, params: Mapping[str, Any]) -> tuple[Images, np.ndarray]:
-    """The training images and labels, with those that the arm adds, or those that replace them."""
+    """The training images and labels, with those that the arm adds or trains on first, or those that replace them."""
     if "synthesis" not in needs:
         return Gathered(dataset.train.images), dataset.train.labels
     added = data.load_plain(needs["synthesis"] / "synthetic.npz")
@@ -476,6 +483,14 @@ def _training_set(dataset: data.Dataset, needs: Folders, params: Mapping[str, An
         return Gathered(added["images"]), added["labels"]
     labels = np.concatenate([dataset.train.labels, added["labels"]])
     return Gathered(dataset.train.images, added["images"]), labels
+
+
+def _pretraining(needs: Folders, params: Mapping[str, Any]) -> classifiers.Pretraining | None:
+    """How the first epochs train on the images that the arm puts after the real ones, where they do."""
+    if "pretrain" not in params:
+        return None
+    added = data.load_plain(needs["synthesis"] / "synthetic.npz")
+    return classifiers.Pretraining(**params["pretrain"], images=len(added["labels"]))
 
 
 def _tuned(tune: Mapping[str, Any], needs: Folders) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Arms that do more with generated images than to add them: replace the real ones, or choose among them."""
+"""Arms that do more with generated images than to add them: replace the real ones, precede them, choose among them."""
 
 import json
 import re
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from report_records import ARMS, fake_results, fake_study
 
 from medaug_keras import classifiers, data, engine, evaluation, tasks
+from medaug_keras.classifiers import Pretraining
 from medaug_keras.plan import Plan, Source, plan, replicate_seed
 from medaug_keras.reading import StudyError, read
 from medaug_keras.report.numbers.inference import Inference
@@ -22,7 +23,7 @@ from medaug_keras.report.tables.quality import refused
 from medaug_keras.report.tables.treatments import sizes
 from medaug_keras.spec import Study
 from medaug_keras.store import Store
-from studies import PHANTOM, cli, tiny, written
+from studies import PHANTOM, cli, recipe, tiny, written
 
 CVAE = {"kind": "cvae", "latent_dim": 4, "epochs": 1, "batch_size": 16}
 WHOLE = {"fraction": 1.0, "shares": "proportional"}
@@ -130,8 +131,107 @@ def test_pages_say_what_an_arm_that_replaces_is_compared_with(tmp_path):
     pages = {name: text.decode() for name, text in Pages(results).all().items() if name.endswith(".md")}
     assert f"Synthetic only: {SAID}" in pages["arms.md"]
     assert "All training images replaced by images of a Conditional VAE (100 % of the training set" in pages["arms.md"]
-    assert "all images that this arm trains on are generated" in pages["synthetic-images.md"]
+    assert "it does not train on both kinds of images together" in pages["synthetic-images.md"]
     assert "can be told from real ones, and that tells" not in pages["synthetic-images.md"]
+
+
+# --- pretrain --------------------------------------------------------------------------------------
+
+
+def two_sets(real: int, made: int) -> tuple[np.ndarray, np.ndarray]:
+    """Real images and made ones behind them."""
+    first, second = bright(real, 0), bright(made, 1)
+    images, labels = (np.concatenate(pair) for pair in zip(first, second, strict=True))
+    return images[..., None], labels
+
+
+def fitted(train: tuple[np.ndarray, np.ndarray], model: Any = None, **changes: Any) -> Any:
+    model = model or classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head="softmax", seed=0)
+    images, labels = bright(20, 2)
+    pretraining = changes.pop("pretraining", None)
+    how = recipe(**{"epochs": 5, "batch_size": 8, **changes}) | {"sampling": "shuffle", "augment": [], "seed": 0}
+    held_out = {"validation": (images[..., None], labels)}
+    return classifiers.fit(
+        model, train, held_out, num_classes=2, on_epoch=lambda *_: None, pretraining=pretraining, **how
+    )
+
+
+@pytest.mark.parametrize("budget", [None, {"steps": 13}])
+def test_the_first_epochs_train_on_made_images_alone_and_the_others_on_real_ones(budget, monkeypatch):
+    orders: list[list[int]] = []
+    cut = classifiers.batches
+
+    def noted(order: np.ndarray, *args: Any, **options: Any) -> Any:
+        orders.append(order.tolist())
+        return cut(order, *args, **options)
+
+    monkeypatch.setattr(classifiers, "batches", noted)
+    fitted(two_sets(24, 9), budget=budget, pretraining=Pretraining(epochs=2, images=9))
+    made, real = [set(range(24, 33))] * 2, [set(range(24))] * 3
+    if budget is None:
+        assert [sorted(order) for order in orders] == [sorted(one) for one in made + real]
+    else:
+        assert [len(order) for order in orders] == [16, 24, 16, 24, 24]
+        assert all(set(order) <= one for order, one in zip(orders, made + real, strict=True))
+        assert set(orders[0]) == made[0], "a pass has every image"
+
+
+def test_pretraining_is_training_on_one_set_and_then_on_the_other():
+    """In batches of a whole set, the order of its images decides nothing but rounding."""
+    images, labels = two_sets(24, 10)
+    plain = {"batch_size": 32, "optimizer": {"kind": "sgd", "learning_rate": 0.01, "momentum": 0.0}}
+    whole = fitted((images, labels), epochs=4, pretraining=Pretraining(2, 10), **plain)
+    before = fitted((images[24:], labels[24:]), epochs=2, **plain)
+    after = fitted((images[:24], labels[:24]), model=before.model, epochs=2, **plain)
+    for name in ("loss", "val_loss"):
+        assert whole.history[name] == pytest.approx(before.history[name] + after.history[name], rel=1e-3)
+    assert set(whole.kept) <= {3, 4}, "an epoch that saw no real image is not selected"
+
+
+def test_balanced_weights_are_those_of_the_images_trained_on():
+    """Of made images all of one class, the balanced loss is the plain one; of the others it is not."""
+    images, labels = two_sets(24, 10)
+    labels[:6], labels[24:] = 1, 0
+    plain = {"batch_size": 32, "optimizer": {"kind": "sgd", "learning_rate": 1e-9, "momentum": 0.0}}
+    balanced, alike = (
+        fitted((images, labels), epochs=2, pretraining=Pretraining(1, 10), loss={"class_weights": how}, **plain)
+        for how in ("balanced", "none")
+    )
+    assert balanced.history["loss"][0] == pytest.approx(alike.history["loss"][0], rel=1e-6)
+    assert balanced.history["loss"][1] != pytest.approx(alike.history["loss"][1], rel=1e-3)
+
+
+def test_pretraining_adding_and_replacing_share_their_images():
+    use = {"generator": "cvae", "amount": WHOLE}
+    three = {"added": {"add": use}, "alone": {"replace": use}, "first": {"pretrain": {**use, "epochs": 1}}}
+    made = planned(study(three, classifier={"epochs": 3, "batch_size": 16}))
+    assert len({m.task for m in made.synthesis}) == len({m.task for m in made.quality}) == 1
+    assert len({run.task for run in made.runs}) == 4
+
+
+def test_a_budget_makes_the_steps_of_pretraining_those_of_the_baseline():
+    arms = {"first": {"pretrain": {"generator": "cvae", "epochs": 1, "amount": {"images": 80}}}}
+    for budget, images in ((None, 80 + 2 * 48), ({"steps": 7}, 7 * 16)):
+        made = planned(study(arms, classifier={"epochs": 3, "batch_size": 16, "budget": budget}))
+        found = {run.arm: made.tasks[run.task].images - 3 * 16 - 2 * 16 for run in made.runs}
+        assert found == {"baseline": images if budget else 3 * 48, "first": images}
+
+
+def test_a_pretrained_arm_runs_and_pages_say_what_it_is_compared_with(tmp_path):
+    arms = {"first": {"label": "Synthetic first", "pretrain": {"generator": "cvae", "epochs": 2}}}
+    content = study(arms, classifier={"epochs": 3, "batch_size": 16}, quality={"enabled": False})
+    path = written(tmp_path, content)
+    done = cli(path.name, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(found.read_bytes()) for found in (tmp_path / "results").glob("classifier-*/record.json")]
+    (values,) = [record["values"] for record in records if "pretrain" in record["params"]]
+    assert (values["training_images"], values["pretraining_images"]) == (48, 48)
+    assert set(values["selected"].values()) == {3}
+    page = (tmp_path / "docs" / "studies" / "tiny" / "arms.md").read_text()
+    assert "The first 2 epochs trained on images of a Conditional VAE (100 % of the training set" in page
+    assert "Synthetic first: generated images are trained on before the real ones, not beside them." in page
+    runs = [one.read_text() for one in (tmp_path / "docs" / "studies" / "tiny").glob("runs/*.md")]
+    assert sum("The first 2 epochs trained on generated images" in one for one in runs) == 1
 
 
 # --- filter ----------------------------------------------------------------------------------------
@@ -304,11 +404,16 @@ def test_a_filter_whose_networks_would_have_seen_test_images_or_others_than_real
 @pytest.mark.parametrize(
     ("arm", "said"),
     [
+        ({"pretrain": {"generator": "cvae"}}, r"arms\.a\.pretrain\.epochs: is missing"),
+        (
+            {"pretrain": {"generator": "cvae", "epochs": 1}},
+            r"arms\.a\.pretrain\.epochs: 1 leaves none of the .* 1 epochs",
+        ),
         ({"replace": {"generator": "jvae"}}, r"arms\.a\.replace\.generator: jvae is a joint_vae; it makes new"),
         ({"replace": {"generator": "cvea"}}, r"arms\.a\.replace\.generator: there is no generator cvea; did you mean"),
         (
             {"replace": {"generator": "cvae"}, "duplicate": {}},
-            r"has replace and duplicate; an arm takes one of add, replace, interleave and duplicate",
+            r"has replace and duplicate; an arm takes one of add, replace, pretrain, interleave and duplicate",
         ),
         (
             {"replace": {"generator": "cvae", "amount": {"fractions": {"gray": 2}}}},

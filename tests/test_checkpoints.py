@@ -17,6 +17,7 @@ import torch
 from test_generators import SETTINGS, two_tones
 
 from medaug_keras import classifiers
+from medaug_keras.classifiers import Pretraining
 from medaug_keras.generators import GENERATORS
 from medaug_keras.generators.fitting import Recipe, TrainingData
 from medaug_keras.networks import fuse
@@ -70,6 +71,11 @@ TRAININGS: dict[str, dict[str, Any]] = {
         "head": "softmax",
         "budget": {"images": 60, "steps": None},  # 8 steps of 8 in 3 parts: passes over 26 images end within them
     },
+}
+PRETRAINS = {"sampling": "weighted", "augment": GEOMETRIC, "head": "softmax", "pretraining": Pretraining(2, 11)}
+TRAININGS |= {
+    "classifier that pretrains": PRETRAINS | {"loss": {**recipe()["loss"], "class_weights": "balanced"}},
+    "classifier that pretrains, with a budget": PRETRAINS | {"budget": {"images": 60, "steps": None}},
 }
 COLOUR, HELD = two_tones(26, channels=3), two_tones(14, channels=3, seed=1)
 

@@ -54,6 +54,14 @@ class Run:
         self.reported.append(logs)
 
 
+def test_no_rule_selects_an_unranked_epoch_and_patience_begins_after_them():
+    run = Run([9, 0, 5, 1, 3, 2, 8])(unranked=2)
+    assert run.selected == {"highest": 7, "lowest": 4, LAST: 7}
+    assert len(run.history["score"]) == 7
+    stopped = Run([9, 0, 5, 1, 3, 2, 8])(unranked=2, early_stopping=EarlyStopping("highest", 2))
+    assert stopped.selected == {"highest": 3, "lowest": 4, LAST: 5}
+
+
 def test_every_rule_selects_the_first_of_its_highest_epochs_and_its_copy_is_that_epochs():
     run = Run([2, 1, 3, 1, 3, 2])()
     assert run.selected == {"highest": 3, "lowest": 2, LAST: 6}

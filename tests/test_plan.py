@@ -301,6 +301,7 @@ EVERYTHING = whole(
         "steps": {"augment": list(every_step())},
         "copies": {"duplicate": AMOUNT},
         "alone": {"replace": {"generator": "cvae", **AMOUNT}},
+        "first": {"pretrain": {"generator": "cvae", "epochs": 2, **AMOUNT}},
         **{
             kind: {"interleave": {"generator": kind}} if made.reconstructs else {"add": {"generator": kind, **AMOUNT}}
             for kind, made in GENERATORS.items()
@@ -317,7 +318,8 @@ DECIDES = {  # settings of a section, and the first kind of task that they chang
     r"datasets\..*": "data",
     r"generators\.\w+\.(sampling_statistics|solver|steps|guidance)": "synthesis",
     r"generators\..*": "generator",
-    r"arms\.\w+\.(add|replace|interleave|duplicate)\..*": "synthesis",
+    r"arms\.\w+\.pretrain\.epochs": "classifier",
+    r"arms\.\w+\.(add|replace|pretrain|interleave|duplicate)\..*": "synthesis",
     r"arms\..*|classifier\..*": "classifier",
     r"quality\..*": "quality",
 }

@@ -814,6 +814,7 @@ REFERENCE: dict[str, type[BaseModel]] = {  # heading of the page → the section
     "arms": spec.Arm,
     "arms: add": spec.Add,
     "arms: replace": spec.Replace,
+    "arms: pretrain": spec.Pretrain,
     "arms: filter": spec.ImageFilter,
     "arms: interleave": spec.Interleave,
     "arms: duplicate": spec.Duplicate,

@@ -171,6 +171,12 @@ def _arm(arm: Arm, study: Study) -> Iterator[tuple[Keys, str]]:
         elif GENERATORS[generator.kind].reconstructs is not (word == "interleave"):
             advice = _SAMPLES if word == "interleave" else _RECONSTRUCTS.format(word)
             yield (word, "generator"), f"{name} is a {generator.kind}; {advice}"
+    epochs = (arm.classifier or study.classifier).epochs
+    if arm.pretrain is not None and arm.pretrain.epochs >= epochs:
+        yield (
+            ("pretrain", "epochs"),
+            f"{arm.pretrain.epochs} leaves none of the classifier's {epochs} epochs for the real images: give fewer",
+        )
     if arm.filter is not None:
         yield from (((word, "filter"), message) for message in _filter(study))
     for dataset in arm.amount.fractions if arm.amount is not None else ():

@@ -64,6 +64,7 @@ def train(
     learning_rate_decay: float,
     on_epoch: OnEpoch,
     checkpoint: Checkpoint | None,
+    unranked: int = 0,
 ) -> TrainingRun:
     """Run the epochs, `epochs` at most; `state` is all that they change.
 
@@ -74,6 +75,8 @@ def train(
 
     Learning rates are multiplied by `learning_rate_decay` after each epoch. `on_epoch` is told about every epoch;
     measures that are None are left out. With a `checkpoint`, training resumes after the epoch that it holds.
+
+    The first `unranked` epochs, fewer than all, are selected by no rule, and patience begins after them.
 
     Raises DivergedError when a loss is no longer a number.
     """
@@ -96,14 +99,15 @@ def train(
             history.setdefault(name, []).append(value)
         on_epoch(epoch, {name: value for name, value in logs.items() if value is not None})
 
-        found = {name: rule(logs) for name, rule in rules.items()}
+        ranked = epoch > unranked
+        found = {name: rule(logs) for name, rule in rules.items()} if ranked else {}
         better = {name: rank for name, rank in found.items() if name not in ranks or rank > ranks[name]}
         ranks |= better
         selected |= dict.fromkeys([*better, LAST], epoch)
-        stop = epoch == epochs or (early_stopping is not None and early_stopping.is_due(epoch, selected))
+        stop = epoch == epochs or (ranked and early_stopping is not None and early_stopping.is_due(epoch, selected))
         if not better.keys().isdisjoint(keep) or (stop and LAST in keep):
             kept[epoch] = snapshot()
-        for number in kept.keys() - {selected[name] for name in keep}:
+        for number in kept.keys() - {selected.get(name) for name in keep}:
             del kept[number]
         if stop:
             break

@@ -50,7 +50,10 @@ from medaug_keras.stats import (
 ALPHA = 0.05
 NO_CONTROL = "no control arm adds as many copies as this arm adds images"
 NOT_UNFILTERED = "no arm takes as many images of its generator as they come"
-NO_COPIES = "it trains on no real image: the baseline is its control"
+NO_COPIES = {
+    "replace": "it trains on no real image: the baseline is its control",
+    "pretrain": "the baseline, which trains on real images for as many epochs, is its control",
+}
 _BOOTSTRAP_DRAWS = 1000
 
 OTHER_IMAGES = "the two studies tested other images, or the same at another size"
@@ -467,7 +470,7 @@ class Inference:
             return {}
 
         def missing(arm: str) -> str:
-            return NO_CONTROL if results.study.arms[arm].mixes else NO_COPIES
+            return NO_COPIES.get(results.study.arms[arm].how or "", NO_CONTROL)
 
         return self._against([arm for arm in results.arms if results.generator(arm)], results.control, missing)
 

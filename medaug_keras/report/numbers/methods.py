@@ -10,7 +10,7 @@ from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results, select_words
 from medaug_keras.report.numbers.thresholds import point_words
-from medaug_keras.spec import IMAGENET, Add, Amount, Files, Replace, dump
+from medaug_keras.spec import IMAGENET, Add, Amount, Files, Pretrain, Replace, dump
 
 _KEY = re.compile(r"@\w+\{\s*([^,\s]+)\s*,")
 
@@ -107,6 +107,12 @@ def what_it_does(results: Results, arm: str, sampling: str, *, cited: bool = Fal
     if spec.replace is not None:
         what, amount = _images_of(results, spec.replace, cited), spec.replace.amount
         done.append(f"all training images replaced by {what} ({_amount(amount)})")
+    if spec.pretrain is not None:
+        what, amount = _images_of(results, spec.pretrain, cited), spec.pretrain.amount
+        done.append(
+            f"the first {plural(spec.pretrain.epochs, 'epoch')} trained on {what} ({_amount(amount)}), the others on "
+            "real images"
+        )
     if spec.interleave is not None:
         done.append(
             f"a reconstruction of every training image by a {_made_by(results, spec.interleave.generator, cited)} added"
@@ -120,7 +126,7 @@ def what_it_does(results: Results, arm: str, sampling: str, *, cited: bool = Fal
     return done
 
 
-def _images_of(results: Results, use: Add | Replace, cited: bool) -> str:
+def _images_of(results: Results, use: Add | Replace | Pretrain, cited: bool) -> str:
     """What an arm takes of a generator's images, in words."""
     made, chosen_by = results.study.generators[use.generator], use.filter
     what = f"images of a {_made_by(results, use.generator, cited)}"

@@ -17,7 +17,7 @@ from medaug_keras.data.medmnist import TITLES as MEDMNIST_TITLES
 from medaug_keras.data.phantoms import TITLES as PHANTOM_TITLES
 from medaug_keras.looks import Looks, line, looked, note
 from medaug_keras.measures import MEASURES
-from medaug_keras.plan import Making, Plan, Task, trained_images, updates
+from medaug_keras.plan import Making, Plan, Pretraining, Task, trained_images, training_set, updates
 from medaug_keras.report.format import distinct, in_sentence
 from medaug_keras.report.numbers import published
 from medaug_keras.spec import Metric, Study
@@ -371,7 +371,7 @@ class Results:
         for name, series in self.study.series.items():
             if not any(isinstance(value, bool | str) for value in series.arms.values()):
                 how, _, rest = series.setting.partition(".")
-                setting = rest if how in ("add", "replace", "duplicate") else series.setting
+                setting = rest if how in ("add", "duplicate") or rest.startswith("amount.") else series.setting
                 found.setdefault(setting, []).append(name)
         return found
 
@@ -405,18 +405,27 @@ class Results:
 
     def training_set(self, task: str) -> tuple[int, int]:
         """Real images that a run is trained on, 0 where they are not known or none, and those that its arm adds."""
+        real, added = self._images(task)
+        return 0 if self.training(task).params.get("replace") else real, added
+
+    def _images(self, task: str) -> tuple[int, int]:
         made = self.training(task)
         added = self.plan.tasks[made.needs["synthesis"]].images if "synthesis" in made.needs else 0
-        return 0 if made.params.get("replace") else self.plan.sources[made.dataset].train, added
+        return self.plan.sources[made.dataset].train, added
+
+    def _stages(self, task: str) -> tuple[int, Pretraining]:
+        """Images that a run is trained on, and how its first epochs are where these have others."""
+        return training_set(self.training(task).params, *self._images(task))
 
     def updates(self, task: str) -> int:
         """Steps of the optimizer that a run takes, at most."""
-        return updates(self.training(task).params["settings"], sum(self.training_set(task)))
+        return updates(self.training(task).params["settings"], *self._stages(task))
 
     def _planned(self, task: str) -> int:
         """Images that a run is trained with, each as often as it is."""
         settings = self.training(task).params["settings"]
-        return trained_images(settings, sum(self.training_set(task)), settings["epochs"])
+        train, pretraining = self._stages(task)
+        return trained_images(settings, train, settings["epochs"], pretraining)
 
     # --- what there is ---
 

@@ -57,6 +57,8 @@ def run_page(book: Book, run: Run) -> dict[str, Any]:
         record = run.record
         matrix = run.scores(results.select, "test")["confusion"]
         shown = book.of_folds(run) or f"; marked is {select_words(results.select)}"
+        first = results.training(run.task).params.get("pretrain", {"epochs": 0})["epochs"]
+        shown += f". The first {format.plural(first, 'epoch')} trained on generated images" if first else ""
         content |= {
             "figures": [
                 book.drawn("curves", book.curves(run), f"Accuracy and AUC per epoch{shown}."),

@@ -228,7 +228,7 @@ def shortcut(results: Results) -> Table:
             outcomes = [outcome for _, outcome in made]
             entries = [_mean(outcomes, _of_shortcut(name)) for name in ("auc", "auc_test", "class_told")]
             if not results.study.arms[arm].mixes:
-                entries[-1] = Entry(missing="all images that this arm trains on are generated")
+                entries[-1] = Entry(missing="it does not train on both kinds of images together")
             yield Row((*_head(results, dataset, arm), *entries), _factors(results, dataset, arm))
 
     return Table(

@@ -82,8 +82,17 @@ def all_arms(results: Results) -> Table:
 def _passed(results: Results, group: Group) -> int | None:
     """Images that passed in training, mean of the replicates and their folds; None of none."""
     records = [part.record or run.record for run in group.done for part in run.parts or (run.outcome,)]
-    settings = results.training(group.runs[0].task).params["settings"]
-    passed = [trained_images(settings, one.values["training_images"], one.values["epochs"]) for one in records]
+    params = results.training(group.runs[0].task).params
+    first = params.get("pretrain", {"epochs": 0})["epochs"]
+    passed = [
+        trained_images(
+            params["settings"],
+            one.values["training_images"],
+            one.values["epochs"],
+            (first, one.values.get("pretraining_images", 0)),
+        )
+        for one in records
+    ]
     return round(sum(passed) / len(passed)) if passed else None
 
 

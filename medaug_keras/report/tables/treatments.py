@@ -58,7 +58,7 @@ def sizes(results: Results) -> Table:
     notes = (
         "Updates are the optimizer's steps in all epochs, at most: patience can end a run before. More updates can "
         "help by themselves; copies of real images show by how much, and the setting budget gives all arms as many.",
-        *_without_real_images(results),
+        *_instead(results),
     )
     return Table(
         "arms-sizes",
@@ -71,16 +71,20 @@ def sizes(results: Results) -> Table:
     )
 
 
-def _without_real_images(results: Results) -> list[str]:
-    """What arms are compared with whose images replace the real ones."""
-    arms = [results.label(arm) for arm in results.arms if results.study.arms[arm].replace is not None]
-    if not arms:
-        return []
-    base = results.variant(*results.reference)
-    return [
-        f"{together(arms)}: generated images take the place of all training images. The control is “{base}”, which "
-        "trains on the real ones; copies of these would be no other training set."
-    ]
+def _instead(results: Results) -> list[str]:
+    """What arms are compared with whose images replace the real ones, or come before them."""
+    base, found = results.variant(*results.reference), []
+    named = {
+        "replace": "generated images take the place of all training images. The control is “{base}”, which trains on "
+        "the real ones; copies of these would be no other training set.",
+        "pretrain": "generated images are trained on before the real ones, not beside them. The control is “{base}”, "
+        "which trains on the real ones in all epochs; with the setting budget, in as many steps.",
+    }
+    for how, words in named.items():
+        arms = [results.label(arm) for arm in results.arms if results.study.arms[arm].how == how]
+        if arms:
+            found.append(f"{together(arms)}: {words.format(base=base)}")
+    return found
 
 
 def _added_of_each_class(results: Results, dataset: str, arm: str) -> Entry:
