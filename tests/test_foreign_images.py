@@ -217,6 +217,36 @@ def test_files_that_are_not_there_are_one_message_at_the_line_of_their_pattern(t
 
 
 @pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"images": images(20)[:, :, :20]}, r"made-grey\.npz: the images are 28 x 20, which is not square"),
+        ({"images": np.zeros((20, 28, 28, 3), np.uint8)}, r"images has 3 channels, and those of the data set have 1"),
+        ({"labels": np.full(20, 7)}, r"labels has 7; the data set has the classes 0 to 1"),
+        ({"images": images(20)[:, :14, :14]}, None),
+        (
+            {"images": images(9), "labels": np.arange(9) % 2},
+            r"arms\.theirs\.add\.amount: asks for 12 images of grey, and \S+made-grey\.npz has 9: lower it",
+        ),
+    ],
+)
+def test_check_looks_into_the_files(tmp_path, arrays, said):
+    saved(tmp_path / "made-grey.npz", **arrays)
+    done = cli("check", study(tmp_path).name, cwd=tmp_path)
+    assert done.returncode == (2 if said else 0), done.stderr
+    assert "Traceback" not in done.stderr
+    if said:
+        assert re.search(rf"study\.yaml: .*{said}", done.stderr), done.stderr
+
+
+def test_check_names_every_image_of_a_folder_that_cannot_be_used(tmp_path):
+    root = foldered(tmp_path / "made-grey", ("0", "1", "2"))
+    (root / "0" / "0.png").write_bytes(b"no image")
+    done = cli("check", study(tmp_path, path="made-{dataset}").name, cwd=tmp_path)
+    assert done.returncode == 2
+    assert len(re.findall(r"generators\.theirs\.path: ", done.stderr)) == 3, done.stderr
+
+
+@pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"path": "made-{set}.npz"}, r"{set} is no part of a pattern: {dataset}, {replicate} and {fold} are"),

@@ -18,7 +18,7 @@ from medaug_keras import data, looks
 from medaug_keras.architectures import ARCHITECTURES
 from medaug_keras.plan import Plan, Source, Task, added_images, data_task, located, plan, replicate_seed
 from medaug_keras.reading import read, words
-from medaug_keras.spec import IMAGENET, Applications, Python, PythonStep, Study, deciding
+from medaug_keras.spec import IMAGENET, Applications, Files, Python, PythonStep, Study, deciding, dump
 from medaug_keras.store import Store, StoreError
 
 from . import memory
@@ -214,6 +214,40 @@ def _positive(study: Study, name: str, source: Source) -> Iterator[str]:
         yield f"no class is called {data.positive}{words.did_you_mean(data.positive, classes)}"
     elif study.operating_points and len(classes) == 2 and data.positive_class(name, classes) is None:
         yield f"is missing; operating_points need to know which class is looked for: {' or '.join(classes)}"
+
+
+def made_elsewhere(study: Study, found: Mapping[str, Source], options: argparse.Namespace) -> list[str]:
+    """What is wrong in the files of images that were made elsewhere, for any data set that can be read."""
+    said: dict[str, None] = {}  # a set that keeps its order
+    for name, source in found.items():
+        section = located(study, name, str(options.data.resolve()))
+        sizes = data.KINDS[section["kind"]].sizes(section)
+        folds = study.datasets[name].folds
+        for generator, part in study.generators.items():
+            arms = {arm: spec for arm, spec in study.arms.items() if spec.generator == generator}
+            if not isinstance(part, Files) or not arms:
+                continue
+            places = {
+                part.place(name, replicate, fold): None
+                for replicate in range(study.replicates)
+                for fold in range((folds.folds if folds is not None else None) or 1)
+            }
+            for place in places:
+                try:
+                    _, labels = data.load_made(Path(place), classes=sizes.classes, image_shape=sizes.image_shape)
+                except data.DataError as error:
+                    said |= dict.fromkeys(f"generators.{generator}.path: {line}" for line in str(error).split("\n"))
+                    continue
+                for arm, spec in arms.items():
+                    amount = dump(spec.amount) if spec.amount is not None else {}
+                    fraction = amount.get("fractions", {}).get(name, amount.get("fraction"))
+                    asked = added_images({**amount, "fraction": fraction}, source.train) if amount else 0
+                    if asked > len(labels):
+                        said[
+                            f"arms.{arm}.{spec.how}.amount: asks for {asked:,} images of {name}, and {place} has "
+                            f"{len(labels):,}: lower it, or make more"
+                        ] = None
+    return list(said)
 
 
 def larger_network(study: Study, name: str) -> list[str]:

@@ -30,6 +30,7 @@ from .request import (
     check_results,
     examined,
     find_task,
+    made_elsewhere,
     misfits,
     own_parts,
     planned,
@@ -198,6 +199,7 @@ def _check(options: argparse.Namespace) -> int:
             for text in known:
                 print(f"{options.study}: datasets.{name}: {text}", file=sys.stderr)
     refused += misfits(study, found, counts)
+    refused += made_elsewhere(study, found, options)
     refused += own_parts(study, found, options)
     missing, notes = weights(study)
     refused += missing

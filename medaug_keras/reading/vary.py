@@ -56,6 +56,13 @@ def expanded(tree: Node) -> tuple[Node, dict[Keys, Keys]]:
                 arms[name] = arm
             continue
         kept = [one for one in made[name] if one.name not in given.value]
+        if made[name] and not kept and all(given.value[one.name].value is None for one in made[name]):
+            mistakes.append(
+                (
+                    arm.place,
+                    f"arms.{name}.vary: every arm that it makes is dropped by a null: write {name}: null instead",
+                )
+            )
         for one in made[name]:
             if one not in kept and given.value[one.name].value is not None:
                 mistakes.append((arm.place, f"arms.{name}.vary: makes {one.name}, which is an arm already; rename one"))
