@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from report_records import ARMS, fake_plan, fake_results, fake_study, hash_text
 from medaug_keras import report
 from medaug_keras.cli import main, memory
 from medaug_keras.cli import power as terminal
-from medaug_keras.durations import Durations, per_replicate
+from medaug_keras.durations import Durations, duration, per_replicate
 from medaug_keras.plan import Source, plan
 from medaug_keras.report.format import DASH
 from medaug_keras.report.numbers.inference import Inference
@@ -84,6 +85,9 @@ def test_own_runs_go_before_those_of_others_and_all_others_of_the_same_images_co
     assert both.detectable.low == min(one.detectable.low for one in alone)
     assert both.detectable.high == max(one.detectable.high for one in alone)
     assert both.fewest == min(one.fewest for one in alone)
+    assert alone[0].detectable != alone[1].detectable
+    (turned,) = prospects(nothing.results, nothing, others[::-1])
+    assert (turned.detectable, turned.fewest, turned.most) == (both.detectable, both.fewest, both.most)
     own = others[0]
     assert prospects(own.results, own, [others[1]]) == prospects(own.results, own)
 
@@ -234,7 +238,7 @@ def test_the_terminal_learns_variances_and_times_from_other_studies_of_the_resul
     memory.remember(tmp_path, study, whole, data_root=".")
     for broken in ("a", "z"):
         (tmp_path / "studies" / f"{broken}.json").write_text("{}")
-    sets = ("breastmnist", "phantom-histology")
+    sets = ("breastmnist", "octmnist")
     more = {"classifier": {"epochs": 30}, "samplings": ["shuffle"]}
     arms = {name: ARMS[name] for name in ("baseline", "gda", "duplicate")}
     other = fake_study(datasets=sets, arms=arms, name="planned", **more)
@@ -249,7 +253,14 @@ def test_the_terminal_learns_variances_and_times_from_other_studies_of_the_resul
     assert "corrected for 2 arms" in text
     assert "Shipped ones are a first guess" in text
     assert durations.seen["classifier cnn"]
-    assert " to " in text.partition("Breast")[2].splitlines()[0]
+    options.difference = 9.0
+    plain = fake_study(datasets=sets, arms={n: ARMS[n] for n in ("baseline", "gda")}, name="planned", **more)
+    lines = said(plain, durations := Durations()).splitlines()
+    for name in ("breastmnist", "octmnist"):
+        row = next(line for line in lines if line.lower().startswith(name))
+        ends = [int(n) for n in re.search(r"(\d+) to (\d+)  ", row).groups()]
+        each = per_replicate(durations, fake_plan(plain), name)
+        assert row.endswith(" to ".join(dict.fromkeys(duration(n * each / 2) for n in ends))), row
     one = fake_study(datasets=sets[:1], arms=arms, name="planned", **more)
     assert "Shipped" not in said(one, Durations())
     alone = fake_study(datasets=sets[:1], arms={"baseline": {}}, name="planned", **more)
