@@ -42,6 +42,11 @@ def test_nothing_to_be_clicked_is_printed_and_what_is_folded_is(paper):
     page = paper.go("studies/fake/index.html")
     for what in (".ma-nav", ".md-header", ".md-footer", ".ma-files", ".ma-tools"):
         assert not page.locator(what).first.is_visible(), what
+    for name in PAGES:
+        page = paper.go(f"studies/fake/{name}.html")
+        fields = page.locator("main :is(input, select, button:not(.ma-sort))").all()
+        assert [field.evaluate("e => e.outerHTML") for field in fields if field.is_visible()] == [], name
+    page = paper.go("studies/fake/index.html")
     folded = "<details><summary>More</summary><p id='folded'>Text</p></details>"
     page.locator("article").evaluate("(article, html) => article.insertAdjacentHTML('beforeend', html)", folded)
     box = page.locator("#folded").bounding_box()

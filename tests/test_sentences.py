@@ -162,14 +162,14 @@ SENTENCES = [  # what is said, a world that says it, one that does not
     (r"2 comparisons, corrected for all arms of a data set: 1 better, 1 not tested\.", "one set of two", "two sets"),
     # what could have been found
     (rf"^Statistical power: a true difference of {S} points is found in 4 of 5 such studies\.", "level", "copies"),
-    (rf"^Statistical power: for half of the arms or more, a true difference of {S} points is found in 4 of 5 such",
+    (rf"^Statistical power \(median arm\): a true difference of {S} points is found in 4 of 5 such",
      "copies", "level"),
     (rf"^Statistical power: on BreastMNIST and OctMNIST a true difference of {S} and {S} points is found in 4 of 5",
      "two sets", "level"),
     (rf"^Statistical power: on BreastMNIST a true difference of {S} points is found", "one set of two", "two sets"),
     (rf"^Statistical power: on 3 data sets a true difference of {S} to {S} points is found", "on average", "two sets"),
-    (rf"^Statistical power: no gain is sure to be found, as test {METRIC} can rise by {S} points at most\.",
-     "two replicates", "level"),
+    (rf"^Statistical power: even the largest possible gain in test {METRIC} \({S} points\) is missed in more than "
+     r"1 of 5", "two replicates", "level"),
     (r"^Statistical power is not known: nothing varied between runs\.", "alike", "level"),
     # networks whose accuracy says little
     (rf"^Geometric: worse, {S} points {INTERVAL}{LITTLE}balanced accuracy \+\d.*, AUC ", "healthy", "worse"),

@@ -481,12 +481,12 @@ def power(results: Results, tested: Sequence[Comparison]) -> list[str]:
         parts.append(f"{_where(results, found)}a true difference of {at} points is found in 4 of 5 such studies")
     if losses:
         most = _sizes([above[d] for d in losses])
-        rise = f"test {metric_name(results.study.primary)} can rise by {most} points at most"
-        parts.append(f"{_where(results, losses)}no gain is sure to be found, as {rise}")
+        gain = f"even the largest possible gain in test {metric_name(results.study.primary)} ({most} points)"
+        parts.append(f"{_where(results, losses)}{gain} is missed in more than 1 of 5")
     if nothing:
-        parts.append(f"{_where(results, nothing)}no difference is sure to be found, however large")
-    half = "for half of the arms or more, " if any(len(found) > 1 for found in sizes.values()) else ""
-    return [f"Statistical power: {half}{'; '.join(parts)}."]
+        parts.append(f"{_where(results, nothing)}any difference, however large, is missed in more than 1 of 5")
+    median_arm = " (median arm)" if any(len(found) > 1 for found in sizes.values()) else ""
+    return [f"Statistical power{median_arm}: {'; '.join(parts)}."]
 
 
 def _where(results: Results, datasets: Sequence[str]) -> str:
