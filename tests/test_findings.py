@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import itertools
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -649,4 +650,24 @@ def test_the_first_page_warns_of_a_shortcut_where_images_are_told_apart_and_tell
     said = [sentence for sentence in every if "can be told from real ones" in sentence]
     assert bool(said) is warned
     if warned:
-        assert f"BreastMNIST (AUC {100 * auc:.0f} %, {100 * told:.0f} % of the class)" in said[0]
+        assert f"BreastMNIST (AUC {100 * auc:.1f} %, {100 * told:.0f} % of the class)" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        (lambda title: "gda" in title and "replicate 2" in title, r"no result: \S.* has 2 of 3 replicates\.$"),
+        (
+            lambda title: "gda" in title and "histology" in title,
+            r"no result: \S.* has 0 of 3 replicates on some data set\.$",
+        ),
+        (lambda title: "replicate 2" in title, r"no result\.$"),
+    ],
+)
+def test_arms_with_fewer_replicates_than_others_are_named(tmp_path: Path, missing: Callable[[str], bool], said: str):
+    study = fake_study(replicates=3)
+    plan, store = fake_results(
+        study, tmp_path, leave_out=lambda task: task.kind == "classifier" and missing(task.title)
+    )
+    (sentence,) = findings._unfinished(Results(study, plan, store))
+    assert re.search(said, sentence), sentence

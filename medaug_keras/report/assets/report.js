@@ -361,7 +361,7 @@
         primary ? "" : `<strong>Exploratory:</strong> the study\u2019s tests are on ${first}. Intervals here are not corrected, and there is no verdict.`,
         primary || !declared ? "" : ' p is on <a href="significance.html#exploratory">Significance</a>.',
         declared ? "" : ` <strong>Another baseline</strong> than the declared one, \u201c${escaped(own)}\u201d.`,
-        !primary || declared ? "" : ` Verdicts are corrected for all pairs of arms, as on <a href="compare.html">Compare</a>${several ? "; means have none" : ""}.`,
+        !primary || declared ? "" : ` Verdicts are those of <a href="compare.html">Compare</a>: corrected for all pairs of arms, and those of the study\u2019s own comparisons among themselves${several ? "; means have none" : ""}.`,
         ` The answer above is that of the study\u2019s own tests.`,
       ].join("").trim();
       const small = (one) => `<small>${span(one)}${one.sets < numbers.of ? `, ${one.sets} of ${numbers.of}` : ""}</small>`;

@@ -123,6 +123,8 @@ def circumstances(results: Results, asked: Plan) -> list[tuple[str, str]]:
         found.append(("Run", f"{moment(min(started))} to {moment(max(ended))}"))
     total = sum(r.run.get("seconds", 0) for r in records)
     found.append(("Time in tasks", format.seconds(total)))
+    if study.precision != "float32":
+        found.append(("Precision", study.precision))
     for key, title in (("device", "Device"), ("processor", "Processor")):
         words = sorted({str(r.run[key]) for r in records if r.run.get(key)})
         if words:

@@ -155,7 +155,7 @@ def shortcuts(results: Results) -> list[str]:
             apart = [one["auc"] for one in measured if one["auc"] is not None]
             told = [one["class_told"] for one in measured]
             if apart and min(fmean(apart) / TOLD_APART, fmean(told) / CLASS_TOLD) >= 1:
-                values = f"AUC {percent(fmean(apart), 0)} %, {percent(fmean(told), 0)} % of the class"
+                values = f"AUC {percent(fmean(apart), 1)} %, {percent(fmean(told), 0)} % of the class"
                 found.setdefault(arm, []).append(f"{results.title(dataset)} ({values})")
     return [
         f"Images of {results.label(arm)} can be told from real ones, and that tells something of the class, on "
@@ -333,13 +333,20 @@ def _directions(results: Results, inference: Inference) -> list[str]:
     shown = {cell: c for cell, c in inference.tests.items() if c.word in ("better", "worse")}
     against: dict[Cell, list[str]] = {}
     others = [metric for metric in ("auc", "balanced_accuracy") if metric != primary]
+    disagree = False
     for metric in others:
         for cell, c in shown.items():
-            effect = inference.exploratory[metric][cell].result.effect
-            if effect is not None and _sign(effect) != _sign(c.result.effect):
-                how = ("is the same", "rises", "falls")[_sign(effect)]
-                by = f" by {percent(abs(effect))} points" if _sign(effect) else ""
-                against.setdefault(cell, []).append(f"{metric_name(metric)} {how}{by}")
+            r = inference.exploratory[metric][cell].result
+            if r.effect is None or _sign(r.effect) == _sign(c.result.effect):
+                continue
+            name, by = metric_name(metric), f"by {percent(abs(r.effect))} points"
+            if not _sign(r.effect):
+                said = f"{name} is the same"
+            elif r.low is not None and r.high is not None and r.low <= 0 <= r.high:
+                said = f"{name} is inconclusive ({points(r.effect)}, {points(r.low)} to {points(r.high)} points)"
+            else:
+                said, disagree = f"{name} {'rises' if r.effect > 0 else 'falls'} {by}", True
+            against.setdefault(cell, []).append(said)
     if not shown:
         return []
     if not against:
@@ -351,7 +358,7 @@ def _directions(results: Results, inference: Inference) -> list[str]:
         for cell, those in against.items()
     ]
     more = f"; and so do {plural(len(named) - 3, 'more comparison')}" if len(named) > 3 else ""
-    return [f"Metrics disagree: {'; '.join(named[:3])}{more}."]
+    return [f"{'Metrics disagree' if disagree else 'Other metrics'}: {'; '.join(named[:3])}{more}."]
 
 
 def _point(metrics: Sequence[str]) -> str:
@@ -526,7 +533,23 @@ def _unfinished(results: Results) -> list[str]:
     left = [run for run in results.runs if not run.done]
     if not left:
         return []
-    return [f"The study is not complete: {count(len(left))} of {plural(len(results.runs), 'run')} have no result."]
+    said = f"The study is not complete: {count(len(left))} of {plural(len(results.runs), 'run')} have no result"
+    return [f"{said}{short_arms(results)}."]
+
+
+def short_arms(results: Results) -> str:
+    """Which arms have fewer replicates than planned, where others have all; the end of a sentence, or nothing."""
+    fewest = {arm: min(len(g.done) for g in results.groups.values() if g.arm == arm) for arm in results.arms}
+    short = [arm for arm, done in fewest.items() if done < results.replicates]
+    if not short or len(short) == len(fewest):
+        return ""
+    named = short if len(short) <= _NAMED else []
+    arms = together(map(results.label, named)) if named else plural(len(short), "arm")
+    least = min(fewest[arm] for arm in short)
+    on = " on some data set" if any(len(g.done) != least for g in results.groups.values() if g.arm in short) else ""
+    return (
+        f": {arms} {'has' if len(short) == 1 else 'have'} {count(least)} of {count(results.replicates)} replicates{on}"
+    )
 
 
 def can_be_said(c: Comparison, control: Comparison | None, beside: str = "", room: float = 1.0) -> str:
@@ -535,6 +558,7 @@ def can_be_said(c: Comparison, control: Comparison | None, beside: str = "", roo
     `beside` is its caveat, as `caution` gives it; `room` is how far the metric can rise above the baseline's.
     """
     name = metric_name(c.metric)
+    fall = 1 - room - (0.5 if c.metric == "auc" else 0)  # AUC of guessing is 50 %
     if c.word == "not tested":
         return "Nothing."
     if c.word in ("better", "worse"):
@@ -556,7 +580,7 @@ def can_be_said(c: Comparison, control: Comparison | None, beside: str = "", roo
         return "How large a difference would have been found is not known: nothing varied between runs."
     if size.low >= 1:
         return "Nothing: with so few replicates no difference would have been found."
-    if size.high >= 1:
+    if size.high >= 1 or size.high > max(room, fall):
         return "Nothing is sure: with so few replicates even the largest difference could have been missed."
     found = f"of {percent(size.high, 1)} points would have been found in 4 of 5 such studies or more"
     if size.high > room:

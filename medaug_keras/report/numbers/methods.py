@@ -6,7 +6,7 @@ from typing import Any
 
 from medaug_keras.generators import GENERATORS
 from medaug_keras.report.format import count, of_points, plural, together
-from medaug_keras.report.numbers.findings import metric_name
+from medaug_keras.report.numbers.findings import metric_name, short_arms
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results, select_words
 from medaug_keras.report.numbers.thresholds import point_words
@@ -74,6 +74,8 @@ def classifier_text(results: Results) -> str:
         text += ", every arm with as many images as the others"
     if settings["patience"] is not None:
         text += f", stopped after {plural(settings['patience'], 'epoch')} without improvement"
+    if results.study.precision != "float32":
+        text += f", matrices multiplied in {results.study.precision}"
     return f"{text}. Scores are those of {select_words(results.select)}."
 
 
@@ -184,10 +186,11 @@ def _settings(values: Mapping[str, Any], *, without: Sequence[str]) -> str:
 def _analysis(results: Results, inference: Inference) -> str:
     tested = [c for c in inference.tests.values() if c.holm is not None]
     done = sum(run.done for run in results.runs)
+    planned = " planned" if done < len(results.runs) else ""
     text = (
-        f"Analysis: {plural(results.replicates, 'replicate')} of every arm; arms of a replicate share the seed of "
-        f"initial weights and order of images. The primary metric is {metric_name(results.study.primary)} on the "
-        "test images."
+        f"Analysis: {plural(results.replicates, 'replicate')} of every arm{planned}; arms of a replicate share the "
+        "seed of initial weights and order of images. The primary metric is "
+        f"{metric_name(results.study.primary)} on the test images."
     )
     if tested:
         largest = max(c.family for c in tested)
@@ -214,7 +217,8 @@ def _analysis(results: Results, inference: Inference) -> str:
             "exploratory."
         )
     if done < len(results.runs):
-        text += f" The study is not complete: {count(done)} of {plural(len(results.runs), 'run')} have a result."
+        there = f"{count(done)} of {plural(len(results.runs), 'run')} have a result"
+        text += f" The study is not complete: {there}{short_arms(results)}."
     return text
 
 

@@ -58,11 +58,11 @@ def calibration(results: Results, found: Mapping[Cell, Judged]) -> Table:
             "is corrected over all measures, arms and data sets (Benjamini and Hochberg). All of this is exploratory. "
             "Less is better for the first three, more for PR-AUC.",
             f"Calibration error: the test images in {BINS} bins of equal size by the probability of the class that is "
-            "named; the mean over bins of the gap between that probability and the share that is right. It is above 0 "
-            "by chance alone, the more so the fewer images there are. Brier score: the squared error of the "
-            "probabilities, of one class where there are two, else summed over classes. PR-AUC: average precision, of "
-            "the positive class where there are two (the second, where the study names none), else the mean over "
-            "classes, each against the rest.",
+            "named; the mean over bins, weighted by their images, of the gap between that probability and the share "
+            "that is right. It is above 0 by chance alone, the more so the fewer images there are. Brier score: the "
+            "squared error of the probabilities, of one class where there are two, else summed over classes. PR-AUC: "
+            "average precision, of the positive class where there are two (the second, where the study names none), "
+            "else the mean over classes, each against the rest.",
         ),
         ("data set", "arm"),
         empty="No run is done yet.",

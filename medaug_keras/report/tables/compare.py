@@ -60,9 +60,9 @@ def pairs(results: Results, found: Mapping[str, Mapping[tuple[Pair, Pair], Compa
         tuple(rows),
         "tables.compare.pairs",
         (
-            "Verdict and p of a pair with the baseline, or with copies, are those of the study's own test on "
-            "Significance. Every other pair is exploratory, and its p is corrected over all pairs of the data set "
-            "(Holm, 5 %). The 95 % interval is that of the pair alone.",
+            "Verdict and p of a pair with the baseline, or of an arm with as many copies, are those of the study's own "
+            "test on Significance. Every other pair is exploratory, and its p is corrected over all pairs of the data "
+            "set (Holm, 5 %). The 95 % interval is that of the pair alone.",
             *notes_of(rows),
         ),
         ("data set", "verdict"),
