@@ -124,6 +124,11 @@ def test_the_sum_is_of_every_byte_and_class_and_does_not_depend_on_the_order_of_
     one.unlink(), other.unlink()
     one.write_bytes(kept[1]), other.write_bytes(kept[0])
     assert data.made_sum(root) != first, "the two changed their classes"
+    monkeypatch.undo()
+    one, other = (foldered(tmp_path / name, each=1) for name in ("a", "b"))
+    (other / "malignant" / "0.png").rename(other / "benign" / "1.png")
+    (one / "malignant" / "0.png").rename(one / "malignant" / "1.png")
+    assert data.made_sum(one) != data.made_sum(other), "the same names and bytes in the same order, of other classes"
 
 
 def test_folders_inside_that_of_a_class_and_names_in_capitals_belong_to_it_and_hidden_files_to_none(tmp_path):

@@ -201,7 +201,8 @@ def test_series_with_numbers_have_a_figure_for_each_setting_whatever_is_added_an
         "  other: {vary: {classifier.augment_validation: [true, false]}}\n",
         "  flags: {vary: {always_weighted: [true, false]}}\n",
     )
-    found = read(study(VARIED + arms))
+    both = "series:\n  both: {setting: classifier.epochs, arms: {epochs-3: 3, baseline: many}}\n"
+    found = read(study(VARIED + arms + both))
     results = Results(found, fake_plan(found), Store(tmp_path))
     assert results.doses == {
         "amount.fraction": ["cvae", "copies"],
