@@ -226,6 +226,11 @@ def test_differences_are_to_the_baseline_wherever_it_stands_and_pair_replicates_
     found, expected = one.differences["brier"], crossed(np.stack([ours[s] - base[s] for s in (1, 2)]), planned=3)
     assert (found.effect, found.replicates, found.planned) == pytest.approx((expected.effect, 2, 3))
     assert found.p == pytest.approx(expected.p)
+    (of,) = inference.predictions["breastmnist", "gda", "shuffle"]
+    for s, probabilities in zip(of.replicates, of.probabilities, strict=True):
+        said = inference.tested["breastmnist", "gda", "shuffle"][s]
+        np.testing.assert_array_equal(said.likely, probabilities[np.arange(156), of.labels])
+        np.testing.assert_array_equal(said.predicted, probabilities.argmax(1))
     test = inference.tests["breastmnist", "gda", "shuffle"].result
     right = {
         arm: [runs[s].predicted == inference.labels["breastmnist"] for s in (1, 2)]
