@@ -5,6 +5,7 @@ import json
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from report_records import fake_plan, fake_study
 
-from medaug_keras import data
+from medaug_keras import data, tasks
 from medaug_keras.data import DataError
 from medaug_keras.generators.files import sample
 from medaug_keras.plan import Source, plan
@@ -196,6 +197,15 @@ def test_too_few_images_of_any_class_are_one_message():
     pool = {"images": images(5), "labels": np.array([0, 0, 1, 1, 1])}
     with pytest.raises(ValueError, match=r"2 of class 0, and 3 are asked for; 0 of class 2, and 1 are asked for"):
         sample(pool, np.array([0, 0, 0, 1, 2]), seed=0)
+
+
+def test_images_that_changed_while_the_study_ran_are_refused_and_a_class_without_any_is_counted(tmp_path):
+    path = saved(tmp_path / "made.npz", 3, labels=np.zeros(3, np.int64))
+    dataset = SimpleNamespace(classes=GREY["classes"], image_shape=GREY["image_shape"])
+    files = {"path": str(path), "sha256": data.made_sum(path)}
+    assert tasks._read_made(dataset, files, tmp_path) == {"images": 3, "per_class": [3, 0]}
+    with pytest.raises(DataError, match=r"made\.npz changed while the study ran"):
+        tasks._read_made(dataset, files | {"sha256": "0" * 64}, tmp_path)
 
 
 # --- the study -------------------------------------------------------------------------------------

@@ -725,6 +725,7 @@ def test_kl_by_area_changes_what_is_learnt_at_other_sizes_alone(name):
 
     assert after(28, kl_by_area=False) == after(28)
     assert after(32, kl_by_area=False) != after(32)
+    assert after(32, reconstruction="mean", kl_by_area=False) == after(32, reconstruction="mean")
     assert after(32, kl_by_area=False, kl_weight=SETTINGS[name]["kl_weight"] * (32 / 28) ** 2) == after(32)
 
 
