@@ -5,6 +5,7 @@ import re
 import resource
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -141,6 +142,46 @@ def test_a_hanging_process_is_ended_and_says_where_it_hung(tmp_path: Path, monke
     assert "was not ready after 2 s (in " in death.how
     assert f'File "{tmp_path}/torch.py", line 5 in <module>' in death.words
     assert not death.killed
+
+
+def worker_that(does: str, monkeypatch: pytest.MonkeyPatch) -> worker.Worker:
+    """A worker whose process runs these lines, with `pipe` to its parent, and imports nothing of ours."""
+    lines = "import os, signal, sys\nfrom multiprocessing.connection import Connection\n"
+    lines += f"pipe = Connection(int(sys.argv[1]))\n{does}"
+    monkeypatch.setattr(worker, "command", lambda what, pipe: [sys.executable, "-c", lines, pipe])
+    return worker.Worker(gpu="7")
+
+
+@pytest.mark.parametrize(("number", "killed"), [(signal.SIGKILL, True), (signal.SIGTERM, False)])
+def test_a_death_says_its_signal_and_the_last_lines_and_only_a_kill_may_be_of_memory(number, killed, monkeypatch):
+    dies = worker_that(
+        f"print('x' * 70_000, *range(50), sep='\\n', flush=True)\nos.kill(os.getpid(), {number})", monkeypatch
+    )
+    what, death = news(dies)
+    dies.end()
+    assert (what, death.how, death.killed) == ("died", f"the process ended with signal {number}", killed)
+    assert death.words.split() == [str(line) for line in range(30, 50)]
+    assert not death.hung
+
+
+def test_a_worker_has_one_thread_its_gpu_and_no_settings_of_keras_and_leaves_nothing_open(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setenv("KERAS_HOME", "/home/me/keras")
+    monkeypatch.delenv("MEDAUG_KERAS_HOME", raising=False)
+    lives = worker_that("pipe.send(('environment', dict(os.environ)))\nsignal.pause()", monkeypatch)
+    what, found = news(lives)
+    expected = {
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "7",
+        "KERAS_BACKEND": "torch",
+        "KERAS_HOME": "/dev/null/keras",
+        "MEDAUG_KERAS_HOME": "/home/me/keras",
+    }
+    assert what == "environment"
+    assert {name: found.get(name) for name in expected} == expected
+    lives.end()
+    assert (lives.process.returncode, lives.pipe.closed, lives.log.closed) == (-signal.SIGTERM, True, True)
 
 
 def test_no_worker_outlives_a_run_that_is_killed_not_even_one_that_hangs_in_native_code(tmp_path: Path):
