@@ -243,9 +243,8 @@ def fit(
     if first.epochs >= epochs:
         raise ValueError(f"{first.epochs} epochs of pretraining leave none of {epochs} for the other images")
     cut = np.split(np.arange(len(train_set[1])), [len(train_set[1]) - first.images])
-    places = [
-        some for some in cut if len(some)
-    ]  # of the images of each stage: those of the last epochs, then the first
+    # of the images of each stage: those of the last epochs, then the first
+    places = [some for some in cut if len(some)]
     stages = [1] * first.epochs + [0] * (epochs - first.epochs)  # of each epoch
     weights = [balanced_weights(train_set[1][some], num_classes).to(device) for some in places]
     balanced = weights[stages[0]].clone() if loss["class_weights"] == "balanced" else None

@@ -205,8 +205,7 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
     dataset, params = _dataset(task, needs), task.params
     tuned = _tuned(params["tune"], needs) if "tune" in params else None
     settings = _at_rate(params["settings"], tuned)
-    images, labels = _training_set(dataset, needs, params)
-    pretraining = _pretraining(needs, params)
+    images, labels, pretraining = _training_set(dataset, needs, params)
     real = labels if pretraining is None else labels[: -pretraining.images]
     trained = _trained(
         dataset,
@@ -256,11 +255,11 @@ def make_tuning(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: C
     No test image is looked at. A training run that diverges is a result, too: its learning rate is not chosen.
     """
     dataset, params = _dataset(task, needs), task.params
-    train, pretraining = _training_set(dataset, needs, params), _pretraining(needs, params)
+    images, labels, pretraining = _training_set(dataset, needs, params)
     try:
         trained = _trained(
             dataset,
-            train,
+            (images, labels),
             params["settings"],
             sampling=params["sampling"],
             augment=params["augment"],
@@ -277,7 +276,7 @@ def make_tuning(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: C
     _write_json(out / "history.json", history)
     return {
         "epochs": len(history["loss"]),
-        "training_images": len(train[1]) - (pretraining.images if pretraining is not None else 0),
+        "training_images": len(labels) - (pretraining.images if pretraining is not None else 0),
         "selected": trained.selected,
         "measured": {
             rule: {name: values[epoch - 1] for name, values in history.items() if name.startswith("val_")}
@@ -474,23 +473,22 @@ def _trained(
     )
 
 
-def _training_set(dataset: data.Dataset, needs: Folders, params: Mapping[str, Any]) -> tuple[Images, np.ndarray]:
-    """The training images and labels, with those that the arm adds or trains on first, or those that replace them."""
+def _training_set(
+    dataset: data.Dataset, needs: Folders, params: Mapping[str, Any]
+) -> tuple[Images, np.ndarray, classifiers.Pretraining | None]:
+    """The training images and labels, with those that the arm adds or trains on first, or those that replace them.
+
+    Last, how the first epochs train on the images after the real ones, where they do.
+    """
     if "synthesis" not in needs:
-        return Gathered(dataset.train.images), dataset.train.labels
+        return Gathered(dataset.train.images), dataset.train.labels, None
     added = data.load_plain(needs["synthesis"] / "synthetic.npz")
     if params.get("replace"):
-        return Gathered(added["images"]), added["labels"]
+        return Gathered(added["images"]), added["labels"], None
+    first = params.get("pretrain")
+    pretraining = classifiers.Pretraining(**first, images=len(added["labels"])) if first else None
     labels = np.concatenate([dataset.train.labels, added["labels"]])
-    return Gathered(dataset.train.images, added["images"]), labels
-
-
-def _pretraining(needs: Folders, params: Mapping[str, Any]) -> classifiers.Pretraining | None:
-    """How the first epochs train on the images that the arm puts after the real ones, where they do."""
-    if "pretrain" not in params:
-        return None
-    added = data.load_plain(needs["synthesis"] / "synthetic.npz")
-    return classifiers.Pretraining(**params["pretrain"], images=len(added["labels"]))
+    return Gathered(dataset.train.images, added["images"]), labels, pretraining
 
 
 def _tuned(tune: Mapping[str, Any], needs: Folders) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from medaug_keras import data, looks
 from medaug_keras.architectures import ARCHITECTURES
 from medaug_keras.plan import Plan, Source, Task, added_images, data_task, located, plan, replicate_seed
 from medaug_keras.reading import read, words
-from medaug_keras.spec import IMAGENET, Applications, Files, Python, PythonStep, Study, deciding, dump
+from medaug_keras.spec import IMAGENET, Amount, Applications, Files, Python, PythonStep, Study, deciding
 from medaug_keras.store import Store, StoreError
 
 from . import memory
@@ -195,14 +195,23 @@ def misfits(study: Study, found: Mapping[str, Source], counts: Mapping[str, Coun
         for arm, spec in study.arms.items():
             if spec.amount is None or not source.train:
                 continue
-            fraction = spec.amount.fractions.get(name, spec.amount.fraction)
-            if not added_images({"images": spec.amount.images, "fraction": fraction}, source.train):
+            if not _asked(spec.amount, name, source):
                 said.append(
-                    f"arms.{arm}.{spec.how}.amount: {fraction:g} of the {source.train} training images of {name} is "
-                    "less than one image: raise the fraction, for this data set alone with `fractions`, or give a "
-                    "number with `images`"
+                    f"arms.{arm}.{spec.how}.amount: {_fraction(spec.amount, name):g} of the {source.train} training "
+                    f"images of {name} is less than one image: raise the fraction, for this data set alone with "
+                    "`fractions`, or give a number with `images`"
                 )
     return said
+
+
+def _fraction(amount: Amount, name: str) -> float:
+    """Which fraction of a data set's training images is asked for."""
+    return amount.fractions.get(name, amount.fraction)
+
+
+def _asked(amount: Amount, name: str, source: Source) -> int:
+    """How many images are asked for on a data set."""
+    return added_images({"images": amount.images, "fraction": _fraction(amount, name)}, source.train)
 
 
 def _positive(study: Study, name: str, source: Source) -> Iterator[str]:
@@ -239,9 +248,7 @@ def made_elsewhere(study: Study, found: Mapping[str, Source], options: argparse.
                     said |= dict.fromkeys(f"generators.{generator}.path: {line}" for line in str(error).split("\n"))
                     continue
                 for arm, spec in arms.items():
-                    amount = dump(spec.amount) if spec.amount is not None else {}
-                    fraction = amount.get("fractions", {}).get(name, amount.get("fraction"))
-                    asked = added_images({**amount, "fraction": fraction}, source.train) if amount else 0
+                    asked = _asked(spec.amount, name, source) if spec.amount is not None else 0
                     if asked > len(labels):
                         said[
                             f"arms.{arm}.{spec.how}.amount: asks for {asked:,} images of {name}, and {place} has "
