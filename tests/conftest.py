@@ -25,6 +25,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 PROJECT = Path(__file__).parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long proofs may take an hour each."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(3600))
+
+
 @pytest.fixture(scope="session")
 def medmnist_root() -> Path:
     """The folder of real MedMNIST files: $MEDMNIST_ROOT, or shared/medmnist beside the project."""

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from report_records import ARMS, fake_results, fake_study
@@ -35,9 +36,11 @@ def ask(port: int, page: str) -> int | None:
         connection.close()
 
 
-def wait_for(log: Path, text: str, times: int) -> None:
-    """Until a text stands so often in the log; the suite's own limit ends a wait in vain."""
-    while log.read_text().count(text) < times:
+def wait_for(log: Path, found: Callable[[], bool]) -> None:
+    """Until something is so; a wait in vain shows what the server said."""
+    deadline = time.monotonic() + 120
+    while not found():
+        assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.1)
 
 
@@ -54,8 +57,12 @@ def test_pages_answer_while_others_are_rendered_and_are_not_built_again_before_t
             [sys.executable, "-m", "mkdocs", "serve", "-f", str(settings), "-a", f"127.0.0.1:{port}"],
             stdout=out, stderr=subprocess.STDOUT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         )  # fmt: skip
+
+    def said(text: str) -> int:
+        return log.read_text().count(text)
+
     try:
-        wait_for(log, "Serving on", 1)
+        wait_for(log, lambda: said("Serving on") == 1)
         page, answers = "/studies/fake/index.html", []
         assert ask(port, page) == 200
         studies = docs / "studies"
@@ -64,20 +71,19 @@ def test_pages_answer_while_others_are_rendered_and_are_not_built_again_before_t
                 (slow / f"{n}.md").write_text("half a page")
                 answers.append(ask(port, page))
                 time.sleep(0.1)
-            assert log.read_text().count("Building documentation") == 1
-        wait_for(log, "Documentation built", 2)
+            assert said("Building documentation") == 1
+        wait_for(log, lambda: said("Documentation built") >= 2)
         fake_results(study, first)
         report.render(study, plan, store, docs)
-        wait_for(log, "Documentation built", 3)
+        wait_for(log, lambda: said("Documentation built") >= 3)
         answers += [ask(port, page) for _ in range(20) if not time.sleep(0.1)]
         assert answers == [200] * 40
-        built = log.read_text().count("Building documentation")
-        assert built <= 4  # 3, but for a look of the server at half of the files that a busy machine draws out
+        # 3, but for a look of the server at half of the files that a busy machine draws out.
+        assert said("Building documentation") <= 4
         (docs / "note.md").write_text("# A page of the user's")
-        wait_for(log, "Documentation built", built + 1)
-        assert ask(port, "/note.html") == 200
+        wait_for(log, lambda: ask(port, "/note.html") == 200)
         assert "MkDocs 2" not in log.read_text()
     finally:
         server.send_signal(signal.SIGINT)
-        server.wait()
+        server.wait(timeout=60)
     assert "Traceback" not in log.read_text()
