@@ -1,4 +1,7 @@
-"""Which GPUs a run may use. Torch is asked in a process of its own, so that the one that asks starts at once."""
+"""Which GPUs a run may use, and whether a CPU computes in bfloat16 by itself.
+
+Torch is asked in a process of its own, so that the one that asks starts at once.
+"""
 
 import json
 import os
@@ -11,6 +14,9 @@ from pathlib import Path
 DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 # Processes that share a GPU, where the user does not say. Not measured: more may be faster for such small networks.
 WORKERS_PER_GPU = 1
+CPU = Path("/proc/cpuinfo")
+_BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
+"""What Linux calls units that multiply in bfloat16: Intel's and AMD's, Intel's for whole tiles, ARM's."""
 _ASK = "import json, torch; c = torch.cuda; print(json.dumps([c.get_device_name(i) for i in range(c.device_count())]))"
 
 
@@ -41,3 +47,15 @@ def said(gpus: list[Gpu], workers: int) -> str:
     names = ", ".join(dict.fromkeys(gpu.name for gpu in gpus))
     what = "the GPU" if len(gpus) == 1 else f"{len(gpus)} GPUs"
     return f"Uses {what} ({names}), {workers} worker{'s' if workers > 1 else ''}"
+
+
+def bfloat16_is_slow() -> bool:
+    """Whether this machine has neither a GPU nor a CPU with units for bfloat16; False where that is not known."""
+    if any(Path(driver).exists() for driver in DRIVERS):
+        return False
+    try:
+        lines = CPU.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    listed = [line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features"))]
+    return bool(listed) and not any(_BFLOAT16.intersection(flags) for flags in listed)

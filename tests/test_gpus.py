@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from medaug_keras import engine, gpus
+from medaug_keras import cli, engine, gpus
 from medaug_keras.gpus import Gpu
+from studies import tiny, written
 
 FAKE_TORCH = """
 import os
@@ -52,6 +53,34 @@ def test_a_torch_that_does_not_import_has_no_gpu(three_gpus, tmp_path):
 def test_one_line_says_what_is_used():
     assert gpus.said([Gpu("0", "H200")], 1) == "Uses the GPU (H200), 1 worker"
     assert gpus.said([Gpu("0", "H200"), Gpu("1", "H200")], 4) == "Uses 2 GPUs (H200), 4 workers"
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "slow"),
+    [
+        ("processor : 0\nflags\t\t: fpu avx2 avx512f\n", True),
+        ("processor : 0\nflags\t\t: fpu avx512f avx512_bf16\n", False),
+        ("processor : 0\nflags\t\t: fpu avx512f amx_bf16 amx_tile\n", False),
+        ("processor : 0\nFeatures\t: fp asimd bf16\n", False),
+        ("processor : 0\nFeatures\t: fp asimd\n", True),
+        ("processor : 0\nmodel name : not told\n", False),
+        (None, False),
+    ],
+)
+def test_bfloat16_is_called_slow_only_where_the_cpu_is_known_to_lack_it(tmp_path, monkeypatch, capsys, cpuinfo, slow):
+    monkeypatch.setattr(gpus, "CPU", tmp_path / "cpuinfo")
+    monkeypatch.setattr(gpus, "DRIVERS", ())
+    if cpuinfo is not None:
+        gpus.CPU.write_text(cpuinfo)
+    assert gpus.bfloat16_is_slow() == slow
+    file = written(tmp_path, tiny(precision="bfloat16"))
+    assert cli.main(["check", str(file), "--results", str(tmp_path / "results")]) == 0
+    assert ("bfloat16 is slower than float32 on this machine" in capsys.readouterr().out) == slow
+    written(tmp_path, tiny())
+    assert cli.main(["check", str(file), "--results", str(tmp_path / "results")]) == 0
+    assert "slower" not in capsys.readouterr().out
+    monkeypatch.setattr(gpus, "DRIVERS", (str(tmp_path),))
+    assert not gpus.bfloat16_is_slow(), "with a GPU, its CPU does not matter"
 
 
 def environment(process: int | None) -> bytes:

@@ -16,7 +16,8 @@ from medaug_keras.durations import Durations, counted, duration, kind_of, work_o
 from medaug_keras.ownership import NotOursError
 from medaug_keras.plan import Plan, Task, plan
 from medaug_keras.reading import schema
-from medaug_keras.reading.words import weighted_twice
+from medaug_keras.reading.words import SLOW_PRECISION, weighted_twice
+from medaug_keras.spec import Study
 from medaug_keras.store import STATES, Store, StoreError
 
 from .audit import odd
@@ -62,6 +63,8 @@ def _run(options: argparse.Namespace) -> int:
     else:  # what is remembered is the study of the pages
         remember(options.results, study, whole, data_root=str(options.data.resolve()))
     execute, workers = _executor(options, work=len(done) < len(chosen.tasks))
+    if options.scheduler is None and len(done) < len(chosen.tasks) and not options.quiet and (warning := _slow(study)):
+        print(warning, file=sys.stderr)
     pages = LivePages(options)
     started = time.monotonic()
     progress = Progress(
@@ -161,6 +164,11 @@ def _executor(options: argparse.Namespace, *, work: bool) -> tuple[Callable[...,
     return partial(cluster.run, client=client), max(1, cluster.threads(client))
 
 
+def _slow(study: Study) -> str:
+    """A warning of a precision that this machine computes slowly; empty elsewhere."""
+    return SLOW_PRECISION if study.precision == "bfloat16" and gpus.bfloat16_is_slow() else ""
+
+
 def _warn(task: Task, store: Store, options: argparse.Namespace) -> None:
     """Print the warnings of a data set that was read."""
     values: Mapping[str, Any] = {}
@@ -215,7 +223,7 @@ def _check(options: argparse.Namespace) -> int:
         for n, word in ((len(study.datasets), "data set"), (len(study.arms), "arm"), (runs, "run"))
     )
     print(f"{options.study}: nothing wrong; {summed}.")
-    for warning in (rare_classes(study, whole, options), weighted_twice(study)):
+    for warning in (rare_classes(study, whole, options), weighted_twice(study), _slow(study)):
         if warning:
             print(warning)
     return DONE

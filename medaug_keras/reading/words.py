@@ -247,6 +247,12 @@ def weighted_twice(study: Study) -> str:
     )
 
 
+SLOW_PRECISION = (
+    "precision: bfloat16 is slower than float32 on this machine: its CPU has no units for it (avx512_bf16, amx_bf16). "
+    "Leave precision out, or run the study on a machine that has them."
+)
+
+
 def rare_classes(shares: Mapping[str, float]) -> str:
     """A warning that accuracy decides where a class is rare: data set → share of its rarest class."""
     named = ", ".join(f"{name} {100 * share:.2g} %" for name, share in shares.items())
