@@ -45,13 +45,19 @@ STUDY: dict[str, Any] = {
     "title": "Memory",
     "question": "How much memory does a worker take?",
     "samplings": ["shuffle", "weighted"],
-    "generators": {"cvae": {"kind": "cvae"}, "jvae": {"kind": "joint_vae"}, "cgan": {"kind": "cgan"}},
+    "generators": {
+        "cvae": {"kind": "cvae"},
+        "jvae": {"kind": "joint_vae"},
+        "cgan": {"kind": "cgan"},
+        "flow": {"kind": "flow"},
+    },
     "classifier": {"epochs": 1},
     "arms": {
         "baseline": {},
         "cvae": {"add": {"generator": "cvae"}},
         "jvae": {"interleave": {"generator": "jvae"}},
         "cgan": {"add": {"generator": "cgan"}},
+        "flow": {"add": {"generator": "flow"}},
     },
 }
 
@@ -107,6 +113,8 @@ def prepare(whole: Plan, store: Store, arrays: Mapping[str, np.ndarray]) -> None
 
     def generator(task: Task, out: Path) -> None:
         settings = task.params["settings"] | {"epochs": 1}
+        if "images" in settings:  # that pass through it, whatever its epochs
+            settings["images"] = settings["batch_size"]
         module = generators.GENERATORS[settings.pop("kind")]
         recipe, own = fitting.Recipe.split(settings)
         four = [few[f"{split}_{what}"] for split in ("train", "val") for what in ("images", "labels")]

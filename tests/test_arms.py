@@ -232,6 +232,11 @@ def test_a_pretrained_arm_runs_and_pages_say_what_it_is_compared_with(tmp_path):
     assert "Synthetic first: generated images are trained on before the real ones, not beside them." in page
     runs = [one.read_text() for one in (tmp_path / "docs" / "studies" / "tiny").glob("runs/*.md")]
     assert sum("The first 2 epochs trained on generated images" in one for one in runs) == 1
+    curves = (tmp_path / "docs" / "studies" / "tiny" / "learning-curves.md").read_text()
+    assert (
+        "Left of an upright line in its color, an arm trains on generated images; right of it, on real ones" in curves
+    )
+    assert "real images from epoch 3 on" in curves
 
 
 # --- filter ----------------------------------------------------------------------------------------

@@ -41,7 +41,12 @@ def prose(path: Path) -> str:
 
 def blocks(path: Path, language: str) -> list[str]:
     """The fenced blocks of a language, "" for those that name none."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return blocks_of(path.read_text(encoding="utf-8"), language)
+
+
+def blocks_of(page: str, language: str) -> list[str]:
+    """Those of a page's text."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
     return [content for name, content in found if name == language]
 
 
@@ -254,6 +259,16 @@ def test_the_tutorials_plan_is_the_plan(
     assert plan.strip() in capsys.readouterr().out
     assert cli.main(["check", demo]) == cli.DONE
     assert checked.partition(":")[2] in capsys.readouterr().out
+
+
+def test_the_quick_budget_of_flow_is_the_demos(tmp_path: Path) -> None:
+    (content,) = blocks_of(section(text("docs/reference/study.md"), "generators: flow"), "yaml")
+    path = tmp_path / "page.yaml"
+    head = f"extends: {ROOT / 'studies' / 'demo.yaml'}\narms: {{flow: {{add: {{generator: quick}}}}}}\n"
+    path.write_text(head + content, encoding="utf-8")
+    generators = read(path).generators
+    assert generators["quick"] == generators["flow"]
+    assert generators["short"] != generators["flow"]
 
 
 def test_the_tutorials_own_study_shares_what_it_says_with_the_demo(beside_the_studies: Path) -> None:

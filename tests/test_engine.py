@@ -194,8 +194,9 @@ def test_the_demo_study_survives_20_random_kills(tmp_path: Path, capsys: pytest.
 
     log(f"\nKILL_SEED={seed}")
     # few epochs, so that a run lives long enough to finish tasks
-    epochs = {"classifier": 3, "generators.cvae": 2, "generators.jvae": 2, "generators.cgan": 2}
-    demo = ("studies/demo.yaml", *(word for name, n in epochs.items() for word in ("--set", f"{name}.epochs={n}")))
+    few = {"classifier": 3, "generators.cvae": 2, "generators.jvae": 2, "generators.cgan": 2, "generators.flow": 2}
+    short = [*(f"{name}.epochs={n}" for name, n in few.items()), "generators.flow.images=960"]
+    demo = ("studies/demo.yaml", *(word for setting in short for word in ("--set", setting)))
     calm = ("--no-site", "--results", tmp_path / "calm" / "results", "--docs", tmp_path / "calm" / "docs")
     began = time.monotonic()
     run = subprocess.run(command(*demo, *calm), cwd=PROJECT, capture_output=True, text=True)

@@ -70,6 +70,9 @@ def curves():
     return figures.learning_curves([history], best_epoch=2, title="BreastMNIST")
 
 
+GROWING = {name: [0.5, 0.6, 0.7, 0.8] for name in ("accuracy", "val_accuracy", "auc", "val_auc")}
+
+
 def curves_of_folds():
     folds = [
         {"accuracy": [0.5, 0.8, 0.9], "val_accuracy": [0.5, 0.6, 0.8], "auc": [0.9] * 3, "val_auc": [None] * 3},
@@ -215,6 +218,10 @@ DRAWN = {
         curves_of_folds,
         ["85.00", "70.00", "to 60.00", "to 80.00"],
     ),
+    "learning_curves_of_pretraining": (
+        lambda: figures.learning_curves([GROWING], best_epoch=3, pretraining=2),
+        ["real images", "4 epochs, the first 2 on generated images"],
+    ),
     "arms_curves": (curves_of_arms, ["55.00", "70.00", "highest 75.00 at epoch 2", LONG * 3]),
     "loss_curves": (losses, ["4,321", "310", "22.5", "out of memory"]),
     "confusion_matrix": (confusion, ["90 of 100", "1,324 of 1,338", "no images"]),
@@ -249,6 +256,10 @@ DRAWN = {
         ["100", "50"],
     ),
     "cgan_diagram": (lambda: figures.cgan_diagram(image_shape=(28, 28, 3), classes=9, latent_dim=128), ["128", "9"]),
+    "flow_diagram": (
+        lambda: figures.flow_diagram(image_shape=(64, 64, 1), classes=9, solver="heun", steps=1250),
+        ["64 × 64 × 1", "one of 9", "1,250 steps of Heun's method"],
+    ),
     "network_diagram": (network, ["97,833", "26 × 26 × 16", "480"]),
 }
 
@@ -856,6 +867,46 @@ def test_no_two_arms_of_the_learning_curves_look_alike_without_color():
 def test_a_mark_of_the_learning_curves_says_the_mean_and_the_range_of_its_runs():
     title = re.findall(r"<title>(No augmentation, epoch 2[^<]*)</title>", curves_of_arms().svg)
     assert set(title) >= {"No augmentation, epoch 2: 75.00, from 60.00 to 90.00 in 2 runs"}
+
+
+def columns(panel):
+    """Epoch → where a panel's invisible column of it begins: half an epoch before it, the first at the axis."""
+    found = re.findall(r'<rect x="([\d.]+)"[^>]*><title>epoch (\d+): ', panel)
+    return {int(epoch): float(x) for x, epoch in found}
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_epochs_on_generated_images_are_shaded_up_to_the_first_on_real_ones(first):
+    plain = figures.learning_curves([GROWING], best_epoch=4)
+    marked = figures.learning_curves([GROWING], best_epoch=4, pretraining=first)
+    assert "generated" not in plain.svg
+    for before, panel in zip(plain.panels, marked.panels, strict=True):
+        ends = columns(before)
+        (new,) = set(re.findall(r"<rect [^>]*>", panel)) - set(re.findall(r"<rect [^>]*>", before))
+        left, width = (float(re.search(rf' {name}="([\d.]+)"', new)[1]) for name in ("x", "width"))
+        assert left == pytest.approx(ends[1], abs=0.2)
+        assert left + width == pytest.approx(ends[first + 1], abs=0.2)
+        assert ("generated images</text>" in panel) is (first == 3)
+        assert ("real images</text>" in panel) is (first < 3)
+
+
+def test_an_arm_that_pretrains_has_a_line_where_its_real_images_begin_and_no_other_has():
+    found = [
+        figures.ArmCurves("a", "shuffle", "All real", [GROWING]),
+        figures.ArmCurves("b", "shuffle", "Synthetic first", [GROWING], pretraining=2),
+    ]
+    drawn = figures.arms_curves(found, arms=["a", "b"])
+    for panel in drawn.panels[1:]:
+        (x, words), *more = re.findall(r'<line x1="([\d.]+)"[^>]*><title>([^<]*real images[^<]*)</title>', panel)
+        assert not more
+        assert words == "Synthetic first: real images from epoch 3 on"
+        (group, *_) = re.findall(r'<g data-arm="b.shuffle">(.*?)</g>', panel, re.DOTALL)
+        (places,) = re.findall(r' d="M([-\d. L]*)"', group)
+        across = [float(point.split()[0]) for point in places.split("L")]
+        assert len(across) == 4
+        assert float(x) == pytest.approx((across[1] + across[2]) / 2, abs=0.2)
+    assert drawn.alt.count("real images from epoch 3 on") == 4
+    assert "All real from 50.00 at epoch 1 to 80.00 at epoch 4, highest 80.00 at epoch 4;" in drawn.alt
 
 
 def test_forecasts_lie_where_their_fractions_are_and_bars_go_from_the_lowest_to_the_highest_replicate():

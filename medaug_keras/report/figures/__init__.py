@@ -20,6 +20,7 @@ from medaug_keras.report.figures.diagrams import (
     Layer,
     cgan_diagram,
     cvae_diagram,
+    flow_diagram,
     joint_vae_diagram,
     network_diagram,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "differences",
     "dose_response",
     "feature_map",
+    "flow_diagram",
     "forecasts",
     "joint_vae_diagram",
     "learning_curves",

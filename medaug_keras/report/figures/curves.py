@@ -53,6 +53,8 @@ class _Panel:
     """Values cannot leave these, and are percentages."""
     linear: bool = False
     """Never a logarithmic axis."""
+    pretraining: int = 0
+    """Epochs at first, on generated images."""
 
     @property
     def values(self) -> list[float]:
@@ -70,10 +72,14 @@ class _Panel:
 
 
 def learning_curves(
-    histories: Sequence[Mapping[str, Sequence[float | None]]], *, best_epoch: int | None, title: str = ""
+    histories: Sequence[Mapping[str, Sequence[float | None]]],
+    *,
+    best_epoch: int | None,
+    title: str = "",
+    pretraining: int = 0,
 ) -> Figure:
-    """Accuracy and AUC an epoch, training and validation; the chosen epoch (from 1) is marked. Where the learning rate
-    changes, it has a panel of its own.
+    """Accuracy and AUC an epoch, training and validation; the chosen epoch (from 1) is marked, and so are the first
+    ones where they were trained on generated images. Where the learning rate changes, it has a panel of its own.
 
     Of the histories of several folds, their mean, and the lowest and the highest validation value of each epoch.
     """
@@ -84,13 +90,16 @@ def learning_curves(
             lines |= {"lowest": _over(histories, f"val_{name}", min), "highest": _over(histories, f"val_{name}", max)}
         heading = f"{title}: {word}" if title else word
         colors = ("blue", *["vermilion"] * 3)
-        panel = _Panel(heading, lines, colors, best_epoch, percent, "no values", ends=(0, 1))
+        panel = _Panel(heading, lines, colors, best_epoch, percent, "no values", ends=(0, 1), pretraining=pretraining)
         boards.append(_drawn(panel))
     if "learning_rate" in histories[0]:
         heading = f"{title}: Learning rate" if title else "Learning rate"
         lines = {"last step": _over(histories, "learning_rate", fmean)}
+        text = partial(number, digits=2)
         boards.append(
-            _drawn(_Panel(heading, lines, ("green",), best_epoch, partial(number, digits=2), "no values", linear=True))
+            _drawn(
+                _Panel(heading, lines, ("green",), best_epoch, text, "no values", linear=True, pretraining=pretraining)
+            )
         )
     alt = "Values in percent for each epoch. " + " ".join(board.alt for board in boards)
     return figure(learning_curves, boards, alt)
@@ -121,6 +130,8 @@ class ArmCurves:
     sampling: str
     label: str
     histories: Sequence[Mapping[str, Sequence[float | None]]]
+    pretraining: int = 0
+    """Epochs at first, on generated images."""
 
 
 def arms_curves(found: Sequence[ArmCurves], *, arms: Sequence[str] = ()) -> Figure:
@@ -207,6 +218,9 @@ def _together(title: str, lines: Sequence[_Band], epochs: int) -> Board:
         thin = there[:: max(1, -(-len(there) // _POINTS))]
         points = [(across(epoch), plot.y(value)) for epoch, value in dict.fromkeys([*thin, *there[-1:]])]
         board.open(board.of_arm(line.of.arm, line.of.sampling))
+        if first := line.of.pretraining:
+            x, words = across(first + 0.5), f"{line.of.label}: real images from epoch {first + 1} on"
+            board.line(x, plot.top, x, plot.bottom, line.style.color, width=1.5, dash=line.dash, title=words)
         if len(points) > 1:
             board.polyline(points, line.style.color, width=1.5, dash=line.dash)
         board.close()
@@ -239,9 +253,10 @@ def _curve_words(line: _Band) -> str:
         return f"{line.of.label} no values"
     (first, begin), (last, end) = there[0], there[-1]
     best, most = max(there, key=lambda pair: pair[1])
+    real = line.of.pretraining + 1
     return (
         f"{line.of.label} from {percent(begin)} at epoch {first} to {percent(end)} at epoch {last}, "
-        f"highest {percent(most)} at epoch {best}"
+        f"highest {percent(most)} at epoch {best}" + (f", real images from epoch {real} on" if real > 1 else "")
     )
 
 
@@ -318,6 +333,8 @@ def _drawn(panel: _Panel) -> Board:
     left = max(text_width(name, SMALL) for name in axis.names) + 6
     across = Scale(1, max(panel.epochs, 2), left + 6, WIDTH - 8)
     plot = _Plot(left, top, top + 150, across, Scale(axis.low, axis.high, top + 150, top), axis)
+    if panel.pretraining:
+        _shade_first(board, panel.pretraining, plot)
     _grid(board, panel, plot, panel.epochs)
     if panel.chosen is not None:
         _mark_chosen(board, panel.chosen, plot)
@@ -347,6 +364,17 @@ def _grid(board: Board, panel: _Panel, plot: _Plot, epochs: int) -> None:
             x = min(plot.across(epoch), WIDTH - half)
             board.text(x, plot.bottom + 15, str(epoch), anchor="middle", fill="muted")
     board.text(WIDTH, plot.bottom + 30, "epoch", anchor="end", fill="muted")
+
+
+def _shade_first(board: Board, epochs: int, plot: _Plot) -> None:
+    """A shade behind the epochs on generated images; what is right of it is named, or it, where there is no room."""
+    end, real = plot.across(epochs + 0.5), "real images"
+    board.rect(plot.left, plot.top, end - plot.left, plot.bottom - plot.top, "panel")
+    board.line(end, plot.top, end, plot.bottom, "muted")
+    if WIDTH - end > text_width(real, SMALL) + 8:
+        board.text(end + 4, plot.bottom - 6, real, fill="muted")
+    else:
+        board.text(end - 4, plot.bottom - 6, "generated images", anchor="end", fill="muted")
 
 
 def _mark_chosen(board: Board, chosen: int, plot: _Plot) -> None:
@@ -387,7 +415,8 @@ def _words(panel: _Panel, axis: _Axis) -> str:
         + ("" if panel.chosen is None else f", {panel.at(line, panel.chosen)} at the kept one")
         for name, line in panel.lines.items()
     )
-    return f"{panel.title}: {panel.epochs} epochs, {where}{scale}; {ranges}."
+    first = f", the first {panel.pretraining} on generated images" if panel.pretraining else ""
+    return f"{panel.title}: {panel.epochs} epochs{first}, {where}{scale}; {ranges}."
 
 
 def _line_sign(board: Board, color: str, dash: str) -> Callable[[float, float], None]:

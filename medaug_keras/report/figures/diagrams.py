@@ -127,6 +127,42 @@ def cgan_diagram(*, image_shape: Sequence[int], classes: int, latent_dim: int) -
     return figure(cgan_diagram, [board], alt)
 
 
+def flow_diagram(*, image_shape: Sequence[int], classes: int, solver: str, steps: int) -> Figure:
+    """Flow matching: what lies between noise and image at a time, and the velocity that a network learns there."""
+    board, shape = Board(), _size(image_shape)
+    top = board.heading("Flow matching") + 4
+    _box(board, 0, top, 80, ["noise x₀", "from N(0, 1)"], "noise")
+    _box(board, 86, top, 102, ["image x₁", shape], "data")
+    _box(board, 194, top, 76, ["time t", "from 0 to 1"], "noise")
+    _box(board, 276, top, 84, ["class y", f"one of {classes}"], "label")
+    _box(board, 0, top + 76, 188, ["x = (1 − t) x₀ + t x₁", "between noise and image"], "hidden")
+    _box(board, 0, top + 152, 360, ["U-Net", "convolutions and attention, first to smaller maps, then back"], "network")
+    _box(board, 0, top + 232, 136, ["velocity v(x, t, y)", shape], "data")
+    _box(board, 224, top + 232, 136, ["x₁ − x₀", "from noise to image"], "data")
+    for x in (40, 137):
+        board.arrow([(x, top + 40), (x, top + 76)])
+    board.arrow([(214, top + 40), (214, top + 96), (188, top + 96)])
+    board.arrow([(94, top + 116), (94, top + 152)])
+    for x in (250, 318):
+        board.arrow([(x, top + 40), (x, top + 152)])
+    board.arrow([(68, top + 192), (68, top + 232)])
+    board.line(136, top + 252, 224, top + 252, "vermilion", dash="5 3", width=1.5)
+    board.text(180, top + 244, "compare", anchor="middle", fill="muted")
+    way = f"in {count(steps)} {'step' if steps == 1 else 'steps'} of {solver.capitalize()}'s method"
+    y = _remark(
+        board,
+        top + 286,
+        f"To make an image of class y: begin with noise at t = 0 and follow the velocity to t = 1, {way}.",
+    )
+    board.height = y
+    alt = (
+        f"Flow matching. Between noise x₀ and an image x₁ of {shape} lies x = (1 − t) x₀ + t x₁, at a time t from 0 to "
+        f"1. A U-Net takes x, the time and the class, one of {classes}, and gives a velocity. Loss: difference of the "
+        f"velocity and x₁ − x₀. New images: begin with noise, choose the class, follow the velocity {way}."
+    )
+    return figure(flow_diagram, [board], alt)
+
+
 _FILLS = {"data": "blue", "label": "ochre", "noise": "grey", "hidden": "purple", "network": "green"}
 
 

@@ -417,6 +417,11 @@ class Results:
         """Images that a run is trained on, and how its first epochs are where these have others."""
         return training_set(self.training(task).params, *self._images(task))
 
+    def pretraining(self, task: str) -> int:
+        """Epochs at first in which a run trains on generated images; 0 of those that do not pretrain."""
+        first: Mapping[str, int] = self.training(task).params.get("pretrain", {"epochs": 0})
+        return first["epochs"]
+
     def updates(self, task: str) -> int:
         """Steps of the optimizer that a run takes, at most."""
         return updates(self.training(task).params["settings"], *self._stages(task))

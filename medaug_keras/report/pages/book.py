@@ -122,7 +122,9 @@ class Book:
 
     def curves(self, run: Run) -> Figure:
         """How a done run learned."""
-        return figures.learning_curves(histories(run), best_epoch=run.epoch(self.results.select))
+        return figures.learning_curves(
+            histories(run), best_epoch=run.epoch(self.results.select), pretraining=self.results.pretraining(run.task)
+        )
 
     def of_folds(self, run: Run) -> str:
         """What curves of folds are, after the words on what they show; empty for others."""

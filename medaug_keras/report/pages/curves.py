@@ -23,14 +23,17 @@ def _curves(book: Book, dataset: str) -> Shown | None:
         group = results.groups[dataset, arm, sampling]
         learned = [history for run in group.done for history in histories(run)]
         if learned:
-            found.append(figures.ArmCurves(arm, sampling, results.variant(arm, sampling), learned))
+            first = results.pretraining(group.runs[0].task)
+            found.append(figures.ArmCurves(arm, sampling, results.variant(arm, sampling), learned, first))
     if not found:
         return None
+    pretrained = any(one.pretraining for one in found)
+    real = " Left of an upright line in its color, an arm trains on generated images; right of it, on real ones."
     runs = "folds of all replicates" if results.folds(dataset) else "replicates"
     return book.figure(
         f"learning-{dataset}",
         figures.arms_curves(found, arms=results.by_look),
         f"Accuracy and AUC per epoch of every arm on {results.title(dataset)}, validation and training images: lines "
         f"are means over the {runs} that still train, bars at the marks go from the lowest to the highest. Marks are "
-        "hollow where batches are shuffled, filled where they are weighted.",
+        f"hollow where batches are shuffled, filled where they are weighted.{real if pretrained else ''}",
     )

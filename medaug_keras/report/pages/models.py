@@ -27,6 +27,9 @@ DIAGRAMS: dict[str, Callable[[Any, tuple[int, ...], int], Figure]] = {
     "cgan": lambda settings, shape, classes: figures.cgan_diagram(
         image_shape=shape, classes=classes, latent_dim=settings.latent_dim
     ),
+    "flow": lambda settings, shape, classes: figures.flow_diagram(
+        image_shape=shape, classes=classes, solver=settings.solver, steps=settings.steps
+    ),
 }
 """Kind of a generator → its drawing, from its settings, the shape of an image and the number of classes.
 

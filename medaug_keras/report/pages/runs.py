@@ -57,7 +57,7 @@ def run_page(book: Book, run: Run) -> dict[str, Any]:
         record = run.record
         matrix = run.scores(results.select, "test")["confusion"]
         shown = book.of_folds(run) or f"; marked is {select_words(results.select)}"
-        first = results.training(run.task).params.get("pretrain", {"epochs": 0})["epochs"]
+        first = results.pretraining(run.task)
         shown += f". The first {format.plural(first, 'epoch')} trained on generated images" if first else ""
         content |= {
             "figures": [

@@ -83,7 +83,7 @@ def _passed(results: Results, group: Group) -> int | None:
     """Images that passed in training, mean of the replicates and their folds; None of none."""
     records = [part.record or run.record for run in group.done for part in run.parts or (run.outcome,)]
     params = results.training(group.runs[0].task).params
-    first = params.get("pretrain", {"epochs": 0})["epochs"]
+    first = results.pretraining(group.runs[0].task)
     passed = [
         trained_images(
             params["settings"],
