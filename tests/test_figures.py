@@ -833,6 +833,32 @@ def test_a_component_that_is_almost_nothing_still_has_a_bar_that_can_be_drawn():
         assert all(float(width) > 0 for width in widths)
 
 
+def test_vectors_between_two_stages_of_the_same_maps_are_drawn_with_them_and_no_others_are():
+    def layer(kind, *shape, parameters=0):
+        return figures.Layer("", kind, (None, *shape), parameters)
+
+    beside = [
+        layer("Dense", 16, parameters=5),
+        layer("Conv2D", 14, 14, 8, parameters=7),
+        layer("Dense", 8, parameters=20),
+        layer("Reshape", 1, 1, 8),
+        layer("Multiply", 14, 14, 8),
+        layer("Dense", 8, parameters=300),
+        layer("Conv2D", 14, 14, 8, parameters=4000),
+    ]
+    after = [
+        layer("Conv2D", 7, 7, 8, parameters=1),
+        layer("Dense", 8, parameters=2),
+        layer("Conv2DTranspose", 14, 14, 8, parameters=3),
+    ]
+    drawn = figures.network_diagram([*beside, *after], title="U-Net")
+    assert drawn.alt.partition("output: ")[2] == (
+        "16 (Dense, 5 parameters); 14 × 14 × 8 (Conv, Dense, Reshape, Multiply, 4,327 parameters); "
+        "7 × 7 × 8 (Conv, 1 parameters); 8 (Dense, 2 parameters); 14 × 14 × 8 (ConvT, 3 parameters). "
+        "4,338 parameters in all."
+    )
+
+
 def test_a_learning_rate_that_changes_has_a_panel_and_another_has_none():
     history = {"accuracy": [0.5, 0.6], "val_accuracy": [0.5, 0.6], "auc": [0.5, 0.6], "val_auc": [0.5, 0.6]}
     plain = figures.learning_curves([history], best_epoch=1)

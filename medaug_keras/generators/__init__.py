@@ -78,7 +78,7 @@ GENERATORS: dict[str, Kind] = {
         citations=("mirza2014cgan", "miyato2018projection", "jolicoeur2019relativistic"),
     ),
     "flow": Kind(
-        "Flow matching",
+        "Flow-matching model",
         "medaug_keras.generators.flow",
         networks={"U-Net": ("u-net",)},
         sizes=(28, 64, 128),

@@ -263,11 +263,32 @@ def _stages(layers: Sequence[Layer]) -> list[_Stage]:
             stages.append(_Stage((*last.types, layer.type), shape, last.parameters + layer.parameters))
         else:
             stages.append(_Stage((layer.type,), shape, layer.parameters))
-    return stages
+    return _with_branches(stages)
+
+
+def _with_branches(stages: Sequence[_Stage]) -> list[_Stage]:
+    """Vectors between two stages of the same maps, of an embedding or of weights of channels, are part of these."""
+    found: list[_Stage] = []
+    for stage in stages:
+        before = len(found)
+        while before and _is_vector(found[before - 1]):
+            before -= 1
+        if 0 < before < len(found) and found[before - 1].shape == stage.shape:
+            parts = [*found[before - 1 :], stage]
+            del found[before - 1 :]
+            types = dict.fromkeys(name for part in parts for name in part.types)
+            stage = _Stage(tuple(types), stage.shape, sum(part.parameters for part in parts))
+        found.append(stage)
+    return found
+
+
+def _is_vector(stage: _Stage) -> bool:
+    return len(stage.shape) < 3 or stage.shape[:2] == (1, 1)
 
 
 _SHORT = {
     "BatchNormalization": "BatchNorm",
+    "GroupNormalization": "GroupNorm",
     "Conv2DTranspose": "ConvT",
     "Conv2D": "Conv",
     "ZeroPadding2D": "Pad",
