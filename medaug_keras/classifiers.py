@@ -49,6 +49,7 @@ from medaug_keras.training import (
     numpy_rng,
     recorded,
     set_learning_rate,
+    silent,
     subseed,
     train,
 )
@@ -204,7 +205,7 @@ def fit(
     sampling: str,
     augment: Sequence[Mapping[str, Any]],
     seed: int,
-    on_epoch: OnEpoch,
+    on_epoch: OnEpoch = silent,
     checkpoint: Checkpoint | None = None,
     pretraining: Pretraining | None = None,
 ) -> Trained:

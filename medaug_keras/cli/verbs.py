@@ -62,7 +62,7 @@ def _run(options: argparse.Namespace) -> int:
         print(f"{fuller} They stay as they are until this run has as many, or --replace is given.", file=sys.stderr)
     else:  # what is remembered is the study of the pages
         remember(options.results, study, whole, data_root=str(options.data.resolve()))
-    execute, workers = _executor(options, work=len(done) < len(chosen.tasks))
+    execute, workers = executor(options, work=len(done) < len(chosen.tasks))
     if options.scheduler is None and len(done) < len(chosen.tasks) and not options.quiet and (warning := _slow(study)):
         print(warning, file=sys.stderr)
     pages = LivePages(options)
@@ -132,7 +132,7 @@ def _command(options: argparse.Namespace, *verb: str) -> str:
     return shlex.join(["python", "-m", "medaug_keras", *verb, str(options.study), *words_again(options)])
 
 
-def _executor(options: argparse.Namespace, *, work: bool) -> tuple[Callable[..., Any], int]:
+def executor(options: argparse.Namespace, *, work: bool) -> tuple[Callable[..., Any], int]:
     """The function that runs the tasks, in processes of this machine or on a cluster, and how many run at once."""
     if options.scheduler is None:
         from medaug_keras import engine
@@ -322,7 +322,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    return reproduce(options, _executor)
+    return reproduce(options, executor)
 
 
 def _schema(options: argparse.Namespace) -> int:

@@ -40,6 +40,7 @@ from medaug_keras.training import (
     numpy_rng,
     optimizer,
     recorded,
+    silent,
     subseed,
     torch_rng,
 )
@@ -139,7 +140,7 @@ def fit(
     recipe: Recipe,
     *,
     seed: int,
-    on_epoch: OnEpoch,
+    on_epoch: OnEpoch = silent,
     latent_dim: int,
     loss: str,
     class_head: bool,

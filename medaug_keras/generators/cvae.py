@@ -21,7 +21,7 @@ from medaug_keras.generators.fitting import Images, Labels, Recipe, Trained, Tra
 from medaug_keras.generators.vae import Losses, gaussian_kl, kl_scale, squared_error, train_vae
 from medaug_keras.networks import fuse
 from medaug_keras.networks.scaling import to_pixels_layer
-from medaug_keras.training import Checkpoint, OnEpoch, numpy_rng, subseed
+from medaug_keras.training import Checkpoint, OnEpoch, numpy_rng, silent, subseed
 
 SMALLEST_BATCH = 256  # images that share batch statistics when images are made
 
@@ -75,7 +75,7 @@ def fit(
     recipe: Recipe,
     *,
     seed: int,
-    on_epoch: OnEpoch,
+    on_epoch: OnEpoch = silent,
     latent_dim: int,
     reconstruction: str,
     kl_weight: float,

@@ -42,6 +42,7 @@ from medaug_keras.training import (
     optimizer,
     recorded,
     set_learning_rate,
+    silent,
     subseed,
     torch_rng,
 )
@@ -170,7 +171,7 @@ def fit(
     recipe: Recipe,
     *,
     seed: int,
-    on_epoch: OnEpoch,
+    on_epoch: OnEpoch = silent,
     images: int,
     patch: int,
     widths: Sequence[int] | None,

@@ -28,7 +28,7 @@ from medaug_keras.generators.per_class import by_class, fit_per_class
 from medaug_keras.generators.vae import Losses, gaussian_kl, kl_scale, squared_error, train_vae
 from medaug_keras.networks import device_of, fuse
 from medaug_keras.networks.scaling import from_pixels_layer, to_pixels_layer
-from medaug_keras.training import Checkpoint, OnEpoch, numpy_rng, subseed
+from medaug_keras.training import Checkpoint, OnEpoch, numpy_rng, silent, subseed
 
 CHUNK = 256  # images rebuilt at once
 SAMPLER = "joint_vae_sampler"
@@ -127,7 +127,7 @@ def fit(
     recipe: Recipe,
     *,
     seed: int,
-    on_epoch: OnEpoch,
+    on_epoch: OnEpoch = silent,
     latent_dim: int,
     categories: int,
     temperature: float,

@@ -21,6 +21,7 @@ from medaug_keras.reading.strict_yaml import (
     YamlError,
     compose_file,
     compose_value,
+    node_of,
     place_of,
     plain,
 )
@@ -34,6 +35,8 @@ __all__ = ["StudyError", "problems", "read", "schema"]
 MAX_EXTENDS = 10
 MAX_SHOWN = 50
 _MOST_FILES = 5  # that are named in one message
+DICTIONARY = "the dictionary"
+"""What messages call a study that is in no file."""
 
 # Sections whose keys are names that the user chose: there, null in an extending file drops the entry.
 _NAMED = {("datasets",), ("generators",), ("arms",)}
@@ -53,39 +56,41 @@ class StudyError(Exception):
 
 
 def read(
-    path: Path,
+    path: Path | Mapping[str, Any],
     *,
     overrides: Sequence[str] = (),
     replicates: int | None = None,
     accept_unverified: bool = False,
 ) -> Study:
-    """The study that a file says.
+    """The study that a file says, or a dictionary that says what a file would.
 
     An override `classifier.epochs=2` means what a file would that extends this one and says `classifier: {epochs: 2}`.
     `replicates` is an override too. `accept_unverified` lets every MedMNIST data set use a file whose checksum is not
-    the official one. Relative paths of data start at the folder of the file that names them (those of an override, at
-    the working directory) and are absolute in the study.
+    the official one. Relative paths of data start at the folder of the file that names them, those of a dictionary or
+    an override at the working directory, and are absolute in the study.
 
     Raises StudyError with all mistakes, each with file and line.
     """
+    name = DICTIONARY if isinstance(path, Mapping) else str(path)
+    first = partial(_dictionary, path) if isinstance(path, Mapping) else partial(_file, path)
     mistakes: list[tuple[Place, str]] = []
     layers = []
-    for layer in [partial(_file, path), *(partial(_override, text) for text in overrides)]:
+    for layer in [first, *(partial(_override, text) for text in overrides)]:
         try:
             layers.append(layer())
         except YamlError as error:
             mistakes += error.mistakes
     if mistakes:
-        raise StudyError(str(path), mistakes)
+        raise StudyError(name, mistakes)
     if replicates is not None:
         place = Place(f"--replicates {replicates}")
         layers.append(Node(place, {"replicates": Node(place, replicates)}))
     try:
         tree, origins = expanded(reduce(_merged, layers))
     except YamlError as error:
-        raise StudyError(str(path), error.mistakes) from None
+        raise StudyError(name, error.mistakes) from None
     tree = _with_recipes(tree)
-    study = _validated(tree, str(path), origins)
+    study = _validated(tree, name, origins)
     datasets: dict[str, Any] = dict(study.datasets)
     for name, data in datasets.items():
         paths = {keys: _whole_path(path, place_of(tree, ("datasets", name, *keys))) for keys, path in files(data)}
@@ -97,7 +102,7 @@ def read(
     study = study.model_copy(update={"datasets": datasets, "beside": beside})
     study = _with_made(_with_weights(study, tree, mistakes), tree, mistakes).with_code(_code(study, tree, mistakes))
     if mistakes:
-        raise StudyError(str(path), mistakes)
+        raise StudyError(name, mistakes)
     return study
 
 
@@ -176,8 +181,15 @@ def _line(place: Place, message: str) -> str:
 
 def _file(path: Path, chain: tuple[str, ...] = ()) -> Node:
     """A file merged onto those that it extends. `chain` holds the files that led here."""
-    name = str(path)
-    tree = compose_file(path, name)
+    return _extended(compose_file(path, str(path)), str(path), chain)
+
+
+def _dictionary(content: Mapping[str, Any]) -> Node:
+    """The same of a dictionary; the file that it extends is found from the working directory."""
+    return _extended(node_of(content, Place(DICTIONARY)), DICTIONARY, ())
+
+
+def _extended(tree: Node, name: str, chain: tuple[str, ...]) -> Node:
     assert isinstance(tree.value, dict)
     entries = dict(tree.value)
     base = entries.pop("extends", None)

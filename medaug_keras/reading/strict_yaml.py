@@ -8,7 +8,8 @@ import difflib
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeAlias
 
@@ -113,6 +114,28 @@ def compose_value(text: str, place: Place) -> Node:
     """The value of an option, all of it at `place`; nothing is null."""
     _refuse_unprintable(text, lambda _: place)
     return _Composer(text, lambda _: place).document() or Node(place, None)
+
+
+def node_of(content: object, place: Place, keys: Keys = ()) -> Node:
+    """A dictionary of Python's as the tree of a file that says the same, all of it at `place`.
+
+    Raises YamlError for what no file can say.
+    """
+    what = f"{'.'.join(map(str, keys))}: " if keys else ""
+    if len(keys) > MAX_DEPTH:
+        raise YamlError([(place, f"{what}more than {MAX_DEPTH} levels")])
+    if isinstance(content, Mapping):
+        for key in content:
+            if not isinstance(key, str):
+                raise YamlError([(place, f"{what}a key is text, not {key!r}")])
+        return Node(place, {key: node_of(value, place, (*keys, key)) for key, value in content.items()})
+    if isinstance(content, list | tuple):
+        return Node(place, [node_of(value, place, (*keys, number)) for number, value in enumerate(content)])
+    if isinstance(content, os.PathLike):
+        return Node(place, os.fspath(content))
+    if content is None or isinstance(content, bool | int | str) or (isinstance(content, float) and isfinite(content)):
+        return Node(place, content)
+    raise YamlError([(place, f"{what}{content!r:.80} is no text, number, list or dictionary")])
 
 
 def plain(node: Node) -> Plain:

@@ -12,6 +12,7 @@ from medaug_keras.training.loop import (
     OnEpoch,
     Rule,
     TrainingRun,
+    silent,
     train,
 )
 from medaug_keras.training.losses import balanced_weights, classification_loss
@@ -47,6 +48,7 @@ __all__ = [
     "recorded",
     "schedule",
     "set_learning_rate",
+    "silent",
     "subseed",
     "torch_rng",
     "train",

@@ -19,6 +19,11 @@ OnEpoch = Callable[[int, dict[str, float]], None]
 Rule = Callable[[Logs], Sequence[float]]
 """How epochs are ranked: the highest rank wins, and the first of several."""
 
+
+def silent(epoch: int, logs: dict[str, float]) -> None:
+    """Hear nothing of the epochs."""
+
+
 LAST = "last"
 """The rule that selects the last epoch. It is always there and needs no measure."""
 
