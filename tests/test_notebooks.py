@@ -10,6 +10,19 @@ import pytest
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
+SMALLER = {
+    '"train": 240, "validation": 80, "test": 160': '"train": 48, "validation": 16, "test": 16',
+    '"epochs": 10': '"epochs": 1',
+    '"epochs": 3': '"epochs": 1',
+    '"replicates": 3': '"replicates": 1',
+    '"replicates": 4': '"replicates": 2',
+    '"folds": 3': '"folds": 2',
+    "range(120)": "range(48)",
+    "quiet=True": "quiet=True, workers=1",
+    "ma.run(asked)": "ma.run(asked, workers=1)",
+}
+"""Pieces of code that take long → what takes less; slow tests run all as it stands."""
+
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -28,17 +41,41 @@ def shown(code: str, names: dict[str, Any], where: str) -> str:
     return str(value._repr_html_()) if hasattr(value, "_repr_html_") else repr(value)
 
 
-@each
-def test_a_notebook_runs_as_it_stands(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(tmp_path)
+def ran(path: Path, changes: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """Run all cells, with these pieces of code replaced; the names that are left, and what each cell shows."""
     names: dict[str, Any] = {}
-    found = [shown("".join(cell["source"]), names, f"{path.name}, cell {cell['id']}") for cell in cells(path, "code")]
+    found = []
+    for cell in cells(path, "code"):
+        code = "".join(cell["source"])
+        for piece, other in changes.items():
+            code = code.replace(piece, other)
+        found.append(shown(code, names, f"{path.name}, cell {cell['id']}"))
     assert any("<svg" in text for text in found)
     assert set(names["study"].runs()["status"]) == {"done"}
+    return names, found
+
+
+@each
+def test_a_notebook_runs_from_its_first_cell_to_its_last(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    code = "".join("".join(cell["source"]) for cell in cells(path, "code"))
+    changes = {piece: other for piece, other in SMALLER.items() if piece in code}
+    assert len(changes) > 2
+    names, _ = ran(path, changes)
     if path.stem == "first-study":
-        assert names["more"].compare("mirror").replicates == 4
-        assert names["study"].compare("mirror").effect > 0 > names["study"].compare("turn").effect
+        assert names["more"].compare("mirror").replicates == names["study"].compare("mirror").replicates + 1
         assert (tmp_path / "site" / "studies" / "first-study" / "index.html").exists()
+
+
+@pytest.mark.slow
+@each
+def test_a_notebook_runs_as_it_stands_and_finds_what_was_planted(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    names, _ = ran(path, {})
+    if path.stem == "first-study":
+        assert names["study"].compare("mirror").effect > 0 > names["study"].compare("turn").effect
 
 
 @each
