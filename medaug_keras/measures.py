@@ -151,8 +151,9 @@ MEASURES: dict[str, Measure] = {
         "A few copies among many images stay unseen, above all altered ones: look at the closest pairs.",
     ),
     "identical": Measure(
-        "Identical to a training image",
-        "Synthetic images that equal a training image, or its mirror image, in every pixel.",
+        "At distance 0 from a training image",
+        "Synthetic images that nothing tells from a training image or its mirror image: in pixels, these are identical;"
+        " in features or aligned thumbnails, different images can be at distance 0.",
         LOWER,
         "Real test images can do so, too, where a data set holds the same image twice.",
     ),

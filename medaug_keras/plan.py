@@ -44,6 +44,9 @@ VERSIONS: dict[Kind, int] = {
     "usefulness": 1,
 }
 
+# The epoch of the baseline's classifier that judges synthetic images: whatever a study shows, so that showing something
+# else makes no new work; by AUC, because by accuracy a rare class can leave the network of the first epoch.
+JUDGES_RULE = "best_validation_auc"
 # Settings of the study that decide the result of every task but reading the data.
 _EVERYWHERE = ("precision",)
 

@@ -17,7 +17,7 @@ import numpy as np
 from medaug_keras import augmentation, classifiers, data, evaluation, generators
 from medaug_keras.generators.fitting import Recipe, TrainingData
 from medaug_keras.networks import fuse
-from medaug_keras.plan import Task, added_images, judge_word, tuning_word
+from medaug_keras.plan import JUDGES_RULE, Task, added_images, judge_word, tuning_word
 from medaug_keras.store import Store
 from medaug_keras.training import Checkpoint, DivergedError, Gathered, Images, arithmetic, file_checkpoint, subseed
 
@@ -25,9 +25,6 @@ Tell = Callable[[str, Any], None]
 """Called with ("epoch", (number, values)) or ("message", text)."""
 Folders = Mapping[str, Path]
 
-# The epoch of the baseline's classifier that judges synthetic images: whatever a study shows, so that showing something
-# else makes no new work; by AUC, because by accuracy a rare class can leave the network of the first epoch.
-JUDGES_RULE = "best_validation_auc"
 # How MedMNIST's own benchmark chooses the epoch that it evaluates.
 MEDMNISTS_RULE = "best_validation_auc"
 

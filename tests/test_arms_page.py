@@ -49,10 +49,10 @@ def test_every_arm_says_what_it_does_and_how_much_it_trains(results, files):
     does = {row["study_name"]: row["does"] for row in rows}
     assert len(rows) == len(results.variants())
     assert does["baseline, shuffle"] == "Nothing"
-    assert does["gda, shuffle"].startswith("Horizontal flip of every training batch")
+    assert does["gda, shuffle"].startswith("Horizontal flip of each training image, by a draw of its own")
     amount = "10 % of the training set, most of the rarest class, fewest of the largest"
     assert does["cgan, shuffle"] == f"Images of a Conditional GAN added ({amount})"
-    assert "drawn from each class alike" in does["cgan, weighted"]
+    assert "weighted batches, to which each class is drawn alike" in does["cgan, weighted"]
     sizes = list(csv.DictReader(io.StringIO(files["data/arms-sizes.csv"].decode())))
     assert len(sizes) == len(results.groups)
     for row in sizes:

@@ -1,10 +1,14 @@
 """Recall and precision of each class: against scikit-learn, and against the primary test where they must agree."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from report_records import ARMS, fake_results, fake_study
 from sklearn.metrics import precision_score, recall_score
 
+from medaug_keras.report.format import points, unsigned
+from medaug_keras.report.numbers.findings import recalls
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages import classes as page
@@ -151,3 +155,49 @@ def test_p_is_corrected_over_every_class_and_arm_and_the_page_says_so(results):
     page = Pages(results).all()["class-by-class.md"].decode()
     assert "Exploratory" in page
     assert "Benjamini and Hochberg" in page
+
+
+def found_of_class(few: float, never: tuple[str, ...] = ()):
+    """Of 52 images of the first class the arm `gda` finds this part, the baseline 0.9; of the second each finds 0.8."""
+
+    def right(dataset, arm, sampling, replicate):
+        rng = np.random.default_rng([len(arm), replicate])
+        first = 0.0 if arm in never else few if arm == "gda" else 0.9
+        return np.where(np.arange(156) < 52, rng.random(156) < first, rng.random(156) < 0.8)
+
+    return right
+
+
+@pytest.mark.parametrize(("few", "said"), [(0.5, True), (0.85, False), (0.99, False)])
+def test_the_first_page_says_which_recall_falls_by_ten_points_or_more_and_no_other(tmp_path, few, said):
+    results = results_of(tmp_path, hits=found_of_class(few))
+    inference = Inference(results)
+    sentences = recalls(results, inference)
+    assert bool(sentences) is said
+    if said:
+        r = inference.by_class[CELL, 0].result
+        name = results.classes("breastmnist")[0]
+        how = f"{name} by {unsigned(r.effect)} points ({points(r.low)} to {points(r.high)}) with Geometric."
+        assert sentences[0].endswith(how)
+        assert sentences[0].startswith("Exploratory: the recall of a class falls by 10 points or more")
+        assert r.effect <= -0.1
+        assert r.high < 0
+
+
+def test_a_fall_whose_interval_holds_0_is_not_said(tmp_path):
+    results = results_of(tmp_path, hits=found_of_class(0.5))
+    inference = Inference(results)
+    key, one = next((k, v) for k, v in inference.by_class.items() if v.result and v.result.effect <= -0.1)
+    for high, number in ((-0.01, 1), (0.0, 0), (0.01, 0), (None, 0)):
+        result = dataclasses.replace(one.result, high=high)
+        inference.__dict__["by_class"] = {key: dataclasses.replace(one, result=result)}
+        assert len(recalls(results, inference)) == number
+
+
+def test_a_class_that_no_run_of_an_arm_finds_is_named_with_the_arm(tmp_path):
+    results = results_of(tmp_path / "one", hits=found_of_class(0.9, never=("gda",)))
+    name = results.classes("breastmnist")[0]
+    said = recalls(results, Inference(results))
+    assert said[-1] == f"No run of Geometric finds any of the 52 test images of {name}."
+    results = results_of(tmp_path / "all", hits=found_of_class(0.9, never=("baseline", "gda", "cvae")))
+    assert recalls(results, Inference(results)) == [f"No run of any arm finds any of the 52 test images of {name}."]

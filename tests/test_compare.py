@@ -312,8 +312,32 @@ def test_verdicts_that_are_lost_are_said_with_arms_that_are_gone(tmp_path):
     noted(tmp_path, small())
     fewer = small(arms={name: THREE[name] for name in ("baseline", "duplicate")})
     said = noted(tmp_path, fewer)
-    assert "changed in between: its arms" in said
+    assert "changed in between: arms, over all data sets 1 gone or changed." in said
     assert "No longer better: breastmnist/gda/shuffle." in said
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"primary": "auc"}, "metric, accuracy then, AUC now; epoch, "),
+        (
+            {"classifier": {"select": "last"}},
+            "epoch, the epoch with the best validation accuracy then, the last epoch now.",
+        ),
+        ({"replicates": 4}, "replicates, 5 then, 4 now."),
+        ({"margin": 2.0}, "margin."),
+        ({"datasets": ("breastmnist", "phantom-ultrasound")}, "data sets, baseline, or how the baseline is made."),
+        ({"arms": {**THREE, "cvae": ARMS["cvae"]}}, "arms, over all data sets 1 new or changed."),
+        (
+            {"arms": {n: THREE[n] for n in ("baseline", "gda")}, "replicates": 3},
+            "1 gone or changed; replicates, 5 then",
+        ),
+    ],
+)
+def test_what_was_changed_between_two_looks_is_named(changed, said, tmp_path):
+    noted(tmp_path, small())
+    assert f"The study was changed in between: {said}" in noted(tmp_path, small(**changed)) or said[0] == "1"
+    assert said in noted(tmp_path, small(**changed))
 
 
 def test_no_verdict_is_said_to_turn_where_an_earlier_version_kept_none(tmp_path):

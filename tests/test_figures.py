@@ -210,7 +210,7 @@ def curves_of_forecasts():
 DRAWN = {
     "differences": (
         differences,
-        ["84.36", "+1.55", "−0.42 to +3.52", "+2.00", "−100.00", "no interval", "copies", "out of memory", "not run"],
+        ["84.36", "+1.6", "−0.4 to +3.5", "+2.0", "−100.0", "no interval", "copies", "out of memory", "not run"],
     ),
     "class_distribution": (classes, ["12,885", "1,233", LONG]),
     "learning_curves": (curves, ["61.25", "epoch 2", "95.00"]),
@@ -226,7 +226,7 @@ DRAWN = {
     "loss_curves": (losses, ["4,321", "310", "22.5", "out of memory"]),
     "confusion_matrix": (confusion, ["90 of 100", "1,324 of 1,338", "no images"]),
     "large_confusion": (large_confusion, ["3,386 of 4,396"]),
-    "forest": (forest, ["+1.23", "0.40", "+2.86, better", "−20.00", "not run", "All data sets: +1.00, no interval"]),
+    "forest": (forest, ["+1.2", "0.4", "+2.9, better", "−20.0", "not run", "All data sets: +1.0, no interval"]),
     "critical_difference": (ranks, ["1.50", "3.25", "Friedman p = 0.042"]),
     "no_critical_difference": (lambda: ranks(None), ["No test"]),
     "variance_components": (variance, ["12.5 %", "37.5 %", "50.0 %", "one replicate"]),
@@ -236,7 +236,7 @@ DRAWN = {
     ),
     "dose_response": (
         doses,
-        ["+1.20", "−1.00 to +3.40", "−70.00", "no interval", "not run yet", LONG],
+        ["+1.2", "−1.0 to +3.4", "−70.0", "no interval", "not run yet", LONG],
     ),
     "forecasts": (curves_of_forecasts, ["81.25 at 50.00", "Reliability: Copies 25.00 at 60.00", LONG * 3]),
     "feature_map": (
@@ -438,6 +438,20 @@ def test_lines_for_the_majority_and_for_copies_are_named_and_look_different():
     assert "always naming the largest class" not in [entry[-1] for entry in texts(far)]
 
 
+def test_a_row_of_fewer_replicates_than_others_says_of_how_many_and_alike_ones_do_not():
+    def below(*numbers: int) -> list[str]:
+        rows = [
+            figures.Difference("A", 0.01, runs=[0.01] * n, arm="a", sampling="shuffle", control=n == 2) for n in numbers
+        ]
+        panels = [figures.DifferencesPanel(str(i), [row]) for i, row in enumerate(rows)]
+        return [
+            words for panel in figures.differences(panels).panels[:-1] for *_, words in texts(panel) if "n =" in words
+        ]
+
+    assert below(5, 3, 2, 5) == ["n = 3", "control, n = 2"]
+    assert below(3, 3) == below(2, 2) == below(0, 3) == []
+
+
 WIDE, ARROW = [(-0.02, -0.03, -0.01), (0.3, 0.29, 0.31), (0.0, -1.0, 1.0)], "goes on beyond the axis"
 
 
@@ -477,7 +491,7 @@ def test_a_row_of_differences_has_its_mark_interval_and_lines_where_the_values_l
     panels = [figures.DifferencesPanel("one", rows, majority=0.02)]
     drawn = figures.differences(panels, arms=arms)
     styles = palette.arm_styles(arms)
-    assert "+20.00, 95 % interval +15.00 to +30.00; 2 runs: +30.00, +10.00;" in drawn.alt
+    assert "+20.0, 95 % interval +15.0 to +30.0; 2 runs: +30.0, +10.0;" in drawn.alt
     root = parse(drawn.panels[0])
     high, low = (float(x) for x in re.findall(r"M([\d.]+) [\d.]+h0", drawn.panels[0]))
 
@@ -1020,7 +1034,7 @@ def test_doses_lie_at_their_differences_and_values_beside_those_of_the_other_ser
     other = [figures.Dose("B2", 0.03, value=2), figures.Dose("B1", -0.01, value=1)]
     series = [figures.DoseSeries("a", "weighted", "A", one), figures.DoseSeries("b", "shuffle", "B", other[::-1])]
     root, level = drawn_doses(series, margin=0.05)
-    base, high, low = (level[title] for title in ("the baseline", "margin: +5.00", "margin: \N{MINUS SIGN}5.00"))
+    base, high, low = (level[title] for title in ("the baseline", "margin: +5.0", "margin: \N{MINUS SIGN}5.0"))
     assert high < base < low
     assert low - base == pytest.approx(base - high, abs=0.02)
 
@@ -1048,10 +1062,10 @@ def test_doses_lie_at_their_differences_and_values_beside_those_of_the_other_ser
         path.find(f"{SVG}title").text: path for path in root.iter(f"{SVG}path") if path.find(f"{SVG}title") is not None
     }
     assert set(marks) == {
-        "A, 1: +2.00, 95 % interval +1.00 to +5.00",
-        "A, 2: \N{MINUS SIGN}4.00, 95 % interval \N{MINUS SIGN}6.00 to 0.00",
-        "B, 1: \N{MINUS SIGN}1.00, no interval",
-        "B, 2: +3.00, no interval",
+        "A, 1: +2.0, 95 % interval +1.0 to +5.0",
+        "A, 2: \N{MINUS SIGN}4.0, 95 % interval \N{MINUS SIGN}6.0 to 0.0",
+        "B, 1: \N{MINUS SIGN}1.0, no interval",
+        "B, 2: +3.0, no interval",
     }
     for title, mark in marks.items():
         fill = styles["a"].color if title.startswith("A") else "page"
@@ -1068,7 +1082,7 @@ def test_the_axis_of_doses_has_zero_and_the_margin_in_it_however_far_they_are():
     root, level = drawn_doses(near, margin=0.5)
     (line,) = (path for path in root.iter(f"{SVG}path") if path.get("fill") == "none")
     y = float(line.get("d")[1:].split("L")[0].split()[1])
-    assert (level["the baseline"] - y) / (level["the baseline"] - level["margin: +50.00"]) == pytest.approx(
+    assert (level["the baseline"] - y) / (level["the baseline"] - level["margin: +50.0"]) == pytest.approx(
         1 / 50, abs=1e-3
     )
 

@@ -12,6 +12,7 @@ import pytest
 from report_records import ARMS, fake_results, fake_study
 
 from medaug_keras import references, stats
+from medaug_keras.report.format import unsigned
 from medaug_keras.report.numbers import findings
 from medaug_keras.report.numbers.inference import Comparison, Inference
 from medaug_keras.report.numbers.results import Group, Results
@@ -409,11 +410,12 @@ def test_the_statistical_power_that_is_said_is_the_median_arms_and_no_more_than_
         for c, high in zip(found, highs, strict=False):
             c.__dict__["detectable"] = stats.Range(0.001, high)
         (text,) = findings.power(results, found[: len(highs)])
-        assert ("(median arm)" in text) == (len(highs) > 1)
+        assert (", median arm)" in text) == (len(highs) > 1)
+        assert text.startswith("Smallest detectable difference, upper limit (80 % power, ")
         return text
 
     for highs, median in (((0.05,), 5), ((0.06, 0.02, 0.9), 6), ((0.9, 0.04, 0.03, 0.07), 4)):
-        assert f"a true difference of {median}.0 points is found in 4 of 5 such studies" in said(*highs)
+        assert said(*highs).endswith(f"): on BreastMNIST {median}.0 points.")
     gain = f"even the largest possible gain in test accuracy ({100 * above:.1f} points)"
     assert f"{gain} is missed in more than 1 of 5" in said(above + 0.01)
     assert "no gain" not in said(above - 0.01)
@@ -426,9 +428,9 @@ def test_the_power_of_several_data_sets_names_two_and_gives_the_range_of_more(in
         found[cell] = dataclasses.replace(c)
         found[cell].__dict__["detectable"] = stats.Range(0.001, {SETS[0]: 0.02, SETS[1]: 0.05}.get(cell[0], 0.03))
     (said,) = findings.power(inference.results, list(found.values()))
-    assert "on 3 data sets a true difference of 2.0 to 5.0 points is found" in said
+    assert "on 3 data sets 2.0 to 5.0 points." in said
     (said,) = findings.power(inference.results, [c for (d, *_), c in found.items() if d != SETS[2]])
-    assert "on BreastMNIST and Phantom ultrasound a true difference of 2.0 and 5.0 points is found" in said
+    assert "on BreastMNIST and Phantom ultrasound 2.0 and 5.0 points." in said
 
 
 def test_without_a_test_the_distance_between_arms_is_said_as_it_is(tmp_path):
@@ -437,7 +439,7 @@ def test_without_a_test_the_distance_between_arms_is_said_as_it_is(tmp_path):
     results = results_of(tmp_path, study, score=lambda d, arm, s, r: (90 if arm == "gda" else 78) / 156)
     said = " ".join(findings.answer(results, Inference(results)))
     assert "every arm was trained once" in said
-    assert "BreastMNIST +7.69" in said
+    assert "BreastMNIST +7.7" in said
 
 
 @pytest.mark.parametrize("holm", [0.01, 0.2])
@@ -451,7 +453,7 @@ def test_claims_over_data_sets_have_the_sign_of_the_mean_and_only_those_that_hol
     for text, one in zip(over, found, strict=False):
         verb = "raises" if one.meta.effect > 0 else "lowers"
         assert f"{inference.results.variant(one.arm, one.sampling)} {verb} test" in text
-        assert f"by {100 * abs(one.meta.effect):.2f} points" in text
+        assert f"by {unsigned(one.meta.effect)} points" in text
 
 
 def test_that_images_do_more_than_copies_is_claimed_of_those_that_do(inference):
@@ -647,19 +649,27 @@ def test_the_first_page_warns_of_a_shortcut_where_images_are_told_apart_and_tell
     for _, outcome in results.makings("quality", "breastmnist", "cvae"):
         monkeypatch.setitem(outcome.record.values, "shortcut", {"auc": auc, "auc_test": 0.5, "class_told": told})
     every = findings.caveats(results, Inference(results))
-    said = [sentence for sentence in every if "can be told from real ones" in sentence]
+    said = [sentence for sentence in every if "can be told from real training images" in sentence]
     assert bool(said) is warned
     if warned:
-        assert f"BreastMNIST (AUC {100 * auc:.1f} %, {100 * told:.0f} % of the class)" in said[0]
+        measured = f"AUC {100 * auc:.1f} % (real test images: 50.0 %), {100 * told:.0f} % of the class"
+        assert f"(BreastMNIST: {measured}, n = {len(results.makings('quality', 'breastmnist', 'cvae'))})" in said[0]
 
 
 @pytest.mark.parametrize(
     ("missing", "said"),
     [
-        (lambda title: "gda" in title and "replicate 2" in title, r"no result: \S.* has 2 of 3 replicates\.$"),
+        (
+            lambda title: "gda" in title and "replicate 2" in title,
+            r"no result: Geometric, shuffled and weighted, have 2 of 3 replicates\.$",
+        ),
         (
             lambda title: "gda" in title and "histology" in title,
-            r"no result: \S.* has 0 of 3 replicates on some data set\.$",
+            r"no result: Geometric, shuffled and weighted, have 0 of 3 replicates on some data set\.$",
+        ),
+        (
+            lambda title: "gda, weighted" in title and "replicate 2" in title,
+            r"no result: Geometric \(weighted\) has 2 of 3 replicates\.$",
         ),
         (lambda title: "replicate 2" in title, r"no result\.$"),
     ],

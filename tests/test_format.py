@@ -42,15 +42,23 @@ def test_a_percentage_has_two_decimals_and_is_the_fraction_to_the_last_of_them(v
     assert back(text) == pytest.approx(100 * value, abs=0.0101)
 
 
-@given(differences)
-def test_points_have_a_sign_unless_they_round_to_0_and_turning_the_difference_turns_only_that(value):
+@given(differences | st.floats(-2e-3, 2e-3))
+def test_points_have_a_sign_unless_they_are_0_and_turning_the_difference_turns_only_that(value):
     text, other = format.points(value), format.points(-value)
-    assert re.fullmatch(rf"0\.00|[+{MINUS}]\d+\.\d\d", text)
-    assert back(text) == pytest.approx(100 * value, abs=0.0101)
+    assert re.fullmatch(rf"0\.0|[+{MINUS}](\d+\.\d|0\.0\d)", text)
+    assert (text == "0.0") == (abs(value) <= 1e-12)
+    small = re.fullmatch(rf"[+{MINUS}]0\.0[1-9]", text)
+    assert bool(small) == (1e-12 < abs(value) < 0.0005 - 1e-11)
+    assert back(text) == pytest.approx(100 * value, abs=0.0101 if small else 0.1001 if abs(value) > 0.999 else 0.0501)
     assert back(text) == -back(other)
     assert text.strip(f"+{MINUS}") == other.strip(f"+{MINUS}")
-    assert (text == "0.00") == (back(text) == 0)
-    assert back(text) == 0 or (text[0] == "+") == (value > 0)
+    assert text == "0.0" or (text[0] == "+") == (value > 0)
+    assert format.unsigned(value) == text.strip(f"+{MINUS}")
+
+
+def test_halves_go_away_from_0_also_where_binary_fractions_miss_them():
+    assert [format.points(x) for x in (-0.0375, 0.0035, 0.0025, 0.00349)] == [f"{MINUS}3.8", "+0.4", "+0.3", "+0.3"]
+    assert [format.percent(x) for x in (0.03125, 0.031249, 0.00005)] == ["3.13", "3.12", "0.01"]
 
 
 @given(differences)
@@ -71,7 +79,7 @@ def test_0_and_100_are_said_only_where_they_are_true(value, decimals):
     assert back(text) == pytest.approx(100 * value, abs=1.01 * 10.0**-decimals)
     for sign in (1, -1):
         text = format.points(sign * value, decimals)
-        assert (text[0] == "0") == (back(text) == 0)
+        assert (text[0] == "0") == (back(text) == 0) == (value <= 1e-12)
         assert (abs(back(text)) == 100) == (value >= 1 - 1e-12)
         assert back(text) == pytest.approx(100 * sign * value, abs=1.01 * 10.0**-decimals)
 
@@ -80,11 +88,11 @@ def test_what_is_nearly_all_or_nothing_says_so():
     assert [format.percent(x) for x in (0, 4e-5, 0.99996, 1)] == ["0.00", "0.01", "99.99", "100.00"]
     assert [format.percent(x, 0) for x in (0, 0.004, 0.996, 1)] == ["0", "1", "99", "100"]
     assert [format.points(x) for x in (0, 1e-17, 4e-5, -4e-5, 0.99999)] == [
-        "0.00",
-        "0.00",
-        "0.00",
-        "0.00",
-        "+99.99",
+        "0.0",
+        "0.0",
+        "+0.01",
+        f"{MINUS}0.01",
+        "+99.9",
     ]
 
 
@@ -160,6 +168,7 @@ def test_every_kind_of_column_writes_its_numbers_and_a_dash_where_there_is_none(
         "count": 0,
         "percent": 0.0,
         "points": 0.015,
+        "size": 0.015,
         "number": 0,
         "change": 0.2,
         "p": 0.0,
@@ -170,7 +179,8 @@ def test_every_kind_of_column_writes_its_numbers_and_a_dash_where_there_is_none(
         "sentence": "A.",
         "count": "0",
         "percent": "0.00",
-        "points": "+1.50",
+        "points": "+1.5",
+        "size": "1.5",
         "number": "0",
         "change": "+0.2000",
         "p": "< 0.001",

@@ -33,7 +33,7 @@ def test_the_methods_have_the_numbers_of_the_study_and_its_records(tmp_path):
         "4 replicates",
         "keras 3.15.0",
         "copies of real training images added",
-        "horizontal flip of every training batch",
+        "horizontal flip of each training image, by a draw of its own (probability 0.5)",
     ):
         assert words in text
 
@@ -108,7 +108,7 @@ def test_an_arm_is_described_by_all_that_it_changes(tmp_path):
     text = said(tmp_path, arms=arms, also=also, replicates=2, samplings=["shuffle"]).partition("Arms: ")[2]
     text = text.partition(". The others")[0]
     found = dict(one.partition(" – ")[::2] for one in text.split("; "))
-    assert found["Even"] == "batches drawn from each class alike"
+    assert found["Even"] == "weighted batches, to which each class is drawn alike"
     assert found["Longer"] == "a recipe of its own"
     assert found["No augmentation"] == "nothing is changed"
     assert found["Joint VAE"].startswith("a reconstruction of every training image by a Joint VAE [")
@@ -119,9 +119,9 @@ def test_an_arm_is_described_by_all_that_it_changes(tmp_path):
 def test_weighted_batches_are_said_once_where_every_arm_has_them_and_else_of_each(tmp_path):
     few = {"arms": ("baseline", "gda"), "replicates": 2}
     both = said(tmp_path / "both", **few)
-    assert both.count("batches drawn from each class alike") == both.count("horizontal flip") == 1
+    assert both.count("weighted batches, to which each class is drawn alike") == both.count("horizontal flip") == 1
     alone = said(tmp_path / "alone", samplings=["weighted"], baseline={"arm": "gda", "sampling": "weighted"}, **few)
-    assert alone.count("batches drawn from each class alike") == 2
+    assert alone.count("weighted batches, to which each class is drawn alike") == 2
     assert "trained again" not in alone
 
 

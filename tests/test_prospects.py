@@ -283,10 +283,10 @@ def test_the_first_page_has_it_until_the_study_is_finished(tmp_path):
     study = fake_study(datasets=("breastmnist",), arms={n: ARMS[n] for n in ("baseline", "gda")}, replicates=2)
     plan, store = fake_results(study, tmp_path / "r", hits=hits, leave_out=lambda t: t.kind == "classifier")
     page = report.render(study, plan, store, tmp_path / "docs") / "index.md"
-    assert "What this study could show in test accuracy." in page.read_text("utf-8")
+    assert "What all 2 replicates could show in test accuracy." in page.read_text("utf-8")
     plan, store = fake_results(study, tmp_path / "r", hits=hits)
     page = report.render(study, plan, store, tmp_path / "docs") / "index.md"
-    assert "What this study could show" not in page.read_text("utf-8")
+    assert "replicates could show" not in page.read_text("utf-8")
 
 
 def test_plan_says_it_in_the_terminal_and_refuses_a_difference_without_it(tmp_path, monkeypatch, capsys):

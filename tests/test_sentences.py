@@ -17,7 +17,7 @@ from report_records import ARMS, fake_results, fake_study
 from medaug_keras.report.numbers import findings
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results
-from medaug_keras.report.tables.table import tags_of
+from medaug_keras.report.tables.table import interval_note, tags_of
 from medaug_keras.spec import Study
 
 BASE = {"baseline": ARMS["baseline"]}
@@ -115,8 +115,9 @@ def spoken(results: Results) -> list[str]:
     return texts + findings.units(results, inference) + findings.log_words(results)
 
 
-N = r"[+\N{MINUS SIGN}]?\d+\.\d\d"  # points
-S = r"[+\N{MINUS SIGN}]?\d+\.\d"  # points, short
+N = S = r"[+\N{MINUS SIGN}]?\d+\.\d"  # points
+POWER = r"^Smallest detectable difference, upper limit \(80 % power, {}, \d replicates{}\): "
+ONE, EACH = "one comparison", "one comparison a data set"
 INTERVAL = rf"\(95 % interval {S} to {S}\)"
 METRIC = r"(accuracy|AUC)"
 NONE = "“No augmentation”"
@@ -161,16 +162,15 @@ SENTENCES = [  # what is said, a world that says it, one that does not
     (r"2 comparisons, corrected for all arms of a data set: 1 better, 1 worse\.", "both ways", "two sets"),
     (r"2 comparisons, corrected for all arms of a data set: 1 better, 1 not tested\.", "one set of two", "two sets"),
     # what could have been found
-    (rf"^Statistical power: a true difference of {S} points is found in 4 of 5 such studies\.", "level", "copies"),
-    (rf"^Statistical power \(median arm\): a true difference of {S} points is found in 4 of 5 such",
-     "copies", "level"),
-    (rf"^Statistical power: on BreastMNIST and OctMNIST a true difference of {S} and {S} points is found in 4 of 5",
-     "two sets", "level"),
-    (rf"^Statistical power: on BreastMNIST a true difference of {S} points is found", "one set of two", "two sets"),
-    (rf"^Statistical power: on 3 data sets a true difference of {S} to {S} points is found", "on average", "two sets"),
-    (rf"^Statistical power: even the largest possible gain in test {METRIC} \({S} points\) is missed in more than "
-     r"1 of 5", "two replicates", "level"),
-    (r"^Statistical power is not known: nothing varied between runs\.", "alike", "level"),
+    (rf"{POWER.format(ONE, '')}{S} points\.$", "level", "copies"),
+    (rf"{POWER.format('corrected for 2 comparisons', ', median arm')}{S} points\.$", "copies", "level"),
+    (rf"{POWER.format('corrected for 6 comparisons', ', median arm')}{S} points\.$", "many arms", "level"),
+    (rf"{POWER.format(EACH, '')}on BreastMNIST and OctMNIST {S} and {S} points\.$", "two sets", "level"),
+    (rf"{POWER.format(EACH, '')}on BreastMNIST {S} points\.$", "one set of two", "two sets"),
+    (rf"{POWER.format(EACH, '')}on 3 data sets {S} to {S} points\.$", "on average", "two sets"),
+    (rf"{POWER.format(ONE, '')}even the largest possible gain in test {METRIC} \({S} points\) is missed in more than "
+     r"1 of 5 such studies\.$", "two replicates", "level"),
+    (r"^Smallest detectable difference: not known, as nothing varied between runs\.", "alike", "level"),
     # networks whose accuracy says little
     (rf"^Geometric: worse, {S} points {INTERVAL}{LITTLE}balanced accuracy \+\d.*, AUC ", "healthy", "worse"),
     (rf"^Geometric: better on BreastMNIST .{S}.*; accuracy says little on 2 data sets\.",
@@ -184,7 +184,7 @@ SENTENCES = [  # what is said, a world that says it, one that does not
      r"whose accuracy is 66\.67 % \(10\)\.$", "healthy", "better"),
     (r"^Accuracy says little of what some networks learned\.", "healthy, by AUC", "rare, by AUC"),
     (r"^Metrics disagree: Geometric on BreastMNIST is worse in accuracy, but its AUC is inconclusive "
-     r"\(\+\d.* to .* points\) and balanced accuracy rises by \d+\.\d\d points\.$", "healthy", "worse"),
+     r"\(\+\d.* to .* points\) and balanced accuracy rises by \d+\.\d points\.$", "healthy", "worse"),
     (r"^Where an arm is better or worse in accuracy, AUC and balanced accuracy point the same way\.$", "better",
      "healthy"),
     (r"^Where an arm is better or worse in AUC, balanced accuracy points the same way\.$", "rare, by AUC", "rare"),
@@ -216,17 +216,18 @@ SENTENCES = [  # what is said, a world that says it, one that does not
     (r"^can be said: Here it raises test accuracy\. More so than as many copies", "copies", "better"),
     (rf"^can be said: Here it lowers test {METRIC}\.$", "worse", "better"),
     (r"^can be said: Test accuracy was the same in every replicate, image by image\.", "alike", "level"),
-    (r"^can be said: (A true difference of|Nothing: with so few replicates|Nothing is sure)", "level", "better"),
-    (rf"^can be said: A true loss of .* studies or more\. A gain could have been missed: test {METRIC} can rise by \d",
-     "two replicates", "better"),
+    (rf"^can be said: (The smallest detectable difference is {S} points|Nothing: with so few|Nothing is sure)", "level",
+     "better"),
+    (rf"^can be said: The smallest detectable loss is {S} points: .* studies or more\. A gain could have been missed: "
+     rf"test {METRIC} can rise by \d", "two replicates", "better"),
     (r"^cannot be said: That other runs would not differ: no test image told the two apart", "alike", "level"),
     (r"^cannot be said: Whether it helps or harms: ", "once", "better"),
     (r"^cannot be said: That it helps, harms or changes nothing: .* fit these runs\.", "level", "better"),
-    (r"fit these runs; the paper's 0\.00 does\.", "level", "better"),
-    (r"fit these runs; the paper's \+50\.00 does not\.", "level", "better"),
+    (r"fit these runs; the paper's 0\.0 does\.", "level", "better"),
+    (r"fit these runs; the paper's \+50\.0 does not\.", "level", "better"),
     (r"^cannot be said: That it does so on other data sets", "better", "level"),
     (r"^cannot be said: .*That its images do more than as many copies", "generated", "copies"),
-    (r"^cannot be said: .*That the difference is the paper's \+50\.00: it lies outside", "better", "level"),
+    (r"^cannot be said: .*That the difference is the paper's \+50\.0: it lies outside", "better", "level"),
     # what belongs together
     (r"^BreastMNIST: 156 test images of 78 groups that belong together", "pairs", "better"),
     (r"^Nothing says which test images of .* belong together", "better", "pairs"),
@@ -264,10 +265,28 @@ def test_an_arm_over_all_data_sets_is_named_with_a_small_p_and_with_what_accurac
         meta = dataclasses.replace(across.meta, effect=0.1)
         inference.__dict__["across"] = [dataclasses.replace(across, meta=meta, holm=p, holm_ever=ever)]
         texts = [text for _, text in findings.claims(results, inference)]
-        said[p, ever] = [text for text in texts if "raises test accuracy by 10.00 points on average" in text]
+        said[p, ever] = [text for text in texts if "raises test accuracy by 10.0 points on average" in text]
     assert [len(texts) for texts in said.values()] == [1, 0, 0]
     assert f"corrected p = 0.010{more}" in said[0.01, 0.01][0]
     assert ("balanced accuracy points the same way on" in said[0.01, 0.01][0]) == bool(more)
+
+
+def test_why_an_interval_excludes_0_beside_a_larger_p_is_said_where_it_happens_and_only_there(tmp_path):
+    one, how = WORLDS["level"]
+    (c,) = Inference(Results(one, *fake_results(one, tmp_path, **how))).tests.values()
+
+    def note(low: float, high: float, p: float, corrected: float, family: int = 1) -> str:
+        r = dataclasses.replace(c.result, effect=(low + high) / 2, low=low, high=high, p_family=p)
+        found = dataclasses.replace(c, result=r, holm=corrected, holm_ever=corrected, family=family, family_ever=family)
+        return " ".join(interval_note([found]))
+
+    corrected, spread = "p and verdict are corrected for all comparisons (Holm)", "how little so few replicates say"
+    assert corrected in note(0.01, 0.05, 0.04, 0.08, 2)
+    assert spread not in note(-0.05, -0.01, 0.04, 0.08, 2)
+    assert corrected not in note(0.01, 0.05, 0.06, 0.06)
+    assert spread in note(0.01, 0.05, 0.06, 0.06)
+    for said in (note(-0.01, 0.05, 0.06, 0.06), note(0.01, 0.05, 0.02, 0.04, 2), note(0.0, 0.05, 0.06, 0.06)):
+        assert said == ""
 
 
 def test_an_interval_that_leaves_out_0_alone_harms_or_helps_by_its_side(tmp_path):

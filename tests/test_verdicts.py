@@ -8,6 +8,7 @@ from report_records import ARMS, fake_results, fake_study, hash_text
 
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.pages.cells import cells
 from medaug_keras.report.tables.table import Row, Table
 from medaug_keras.report.tables.verdicts import verdicts
 
@@ -138,3 +139,24 @@ def test_a_verdict_is_that_of_the_largest_family_that_was_ever_looked_at(tmp_pat
     assert inference.by_effect[0].counts == {"not distinguishable": 1}
     row = table_of(inference).rows[1].entries
     assert (row[1].verdict, row[2].value) == ("not distinguishable", "not distinguishable")
+
+
+def test_an_arm_with_fewer_replicates_says_of_how_many_its_difference_and_its_mean_are(tmp_path):
+    sets = ("breastmnist", "phantom-ultrasound")
+    late = inference_of(tmp_path, sets, leave_out=lambda task: "cvae" in task.title and task.replicate == 3)
+    table = table_of(late)
+    assert table.usual == (4, 4)
+    for row in table.rows:
+        for found in row.entries[1:]:
+            assert (found.n, found.planned) == (3 if arm_of(row) == "cvae" else 4, 4)
+    html = {arm_of(row): cells(row, table, (), "", table.usual) for row in table.rows}
+    assert html["cvae"].count("n = 3 of 4") == 3
+    assert "n = " not in html["gda"]
+    (note,) = [note for note in table.notes if "replicates" in note and "both have" in note]
+    assert note == "Differences are over the replicates that the arm and the baseline both have."
+
+
+def test_replicates_are_named_once_where_every_difference_has_as_many_of_those_planned(tmp_path):
+    table = table_of(inference_of(tmp_path, ("breastmnist",), leave_out=lambda task: (task.replicate or 0) > 1))
+    assert table.usual == (2, 4)
+    assert not any("n = " in cells(row, table, (), "", table.usual) for row in table.rows)

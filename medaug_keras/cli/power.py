@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from medaug_keras.durations import Durations, duration, per_replicate
 from medaug_keras.plan import Plan, plan
-from medaug_keras.report.format import DASH, of_points, plural
+from medaug_keras.report.format import DASH, of_points, plural, unsigned
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.prospects import Prospect, prospects
@@ -35,7 +35,8 @@ def power(options: argparse.Namespace, study: Study, whole: Plan, durations: Dur
     arms = plural(max(one.arms for one in found), "arm")
     notes = [
         "",
-        f"What this study could show in test {metric_name(study.primary)} (points, 80 % power, corrected for {arms}):",
+        f"Smallest detectable difference in test {metric_name(study.primary)} (points, 80 % power, corrected for "
+        f"{arms}):",
     ]
     for row in rows:
         cells = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
@@ -70,7 +71,7 @@ def _sizes(one: Prospect) -> str:
     low, high = one.detectable.low, one.detectable.high
     if low >= 1:
         return "none"
-    return f"{100 * low:.1f} to {100 * high:.1f}" if high < 1 else f"{100 * low:.1f} at best"
+    return f"{unsigned(low)} to {unsigned(high)}" if high < 1 else f"{unsigned(low)} at best"
 
 
 def _needed(one: Prospect) -> str:

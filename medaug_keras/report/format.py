@@ -1,6 +1,10 @@
 """Values → text. The only place where a number of the report becomes characters.
 
 Numbers are fractions, counts and seconds until they come here; pages and LaTeX all take their text from here.
+
+One rule of precision: shares have two decimals, as publications print them, and differences of shares one, wherever
+they stand. Halves are rounded away from 0. What is not 0 is never written as 0, so that the sign of an interval's end
+is always seen. `signed` in `assets/report.js` writes differences in the same way.
 """
 
 import json
@@ -23,12 +27,14 @@ MARKS = {
 }
 """Verdict → its mark; others have none."""
 
+MINUS = "\N{MINUS SIGN}"
 _EXACT = 1e-12  # what is this near to 0 or 1 is that, but for rounding in sums
+_FINEST = 2  # decimals of a difference that would round to 0 with fewer
 
 
 def percent(fraction: float, decimals: int = 2) -> str:
     """0.8269 → 82.69. 0 and 100 are written only where they are exact: 0.99996 → 99.99."""
-    text, step = f"{100 * fraction:.{decimals}f}", 10.0**-decimals
+    text, step = _rounded(100 * fraction, decimals), 10.0**-decimals
     if float(text) == 0 and abs(fraction) > _EXACT:
         return f"{step:.{decimals}f}"
     if float(text) == 100 and fraction < 1 - _EXACT:
@@ -36,17 +42,34 @@ def percent(fraction: float, decimals: int = 2) -> str:
     return text
 
 
-def points(fraction: float, decimals: int = 2) -> str:
-    """0.0128 → +1.28; a difference of percentages, in percentage points.
+def points(fraction: float, decimals: int = 1) -> str:
+    """0.0128 → +1.3; a difference of percentages, in percentage points.
 
-    What rounds to 0 has no sign; 100 is written only where it is exact.
+    0 and 100 are written only where they are exact: what would round to 0 has two decimals, -0.0004 → -0.04, and is
+    0.01 at least.
     """
-    text = f"{100 * fraction:+.{decimals}f}"
-    if float(text) == 0:
+    size = abs(fraction)
+    if size <= _EXACT:
         return f"{0:.{decimals}f}"
-    if abs(float(text)) == 100 and abs(fraction) < 1 - _EXACT:
-        text = f"{text[0]}{100 - 10.0**-decimals:.{decimals}f}"
-    return text.replace("-", "\N{MINUS SIGN}")
+    text = _rounded(100 * size, decimals)
+    if float(text) == 0:
+        text = percent(size, max(decimals, _FINEST))
+    elif float(text) == 100 and size < 1 - _EXACT:
+        text = f"{100 - 10.0**-decimals:.{decimals}f}"
+    return f"{'+' if fraction > 0 else MINUS}{text}"
+
+
+def unsigned(fraction: float) -> str:
+    """0.0128 → 1.3; how large a difference is, in points, without a sign."""
+    return points(abs(fraction)).lstrip("+")
+
+
+def _rounded(value: float, decimals: int) -> str:
+    """Halves go away from 0, also those that binary fractions miss by a little: 3.75 → 3.8, and 0.35 → 0.4."""
+    if not math.isfinite(value):
+        return str(value)
+    scale = 10.0**decimals
+    return f"{math.copysign(math.floor(abs(value) * scale + 0.5 + 1e-9) / scale, value):.{decimals}f}"
 
 
 def count(number: int) -> str:
@@ -59,26 +82,26 @@ def number(value: float, digits: int = 3) -> str:
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else str(value)
     if not 1e-4 <= abs(value) < 1e6:
-        return f"{value:.{digits - 1}e}".replace("-", "\N{MINUS SIGN}")
+        return f"{value:.{digits - 1}e}".replace("-", MINUS)
     places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{places}f}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:,.{places}f}".replace("-", MINUS)
 
 
 def change(value: float) -> str:
     """A difference of two plain numbers, with its sign and four decimals; what rounds to 0 has no sign."""
     text = f"{value:+.4f}"
-    return "0.0000" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+    return "0.0000" if float(text) == 0 else text.replace("-", MINUS)
 
 
 def distance(value: float) -> str:
     """A kernel distance, which is about 0 where nothing differs: three decimals; what rounds to 0 has no sign."""
     text = f"{value:,.3f}"
-    return "0.000" if float(text.replace(",", "")) == 0 else text.replace("-", "\N{MINUS SIGN}")
+    return "0.000" if float(text.replace(",", "")) == 0 else text.replace("-", MINUS)
 
 
 def setting_value(value: float) -> str:
     """A number as a study says it: 0.1, 20."""
-    return f"{value:g}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:g}".replace("-", MINUS)
 
 
 def p_value(p: float) -> str:
@@ -128,7 +151,8 @@ FORMATS: Mapping[str, Callable[[Any], str]] = {
     "count": count,
     "percent": percent,
     "points": points,
-    "effect": lambda fraction: points(fraction, 1),
+    "effect": points,
+    "size": unsigned,
     "number": number,
     "change": change,
     "distance": distance,
@@ -163,7 +187,7 @@ def spread(value: float, kind: str) -> str:
     """A standard deviation beside a value of a column of this kind: it has no sign; of plain numbers two digits do."""
     if kind in ("number", "distance"):
         return number(value, 2)
-    return percent(value) if kind in ("points", "effect") else FORMATS[kind](value)
+    return unsigned(value) if kind in ("points", "effect") else FORMATS[kind](value)
 
 
 def together(words: Iterable[str]) -> str:
@@ -180,7 +204,17 @@ def plural(number_of: int, word: str, words: str | None = None) -> str:
 def of_classes(classes: Iterable[str], images: Iterable[int]) -> str:
     """Images of each class: malignant 127; normal, benign 36. A number as a name is a class's: class 4: 91."""
     named = zip(classes, images, strict=True)
-    return "; ".join(f"class {name}: {count(n)}" if name.isdecimal() else f"{name} {count(n)}" for name, n in named)
+    return "; ".join(f"{class_name(name)}{':' * name.isdecimal()} {count(n)}" for name, n in named)
+
+
+def class_name(name: str) -> str:
+    """A class within a sentence; a number as its name says that it is one: 4 → class 4."""
+    return f"class {name}" if name.isdecimal() else name
+
+
+def replicates_words(n: int, planned: int | None = None) -> str:
+    """On how many replicates a number rests: n = 5, or n = 3 of 5 where more are planned."""
+    return f"n = {n}" + (f" of {planned}" if planned is not None and n != planned else "")
 
 
 def in_words(number_of: int) -> str:

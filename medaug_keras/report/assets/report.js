@@ -222,9 +222,13 @@
   const MARKS = { better: "\u25b2", worse: "\u25bc", equivalent: "\u25c6" };
   const OPPOSITE = { better: "worse", worse: "better" };
   const escaped = (text) => text.replace(/[&<>"]/g, (mark) => `&#${mark.charCodeAt(0)};`);
+  // As `points` of format.py: halves go away from 0, and what is not 0 is not written as 0. Means of numbers with three
+  // decimals are exact to half the last one.
+  const rounded = (value, scale) => Math.floor(Math.abs(value) * scale + 0.5 + 1e-7) / scale;
   const signed = (value) => {
-    const text = Math.abs(value).toFixed(1);
-    return Number(text) === 0 ? text : `${value < 0 ? "\u2212" : "+"}${text}`;
+    if (Math.abs(value) < 6e-4) return "0.0";
+    const text = rounded(value, 10) ? rounded(value, 10).toFixed(1) : Math.max(rounded(value, 100), 0.01).toFixed(2);
+    return `${value < 0 ? "\u2212" : "+"}${text}`;
   };
   const average = (values) => (values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : null);
   const span = ({ low, high }) => (low === null ? "no interval" : `${signed(low)} to ${signed(high)}`);
@@ -263,6 +267,9 @@
     return `<td class="ma-effect ma-v-${(one.word ?? "no-verdict").replace(/ /g, "-")}" title="${span(one)}">${mark}${value}<span class="ma-hidden"> ${words}</span>${small}</td>`;
   };
 
+  // The most replicates that a row of a view rests on: a row of fewer says of how many.
+  const mostRuns = (rows) => Math.max(0, ...rows.flatMap(([, each]) => each.map((one) => one.runs?.length ?? 0)));
+
   // As `figures.differences` draws a panel, below a title of the page's own.
   const panelOf = (numbers, metric, base, set, rows) => {
     const axis = metric.axes[base], labels = numbers.labels, parts = [];
@@ -271,7 +278,12 @@
     const line = (x1, y1, x2, y2, color, look = "", title = "") => parts.push(`<line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" stroke="var(--ma-${color})" ${look}><title>${escaped(title)}</title></line>`);
     const path = (d, color, look, title = "") => parts.push(`<path d="${d}" stroke="var(--ma-${color})" ${look}><title>${escaped(title)}</title></path>`);
     const right = 'text-anchor="end"';
-    const heights = rows.map(([arm]) => 22 + 13 * (numbers.arms[arm].lines.length - 1) + 13 * numbers.arms[arm].control);
+    const most = mostRuns(rows);
+    const belows = rows.map(([arm, each]) => {
+      const few = each[set].runs && each[set].runs.length < most ? `n = ${each[set].runs.length}` : "";
+      return numbers.arms[arm].control ? (few ? `control, ${few}` : "control: copies") : few;
+    });
+    const heights = rows.map(([arm], i) => 22 + 13 * (numbers.arms[arm].lines.length - 1) + (belows[i] ? 13 : 0));
     const bottom = 8 + heights.reduce((sum, height) => sum + height, 0);
     for (const [value, words] of axis.ticks) {
       line(at(value), 2, at(value), bottom, "rule");
@@ -284,12 +296,12 @@
       if (value >= axis.low && value <= axis.high) line(at(value), 2, at(value), bottom, "muted", `stroke-width="1.5" ${look}`, `${words}: ${signed(value)}`);
     let top = 6;
     rows.forEach(([arm, each], i) => {
-      const look = numbers.arms[arm], one = each[set], y = top + heights[i] / 2, up = 6.5 * look.control;
+      const look = numbers.arms[arm], one = each[set], y = top + heights[i] / 2, up = belows[i] ? 6.5 : 0;
       const said = one.effect === null ? one.reason : `${signed(one.effect)}, ${span(one)}${MARKS[one.word] ? `, ${one.word}` : ""}`;
       top += heights[i];
       parts.push(`<g data-arm="${escaped(look.name)}">`);
       look.lines.forEach((words, k) => text(labels, y - up + (k - (look.lines.length - 1) / 2) * 13 + 4, words, right));
-      if (look.control) text(labels, y + 6.5 * look.lines.length + 4, "control: copies", `${right} font-style="italic"`, "muted");
+      if (belows[i]) text(labels, y + 6.5 * look.lines.length + 4, belows[i], `${right} font-style="italic"`, "muted");
       if (one.effect === null) text(360, y + 4, one.reason, `${right} font-style="italic"`, "muted");
       else {
         path(one.runs.map((run) => `M${at(run)} ${y + 7}h0`).join(""), look.color, 'fill="none" stroke-width="3.6" stroke-linecap="round"');
@@ -364,17 +376,19 @@
         !primary || declared ? "" : ` Verdicts are those of <a href="compare.html">Compare</a>: corrected for all pairs of arms, and those of the study\u2019s own comparisons among themselves${several ? "; means have none" : ""}.`,
         ` The answer above is that of the study\u2019s own tests.`,
       ].join("").trim();
-      const small = (one) => `<small>${span(one)}${one.sets < numbers.of ? `, ${one.sets} of ${numbers.of}` : ""}</small>`;
+      const most = mostRuns(rows), differ = rows.some(([, each]) => each.some((one) => one.runs && one.runs.length < most));
+      const count = (one) => (one.runs && one.runs.length < most ? `<small>n = ${one.runs.length}</small>` : "");
+      const small = (one) => `<small>${span(one)}${one.sets < numbers.of ? `, ${one.sets} of ${numbers.of}` : ""}</small>${count(one)}`;
       const heads = several ? [`Mean of ${numbers.of}`, ...numbers.sets.map((set) => set.title)] : ["Difference, 95 % interval"];
       const body = rows.map(([arm, each, mean]) => {
         const href = (set) => (declared && !primary ? `${numbers.sets[set].page}#exploratory` : "");
-        const cells = several ? [cellOf(mean, mean.effect === null ? "" : small(mean)), ...each.map((one, set) => cellOf(one, "", href(set)))] : [cellOf(mean, small(mean), href(0))];
+        const cells = several ? [cellOf(mean, mean.effect === null ? "" : small(mean)), ...each.map((one, set) => cellOf(one, count(one), href(set)))] : [cellOf(mean, small(mean), href(0))];
         return `<tr><th scope="row" data-name="${escaped(numbers.arms[arm].name)}"><bdi>${escaped(numbers.arms[arm].label)}</bdi></th>${cells.join("")}</tr>`;
       });
       const caption = `Test ${words}: difference to \u201c${label}\u201d in points, the largest${several ? " mean" : ""} first.`;
       shown.innerHTML = `<div class="ma-scroll" role="region" tabindex="0" aria-label="${caption}"><table class="ma ma-grid"><caption>${caption}</caption><thead><tr><th scope="col">Arm</th>${heads.map((head) => `<th scope="col"><bdi>${escaped(head)}</bdi></th>`).join("")}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
       const drawn = new Set(numbers.sets.flatMap((_, set) => linesOf(numbers, metric, base, set).filter(([, at]) => at >= metric.axes[base].low && at <= metric.axes[base].high).map(([words]) => words)));
-      forest.innerHTML = `<div class="ma-scroll" role="region" tabindex="0" aria-label="${caption}"><div class="ma-figure ma-panels">${numbers.sets.map((_, set) => panelOf(numbers, metric, base, set, rows)).join("")}</div></div><figcaption>Difference to \u201c<bdi>${label}</bdi>\u201d in test ${words}, points${primary ? "" : ": exploratory"}. Mark: mean over replicates; line: its 95 % interval; dots: each replicate.${drawn.size ? ` Dashed and dotted: ${[...drawn].join("; ")}.` : ""}</figcaption>`;
+      forest.innerHTML = `<div class="ma-scroll" role="region" tabindex="0" aria-label="${caption}"><div class="ma-figure ma-panels">${numbers.sets.map((_, set) => panelOf(numbers, metric, base, set, rows)).join("")}</div></div><figcaption>Difference to \u201c<bdi>${label}</bdi>\u201d in test ${words}, points${primary ? "" : ": exploratory"}. Mark: mean over replicates; line: its 95 % interval; dots: each replicate.${differ ? ` n: the replicates that both have, where they are fewer than ${most}.` : ""}${drawn.size ? ` Dashed and dotted: ${[...drawn].join("; ")}.` : ""}</figcaption>`;
       hintAtMore(shown.querySelector(".ma-scroll"));
     };
     restoring(() => {

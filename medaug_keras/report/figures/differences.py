@@ -1,6 +1,6 @@
 """Differences to the baseline with their intervals and verdicts, and every run as a dot: a forest plot."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,12 @@ from medaug_keras.report.figures.svg import (
     text_width,
     wrap,
 )
-from medaug_keras.report.format import MARKS, of_points, plural, points
+from medaug_keras.report.format import MARKS, of_points, plural, points, replicates_words
 from medaug_keras.report.palette import ArmStyle, arm_styles
 
 _GAP = 7  # between columns at least
 _COPIES = "control: copies"
+_BELOW = 13  # the line below a label
 CONTROL, MAJORITY = "copies of real images", "always naming the largest class"
 
 
@@ -87,7 +88,7 @@ def differences(
     styles = arm_styles([*arms, *(row.arm for panel in panels for row in panel.rows)])
     rows = [row for panel in panels for row in panel.rows]
     place = layout(rows, column_of_labels(rows), margin)
-    boards = [_panel(panel, styles, place, margin) for panel in panels]
+    boards = [_panel(panel, styles, place, margin, most_runs(rows)) for panel in panels]
     alt = f"Difference in test {metric} to the baseline in points, with 95 % intervals. "
     alt += " ".join(board.alt for board in boards)
     return figure(differences, [*boards, *_legend(panels, place.scale, test, margin)], alt)
@@ -113,8 +114,21 @@ def layout(rows: Sequence[Difference], labels: float, margin: float | None) -> L
 
 def column_of_labels(rows: Sequence[Difference]) -> float:
     """How wide the column of labels is."""
-    width = label_width([row.label for row in rows] + [_COPIES] * any(row.control for row in rows))
+    most = most_runs(rows)
+    width = label_width([row.label for row in rows] + [text for row in rows if (text := _below(row, most))])
     return width * (BOLD if any(row.mean for row in rows) else 1)
+
+
+def most_runs(rows: Iterable[Difference]) -> int:
+    """Of the rows, the most replicates that one rests on: a row of fewer says of how many."""
+    return max((len(row.runs) for row in rows), default=0)
+
+
+def _below(row: Difference, most: int) -> str:
+    """What stands below a row's label: that it is a control, and its replicates where others have more."""
+    if not 0 < len(row.runs) < most:
+        return _COPIES if row.control else ""
+    return f"{'control, ' if row.control else ''}{replicates_words(len(row.runs))}"
 
 
 def row_looks(rows: Sequence[Difference], arms: Sequence[str], labels: float) -> list[dict[str, Any]]:
@@ -142,14 +156,14 @@ def _columns(rows: Sequence[Difference]) -> tuple[float, float]:
 
 def _value(row: Difference) -> str:
     assert row.effect is not None
-    return f"{MARKS.get(row.verdict, '')} {points(row.effect, 1)}".strip()
+    return f"{MARKS.get(row.verdict, '')} {points(row.effect)}".strip()
 
 
 def _spread(row: Difference) -> str:
     """The interval of a row in words; empty where there is no effect."""
     if row.effect is None:
         return ""
-    return "no interval" if row.low is None or row.high is None else f"{points(row.low, 1)} to {points(row.high, 1)}"
+    return "no interval" if row.low is None or row.high is None else f"{points(row.low)} to {points(row.high)}"
 
 
 def _panel(
@@ -157,6 +171,7 @@ def _panel(
     styles: Mapping[str, ArmStyle],
     place: Layout,
     margin: float | None,
+    most: int,
 ) -> Board:
     scale, labels = place.scale, place.labels
     board = Board(alt=f"{panel.title}: {panel.note} " + "; ".join(map(difference_words, panel.rows)) + ".")
@@ -166,8 +181,9 @@ def _panel(
         label = wrap(row.label, labels, SMALL, 3)
         apart = row.mean and before is not None and not before.mean
         y += 6 * apart  # a line above it
-        height = 22 + 13 * (len(label) - 1) + 13 * row.control
-        rows.append((row, label, apart, y + height / 2))
+        below = _below(row, most)
+        height = 22 + 13 * (len(label) - 1) + _BELOW * bool(below)
+        rows.append((row, label, below, apart, y + height / 2))
         y += height
     bottom = y + 2
     axis(board, scale, top, bottom, signed=True)
@@ -178,16 +194,16 @@ def _panel(
         x = scale(line.at)
         title = f"{line.words}: {points(line.at)}"
         board.line(x, top, x, bottom, line.color, dash=line.dash, width=1.5, title=title)
-    for row, label, apart, middle in rows:
+    for row, label, below, apart, middle in rows:
         board.open(board.of_arm(row.arm, row.sampling))
         if apart:
             over = middle - (22 + 13 * (len(label) - 1)) / 2 - 3
             board.line(0, over, WIDTH, over, "rule")
-        up = 6.5 * row.control  # room for a line below
+        up = _BELOW / 2 * bool(below)  # room for a line below
         board.lines(labels, middle - up, label, anchor="end", bold=apart, title=_name(row))
-        if row.control:
-            below = middle + 6.5 * len(label) + 4
-            board.text(labels, below, _COPIES, anchor="end", fill="muted", italic=True, title=_name(row))
+        if below:
+            at = middle + _BELOW / 2 * len(label) + 4
+            board.text(labels, at, below, anchor="end", fill="muted", italic=True, title=_name(row))
         _row(board, row, scale, middle, styles[row.arm], place.values)
         board.close()
     board.height = bottom + 20

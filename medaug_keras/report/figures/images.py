@@ -128,18 +128,21 @@ def pairs(pairs: Sequence[Pair], *, what: str) -> Figure:
 
 
 def twins(twins: Sequence[Twins], *, what: str) -> Figure:
-    """Related images side by side, three pairs in a row, two lines below each."""
+    """Related images side by side, three pairs in a row, two texts below each, in as many lines as they take."""
     first = _reduced(twins[0].one[None], _PAIR)
     (H, W), factor, columns = first.shape[1:3], _factor(first, _PAIR), min(3, len(twins))
     step = factor * W + 4
-    width, height = 2 * step - 4, factor * H + 84
+    width = 2 * step - 4
+    room = width + 36
+    lines = [[*_wrapped(pair.caption, 25, room), *_wrapped(pair.more, 25, room)] for pair in twins]
+    height = factor * H + 24 + 30 * max(map(len, lines))
     sheet = _Sheet(columns * (width + 40), -(-len(twins) // columns) * height, 25)
     for i, pair in enumerate(twins):
         x, y = (i % columns) * (width + 40), (i // columns) * height
         for place, image in enumerate((pair.one, pair.other)):
             sheet.image(x + place * step, y, _reduced(_checked(image[None]), _PAIR)[0], factor)
-        sheet.text(x, y + factor * H + 4, pair.caption, room=width + 36)
-        sheet.text(x, y + factor * H + 34, pair.more, room=width + 36)
+        for place, text in enumerate(lines[i]):
+            sheet.text(x, y + factor * H + 4 + 30 * place, text, room=room)
     text = "; ".join(", ".join(filter(None, (pair.caption, pair.more))) for pair in twins)
     alt = f"{what}: {len(twins)} pairs side by side. {text}".strip()
     return _picture(_TWINS, sheet.picture, alt, 0.6)
@@ -147,6 +150,18 @@ def twins(twins: Sequence[Twins], *, what: str) -> Figure:
 
 _TWINS: Callable[..., Figure] = twins
 _PAIRS: Callable[..., Figure] = pairs  # the function, where its argument has the same name
+
+
+def _wrapped(text: str, font_size: int, room: int) -> list[str]:
+    """The lines of a text, broken at spaces; a word that is wider than `room` has a line of its own."""
+    font: Any = ImageFont.load_default(font_size)
+    lines: list[str] = []
+    for word in text.split():
+        if lines and font.getlength(f"{lines[-1]} {word}") <= room:
+            lines[-1] = f"{lines[-1]} {word}"
+        else:
+            lines.append(word)
+    return lines
 
 
 class _Sheet:

@@ -14,7 +14,7 @@ from medaug_keras.report.format import count, in_sentence, of_classes, of_points
 from medaug_keras.report.numbers.circumstances import registered
 from medaug_keras.report.numbers.findings import conclusion, metric_name, power
 from medaug_keras.report.numbers.inference import Inference
-from medaug_keras.report.numbers.methods import classifier_text, software_text
+from medaug_keras.report.numbers.methods import WEIGHTED, classifier_text, software_text
 from medaug_keras.report.numbers.results import AWAY, METRICS, Results, select_words
 from medaug_keras.spec import IMAGENET, FolderData, PhantomData, TableData, dump
 
@@ -96,9 +96,8 @@ def _goal(results: Results, inference: Inference) -> str:
 
 
 def _others(results: Results) -> str:
-    """How many arms there are beside the baseline's, and how they are sampled."""
-    text = plural(sum(arm != results.reference[0] for arm in results.arms), "arm")
-    return f"{text}, shuffled and weighted," if len(results.samplings) > 1 else text
+    """How many arms there are beside the baseline."""
+    return plural(sum(pair != results.reference for pair in results.variants()), "arm")
 
 
 def _found(results: Results, inference: Inference) -> str:
@@ -324,13 +323,13 @@ def _imbalance(results: Results, inference: Inference) -> str:
     recipes = [dump(results.study.classifier), *(d for d in (_recipe(results, arm) for arm in results.arms) if d)]
     used = []
     if "weighted" in results.samplings or any(results.study.arms[arm].always_weighted for arm in results.arms):
-        used.append("batches drawn from every class alike")
+        used.append(WEIGHTED)
     if any(recipe["loss"]["class_weights"] == "balanced" for recipe in recipes):
         used.append("classes weighted in the loss")
     if any(recipe["loss"]["focal_gamma"] for recipe in recipes):
         used.append("focal loss")
     if not used:
-        return "Neither weighted sampling nor weights of classes were used."
+        return "Neither weighted batches nor weights of classes were used."
     return f"In some arms or all: {together(used)}. Probabilities were not recalibrated afterwards."
 
 

@@ -66,6 +66,14 @@ def standing(results: Results, asked: Plan, expected: Expected | None) -> Standi
         counts = results.states_of(rest)
         counted = format.together(f"{format.count(number)} {STATE_WORDS[s]}" for s, number in counts.items())
         sentences.append(f"The rest of the study: {format.plural(len(rest), 'task')}, {counted}.")
+    left = [name for name in results.plan.tasks if results.outcomes[name].state != "done"]
+    runs = len({run.task for run in results.runs if not run.done})
+    if 0 < runs < len(left):
+        sentences.append(
+            f"{format.plural(len(left), 'task')} of the study {'is' if len(left) == 1 else 'are'} not done: "
+            f"{format.plural(runs, 'run')}, and {format.count(len(left) - runs)} that runs need or that judge them or "
+            "their images."
+        )
     ended = [_end(outcome.record) for outcome in results.outcomes.values() if outcome.record is not None]
     if any(ended):
         sentences.append(f"As of {moment(max(filter(None, ended)))}, when the newest result arrived.")
@@ -108,7 +116,10 @@ def circumstances(results: Results, asked: Plan) -> list[tuple[str, str]]:
             format.together(results.title(name) for name in shown)
             + (f"; {more} more in the rest of the study" if more else ""),
         ),
-        ("Arms", format.together(results.label(arm) for arm in results.arms)),
+        (
+            "Arms",
+            f"{len(results.variants())}: {format.together(results.variant(*pair) for pair in results.variants())}",
+        ),
         ("Replicates", format.count(results.replicates)),
         ("Epoch shown", select_words(results.select)),
         ("Compared with", results.variant(*results.reference) if results.reference[0] in study.arms else "–"),

@@ -1,12 +1,13 @@
 """The conclusions of a study, as sentences: no more than its tests support."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean, median_low
 
 from medaug_keras.looks import CLAIMS, Looks
 from medaug_keras.reading.words import rare_classes, weighted_twice
 from medaug_keras.report.format import (
+    class_name,
     count,
     in_sentence,
     in_words,
@@ -16,13 +17,16 @@ from medaug_keras.report.format import (
     percent,
     plural,
     points,
+    replicates_words,
     together,
+    unsigned,
     verdict_words,
     within,
 )
-from medaug_keras.report.numbers.inference import ALPHA, ArmResult, Cell, Comparison, Inference
+from medaug_keras.report.numbers.inference import ArmResult, Cell, Comparison, Inference, OfClass
 from medaug_keras.report.numbers.results import DEGENERATE, METRICS, Results, tuning_measure
 from medaug_keras.spec import Files, differences, dump
+from medaug_keras.stats import Crossed
 
 
 def recipes(results: Results) -> list[str]:
@@ -141,6 +145,50 @@ def unknown_makers(results: Results) -> list[str]:
     ]
 
 
+FALL = 0.1
+"""How far the recall of a class falls at least where the first page says so, a fraction."""
+
+
+def recalls(results: Results, inference: Inference) -> list[str]:
+    """Classes whose recall falls much, and classes that are never found: exploratory, in sentences."""
+    several, found = len(results.datasets) > 1, []
+
+    def named(one: OfClass) -> str:
+        name = results.classes(one.group.dataset)[one.number]
+        return f"“{name}”" if "," in name else class_name(name)
+
+    fallen = [(r, one) for one in inference.by_class.values() if (r := one.result) is not None and _falls(r)]
+    if fallen:
+        fallen.sort(key=lambda pair: pair[0].effect or 0.0)
+        said = [
+            f"{named(one)} by {unsigned(r.effect or 0.0)} points ({points(r.low or 0.0)} to {points(r.high or 0.0)}) "
+            f"with {results.variant(one.group.arm, one.group.sampling)}"
+            + (f" on {results.title(one.group.dataset)}" if several else "")
+            for r, one in fallen[:3]
+        ]
+        more = f"; and {plural(len(fallen) - 3, 'more such fall')}" if len(fallen) > 3 else ""
+        found.append(
+            f"Exploratory: the recall of a class falls by {of_points(FALL)} or more, with an uncorrected 95 % interval "
+            f"below 0: {'; '.join(said)}{more}."
+        )
+    never: dict[tuple[str, int], list[OfClass]] = {}
+    for one in inference.by_class.values():
+        if one.recall.mean == 0:
+            never.setdefault((one.group.dataset, one.number), []).append(one)
+    for (dataset, _), those in never.items():
+        variants = [results.variant(one.group.arm, one.group.sampling) for one in those]
+        every = len(those) > 1 and len(those) == len(results.variants(dataset))
+        arms = "any arm" if every else together(variants) if len(variants) < 4 else plural(len(variants), "arm")
+        images = plural(those[0].images, "test image")
+        on = f" on {results.title(dataset)}" if several else ""
+        found.append(f"No run of {arms} finds any of the {images} of {named(those[0])}{on}.")
+    return found
+
+
+def _falls(r: Crossed) -> bool:
+    return r.effect is not None and r.effect <= -FALL and r.high is not None and r.high < 0
+
+
 TOLD_APART, CLASS_TOLD = 0.8, 0.05
 """AUC, and part of the classes' entropy, from which on a source is called a possible shortcut."""
 
@@ -150,16 +198,20 @@ def shortcuts(results: Results) -> list[str]:
     found: dict[str, list[str]] = {}
     for dataset in results.datasets:
         for arm in (arm for arm in results.arms if results.study.arms[arm].mixes):
-            made = [o.record.values for _, o in results.makings("quality", dataset, arm) if o.record is not None]
+            makings = results.makings("quality", dataset, arm)
+            made = [o.record.values for _, o in makings if o.record is not None]
             measured = [values["shortcut"] for values in made if "shortcut" in values]
             apart = [one["auc"] for one in measured if one["auc"] is not None]
             told = [one["class_told"] for one in measured]
             if apart and min(fmean(apart) / TOLD_APART, fmean(told) / CLASS_TOLD) >= 1:
-                values = f"AUC {percent(fmean(apart), 1)} %, {percent(fmean(told), 0)} % of the class"
-                found.setdefault(arm, []).append(f"{results.title(dataset)} ({values})")
+                real = [one["auc_test"] for one in measured if one["auc_test"] is not None]
+                beside = f" (real test images: {percent(fmean(real), 1)} %)" if real else ""
+                values = f"AUC {percent(fmean(apart), 1)} %{beside}, {percent(fmean(told), 0)} % of the class"
+                n = replicates_words(len(measured), len(makings))
+                found.setdefault(arm, []).append(f"{results.title(dataset)}: {values}, {n}")
     return [
-        f"Images of {results.label(arm)} can be told from real ones, and that tells something of the class, on "
-        f"{together(sets)}: a network can learn what looks generated in place of the class. An arm with shares: "
+        f"Images of {results.label(arm)} can be told from real training images, and that tells something of the class "
+        f"({'; '.join(sets)}): a network can learn what looks generated in place of the class. An arm with shares: "
         "proportional, in which it tells nothing, is the check."
         for arm, sets in found.items()
     ]
@@ -258,7 +310,7 @@ def _side_words(results: Results, word: str, here: Sequence[Comparison], whole: 
     if len(here) == 1:
         return f"{word} on {results.title(here[0].group.dataset)}, {_size(here[0], whole)}"
     unit = " points" if whole else ""
-    named = [f"{results.title(c.group.dataset)} ({points(c.result.effect or 0.0, 1)}{unit})" for c in here]
+    named = [f"{results.title(c.group.dataset)} ({points(c.result.effect or 0.0)}{unit})" for c in here]
     return f"{word} on {together(named)}"
 
 
@@ -270,10 +322,10 @@ def _size(c: Comparison, whole: bool) -> str:
 
 def _with_interval(effect: float | None, low: float | None, high: float | None, whole: bool) -> str:
     """+1.2 points (95 % interval +0.4 to +2.0), or without the words: +1.2 (+0.4 to +2.0)."""
-    size = f"{points(effect or 0.0, 1)}{' points' if whole else ''}"
+    size = f"{points(effect or 0.0)}{' points' if whole else ''}"
     if low is None or high is None:
         return size
-    return f"{size} ({'95 % interval ' if whole else ''}{points(low, 1)} to {points(high, 1)})"
+    return f"{size} ({'95 % interval ' if whole else ''}{points(low)} to {points(high)})"
 
 
 def _counted(results: Results, tests: Sequence[Comparison], tested: Sequence[Comparison]) -> str:
@@ -304,8 +356,11 @@ def _blind(tested: Sequence[Comparison]) -> bool:
 
 
 def _named(results: Results, inference: Inference, c: Comparison) -> str:
-    label = results.variant(c.group.arm, c.group.sampling)
-    size = f"{points(c.result.effect or 0.0)} points{caution(results, inference, c)}"
+    label, r = results.variant(c.group.arm, c.group.sampling), c.result
+    size = (
+        f"{points(r.effect or 0.0)} points, 95 % interval {points(r.low or 0.0)} to {points(r.high or 0.0)}, corrected "
+        f"{p_text(c.p or 0.0)}, {plural(r.replicates, 'replicate')}{caution(results, inference, c)}"
+    )
     return f"{label} on {results.title(c.group.dataset)} ({size})"
 
 
@@ -339,7 +394,7 @@ def _directions(results: Results, inference: Inference) -> list[str]:
             r = inference.exploratory[metric][cell].result
             if r.effect is None or _sign(r.effect) == _sign(c.result.effect):
                 continue
-            name, by = metric_name(metric), f"by {percent(abs(r.effect))} points"
+            name, by = metric_name(metric), f"by {unsigned(r.effect)} points"
             if not _sign(r.effect):
                 said = f"{name} is the same"
             elif r.low is not None and r.high is not None and r.low <= 0 <= r.high:
@@ -462,18 +517,16 @@ def _rare(results: Results) -> list[str]:
 
 
 def power(results: Results, tested: Sequence[Comparison]) -> list[str]:
-    """Which true differences these tests find, said once for all of them: of each data set the median arm, at the
-    upper limit of its variances, beside how far the metric can rise at all."""
+    """The smallest true difference that these tests find, said once for all of them: of each data set that of the
+    median arm, at the upper limit of its variances, beside how far the metric can rise at all."""
     if not tested:
         return []
     known = [c for c in tested if c.detectable is not None]
     if not known:
-        return ["Statistical power is not known: nothing varied between runs."]
+        return [f"{DETECTABLE}: not known, as nothing varied between runs."]
     if _blind(tested):
-        return [
-            f"Statistical power: with {in_words(max(c.result.replicates for c in tested))} replicates, 80 % is reached "
-            "for no difference, however large."
-        ]
+        few = in_words(max(c.result.replicates for c in tested))
+        return [f"{DETECTABLE}: none; with {few} replicates, 80 % power is reached for no difference, however large."]
     sizes: dict[str, list[float]] = {}
     for c in known:
         sizes.setdefault(c.group.dataset, []).append(c.detectable.high if c.detectable else 1.0)
@@ -485,15 +538,36 @@ def power(results: Results, tested: Sequence[Comparison]) -> list[str]:
     parts = []
     if found:
         at = _sizes([median[d] for d in found])
-        parts.append(f"{_where(results, found)}a true difference of {at} points is found in 4 of 5 such studies")
+        parts.append(f"{_where(results, found)}{at} points")
     if losses:
         most = _sizes([above[d] for d in losses])
         gain = f"even the largest possible gain in test {metric_name(results.study.primary)} ({most} points)"
-        parts.append(f"{_where(results, losses)}{gain} is missed in more than 1 of 5")
+        parts.append(f"{_where(results, losses)}{gain} is missed in more than 1 of 5 such studies")
     if nothing:
-        parts.append(f"{_where(results, nothing)}any difference, however large, is missed in more than 1 of 5")
-    median_arm = " (median arm)" if any(len(found) > 1 for found in sizes.values()) else ""
-    return [f"Statistical power{median_arm}: {'; '.join(parts)}."]
+        missed = "any difference, however large, is missed in more than 1 of 5 such studies"
+        parts.append(f"{_where(results, nothing)}{missed}")
+    how = ["80 % power", _corrected_for(results, known), _over(c.result.replicates for c in known)]
+    how += ["median arm"] * any(len(found) > 1 for found in sizes.values())
+    return [f"{DETECTABLE}, upper limit ({', '.join(how)}): {'; '.join(parts)}."]
+
+
+DETECTABLE = "Smallest detectable difference"
+"""What pages call the smallest true difference that is found with 80 % power."""
+
+
+def _corrected_for(results: Results, tested: Sequence[Comparison]) -> str:
+    """For how many comparisons p is corrected: of all data sets, the fewest to the most."""
+    sizes, each = [c.family for c in tested], " a data set" if len(results.datasets) > 1 else ""
+    if max(sizes) == 1:
+        return f"one comparison{each}"
+    ends = " to ".join(dict.fromkeys(count(size) for size in (min(sizes), max(sizes))))
+    return f"corrected for {ends} comparisons{each}"
+
+
+def _over(replicates: Iterable[int]) -> str:
+    """On how many replicates tests rest: 5 replicates, or 3 to 5 replicates."""
+    there = list(replicates)
+    return " to ".join(dict.fromkeys(count(n) for n in (min(there), max(there)))) + " replicates"
 
 
 def _where(results: Results, datasets: Sequence[str]) -> str:
@@ -506,8 +580,8 @@ def _where(results: Results, datasets: Sequence[str]) -> str:
 def _sizes(sizes: Sequence[float]) -> str:
     """[0.12, 0.031] → 12.0 and 3.1, of data sets that are named; of more the range, 3.1 to 12.0."""
     if len(sizes) <= _NAMED:
-        return together(dict.fromkeys(percent(size, 1) for size in sizes))
-    return " to ".join(dict.fromkeys(percent(size, 1) for size in (min(sizes), max(sizes))))
+        return together(dict.fromkeys(unsigned(one) for one in sizes))
+    return " to ".join(dict.fromkeys(unsigned(one) for one in (min(sizes), max(sizes))))
 
 
 def room(results: Results, c: Comparison) -> float:
@@ -539,14 +613,23 @@ def _unfinished(results: Results) -> list[str]:
 
 def short_arms(results: Results) -> str:
     """Which arms have fewer replicates than planned, where others have all; the end of a sentence, or nothing."""
-    fewest = {arm: min(len(g.done) for g in results.groups.values() if g.arm == arm) for arm in results.arms}
-    short = [arm for arm, done in fewest.items() if done < results.replicates]
+    fewest = {
+        pair: min(len(g.done) for g in results.groups.values() if (g.arm, g.sampling) == pair)
+        for pair in results.variants()
+    }
+    short = [pair for pair, done in fewest.items() if done < results.replicates]
     if not short or len(short) == len(fewest):
         return ""
-    named = short if len(short) <= _NAMED else []
-    arms = together(map(results.label, named)) if named else plural(len(short), "arm")
-    least = min(fewest[arm] for arm in short)
-    on = " on some data set" if any(len(g.done) != least for g in results.groups.values() if g.arm in short) else ""
+    labels = list(dict.fromkeys(results.label(arm) for arm, _ in short))
+    if len(labels) <= _NAMED and len(short) == 2 * len(labels):  # of a label, there are two samplings
+        arms = f"{together(labels)}, shuffled and weighted,"
+    elif len(short) <= _NAMED:
+        arms = together(results.variant(*pair) for pair in short)
+    else:
+        arms = plural(len(short), "arm")
+    least = min(fewest[pair] for pair in short)
+    unlike = any(len(g.done) != least for g in results.groups.values() if (g.arm, g.sampling) in short)
+    on = " on some data set" if unlike else ""
     return (
         f": {arms} {'has' if len(short) == 1 else 'have'} {count(least)} of {count(results.replicates)} replicates{on}"
     )
@@ -582,11 +665,11 @@ def can_be_said(c: Comparison, control: Comparison | None, beside: str = "", roo
         return "Nothing: with so few replicates no difference would have been found."
     if size.high >= 1 or size.high > max(room, fall):
         return "Nothing is sure: with so few replicates even the largest difference could have been missed."
-    found = f"of {percent(size.high, 1)} points would have been found in 4 of 5 such studies or more"
+    found = f"{unsigned(size.high)} points: so large a true one would have been found in 4 of 5 such studies or more"
     if size.high > room:
-        missed = f"A gain could have been missed: test {name} can rise by {percent(room, 1)} points at most."
-        return f"A true loss {found}. {missed}"
-    return f"A true difference {found}."
+        missed = f"A gain could have been missed: test {name} can rise by {unsigned(room)} points at most."
+        return f"The smallest detectable loss is {found}. {missed}"
+    return f"The smallest detectable difference is {found}."
 
 
 def cannot_be_said(
@@ -605,10 +688,10 @@ def cannot_be_said(
     low, high = r.low, r.high
     if c.word == "not distinguishable":
         span = f"{points(low)} to {points(high)}"
-        if low > 0 or high < 0:
+        if c.excludes_zero:
             why = (
                 f"{plural(r.replicates, 'replicate')} say too little about the spread between runs"
-                if (r.p_family or 0.0) > ALPHA
+                if c.guarded
                 else f"among {plural(max(c.family, c.family_ever), 'comparison')} one such can come by chance"
             )
             words = f"That it {'helps' if low > 0 else 'harms'}: its own interval, {span}, excludes 0, but {why}."
@@ -734,7 +817,7 @@ def _over_data_sets(results: Results, inference: Inference) -> list[tuple[str, s
                     "can",
                     f"Over {one.meta.datasets} of {plural(len(results.datasets), 'data set')}, "
                     f"{results.variant(one.arm, one.sampling)} {'raises' if one.meta.effect > 0 else 'lowers'} test "
-                    f"{name} by {percent(abs(one.meta.effect))} points on average (every data set counts the same; "
+                    f"{name} by {unsigned(one.meta.effect)} points on average (every data set counts the same; "
                     f"corrected {p_text(one.p)}{_cautions(results, inference, one.arm, one.sampling)}).",
                 )
             )

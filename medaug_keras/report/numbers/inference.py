@@ -109,6 +109,17 @@ class Comparison:
         return verdict(self.result.effect, _larger(self.holm, self.holm_ever), alpha=ALPHA)
 
     @property
+    def excludes_zero(self) -> bool:
+        """Whether the 95 % interval of the comparison alone excludes 0."""
+        low, high = self.result.low, self.result.high
+        return low is not None and high is not None and (low > 0 or high < 0)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether p is above 5 % before any correction: it allows for how little few replicates say of their spread."""
+        return self.result.p_family is not None and self.result.p_family > ALPHA
+
+    @property
     def few(self) -> bool:
         """Whether so few test images (or groups) carry the difference that its interval is too narrow."""
         return self.result.carried_by is not None and self.result.carried_by < FEW
@@ -220,6 +231,7 @@ class ArmResult:
 
     effect, low, high: the difference to the baseline, and its 95 % interval where there is one.
     word: the verdict on it, corrected over the arms.
+    replicates, planned: that both arms have (on all data sets of the mean), and how many the study asks for.
     counts: on how many data sets each verdict was given; datasets: how many went into the mean.
     """
 
@@ -232,6 +244,8 @@ class ArmResult:
     counts: Mapping[Verdict, int]
     datasets: int
     reason: str = ""
+    replicates: int | None = None
+    planned: int | None = None
 
     @property
     def tested(self) -> int:
@@ -640,15 +654,16 @@ class Inference:
             effects = [c.result.effect for c in here if c.result.effect is not None]
             if len(self.results.datasets) == 1:
                 r = here[0].result
-                one_arm = ArmResult(*cell, r.effect, r.low, r.high, here[0].word, counts, 1, r.reason or "")
+                word, why = here[0].word, r.reason or ""
+                one_arm = ArmResult(*cell, r.effect, r.low, r.high, word, counts, 1, why, r.replicates)
             elif one.meta.effect is not None:
                 m = one.meta
-                one_arm = ArmResult(*cell, m.effect, m.low, m.high, one.word, counts, m.datasets)
+                one_arm = ArmResult(*cell, m.effect, m.low, m.high, one.word, counts, m.datasets, "", m.replicates)
             else:
                 mean = float(np.mean(effects)) if effects else None
                 reason = one.meta.reason or ""
                 one_arm = ArmResult(*cell, mean, None, None, "not tested", counts, len(effects), reason)
-            found.append(one_arm)
+            found.append(replace(one_arm, planned=max((len(c.group.runs) for c in here), default=None)))
         return sorted(found, key=lambda one: (one.effect is None, -(one.effect or 0.0)))
 
     def by_replicate(self, c: Comparison) -> dict[int, float]:

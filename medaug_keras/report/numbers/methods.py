@@ -94,8 +94,17 @@ def _arms(results: Results) -> str:
             continue  # said once for all
         does = together(what_it_does(results, arm, sampling, cited=True)) or "nothing is changed"
         said.append(f"{results.variant(arm, sampling)} – {does}")
-    again = " Each arm was trained again with batches drawn from each class alike, named “weighted”." if both else ""
+    again = f" Each was trained again with {WEIGHTED}." if both else ""
     return f"Arms: {'; '.join(said)}.{again} The others are compared with {base}, declared in the study file."
+
+
+WEIGHTED = "weighted batches, to which each class is drawn alike"
+"""What pages call the sampling `weighted`."""
+
+
+def _drawn(step: Mapping[str, Any]) -> str:
+    """To what a step is applied; every step of ours and of Keras draws anew for each image."""
+    return "every training batch" if step["layer"] == "python" else "each training image, by a draw of its own"
 
 
 def what_it_does(results: Results, arm: str, sampling: str, *, cited: bool = False) -> list[str]:
@@ -103,7 +112,7 @@ def what_it_does(results: Results, arm: str, sampling: str, *, cited: bool = Fal
     spec, done = results.study.arms[arm], []
     for step in dump(spec)["augment"]:
         own = _settings(step, without=("layer",))
-        done.append(f"{step['layer'].replace('_', ' ')} of every training batch" + (f" with {own}" if own else ""))
+        done.append(f"{step['layer'].replace('_', ' ')} of {_drawn(step)}" + (f" ({own})" if own else ""))
     if spec.add is not None:
         done.append(f"{_images_of(results, spec.add, cited)} added ({_amount(spec.add.amount)})")
     if spec.replace is not None:
@@ -122,7 +131,7 @@ def what_it_does(results: Results, arm: str, sampling: str, *, cited: bool = Fal
     if spec.duplicate is not None:
         done.append(f"copies of real training images added ({_amount(spec.duplicate.amount)})")
     if sampling == "weighted" or spec.always_weighted:
-        done.append("batches drawn from each class alike")
+        done.append(WEIGHTED)
     if spec.classifier is not None:
         done.append("a recipe of its own")
     return done

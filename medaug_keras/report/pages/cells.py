@@ -6,24 +6,26 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from medaug_keras.report.format import DASH, MARKS, html, p_text, plain, shown, spread, verdict_words
+from medaug_keras.report.format import DASH, MARKS, html, p_text, plain, replicates_words, shown, spread, verdict_words
 from medaug_keras.report.tables.table import Column, Entry, Row, Table
 
 _TIED = '<span class="ma-tied" title="not significantly different from the best of the row (corrected)"> ≈</span>'
 
 
-def cells(row: Row, table: Table, starts: Container[int], root: str, planned: int | None) -> Markup:
-    """A row's cells, on one line. `starts` are the places of columns that begin a group; `planned` is the number of
-    replicates that is not said."""
+def cells(row: Row, table: Table, starts: Container[int], root: str, usual: tuple[int, int] | None) -> Markup:
+    """A row's cells, on one line. `starts` are the places of columns that begin a group; `usual` are the replicates,
+    and those planned, that are not said."""
     return Markup(
         "".join(
-            _cell(entry, column, head=place == 0, first=place in starts, root=root, planned=planned, wordy=table.wordy)
+            _cell(entry, column, head=place == 0, first=place in starts, root=root, usual=usual, wordy=table.wordy)
             for place, (entry, column) in enumerate(zip(row.entries, table.columns, strict=True))
         )
     )
 
 
-def _cell(entry: Entry, column: Column, *, head: bool, first: bool, root: str, planned: int | None, wordy: bool) -> str:
+def _cell(
+    entry: Entry, column: Column, *, head: bool, first: bool, root: str, usual: tuple[int, int] | None, wordy: bool
+) -> str:
     verdict = entry.verdict
     classes = _classes(
         column.kind, first, entry.best, column.extra, verdict if column.marked and verdict is not None else ""
@@ -50,9 +52,8 @@ def _cell(entry: Entry, column: Column, *, head: bool, first: bool, root: str, p
             parts.append(f"<small>{escape(verdict_words(verdict))}</small>")
         if "p" in beside and entry.p is not None:
             parts.append(f"<small>{escape(p_text(entry.p))}</small>")
-        if "n" in beside and entry.n is not None and (entry.n != planned or entry.n != entry.planned):
-            of = f" of {entry.planned}" if entry.n != entry.planned else ""
-            parts.append(f'<small class="ma-n">n = {entry.n}{of}</small>')
+        if "n" in beside and entry.n is not None and (entry.n, entry.planned) != usual:
+            parts.append(f'<small class="ma-n">{replicates_words(entry.n, entry.planned)}</small>')
     if column.printed:
         parts.extend(
             f'<small class="ma-printed">{escape(short)} {_text(value, column.kind)}</small>'

@@ -6,7 +6,7 @@ from medaug_keras.report import figures
 from medaug_keras.report.format import percent, plural
 from medaug_keras.report.numbers.inference import ALPHA, OfClass
 from medaug_keras.report.pages.book import Book, Shown
-from medaug_keras.report.pages.differences import RUNS
+from medaug_keras.report.pages.differences import runs_words
 from medaug_keras.report.tables import classes as class_tables
 from medaug_keras.stats import verdict
 
@@ -43,7 +43,7 @@ def _forest(book: Book, dataset: str) -> Shown | None:
         f"recall-{dataset}",
         figures.differences(panels, metric="recall", arms=results.by_look, test="p, BH (exploratory)"),
         f"{title}: difference to “{base_label}” in the recall of each class, points. Exploratory. Below a class, how "
-        f"many of its test images the baseline finds. {RUNS}",
+        f"many of its test images the baseline finds. {runs_words(panels)}",
     )
 
 

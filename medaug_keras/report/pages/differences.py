@@ -4,21 +4,31 @@ from collections.abc import Sequence
 
 from medaug_keras.report import figures
 from medaug_keras.report.figures import Difference, DifferencesPanel
-from medaug_keras.report.figures.differences import MAJORITY
+from medaug_keras.report.figures.differences import MAJORITY, most_runs
 from medaug_keras.report.format import percent, plural
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.inference import Comparison, Pair
 from medaug_keras.report.numbers.results import METRICS, STATE_WORDS
 from medaug_keras.report.pages.book import Book, Shown
 
-RUNS = "Dots: each replicate, less the baseline's run with the same seed."
+_RUNS = "Dots: each replicate, less the baseline's run with the same seed."
+
+
+def runs_words(panels: Sequence[DifferencesPanel]) -> str:
+    """What the dots of these panels are, and what n is where rows rest on different numbers of replicates."""
+    rows = [row for panel in panels for row in panel.rows]
+    most = most_runs(rows)
+    if not any(0 < len(row.runs) < most for row in rows):
+        return _RUNS
+    return f"{_RUNS} n: the replicates that both have, where they are fewer than {most}."
 
 
 def by_data_set(book: Book, datasets: Sequence[str], name: str) -> Shown | None:
     """A panel for each of these data sets, with every arm."""
     if not book.inference.by_effect:
         return None
-    return _figure(book, name, [_of_data_set(book, dataset) for dataset in datasets], RUNS)
+    panels = [_of_data_set(book, dataset) for dataset in datasets]
+    return _figure(book, name, panels, runs_words(panels))
 
 
 def by_arm(book: Book, datasets: Sequence[str]) -> Shown | None:
@@ -30,7 +40,7 @@ def by_arm(book: Book, datasets: Sequence[str]) -> Shown | None:
         if m.effect is not None:
             rows.append(Difference("All data sets", m.effect, m.low, m.high, "", *pair, verdict=one.word, mean=True))
         panels.append(DifferencesPanel(results.variant(*pair), rows))
-    return _figure(book, "forest", panels, RUNS) if panels else None
+    return _figure(book, "forest", panels, runs_words(panels)) if panels else None
 
 
 def over_data_sets(book: Book) -> Shown | None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from medaug_keras.report import figures, format
 from medaug_keras.report.numbers.circumstances import circumstances, standing
-from medaug_keras.report.numbers.findings import caveats, conclusion
+from medaug_keras.report.numbers.findings import caveats, conclusion, recalls
 from medaug_keras.report.numbers.prospects import prospects
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.differences import by_data_set, over_data_sets
@@ -31,6 +31,7 @@ def findings(book: Book) -> dict[str, Any]:
     return content | {
         "conclusion": conclusion(results, book.inference),
         "caveats": caveats(results, book.inference),
+        "recalls": recalls(results, book.inference),
         "verdicts": book.table(verdicts(results, book.inference, book.tests_page)) if shown else None,
         "odd": _odd(book),
         "waiting": [] if now.partial else waiting,  # they are the rest of the study, which has its line

@@ -43,6 +43,7 @@ def environment_of_templates() -> Environment:
         "row_cells": cells,
         "shown": format.shown,
         "plural": format.plural,
+        "replicates_words": format.replicates_words,
         "DASH": format.DASH,
         "MARKS": format.MARKS,
         "verdict_words": format.verdict_words,

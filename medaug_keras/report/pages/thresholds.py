@@ -7,7 +7,7 @@ from medaug_keras.report.format import count, percent, plural, together
 from medaug_keras.report.numbers.inference import ALPHA
 from medaug_keras.report.numbers.thresholds import MEASURES, AtPoint, point_words, prevalence
 from medaug_keras.report.pages.book import Book, Shown
-from medaug_keras.report.pages.differences import RUNS
+from medaug_keras.report.pages.differences import runs_words
 from medaug_keras.report.tables.thresholds import operating_points as table_of
 from medaug_keras.stats import verdict
 
@@ -92,7 +92,7 @@ def _forest(book: Book, dataset: str) -> Shown | None:
             panels, metric="sensitivity or specificity", arms=results.by_look, test="p, BH (exploratory)"
         ),
         f"{results.title(dataset)}, test images: difference to “{base}” at thresholds chosen on validation images, "
-        f"points. Exploratory. Intervals are over runs, validation and test images. {RUNS}",
+        f"points. Exploratory. Intervals are over runs, validation and test images. {runs_words(panels)}",
     )
 
 

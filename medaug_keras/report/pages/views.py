@@ -4,6 +4,7 @@ The page's script draws it, so this is what it needs in numbers. They are few: w
 of every two arms. Differences to any arm follow from that. All are in points, as a figure shows them.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -140,4 +141,7 @@ def _axis(
 
 def _points(value: float | None) -> float | None:
     """A fraction in points, as exact as a page with thousands of them can have it."""
-    return None if value is None else round(100 * value, 3)
+    if value is None:
+        return None
+    rounded = round(100 * value, 3)
+    return rounded if rounded or abs(value) < 1e-12 else math.copysign(0.001, value)  # its sign is to be seen

@@ -120,7 +120,7 @@ def with_added_images(results: Results, inference: Inference) -> Table:
 
 
 def with_added_images_weighted(results: Results, inference: Inference) -> Table:
-    """Test AUC and accuracy of the arms that add images, trained with weighted random sampling."""
+    """Test AUC and accuracy of the arms that add images, trained on weighted batches."""
     return _added(
         results, inference, "with-added-images-weighted", "weighted", "tables.arms.with_added_images_weighted"
     )
@@ -128,7 +128,7 @@ def with_added_images_weighted(results: Results, inference: Inference) -> Table:
 
 def _added(results: Results, inference: Inference, name: TableName, sampling: str, made_by: str) -> Table:
     pairs = [(arm, s) for arm, s in results.variants() if results.generative(arm) and s == sampling]
-    how = "on shuffled batches" if sampling == "shuffle" else "with weighted random sampling"
+    how = "on shuffled batches" if sampling == "shuffle" else "on weighted batches"
     caption = f"Test AUC and accuracy (%) with added images, trained {how}."
     table = _grid(results, inference, name, caption, made_by, {pair: results.variant(*pair) for pair in pairs})
     alone = [results.variant(*pair) for pair in pairs if results.study.arms[pair[0]].replace is not None]

@@ -14,6 +14,7 @@ from medaug_keras.report.tables.table import (
     Table,
     dataset_entry,
     epoch_words,
+    interval_note,
     measured,
     notes_of,
     variant_entry,
@@ -63,6 +64,7 @@ def pairs(results: Results, found: Mapping[str, Mapping[tuple[Pair, Pair], Compa
             "Verdict and p of a pair with the baseline, or of an arm with as many copies, are those of the study's own "
             "test on Significance. Every other pair is exploratory, and its p is corrected over all pairs of the data "
             "set (Holm, 5 %). The 95 % interval is that of the pair alone.",
+            *interval_note(c for here in found.values() for c in here.values()),
             *notes_of(rows),
         ),
         ("data set", "verdict"),
@@ -104,6 +106,7 @@ def studies(results: Results, other: Results, found: Mapping[Cell, Comparison]) 
             "The difference is that of the replicates that both have. It is tested where both studies tested the same "
             "images; p is corrected over all lines that are (Holm, 5 %). "
             "What else differs between the studies is in the table of settings.",
+            *interval_note(found.values()),
             *notes_of(rows),
         ),
         empty="The two studies have no data set and arm in common.",

@@ -6,7 +6,14 @@ from dataclasses import replace
 from medaug_keras.report.format import of_points, plural, verdict_words
 from medaug_keras.report.numbers import printed
 from medaug_keras.report.numbers.circumstances import moment
-from medaug_keras.report.numbers.findings import can_be_said, cannot_be_said, caution, metric_name, room
+from medaug_keras.report.numbers.findings import (
+    DETECTABLE,
+    can_be_said,
+    cannot_be_said,
+    caution,
+    metric_name,
+    room,
+)
 from medaug_keras.report.numbers.inference import Cell, Comparison, Inference
 from medaug_keras.report.numbers.results import METRICS, SAMPLINGS, SELECT_WORDS, Results
 from medaug_keras.report.tables.table import (
@@ -19,6 +26,7 @@ from medaug_keras.report.tables.table import (
     comparison_tags,
     dataset_entry,
     epoch_words,
+    interval_note,
     margin_note,
     measured,
     not_begun,
@@ -60,7 +68,7 @@ def _few(found: Iterable[Comparison]) -> tuple[str, ...]:
     )
 
 
-_DETECTABLE = "Detectable with 80 % power"
+_DETECTABLE = f"{DETECTABLE}, corrected"
 NOT_KNOWN = "not known: nothing varied between runs"
 _HEAD = (DATASET, ARM)
 _REPLICATES = (
@@ -218,8 +226,8 @@ def tests(results: Results, inference: Inference) -> Table:
         Column("holm", "p, Holm", "p", help="Corrected over all arms of the data set, tested or not"),
         *_equivalence(inference.margin),
         *[_EVER] * larger,
-        Column("detectable_low", "from", "percent", _DETECTABLE, help="By the verdict, if runs and images vary little"),
-        Column("detectable_high", "to", "percent", _DETECTABLE, help="By the verdict, if runs and images vary much"),
+        Column("detectable_low", "from", "size", _DETECTABLE, help="By the verdict, if runs and images vary little"),
+        Column("detectable_high", "to", "size", _DETECTABLE, help="By the verdict, if runs and images vary much"),
         Column(
             "fdr",
             "p, BH",
@@ -270,9 +278,10 @@ def tests(results: Results, inference: Inference) -> Table:
             "Crossed replicates × images analysis (as in multi-reader multi-case studies). The verdict follows the p "
             "that Holm's method corrects over the arms of a data set, at 5 %. p allows for how little so few "
             "replicates say about the spread between runs. From three replicates on the interval of the single "
-            "comparison does not, so it can exclude 0 where p is above 5 %. Detectable: the smallest true "
-            "difference, in points, that the verdict finds in 80 % of such studies, at the lower and the upper 90 % "
-            "limits of the variances. The bootstrap over replicates and images is a check, not a test.",
+            f"comparison does not, so it can exclude 0 where p is above 5 %. {DETECTABLE}: the smallest true one, in "
+            "points, that the verdict finds with 80 % power, at the replicates compared and with p corrected as here; "
+            "from the lower to the upper 90 % limit of the variances. The bootstrap over replicates and images is a "
+            "check, not a test.",
             *(
                 [
                     "p, Holm, ever: more arms were compared with this baseline before. Each of them could have been "
@@ -438,7 +447,8 @@ def _simple(
         return Row(entries, {**_factors(results, cell), "verdict": verdict_words(c.word)})
 
     rows = _rows(results, found, columns, factors, row)
-    return Table(name, caption, columns, rows, made_by, (*_few(found.values()), *margin_note(margin)), factors, empty)
+    notes = (*_few(found.values()), *interval_note(found.values()), *margin_note(margin))
+    return Table(name, caption, columns, rows, made_by, notes, factors, empty)
 
 
 def across(results: Results, inference: Inference) -> Table:
@@ -449,7 +459,7 @@ def across(results: Results, inference: Inference) -> Table:
         Column("p", "p", "p"),
         Column("holm", "p, Holm", "p"),
         *_equivalence(inference.margin),
-        Column("tau", "Between data sets, SD", "percent"),
+        Column("tau", "Between data sets, SD", "size"),
         Column("prediction_low", "low", "points", "On one more data set"),
         Column("prediction_high", "high", "points", "On one more data set"),
         Column("datasets", "tested", "count", "Data sets"),
@@ -509,12 +519,12 @@ def planning(results: Results, inference: Inference) -> Table:
     """What one more replicate would gain, per data set and arm, and how many detect one point."""
     columns = (
         *_HEAD,
-        Column("detectable_low", "from", "percent", "Detectable now (points)"),
-        Column("detectable_high", "to", "percent", "Detectable now (points)"),
-        Column("with_one_more_low", "from", "percent", "One replicate more"),
-        Column("with_one_more_high", "to", "percent", "One replicate more"),
-        Column("floor_low", "from", "percent", "Any number of replicates"),
-        Column("floor_high", "to", "percent", "Any number of replicates"),
+        Column("detectable_low", "from", "size", f"{DETECTABLE} (points)"),
+        Column("detectable_high", "to", "size", f"{DETECTABLE} (points)"),
+        Column("with_one_more_low", "from", "size", "One replicate more"),
+        Column("with_one_more_high", "to", "size", "One replicate more"),
+        Column("floor_low", "from", "size", "Any number of replicates"),
+        Column("floor_high", "to", "size", "Any number of replicates"),
         Column("fewest", "from", "count", "Replicates to see 1 point"),
         Column("most", "to", "count", "Replicates to see 1 point"),
     )
@@ -536,15 +546,16 @@ def planning(results: Results, inference: Inference) -> Table:
 
     return Table(
         "planning",
-        "What this many replicates could have shown.",
+        f"{DETECTABLE} without correction: with the replicates so far, and with more.",
         columns,
         _rows(results, inference.tests, columns, factors, row),
         "tables.evidence.planning",
         (
-            "At 80 % power and 5 %, by the p of the single comparison; the verdict, corrected for all arms, needs more "
-            "(see the tests). Few replicates say little of how much runs vary, so every number is a range: from the "
-            "lower to the upper 90 % limit of the variances. The true value lies below the upper end in nine of ten "
-            "studies. A dash for the number of replicates: no number suffices with so few test images.",
+            "At 80 % power and 5 %, by the p of the single comparison; the verdict, corrected for all arms, needs "
+            "larger ones, which are in the table of tests. Few replicates say little of how much runs vary, so every "
+            "number is a range: from the lower to the upper 90 % limit of the variances. The true value lies below "
+            "the upper end in nine of ten studies. A dash for the number of replicates: no number suffices with so "
+            "few test images.",
         ),
         factors,
         empty="The study has no arm beside its baseline.",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from medaug_keras.report.format import of_points, plural
-from medaug_keras.report.numbers.findings import metric_name
+from medaug_keras.report.numbers.findings import DETECTABLE, metric_name
 from medaug_keras.report.numbers.prospects import Prospect
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.tables.table import DATASET, Column, Entry, Row, Table, dataset_entry
@@ -20,12 +20,12 @@ def _size(size: float | None, why: str) -> Entry:
 def prospects(results: Results, found: Sequence[Prospect], seconds: Mapping[str, float | None]) -> Table:
     """A row a data set; `seconds` has what one replicate of it takes, where that is known."""
     wanted = of_points(found[0].difference) if found else "1 point"
-    with_these = f"Detectable with {plural(results.replicates, 'replicate')} (points)"
+    with_these = f"{DETECTABLE} (points)"
     columns = (
         DATASET,
         Column("images", "Test images", "count"),
-        Column("low", "from", "percent", with_these),
-        Column("high", "to", "percent", with_these),
+        Column("low", "from", "size", with_these),
+        Column("high", "to", "size", with_these),
         Column("fewest", "from", "count", f"Replicates to see {wanted}"),
         Column("most", "to", "count", f"Replicates to see {wanted}"),
         Column("time_low", "from", "seconds", "Time of these, one process"),
@@ -55,16 +55,16 @@ def prospects(results: Results, found: Sequence[Prospect], seconds: Mapping[str,
         )
     return Table(
         "prospects",
-        f"What this study could show in test {metric_name(results.study.primary)}.",
+        f"What all {plural(results.replicates, 'replicate')} could show in test {metric_name(results.study.primary)}.",
         columns,
         tuple(rows),
         "tables.prospects.prospects",
         (
-            "The smallest true difference to the baseline that the corrected verdict finds in 80 % of such studies, "
-            "and the replicates that it takes to find one of another size; from the lower to the upper 90 % limits of "
-            "the variances named. Those shipped with the program are of a small CNN and 28 x 28 pixels, so they are a "
-            "first guess: two replicates of the study itself say more.",
-            "Of runs of the study itself, this is what all replicates planned could show, for the mean over arms; the "
-            "sentence on statistical power is of each arm's replicates so far.",
+            f"{DETECTABLE}: the smallest true difference to the baseline that is found with 80 % power, with p "
+            f"corrected for all arms of the data set and {plural(results.replicates, 'replicate')} done. From the "
+            "lower to the upper 90 % limits of the variances named. Those shipped with the program are of a small CNN "
+            "and 28 x 28 pixels, so they are a first guess: two replicates of the study itself say more.",
+            "Variances of the study's own runs are means over arms here. The sentence above and the tests on "
+            "Significance are of each arm's own variances, and of the replicates so far, so their numbers are others.",
         ),
     )

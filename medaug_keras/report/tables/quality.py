@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from medaug_keras.measures import MEASURES
-from medaug_keras.plan import Making
+from medaug_keras.plan import JUDGES_RULE, Making
 from medaug_keras.report.format import together
-from medaug_keras.report.numbers.results import Results, degenerate
+from medaug_keras.report.numbers.results import Results, degenerate, select_words
 from medaug_keras.report.tables.table import (
     ARM,
     DATASET,
@@ -20,6 +20,7 @@ from medaug_keras.report.tables.table import (
     Table,
     arm_entry,
     dataset_entry,
+    epoch_words,
     gravest,
     not_begun,
     notes_of,
@@ -189,7 +190,15 @@ def usefulness(results: Results) -> Table:
         tuple(columns),
         found,
         "tables.quality.usefulness",
-        ("Mean ± standard deviation over n replicates.", *of_folds(results), *notes_of(found)),
+        (
+            "Mean ± standard deviation over n replicates. The baseline's network of the same replicate judges class "
+            f"consistency, that of {select_words(JUDGES_RULE)}. Of real test images it is that network's recall, with "
+            "classes weighted as among the synthetic images. Trained on real: the test accuracy of the baseline's "
+            f"networks of all replicates, {epoch_words(results)}, on the test images as they are; so the two differ "
+            "where the mix of classes, the epoch or the replicates do.",
+            *of_folds(results),
+            *notes_of(found),
+        ),
         factors,
         empty="This study judges no images.",
     )
@@ -342,6 +351,9 @@ def _of_class(space: str, number: int, name: str, real: bool) -> Callable[[Value
     return read
 
 
+_AT_0 = "Images at distance 0 from a training image"
+
+
 def copying(results: Results) -> Table:
     """Were training images copied? Every replicate by itself, since one generator that copies is enough."""
     columns = (
@@ -350,8 +362,8 @@ def copying(results: Results) -> Table:
         Column("space", "In"),
         Column("verdict", "Found"),
         Column("p", "p", "p"),
-        Column("identical", "Identical", "count", "", (), MEASURES["identical"].meaning),
-        Column("identical_test", "identical real test images", "count"),
+        Column("identical", "synthetic", "count", _AT_0, (), MEASURES["identical"].meaning),
+        Column("identical_test", "real test", "count", _AT_0),
         Column("nearer", "Nearer to training images", "percent", "", (), MEASURES["nearer_to_train"].meaning),
         Column("c_t", "C_T", "number", "", (), MEASURES["c_t"].meaning, extra=True),
         Column("train", "to training", "number", "Median distance of synthetic images", extra=True),
@@ -395,6 +407,9 @@ def copying(results: Results) -> Table:
             "Real test images are the yardstick: copying is called when more synthetic images lie close to a training "
             "image than those explain, at a false-alarm chance of 0.1 % for a set of images. “No copying found” is the "
             "strongest statement possible; it does not say that images are private.",
+            "Distance 0 is counted in each row's own terms: in pixels, images equal a training image or its mirror "
+            "image in every pixel, and only these are identical; in classifier features or as aligned thumbnails, "
+            "different images can look the same.",
             "Aligned thumbnails are small smooth images of equal brightness and contrast, moved and turned against "
             "each other. With them, sets that consist of copies were found in tests when the copies were mirrored, "
             "moved by a pixel, turned by 2 or 5 degrees, enlarged by 5 %, paler, blurred, noisy, or blended with "

@@ -20,6 +20,7 @@ Kind = Literal[
     "percent",
     "points",
     "effect",
+    "size",
     "number",
     "change",
     "distance",
@@ -151,13 +152,13 @@ class Table:
         return "sentence" in kinds and 2 * len(words) > len(kinds)
 
     @property
-    def planned(self) -> int | None:
-        """The number of replicates that a note names, so that cells with as many need not: the most frequent one of
-        cells that have all of theirs, as the others say how many of them they have."""
+    def usual(self) -> tuple[int, int] | None:
+        """Replicates, and how many are planned, of most cells: a note names both, so that only the others say theirs.
+        Of equally many cells, those that have all of theirs."""
         places = [i for i, column in enumerate(self.columns) if "n" in column.parts]
         entries = [row.entries[i] for row in self.rows for i in places]
-        found = Counter(entry.n for entry in entries if entry.n is not None and entry.n == entry.planned)
-        return found.most_common(1)[0][0] if found else None
+        found = Counter((e.n, e.planned) for e in entries if e.n is not None and e.planned is not None)
+        return max(found, key=lambda pair: (found[pair], pair[0] == pair[1], pair)) if found else None
 
     @property
     def starts(self) -> frozenset[int]:
@@ -196,6 +197,21 @@ def comparison_tags(c: Comparison, select: str) -> tuple[str, ...]:
     """The tags of a comparison's verdict: within which margin it is equivalent, and whether accuracy says little."""
     equal = (within(c.margin),) if c.margin and c.word == "equivalent" else ()
     return (*equal, *verdict_tags(c.metric, (c.group, c.base), select))
+
+
+def interval_note(found: Iterable[Comparison]) -> tuple[str, ...]:
+    """Why an interval can exclude 0 where the verdict is inconclusive, for a table in which that happens."""
+    odd = [c for c in found if c.excludes_zero and c.word == "not distinguishable"]
+    if not odd:
+        return ()
+    reasons = [
+        "p and verdict are corrected for all comparisons (Holm)" * any(max(c.family, c.family_ever) > 1 for c in odd),
+        "p also allows for how little so few replicates say of the spread between runs" * any(c.guarded for c in odd),
+    ]
+    return (
+        "Where an interval excludes 0 and the verdict is inconclusive: the interval is of that comparison alone; "
+        f"{'; '.join(filter(None, reasons))}.",
+    )
 
 
 def margin_note(margin: float | None) -> tuple[str, ...]:

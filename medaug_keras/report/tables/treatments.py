@@ -1,6 +1,6 @@
 """What every arm does to the training set, and on how many images and in how many steps its runs train."""
 
-from medaug_keras.report.format import of_classes, together
+from medaug_keras.report.format import of_classes, plural, together
 from medaug_keras.report.numbers.methods import what_it_does
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.tables.table import ARM, DATASET, Column, Entry, Row, Table, dataset_entry, variant_entry
@@ -27,8 +27,12 @@ def treatments(results: Results) -> Table:
             ),
         )
         rows.append(Row(entries))
-    note = f"The others are compared with {results.variant(*results.reference)}."
-    return Table("arms", "What every arm does.", columns, tuple(rows), "tables.treatments.treatments", (note,))
+    both = " One that is trained on shuffled and on weighted batches counts as two." * (len(results.samplings) > 1)
+    notes = (
+        f"The others are compared with {results.variant(*results.reference)}.",
+        f"{plural(len(rows), 'arm')}.{both}",
+    )
+    return Table("arms", "What every arm does.", columns, tuple(rows), "tables.treatments.treatments", notes)
 
 
 def sizes(results: Results) -> Table:

@@ -14,6 +14,7 @@ from medaug_keras.report.tables.table import (
     Row,
     Table,
     dataset_entry,
+    interval_note,
     margin_note,
     measured,
     variant_entry,
@@ -44,7 +45,7 @@ def verdicts(results: Results, inference: Inference, page: Callable[[str], str])
     over = f"Mean of {len(results.datasets)}"
     if len(shown) <= MOST_ACROSS or len(shown) <= len(arms):
         columns = [Column("arm", "Arm", parts=("name",)), Column("mean", over, "effect", parts=_MEAN, marked=True)]
-        columns += [Column(d, results.title(d), "effect", parts=("verdict",), marked=True) for d in shown]
+        columns += [Column(d, results.title(d), "effect", parts=("verdict", "n"), marked=True) for d in shown]
         rows = [
             Row((variant_entry(results, one.arm, one.sampling), mean, *(entry(d, one) for d in shown)))
             for one, mean in zip(arms, means, strict=True)
@@ -65,10 +66,12 @@ def verdicts(results: Results, inference: Inference, page: Callable[[str], str])
         rows = [Row((Entry(over, name="mean"), *means))]
         rows += [Row((dataset_entry(results, d), *(entry(d, one) for one in arms))) for d in shown]
         caption += ", the largest mean left."
-    return _table(caption, columns, rows, (_INTERVALS, *margin_note(inference.margin)))
+    notes = (_BOTH, _INTERVALS, *_odd(inference), *margin_note(inference.margin))
+    return _table(caption, columns, rows, notes)
 
 
-_MEAN: tuple[Part, ...] = ("low", "high", "verdict")
+_MEAN: tuple[Part, ...] = ("low", "high", "verdict", "n")
+_BOTH = "Differences are over the replicates that the arm and the baseline both have."
 _INTERVALS = (
     "Small print: the 95 % interval of the mean over data sets, each of which counts the same. Verdicts are corrected "
     "over the arms of a data set, and those on the mean over the arms (Holm, 5 %); intervals are not."
@@ -86,7 +89,30 @@ def _mean(results: Results, one: ArmResult) -> Entry:
     fewer = 0 < one.datasets < len(results.datasets)
     tags = (f"{one.datasets} of {len(results.datasets)}",) if fewer else ()
     href = "significance.html#across" if one.effect is not None else ""
-    return Entry(one.effect, low=one.low, high=one.high, verdict=one.word, missing=one.reason, href=href, tags=tags)
+    return Entry(
+        one.effect,
+        low=one.low,
+        high=one.high,
+        verdict=one.word,
+        n=one.replicates if one.effect is not None else None,
+        planned=one.planned,
+        missing=one.reason,
+        href=href,
+        tags=tags,
+    )
+
+
+def _odd(inference: Inference) -> tuple[str, ...]:
+    """Why an interval that is shown can exclude 0 where the verdict is inconclusive, if one does."""
+    if len(inference.results.datasets) == 1:
+        return interval_note(inference.tests.values())
+    means = [one for one in inference.by_effect if one.word == "not distinguishable"]
+    if not any(one.low is not None and one.high is not None and (one.low > 0 or one.high < 0) for one in means):
+        return ()
+    return (
+        "So the interval of a mean can exclude 0 beside an inconclusive verdict, which also allows for how little so few "
+        "replicates say of the spread between runs.",
+    )
 
 
 def _entry(results: Results, inference: Inference, cell: Cell, page: Callable[[str], str]) -> Entry:
@@ -95,7 +121,18 @@ def _entry(results: Results, inference: Inference, cell: Cell, page: Callable[[s
         return Entry(missing="not part of this study")
     href = f"{page(cell[0])}#{test_anchor(*cell)}" if cell[0] in results.begun else ""
     r, why = c.result, c.result.reason or c.group.reason
-    return Entry(r.effect, low=r.low, high=r.high, p=c.p, verdict=c.word, missing=why, href=href)
+    n = r.replicates if r.effect is not None else None
+    return Entry(
+        r.effect,
+        low=r.low,
+        high=r.high,
+        p=c.p,
+        verdict=c.word,
+        n=n,
+        planned=len(c.group.runs),
+        missing=why,
+        href=href,
+    )
 
 
 def _listed(results: Results, inference: Inference, caption: str, entry: Callable[[str, ArmResult], Entry]) -> Table:
@@ -103,7 +140,7 @@ def _listed(results: Results, inference: Inference, caption: str, entry: Callabl
     (dataset,), metric = results.datasets, results.study.primary
     columns = [
         Column("arm", "Arm", parts=("name",)),
-        Column("effect", "Difference, 95 % interval", "effect", parts=("low", "high", "verdict"), marked=True),
+        Column("effect", "Difference, 95 % interval", "effect", parts=("low", "high", "verdict", "n"), marked=True),
         Column("verdict", "Verdict", "verdict", parts=("p",)),
         Column(metric, f"Test {metric_name(metric)} (%)", "percent", parts=("sd", "n")),
     ]
@@ -138,5 +175,5 @@ def _listed(results: Results, inference: Inference, caption: str, entry: Callabl
         f"{caption}, the largest first.",
         columns,
         [first, *rows] if rows else [],
-        (note, *margin_note(inference.margin)),
+        (_BOTH, note, *_odd(inference), *margin_note(inference.margin)),
     )
