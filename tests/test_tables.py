@@ -344,14 +344,14 @@ def test_a_json_cell_of_fewer_replicates_has_both_its_value_and_the_reason():
 
 def test_a_latex_cell_has_what_stands_beside_its_number_and_nothing_that_its_column_does_not_ask_for():
     text = export.table_latex(effects(dataclasses.replace(WHOLE, printed=(("A b", 0.07),)), "points"))
-    cell = r" +1.23 $\pm$ 1.00 $\approx$ [$-$0.40, +3.00], better, p = 0.040 (A b +7.00) &"
+    cell = r" +1.2 $\pm$ 1.0 $\approx$ [$-$0.4, +3.0], better, p = 0.040 (A b +7.0) &"
     assert cell in text
     assert r"\begin{tabular}{llrrr}" in text
     assert r"\multicolumn{2}{c}{} & \multicolumn{2}{c}{Test} & \multicolumn{1}{c}{} \\" in text
     assert text.count("cmidrule") == 1
     assert r"\cmidrule(lr){3-4}" in text
     bare = export.table_latex(effects(WHOLE, "points", ()))
-    assert r" & +1.23 $\approx$ & 3 &" in bare
+    assert r" & +1.2 $\approx$ & 3 &" in bare
 
 
 def test_latex_for_a_column_has_every_arm_with_its_score_difference_interval_and_p(tmp_path):
@@ -391,9 +391,10 @@ def test_a_spreadsheet_takes_no_text_for_a_formula(formula):
     ("kind", "value", "text"),
     [
         ("percent", 0.8269, "82.69"),
-        ("points", 0.0128, "+1.28"),
-        ("points", -0.00001, "0.00"),
-        ("points", -0.05, "−5.00"),
+        ("points", 0.0128, "+1.3"),
+        ("points", -0.00001, "−0.01"),
+        ("points", -0.05, "−5.0"),
+        ("size", 0.0456, "4.6"),
         ("count", 34561, "34,561"),
         ("p", 0.0004, "< 0.001"),
         ("p", 0.0312, "0.031"),
@@ -480,10 +481,10 @@ def test_what_can_be_said_of_an_arm_follows_its_corrected_test_and_stands_beside
     gda, cvae, jvae = cells.values()
     assert gda["can"].value == "Here it raises test accuracy."
     assert cvae["can"].value == "Here it lowers test accuracy."
-    assert "points would have been found in 4 of 5 such studies" in jvae["can"].value
+    assert "points: so large a true one would have been found in 4 of 5 such studies" in jvae["can"].value
     assert jvae["cannot"].value.startswith("That it helps, harms or changes nothing: ")
     assert gda["le-roux"].value == pytest.approx(0.7821 - 0.8269)
-    assert "the paper's −4.48: it lies outside" in gda["cannot"].value
+    assert "the paper's −4.5: it lies outside" in gda["cannot"].value
     assert (gda["effect"].n, gda["effect"].planned) == (5, 5)
     assert gda["effect"].low < gda["effect"].value < gda["effect"].high
     claimed = [text for kind, text in sentences if kind == "can"]
@@ -498,7 +499,7 @@ def test_an_interval_that_leaves_out_0_alone_is_no_claim(tmp_path):
     alone = dataclasses.replace(c, result=r, holm=0.12, family=3)
     assert alone.word == "not distinguishable"
     text = findings.cannot_be_said(alone, None, 0.03, generated=False)
-    assert text.startswith("That it helps: its own interval, +0.10 to +4.00, excludes 0, but among 3 comparisons")
+    assert text.startswith("That it helps: its own interval, +0.1 to +4.0, excludes 0, but among 3 comparisons")
     guarded = dataclasses.replace(alone, result=dataclasses.replace(r, p_family=0.08), holm=0.08, family=1)
     text = findings.cannot_be_said(guarded, None, None, generated=False)
     assert text.endswith("excludes 0, but 3 replicates say too little about the spread between runs.")
@@ -521,7 +522,7 @@ def test_few_replicates_claim_nothing_and_say_why(replicates, tmp_path):
         assert min(widths) > 0.1  # two replicates know next to nothing
         blind = dataclasses.replace(next(iter(inference.tests.values())), family=1000)
         assert blind.detectable.low > 1
-        assert "80 % is reached for no difference, however large" in findings.power(inference.results, [blind])[0]
+        assert "80 % power is reached for no difference, however large" in findings.power(inference.results, [blind])[0]
         cells = evidence_tables._detectable(blind.detectable)
         assert {entry.missing for entry in cells} == {"no difference, however large, would be found"}
 
@@ -789,13 +790,14 @@ def test_files_have_a_verdict_in_the_words_of_the_pages():
 def test_the_note_on_replicates_is_true_of_every_cell_that_does_not_say_its_own():
     columns = (Column("a", "A"), Column("x", "X", "percent", parts=("n",)))
 
-    def of(*counts: tuple[int, int]) -> int | None:
+    def of(*counts: tuple[int | None, int]) -> tuple[int, int] | None:
         entries = [Entry(0.5, n=n, planned=planned) for n, planned in counts]
-        return Table("t", "T.", columns, tuple(Row((Entry("a"), entry)) for entry in entries), "here").planned
+        return Table("t", "T.", columns, tuple(Row((Entry("a"), entry)) for entry in entries), "here").usual
 
-    assert of((3, 5), (3, 5), (5, 5)) == 5  # cells with 3 of 5 say so
-    assert of((5, 5), (3, 3), (3, 3)) == 3
-    assert of((3, 5), (2, 5)) is None
+    assert of((3, 5), (3, 5), (5, 5)) == (3, 5)
+    assert of((5, 5), (3, 3), (3, 3)) == (3, 3)
+    assert of((3, 5), (5, 5), (2, 5)) == (5, 5)  # of equally many, those that have all
+    assert of((None, 5)) is None
 
 
 @pytest.mark.parametrize(

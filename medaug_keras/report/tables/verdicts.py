@@ -110,8 +110,8 @@ def _odd(inference: Inference) -> tuple[str, ...]:
     if not any(one.low is not None and one.high is not None and (one.low > 0 or one.high < 0) for one in means):
         return ()
     return (
-        "So the interval of a mean can exclude 0 beside an inconclusive verdict, which also allows for how little so few "
-        "replicates say of the spread between runs.",
+        "So the interval of a mean can exclude 0 beside an inconclusive verdict, which also allows for how little so "
+        "few replicates say of the spread between runs.",
     )
 
 
