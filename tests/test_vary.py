@@ -11,6 +11,8 @@ from medaug_keras.explain import explain
 from medaug_keras.reading import StudyError, read
 from medaug_keras.report import figures
 from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.pages.book import Book
+from medaug_keras.report.pages.models import generators
 from medaug_keras.report.pages.study import Pages
 from medaug_keras.store import Store
 
@@ -229,6 +231,27 @@ def test_a_data_set_with_a_fraction_of_its_own_is_in_no_figure_of_fractions_and_
     found = read(study(arms))
     files = Pages(Results(found, *fake_results(found, tmp_path / "results"))).all()
     assert [name for name in files if "figures/doses" in name] == ["figures/doses-breastmnist-classifier-epochs.svg"]
+
+
+@pytest.mark.parametrize(("gone", "shown"), [((), "cvae-2"), (("cvae-2",), "cvae-0.5")])
+def test_of_arms_with_more_and_fewer_images_of_a_generator_those_with_the_most_are_shown(study, tmp_path, gone, shown):
+    arms = """\
+  wide: {add: {generator: flow}, vary: {add.generator.latent_dim: [16, 32]}}
+  longer: {add: {generator: flow}, vary: {classifier.epochs: [3, 4]}}
+  kept: {add: {generator: cvae, filter: {}, amount: {fraction: 4}}}
+series:
+  mine: {setting: add.amount.fraction, arms: {kept: 4}}
+"""
+    found = read(study(VARIED + arms, HEAD.replace("kind: flow", "kind: cgan")))
+    lacking = {making.task for making in fake_plan(found).synthesis if making.name in gone}
+    made = fake_results(found, tmp_path / "results", leave_out=lambda task: task.id in lacking)
+    results = Results(found, *made)
+    (section,) = generators(Book(results))["sections"]
+    names = [sheet["figure"].name for sheet in section["montages"] if sheet["figure"]]
+    others = ["wide-16", "wide-32", "longer-3", "longer-4", "kept"]
+    assert names == ["images-breastmnist", *(f"images-breastmnist-{arm}" for arm in (shown, *others))]
+    said = ["Other amounts of its images are not shown." in sheet["figure"].caption for sheet in section["montages"]]
+    assert said == [False, True, *[False] * 5]
 
 
 def test_a_figure_of_doses_has_the_samplings_of_its_arms_and_never_the_baseline(study, tmp_path):

@@ -4,6 +4,7 @@ A *run* is one cell of the plan, done or not; a *group* is the runs of one data 
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -380,6 +381,16 @@ class Results:
         labels = [self.study.arms[arm].label or "" for arm in self.study.series[name].arms]
         heads = {label.rpartition(", ")[0] for label in labels}
         return heads.pop() or name if len(heads) == 1 else name
+
+    def same_images(self, arm: str) -> list[str]:
+        """The arms of its series that have more or fewer images of the same generator, itself among them; else it
+        alone."""
+        spec = self.study.arms[arm]
+        for series in self.study.series.values():
+            if arm in series.arms and re.fullmatch(r"\w+\.amount\.(fraction|images)", series.setting):
+                others = {name: self.study.arms[name] for name in self.arms if name in series.arms}
+                return [n for n, o in others.items() if (o.generator, o.filter) == (spec.generator, spec.filter)]
+        return [arm]
 
     def own_fractions(self, arm: str, setting: str) -> Iterable[str]:
         """Data sets whose fraction of added images is said for themselves, so that `amount.fraction` is not theirs."""

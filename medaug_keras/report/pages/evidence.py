@@ -119,7 +119,7 @@ def _doses(book: Book, dataset: str) -> list[Shown]:
             )
             dotted = f" Dotted: the margin, {of_points(margin)} either way." if margin else ""
             caption = (
-                f"Difference to {results.variant(*results.reference)} in test {metric_name(metric)} on "
+                f"Difference to “{results.variant(*results.reference)}” in test {metric_name(metric)} on "
                 f"{results.title(dataset)}, points, against {_DOSES.get(setting, setting)}; lines: 95 % interval of "
                 "the single comparison. Each value is an arm of its own, so the tests below are corrected for all of "
                 "them." + dotted

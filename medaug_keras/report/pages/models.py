@@ -242,7 +242,8 @@ def generators(book: Book) -> dict[str, Any]:
         if any(outcome.record is not None for outcome in standing):
             trained = [name for name in names if name and not isinstance(results.study.generators[name], Files)]
             section["curves"] = _curves(book, dataset, trained) if trained else None
-            section["montages"] = [_real(book, dataset), *(_montage(book, dataset, arm) for arm in arms)]
+            sheets = dict.fromkeys(_with_most(results, dataset, arm) for arm in arms)
+            section["montages"] = [_real(book, dataset), *(_montage(book, dataset, arm) for arm in sheets)]
         else:
             section["reason"] = standing[0].reason if standing else "not part of this study"
         sections.append(section)
@@ -251,6 +252,14 @@ def generators(book: Book) -> dict[str, Any]:
         "sections": sections,
         "made": book.table(class_counts(results)),
     }
+
+
+def _with_most(results: Results, dataset: str, arm: str) -> str:
+    """Of the arms with more or fewer images of the same generator, the one with the most of those that are done."""
+    made = {name: results.makings("synthesis", dataset, name) for name in results.same_images(arm)}
+    planned = {name: results.plan.tasks[found[0][0].task].images for name, found in made.items() if found}
+    done = [name for name in planned if any(outcome.record is not None for _, outcome in made[name])]
+    return max(done or planned or [arm], key=lambda name: planned.get(name, 0))
 
 
 def _first_done(results: Results, kind: str, dataset: str, name: str) -> tuple[str, Record | None, str]:
@@ -311,13 +320,14 @@ def _montage(book: Book, dataset: str, arm: str) -> dict[str, Any]:
         for number, name in enumerate(results.classes(dataset))
     ]
     how = "reconstructions of training images" if results.study.arms[arm].interleave else "generated images"
+    others = " Other amounts of its images are not shown." if len(results.same_images(arm)) > 1 else ""
     return {
         "label": label,
         "reason": "",
         "figure": book.figure(
             f"images-{dataset}-{arm}",
             figures.class_montage(rows, each=PER_CLASS, what=f"{label}: {how} for {title}"),
-            f"{label}: {how} for {title}, {one}.",
+            f"{label}: {how} for {title}, {one}.{others}",
             figure_numbers(results, "images", dataset=dataset),
         ),
     }
