@@ -17,7 +17,7 @@ from studies import PROJECT, dead_links, tiny, written
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder `bin` of an environment that has the wheel, and beside it what this environment has."""
+    """The folder `bin` of an environment that has the wheel of the source distribution, beside what is here."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     source.mkdir()
@@ -28,8 +28,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             PROJECT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
         )  # links as the repository has them
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    build = ["wheel", "--no-deps", "--no-build-isolation", "-w", folder, source]
-    subprocess.run([*pip, *build], check=True, timeout=300)
+    build = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, folder], cwd=source, check=True, timeout=300)
+    (packed,) = folder.glob("medaug_keras-*.tar.gz")
+    build_wheel = ["wheel", "--no-deps", "--no-build-isolation", "-w", folder, packed]
+    subprocess.run([*pip, *build_wheel], check=True, timeout=300)
     (wheel,) = folder.glob("medaug_keras-*.whl")
     shutil.rmtree(source)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True, timeout=300)
