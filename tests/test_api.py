@@ -19,6 +19,7 @@ import medaug_keras as ma
 from medaug_keras import api
 from medaug_keras.cli.memory import names
 from medaug_keras.looks import NAME
+from medaug_keras.report.format import points
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages.study import Pages
 from medaug_keras.spec import Cnn, Cvae, deciding
@@ -112,7 +113,7 @@ def test_a_comparison_has_the_numbers_of_its_test_and_the_sentences_of_the_first
     assert claim["can"] in str(found)
     assert claim["cannot"] in str(found)
     assert html.escape(str(found)) in found._repr_html_()
-    assert f": better: +{float(test['effect_points']):.2f} points, 95 % interval +" in str(found)
+    assert f": better: {points(float(test['effect_points']) / 100)} points, 95 % interval +" in str(found)
 
 
 def test_a_comparison_the_other_way_round_has_the_other_sign(fake: api.OpenStudy):
