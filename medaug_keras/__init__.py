@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _API = ("Difference", "Drawing", "OpenStudy", "RequestError", "StudyError", "open", "run", "settings")
 _SCIENCE = ("augmentation", "classifiers", "data", "evaluation", "generators", "stats")
