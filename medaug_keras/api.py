@@ -26,6 +26,7 @@ from medaug_keras.cli.options import parser
 from medaug_keras.cli.request import check_results, planned, read_study, study_beside, study_by_name
 from medaug_keras.data import load_plain
 from medaug_keras.durations import Durations
+from medaug_keras.labels import several
 from medaug_keras.places import site_of
 from medaug_keras.plan import Plan, Task
 from medaug_keras.reading import DICTIONARY, StudyError, read
@@ -295,7 +296,8 @@ class OpenStudy:
 
         Columns: `image`, its id, or its place from 0 where images have no names; `group`, where images belong to
         groups; `fold`, after cross-validation; `true` and `predicted`, names of classes; and the probability of each
-        class, as `p_` and its name. Rows are in the order of the data set.
+        class, as `p_` and its name. Of several findings an image, `true_` and the name of each is 1 where the image has
+        it, else 0, and there is no `predicted`. Rows are in the order of the data set.
         """
         import pandas as pd
 
@@ -311,7 +313,10 @@ class OpenStudy:
         ids = more.pop("id")
         columns: dict[str, Any] = {"image": np.arange(len(labels)) if ids is None else ids}
         columns |= {key: values for key, values in more.items() if values is not None}
-        columns |= {"true": classes[labels], "predicted": classes[probabilities.argmax(axis=1)]}
+        if several(labels):
+            columns |= {f"true_{name}": there for name, there in zip(classes, labels.T, strict=True)}
+        else:
+            columns |= {"true": classes[labels], "predicted": classes[probabilities.argmax(axis=1)]}
         return pd.DataFrame(columns | {f"p_{name}": p for name, p in zip(classes, probabilities.T, strict=True)})
 
     def model(
@@ -345,7 +350,10 @@ class OpenStudy:
         sampling: str | None = None,
         fold: int | None = None,
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """The images that an arm adds in a replicate, (N, H, W, C) uint8, and their classes (N,), from 0."""
+        """The images that an arm adds in a replicate, (N, H, W, C) uint8, and their classes (N,), from 0.
+
+        Of several findings an image, (N, K) of 0 and 1 in place of the classes.
+        """
         found = self._run(arm, replicate, dataset, sampling)
         task: Task = self._plan.tasks[found.task]
         task = self._plan.tasks[task.needs[self._fold_word(found, fold)]] if self._folds(found) else task

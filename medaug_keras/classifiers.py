@@ -1,6 +1,6 @@
 """How classifiers are built, trained and asked.
 
-Shapes: B batch, N images, H x W x C image, K classes.
+Shapes: B batch, N images, H x W x C image, K classes or findings.
 """
 
 import inspect
@@ -18,6 +18,7 @@ from keras.src.utils.naming import reset_uids
 from torch import Tensor
 
 from medaug_keras import evaluation, training
+from medaug_keras import labels as labels_of
 from medaug_keras.architectures import ARCHITECTURES
 from medaug_keras.augmentation import augmentation
 from medaug_keras.networks import (
@@ -76,7 +77,8 @@ def build(
     """A classifier with its initial weights, which depend on the seed, the shapes and the `settings` of the kind alone,
     or on the `weights` that are asked for.
 
-    `head` is "softmax" (K logits) or "sigmoid" (one logit, for two classes). `input` has what `prepared` takes; None
+    `head` is "softmax" (K logits), "sigmoid" (one logit, for two classes) or "findings" (K logits, for images with
+    several findings; see `labels.head`). `input` has what `prepared` takes; None
     leaves the images as they come. `weights` is the `file` and the `sha256` of what Keras saved of such a network, or
     "imagenet" for one of Keras's own; None draws them from the seed. `train` is "all", or "head": all but the last
     layer stays as it is, batch norm included.
@@ -209,8 +211,8 @@ def fit(
     checkpoint: Checkpoint | None = None,
     pretraining: Pretraining | None = None,
 ) -> Trained:
-    """Train on images (N, H, W, C) uint8 and labels (N,); `held_out` has such pairs for `validation` and
-    for what else is to be predicted, `test`.
+    """Train on images (N, H, W, C) uint8 and labels (N,), or findings (N, K) with the head "findings"; `held_out` has
+    such pairs for `validation` and for what else is to be predicted, `test`.
 
     `optimizer` has the arguments of `training.optimizer`, `schedule` the settings of one of `training.SCHEDULES`, and
     `loss` class_weights ("none" or "balanced"), label_smoothing and focal_gamma, see `training.classification_loss`.
@@ -237,7 +239,8 @@ def fit(
     for bias in idle:
         bias.requires_grad_(False)
     images = by_index(train_set[0], device)
-    targets = torch.eye(num_classes)[torch.from_numpy(train_set[1])].to(device)
+    targets = torch.from_numpy(labels_of.targets(train_set[1], num_classes)).to(device)
+    sorts = labels_of.sorts(train_set[1])
     augment_batch = augmentation(augment, seed=seed, device=device)
     descent = training.optimizer(parameters(model), **optimizer)
     first = pretraining or Pretraining(0, 0)
@@ -259,7 +262,7 @@ def fit(
     base = optimizer["learning_rate"]
     rate = training.schedule(**schedule, learning_rate=base, steps=steps, epoch=steps / epochs)
     order_rng = numpy_rng(seed, "order")
-    passes = [Passes(train_set[1][some], sampling, order_rng) for some in places if budget is not None]
+    passes = [Passes(sorts[some], sampling, order_rng) for some in places if budget is not None]
     held_out_images = {
         split: torch.from_numpy(np.ascontiguousarray(x)).to(device) for split, (x, _) in held_out.items()
     }
@@ -290,7 +293,7 @@ def fit(
         if passes:
             chosen = passes[stage].take((ends[epoch] - ends[epoch - 1]) * batch_size)
         else:
-            chosen = epoch_order(train_set[1][places[stage]], sampling, order_rng)
+            chosen = epoch_order(sorts[places[stage]], sampling, order_rng)
         order = places[stage][chosen]
         seen = torch.empty(len(order), num_classes, device=device)
         total = torch.zeros((), device=device)
@@ -391,11 +394,16 @@ def _passed(model: keras.Model, images: np.ndarray | Tensor, finish: Callable[[T
 def _probabilities(logits: Tensor, head: str) -> Tensor:
     if head == "sigmoid":
         return torch.cat([torch.sigmoid(-logits), torch.sigmoid(logits)], dim=1)
+    if head == labels_of.FINDINGS:
+        return torch.sigmoid(logits)
     return F.softmax(logits, dim=1)
 
 
 def _log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    if labels_of.several(labels):
+        chosen = np.where(labels == 1, probabilities, 1 - probabilities.astype(np.float64))
+    else:
+        chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return float(-np.log(np.maximum(chosen, np.finfo(np.float32).tiny)).mean())
 
 

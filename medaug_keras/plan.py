@@ -171,6 +171,8 @@ class Source:
     """Why the data cannot be read now, in words; the rest is then what was known last."""
     class_names: tuple[str, ...] = ()
     """Empty where they are not known."""
+    several: bool = False
+    """Whether images have several findings, which these names are then of."""
 
 
 def task_id(kind: str, key: str) -> str:
@@ -313,7 +315,8 @@ class _Planner:
                             title = f"{dataset}: {name}, {sampling}, replicate {replicate}"
                             task = self._joined(dataset, title, replicate, trained)
                         runs.append(Run(dataset, name, sampling, replicate, task))
-                if study.quality.enabled and baseline is not None:
+                # Of several findings only copies are added, which are real images: nothing is to be judged.
+                if study.quality.enabled and baseline is not None and not self.sources[dataset].several:
                     for making in synthesis[begin:]:
                         if not making.fold:  # of folds, the images of the first are judged
                             judged = self._quality(dataset, making, baseline)

@@ -276,12 +276,8 @@ class MedMnistData(_Data):
 
     @classmethod
     def refused(cls, name: str) -> str | None:
-        """3-D sets, and those with several findings an image."""
-        if name.endswith("mnist3d"):
-            return f"{name} {VOLUMES}"
-        if name == "chestmnist":
-            return f"{name} is not supported yet: its images have several labels each; leave it out"
-        return None
+        """3-D sets."""
+        return f"{name} {VOLUMES}" if name.endswith("mnist3d") else None
 
     def many_classes(self, name: str) -> bool:
         """All but two sets have more than two classes."""
@@ -366,7 +362,7 @@ class NpzData(_OwnData):
     path: Annotated[Text, SHOWN, PLACE]
     """The file; a relative path starts at the study file's folder."""
     classes: Annotated[tuple[Text, ...] | None, SHOWN] = None
-    """Names of the classes, in the order of the labels."""
+    """Names of the classes, in the order of the labels; or of the findings, in the order of their columns."""
     window: Annotated[Window | None, Birth(None)] = None
     """Which range of values of other numbers than uint8 becomes 0 to 255; left out, such images are an error."""
     ids: Annotated[Ids | None, SHOWN] = None
@@ -417,8 +413,11 @@ class TableData(_OwnData):
     image: Annotated[Text, SHOWN]
     """A column with each image's file, or a pattern over columns such as "images/{image_id}.jpg"; relative to the
     table's folder."""
-    label: Annotated[Text, SHOWN]
+    label: Annotated[Text | None, SHOWN] = None
     """The column with the class."""
+    labels: Annotated[tuple[Text, ...] | None, Field(min_length=2), SHOWN] = None
+    """In place of `label`, where images have several findings, or none: a column for each, of 1 where the image has it,
+    else 0."""
     group: Annotated[Text | None, SHOWN] = None
     """The column that says which images belong together, such as a patient's; no group is parted between splits."""
     split: Annotated[Parts, SHOWN]
@@ -443,9 +442,26 @@ class TableData(_OwnData):
     called: ClassVar[str] = "table of images"
     ending: ClassVar[str] = ".csv"
 
+    @model_validator(mode="after")
+    def _label_or_labels(self) -> Self:
+        if (self.label is None) is (self.labels is None):
+            raise ValueError("takes label, the column with the class, or labels, a column for each finding")
+        if self.labels is None:
+            return self
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError("names a finding twice in labels; keep one")
+        if self.classes is not None:
+            raise ValueError("has labels, which name the findings: leave classes out")
+        if self.folds is not None:
+            raise ValueError(
+                "has several findings an image, and such images are not cut into folds yet: give fractions, a column "
+                "or a file"
+            )
+        return self
+
     def many_classes(self, name: str) -> bool:
         """As many as are named."""
-        return len(self.classes or ()) > 2
+        return len(self.classes or self.labels or ()) > 2
 
 
 Data = Annotated[MedMnistData | PhantomData | NpzData | FolderData | TableData, Field(discriminator="kind")]
@@ -568,9 +584,10 @@ class Loss(_Part):
     """What a classifier minimizes: cross-entropy, as it is or changed."""
 
     class_weights: Literal["none", "balanced"] = "none"
-    """balanced: a class of N_c of the N training images, added ones included, weighs N / (K N_c)."""
+    """balanced: a class of N_c of the N training images, added ones included, weighs N / (K N_c). Of several findings,
+    each with and without it are two classes."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """The part of every label that is shared among all classes."""
+    """The part of every label that is shared among all classes; of several findings, between with and without it."""
     focal_gamma: NonNegativeFloat = 0.0
     """Of the focal loss (Lin et al. 2017): the term of a class is multiplied by (1 - p) to this power."""
 
@@ -638,7 +655,8 @@ class _Classifier(_Part):
 
     kind: str
     head: Literal["softmax", "sigmoid"] = "softmax"
-    """softmax: cross-entropy on one logit a class. sigmoid: one logit, for two classes only."""
+    """softmax: cross-entropy on one logit a class. sigmoid: one logit, for two classes only. Where images have several
+    findings, each has a logit and a sigmoid of its own whatever this says."""
     epochs: PositiveInt = 20
     batch_size: Annotated[int, Field(ge=2)] = 64
     optimizer: Annotated[

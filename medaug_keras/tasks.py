@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from medaug_keras import augmentation, classifiers, data, evaluation, generators
+from medaug_keras import labels as labels_of
 from medaug_keras.generators.fitting import Recipe, TrainingData
 from medaug_keras.networks import fuse
 from medaug_keras.plan import JUDGES_RULE, Task, added_images, judge_word, tuning_word
@@ -110,7 +111,7 @@ def _sampler(kind: str, folder: Path) -> Any:
 
 
 def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
-    """Make the images that an arm adds. Makes synthetic.npz: images (n, H, W, C) uint8 and labels (n,)."""
+    """Make the images that an arm adds. Makes synthetic.npz: images (n, H, W, C) uint8 and labels (n,) or (n, K)."""
     dataset, params = _dataset(task, needs), task.params
     images, labels, order = dataset.train.images, dataset.train.labels, None
     chosen: evaluation.Counts | None = None
@@ -125,9 +126,10 @@ def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint
         total = added_images(amount, len(labels))
         if total == 0:
             raise ValueError(f"a fraction of {amount['fraction']} of {len(labels)} training images adds none; raise it")
-        made_labels = augmentation.labels_to_make(
-            labels,
-            len(dataset.classes),
+        sorts = labels_of.sorts(labels)
+        wanted = augmentation.labels_to_make(
+            sorts,
+            int(sorts.max()) + 1 if dataset.several else len(dataset.classes),
             total=total,
             shares=amount["shares"],
             class_order=amount["class_order"],
@@ -135,8 +137,10 @@ def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint
             seed=params["seed"],
         )
         if params["how"] == "duplicate":
-            made, order = images, augmentation.copies(labels, made_labels, seed=params["seed"])
+            made, order = images, augmentation.copies(sorts, wanted, seed=params["seed"])
+            made_labels = labels[order]
         else:
+            made_labels = wanted
             sampler = _sampler(params["kind"], needs["generator"])
             if params.get("filter") is not None:
                 made, chosen = _filtered(dataset, needs, sampler, made_labels, params)
@@ -147,7 +151,7 @@ def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint
     made = data.load_plain(out / "synthetic.npz")["images"]
     return {
         "images": len(made_labels),
-        "per_class": [int(n) for n in np.bincount(made_labels, minlength=len(dataset.classes))],
+        "per_class": labels_of.counts(made_labels, len(dataset.classes)),
         "pixel_std": data.pixel_std(made) / 127.5,  # of values in [-1, 1], as the models see them
         "real_pixel_std": data.pixel_std(images) / 127.5,
         **({"filter": _counted(chosen)} if chosen is not None else {}),
@@ -237,7 +241,7 @@ def make_classifier(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
     return {
         "epochs": len(trained.history["loss"]),
         "training_images": len(real),
-        "training_per_class": [int(n) for n in np.bincount(real, minlength=len(dataset.classes))],
+        "training_per_class": labels_of.counts(real, len(dataset.classes)),
         **({"pretraining_images": pretraining.images} if pretraining is not None else {}),
         "parameters": _trainable(trained.model),
         **({"unfused": unfused} if (unfused := fuse(trained.model).unfused) else {}),
@@ -453,6 +457,7 @@ def _trained(
 
     `stream`, where it is not empty, gives the order and the augmentation chance of their own; weights stay the seed's.
     """
+    settings = {**settings, "head": labels_of.head(dataset.train.labels, settings["head"])}
     network, training = classifiers.split(settings)
     model = classifiers.build(**network, image_shape=dataset.image_shape, num_classes=len(dataset.classes), seed=seed)
     return classifiers.fit(

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from medaug_keras import tasks
+from medaug_keras import evaluation, tasks
 from medaug_keras.plan import Plan, Run, Source, Task, plan
 from medaug_keras.spec import Select, Study
 from medaug_keras.store import Failure, Store
@@ -24,7 +24,10 @@ SIZES = {  # training, validation and test images, classes, channels
     "organsmnist": (13932, 2452, 8827, 11, 1),
     "phantom-ultrasound": (546, 78, 156, 2, 1),
     "phantom-histology": (600, 100, 200, 4, 3),
+    "chestmnist": (400, 60, 120, 4, 1),  # fewer than there are, of fewer findings
 }
+SEVERAL = ("chestmnist",)
+"""Data sets whose images have several findings."""
 NAMES = ["malignant", "normal, benign", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "x", "y"]
 ARMS: dict[str, Any] = {
     "baseline": {"label": "No augmentation"},
@@ -96,7 +99,8 @@ def fake_plan(study: Study) -> Plan:
     sources = {}
     for name in study.datasets:
         train, validation, test, *_ = SIZES.get(name, SIZES["breastmnist"])
-        sources[name] = Source(fingerprint=f"{hash_text(name):032x}", train=train, validation=validation, test=test)
+        fingerprint = f"{hash_text(name):032x}"
+        sources[name] = Source(fingerprint, train, validation, test, several=name in SEVERAL)
     return plan(study, sources)
 
 
@@ -177,8 +181,29 @@ def _shares(n: int, classes: int) -> list[int]:
     return [int(c) for c in counts]
 
 
+def findings(split: str, n: int, classes: int) -> np.ndarray:
+    """(n, K) made-up findings: the first of half the images, each other of fewer; of test images, the last has one."""
+    labels = np.random.default_rng(len(split)).random((n, classes)) < 0.5 ** np.arange(1, classes + 1)
+    if split == "test":
+        labels[:, -1] = np.arange(n) == 0
+    return labels.astype(np.int64)
+
+
+def _splits(dataset: str) -> dict[str, dict[str, Any]]:
+    *sizes, classes, _ = _shape(dataset)
+    counted = zip(("train", "validation", "test"), sizes, strict=True)
+    if dataset not in SEVERAL:
+        return {split: {"images": n, "per_class": _shares(n, classes)} for split, n in counted}
+    found = {split: findings(split, n, classes) for split, n in counted}
+    return {
+        split: {"images": len(labels), "per_class": labels.sum(0).tolist(), "none": int((~labels.any(1)).sum())}
+        for split, labels in found.items()
+    }
+
+
 def _data(study: Study, task: Task, name: str, out: Path, rng: np.random.Generator) -> dict[str, Any]:
-    *sizes, classes, channels = _shape(task.dataset)
+    *_, classes, channels = _shape(task.dataset)
+    several = task.dataset in SEVERAL
     images = np.zeros((200, 28, 28, channels), np.uint8) + np.linspace(0, 180, 28, dtype=np.uint8)[:, None, None]
     images += rng.integers(0, 70, (200, 1, 1, 1), dtype=np.uint8)
     np.savez(
@@ -197,11 +222,9 @@ def _data(study: Study, task: Task, name: str, out: Path, rng: np.random.Generat
         "official_md5": None if simulated else "1" * 32,
         "image_shape": [28, 28, channels],
         "classes": list(own or NAMES[:classes]),
-        "task": "binary-class" if classes == 2 else "multi-class",
-        "splits": {
-            split: {"images": n, "per_class": _shares(n, classes)}
-            for split, n in zip(("train", "validation", "test"), sizes, strict=True)
-        },
+        "task": "multi-label, binary-class" if several else "binary-class" if classes == 2 else "multi-class",
+        "splits": _splits(task.dataset),
+        **({"together": np.full((classes, classes), 7).tolist()} if several else {}),
         "licence": "CC BY 4.0",
         "homepage": "https://medmnist.com",
         "citation": "yang2023medmnist",
@@ -395,8 +418,11 @@ def _classifier(
     epochs = task.params["settings"]["epochs"]
     chosen = min(12, epochs)  # by every rule but the last
     for split, size in (("test", test), ("validation", validation)):
-        shares = _shares(min(size, 400) if small else size, classes)
-        labels = np.repeat(np.arange(classes), shares)
+        if task.dataset in SEVERAL:
+            labels = findings(split, size, classes)
+        else:
+            shares = _shares(min(size, 400) if small else size, classes)
+            labels = np.repeat(np.arange(classes), shares)
         arrays[f"{split}_labels"] = labels
         for epoch in sorted({chosen, epochs}):
             right = (held_out or score)(*where) if split == "validation" else score(*where)
@@ -404,10 +430,16 @@ def _classifier(
             hit = rng.permutation(np.arange(len(labels)) < round(right * len(labels)))
             if hits is not None and split == "test":
                 hit = hits(*where)
-            arrays[f"{split}_{epoch}"] = _probabilities(labels, hit, classes, rng)
+            if task.dataset in SEVERAL:
+                drawn = rng.random(labels.shape)
+                arrays[f"{split}_{epoch}"] = np.where(hit[:, None], (labels + drawn) / 2, drawn).astype(np.float32)
+            else:
+                arrays[f"{split}_{epoch}"] = _probabilities(labels, hit, classes, rng)
     scores = {
         str(epoch): {
-            split: _metrics(
+            split: evaluation.scores(arrays[f"{split}_labels"], arrays[f"{split}_{epoch}"])
+            if task.dataset in SEVERAL
+            else _metrics(
                 arrays[f"{split}_{epoch}"],
                 arrays[f"{split}_labels"],
                 classes,

@@ -86,7 +86,7 @@ def test_our_names_are_all_the_2d_sets_that_medmnist_knows():
     assert set(data.MEDMNIST_NAMES) == {name for name in info if not name.endswith("3d")}
 
 
-@pytest.mark.parametrize("name", [n for n in data.MEDMNIST_NAMES if n != "chestmnist"])
+@pytest.mark.parametrize("name", data.MEDMNIST_NAMES)
 def test_planning_knows_each_set_without_a_file(name, tmp_path):
     sizes = data.medmnist_sizes(name)
     info = data.medmnist_info(name)
@@ -100,9 +100,9 @@ def test_classes_stand_in_the_order_of_their_numbers():
     assert data.medmnist_sizes("organamnist").classes[::10] == ("bladder", "spleen")
 
 
-def test_a_set_with_several_labels_an_image_is_refused_by_name():
-    with pytest.raises(DataError, match=r"chestmnist is not supported yet.*several labels"):
-        data.medmnist_sizes("chestmnist")
+def test_one_set_is_known_to_have_several_findings_an_image():
+    assert [name for name in data.MEDMNIST_NAMES if data.medmnist_sizes(name).several] == ["chestmnist"]
+    assert data.medmnist_sizes("chestmnist").classes[::13] == ("atelectasis", "hernia")
 
 
 def test_a_name_that_medmnist_does_not_have_is_answered_with_those_it_has():
@@ -115,14 +115,13 @@ def test_a_name_that_medmnist_does_not_have_is_answered_with_those_it_has():
 
 def test_every_supported_set_cites_the_benchmark_and_its_source_images():
     for name in data.MEDMNIST_NAMES:
-        if name != "chestmnist":
-            assert medmnist._ORIGINS[name], name
-            for entry in (medmnist._BENCHMARK, *medmnist._ORIGINS[name]):
-                assert entry.count("{") == entry.count("}"), name
+        assert medmnist._ORIGINS[name], name
+        for entry in (medmnist._BENCHMARK, *medmnist._ORIGINS[name]):
+            assert entry.count("{") == entry.count("}"), name
 
 
 def test_every_supported_set_says_what_is_known_of_images_that_belong_together():
-    assert set(medmnist.BELONGING) == set(data.MEDMNIST_NAMES) - {"chestmnist"}
+    assert set(medmnist.BELONGING) == set(data.MEDMNIST_NAMES)
     assert all("https://doi.org/" in said for said in medmnist.BELONGING.values())
     path = Path(__file__).parents[2] / "shared" / "medmnist" / "dermamnist_ids.csv"
     if not path.exists():
@@ -363,7 +362,17 @@ WRONG_ARRAYS = {
     "labels are text": ({"train_labels": np.array(list("abcdef"))}, "type <U1, but labels are"),
     "labels are dates": ({"train_labels": np.zeros(6, "M8[D]")}, r"datetime64\[D\], but labels are"),
     "labels are complex": ({"train_labels": np.zeros(6, complex)}, "complex128, but labels are"),
-    "labels are one-hot": ({"train_labels": np.eye(6, dtype=int)}, "one-hot"),
+    "labels are one-hot": (
+        {"train_labels": np.eye(3, dtype=int)[[0, 1, 2, 0, 1, 2]]}
+        | {f"{split}_labels": np.eye(3, dtype=int)[[0, 1, 2, 0]] for split in ("val", "test")},
+        r"exactly one of the 3 columns.*one-hot.*labels\.argmax\(axis=1\)",
+    ),
+    "findings in training alone": (
+        {"train_labels": np.ones((6, 3), int)},
+        "labels differ in columns: train_labels 3, val_labels 1, test_labels 1",
+    ),
+    "labels are cubes": ({"train_labels": np.ones((6, 3, 2), int)}, r"shape \(6, 3, 2\), but labels are"),
+    "labels without columns": ({"train_labels": np.ones((6, 0), int)}, r"shape \(6, 0\), but labels are"),
     "a single label": ({"train_labels": np.array(1)}, r"shape \(\)"),
     "labels are records": ({"train_labels": np.zeros(6, [("a", int)])}, "does not begin as a plain NumPy array"),
     "a label is NaN": ({"train_labels": np.array([0, 1, np.nan, 1, 0, 1])}, "1 of 6 labels .* first is nan"),

@@ -682,10 +682,34 @@ generators:
             "phantom is not a phantom: say which with name",
         ),
         (
-            ("breastmnist: {kind: medmnist}", "chestmnist: {kind: medmnist}"),
-            "chestmnist is not supported yet.*several labels",
+            ("breastmnist: {kind: medmnist}", "t: {kind: table, path: t, image: i, split: {column: s}}"),
+            "datasets.t: takes label, the column with the class, or labels, a column for each finding",
         ),
-        (("breastmnist: {kind: medmnist}", "c: {kind: medmnist, name: chestmnist}"), "chestmnist is not supported yet"),
+        (
+            (
+                "breastmnist: {kind: medmnist}",
+                "t: {kind: table, path: t, image: i, label: l, labels: [a, b], split: {column: s}}",
+            ),
+            "datasets.t: takes label, the column with the class, or labels",
+        ),
+        (
+            (
+                "breastmnist: {kind: medmnist}",
+                "t: {kind: table, path: t, image: i, labels: [a, a], split: {column: s}}",
+            ),
+            "names a finding twice in labels",
+        ),
+        (
+            (
+                "breastmnist: {kind: medmnist}",
+                "t: {kind: table, path: t, image: i, labels: [a, b], classes: [a, b], split: {column: s}}",
+            ),
+            "has labels, which name the findings: leave classes out",
+        ),
+        (
+            ("breastmnist: {kind: medmnist}", "t: {kind: table, path: t, image: i, labels: [a, b], split: {folds: 5}}"),
+            "has several findings an image, and such images are not cut into folds yet",
+        ),
         (("breastmnist: {kind: medmnist}", "b: {kind: npz, path: x, classes: [a, a]}"), "two or more different names"),
     ],
 )

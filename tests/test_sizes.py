@@ -133,7 +133,7 @@ def test_a_size_that_leaves_the_network_no_image_is_refused(tmp_path):
 # --- what there is ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name in data.MEDMNIST_NAMES if name != "chestmnist"])
+@pytest.mark.parametrize("name", data.MEDMNIST_NAMES)
 @pytest.mark.parametrize("size", medmnist.SIZES)
 def test_every_medmnist_set_has_a_file_of_every_size(tmp_path, name, size):
     info = data.medmnist_info(name)

@@ -43,8 +43,8 @@ def write_audit(relations: Relations, section: Mapping[str, Any], *, folder: Pat
     dataset = relations.dataset
     for one in gone:
         (split, at), (of_split, of_at) = relations.within(one.place), relations.within(one.of)
-        here = dataset.names(split)[at], split, dataset.classes[relations.label[one.place]]
-        there = dataset.names(of_split)[of_at], of_split, dataset.classes[relations.label[one.of]]
+        here = dataset.names(split)[at], split, relations.words[relations.label[one.place]]
+        there = dataset.names(of_split)[of_at], of_split, relations.words[relations.label[one.of]]
         rows.append([*here, one.reason, *there])
     path = folder / f"{name}.csv"
     _check_ours(path)

@@ -169,7 +169,9 @@ def source(study: Study, name: str, options: argparse.Namespace) -> Source:
         raise RequestError("There is no home folder (HOME) for MedMNIST's files: name another with --data DIR")
     fingerprint, sizes = kind.fingerprint(section, cache), kind.sizes(section)
     names = tuple(map(str, sizes.classes))
-    return Source(fingerprint, sizes.train, sizes.validation, sizes.test, len(names), class_names=names)
+    return Source(
+        fingerprint, sizes.train, sizes.validation, sizes.test, len(names), class_names=names, several=sizes.several
+    )
 
 
 def misfits(study: Study, found: Mapping[str, Source], counts: Mapping[str, Counts] | None = None) -> list[str]:
@@ -186,8 +188,12 @@ def misfits(study: Study, found: Mapping[str, Source], counts: Mapping[str, Coun
                     f"generators.{generator}.per_class: needs 2 training images and a validation image of every class, "
                     f"but {name} has {splits['train'][few[0]]} and {splits['validation'][few[0]]} of class {few[0]}"
                 )
+    if study.operating_points and found and all(source.several for source in found.values()):
+        said.append("operating_points: are for two classes, and all images have several findings: leave them out")
     for name, source in found.items():
-        if study.classifier.head == "sigmoid" and source.classes > 2:
+        if source.several:
+            said += [f"{keys}: {line}" for keys, line in _of_findings(study, name)]
+        elif study.classifier.head == "sigmoid" and source.classes > 2:
             said.append(
                 f"datasets.{name}: has {source.classes} classes, and classifier.head sigmoid is for two: use softmax"
             )
@@ -204,6 +210,21 @@ def misfits(study: Study, found: Mapping[str, Source], counts: Mapping[str, Coun
     return said
 
 
+def _of_findings(study: Study, name: str) -> Iterator[tuple[str, str]]:
+    """What of the study is for images of one class each, and not for those of this data set: keys and message."""
+    has = f"{name} has several findings an image"
+    if study.classifier.head == "sigmoid":
+        yield "classifier.head", f"{has}, each with a sigmoid of its own: leave head out"
+    if study.datasets[name].positive is not None:
+        yield f"datasets.{name}.positive", "is for two classes, and these images have several findings: leave it out"
+    for arm, spec in study.arms.items():
+        if spec.generator is not None:
+            yield (
+                f"arms.{arm}.{spec.how}",
+                f"{has}, and no generator makes images of several findings yet: leave the arm out, or {name}",
+            )
+
+
 def _fraction(amount: Amount, name: str) -> float:
     """Which fraction of a data set's training images is asked for."""
     return amount.fractions.get(name, amount.fraction)
@@ -217,6 +238,8 @@ def _asked(amount: Amount, name: str, source: Source) -> int:
 def _positive(study: Study, name: str, source: Source) -> Iterator[str]:
     """What is wrong with the class that is looked for in a data set whose classes are known."""
     data, classes = study.datasets[name], source.class_names
+    if source.several:
+        return  # `_of_findings` says it
     if data.positive is not None and len(classes) > 2:
         yield f"is for two classes, and {name} has {len(classes)}: leave it out"
     elif data.positive is not None and len(classes) == 2 and data.positive_class(name, classes) is None:
@@ -412,7 +435,8 @@ def rare_classes(study: Study, whole: Plan, options: argparse.Namespace) -> str:
     store, shares = Store(options.results), {}
     for name in study.datasets:
         with suppress(data.DataError, StoreError):
-            share = data.rarest_share(_class_counts(study, name, options) or _counted(store, whole.data[name]))
+            counts = _class_counts(study, name, options)
+            share = data.rarest_share(counts) if counts else _rarest_done(store, whole.data[name])
             if share is not None:
                 shares[name] = share
     return words.rare_classes(shares) if shares else ""
@@ -424,9 +448,12 @@ def _class_counts(study: Study, name: str, options: argparse.Namespace) -> list[
     return list(data.KINDS[section["kind"]].class_counts(section))
 
 
-def _counted(store: Store, task: str) -> list[int]:
-    """The same from a finished data task; equal classes, which nobody is warned of, where there is none."""
-    return list(store.record(task).values["splits"]["train"]["per_class"]) if store.is_done(task) else [1, 1]
+def _rarest_done(store: Store, task: str) -> float | None:
+    """Share of the rarest class (or finding) in a finished data task, where it is rare."""
+    if not store.is_done(task):
+        return None
+    train = store.record(task).values["splits"]["train"]
+    return data.rarest_share(train["per_class"], train["images"])
 
 
 def find_task(whole: Plan, text: str) -> Task:

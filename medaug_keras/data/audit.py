@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from medaug_keras import labels as labels_of
 from medaug_keras.data.balance import rarest_share
 from medaug_keras.data.dataset import SPLITS, Dataset
 from medaug_keras.data.duplicates import Pairs, near_duplicates
@@ -47,7 +48,9 @@ class Relations:
     split: np.ndarray
     """(N,): the place in SPLITS of each image's split."""
     label: np.ndarray
-    """(N,): its class."""
+    """(N,): a number that is equal where images have one class, or the same findings."""
+    words: tuple[str, ...]
+    """What each such number is called."""
     first: np.ndarray
     """(N,): the first place of an image that is identical to it; its own where there is none before."""
     group: tuple[str, ...]
@@ -93,11 +96,17 @@ def related(dataset: Dataset) -> Relations:
         return np.concatenate(found)
 
     near = near_duplicates(blocks, len(once))
+    labels = np.concatenate([part.labels for part in parts])
+    numbers, words = labels_of.codes(labels), dataset.classes
+    if dataset.several:
+        _, places = np.unique(numbers, return_index=True)
+        words = tuple(labels_of.words(labels[places], dataset.classes))
     groups = [part.groups or ("",) * len(part.labels) for part in parts]
     return Relations(
         dataset,
         np.repeat(np.arange(len(SPLITS)), np.diff(starts)),
-        np.concatenate([part.labels for part in parts]),
+        numbers,
+        words,
         first,
         tuple(name for some in groups for name in some) if any(part.groups for part in parts) else (),
         replace(near, places=np.sort(once[near.places], axis=1)),
@@ -112,7 +121,7 @@ def audit(dataset: Dataset, relations: Relations | None = None) -> dict[str, Any
     `near_pairs`: pairs of images that are nearly the same, `near_mirrored`: of these where one is mirrored. Each split:
 
     constant: all pixels equal. dark: no pixel above 1 of 255. distinct: different images.
-    conflicting: identical to one of another class, in any split.
+    conflicting: identical to one of another class, or with other findings, in any split. So is every other class here.
     groups, largest_group: how many groups (patients ...) there are, and images of the largest; only where groups are
     known, as what follows. group_in_train, group_in_validation: of a group that has an image in that split.
     in_train, in_validation: identical to an image of that split; other_class of the same: none of those has its label.
@@ -201,7 +210,8 @@ def _digests(images: np.ndarray) -> list[bytes]:
 
 def pairs_to_show(relations: Relations) -> dict[str, np.ndarray]:
     """Of each check of relations, CHECK_images (P, 2, H, W, C) uint8, CHECK_splits (P, 2) places in SPLITS,
-    CHECK_labels (P, 2) and CHECK_mirrored (P,); P is at most SHOWN, and a check without pairs is left out.
+    CHECK_labels (P, 2) and CHECK_mirrored (P,); P is at most SHOWN, and a check without pairs is left out. Of images
+    with several findings, CHECK_words (P, 2) says them.
 
     Pairs of a test and a training image come first.
     """
@@ -218,6 +228,8 @@ def pairs_to_show(relations: Relations) -> dict[str, np.ndarray]:
             f"{check}_labels": relations.label[places],
             f"{check}_mirrored": np.array([pairs[i][2] for i in order]),
         }
+        if relations.dataset.several:
+            found[f"{check}_words"] = np.array(relations.words)[relations.label[places]]
     return found
 
 
@@ -381,11 +393,14 @@ def checks(summary: Mapping[str, Any]) -> list[Check]:
             _largest(found, sizes, {"train": "all"}),
             _enlarged(summary, sizes),
         ]
-    return [
+    related = [
         _identical(found, sizes),
         _near(found, sizes),
         _parted(found, sizes),
         _conflicting(found, sizes, where=" of all splits"),
+    ]
+    return [
+        *(map(_of_findings, related) if _several(summary) else related),
         _repeats(found, sizes),
         _plain(found, sizes, _WORDS),
         _absent(summary),
@@ -410,9 +425,31 @@ def learnt(summary: Mapping[str, Any]) -> dict[str, str]:
         "near": _nearly(found, "test", "train", size),
         "groups": _parts(found, "test", "train", size),
     }
-    return {what: texts[0] for what, texts in said.items() if texts}
+    change = _in_findings if _several(summary) else str
+    return {what: change(texts[0]) for what, texts in said.items() if texts}
 
 
+def _of_findings(check: Check) -> Check:
+    """A check of classes in the words of several findings."""
+    found = tuple(replace(one, text=_in_findings(one.text)) for one in check.found)
+    return replace(check, title=_in_findings(check.title), found=found, advice=_in_findings(check.advice))
+
+
+def _in_findings(text: str) -> str:
+    for one, other in _FINDINGS.items():
+        text = text.replace(one, other)
+    return text
+
+
+_FINDINGS = {
+    "of another class": "with other findings",
+    "with different classes": "with different findings",
+    "with two classes": "with different findings",
+    "One image, two classes": "One image, different findings",
+    "Correct the class": "Correct the findings",
+    "correct the class": "correct the findings",
+}
+"""Words of classes → of findings."""
 _EARLIER_VERSION = Found("not looked for", "Made by an earlier version; check looks.")
 _DROP = "Leave them out: check with --audit writes the list."
 
@@ -559,7 +596,29 @@ def _plain(found: Mapping[str, Any], sizes: Mapping[str, int], words: Mapping[st
     return _check("pixels", "Empty images", said, nothing=nothing, advice="Look at how the images were saved.")
 
 
+def _several(summary: Mapping[str, Any]) -> bool:
+    """Whether images have several findings."""
+    return bool(summary["task"] == labels_of.SEVERAL)
+
+
+def _absent_findings(summary: Mapping[str, Any]) -> Check:
+    said = []
+    for split in SPLITS:
+        word, here = _WORDS[split], summary["splits"][split]
+        both = list(zip(summary["classes"], here["per_class"], strict=True))
+        for all_, count in ((f"No {word} image has", 0), (f"Every {word} image has", here["images"])):
+            odd = [name for name, there in both if there == count]
+            if odd:
+                shown = ", ".join(odd[:5]) + (f" and {len(odd) - 5} more" if len(odd) > 5 else "")
+                said.append(f"{all_} the finding {shown}: AUC is not defined there, and left out of the mean.")
+    nothing = f"In every split, some images have each of {len(summary['classes'])} findings, and some have not."
+    advice = "Split anew, so that every split has every finding, or leave the finding out."
+    return _check("classes", "Findings without images", _warned(said), nothing=nothing, advice=advice)
+
+
 def _absent(summary: Mapping[str, Any]) -> Check:
+    if _several(summary):
+        return _absent_findings(summary)
     names, said = summary["classes"], []
     for split in SPLITS:
         word, counts = _WORDS[split], summary["splits"][split]["per_class"]
@@ -578,35 +637,39 @@ def _absent(summary: Mapping[str, Any]) -> Check:
 def _prevalence(summary: Mapping[str, Any]) -> Check:
     """Classes whose share in test differs from that in training, by 5 points and by more than chance makes it."""
     counts = {split: np.array(summary["splits"][split]["per_class"]) for split in ("train", "test")}
-    sizes = {split: int(found.sum()) for split, found in counts.items()}
+    sizes = {split: int(summary["splits"][split]["images"]) for split in counts}
     shares = {split: found / sizes[split] for split, found in counts.items()}
     apart = np.abs(shares["test"] - shares["train"])
     both = (counts["train"] + counts["test"]) / sum(sizes.values())
     error = np.sqrt(both * (1 - both) * (1 / sizes["train"] + 1 / sizes["test"]))
     odd = np.flatnonzero((apart >= _POINTS) & (apart > _ERRORS * error))
     k = int(odd[np.argmax(apart[odd])]) if len(odd) else int(np.argmax(apart))
+    several = _several(summary)
+    of, what = ("have", "finding") if several else ("are of", "class")
     said = (
         f"{100 * shares['test'][k]:.1f} % of the test images and {100 * shares['train'][k]:.1f} % of the training "
-        f"images are of class {summary['classes'][k]}"
+        f"images {of} {'the finding' if several else 'class'} {summary['classes'][k]}"
     )
     warned = _warned([f"{said}: accuracy and calibration depend on such shares."] if len(odd) else [])
     advice = "Compare arms by AUC or balanced accuracy, which do not depend on them."
-    nothing = f"{said}; no class differs more."
-    return _check("prevalence", "Shares of the classes", warned, nothing=nothing, advice=advice)
+    nothing = f"{said}; no {what} differs more."
+    title = "Shares of the findings" if several else "Shares of the classes"
+    return _check("prevalence", title, warned, nothing=nothing, advice=advice)
 
 
 def _rarest(summary: Mapping[str, Any], words: Mapping[str, str]) -> Check:
-    counts = {split: summary["splits"][split]["per_class"] for split in SPLITS}
-    total = sum(counts["train"])
+    counts, images = ({split: summary["splits"][split][of] for split in SPLITS} for of in ("per_class", "images"))
+    what = "finding" if _several(summary) else "class"
     k = min(range(len(summary["classes"])), key=lambda k: counts["train"][k])
-    said = f"The rarest class, {summary['classes'][k]}, has {_part(counts['train'][k], total)} images"
+    said = f"The rarest {what}, {summary['classes'][k]}, has {_part(counts['train'][k], images['train'])} images"
     if len(words) > 1:
         said = f"{said.removesuffix(' images')} training images, {counts['validation'][k]:,} validation and "
         said += f"{counts['test'][k]:,} test images"
-    rare = rarest_share(counts["train"]) is not None and 0 < counts["test"][k] < _FEW and sum(counts["test"]) >= _MANY
+    uneven = rarest_share(counts["train"], images["train"]) is not None
+    rare = uneven and 0 < counts["test"][k] < _FEW and images["test"] >= _MANY
     warned = _warned([f"{said}: one image changes its recall by {100 / counts['test'][k]:.0f} points."] if rare else [])
-    advice = "Do not read numbers of this class alone."
-    return _check("rarest", "Rarest class", warned, nothing=f"{said}.", advice=advice)
+    advice = f"Do not read numbers of this {what} alone."
+    return _check("rarest", f"Rarest {what}", warned, nothing=f"{said}.", advice=advice)
 
 
 def _largest(found: Mapping[str, Any], sizes: Mapping[str, int], words: Mapping[str, str]) -> Check:

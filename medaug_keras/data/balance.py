@@ -13,13 +13,16 @@ RARE = 0.2
 
 
 def npz_class_counts(path: Path, left_out: Collection[int] = ()) -> list[int]:
-    """Training images of each class number of an .npz file, from its labels alone. Raises DataError.
+    """Training images of each class number of an .npz file, from its labels alone; empty of several findings. Raises
+    DataError.
 
     Places that are left out are not counted.
     """
     with npz.opened(path) as file:
         npz.read_headers(file, where=path.name, max_bytes=2**63, windowed=None)
         labels = npz.read_train_labels(file, where=path.name)
+    if labels.ndim > 1:  # several findings, which are no parts of a whole
+        return []
     return _counts(np.delete(labels, [place for place in left_out if place < len(labels)]))
 
 
@@ -32,11 +35,11 @@ def _counts(labels: np.ndarray) -> list[int]:
     return [int(n) for n in np.unique(labels, return_counts=True)[1]]  # labels may be wrong still
 
 
-def rarest_share(counts: Sequence[int]) -> float | None:
-    """Share of the rarest class, where it is rare; None elsewhere.
+def rarest_share(counts: Sequence[int], images: int | None = None) -> float | None:
+    """Share of the rarest class, where it is rare; None elsewhere. Of several findings, `images` is how many have them.
 
     Rare is a class below a fifth of the images that has fewer than half as many as the largest class: many classes of
     one size have small shares too, and none of them can be left out at a small price.
     """
-    share = min(counts) / sum(counts)
+    share = min(counts) / (images or sum(counts))
     return share if share < RARE and 2 * min(counts) < max(counts) else None

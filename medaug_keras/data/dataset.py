@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from medaug_keras import labels as labels_of
+
 SPLITS = ("train", "validation", "test")
 MAX_BYTES = 4 * 2**30  # of images in memory: twenty times the largest 28 x 28 MedMNIST set
 IMAGE_SIZE = 28  # pixels a side where nothing else is said: MedMNIST's, which the paper uses
@@ -22,7 +24,6 @@ MONTAGE_BYTES = 2**25  # of the montage: 200 colour images of 236 x 236
 LINES = 20  # of one message; what is beyond is counted
 _BLOCK = 2**20  # values that are counted at once
 
-LabelKind = Literal["binary-class", "multi-class"]
 Fit = Literal["crop", "pad", "stretch"]
 Filter = Literal["bilinear", "box", "bicubic", "lanczos"]
 Origin = Literal["official", "unverified copy", "simulated", "own"]
@@ -69,7 +70,10 @@ class Problems:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images (N, H, W, C) uint8 and their labels (N,) int64 in 0..K-1; N ids and groups, or none where not known."""
+    """Images (N, H, W, C) uint8 and their labels: (N,) int64 in 0..K-1, or (N, K) int64 of 0 and 1, several findings.
+
+    N ids and groups, or none where not known.
+    """
 
     images: np.ndarray
     labels: np.ndarray
@@ -88,11 +92,13 @@ class Sizes:
     train: int
     validation: int
     test: int
+    several: bool = False
+    """Whether images have several findings, which `classes` then names."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Dataset:
-    """A data set whose arrays have been checked. Class k is called `classes[k]`."""
+    """A data set whose arrays have been checked. Class k, or finding k, is called `classes[k]`."""
 
     name: str
     title: str
@@ -128,9 +134,14 @@ class Dataset:
         return not len(self.test.labels)
 
     @property
-    def label_kind(self) -> LabelKind:
+    def label_kind(self) -> labels_of.Kind:
         """MedMNIST's word for the kind of labels."""
-        return "binary-class" if len(self.classes) == 2 else "multi-class"
+        return labels_of.kind(self.train.labels, len(self.classes))
+
+    @property
+    def several(self) -> bool:
+        """Whether images have several findings, which `classes` then names."""
+        return labels_of.several(self.train.labels)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -159,13 +170,18 @@ class Dataset:
         return replace(self, **splits)
 
     def per_class(self, split: str) -> list[int]:
-        """Images of each class in "train", "validation" or "test"."""
-        labels = getattr(self, split).labels
-        return [int(n) for n in np.bincount(labels, minlength=len(self.classes))]
+        """Images of each class, or with each finding, in "train", "validation" or "test"."""
+        return labels_of.counts(getattr(self, split).labels, len(self.classes))
 
     def summary(self) -> dict[str, Any]:
-        """The data set as plain JSON values, without its images, their ids and groups."""
+        """The data set as plain JSON values, without its images, their ids and groups.
+
+        With several findings, `together` has how many images of all splits have both of two, and `none` of each split
+        how many have none.
+        """
         more: dict[str, Any] = {"left_out": dict(self.left_out)} if self.left_out else {}
+        if self.several:
+            more["together"] = labels_of.together(np.concatenate([getattr(self, split).labels for split in SPLITS]))
         if self.names_md5:
             more["fingerprint"] = self.fingerprint
         return {
@@ -181,6 +197,7 @@ class Dataset:
                 split: {
                     "images": len(getattr(self, split).labels),
                     "per_class": self.per_class(split),
+                    **self._without_finding(split),
                 }
                 for split in SPLITS
             },
@@ -190,6 +207,9 @@ class Dataset:
             "description": self.description,
             **more,
         }
+
+    def _without_finding(self, split: str) -> dict[str, int]:
+        return {"none": int(np.sum(~getattr(self, split).labels.any(axis=1)))} if self.several else {}
 
 
 def both_md5(one: str, other: str) -> str:
@@ -210,8 +230,8 @@ def lookable(path: Path) -> None:
 def examples(dataset: Dataset, *, seed: int) -> dict[str, np.ndarray]:
     """Training images to show, drawn without replacement.
 
-    montage (M, H, W, C) uint8 with montage_labels (M,) int64, M = 200, or all there are, or fewer large ones; by_class
-    (K, 10, H, W, C) uint8, whose row k holds by_class_count[k] images of class k and then zeros.
+    montage (M, H, W, C) uint8 with their montage_labels, M = 200, or all there are, or fewer large ones; by_class
+    (K, 10, H, W, C) uint8, whose row k holds by_class_count[k] images of class k, or with finding k, and then zeros.
     """
     rng = np.random.default_rng(seed)
     images, labels = dataset.train.images, dataset.train.labels
@@ -220,7 +240,7 @@ def examples(dataset: Dataset, *, seed: int) -> dict[str, np.ndarray]:
     by_class = np.zeros((len(dataset.classes), PER_CLASS, *dataset.image_shape), np.uint8)
     count = np.zeros(len(dataset.classes), np.int64)
     for k in range(len(dataset.classes)):
-        members = rng.permutation(np.flatnonzero(labels == k))[:PER_CLASS]
+        members = rng.permutation(np.flatnonzero(labels[:, k] if dataset.several else labels == k))[:PER_CLASS]
         by_class[k, : len(members)] = images[members]
         count[k] = len(members)
     return {
@@ -283,8 +303,32 @@ def class_numbers(values: np.ndarray, *, classes: int | None, where: str) -> np.
     return values.astype(np.int64)
 
 
+def findings(values: np.ndarray, *, where: str) -> np.ndarray:
+    """Labels (N, K) of any numeric type that say which findings each image has → int64 of 0 and 1."""
+    wrong = (values != 0) & (values != 1)
+    if wrong.any():
+        of, k = (int(part[0]) for part in np.nonzero(wrong))
+        raise DataError(
+            f"{where}: {wrong.sum():,} of {values.size:,} labels are neither 0 nor 1 (the first is "
+            f"{_whole(values[of, k])}, of image {of} and column {k}). Labels with a column for each finding are 1 "
+            "where the image has it, else 0: decide what an uncertain one is to be."
+        )
+    return values.astype(np.int64)
+
+
+def check_not_one_hot(labels: Sequence[np.ndarray], *, where: str, mend: str) -> None:
+    """Refuse labels (N, K) of 0 and 1, of all splits, of which each image has exactly one: they are classes."""
+    if all((some.sum(axis=1) == 1).all() for some in labels):
+        raise DataError(
+            f"{where}: every image has exactly one of the {labels[0].shape[1]} columns, as classes do that are written "
+            f"one-hot. {mend} A column for each is for images that may have several findings, or none."
+        )
+
+
 def numbered_classes(train_labels: np.ndarray, *, where: str) -> tuple[str, ...]:
-    """Names "0", "1", ... for training labels (N,) that no one has named; each must occur."""
+    """Names "0", "1", ... for training labels that no one has named: (N,) of which each must occur, or (N, K)."""
+    if labels_of.several(train_labels):
+        return tuple(map(str, range(train_labels.shape[1])))
     labels = class_numbers(train_labels, classes=None, where=where)
     values = np.unique(labels)
     if values[-1] >= len(values):
@@ -325,17 +369,19 @@ def _whole(value: Any) -> int | float:
     return int(value) if number.is_integer() else number
 
 
-def check_names(names: Sequence[str], *, where: str) -> None:
-    """Refuse fewer than two classes, and names that cannot be used."""
+def check_names(names: Sequence[str], *, where: str, what: str = "class") -> None:
+    """Refuse fewer than two classes (or what they are), and names that cannot be used."""
     for name in names:
         if not name.strip():
-            raise DataError(f"{where}: a class has an empty name; give every class one.")
+            raise DataError(f"{where}: a {what} has an empty name; give every {what} one.")
         if re.search("[\ud800-\udfff]", name):
             raw = name.encode("utf-8", "surrogateescape" if re.search("[\udc80-\udcff]", name) else "surrogatepass")
-            raise DataError(f"{where}: the class name {raw!r} is not UTF-8; rename it.")
+            raise DataError(f"{where}: the {what} name {raw!r} is not UTF-8; rename it.")
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
-        raise DataError(f"{where}: two classes have the same name: {', '.join(twice)}.")
+        raise DataError(
+            f"{where}: two {'classes' if what == 'class' else f'{what}s'} have the same name: {', '.join(twice)}."
+        )
     if len(names) < 2:
         raise DataError(
             f"{where}: there is one class only ({', '.join(names) or 'none'}); a classifier needs at least two."
@@ -343,7 +389,11 @@ def check_names(names: Sequence[str], *, where: str) -> None:
 
 
 def check_classes(train_labels: np.ndarray, names: Sequence[str], *, where: str) -> None:
-    """Refuse names that cannot be used, and classes without a training image."""
+    """Refuse names that cannot be used, and classes without a training image; of several findings (N, K), those that
+    no training image has, or every one."""
+    if labels_of.several(train_labels):
+        _check_findings(train_labels, names, where=where)
+        return
     check_names(names, where=where)
     counts = np.bincount(train_labels, minlength=len(names))
     absent = [f"{k} ({name})" for k, name in enumerate(names) if counts[k] == 0]
@@ -353,3 +403,14 @@ def check_classes(train_labels: np.ndarray, names: Sequence[str], *, where: str)
             f"{' and others' if len(absent) > 5 else ''}. A class that is never shown cannot be "
             "learnt: add images of it to the training split, or leave the class out everywhere."
         )
+
+
+def _check_findings(train_labels: np.ndarray, names: Sequence[str], *, where: str) -> None:
+    check_names(names, where=where, what="finding")
+    for always, there in ((False, "no training image has"), (True, "every training image has")):
+        odd = [name for name, all_ in zip(names, (train_labels == int(always)).all(axis=0), strict=True) if all_]
+        if odd:
+            raise DataError(
+                f"{where}: {there} the finding {', '.join(odd[:5])}{' and others' if len(odd) > 5 else ''}. What "
+                "never differs cannot be learnt: split the images otherwise, or leave the finding out everywhere."
+            )

@@ -32,7 +32,8 @@ class File:
     path: Path
     relative: str
     """To the data set's folder, with / on every system: the image's id."""
-    label: int
+    label: int | tuple[int, ...]
+    """Its class; or 1 for each finding that it has, else 0."""
     group: str = ""
     """Of the images that belong together, such as a patient's; empty where that is not known."""
     frame: int | None = None
@@ -51,14 +52,17 @@ class Listing:
     """Whether class, split and group are said elsewhere than in the files' names, so that the fingerprint adds them."""
     notes: Mapping[str, int] = field(default_factory=dict)
     """What was left out, in words → how many."""
+    several: bool = False
+    """Whether images have several findings, which `classes` then names."""
 
     def all(self) -> list[File]:
         """The images of all splits."""
         return [file for split in SPLITS for file in self.files[split]]
 
     def labels(self, split: str) -> np.ndarray:
-        """Class numbers (N,) of a split."""
-        return np.array([file.label for file in self.files[split]], np.int64)
+        """Class numbers (N,) of a split, or its findings (N, K)."""
+        found = np.array([file.label for file in self.files[split]], np.int64)
+        return found.reshape(-1, len(self.classes)) if self.several else found
 
 
 def sizes(listing: Listing, how: Conversion, window: Mapping[str, Any] | None = None) -> Sizes:
@@ -69,7 +73,7 @@ def sizes(listing: Listing, how: Conversion, window: Mapping[str, Any] | None = 
     kind = pixels.usable(found, first.relative, how)
     side = how.size or found.height
     counts = {split: len(files) for split, files in listing.files.items()}
-    return Sizes((side, side, 1 if kind == "grey" else 3), listing.classes, **counts)
+    return Sizes((side, side, 1 if kind == "grey" else 3), listing.classes, **counts, several=listing.several)
 
 
 def fingerprint(listing: Listing, *, cache: Path | None) -> str:
@@ -290,9 +294,16 @@ def _lines(listing: Listing, files: Mapping[Path, tuple[int, str]]) -> Iterator[
     for split in SPLITS:
         for file in listing.files[split]:
             size, md5 = files[file.path]
-            said = (split, f"{file.label:06}", listing.classes[file.label], file.group) if listing.described else ()
+            said = (split, *_label(listing, file.label), file.group) if listing.described else ()
             frame = (f"frame {file.frame}",) if file.frame is not None else ()
             yield (file.relative, str(size), md5, *said, *frame)
+
+
+def _label(listing: Listing, label: int | tuple[int, ...]) -> tuple[str, ...]:
+    """A class by number and name; or each finding with whether it is there."""
+    if isinstance(label, tuple):
+        return tuple(f"{name}={there}" for name, there in zip(listing.classes, label, strict=True))
+    return f"{label:06}", listing.classes[label]
 
 
 # --- where files are ---------------------------------------------------------------------------------

@@ -109,7 +109,8 @@ def _division(section: Section) -> folders.Division:
 def _table(section: Section) -> table.Table:
     split = _parts(section)
     assert split is not None, "a table's section has one"
-    said = {word: section[word] for word in ("image", "label", "group", "frame", "classes", "missing", "encoding")}
+    words = ("image", "label", "labels", "group", "frame", "classes", "missing", "encoding")
+    said = {word: section[word] for word in words}
     return table.Table(path=_path(section), split=split, drop=_drop(section), **said)
 
 

@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from medaug_keras import labels as labels_of
 from medaug_keras.data import checksums, npz
 from medaug_keras.data.dataset import (
     IMAGE_SIZE,
@@ -20,6 +23,7 @@ from medaug_keras.data.dataset import (
     Split,
     check_classes,
     class_numbers,
+    findings,
 )
 from medaug_keras.data.medmnist_package import part
 from medaug_keras.data.room import Memory, Room, counting
@@ -100,8 +104,16 @@ _XU = """@article{xu2019,
   author = {Xu, Xuanang and Zhou, Fugen and Liu, Bo and Fu, Dongshan and Bai, Xiangzhi},
   journal = {IEEE Transactions on Medical Imaging}, volume = {38}, number = {8}, pages = {1885--1898}, year = {2019}
 }"""
+_WANG = """@inproceedings{wang2017,
+  title = {ChestX-ray8: Hospital-Scale Chest X-Ray Database and Benchmarks on Weakly-Supervised Classification and
+           Localization of Common Thorax Diseases},
+  author = {Wang, Xiaosong and Peng, Yifan and Lu, Le and Lu, Zhiyong and Bagheri, Mohammadhadi and
+            Summers, Ronald M.},
+  booktitle = {IEEE Conference on Computer Vision and Pattern Recognition}, pages = {3462--3471}, year = {2017}
+}"""
 _ORIGINS = {
     "pathmnist": (_KATHER,),
+    "chestmnist": (_WANG,),
     "dermamnist": (_TSCHANDL,),
     "octmnist": (_KERMANY,),
     "pneumoniamnist": (_KERMANY,),
@@ -129,6 +141,9 @@ BELONGING = {
     "pathmnist": "The test images are patches from slides of 50 patients, none of whom is in training or validation "
     "(Kather, Halama & Marx 2018, https://doi.org/10.5281/zenodo.1214456). Which patch is of which patient is not in "
     "the file; nor is it known whether a patient's patches are both in training and in validation.",
+    "chestmnist": "The source has 112,120 images of 30,805 patients, so many have several (Wang et al. 2017, "
+    "https://doi.org/10.1109/CVPR.2017.369). Which image is of which patient is not in the file; nor is it known "
+    "whether a patient's images are in several splits. The findings were read from radiologists' reports by a program.",
     "dermamnist": "The 10,015 images show 7,470 skin lesions and were split by image: 34.6 % of the test images show a "
     "lesion that is also in training, and the 2,005 test images show 1,868 lesions (counted from the identifiers of "
     "HAM10000; Abhishek, Jain & Hamarneh 2025, https://doi.org/10.1038/s41597-025-04382-5). How many lesions a patient "
@@ -175,13 +190,11 @@ def medmnist_info(name: str) -> Mapping[str, Any]:
     if name not in MEDMNIST_NAMES:
         raise DataError(f"{name} is not a MedMNIST data set. Expected is one of {', '.join(MEDMNIST_NAMES)}.")
     info: Mapping[str, Any] = part("info").INFO[name]
-    if info["task"].startswith("multi-label"):
-        raise DataError(
-            f"{name} is not supported yet: its images have several labels each "
-            f"(MedMNIST's task is {info['task']!r}), and the classifier chooses one class. "
-            "Take the data set out of the study."
-        )
     return info
+
+
+def _several(info: Mapping[str, Any]) -> bool:
+    return bool(info["task"] == labels_of.SEVERAL)
 
 
 def medmnist_file(name: str, size: int) -> str:
@@ -199,7 +212,7 @@ def medmnist_sizes(name: str, *, size: int = IMAGE_SIZE) -> Sizes:
     """Sizes of the current official release; reads no image file."""
     info = medmnist_info(name)
     samples = info["n_samples"]
-    return Sizes(_shape(info, size), _classes(info), samples["train"], samples["val"], samples["test"])
+    return Sizes(_shape(info, size), _classes(info), samples["train"], samples["val"], samples["test"], _several(info))
 
 
 def medmnist_fingerprint(name: str, *, root: Path, cache: Path | None, size: int = IMAGE_SIZE) -> str:
@@ -260,7 +273,7 @@ def load_medmnist(
         problems, numbers = Problems(), {}
         for split, some in labels.items():
             with problems.collected():
-                numbers[split] = class_numbers(some, classes=len(classes), where=f"{path.name}, {split} split")
+                numbers[split] = _checked(some, classes, _several(info), f"{path.name}, {split} split")
         problems.check()
         check_classes(numbers["train"], classes, where=path.name)
         shapes = {split: (count, *shape) for split, count in npz.counts(headers).items()}
@@ -284,6 +297,14 @@ def load_medmnist(
         validation=splits["validation"],
         test=splits["test"],
     )
+
+
+def _checked(labels: np.ndarray, classes: tuple[str, ...], several: bool, where: str) -> np.ndarray:
+    """Labels as a file has them, (N,) or (N, K) → class numbers, or findings."""
+    if labels.shape[1:] != ((len(classes),) if several else ()):
+        expected = f"a column for each of {len(classes)} findings" if several else "one class number an image"
+        raise DataError(f"{where}: the labels have the shape {labels.shape}; expected is {expected}.")
+    return findings(labels, where=where) if several else class_numbers(labels, classes=len(classes), where=where)
 
 
 def _flag(size: int) -> str:

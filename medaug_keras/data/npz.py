@@ -124,9 +124,15 @@ def read_headers(
 
 
 def read_labels(file: BinaryIO, *, where: str) -> dict[str, np.ndarray]:
-    """Split → labels (N,) of some numeric type, of a file whose headers were read before."""
+    """Split → labels (N,) of some numeric type, or (N, K) of several findings, of a file whose headers were read
+    before."""
     with _reading(file, where) as archive:
-        return {split: _read_array(archive, f"{prefix}_labels").reshape(-1) for split, prefix in _PREFIX.items()}
+        return {split: _labels(_read_array(archive, f"{prefix}_labels")) for split, prefix in _PREFIX.items()}
+
+
+def _labels(array: np.ndarray) -> np.ndarray:
+    """(N,) or (N, 1) → (N,); several columns stay."""
+    return array if array.shape[1:] > (1,) else array.reshape(-1)
 
 
 def read_images(
@@ -163,7 +169,7 @@ def read_pair(file: BinaryIO, images: str, labels: str, *, where: str, max_bytes
         with problems.collected():
             _check_images(images, headers[images], where, archive, windowed=False)
         with problems.collected():
-            _check_labels(labels, headers[labels], where)
+            _check_labels(labels, headers[labels], where, several=False)
             if headers[images].shape[:1] != headers[labels].shape[:1]:
                 raise DataError(f"{where}: {images} and {labels} are not as many. Every image needs one label.")
         problems.check()
@@ -209,15 +215,21 @@ def _blocks(archive: zipfile.ZipFile, name: str) -> Iterator[tuple[int, np.ndarr
 
 
 def read_train_labels(file: BinaryIO, *, where: str) -> np.ndarray:
-    """The training labels (N,) alone, of a file whose headers were read before."""
+    """The training labels (N,) alone, or (N, K), of a file whose headers were read before."""
     with _reading(file, where) as archive:
-        return _read_array(archive, "train_labels").reshape(-1)
+        return _labels(_read_array(archive, "train_labels"))
 
 
 def image_shape(headers: dict[str, Header]) -> tuple[int, int, int]:
     """(H, W, C) of the images."""
     _, height, width, *channels = headers["train_images"].shape
     return height, width, channels[0] if channels else 1
+
+
+def findings(headers: dict[str, Header]) -> int:
+    """How many findings the labels have a column for; 0 where images have one class each."""
+    shape = headers["train_labels"].shape[1:]
+    return shape[0] if shape > (1,) else 0
 
 
 def counts(headers: dict[str, Header]) -> dict[str, int]:
@@ -285,7 +297,7 @@ def _check(headers: dict[str, Header], where: str, archive: zipfile.ZipFile, win
             _check_images(f"{prefix}_images", images, where, archive, windowed)
             shapes[f"{prefix}_images"] = (*images.shape[1:3], *(images.shape[3:] or (1,)))
         with problems.collected():
-            _check_labels(f"{prefix}_labels", labels, where)
+            _check_labels(f"{prefix}_labels", labels, where, several=True)
             if images.shape[:1] != labels.shape[:1]:
                 raise DataError(
                     f"{where}: {prefix}_images holds {images.shape[0] if images.shape else 0} images, but "
@@ -294,6 +306,10 @@ def _check(headers: dict[str, Header], where: str, archive: zipfile.ZipFile, win
     if len(set(shapes.values())) > 1:
         found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         problems.found.append(f"{where}: the splits' images differ in shape: {found}. All must have one (H, W, C).")
+    columns = {f"{prefix}_labels": headers[f"{prefix}_labels"].shape[1:] for prefix in _PREFIX.values()}
+    if not problems.found and len({shape if shape > (1,) else () for shape in columns.values()}) > 1:
+        found = ", ".join(f"{name} {shape[0] if shape else 1}" for name, shape in columns.items())
+        problems.found.append(f"{where}: the splits' labels differ in columns: {found}. All must have as many.")
     problems.check()
 
 
@@ -360,16 +376,22 @@ def _range(archive: zipfile.ZipFile, name: str, images: Header) -> tuple[float, 
     return float(values.min()), float(values.max())
 
 
-def _check_labels(name: str, labels: Header, where: str) -> None:
+def _check_labels(name: str, labels: Header, where: str, *, several: bool) -> None:
     if labels.dtype.kind not in "biuf":
         raise DataError(
             f"{where}: {name} has type {labels.dtype}, but labels are the class numbers 0, 1, 2, ... as integers."
         )
-    if len(labels.shape) not in (1, 2) or labels.shape[1:] not in ((), (1,)):
+    if labels.shape[1:] in ((), (1,)) and labels.shape:
+        return
+    if not several:
         raise DataError(
-            f"{where}: {name} has the shape {labels.shape}, but labels are (N,) or "
-            "(N, 1): one class number an image. Labels with a column for each class "
-            "(one-hot, or several diseases an image) are not supported yet."
+            f"{where}: {name} has the shape {labels.shape}, but these labels are (N,) or (N, 1): one class number an "
+            "image."
+        )
+    if len(labels.shape) != 2 or not labels.shape[1]:
+        raise DataError(
+            f"{where}: {name} has the shape {labels.shape}, but labels are (N,) or (N, 1), one class number an image, "
+            "or (N, K), 1 for each of K findings that the image has, else 0."
         )
 
 

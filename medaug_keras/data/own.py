@@ -6,6 +6,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from medaug_keras import labels as labels_of
 from medaug_keras.data import checksums, npz, windows
 from medaug_keras.data.dataset import (
     MAX_BYTES,
@@ -19,7 +20,9 @@ from medaug_keras.data.dataset import (
     check_classes,
     check_image_size,
     check_names,
+    check_not_one_hot,
     class_numbers,
+    findings,
     numbered_classes,
 )
 from medaug_keras.data.pixels import Conversion, is_enlarged, squares
@@ -45,7 +48,8 @@ def npz_sizes(
             labels = npz.read_train_labels(file, where=path.name)
             classes = numbered_classes(labels, where=f"{path.name}, train split")
     side = size or height
-    return Sizes((side, side, channels), tuple(classes), **npz.counts(headers))
+    several = npz.findings(headers) > 0
+    return Sizes((side, side, channels), tuple(classes), **npz.counts(headers), several=several)
 
 
 def npz_fingerprint(path: Path, *, cache: Path | None) -> str:
@@ -74,7 +78,8 @@ def load_npz(
     """Own images from one .npz file.
 
     Arrays train_images, val_images, test_images: uint8, (N, H, W), (N, H, W, 1) or (N, H, W, 3); train_labels,
-    val_labels, test_labels: (N,) or (N, 1), class numbers from 0. Grey images may be of other numbers where `window`
+    val_labels, test_labels: (N,) or (N, 1), class numbers from 0, or (N, K), 1 for each of K findings that an image
+    has, else 0. Grey images may be of other numbers where `window`
     says which of them become 0 to 255: {low, high}, {centre, width}, or {percentiles} of the training images.
     `classes` names the labels; None calls them "0", "1", ... `size`, `fit` and `filter` resize the images; see
     `pixels.Conversion`. They go where `room` has places for them; without it into memory, `max_bytes` at most. `report`
@@ -95,10 +100,14 @@ def load_npz(
         with problems.collected():
             where = f"{path.name}, train split"
             names = numbered_classes(labels["train"], where=where) if classes is None else tuple(classes)
-            check_names(names, where=path.name)
+            several = labels_of.several(labels["train"])
+            check_names(names, where=path.name, what="finding" if several else "class")
             for split, some in labels.items():
                 with problems.collected():
-                    numbers[split] = class_numbers(some, classes=len(names), where=f"{path.name}, {split} split")
+                    said = f"{path.name}, {split} split"
+                    numbers[split] = (
+                        findings(some, where=said) if several else class_numbers(some, classes=len(names), where=said)
+                    )
             if len(numbers) == len(labels):
                 _check_fit(names, numbers, where=path.name)
         problems.check()
@@ -149,7 +158,17 @@ def _bytes(images: np.ndarray, window: windows.Window | None) -> np.ndarray:
 
 
 def _check_fit(classes: Sequence[str], labels: Mapping[str, np.ndarray], *, where: str) -> None:
-    """Refuse names that do not fit the labels (N,) of the splits."""
+    """Refuse names that do not fit the labels of the splits, (N,) or (N, K)."""
+    if labels_of.several(labels["train"]):
+        columns = labels["train"].shape[1]
+        if len(classes) != columns:
+            raise DataError(
+                f"{where}: `classes` has {len(classes)} names, but the labels have {columns} columns. Give one name "
+                "for each finding, in their order."
+            )
+        check_not_one_hot(list(labels.values()), where=where, mend="Save their numbers: labels.argmax(axis=1).")
+        check_classes(labels["train"], classes, where=where)
+        return
     found = 1 + max(int(numbers.max()) for numbers in labels.values())
     shown = ", ".join(classes[:6]) + ", ..." * (len(classes) > 6)
     if len(classes) > found > 1:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medaug_keras import labels as labels_of
 from medaug_keras.data.dataset import SPLITS, DataError, Dataset
 from medaug_keras.data.rows import Rows, did_you_mean, is_missing, read_rows
 
@@ -53,7 +54,7 @@ class Parts:
 def by_fractions(
     ids: Sequence[str], labels: np.ndarray, groups: Sequence[str], *, fractions: Mapping[str, float], seed: int
 ) -> np.ndarray:
-    """Places in SPLITS (N,) of images with classes `labels` (N,), of which no group is parted; see `divided`."""
+    """Places in SPLITS (N,) of images with `labels` (N,) or (N, K), of which no group is parted; see `divided`."""
     return divided(ids, labels, groups, shares=[fractions[split] for split in SPLITS], seed=str(seed))
 
 
@@ -66,21 +67,22 @@ def divided(
     seed: str,
     evenly: bool = False,
 ) -> np.ndarray:
-    """The part (N,), from 0, of images with classes `labels` (N,), of which none of one group is parted.
+    """The part (N,), from 0, of images with `labels` (N,) or (N, K), of which none of one group is parted.
 
-    Every class is divided as the shares say, as nearly as groups allow: the groups, those of most images first and
-    those of one size in an order that the seed gives, each go where the classes' numbers then are nearest to the asked
-    ones (by chi-squared). Without `groups` every image is one of its own. scikit-learn's StratifiedGroupKFold does the
-    same for parts of one size only.
+    Every class (or finding, and the images without any) is divided as the shares say, as nearly as groups allow: the
+    groups, those of most images first and those of one size in an order that the seed gives, each go where the classes'
+    numbers then are nearest to the asked ones (by chi-squared). Without `groups` every image is one of its own.
+    scikit-learn's StratifiedGroupKFold does the same for parts of one size only.
 
     `evenly`, for folds: sizes of less than double count as one, so that another seed divides otherwise even where no
     two groups are of one size; and of parts that are as near, the one with the fewest images takes a group.
     """
     names, member = np.unique(np.array(groups or ids, dtype=object).astype(str), return_inverse=True)
-    counts = np.zeros((len(names), int(labels.max()) + 1))
-    np.add.at(counts, (member, labels), 1)
+    columns = labels_of.columns(labels)
+    counts = np.zeros((len(names), columns.shape[1]))
+    np.add.at(counts, member, columns)
     counts = counts[:, counts.any(axis=0)]
-    sizes = [int(size).bit_length() if evenly else int(size) for size in counts.sum(axis=1)]
+    sizes = [int(size).bit_length() if evenly else int(size) for size in np.bincount(member)]
     chance = [hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogateescape")).digest() for name in names]
     order = sorted(range(len(names)), key=lambda g: (-sizes[g], chance[g]))
     asked = np.array(shares)[:, None] * counts.sum(axis=0)  # (parts, classes)
@@ -144,14 +146,14 @@ def by_file(path: Path, ids: Sequence[str]) -> np.ndarray:
 
 
 def split_csv(dataset: Dataset) -> bytes:
-    """The image, group, split and class of every image, as a table that `by_file` reads."""
+    """The image, group, split and class (or findings) of every image, as a table that `by_file` reads."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["image", "group", "split", "class"])
     for name in SPLITS:
         split = getattr(dataset, name)
         groups = split.groups or [""] * len(split.ids)
-        classes = [dataset.classes[k] for k in split.labels]
+        classes = labels_of.words(split.labels, dataset.classes)
         writer.writerows(zip(split.ids, groups, [name] * len(split.ids), classes, strict=True))
     return file.getvalue().encode("utf-8", "surrogateescape")
 

@@ -24,6 +24,7 @@ from medaug_keras.data.dataset import (
     Sizes,
     check_classes,
     check_names,
+    check_not_one_hot,
 )
 from medaug_keras.data.files import File, Listing
 from medaug_keras.data.folders import bare, difference
@@ -46,8 +47,10 @@ class Table:
     image: str
     """A column with each image's file, or a pattern over columns such as "images/{image_id}.jpg"; files are named as
     seen from the table's folder."""
-    label: str
+    label: str | None
+    """The column with the class; or `labels`, one for each finding, of 1 where the image has it, else 0."""
     split: Parts
+    labels: Sequence[str] | None = None
     group: str | None = None
     classes: Sequence[str] | None = None
     """In the wanted order; None takes the values as they are, by number or alphabet."""
@@ -74,12 +77,15 @@ def table_sizes(
 
 
 def table_class_counts(table: Table) -> list[int]:
-    """Training images of each class. Raises DataError."""
+    """Training images of each class; none of several findings, which are no parts of a whole. Raises DataError."""
+    if table.labels is not None:
+        return []
     return [int(n) for n in np.bincount(listed(table).labels("train"))]
 
 
 def table_fingerprint(table: Table, *, cache: Path | None) -> str:
-    """MD5 over the images that would be used, their classes, groups and splits: not over the rest of the table."""
+    """MD5 over the images that would be used, their classes (or findings), groups and splits: not over the rest of the
+    table."""
     return files.fingerprint(listed(table), cache=cache)
 
 
@@ -111,16 +117,17 @@ def load_table(
 
 def listed(table: Table) -> Listing:
     """The images of each split, sorted by their names. Raises one DataError."""
-    path, image, label, group, split = table.path, table.image, table.label, table.group, table.split
+    path, image, group, split = table.path, table.image, table.group, table.split
     rows = read_rows(path, encoding=table.encoding)
     problems = Problems()
     columns: dict[str, list[str]] = {}
-    asked = {"label": label, "group": group, "split.column": split.column}
+    asked = {"label": table.label, "group": group, "split.column": split.column}
+    asked |= {f"labels.{name}": name for name in table.labels or ()}
     asked |= {"frame": table.frame} if isinstance(table.frame, str) else {}
     for setting, name in asked.items():
         if name is not None:
             with problems.collected():
-                columns[setting] = rows.column(name, setting)
+                columns[setting] = rows.column(name, "labels" if setting.startswith("labels.") else setting)
     with problems.collected():
         columns |= {f"image {name}": rows.column(name, "image") for name in _fields(image, rows)}
     problems.check()
@@ -144,16 +151,18 @@ def listed(table: Table) -> Listing:
     if not keep:
         raise DataError(f"{rows.name}: no row is left: {_noted(notes) or 'there was none'}.")
     keep.sort(key=lambda i: os.fsencode(names[i]))
-    found = _classes([columns["label"][i] for i in keep], table.classes, rows, keep, label)
-    labels = np.array([found.index(columns["label"][i]) for i in keep], np.int64)
+    found, labels = _labels(table, columns, rows, keep)
     ids = [names[i] for i in keep]
     groups = [columns["group"][i] for i in keep] if group is not None else []
     if group is None and "frame" in columns:  # what was taken at once belongs together
         groups = [in_files[i] for i in keep]
     if split.fractions is not None and table.drop is not None:
         drawn.sort(key=lambda i: os.fsencode(names[i]))
-        gone_too = sorted({columns["label"][i] for i in drawn} - set(found))  # classes of which nothing stays
-        all_labels = np.array([[*found, *gone_too].index(columns["label"][i]) for i in drawn], np.int64)
+        if table.labels is not None:
+            all_labels = _findings(table.labels, columns, rows, drawn)
+        else:
+            gone_too = sorted({columns["label"][i] for i in drawn} - set(found))  # classes of which nothing stays
+            all_labels = np.array([[*found, *gone_too].index(columns["label"][i]) for i in drawn], np.int64)
         known = columns["group"] if group is not None else in_files
         all_groups = [known[i] for i in drawn] if groups else []
         of_all = dict(zip(drawn, placed(split, [names[i] for i in drawn], all_labels, all_groups), strict=True))
@@ -165,7 +174,8 @@ def listed(table: Table) -> Listing:
         places = placed(split, ids, labels, groups)
     there: dict[str, list[File]] = {name: [] for name in SPLITS}
     for i, k, place, of in zip(keep, labels.tolist(), places.tolist(), groups or [""] * len(keep), strict=True):
-        there[SPLITS[place]].append(File(path.parent / in_files[i], names[i], k, of, frames[i]))
+        said = tuple(k) if table.labels is not None else k
+        there[SPLITS[place]].append(File(path.parent / in_files[i], names[i], said, of, frames[i]))
     empty = [name for name, some in there.items() if not some]
     if split.folds is not None:
         check_folds(ids, labels, groups, split.folds, classes=found, where=rows.name)
@@ -173,9 +183,8 @@ def listed(table: Table) -> Listing:
         raise DataError(f"{rows.name}: no image is in {' and '.join(empty)}. Every split needs at least one.")
     check_classes(np.array([file.label for file in there["train"]]), found, where=rows.name)
     others = _without_a_row(path.parent, set(in_files))
-    return Listing(
-        path, found, there, described=True, notes=notes | ({"files without a row": others} if others else {})
-    )
+    notes |= {"files without a row": others} if others else {}
+    return Listing(path, found, there, described=True, notes=notes, several=table.labels is not None)
 
 
 def _part(rows: Rows, keep: Sequence[int]) -> Rows:
@@ -317,6 +326,44 @@ def _without_a_row(root: Path, names: set[str]) -> int:
         images = [name for name in there if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
         count += sum(posixpath.normpath(posixpath.join(folder, name)) not in names for name in images)
     return count
+
+
+# --- findings -----------------------------------------------------------------------------------------
+
+
+def _labels(
+    table: Table, columns: Mapping[str, list[str]], rows: Rows, keep: Sequence[int]
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """The classes, and the class (N,) of each row that is kept; or the findings, and which of them (N, K) each has."""
+    if table.labels is not None:
+        labels = _findings(table.labels, columns, rows, keep)
+        check_not_one_hot([labels], where=rows.name, mend="Write the class into one column, and name it with `label`.")
+        return tuple(table.labels), labels
+    assert table.label is not None, "a table says label or labels"
+    values = [columns["label"][i] for i in keep]
+    classes = _classes(values, table.classes, rows, keep, table.label)
+    return classes, np.array([classes.index(value) for value in values], np.int64)
+
+
+def _findings(names: Sequence[str], columns: Mapping[str, list[str]], rows: Rows, keep: Sequence[int]) -> np.ndarray:
+    """Which findings (N, K) each row that is kept has. Raises one DataError for all values but 0 and 1."""
+    found = np.array([[_THERE.get(columns[f"labels.{name}"][i], -1) for name in names] for i in keep], np.int64)
+    problems = Problems()
+    for name, of in zip(names, found.T, strict=True):
+        odd = np.flatnonzero(of < 0).tolist()
+        if odd:
+            first = columns[f"labels.{name}"][keep[odd[0]]]
+            problems.found.append(
+                f"{rows.name}: {name} of {told(sorted(rows.numbers[keep[at]] for at in odd))} is neither 0 nor 1 (the "
+                f"first is {first!r}). Each column of `labels` is 1 where the image has the finding, else 0: decide "
+                "what an uncertain one is to be."
+            )
+    problems.check()
+    return found
+
+
+_THERE = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
+"""How a table writes that a finding is there, or not."""
 
 
 # --- classes -------------------------------------------------------------------------------------------

@@ -1,7 +1,11 @@
 """How well predicted probabilities fit the true classes; AUC and accuracy by MedMNIST's own code.
 
-Shapes: N images, K classes. `labels` is (N,) int in 0..K-1 and `probabilities` (N, K) float in
+Shapes: N images, K classes or findings. `labels` is (N,) int in 0..K-1 and `probabilities` (N, K) float in
 [0, 1]. With K = 2 MedMNIST judges by the last column alone.
+
+Of images with several findings `labels` is (N, K) of 0 and 1, and a finding is named where its probability is above
+0.5. Every metric is then a mean over the findings. Those that no image has, or every image, are left out of the mean
+where the metric needs both (`defined`).
 """
 
 from pathlib import Path
@@ -10,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medaug_keras import labels as labels_of
 from medaug_keras.data.medmnist_package import part
 
 # Our word for a split -> the word in the name of a MedMNIST evaluation file.
@@ -19,23 +24,41 @@ MEDMNIST_SPLITS = {"train": "train", "validation": "val", "test": "test"}
 def auc(labels: NDArray[Any], probabilities: NDArray[Any]) -> float | None:
     """Area under the ROC curve by medmnist's getAUC: one against the rest, mean over the classes.
 
-    None where it is undefined, which is when one of the K classes has no image.
+    None where it is undefined, which is when one of the K classes has no image. Of several findings, the mean over
+    those that are defined; None where none is.
     """
     labels, probabilities = _checked(labels, probabilities)
+    if labels_of.several(labels):
+        each = [found for found in _auc_by_finding(labels, probabilities) if found is not None]
+        return float(np.mean(each)) if each else None
     if np.any(np.bincount(labels, minlength=probabilities.shape[1]) == 0):
         return None
-    return float(part("evaluator").getAUC(labels, probabilities, _task(probabilities)))
+    return _medmnist("getAUC", labels, probabilities)
 
 
 def accuracy(labels: NDArray[Any], probabilities: NDArray[Any]) -> float:
-    """Fraction of the images whose class is predicted, by medmnist's getACC."""
-    labels, probabilities = _checked(labels, probabilities)
-    return float(part("evaluator").getACC(labels, probabilities, _task(probabilities)))
+    """Fraction of the images whose class is predicted, by medmnist's getACC; of several findings, the mean over all of
+    the fraction of the images of which it is rightly said whether they have it.
+    """
+    return _medmnist("getACC", *_checked(labels, probabilities))
+
+
+def defined(labels: NDArray[Any]) -> NDArray[np.int64]:
+    """The findings of (N, K) that some images have, and others have not."""
+    return np.flatnonzero(labels.any(axis=0) & ~labels.all(axis=0))
 
 
 def balanced_accuracy(labels: NDArray[Any], probabilities: NDArray[Any]) -> float:
-    """Mean over the classes that have images of the fraction of them whose class is predicted."""
+    """Mean over the classes that have images of the fraction of them whose class is predicted.
+
+    Of several findings, the mean over those that are defined of that of two classes, without it and with it; 0.5, as by
+    chance, where none is.
+    """
     labels, probabilities = _checked(labels, probabilities)
+    if labels_of.several(labels):
+        rates = _rates(labels, predicted_findings(probabilities))
+        both = [(one, other) for one, other in rates if one is not None and other is not None]
+        return float(np.mean(both)) if both else 0.5
     hits = labels[predicted_classes(probabilities) == labels]
     actual = np.bincount(labels)
     present = actual > 0
@@ -51,6 +74,11 @@ def predicted_classes(probabilities: NDArray[Any]) -> NDArray[np.int64]:
     if probabilities.shape[1] == 2:
         return np.asarray(probabilities[:, -1] > 0.5, dtype=np.int64)
     return np.asarray(np.argmax(probabilities, axis=-1), dtype=np.int64)
+
+
+def predicted_findings(probabilities: NDArray[Any]) -> NDArray[np.int64]:
+    """(N, K) -> (N, K) of 0 and 1, as getACC decides them: 1 above 0.5, strictly."""
+    return np.asarray(probabilities > 0.5, dtype=np.int64)
 
 
 def auc_by_fold(labels: NDArray[Any], probabilities: NDArray[Any], folds: NDArray[Any]) -> float | None:
@@ -71,8 +99,14 @@ def scores(labels: NDArray[Any], probabilities: NDArray[Any], folds: NDArray[Any
     recall: one for each class, None for a class without images.
     balanced_accuracy: mean recall, macro_f1: mean F1, both over the classes that have images
     (so they always exist). confusion: K x K counts, a row for each true class.
+
+    Of several findings, recall has the sensitivity to each, macro_f1 is the mean F1 of those that some image has, and
+    in the place of the confusion stands auc_by_finding, None for a finding that is not defined. They are not cut into
+    folds.
     """
     labels, probabilities = _checked(labels, probabilities)
+    if labels_of.several(labels):
+        return _scores_of_findings(labels, probabilities)
     classes = probabilities.shape[1]
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (labels, predicted_classes(probabilities)), 1)
@@ -92,6 +126,39 @@ def scores(labels: NDArray[Any], probabilities: NDArray[Any], folds: NDArray[Any
         "recall": recall_by_class,
         "confusion": confusion.tolist(),
     }
+
+
+def _scores_of_findings(labels: NDArray[np.int64], probabilities: NDArray[Any]) -> dict[str, Any]:
+    named = predicted_findings(probabilities)
+    hits, actual, predicted = (labels & named).sum(axis=0), labels.sum(axis=0), named.sum(axis=0)
+    f1 = [2 * hits[k] / (actual[k] + predicted[k]) for k in range(labels.shape[1]) if actual[k]]
+    return {
+        "auc": auc(labels, probabilities),
+        "accuracy": accuracy(labels, probabilities),
+        "balanced_accuracy": balanced_accuracy(labels, probabilities),
+        "macro_f1": float(np.mean(f1)) if f1 else 0.0,
+        "recall": [found for _, found in _rates(labels, named)],
+        "auc_by_finding": _auc_by_finding(labels, probabilities),
+    }
+
+
+def _auc_by_finding(labels: NDArray[np.int64], probabilities: NDArray[Any]) -> list[float | None]:
+    """medmnist's getAUC of each finding as two classes; None where it is not defined."""
+    there = set(defined(labels).tolist())
+    return [
+        _medmnist("getAUC", labels[:, k], np.stack([1 - p, p], axis=1)) if k in there else None
+        for k, p in enumerate(probabilities.T)
+    ]
+
+
+def _rates(labels: NDArray[np.int64], named: NDArray[np.int64]) -> list[tuple[float | None, float | None]]:
+    """Specificity and sensitivity to each finding; None where no image is without it, or with it."""
+
+    def rate(k: int, there: int) -> float | None:
+        some = labels[:, k] == there
+        return float((named[some, k] == there).mean()) if some.any() else None
+
+    return [(rate(k, 0), rate(k, 1)) for k in range(labels.shape[1])]
 
 
 def write_medmnist_csv(
@@ -118,14 +185,16 @@ def write_medmnist_csv(
     return path
 
 
-def _task(probabilities: NDArray[Any]) -> str:
-    """MedMNIST's word for the kind of labels."""
-    return "binary-class" if probabilities.shape[1] == 2 else "multi-class"
+def _medmnist(function: str, labels: NDArray[np.int64], probabilities: NDArray[Any]) -> float:
+    task = labels_of.kind(labels, probabilities.shape[1])
+    return float(getattr(part("evaluator"), function)(labels, probabilities, task))
 
 
 def _checked(labels: NDArray[Any], probabilities: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """The arrays if they are what this module says they are, else ValueError saying what is not."""
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
+    if labels_of.several(labels):
+        return _checked_findings(labels, probabilities)
     if labels.ndim != 1 or probabilities.ndim != 2 or len(labels) != len(probabilities):
         raise ValueError(
             f"expected labels (N,) and probabilities (N, K), got shapes {labels.shape} and {probabilities.shape}"
@@ -137,6 +206,20 @@ def _checked(labels: NDArray[Any], probabilities: NDArray[Any]) -> tuple[NDArray
         raise ValueError(f"at least 2 images are needed to judge a classifier, got {len(labels)}")
     if labels.min() < 0 or labels.max() >= classes:
         raise ValueError(f"labels must be in 0..{classes - 1}, got {labels.min()}..{labels.max()}")
+    if not np.all(np.isfinite(probabilities)):
+        raise ValueError("some probabilities are not finite: the training has diverged")
+    return labels.astype(np.int64), probabilities
+
+
+def _checked_findings(labels: NDArray[Any], probabilities: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    if labels.shape != probabilities.shape:
+        raise ValueError(
+            f"expected findings and probabilities (N, K), got shapes {labels.shape} and {probabilities.shape}"
+        )
+    if len(labels) < 2:
+        raise ValueError(f"at least 2 images are needed to judge a classifier, got {len(labels)}")
+    if not np.isin(labels, (0, 1)).all():
+        raise ValueError("findings must be 0 or 1")
     if not np.all(np.isfinite(probabilities)):
         raise ValueError("some probabilities are not finite: the training has diverged")
     return labels.astype(np.int64), probabilities

@@ -42,7 +42,7 @@ from medaug_keras.stats.datasets import (
 )
 from medaug_keras.stats.equivalence import equivalence_p
 from medaug_keras.stats.families import Best, Verdict, benjamini_hochberg, best_arms, holm, verdict
-from medaug_keras.stats.metrics import Metric, compare, pseudo_values, why_undefined
+from medaug_keras.stats.metrics import Metric, compare, findings_left_out, pseudo_values, why_undefined
 from medaug_keras.stats.planning import (
     Outlook,
     Range,
@@ -91,6 +91,7 @@ __all__ = [
     "estimate",
     "family_half_width",
     "family_p",
+    "findings_left_out",
     "friedman",
     "group_sums",
     "holm",

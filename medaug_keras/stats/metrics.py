@@ -17,7 +17,12 @@ Where every image was tested by the network of its fold (cross-validation), AUC 
 because scores of different networks are not on one scale: a positive of one fold and a negative of another make no
 pair. Leaving an image out changes its own fold only. The other metrics count right images, and take all together.
 
-Letters: S replicates, n test images, K classes, G groups.
+Where images have several findings, each is two classes, without it and with it, and the metric is the mean over the
+findings. Those of which one of the two has too few images to leave one out are left out of the mean
+(`findings_left_out`).
+
+Letters: S replicates, n test images, K classes or findings, G groups. labels are (n,) classes, or (n, K) findings of 0
+and 1.
 """
 
 from collections.abc import Callable
@@ -26,6 +31,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
+from medaug_keras.labels import several
 from medaug_keras.stats.crossed import Array, Counts, Crossed, Mask, crossed, group_sums, numbered
 
 Metric = Literal["accuracy", "auc", "balanced_accuracy", "macro_f1"]
@@ -42,7 +48,7 @@ def compare(
     planned: int | None = None,
     confidence: float = 0.95,
 ) -> Crossed:
-    """Crossed analysis of a metric: probabilities (S, n, K) of both arms, labels (n,), groups (n,) and folds (S, n).
+    """Crossed analysis of a metric: probabilities (S, n, K) of both arms, labels, groups (n,) and folds (S, n).
 
     Replicate s of the arm is paired with replicate s of the baseline, and both are cut into the same folds. A metric
     that these labels do not define gives a result without effect, whose `reason` says why. With two folds or more the
@@ -74,14 +80,22 @@ def why_undefined(
     groups: ArrayLike | None = None,
     folds: ArrayLike | None = None,
 ) -> str | None:
-    """Why the metric or its jackknife is not defined on these labels (n,); None where it is.
+    """Why the metric or its jackknife is not defined on these labels; None where it is.
 
     Every class needs two images, in two groups, so that one is left when the other is left out; for AUC in every fold
-    of every replicate, folds (S, n). A group in two folds of a replicate is an error.
+    of every replicate, folds (S, n). A group in two folds of a replicate is an error. Of several findings, which are
+    not cut into folds, one at least must be so.
     """
     if metric not in get_args(Metric):
         raise ValueError(f"{metric!r} is not a metric; expected one of {list(get_args(Metric))}")
     labels = np.asarray(labels)
+    if several(labels):
+        if folds is not None:
+            raise ValueError("images with several findings are not cut into folds")
+        if metric == "accuracy" or len(findings_left_out(labels, groups)) < num_classes:
+            return None
+        what = "test images" if groups is None else "groups of test images"
+        return f"{metric} needs a finding that two {what} have, and two have not; there is none"
     parts = np.zeros((1, len(labels)), np.int64) if folds is None else _within_folds(folds, len(labels), groups)
     if metric == "accuracy":
         return None
@@ -99,6 +113,15 @@ def why_undefined(
     what = "test images" if groups is None else "groups of test images with images"
     where, there = (" in every fold", " in some fold") if metric == "auc" and folds is not None else ("", "")
     return f"{metric} needs two {what} of every class{where}; class {', '.join(few)} has fewer{there}"
+
+
+def findings_left_out(labels: ArrayLike, groups: ArrayLike | None = None) -> list[int]:
+    """The findings of labels (n, K) that fewer than two images, in two groups, have, or have not.
+
+    AUC, balanced accuracy and macro F1 are means over the others in all tests.
+    """
+    columns = np.asarray(labels).T
+    return [k for k, of in enumerate(columns) if why_undefined("auc", of, 2, groups) is not None]
 
 
 def _within_folds(folds: ArrayLike, n: int, groups: ArrayLike | None) -> Counts:
@@ -126,7 +149,7 @@ def pseudo_values(
     groups: ArrayLike | None = None,
     folds: ArrayLike | None = None,
 ) -> Array:
-    """(S, n, K) probabilities and (n,) labels -> (S, n) pseudo-values; a row's mean is the metric.
+    """(S, n, K) probabilities and labels -> (S, n) pseudo-values; a row's mean is the metric.
 
     With groups (n,) of images that belong together -> (S, G), in the order of the groups' labels.
 
@@ -136,8 +159,13 @@ def pseudo_values(
     Accuracy: 1 where the most probable class is the label, else 0; of a group `group_sums`. AUC: of
     class 1 for K = 2, else the mean over classes of one against the rest, ties counting half. Costs a
     sort per class and replicate for AUC (with groups two), and less for the others.
+
+    Of several findings, the mean over them of what they are as two classes; of macro F1, that of the images with the
+    finding counts alone. A finding is named where its probability is above 0.5.
     """
     probabilities, labels = np.asarray(probabilities), np.asarray(labels)
+    if several(labels):
+        return _of_findings(metric, probabilities, labels, groups, folds)
     if groups is not None and np.shape(groups) != labels.shape:
         raise ValueError(f"groups have shape {np.shape(groups)}; expected one label for each image, {labels.shape}")
     if probabilities.ndim != 3 or labels.shape != probabilities.shape[1:2]:
@@ -179,6 +207,37 @@ def pseudo_values(
             [_confusion_pseudo_values(score, labels, predicted[s : s + step], K) for s in range(0, S, step)]
         )
     return np.stack([_confusion_by_group(score, labels * K + row, place, G, K) for row in predicted])
+
+
+def _of_findings(
+    metric: Metric, probabilities: Array, labels: Counts, groups: ArrayLike | None, folds: ArrayLike | None
+) -> Array:
+    if probabilities.ndim != 3 or labels.shape != probabilities.shape[1:]:
+        raise ValueError(
+            f"probabilities have shape {probabilities.shape} and labels {labels.shape}; "
+            "expected (replicates, images, findings) and (images, findings)"
+        )
+    K = labels.shape[1]
+    reason = why_undefined(metric, labels, K, groups, folds)
+    if reason is not None:
+        raise ValueError(reason)
+    left_out = [] if metric == "accuracy" else findings_left_out(labels, groups)
+    every = [_of_finding(metric, probabilities[..., k], labels[:, k], groups) for k in range(K) if k not in left_out]
+    return np.asarray(np.mean(every, axis=0))
+
+
+def _of_finding(metric: Metric, scores: Array, labels: Counts, groups: ArrayLike | None) -> Array:
+    """(S, n) probabilities of one finding, and (n,) of 0 and 1."""
+    if metric == "auc":
+        return pseudo_values(metric, np.stack([-scores, scores], axis=-1), labels, groups)
+    named = (scores > 0.5).astype(np.float64)  # as MedMNIST decides, ties included
+    if metric != "macro_f1":
+        return pseudo_values(metric, np.stack([1 - named, named], axis=-1), labels, groups)
+    cells = labels * 2 + named.astype(np.int64)
+    if groups is None:
+        return _confusion_pseudo_values(_f1, labels, named.astype(np.int64), 2)
+    place, G = numbered(groups)
+    return np.stack([_confusion_by_group(_f1, row, place, G, 2) for row in cells])
 
 
 def _auc_pseudo_values(scores: Array, positive: Mask) -> Array:
@@ -300,3 +359,8 @@ def _macro_f1(confusion: Counts) -> Array:
     """(..., K, K) -> (...)."""
     right = np.diagonal(confusion, axis1=-2, axis2=-1)
     return np.asarray(np.mean(2 * right / (confusion.sum(-2) + confusion.sum(-1)), axis=-1))
+
+
+def _f1(confusion: Counts) -> Array:
+    """(..., 2, 2) -> (...): of the second class."""
+    return np.asarray(2 * confusion[..., 1, 1] / (confusion[..., 1, :].sum(-1) + confusion[..., :, 1].sum(-1)))

@@ -43,7 +43,7 @@ def name_streams(model: keras.Model, seed: int) -> list[Tensor]:
 
 
 def epoch_order(labels: NDArray[np.integer], sampling: str, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Indices (N,) of one epoch.
+    """Indices (N,) of one epoch; `labels` (N,) are classes, or `labels.sorts` of images with several findings.
 
     `shuffle`: every image once. `weighted`: N draws with replacement, every class equally likely (the
     weights are 1 / size of the image's class, as PyTorch's WeightedRandomSampler is used).

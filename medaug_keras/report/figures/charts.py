@@ -94,14 +94,24 @@ def interval(board: Board, scale: Scale, low: float, high: float, y: float, colo
 # --- classes ---------------------------------------------------------------------------------------
 
 
-def class_distribution(classes: Sequence[str], counts: Mapping[str, Sequence[int]], *, title: str = "") -> Figure:
-    """Images of each class in each split: bars show the share of the split, numbers the images."""
+def class_distribution(
+    classes: Sequence[str],
+    counts: Mapping[str, Sequence[int]],
+    *,
+    images: Mapping[str, int] | None = None,
+    title: str = "",
+) -> Figure:
+    """Images of each class in each split: bars show the share of the split, numbers the images.
+
+    `images` of each split must be given where one can be counted several times, or never.
+    """
     board = Board()
     y = board.heading(title)
     colors = {split: SPLITS.get(split, "grey") for split in counts}
-    items = [(f"{split} ({count(sum(n))})", board.swatch(colors[split])) for split, n in counts.items()]
+    whole = {split: sum(n) for split, n in counts.items()} if images is None else images
+    items = [(f"{split} ({count(whole[split])})", board.swatch(colors[split])) for split in counts]
     y = top = board.legend(y, items) + 8
-    totals = {split: max(sum(n), 1) for split, n in counts.items()}
+    totals = {split: max(whole[split], 1) for split in counts}
     largest = max((n / totals[split] for split, ns in counts.items() for n in ns), default=0) or 1
     labels = label_width(classes, most=128)
     room = max(text_width(count(n), SMALL) for ns in counts.values() for n in [*ns, 0]) + 46

@@ -56,11 +56,14 @@ Values = dict[str, dict[int, Array]]
 
 
 def judged(inference: Inference) -> Mapping[Cell, Judged]:
-    """Every arm with a finished run. p is corrected over all measures, arms and data sets (Benjamini and Hochberg)."""
+    """Every arm with a finished run, where images have one class each.
+
+    p is corrected over all measures, arms and data sets (Benjamini and Hochberg).
+    """
     results = inference.results
     found: dict[Cell, Judged] = {}
     tests: list[tuple[Judged, str]] = []
-    for dataset in results.datasets:  # one after the other, since the values of all images are large
+    for dataset in results.of_classes:  # one after the other, since the values of all images are large
         first = results.positive(dataset) == 0
         here = {
             cell: _judged(group, inference.predictions[cell], first=first)

@@ -125,6 +125,7 @@ def caveats(results: Results, inference: Inference) -> list[str]:
         *unknown_makers(results),
         *shortcuts(results),
         *_rare(results),
+        *_left_out(results, inference),
         *_looks(results, tested),
     ]
 
@@ -514,6 +515,21 @@ def _rare(results: Results) -> list[str]:
         return []
     shares = {results.title(d): share for d in results.datasets if (share := results.rarest_class(d)) is not None}
     return [rare_classes(shares)] if shares else []
+
+
+def _left_out(results: Results, inference: Inference) -> list[str]:
+    """Which of several findings no test of a mean over findings has."""
+    found = [
+        f"{together([results.classes(d)[k] for k in left])} on {results.title(d)}"
+        for d, left in inference.left_out.items()
+        if left
+    ]
+    if not found:
+        return []
+    return [
+        f"Tests of means over findings leave out {'; '.join(found)}: too few test images (or groups) have the finding, "
+        "or are without it."
+    ]
 
 
 def power(results: Results, tested: Sequence[Comparison]) -> list[str]:

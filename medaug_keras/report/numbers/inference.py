@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medaug_keras.labels import several
 from medaug_keras.looks import CLAIMS
 from medaug_keras.report.numbers.results import METRICS, Group, Results, Run
 from medaug_keras.stats import (
@@ -35,6 +36,7 @@ from medaug_keras.stats import (
     detectable_range,
     equivalence_p,
     estimate,
+    findings_left_out,
     friedman,
     holm,
     mean_over_datasets,
@@ -170,7 +172,7 @@ class Predictions:
 
     replicates: tuple[int, ...]
     labels: NDArray[np.int64]
-    """(n,)"""
+    """(n,) classes, or (n, K) findings."""
     probabilities: NDArray[np.float32]
     """(S, n, K)"""
     groups: NDArray[Any] | None
@@ -198,6 +200,22 @@ class OfClass:
     """The difference in recall of each replicate that both have."""
     fdr: float | None = None
     """The difference's p, corrected over all classes, arms and data sets (Benjamini and Hochberg)."""
+
+
+@dataclass(frozen=True)
+class OfFinding:
+    """One group on one of several findings: its AUC, and that less the baseline's."""
+
+    group: Group
+    number: int
+    """Of the finding."""
+    auc: Estimate
+    result: Crossed | None = None
+    """The difference, None of the baseline itself."""
+    runs: tuple[float, ...] = ()
+    """The difference of each replicate that both have."""
+    holm: float | None = None
+    """The difference's p, corrected over all findings and arms of the data set (Holm)."""
 
 
 @dataclass(frozen=True)
@@ -280,9 +298,11 @@ class Inference:
         self.folded: dict[str, int] = {}
         """Data set → number of folds, where every image was tested by the network of its fold."""
         self.labels: dict[str, NDArray[np.int64]] = {}
-        """Data set → (n,) classes of its test images, where a run is done."""
+        """Data set → (n,) classes of its test images, where a run is done and images have one class each."""
+        self.left_out: dict[str, list[int]] = {}
+        """Data set whose images have several findings → those that the tests leave out of all means."""
         self.tested: dict[Cell, dict[int, Tested]] = {}
-        """Cell → replicate → what that run says of each test image."""
+        """Cell → replicate → what that run says of each test image; of several findings, nothing."""
         self.predictions: dict[Cell, list[Predictions]] = {}
         """Cell → what its runs say of the test images."""
         self._groups: dict[str, NDArray[Any]] = {}
@@ -312,10 +332,14 @@ class Inference:
                     held[run.replicate] = [_held_out(file, epoch)] if chooses and folds is None else []
                 if chooses and folds is not None:
                     held[run.replicate] = _of_folds(run, self.results.select)
-                labels = self.labels[dataset] = known[truth]
-                self.tested[cell][run.replicate] = Tested(
-                    probabilities.argmax(1).astype(np.int16), probabilities[np.arange(len(labels)), labels]
-                )
+                labels = known[truth]
+                if not several(labels):
+                    self.labels[dataset] = labels
+                    self.tested[cell][run.replicate] = Tested(
+                        probabilities.argmax(1).astype(np.int16), probabilities[np.arange(len(labels)), labels]
+                    )
+                elif dataset not in self.left_out:
+                    self.left_out[dataset] = findings_left_out(labels, groups)
                 if groups is not None:
                     self._groups[dataset] = groups
                     self.grouped[dataset] = len(labels), len(np.unique(groups))
@@ -475,6 +499,55 @@ class Inference:
             precision_difference=float(np.mean(both)) if both else None,
             runs=tuple(float(np.mean(run)) for run in difference),
         )
+
+    @cached_property
+    def by_finding(self) -> Mapping[tuple[Cell, int], OfFinding]:
+        """Cell and finding → its AUC beside the baseline's, of data sets whose images have several: exploratory.
+
+        The primary test's crossed analysis, of the finding as two classes.
+        """
+        results, found = self.results, dict[tuple[Cell, int], OfFinding]()
+        for dataset in results.of_findings:
+            base = results.baseline(dataset)
+            here = {
+                (cell, number): self._of_finding(group, base, number)
+                for cell, group in results.groups.items()
+                if cell[0] == dataset
+                for number in range(len(results.classes(dataset)))
+            }
+            compared = {key: one.result.p_family for key, one in here.items() if one.result is not None}
+            corrected = dict(zip(compared, holm(list(compared.values())), strict=True))
+            found |= {key: replace(one, holm=corrected.get(key)) for key, one in here.items()}
+        return found
+
+    def _of_finding(self, group: Group, base: Group | None, number: int) -> OfFinding:
+        planned = len(group.runs)
+        ours, reason = self._finding_values(group, number)
+        scores = [run.scores(self.results.select, "test")["auc_by_finding"][number] for run in group.done]
+        one = OfFinding(group, number, estimate([score for score in scores if score is not None], planned=planned))
+        if base is None or base is group:
+            return one
+        theirs, _ = self._finding_values(base, number)
+        difference = paired(ours, theirs)
+        result = self._crossed(difference, group)
+        if result.effect is None and reason:
+            result = replace(result, reason=reason)
+        return replace(one, result=result, runs=tuple(float(np.mean(run)) for run in difference))
+
+    def _finding_values(self, group: Group, number: int) -> tuple[dict[int, NDArray[np.float64]], str]:
+        """Replicate → one value for each test image (or group), whose mean is a finding's AUC; why there is none."""
+        found: dict[int, NDArray[np.float64]] = {}
+        why = ""
+        for of in self.predictions[group.dataset, group.arm, group.sampling]:
+            there, p = of.labels[:, number], of.probabilities[..., number]
+            reason = why_undefined("auc", there, 2, of.groups)
+            if reason is not None:
+                units = "test images" if of.groups is None else "groups of test images"
+                why = f"it needs two {units} with the finding, and two without"
+                continue
+            values = pseudo_values("auc", np.stack([-p, p], axis=-1), there, of.groups)
+            found.update(zip(of.replicates, values, strict=True))
+        return found, why
 
     @cached_property
     def controls(self) -> Mapping[Cell, Comparison]:

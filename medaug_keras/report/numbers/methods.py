@@ -46,11 +46,13 @@ def _data(results: Results) -> str:
             images = f"{together(parts)} images"
         simulated = "simulated, " if "simulated" in results.marks(name) else ""
         cited = f" [{', '.join(keys)}]" if keys else ""
-        said.append(
-            f"{title}{cited} ({simulated}{images}, {size} pixels, {channels}, "
-            f"{plural(len(record.values['classes']), 'class', 'classes')})"
-        )
+        said.append(f"{title}{cited} ({simulated}{images}, {size} pixels, {channels}, {_classes(results, name)})")
     return f"Data: {'; '.join(said)}."
+
+
+def _classes(results: Results, dataset: str) -> str:
+    many = len(results.classes(dataset))
+    return plural(many, "finding") if results.several(dataset) else plural(many, "class", "classes")
 
 
 def classifier_text(results: Results) -> str:
@@ -76,7 +78,15 @@ def classifier_text(results: Results) -> str:
         text += f", stopped after {plural(settings['patience'], 'epoch')} without improvement"
     if results.study.precision != "float32":
         text += f", matrices multiplied in {results.study.precision}"
-    return f"{text}. Scores are those of {select_words(results.select)}."
+    several = together(map(results.title, results.of_findings))
+    own = (
+        f" Images of {several} have several findings, or none: each finding has a sigmoid output, the loss is the mean "
+        "of their binary cross-entropies, and metrics are means over the findings. Where images are drawn or copied by "
+        "class, such an image counts for its rarest finding."
+        if several
+        else ""
+    )
+    return f"{text}. Scores are those of {select_words(results.select)}.{own}"
 
 
 _NETWORKS = {"cnn": "a small CNN", "resnet18": "a ResNet-18", "resnet50": "a ResNet-50"}

@@ -16,6 +16,7 @@ from medaug_keras import references
 from medaug_keras.data import KINDS, checks, learnt, rarest_share, warnings
 from medaug_keras.data.medmnist import TITLES as MEDMNIST_TITLES
 from medaug_keras.data.phantoms import TITLES as PHANTOM_TITLES
+from medaug_keras.labels import SEVERAL
 from medaug_keras.looks import Looks, line, looked, note
 from medaug_keras.measures import MEASURES
 from medaug_keras.plan import Making, Plan, Pretraining, Task, trained_images, training_set, updates
@@ -158,7 +159,16 @@ class Run:
     def degenerate(self, select: str) -> tuple[str, ...]:
         """Signs that a done run's accuracy says little about what the network learned: keys of `DEGENERATE`."""
         first = median(self.epochs(select)) == 1 < int(self.record.values["epochs"])
-        return degenerate(self.scores(select, "test")["confusion"], first_epoch=first)
+        confusion = self.confusion(select)
+        if confusion is None:  # a network that names none of several rare findings may order the images well
+            return ("first epoch",) if first else ()
+        return degenerate(confusion, first_epoch=first)
+
+    def confusion(self, select: str) -> Sequence[Sequence[int]] | None:
+        """(K, K) counts of a done run's test images, a row for each true class; None where images have several
+        findings."""
+        found: Sequence[Sequence[int]] | None = self.scores(select, "test").get("confusion")
+        return found
 
 
 def degenerate(confusion: Sequence[Sequence[int]], *, first_epoch: bool = False) -> tuple[str, ...]:
@@ -537,11 +547,15 @@ class Results:
         return max(there, key=lambda pair: pair[0])[1] if there else None
 
     def largest_class(self, dataset: str) -> float | None:
-        """Test accuracy of always predicting the largest class. None before the data are read."""
+        """Test accuracy of always predicting the largest class; of several findings, of always saying of each what is
+        true of more images. None before the data are read."""
         record = self.data(dataset).record
         if record is None:
             return None
-        counts = record.values["splits"]["train" if self.folds(dataset) else "test"]["per_class"]
+        split = record.values["splits"]["train" if self.folds(dataset) else "test"]
+        counts = split["per_class"]
+        if self.several(dataset):
+            return float(sum(max(n, split["images"] - n) for n in counts) / (len(counts) * split["images"]))
         return float(max(counts) / sum(counts))
 
     def majority(self, dataset: str, metric: str) -> float | None:
@@ -549,6 +563,8 @@ class Results:
         share, classes = self.largest_class(dataset), len(self.classes(dataset))
         if share is None:
             return None
+        if self.several(dataset):
+            return {"accuracy": share, "auc": 0.5, "balanced_accuracy": 0.5}.get(metric)
         values = {
             "accuracy": share,
             "auc": 0.5,
@@ -563,9 +579,12 @@ class Results:
         return (split.folds or 0) if split is not None else 0
 
     def rarest_class(self, dataset: str) -> float | None:
-        """Share of the training images that the rarest class has, where it is rare."""
+        """Share of the training images that the rarest class (or finding) has, where it is rare."""
         record = self.data(dataset).record
-        return None if record is None else rarest_share(record.values["splits"]["train"]["per_class"])
+        if record is None:
+            return None
+        split = record.values["splits"]["train"]
+        return rarest_share(split["per_class"], split["images"])
 
     def data(self, dataset: str) -> Outcome:
         """Outcome of the data set's own task."""
@@ -576,8 +595,25 @@ class Results:
         record = self.data(dataset).record
         return list(record.values["classes"]) if record else []
 
+    def several(self, dataset: str) -> bool:
+        """Whether images have several findings, which `classes` then names; not known before the data are read."""
+        record = self.data(dataset).record
+        return self.plan.sources[dataset].several if record is None else bool(record.values.get("task") == SEVERAL)
+
+    @property
+    def of_classes(self) -> tuple[str, ...]:
+        """The data sets whose images have one class each, as far as that is known."""
+        return tuple(name for name in self.datasets if not self.several(name))
+
+    @property
+    def of_findings(self) -> tuple[str, ...]:
+        """The others."""
+        return tuple(name for name in self.datasets if self.several(name))
+
     def positive(self, dataset: str) -> int | None:
         """The number of the class that is looked for, of two; None where none is said, or before the data are read."""
+        if self.several(dataset):
+            return None
         return self.study.datasets[dataset].positive_class(dataset, self.classes(dataset))
 
     def makings(self, kind: str, dataset: str, name: str) -> list[tuple[Making, Outcome]]:

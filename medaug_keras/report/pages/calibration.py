@@ -16,6 +16,7 @@ from medaug_keras.report.tables.calibration import calibration as table_of
 
 MANY = 4
 """With more data sets than this, each has a page of its own."""
+SEVERAL = "not looked at where images have several findings"
 _PANELS = (
     figures.ForecastPanel("reliability", "Reliability", "probability of the class named", "right", diagonal=True),
     figures.ForecastPanel("roc", "ROC", "false positive rate", "sensitivity", diagonal=True),
@@ -29,7 +30,10 @@ def calibration(book: Book) -> dict[str, Any]:
     sections = []
     for dataset in results.datasets:
         here = [one for cell, one in found.items() if cell[0] == dataset]
-        sections.append({"name": dataset, "title": results.title(dataset), "figure": _curves(book, dataset, here)})
+        why = SEVERAL if results.several(dataset) else "no run of this data set is done yet"
+        sections.append(
+            {"name": dataset, "title": results.title(dataset), "figure": _curves(book, dataset, here), "reason": why}
+        )
     return {"apart": len(sections) > MANY, "sections": sections, "table": book.table(table_of(results, found))}
 
 

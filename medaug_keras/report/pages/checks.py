@@ -65,12 +65,15 @@ def _figures(book: Book, name: str, record: Record) -> list[Shown]:
             images, splits, labels, flips = (
                 kept[f"{check}_{what}"] for what in ("images", "splits", "labels", "mirrored")
             )
+            said = (
+                kept[f"{check}_words"].tolist()
+                if f"{check}_words" in kept
+                else [[classes[k] for k in p] for p in labels]
+            )
             folds = not record.values["splits"]["test"]["images"]  # then no image is of a split
             twins = [
-                figures.Twins(one, other, *_lines([] if folds else split, [classes[k] for k in label], bool(flip)))
-                for (one, other), split, label, flip in zip(
-                    images, splits.tolist(), labels.tolist(), flips, strict=True
-                )
+                figures.Twins(one, other, *_lines([] if folds else split, words_of, bool(flip)))
+                for (one, other), split, words_of, flip in zip(images, splits.tolist(), said, flips, strict=True)
             ]
             drawn = figures.twins(twins, what=f"{title}, {words}")
             many, order = format.plural(len(twins), "pair"), ", the worst first" if len(twins) > 1 else ""

@@ -1,13 +1,14 @@
-"""Class by class: which classes an arm finds more or less often than the baseline."""
+"""Class by class: which classes (or findings) an arm finds more or less often than the baseline."""
 
 from typing import Any
 
 from medaug_keras.report import figures
 from medaug_keras.report.format import percent, plural
-from medaug_keras.report.numbers.inference import ALPHA, OfClass
+from medaug_keras.report.numbers.inference import ALPHA, OfClass, OfFinding
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.pages.differences import runs_words
 from medaug_keras.report.tables import classes as class_tables
+from medaug_keras.report.tables.table import Table
 from medaug_keras.stats import verdict
 
 MANY = 100
@@ -15,13 +16,25 @@ MANY = 100
 
 
 def class_by_class(book: Book) -> dict[str, Any]:
-    """The differences in recall of each data set as a figure, and all of them as a table."""
+    """The differences in recall of each data set as a figure, and all of them as a table; of several findings an image,
+    those in AUC."""
     results = book.results
-    table = class_tables.classes(results, book.inference)
+    found: dict[str, Table | None] = {"table": None, "findings": None}
+    if results.of_classes:
+        found["table"] = class_tables.classes(results, book.inference)
+    if results.of_findings:
+        found["findings"] = class_tables.findings(results, book.inference)
     return {
-        "apart": len(table.rows) > MANY,
-        "sections": [{"name": d, "title": results.title(d), "figure": _forest(book, d)} for d in book.results.datasets],
-        "table": book.table(table),
+        "apart": any(table is not None and len(table.rows) > MANY for table in found.values()),
+        "sections": [
+            {
+                "name": d,
+                "title": results.title(d),
+                "figure": _forest_of_findings(book, d) if results.several(d) else _forest(book, d),
+            }
+            for d in results.datasets
+        ],
+        **{name: book.table(table) if table is not None else None for name, table in found.items()},
     }
 
 
@@ -44,6 +57,46 @@ def _forest(book: Book, dataset: str) -> Shown | None:
         figures.differences(panels, metric="recall", arms=results.by_look, test="p, BH (exploratory)"),
         f"{title}: difference to “{base_label}” in the recall of each class, points. Exploratory. Below a class, how "
         f"many of its test images the baseline finds. {runs_words(panels)}",
+    )
+
+
+def _forest_of_findings(book: Book, dataset: str) -> Shown | None:
+    """A panel for each finding: the differences in AUC of all arms; None without a run of an arm and the baseline."""
+    results = book.results
+    found = class_tables.findings_ordered(results, book.inference, dataset)
+    panels, title, base_label = [], results.title(dataset), results.variant(*results.reference)
+    record = results.data(dataset).record
+    there = record.values["splits"]["test"]["per_class"] if record is not None else []
+    for number, name in enumerate(results.classes(dataset)):
+        here = [one for one in found if one.number == number]
+        rows = [_effect_on_finding(book, one) for one in here if one.result and one.result.effect is not None]
+        base = next((one.auc.mean for one in here if one.result is None), None)
+        if rows and base is not None:
+            known = f"{base_label}: {percent(base, 1)} %; {plural(there[number], 'image')} with it"
+            panels.append(figures.DifferencesPanel(name, rows, known))
+    if not panels:
+        return None
+    return book.figure(
+        f"auc-{dataset}",
+        figures.differences(panels, metric="AUC", arms=results.by_look, test="p, Holm (exploratory)"),
+        f"{title}: difference to “{base_label}” in the AUC of each finding, points. Exploratory. Below a finding, the "
+        "baseline's AUC, and how many test images have it. Findings that too few test images have, or are without, are "
+        f"left out. {runs_words(panels)}",
+    )
+
+
+def _effect_on_finding(book: Book, one: OfFinding) -> figures.Difference:
+    r, pair = one.result, (one.group.arm, one.group.sampling)
+    assert r is not None
+    return figures.Difference(
+        book.results.variant(*pair),
+        r.effect,
+        r.low,
+        r.high,
+        "not run yet",
+        *pair,
+        runs=one.runs,
+        verdict=verdict(r.effect, one.holm, alpha=ALPHA),
     )
 
 

@@ -10,6 +10,7 @@ from medaug_keras.report import figures, format
 from medaug_keras.report.numbers.printed import figure_numbers, table_numbers
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.tables import arms as arm_tables
+from medaug_keras.report.tables import classes as class_tables
 from medaug_keras.spec import MedMnistData
 from medaug_keras.store import Record
 
@@ -29,6 +30,7 @@ def data_sets(book: Book) -> dict[str, Any]:
             "odd": results.odd(name),
             "belonging": BELONGING.get(asked.name or name, "") if isinstance(asked, MedMnistData) else "",
             "figures": [],
+            "together": None,
             "missing": [
                 (f"{shows}-{name}", figure_numbers(results, shows, dataset=name), content)
                 for shows, content in (("montage", "Montage of training images"), ("classes", "Class distribution"))
@@ -36,6 +38,8 @@ def data_sets(book: Book) -> dict[str, Any]:
         }
         if outcome.record is not None:
             entry["figures"] = _data_figures(book, name, outcome.record)
+            if results.several(name):
+                entry["together"] = book.table(class_tables.found_together(results, name))
             entry |= _facts(outcome.record.values) | {"folds": _folds(book, name)}
         shown.append(entry)
     return {
@@ -56,7 +60,9 @@ def _facts(values: Mapping[str, Any]) -> dict[str, str]:
     rarest = min(range(len(values["classes"])), key=lambda k: counts["train"][k])
     found = {split: audit[split] for split in words if "groups" in audit.get(split, {})}
     images = format.together([f"{format.count(counts[split][rarest])} {word}".strip() for split, word in words.items()])
+    none = [f"{format.count(splits[s]['none'])} {word}".strip() for s, word in words.items() if "none" in splits[s]]
     return {
+        "none": f"{format.together(none)} images" if none else "",
         "left_out": ", ".join(f"{format.count(n)} {what}" for what, n in values.get("left_out", {}).items()),
         "groups": "; ".join(
             f"{words[split]} {format.count(groups['groups'])}, the largest of ".lstrip()
@@ -87,7 +93,9 @@ def _data_figures(book: Book, name: str, record: Record) -> list[Shown]:
     made = figures.montage(images, columns=20, what=f"{what} of {title}")
     splits = ("train",) if results.folds(name) else arm_tables.SPLITS
     counts = {"all" if len(splits) == 1 else split: record.values["splits"][split]["per_class"] for split in splits}
-    bars = figures.class_distribution(results.classes(name), counts)
+    by = "finding; an image can have several, or none" if results.several(name) else "class"
+    sizes = {"all" if len(splits) == 1 else split: record.values["splits"][split]["images"] for split in splits}
+    bars = figures.class_distribution(results.classes(name), counts, images=sizes)
     return [
         book.figure(
             f"montage-{name}",
@@ -98,7 +106,7 @@ def _data_figures(book: Book, name: str, record: Record) -> list[Shown]:
         book.figure(
             f"classes-{name}",
             bars,
-            f"Images of {title} by class.",
+            f"Images of {title} by {by}.",
             figure_numbers(results, "classes", dataset=name),
         ),
     ]

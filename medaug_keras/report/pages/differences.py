@@ -88,7 +88,8 @@ def _of_data_set(book: Book, dataset: str) -> DifferencesPanel:
     if level is not None:
         notes.append(f"{METRICS[metric]} of {results.variant(*results.reference)} {percent(level, 1)} %")
     if majority is not None:
-        notes.append(f"of {MAJORITY} {percent(majority, 1)} %")
+        always = "saying the same of every image" if results.several(dataset) else MAJORITY
+        notes.append(f"of {always} {percent(majority, 1)} %")
     pairs = [(one.arm, one.sampling) for one in inference.by_effect]
     rows = [
         difference(book, dataset, pair, results.variant(*pair), control=is_copies(book, pair[0]))

@@ -165,6 +165,7 @@ def synthetic_images(book: Book) -> dict[str, Any]:
         "pairs": pairs,
         "maps": maps,
         "judged": bool(results.plan.quality),
+        "several": [results.title(d) for d in results.of_findings if any(map(results.generative, results.arms))],
     }
 
 

@@ -48,6 +48,8 @@ def _section(book: Book, dataset: str, most: int) -> dict[str, Any]:
     results = book.results
     content: dict[str, Any] = {"name": dataset, "title": results.title(dataset), "reason": "", "hard": [], "arms": []}
     content["csv"] = ""
+    if results.several(dataset):
+        return content | {"reason": "an image with several findings is not right or wrong as a whole"}
     difficult = hardest(book.inference, dataset)
     if difficult is None:
         return content | {"reason": "no run of this data set is done yet"}

@@ -99,12 +99,12 @@ def _figures(book: Book, group: Group) -> list[Any]:
     run = typical(group, results)
     which = f"replicate {run.replicate}, whose test score is nearest to the mean"
     shown = book.of_folds(run) or f"; marked is {select_words(results.select)}"
-    matrix = run.scores(results.select, "test")["confusion"]
+    curves = book.drawn("curves", book.curves(run), f"Accuracy and AUC per epoch of {which}{shown}.")
+    matrix = run.confusion(results.select)
+    if matrix is None:
+        return [curves]
     confusion = figures.confusion_matrix(matrix, results.classes(group.dataset))
-    return [
-        book.drawn("curves", book.curves(run), f"Accuracy and AUC per epoch of {which}{shown}."),
-        book.drawn("confusion", confusion, f"Test images, {which}."),
-    ]
+    return [curves, book.drawn("confusion", confusion, f"Test images, {which}.")]
 
 
 def _settings(params: Mapping[str, Any]) -> str:

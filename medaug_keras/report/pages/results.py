@@ -41,7 +41,7 @@ def scores(book: Book) -> dict[str, Any]:
 
 
 def best_models(book: Book) -> dict[str, Any]:
-    """The best arm of each data set: the confusion matrix and the curves of a typical run."""
+    """The best arm of each data set: the curves of a typical run, and its confusion matrix where there is one."""
     results = book.results
     shown = []
     for name in results.datasets:
@@ -69,18 +69,19 @@ def best_models(book: Book) -> dict[str, Any]:
 
 def _best_figures(book: Book, name: str, label: str, run: Run) -> list[Shown]:
     results, title = book.results, book.results.title(name)
-    matrix = run.scores(results.select, "test")["confusion"]
-    return [
-        book.figure(
-            f"confusion-{name}",
-            figures.confusion_matrix(matrix, results.classes(name)),
-            f"Confusion matrix on the test images of {title}: {label}, replicate {run.replicate}.",
-            figure_numbers(results, "confusion", dataset=name),
-        ),
-        book.figure(
-            f"curves-{name}",
-            book.curves(run),
-            f"Accuracy and AUC per epoch on {title}: {label}, replicate {run.replicate}{book.of_folds(run)}.",
-            figure_numbers(results, "curves", dataset=name),
-        ),
-    ]
+    matrix = run.confusion(results.select)
+    curves = book.figure(
+        f"curves-{name}",
+        book.curves(run),
+        f"Accuracy and AUC per epoch on {title}: {label}, replicate {run.replicate}{book.of_folds(run)}.",
+        figure_numbers(results, "curves", dataset=name),
+    )
+    if matrix is None:
+        return [curves]
+    confusion = book.figure(
+        f"confusion-{name}",
+        figures.confusion_matrix(matrix, results.classes(name)),
+        f"Confusion matrix on the test images of {title}: {label}, replicate {run.replicate}.",
+        figure_numbers(results, "confusion", dataset=name),
+    )
+    return [confusion, curves]

@@ -18,7 +18,7 @@ from medaug_keras.report.numbers.results import (
     select_words,
     tuning_measure,
 )
-from medaug_keras.report.pages.book import Book
+from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.tables import runs as run_tables
 
 
@@ -55,14 +55,13 @@ def run_page(book: Book, run: Run) -> dict[str, Any]:
     }
     if run.done:
         record = run.record
-        matrix = run.scores(results.select, "test")["confusion"]
         shown = book.of_folds(run) or f"; marked is {select_words(results.select)}"
         first = results.pretraining(run.task)
         shown += f". The first {format.plural(first, 'epoch')} trained on generated images" if first else ""
         content |= {
             "figures": [
                 book.drawn("curves", book.curves(run), f"Accuracy and AUC per epoch{shown}."),
-                book.drawn("confusion", figures.confusion_matrix(matrix, results.classes(run.dataset)), "Test images."),
+                *_confusion(book, run),
             ],
             "scores": _scores(run, results.select),
             "folds": _folds(run, results.select),
@@ -73,6 +72,15 @@ def run_page(book: Book, run: Run) -> dict[str, Any]:
             "tuned": _tuned(run),
         }
     return content
+
+
+def _confusion(book: Book, run: Run) -> list[Shown]:
+    """The confusion matrix, where images have one class each."""
+    matrix = run.confusion(book.results.select)
+    if matrix is None:
+        return []
+    drawn = figures.confusion_matrix(matrix, book.results.classes(run.dataset))
+    return [book.drawn("confusion", drawn, "Test images.")]
 
 
 def _scores(run: Run, select: str) -> list[tuple[str, list[tuple[str, float | None]]]]:

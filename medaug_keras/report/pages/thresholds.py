@@ -28,10 +28,12 @@ def operating_points(book: Book) -> dict[str, Any]:
         sections.append(
             {"name": dataset, "title": results.title(dataset), "said": said, "warning": warning, "figure": figure}
         )
-    other = {d: len(results.classes(d)) for d in results.datasets if results.positive(d) is None}
+    other = {d: len(results.classes(d)) for d in results.of_classes if results.positive(d) is None}
     more = [results.title(d) for d, classes in other.items() if classes > 2]
     unsaid = [results.title(d) for d, classes in other.items() if classes == 2]
     without = [f"{together(more)}, of more than two classes"] if more else []
+    several = [results.title(d) for d in results.of_findings]
+    without += [f"{together(several)}, of several findings an image"] if several else []
     without += [f"{together(unsaid)}, where the study does not say which class is positive"] if unsaid else []
     return {
         "apart": len(sections) > MANY,

@@ -1,9 +1,10 @@
-"""Recall and precision of each class by arm, beside the baseline's."""
+"""Recall and precision of each class by arm, or AUC of each of several findings, beside the baseline's."""
 
 from collections.abc import Sequence
 
+from medaug_keras.report.format import together
 from medaug_keras.report.numbers.findings import metric_name
-from medaug_keras.report.numbers.inference import Inference, OfClass
+from medaug_keras.report.numbers.inference import Inference, OfClass, OfFinding
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.tables.table import (
     DATASET,
@@ -15,7 +16,7 @@ from medaug_keras.report.tables.table import (
     epoch_words,
     variant_entry,
 )
-from medaug_keras.stats import FEW, Estimate
+from medaug_keras.stats import FEW, Crossed, Estimate
 
 
 def classes(results: Results, inference: Inference) -> Table:
@@ -92,13 +93,115 @@ def ordered(results: Results, inference: Inference, dataset: str | None = None) 
     )
 
 
+def findings(results: Results, inference: Inference) -> Table:
+    """Every finding of the data sets whose images have several, arm by arm, the baseline first."""
+    splits = {"train": "Training", "validation": "Validation", "test": "Test"}
+    columns = (
+        DATASET,
+        Column("finding", "Finding"),
+        *(Column(f"{split}_share", title, "percent", "Images with it (%)") for split, title in splits.items()),
+        Column("images", "Test images with it", "count"),
+        Column("arm", "Arm", parts=("name",)),
+        Column("auc", "AUC", "percent", parts=("sd", "n")),
+        Column(
+            "difference",
+            "Difference in AUC (points)",
+            "points",
+            parts=("low", "high", "p"),
+            help="To the baseline, with its 95 % interval and p corrected over findings and arms (Holm)",
+        ),
+    )
+    rows = []
+    for one in findings_ordered(results, inference):
+        dataset, pair = one.group.dataset, (one.group.arm, one.group.sampling)
+        record = results.data(dataset).record
+        counts = record.values["splits"] if record is not None else {}
+        there = [counts[s]["per_class"][one.number] / counts[s]["images"] if counts else None for s in splits]
+        head = (dataset_entry(results, dataset), Entry(name := results.classes(dataset)[one.number]))
+        rows.append(
+            Row(
+                (
+                    *head,
+                    *(Entry(share, missing="" if counts else "the data were not read yet") for share in there),
+                    Entry(counts["test"]["per_class"][one.number] if counts else None),
+                    variant_entry(results, *pair),
+                    _entry(
+                        one.auc,
+                        one.group.reason or "it needs test images with the finding, and without",
+                        one.group.page,
+                    ),
+                    _difference(one.result, one.holm),
+                ),
+                {"data set": results.title(dataset), "finding": name, "arm": results.variant(*pair)},
+            )
+        )
+    out = {d: [results.classes(d)[k] for k in left] for d, left in inference.left_out.items() if left}
+    return Table(
+        "finding-by-finding",
+        f"AUC of each finding, {epoch_words(results)}.",
+        columns,
+        tuple(rows),
+        "tables.classes.findings",
+        (
+            f"Exploratory: the study's own question is test {metric_name(results.study.primary)}. Differences are to "
+            f"{results.variant(*results.reference)}, over the replicates that both have, by the crossed analysis of "
+            "the main test; the interval is that of the single comparison, and p is corrected over all findings and "
+            "arms of the data set (Holm).",
+            *(
+                f"{results.title(d)}: no test of a mean over findings has {together(names)}."
+                for d, names in out.items()
+            ),
+            *(
+                ["Few images: so few test images account for the difference that its interval is too narrow."]
+                if any(_few(one) for one in inference.by_finding.values())
+                else []
+            ),
+        ),
+        ("data set", "finding", "arm"),
+        empty="No run is done yet.",
+    )
+
+
+def findings_ordered(results: Results, inference: Inference, dataset: str | None = None) -> Sequence[OfFinding]:
+    """By data set (or those of one), finding and arm, the baseline first."""
+    place = {pair: (pair != results.reference, i) for i, pair in enumerate(results.variants())}
+    return sorted(
+        (one for one in inference.by_finding.values() if dataset in (None, one.group.dataset)),
+        key=lambda one: (
+            results.datasets.index(one.group.dataset),
+            one.number,
+            place[one.group.arm, one.group.sampling],
+        ),
+    )
+
+
+def _difference(r: Crossed | None, p: float | None) -> Entry:
+    if r is None:
+        return Entry(missing="the baseline itself, or no baseline")
+    tags = ("few images",) if r.carried_by is not None and r.carried_by < FEW else ()
+    return Entry(r.effect, low=r.low, high=r.high, p=p, missing=r.reason or "", tags=tags)
+
+
+def found_together(results: Results, dataset: str) -> Table:
+    """How many images of a data set have both of two findings."""
+    record = results.data(dataset).record
+    names = results.classes(dataset)
+    counts = record.values.get("together", []) if record is not None else []
+    return Table(
+        f"together-{dataset}",
+        f"Images of {results.title(dataset)} that have both findings, of all splits.",
+        (Column("finding", "Finding"), *(Column(f"with.{k}", name, "count") for k, name in enumerate(names))),
+        tuple(Row((Entry(name), *map(Entry, row))) for name, row in zip(names, counts, strict=True)),
+        "tables.classes.found_together",
+        ("On the diagonal, all images with the finding.",),
+    )
+
+
 def _numbers(one: OfClass) -> tuple[Entry, ...]:
     if one.result is None:
-        difference = precision = Entry(missing="the baseline itself, or no baseline")
+        difference = precision = _difference(None, None)
     else:
-        r = one.result
-        tags = ("few images",) if _few(one) else ()
-        difference = Entry(r.effect, low=r.low, high=r.high, p=one.fdr, missing=r.reason or "", tags=tags)
+        difference = _difference(one.result, one.fdr)
         precision = Entry(
             one.precision_difference,
             missing="" if one.precision_difference is not None else "no replicate in which both predict the class",
@@ -116,6 +219,6 @@ def _entry(found: Estimate, missing: str, page: str) -> Entry:
     return Entry(found.mean, found.sd, found.n, found.planned, missing=missing if found.mean is None else "", href=page)
 
 
-def _few(one: OfClass) -> bool:
+def _few(one: OfClass | OfFinding) -> bool:
     r = one.result
     return r is not None and r.carried_by is not None and r.carried_by < FEW

@@ -20,6 +20,7 @@ from medaug_keras.report.tables.table import (
     variant_entry,
 )
 
+SEVERAL = "Not shown: an image with several findings is not right or wrong as a whole."
 CHANGED_CSV = (
     "dataset",
     "test_image",
@@ -70,7 +71,7 @@ def changed(results: Results, inference: Inference) -> Table:
     )
     rows = []
     base = results.variant(*results.reference)
-    for dataset in results.datasets:
+    for dataset in results.of_classes:
         head, title = dataset_entry(results, dataset), results.title(dataset)
         chance = between_runs(inference, dataset)
         why = "fewer than two runs of the baseline are done"
@@ -105,7 +106,7 @@ def changed(results: Results, inference: Inference) -> Table:
             "all pairs of them. Not a test: Significance has those.",
         ),
         ("data set", "arm"),
-        empty="No run is done yet.",
+        empty=SEVERAL if results.of_findings and not results.of_classes else "No run is done yet.",
     )
 
 
