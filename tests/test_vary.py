@@ -10,6 +10,7 @@ from medaug_keras import spec
 from medaug_keras.explain import explain
 from medaug_keras.reading import StudyError, read
 from medaug_keras.report import figures
+from medaug_keras.report.format import points
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.models import generators
@@ -292,7 +293,7 @@ def test_a_study_with_varied_amounts_draws_them_beside_their_controls_and_tests_
         assert words in drawn
     tests = {cell[1]: one for cell, one in pages.inference.tests.items()}
     assert {one.family for one in tests.values()} == {6}, "each value is an arm of the family"
-    assert f"{100 * tests['cvae-2'].result.effect:+.2f}".replace("-", "\N{MINUS SIGN}") in drawn
+    assert points(tests["cvae-2"].result.effect) in drawn
 
 
 def test_a_study_without_vary_has_no_figure_of_doses(study, tmp_path):
