@@ -656,6 +656,27 @@ def test_the_first_page_warns_of_a_shortcut_where_images_are_told_apart_and_tell
         assert f"(BreastMNIST: {measured}, n = {len(results.makings('quality', 'breastmnist', 'cvae'))})" in said[0]
 
 
+@pytest.mark.parametrize("number", [3, 4])
+def test_more_than_three_arms_with_a_possible_shortcut_share_a_sentence(tmp_path, monkeypatch, number):
+    names = [f"cvae-{place}" for place in range(number)]
+    added = {
+        name: {**ARMS["cvae"], "label": name, "add": {"generator": "cvae", "amount": {"images": 50 + place}}}
+        for place, name in enumerate(names)
+    }
+    study = fake_study(
+        datasets=("breastmnist",), arms={"baseline": ARMS["baseline"], **added}, samplings=["shuffle"], replicates=1
+    )
+    results = results_of(tmp_path, study)
+    for name in names:
+        for _, outcome in results.makings("quality", "breastmnist", name):
+            shortcut = {"auc": 0.9, "auc_test": 0.5, "class_told": 0.2}
+            monkeypatch.setitem(outcome.record.values, "shortcut", shortcut)
+    said = findings.shortcuts(results)
+    assert len(said) == (3 if number == 3 else 1)
+    assert all(name in " ".join(said) for name in names)
+    assert ("Images of 4 arms (cvae-0; cvae-1; cvae-2; cvae-3) can be told" in said[0]) is (number == 4)
+
+
 @pytest.mark.parametrize(
     ("missing", "said"),
     [
