@@ -201,3 +201,7 @@ def test_a_class_that_no_run_of_an_arm_finds_is_named_with_the_arm(tmp_path):
     assert said[-1] == f"No run of Geometric finds any of the 52 test images of {name}."
     results = results_of(tmp_path / "all", hits=found_of_class(0.9, never=("baseline", "gda", "cvae")))
     assert recalls(results, Inference(results)) == [f"No run of any arm finds any of the 52 test images of {name}."]
+    late = {"leave_out": lambda task: task.kind == "classifier" and task.replicate > 1}
+    results = results_of(tmp_path / "late", hits=found_of_class(0.9, never=("gda", "cvae")), **late)
+    said = recalls(results, Inference(results))
+    assert said[-1] == f"No run of Geometric or Conditional VAE so far finds any of the 52 test images of {name}."

@@ -452,6 +452,13 @@ def test_a_row_of_fewer_replicates_than_others_says_of_how_many_and_alike_ones_d
     assert below(3, 3) == below(2, 2) == below(0, 3) == []
 
 
+@pytest.mark.parametrize("low", [-0.06, -0.5, -0.0021])
+def test_an_axis_never_has_0_as_its_only_number(low):
+    for width in (40, 60, 90):
+        words = [text for _, text in charts.axis_values(svg.Scale(low, 0.3 * -low, 0, width), signed=True) if text]
+        assert len(words) > 1, words
+
+
 WIDE, ARROW = [(-0.02, -0.03, -0.01), (0.3, 0.29, 0.31), (0.0, -1.0, 1.0)], "goes on beyond the axis"
 
 

@@ -156,6 +156,16 @@
     look();
   };
 
+  // On a phone the pages of a study stand in one line: it begins with the page that is shown, and fades where it goes on.
+  const hintAtPages = (nav) => {
+    const look = () => nav.classList.toggle("ma-goes-on", nav.scrollLeft + nav.clientWidth < nav.scrollWidth - 2);
+    const current = nav.querySelector("[aria-current]");
+    if (current && nav.scrollWidth > nav.clientWidth) nav.scrollLeft = Math.max(0, current.offsetLeft - nav.offsetLeft - nav.clientWidth / 3);
+    nav.addEventListener("scroll", look, { passive: true });
+    new ResizeObserver(look).observe(nav);
+    look();
+  };
+
   // Arms that are picked out stay as they are, in figures and tables; the others step back. Links to the study's other
   // pages take the choice along.
   const makePickable = (box) => {
@@ -388,7 +398,11 @@
       const caption = `Test ${words}: difference to \u201c${label}\u201d in points, the largest${several ? " mean" : ""} first.`;
       shown.innerHTML = `<div class="ma-scroll" role="region" tabindex="0" aria-label="${caption}"><table class="ma ma-grid"><caption>${caption}</caption><thead><tr><th scope="col">Arm</th>${heads.map((head) => `<th scope="col"><bdi>${escaped(head)}</bdi></th>`).join("")}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
       const drawn = new Set(numbers.sets.flatMap((_, set) => linesOf(numbers, metric, base, set).filter(([, at]) => at >= metric.axes[base].low && at <= metric.axes[base].high).map(([words]) => words)));
-      forest.innerHTML = `<div class="ma-scroll" role="region" tabindex="0" aria-label="${caption}"><div class="ma-figure ma-panels">${numbers.sets.map((_, set) => panelOf(numbers, metric, base, set, rows)).join("")}</div></div><figcaption>Difference to \u201c<bdi>${label}</bdi>\u201d in test ${words}, points${primary ? "" : ": exploratory"}. Mark: mean over replicates; line: its 95 % interval; dots: each replicate.${differ ? ` n: the replicates that both have, where they are fewer than ${most}.` : ""}${drawn.size ? ` Dashed and dotted: ${[...drawn].join("; ")}.` : ""}</figcaption>`;
+      const hollow = numbers.arms.map((arm) => arm.hollow);
+      const filling = hollow.includes(true) && hollow.includes(false) ? ", hollow with shuffled batches, filled with weighted ones" : "";
+      const there = Object.keys(MARKS).filter((word) => rows.some(([, each]) => each.some((one) => one.word === word)));
+      const verdicts = there.length ? ` ${there.map((word) => `${MARKS[word]} ${word}`).join(", ")}, by the corrected test.` : "";
+      forest.innerHTML = `<div class="ma-scroll" role="region" tabindex="0" aria-label="${caption}"><div class="ma-figure ma-panels">${numbers.sets.map((_, set) => panelOf(numbers, metric, base, set, rows)).join("")}</div></div><figcaption>Difference to \u201c<bdi>${label}</bdi>\u201d in test ${words}, points${primary ? "" : ": exploratory"}. Mark: mean over replicates${filling}; line: its 95 % interval; dots: each replicate.${verdicts}${differ ? ` n: the replicates that both have, where they are fewer than ${most}.` : ""}${drawn.size ? ` Dashed and dotted: ${[...drawn].join("; ")}.` : ""}</figcaption>`;
       hintAtMore(shown.querySelector(".ma-scroll"));
     };
     restoring(() => {
@@ -505,6 +519,7 @@
     makeCopyable(box, table);
   }
   document.querySelectorAll(".ma-scroll:has(> table)").forEach(hintAtMore);
+  document.querySelectorAll(".ma-nav").forEach(hintAtPages);
   document.querySelectorAll(".ma-views").forEach(makeViews);
   document.querySelectorAll(".ma-arms").forEach(makePickable);
   document.querySelectorAll(".ma-gallery").forEach(keepClass);

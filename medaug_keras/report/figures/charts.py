@@ -64,9 +64,13 @@ def axis_values(scale: Scale, *, signed: bool = False, about: int = 2) -> list[t
     apart = scale(values[1]) - scale(values[0]) if len(values) > 1 else math.inf
     every = math.ceil((max(text_width(text, SMALL) for text in texts) + 4) / apart)
     start = values.index(0) % every if 0 in values else 0
-    return [
-        (value, text if i % every == start else "") for i, (value, text) in enumerate(zip(values, texts, strict=True))
-    ]
+    shown = set(range(start, len(values), every))
+    if len(shown) < 2:  # 0 alone says no scale: the outermost that do not touch it, or one another
+        for i in sorted(range(len(values)), key=lambda i: -abs(i - start)):
+            room = {j: (text_width(texts[i], SMALL) + text_width(texts[j], SMALL)) / 2 + 4 for j in shown}
+            if all(abs(scale(values[i]) - scale(values[j])) >= room[j] for j in shown):
+                shown.add(i)
+    return [(value, text if i in shown else "") for i, (value, text) in enumerate(zip(values, texts, strict=True))]
 
 
 MARGIN, DOTTED = "muted", "2 2"

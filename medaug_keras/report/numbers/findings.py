@@ -179,10 +179,12 @@ def recalls(results: Results, inference: Inference) -> list[str]:
     for (dataset, _), those in never.items():
         variants = [results.variant(one.group.arm, one.group.sampling) for one in those]
         every = len(those) > 1 and len(those) == len(results.variants(dataset))
-        arms = "any arm" if every else together(variants) if len(variants) < 4 else plural(len(variants), "arm")
+        few = f"{', '.join(variants[:-1])} or {variants[-1]}" if len(variants) > 1 else variants[0]
+        arms = "any arm" if every else few if len(variants) < 4 else plural(len(variants), "arm")
+        so_far = " so far" if any(one.recall.n < one.recall.planned for one in those) else ""
         images = plural(those[0].images, "test image")
         on = f" on {results.title(dataset)}" if several else ""
-        found.append(f"No run of {arms} finds any of the {images} of {named(those[0])}{on}.")
+        found.append(f"No run of {arms}{so_far} finds any of the {images} of {named(those[0])}{on}.")
     return found
 
 
@@ -328,7 +330,7 @@ def _side_words(results: Results, word: str, here: Sequence[Comparison], whole: 
 
 def _size(c: Comparison, whole: bool) -> str:
     """A difference with its interval, and what is wrong with that."""
-    few = "; few test images make this difference, so the interval is too narrow" if c.few else ""
+    few = "; so few test images account for it that the interval is too narrow" if c.few else ""
     return _with_interval(c.result.effect, c.result.low, c.result.high, whole) + few
 
 
@@ -711,7 +713,7 @@ def cannot_be_said(
         return f"Whether it helps or harms: {r.reason}."
     if r.low is None or r.high is None:
         return f"That other runs would not differ: {r.reason}."
-    few = " Few test images make this difference, so the interval is too narrow." if c.few else ""
+    few = " So few test images account for this difference that its interval is too narrow." if c.few else ""
     low, high = r.low, r.high
     if c.word == "not distinguishable":
         span = f"{points(low)} to {points(high)}"
@@ -789,7 +791,7 @@ def _difference(results: Results, inference: Inference, c: Comparison) -> str:
         f"On {results.title(c.group.dataset)}, {results.variant(c.group.arm, c.group.sampling)} is {c.word} than "
         f"“{results.variant(*results.reference)}” in test {metric_name(c.metric)}: {points(r.effect or 0.0)} points, "
         f"corrected {p_text(p)}, 95 % interval of this comparison alone {points(r.low or 0.0)} to "
-        f"{points(r.high or 0.0)}{' (too narrow: few test images make the difference)' if c.few else ''}, "
+        f"{points(r.high or 0.0)}{' (too narrow: few test images account for the difference)' if c.few else ''}, "
         f"{plural(r.replicates, 'replicate')}{caution(results, inference, c)}."
     )
 

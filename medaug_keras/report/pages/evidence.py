@@ -28,7 +28,8 @@ def significance(book: Book) -> dict[str, Any]:
         "claims": claims(results, inference),
         "claims_table": book.table(evidence_tables.claims(results, inference)),
         "waiting": [results.title(d) for d in results.datasets if begun and d not in results.begun],
-        "forest": over_data_sets(book) if book.apart else by_arm(book, begun or results.datasets),
+        "forest": _forest(book, begun or results.datasets),
+        "folded": not book.apart and len(results.datasets) > 1 and len(inference.across) > _UNFOLDED,
         "forests": {d: by_data_set(book, [d], f"forest-{d}") for d in results.datasets} if book.apart else {},
         "doses": {dataset: _doses(book, dataset) for dataset in begun or results.datasets},
         "ranks": _ranks(book),
@@ -45,6 +46,19 @@ def significance(book: Book) -> dict[str, Any]:
         "log": log_words(results),
         "looks": book.table(evidence_tables.looks(results)) if results.looks.count > 1 else None,
     }
+
+
+_UNFOLDED = 4
+"""With more arms than this, the panels of each arm unfold; the first page draws the same by data set."""
+
+
+def _forest(book: Book, datasets: Sequence[str]) -> Shown | None:
+    """A panel for each arm with the data sets; of one data set, a panel with the arms."""
+    if book.apart:
+        return over_data_sets(book)
+    if len(book.results.datasets) == 1:
+        return by_data_set(book, datasets, "forest")
+    return by_arm(book, datasets)
 
 
 def _ranks(book: Book) -> Shown | None:

@@ -306,9 +306,10 @@ def best_models(results: Results, inference: Inference) -> Table:
     notes = [
         "Gains are differences over the replicates that both arms have. "
         + _OF_TESTS.format(baseline=results.variant(*results.reference)),
-        "Optimism is what choosing the best arm on the test set adds to its score: first in the means over replicates, "
-        "compared with choosing on validation data; then for a study of a single run, compared with what the chosen "
-        "arm scores in the other replicates (mean ± standard deviation over n replicates).",
+        "Optimism is what choosing the best arm on the test set adds to its score: first in the means over "
+        "replicates, compared with choosing on validation data; then for a study of a single run, compared with what "
+        "the chosen arm scores in the other replicates (mean ± standard deviation over n replicates). That can be "
+        "below 0 by chance.",
         *_table_notes(results, "best-models"),
     ]
     caption = "Best model of each data set."
