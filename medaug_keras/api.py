@@ -86,6 +86,8 @@ def run(
         outcomes = store.outcomes(whole, values=False)
         done = {name for name, outcome in outcomes.items() if outcome.state == "done"}
         if len(done) < len(whole.tasks):
+            if not quiet and (warning := verbs.slow_precision(asked)):
+                print(warning, file=sys.stderr)
             _make(options, whole, store, done, Durations.of(whole, outcomes))
         if not pages.fewer_than_shown(options, asked, whole):
             remember(options.results, asked, whole, data_root=str(options.data.resolve()))

@@ -63,7 +63,8 @@ def _run(options: argparse.Namespace) -> int:
     else:  # what is remembered is the study of the pages
         remember(options.results, study, whole, data_root=str(options.data.resolve()))
     execute, workers = executor(options, work=len(done) < len(chosen.tasks))
-    if options.scheduler is None and len(done) < len(chosen.tasks) and not options.quiet and (warning := _slow(study)):
+    here = options.scheduler is None and len(done) < len(chosen.tasks)
+    if here and not options.quiet and (warning := slow_precision(study)):
         print(warning, file=sys.stderr)
     pages = LivePages(options)
     started = time.monotonic()
@@ -164,7 +165,7 @@ def executor(options: argparse.Namespace, *, work: bool) -> tuple[Callable[..., 
     return partial(cluster.run, client=client), max(1, cluster.threads(client))
 
 
-def _slow(study: Study) -> str:
+def slow_precision(study: Study) -> str:
     """A warning of a precision that this machine computes slowly; empty elsewhere."""
     return SLOW_PRECISION if study.precision == "bfloat16" and gpus.bfloat16_is_slow() else ""
 
@@ -223,7 +224,7 @@ def _check(options: argparse.Namespace) -> int:
         for n, word in ((len(study.datasets), "data set"), (len(study.arms), "arm"), (runs, "run"))
     )
     print(f"{options.study}: nothing wrong; {summed}.")
-    for warning in (rare_classes(study, whole, options), weighted_twice(study), _slow(study)):
+    for warning in (rare_classes(study, whole, options), weighted_twice(study), slow_precision(study)):
         if warning:
             print(warning)
     return DONE
