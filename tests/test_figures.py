@@ -220,7 +220,7 @@ DRAWN = {
     ),
     "learning_curves_of_pretraining": (
         lambda: figures.learning_curves([GROWING], best_epoch=3, pretraining=2),
-        ["real images", "4 epochs, the first 2 on generated images"],
+        ["4 epochs, the first 2 on generated images"],
     ),
     "arms_curves": (curves_of_arms, ["55.00", "70.00", "highest 75.00 at epoch 2", LONG * 3]),
     "loss_curves": (losses, ["4,321", "310", "22.5", "out of memory"]),
@@ -362,6 +362,29 @@ def test_a_difference_stands_apart_from_the_widest_interval():
     panel, _ = figures.differences([figures.DifferencesPanel("A", rows)]).panels
     found = {entry[-1]: box(*entry) for entry in texts(panel)}
     assert found["−100.0 to +100.0"][0] - found["−100.0"][2] > 6
+
+
+def test_epochs_on_generated_images_are_told_from_those_on_real_ones():
+    def words(**options):
+        drawn = figures.learning_curves([GROWING], best_epoch=3, **options).panels[0]
+        return {entry[-1] for entry in texts(drawn)} & {"real images", "generated images"}
+
+    assert words(pretraining=2)
+    assert not words()
+
+
+@pytest.mark.parametrize("label", ["A", "Conditional VAE (weighted)", "Copies of all the training images (weighted)"])
+@pytest.mark.parametrize("effect", [0.01, 0.3, 0.9])
+def test_the_unit_of_an_axis_stands_apart_from_its_first_number(label, effect):
+    rows = [
+        figures.Difference(name, at, at - 0.05, at + 0.05, runs=[at], arm=name, sampling="shuffle")
+        for name, at in ((label, effect), ("B", -effect))
+    ]
+    panel, _ = figures.differences([figures.DifferencesPanel("A", rows)]).panels
+    last = max(entry[1] for entry in texts(panel))
+    line = sorted((box(*entry), entry[-1]) for entry in texts(panel) if entry[1] == last)
+    assert (line[0][1], line[-1][1]) == ("points", "95 % interval")
+    assert all(b[0] - a[2] > 3 for (a, _), (b, _) in itertools.pairwise(line))
 
 
 @every_drawing

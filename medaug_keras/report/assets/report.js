@@ -300,7 +300,7 @@
       text(at(value), bottom + 14, words, 'text-anchor="middle"', "muted");
     }
     line(at(0), 2, at(0), bottom, "ink");
-    text(labels, bottom + 14, "points", right, "muted");
+    text(0, bottom + 14, "points", "", "muted");
     text(360, bottom + 14, "95 % interval", right, "muted");
     for (const [words, value, look] of linesOf(numbers, metric, base, set))
       if (value >= axis.low && value <= axis.high) line(at(value), 2, at(value), bottom, "muted", `stroke-width="1.5" ${look}`, `${words}: ${signed(value)}`);

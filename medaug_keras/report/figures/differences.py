@@ -26,6 +26,7 @@ from medaug_keras.report.palette import ArmStyle, arm_styles
 _GAP = 7  # between columns at least
 _COPIES = "control: copies"
 _BELOW = 13  # the line below a label
+_UNIT = "points"
 CONTROL, MAJORITY = "copies of real images", "always naming the largest class"
 
 
@@ -115,7 +116,7 @@ def layout(rows: Sequence[Difference], labels: float, margin: float | None) -> L
 def column_of_labels(rows: Sequence[Difference]) -> float:
     """How wide the column of labels is."""
     most = most_runs(rows)
-    width = label_width([row.label for row in rows] + [text for row in rows if (text := _below(row, most))])
+    width = label_width([row.label for row in rows] + [text for row in rows if (text := _below(row, most))] + [_UNIT])
     return width * (BOLD if any(row.mean for row in rows) else 1)
 
 
@@ -188,7 +189,7 @@ def _panel(
     bottom = y + 2
     axis(board, scale, top, bottom, signed=True)
     board.line(scale(0), top, scale(0), bottom, "ink")
-    board.text(labels, bottom + 14, "points", anchor="end", fill="muted")
+    board.text(0, bottom + 14, _UNIT, fill="muted")  # where the first number of the axis does not reach
     board.text(WIDTH, bottom + 14, "95 % interval", anchor="end", fill="muted")
     for line in _lines(panel, scale, margin):
         x = scale(line.at)
