@@ -159,7 +159,7 @@ def test_answers_are_those_of_the_settings_and_the_records_word_for_word(tmp_pat
         away=["octmnist"],
     )
     for name, words in {
-        "goal": "2 arms, shuffled and weighted, compared with baseline, on 4 data sets.",
+        "goal": "5 arms compared with baseline, on 4 data sets.",
         "technology": "Deep learning: a classifier of kind cnn; images made by Conditional GAN.",
         "left out": "Phantom histology: 3 blank",
         "initial": "Random weights, drawn from seed 0 and the replicate; arms of a replicate begin with the same ones.",
@@ -173,8 +173,8 @@ def test_answers_are_those_of_the_settings_and_the_records_word_for_word(tmp_pat
         "protocol": "The study file with every setting is among the pages (data/study.yaml).",
         "warnings": "Phantom histology: simulated and BreastMNIST: unverified copy. What these results cannot show is "
         "on the page.",
-        "imbalance": "In some arms or all: batches drawn from every class alike, classes weighted in the loss and "
-        "focal loss. Probabilities were not recalibrated afterwards.",
+        "imbalance": "In some arms or all: weighted batches, to which each class is drawn alike, classes weighted in "
+        "the loss and focal loss. Probabilities were not recalibrated afterwards.",
     }.items():
         assert found[name] == words
     for name, words in {
@@ -213,8 +213,8 @@ def test_answers_of_another_study_are_others(tmp_path):
         "selection": "Scores are those of the last epoch of each run. Learning rates were chosen on validation images, "
         "for each arm and data set.",
         "ensembles": "The mean of the replicates’ probabilities is scored too, arm by arm.",
-        "imbalance": "In some arms or all: batches drawn from every class alike. Probabilities were not recalibrated "
-        "afterwards.",
+        "imbalance": "In some arms or all: weighted batches, to which each class is drawn alike. Probabilities were not "
+        "recalibrated afterwards.",
         "units": "Which images belong together is not known, so each counts as one unit.",
         "sources": "Phantom histology: phantom, simulated, license CC BY 4.0",
         "size": "Phantom histology: 200 test images.",

@@ -107,7 +107,7 @@ def test_a_second_reference_needs_no_code(tmp_path, yang):
     found = text_of(Pages(results_of(tmp_path / "results", references=["yang"])))
     assert "Without added images (Table 7 of Yang et al.)" in found["results.md"]
     assert "Yang 83.50" in found["results.md"].replace("</small>", " ").replace('<small class="ma-printed">', " ")
-    assert "Yang et al.'s +2.50" in found["significance.md"]
+    assert "Yang et al.'s +2.5 " in found["significance.md"]
     assert "Fig. 70 of Yang et al." in found["data-sets.md"]
     assert found["data/against-yang.csv"].count("\n") == 3
     assert not WORDS.search(re.sub(r"(Table 7|Fig\. 70)", "", "".join(found.values())))

@@ -196,9 +196,7 @@ def _checked(labels: NDArray[Any], probabilities: NDArray[Any]) -> tuple[NDArray
     if labels_of.several(labels):
         return _checked_findings(labels, probabilities)
     if labels.ndim != 1 or probabilities.ndim != 2 or len(labels) != len(probabilities):
-        raise ValueError(
-            f"expected labels (N,) and probabilities (N, K), got shapes {labels.shape} and {probabilities.shape}"
-        )
+        raise _of_other_shapes(labels, probabilities)
     classes = probabilities.shape[1]
     if classes < 2:
         raise ValueError(f"probabilities need two classes at least, got {classes}")
@@ -211,11 +209,16 @@ def _checked(labels: NDArray[Any], probabilities: NDArray[Any]) -> tuple[NDArray
     return labels.astype(np.int64), probabilities
 
 
+def _of_other_shapes(labels: NDArray[Any], probabilities: NDArray[Any]) -> ValueError:
+    return ValueError(
+        "expected labels (N,), or findings (N, K), and probabilities (N, K), "
+        f"got shapes {labels.shape} and {probabilities.shape}"
+    )
+
+
 def _checked_findings(labels: NDArray[Any], probabilities: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
     if labels.shape != probabilities.shape:
-        raise ValueError(
-            f"expected findings and probabilities (N, K), got shapes {labels.shape} and {probabilities.shape}"
-        )
+        raise _of_other_shapes(labels, probabilities)
     if len(labels) < 2:
         raise ValueError(f"at least 2 images are needed to judge a classifier, got {len(labels)}")
     if not np.isin(labels, (0, 1)).all():
