@@ -213,8 +213,8 @@ def test_answers_of_another_study_are_others(tmp_path):
         "selection": "Scores are those of the last epoch of each run. Learning rates were chosen on validation images, "
         "for each arm and data set.",
         "ensembles": "The mean of the replicates’ probabilities is scored too, arm by arm.",
-        "imbalance": "In some arms or all: weighted batches, to which each class is drawn alike. Probabilities were not "
-        "recalibrated afterwards.",
+        "imbalance": "In some arms or all: weighted batches, to which each class is drawn alike. Probabilities were "
+        "not recalibrated afterwards.",
         "units": "Which images belong together is not known, so each counts as one unit.",
         "sources": "Phantom histology: phantom, simulated, license CC BY 4.0",
         "size": "Phantom histology: 200 test images.",
