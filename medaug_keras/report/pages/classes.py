@@ -45,7 +45,11 @@ def _forest(book: Book, dataset: str) -> Shown | None:
     panels, title, base_label = [], results.title(dataset), results.variant(*results.reference)
     for number, name in enumerate(results.classes(dataset)):
         here = [one for one in found if one.number == number]
-        rows = [_effect(book, one) for one in here if one.result is not None]
+        rows = [
+            _effect(book, one, one.fdr, "not run yet" if one.images else "no test image")
+            for one in here
+            if one.result is not None
+        ]
         base = next((one.recall.mean for one in here if one.result is None), None)
         if rows:
             recall = "no recall yet" if base is None else f"{percent(base, 1)} % of {plural(here[0].images, 'image')}"
@@ -69,7 +73,7 @@ def _forest_of_findings(book: Book, dataset: str) -> Shown | None:
     there = record.values["splits"]["test"]["per_class"] if record is not None else []
     for number, name in enumerate(results.classes(dataset)):
         here = [one for one in found if one.number == number]
-        rows = [_effect_on_finding(book, one) for one in here if one.result and one.result.effect is not None]
+        rows = [_effect(book, one, one.holm) for one in here if one.result and one.result.effect is not None]
         base = next((one.auc.mean for one in here if one.result is None), None)
         if rows and base is not None:
             known = f"{base_label}: {percent(base, 1)} %; {plural(there[number], 'image')} with it"
@@ -85,7 +89,7 @@ def _forest_of_findings(book: Book, dataset: str) -> Shown | None:
     )
 
 
-def _effect_on_finding(book: Book, one: OfFinding) -> figures.Difference:
+def _effect(book: Book, one: OfClass | OfFinding, p: float | None, missing: str = "not run yet") -> figures.Difference:
     r, pair = one.result, (one.group.arm, one.group.sampling)
     assert r is not None
     return figures.Difference(
@@ -93,23 +97,8 @@ def _effect_on_finding(book: Book, one: OfFinding) -> figures.Difference:
         r.effect,
         r.low,
         r.high,
-        "not run yet",
+        missing,
         *pair,
         runs=one.runs,
-        verdict=verdict(r.effect, one.holm, alpha=ALPHA),
-    )
-
-
-def _effect(book: Book, one: OfClass) -> figures.Difference:
-    r, pair = one.result, (one.group.arm, one.group.sampling)
-    assert r is not None
-    return figures.Difference(
-        book.results.variant(*pair),
-        r.effect,
-        r.low,
-        r.high,
-        "not run yet" if one.images else "no test image",
-        *pair,
-        runs=one.runs,
-        verdict=verdict(r.effect, one.fdr, alpha=ALPHA),
+        verdict=verdict(r.effect, p, alpha=ALPHA),
     )
