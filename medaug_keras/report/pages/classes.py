@@ -41,7 +41,7 @@ def class_by_class(book: Book) -> dict[str, Any]:
 def _forest(book: Book, dataset: str) -> Shown | None:
     """A panel for each class: the differences in recall of all arms; None without a run of an arm and the baseline."""
     results = book.results
-    found = class_tables.ordered(results, book.inference, dataset)
+    found = class_tables.ordered(results, book.inference.by_class.values(), dataset)
     panels, title, base_label = [], results.title(dataset), results.variant(*results.reference)
     for number, name in enumerate(results.classes(dataset)):
         here = [one for one in found if one.number == number]
@@ -67,7 +67,7 @@ def _forest(book: Book, dataset: str) -> Shown | None:
 def _forest_of_findings(book: Book, dataset: str) -> Shown | None:
     """A panel for each finding: the differences in AUC of all arms; None without a run of an arm and the baseline."""
     results = book.results
-    found = class_tables.findings_ordered(results, book.inference, dataset)
+    found = class_tables.ordered(results, book.inference.by_finding.values(), dataset)
     panels, title, base_label = [], results.title(dataset), results.variant(*results.reference)
     record = results.data(dataset).record
     there = record.values["splits"]["test"]["per_class"] if record is not None else []

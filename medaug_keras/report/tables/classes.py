@@ -1,6 +1,7 @@
 """Recall and precision of each class by arm, or AUC of each of several findings, beside the baseline's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import TypeVar
 
 from medaug_keras.report.format import together
 from medaug_keras.report.numbers.findings import metric_name
@@ -17,6 +18,8 @@ from medaug_keras.report.tables.table import (
     variant_entry,
 )
 from medaug_keras.stats import FEW, Crossed, Estimate
+
+One = TypeVar("One", OfClass, OfFinding)
 
 
 def classes(results: Results, inference: Inference) -> Table:
@@ -52,7 +55,7 @@ def classes(results: Results, inference: Inference) -> Table:
                 "arm": results.variant(one.group.arm, one.group.sampling),
             },
         )
-        for one in ordered(results, inference)
+        for one in ordered(results, inference.by_class.values())
     ]
     base = results.variant(*results.reference)
     return Table(
@@ -79,12 +82,11 @@ def classes(results: Results, inference: Inference) -> Table:
     )
 
 
-def ordered(results: Results, inference: Inference, dataset: str | None = None) -> Sequence[OfClass]:
-    """By data set (or those of one), class and arm, the baseline first."""
+def ordered(results: Results, found: Iterable[One], dataset: str | None = None) -> list[One]:
+    """By data set (or those of one), class or finding, and arm, the baseline first."""
     place = {pair: (pair != results.reference, i) for i, pair in enumerate(results.variants())}
-    there = [one for one in inference.by_class.values() if dataset in (None, one.group.dataset)]
     return sorted(
-        there,
+        (one for one in found if dataset in (None, one.group.dataset)),
         key=lambda one: (
             results.datasets.index(one.group.dataset),
             one.number,
@@ -112,7 +114,7 @@ def findings(results: Results, inference: Inference) -> Table:
         ),
     )
     rows = []
-    for one in findings_ordered(results, inference):
+    for one in ordered(results, inference.by_finding.values()):
         dataset, pair = one.group.dataset, (one.group.arm, one.group.sampling)
         record = results.data(dataset).record
         counts = record.values["splits"] if record is not None else {}
@@ -159,19 +161,6 @@ def findings(results: Results, inference: Inference) -> Table:
         ),
         ("data set", "finding", "arm"),
         empty="No run is done yet.",
-    )
-
-
-def findings_ordered(results: Results, inference: Inference, dataset: str | None = None) -> Sequence[OfFinding]:
-    """By data set (or those of one), finding and arm, the baseline first."""
-    place = {pair: (pair != results.reference, i) for i, pair in enumerate(results.variants())}
-    return sorted(
-        (one for one in inference.by_finding.values() if dataset in (None, one.group.dataset)),
-        key=lambda one: (
-            results.datasets.index(one.group.dataset),
-            one.number,
-            place[one.group.arm, one.group.sampling],
-        ),
     )
 
 
