@@ -1548,7 +1548,7 @@ class Study(_Part):
     """How matrices are multiplied. tf32 (NVIDIA's GPUs alone; float32 elsewhere) and bfloat16 are faster where the
     machine has them, and round more: their results are not taken for those of float32."""
     references: tuple[Name, ...] = ()
-    """Publications whose printed values are shown beside ours: le-roux."""
+    """Publications whose printed values are shown beside ours: le-roux, medmnist-v2, medmnist-plus."""
     paper: bool = False
     """The same as `references: [le-roux]`."""
     beside: Text | None = None

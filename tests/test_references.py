@@ -145,6 +145,118 @@ def test_a_study_that_ran_nothing_has_the_places_of_the_index_too(tmp_path):
         assert not anchor or f'id="{anchor}"' in text or f"#{anchor} }}" in text, place
 
 
+# --- several networks and sizes ---------------------------------------------------------------------
+
+BENCH = """
+    title: Another made-up benchmark
+    author: Jo Ito
+    called: Ito et al.
+    short: Ito
+    protocol: Nothing was augmented, and nothing was said of seeds.
+    caution: Read by eye.
+    citation: "@misc{ito}"
+    cells:
+      small: {label: CNN (28), arm: baseline, classifier: cnn, size: 28}
+      large: {label: CNN (64), arm: baseline, classifier: cnn, size: 64}
+      deep: {label: ResNet-18 (28), arm: baseline, classifier: resnet18, size: 28}
+      bought: {label: A service}
+    tables:
+      - number: Table 9
+        shows: without-added-images
+        absent: not confirmed
+        scores:
+          breastmnist:
+            small: {auc: 81.3, accuracy: 71.3}
+            large: {auc: 82.3, accuracy: 72.3}
+            deep: {auc: 83.3, accuracy: 73.3}
+            bought: {auc: 84.3}
+        spreads:
+          breastmnist:
+            small: {auc: 1.7}
+            deep: {auc: 2.7, accuracy: 3.7}
+"""
+CNN, RESNET = {"baseline": "cnn"}, {"baseline": "resnet18"}
+
+
+@pytest.fixture
+def ito(tmp_path, monkeypatch):
+    """A reference of several networks and sizes, one of them of no arm."""
+    folder = tmp_path / "references"
+    folder.mkdir()
+    (folder / "ito.yaml").write_text(textwrap.dedent(BENCH), encoding="utf-8")
+    monkeypatch.setattr(references, "FOLDER", folder)
+    references.load.cache_clear()
+    yield references.load("ito")
+    references.load.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("networks", "size", "auc"),
+    [(CNN, 28, 0.813), (CNN, 64, 0.823), (RESNET, 28, 0.833), (RESNET, 64, None), (CNN, None, None), ({}, 28, None)],
+)
+def test_a_score_stands_beside_an_arm_of_its_network_at_its_size_alone(ito, networks, size, auc):
+    narrowed = ito.beside(networks, {"breastmnist": size})
+    assert narrowed.score("breastmnist", "baseline", "shuffle", "auc") == (auc and pytest.approx(auc))
+    assert narrowed.score("breastmnist", "baseline", "weighted", "auc") is None
+    assert narrowed.datasets == ({"breastmnist"} if auc else set())
+
+
+def test_a_page_says_how_networks_were_trained_and_shows_all_that_were_printed(tmp_path, ito):
+    found = text_of(Pages(results_of(tmp_path / "results", references=["ito"])))
+    page = found["against-ito.md"]
+    assert "Nothing was augmented, and nothing was said of seeds." in page
+    assert "How Ito et al. trained" in page
+    header, only = found["data/printed-ito.csv"].splitlines()
+    row = dict(zip(header.split(","), only.split(","), strict=True))
+    assert (row["small.auc_percent"], row["small.auc_sd_percent"]) == ("81.3", "1.7")
+    assert (row["deep.accuracy_percent"], row["deep.accuracy_sd_percent"]) == ("73.3", "3.7")
+    assert (row["bought.auc_percent"], row["bought.accuracy_percent"]) == ("84.3", "")
+    assert "not confirmed" in page
+    assert "A service" in page
+    assert "Read by eye." in page
+
+
+def test_only_what_stands_beside_ours_is_compared_and_counted(tmp_path, ito):
+    found = text_of(Pages(results_of(tmp_path / "results", references=["ito"])))
+    table = found["data/against-ito.csv"].splitlines()
+    assert len(table) == 3  # AUC and accuracy of the CNN at 28 x 28
+    row = dict(zip(table[0].split(","), table[1].split(","), strict=True))
+    assert (row["printed_percent"], row["printed_sd_percent"]) == ("81.3", "1.7")
+    assert "2 are printed for the data sets of this study" in found["against-ito.md"]
+    assert "Ito 81.30" in found["results.md"].replace("</small>", " ").replace('<small class="ma-printed">', " ")
+    assert "82.30" not in found["results.md"]
+
+
+def test_a_reference_of_baselines_alone_has_no_column_among_differences_to_the_baseline(tmp_path, ito):
+    claims = text_of(Pages(results_of(tmp_path / "results", references=["ito"])))["data/claims.csv"]
+    assert "ito" not in claims.splitlines()[0]
+
+
+def test_a_study_of_another_network_says_that_nothing_stands_beside_it(tmp_path, ito):
+    folded = results_of(tmp_path / "results", references=["ito"], classifier={"kind": "resnet50"})
+    page = text_of(Pages(folded))["against-ito.md"]
+    assert "Ito et al. printed no score of a data set of this study, with its network and images of its size." in page
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "small: {auc: 1.7}",
+            "small: {recall: 1.7}",
+            "Table 9: breastmnist, small has a spread without a score: recall",
+        ),
+        ("classifier: cnn, size: 64", "classifier: cnn, size: 28", "two of its cells have the same arm and sampling"),
+        ("label: A service", "size: 28", "some of its cells have a label, and others none"),
+    ],
+)
+def test_a_file_that_contradicts_itself_is_an_error(tmp_path, old, new, said):
+    assert old in BENCH
+    (tmp_path / "broken.yaml").write_text(textwrap.dedent(BENCH.replace(old, new)), encoding="utf-8")
+    with pytest.raises(ValueError, match=said):
+        references.load("broken", tmp_path)
+
+
 # --- the files themselves --------------------------------------------------------------------------
 
 
@@ -188,6 +300,47 @@ def test_no_code_and_no_template_knows_a_word_of_a_publication():
             found.append((path.name, match.group()))
     # `paper: true` is a setting that names its reference.
     assert [place for place in found if place != ("spec.py", "le-roux")] == []
+
+
+def test_the_benchmark_has_the_cells_that_a_source_confirmed_and_no_other():
+    (table,) = references.load("medmnist-v2").tables
+    assert sum(len(values) for row in table.scores.values() for values in row.values()) == 81
+    assert table.scores["breastmnist"] == {
+        "resnet18_28": {"auc": 90.1, "accuracy": 86.3},
+        "resnet50_224": {"auc": 86.6, "accuracy": 84.2},
+    }
+    assert table.absent == "not confirmed"
+    assert set(table.scores) == set(MEDMNIST_NAMES)
+
+
+def test_what_was_read_by_eye_says_so_and_has_a_spread_for_every_score():
+    plus = references.load("medmnist-plus")
+    (table,) = plus.tables
+    assert "by eye" in plus.caution
+    assert {d: {w: set(v) for w, v in row.items()} for d, row in table.scores.items()} == {
+        d: {w: set(v) for w, v in row.items()} for d, row in table.spreads.items()
+    }
+    assert max(v for row in table.spreads.values() for values in row.values() for v in values.values()) < 3
+    assert table.scores["retinamnist"]["resnet18_224"] == {"auc": 83.16, "accuracy": 61.50}
+    assert table.spreads["retinamnist"]["resnet18_224"] == {"auc": 0.65, "accuracy": 1.34}
+
+
+def test_the_shipped_benchmark_stands_beside_the_printed_values_of_its_network():
+    study = reading.read(Path("studies/medmnist-benchmark.yaml"))
+    reference = references.load("medmnist-v2").beside(
+        {"baseline": study.classifier.kind}, {name: data.size for name, data in study.datasets.items()}
+    )
+    assert reference.datasets == set(study.datasets) == set(MEDMNIST_NAMES)
+    assert reference.score("breastmnist", "baseline", "shuffle", "auc") == pytest.approx(0.901)
+    assert reference.score("chestmnist", "baseline", "shuffle", "accuracy") == pytest.approx(0.947)
+
+
+def test_augmentation_on_the_benchmark_shares_its_baseline():
+    bench, more = (reading.read(Path(f"studies/medmnist-{name}.yaml")) for name in ("benchmark", "augmented"))
+    assert set(bench.datasets) - set(more.datasets) == {"chestmnist"}
+    sets = {name: bench.datasets[name] for name in more.datasets}
+    runs = {t.key for t in fake_plan(bench.model_copy(update={"datasets": sets})).tasks.values()}
+    assert runs <= {t.key for t in fake_plan(more).tasks.values()}
 
 
 def test_every_publication_that_a_kind_of_generator_names_has_its_entry():

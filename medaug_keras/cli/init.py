@@ -41,7 +41,7 @@ def init(options: argparse.Namespace) -> int:
 def _files(start: str, title: str) -> dict[str, str]:
     """Name → content."""
     study = _study(STARTS[start])
-    extended = {"paper.yaml": _study("paper.yaml")} if "paper.yaml" in study else {}
+    extended = {name: _study(name) for name in STARTS.values() if f"extends: {name}" in study}
     return {
         "study.yaml": study,
         **extended,

@@ -17,6 +17,8 @@ STARTS = {
     "own-images": "own-data.yaml",
     "paper": "paper.yaml",
     "as-published": "as-published.yaml",
+    "medmnist-benchmark": "medmnist-benchmark.yaml",
+    "medmnist-augmented": "medmnist-augmented.yaml",
 }
 """What `init` can start from → its file in the package's folder `studies`."""
 FILTERS = ("dataset", "arm", "sampling", "replicate", "task")

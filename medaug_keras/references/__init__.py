@@ -32,10 +32,17 @@ class _Part(BaseModel):
 
 
 class Cell(_Part):
-    """The arm and the sampling of a study that stand for a cell of the publication."""
+    """The arm and the sampling of a study that stand for a cell of the publication, where any can."""
 
-    arm: str
-    sampling: Literal["shuffle", "weighted"]
+    arm: str | None = None
+    """None: the cell stands beside no arm; it is shown with what was printed."""
+    sampling: Literal["shuffle", "weighted"] = "shuffle"
+    classifier: str | None = None
+    """Kind of its network; an arm that is trained with another has no such cell. None: the publication has only one."""
+    size: int | None = None
+    """Pixels a side of its images; data sets of another size have no such cell."""
+    label: str = ""
+    """What a table of what was printed calls it; given to all cells or to none."""
 
 
 class Sizes(_Part):
@@ -65,6 +72,10 @@ class PrintedTable(_Part):
     """By data set."""
     scores: dict[str, dict[Word, dict[str, float]]] = {}
     """Data set, cell, metric: percent."""
+    spreads: dict[str, dict[Word, dict[str, float]]] = {}
+    """The same, of `scores`: the printed standard deviations."""
+    absent: str = "not printed"
+    """Why a cell has no score."""
     bold: dict[str, dict[str, tuple[Word, ...]]] = {}
     """Data set, metric: cells in bold type. Kept for the record; no page shows them."""
     improved_over: dict[str, dict[Word, str]] = {}
@@ -125,6 +136,8 @@ class Reference(_Part):
     """Beside a number."""
     caution: str = ""
     """How its numbers came about, in a sentence."""
+    protocol: str = ""
+    """How its networks were trained and scored, in sentences."""
     citation: str
     """BibTeX."""
     cells: dict[Word, Cell] = {}
@@ -138,8 +151,19 @@ class Reference(_Part):
         unknown = sorted(set(self._words()) - set(self.cells))
         if unknown:
             raise ValueError(f"cells lacks {', '.join(unknown)}")
-        if len({(cell.arm, cell.sampling) for cell in self.cells.values()}) < len(self.cells):
-            raise ValueError("two of its cells have the same arm and sampling")
+        standing = [cell for cell in self.cells.values() if cell.arm is not None]
+        if len({(cell.arm, cell.sampling, cell.classifier, cell.size) for cell in standing}) < len(standing):
+            raise ValueError("two of its cells have the same arm and sampling, network and size")
+        if len({not cell.label for cell in self.cells.values()}) > 1:
+            raise ValueError("some of its cells have a label, and others none")
+        for table in self.tables:
+            for dataset, row in table.spreads.items():
+                for word, values in row.items():
+                    lone = sorted(set(values) - set(table.scores.get(dataset, {}).get(word, {})))
+                    if lone:
+                        raise ValueError(
+                            f"{table.number}: {dataset}, {word} has a spread without a score: {', '.join(lone)}"
+                        )
         return self
 
     def _words(self) -> Iterator[Word]:
@@ -154,17 +178,43 @@ class Reference(_Part):
                 for words in bold.values():
                     yield from words
 
+    def beside(self, networks: Mapping[str, str], sizes: Mapping[str, int | None]) -> Self:
+        """What of it can stand beside a study: scores of arms that are trained with its network, on images of its size.
+
+        networks: arm → kind of its classifier. sizes: data set → pixels a side.
+        """
+
+        def stands(dataset: str, cell: Cell) -> bool:
+            return (
+                cell.arm is not None
+                and (cell.classifier is None or cell.classifier == networks.get(cell.arm))
+                and (cell.size is None or cell.size == sizes.get(dataset))
+            )
+
+        def narrowed(table: PrintedTable) -> PrintedTable:
+            scores = {
+                dataset: {word: values for word, values in row.items() if stands(dataset, self.cells[word])}
+                for dataset, row in table.scores.items()
+            }
+            return table.model_copy(update={"scores": {dataset: row for dataset, row in scores.items() if row}})
+
+        return self.model_copy(update={"tables": tuple(map(narrowed, self.tables))})
+
+    def words(self, arm: str, sampling: str) -> list[Word]:
+        """What the publication calls a cell: of several networks or sizes, each."""
+        return [word for word, cell in self.cells.items() if (cell.arm, cell.sampling) == (arm, sampling)]
+
     def word(self, arm: str, sampling: str) -> Word | None:
-        """What the publication calls a cell; None where it has none."""
-        return next((word for word, cell in self.cells.items() if (cell.arm, cell.sampling) == (arm, sampling)), None)
+        """The first of these; None where there is none."""
+        return next(iter(self.words(arm, sampling)), None)
 
     def score(self, dataset: str, arm: str, sampling: str, metric: str) -> float | None:
         """A printed test metric as a fraction; None where none was printed."""
-        word = self.word(arm, sampling)
         for table in self.tables:
-            value = table.scores.get(dataset, {}).get(word or "", {}).get(metric)
-            if value is not None:
-                return value / 100
+            for word in self.words(arm, sampling):
+                value = table.scores.get(dataset, {}).get(word, {}).get(metric)
+                if value is not None:
+                    return value / 100
         return None
 
     def table(self, shows: TableName) -> PrintedTable | None:

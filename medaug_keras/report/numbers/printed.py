@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-from medaug_keras.references import TableName
+from medaug_keras.references import Reference, TableName
 from medaug_keras.report.numbers.results import Results
 
 Printed = tuple[tuple[str, float | str], ...]
@@ -16,10 +16,12 @@ def scores(results: Results, dataset: str, arm: str, sampling: str, metric: str)
     return tuple((short, value) for short, value in found if value is not None)
 
 
-def differences(results: Results, dataset: str, arm: str, sampling: str) -> list[float | None]:
+def differences(
+    results: Results, references: Sequence[Reference], dataset: str, arm: str, sampling: str
+) -> list[float | None]:
     """For each reference the printed primary metric of a cell less the baseline's; None where one is missing."""
     found: list[float | None] = []
-    for reference in results.references:
+    for reference in references:
         pairs = ((arm, sampling), results.reference)
         values = [reference.score(dataset, *pair, results.study.primary) for pair in pairs]
         found.append(None if values[0] is None or values[1] is None else values[0] - values[1])

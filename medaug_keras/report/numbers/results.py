@@ -280,8 +280,10 @@ class Results:
 
     @cached_property
     def references(self) -> tuple[references.Reference, ...]:
-        """Publications whose printed values stand beside ours."""
-        return tuple(references.load(name) for name in self.study.shown_references)
+        """Publications, with those of their printed values that stand beside ours."""
+        networks = {name: (arm.classifier or self.study.classifier).kind for name, arm in self.study.arms.items()}
+        sizes = {name: data.size for name, data in self.study.datasets.items()}
+        return tuple(references.load(name).beside(networks, sizes) for name in self.study.shown_references)
 
     @cached_property
     def by_look(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from medaug_keras.references import PrintedFigure, Reference
+from medaug_keras.references import PrintedFigure, Reference, load
 from medaug_keras.report import figures
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.results import METRICS, Results
@@ -23,6 +23,8 @@ def against(book: Book, reference: Reference) -> dict[str, Any]:
     panels = [figures.PrintedPanel(results.title(d), _rows(results, reference, d)) for d in shown]
     known, disagreements = set(results.datasets), reference.inconsistencies
     within = [row.entries[-1].value for row in table.rows]
+    whole = load(reference.name)
+    several = any(cell.label for cell in whole.cells.values())
     drawn = figures.printed_vs_ours(panels, short=reference.short, metric=METRICS[metric], arms=results.by_look)
     caption = f"Test {metric_name(metric)}: every replicate of ours, and the value printed in {reference.called}."
     return {
@@ -30,6 +32,7 @@ def against(book: Book, reference: Reference) -> dict[str, Any]:
         "table": table,
         "figure": book.figure(f"{reference.name}-and-ours", drawn, caption) if panels else None,
         "waiting": waiting,
+        "printed": book.table(run_tables.printed_scores(results, whole)) if several else None,
         "inside": within.count("yes"),
         "compared": within.count("yes") + within.count("no"),
         "cells": len(within),

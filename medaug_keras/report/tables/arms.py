@@ -180,7 +180,7 @@ def _compared(results: Results, name: TableName, sampling: str) -> list[tuple[st
     for reference in results.references:
         table = reference.table(name)
         words = dict.fromkeys(word for row in table.improved_over.values() for word in row) if table else {}
-        found += [(reference.cells[word].arm, reference.cells[word].sampling) for word in words]
+        found += [(reference.cells[word].arm or "", reference.cells[word].sampling) for word in words]
     return [pair for pair in dict.fromkeys(found) if pair in results.variants() and not results.generative(pair[0])]
 
 
@@ -319,8 +319,8 @@ def best_models(results: Results, inference: Inference) -> Table:
 def _called(results: Results, reference: Reference, best: Best) -> str:
     """A reference's best model, by our name of the arm where the study has it."""
     cell = reference.cells.get(best.cell)
-    known = cell is not None and (cell.arm, cell.sampling) in results.variants()
-    return results.variant(cell.arm, cell.sampling) if cell and known else best.model
+    pair = (cell.arm or "", cell.sampling) if cell else ("", "")
+    return results.variant(*pair) if pair in results.variants() else best.model
 
 
 _CHOICES = {"validation": "Chosen on validation data", "test": "Chosen on test data"}

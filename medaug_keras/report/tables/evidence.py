@@ -125,7 +125,9 @@ def claims(results: Results, inference: Inference) -> Table:
     """What can and cannot be said of every arm, beside what references printed."""
     metric = results.study.primary
     columns = [DATASET, ARM]
-    for reference in results.references:
+    arms = [pair for pair in results.variants() if pair != results.reference]
+    cited = [reference for reference in results.references if any(reference.words(*pair) for pair in arms)]
+    for reference in cited:
         title = f"{reference.called[:1].upper()}{reference.called[1:]}"
         columns.append(Column(reference.name, title, "points", help="Difference of its printed values"))
     columns += [
@@ -141,13 +143,13 @@ def claims(results: Results, inference: Inference) -> Table:
         label, r = results.variant(arm, sampling), c.result
         why = r.reason or ""
         first: list[Entry] = [dataset_entry(results, dataset), variant_entry(results, arm, sampling)]
-        theirs = printed.differences(results, *cell)
-        for reference, value in zip(results.references, theirs, strict=True):
+        theirs = printed.differences(results, cited, *cell)
+        for reference, value in zip(cited, theirs, strict=True):
             best = reference.best(dataset, metric)
             tags = ("its best model",) if best and best.cell == reference.word(arm, sampling) else ()
             missing = "" if value is not None else f"{reference.called} has no such cell"
             first.append(Entry(value, missing=missing, tags=tags))
-        named = [(r.called, value) for r, value in zip(results.references, theirs, strict=True) if value is not None]
+        named = [(r.called, value) for r, value in zip(cited, theirs, strict=True) if value is not None]
         entries = (
             *first,
             Entry(c.word, p=c.p, href=c.group.page, tags=comparison_tags(c, results.select)),
@@ -164,8 +166,7 @@ def claims(results: Results, inference: Inference) -> Table:
         *margin_note(inference.margin),
     ]
     notes += [
-        f"{r.called[:1].upper()}{r.called[1:]}: difference of its printed values. {r.caution}".strip()
-        for r in results.references
+        f"{r.called[:1].upper()}{r.called[1:]}: difference of its printed values. {r.caution}".strip() for r in cited
     ]
     return Table(
         "claims",

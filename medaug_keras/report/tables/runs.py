@@ -10,7 +10,8 @@ import numpy as np
 from medaug_keras.evaluation import scores
 from medaug_keras.measures import MEASURES
 from medaug_keras.plan import trained_images
-from medaug_keras.references import Cell, PrintedTable, Reference
+from medaug_keras.references import PrintedTable, Reference
+from medaug_keras.report.format import together
 from medaug_keras.report.numbers.results import (
     DEGENERATE,
     METRICS,
@@ -29,6 +30,7 @@ from medaug_keras.report.tables.table import (
     Column,
     Entry,
     Kind,
+    Part,
     Row,
     Table,
     dataset_entry,
@@ -366,13 +368,15 @@ def run_records(results: Results) -> list[dict[str, Any]]:
 
 
 def against(results: Results, reference: Reference, other: Results | None = None) -> Table:
-    """Every printed test metric of a reference beside ours, and beside another study's."""
+    """Every printed test metric of a reference that stands beside ours, and beside another study's."""
     columns = (
         DATASET,
         Column("table", "Table"),
         ARM,
         Column("metric", "Metric"),
-        Column("printed", "Printed", "percent"),
+        Column(
+            "printed", "Printed", "percent", "", ("sd",) if any(table.spreads for table in reference.tables) else ()
+        ),
         *([Column("beside", f"Study {other.study.name}", "percent", "", ("sd", "n"))] if other else []),
         Column("ours", "This study" if other else "Ours", "percent", "", ("sd", "n")),
         Column("low", "Lowest", "percent", "Our replicates"),
@@ -384,9 +388,8 @@ def against(results: Results, reference: Reference, other: Results | None = None
     for dataset in results.datasets:
         for table in reference.tables:
             for word, values in table.scores.get(dataset, {}).items():
-                cell = reference.cells[word]
                 for metric in values:
-                    rows.append(_against(results, reference, table, dataset, cell, metric, other))
+                    rows.append(_against(results, reference, table, dataset, word, metric, other))
     return Table(
         f"against-{reference.name}",
         "Every printed test metric beside ours.",
@@ -399,8 +402,56 @@ def against(results: Results, reference: Reference, other: Results | None = None
             f"it is right. {reference.caution}".strip(),
         ),
         ("data set", "arm", "sampling", "metric"),
-        empty=f"This study has no data set of {reference.called}.",
+        empty=f"{reference.called[:1].upper()}{reference.called[1:]} printed no score of a data set of this study, "
+        "with its network and images of its size.",
     )
+
+
+def printed_scores(results: Results, reference: Reference) -> Table:
+    """Every test metric that a reference printed of several networks or sizes, on this study's data sets.
+
+    `reference` is the whole one, not what of it stands beside the study.
+    """
+    tables = [table for table in reference.tables if table.scores]
+    there = [dataset for dataset in results.datasets if any(dataset in table.scores for table in tables)]
+    metrics = dict.fromkeys(m for t in tables for row in t.scores.values() for values in row.values() for m in values)
+    parts: tuple[Part, ...] = ("sd",) if any(table.spreads for table in tables) else ()
+    columns = [DATASET, *([Column("table", "Table")] if len(tables) > 1 else [])]
+    columns += [
+        Column(f"{word}.{metric}", METRICS[metric], "percent", cell.label, parts)
+        for word, cell in reference.cells.items()
+        for metric in metrics
+    ]
+    rows = []
+    for dataset in there:
+        for table in tables:
+            scores, spreads = (of.get(dataset, {}) for of in (table.scores, table.spreads))
+            cells = [
+                Entry(
+                    _fraction(scores.get(word, {}).get(metric)),
+                    sd=_fraction(spreads.get(word, {}).get(metric)),
+                    missing=table.absent,
+                )
+                for word in reference.cells
+                for metric in metrics
+            ]
+            head = [dataset_entry(results, dataset), *([Entry(table.number)] if len(tables) > 1 else [])]
+            rows.append(Row((*head, *cells), {"data set": results.title(dataset)}))
+    notes = [f"A dash: {together(dict.fromkeys(table.absent for table in tables))}.", reference.caution]
+    spread = "Mean ± standard deviation, as printed." if parts else ""
+    return Table(
+        f"printed-{reference.name}",
+        f"What {reference.called} printed (%).",
+        tuple(columns),
+        tuple(rows),
+        "tables.runs.printed_scores",
+        tuple(filter(None, [spread, *notes])),
+        empty=f"{reference.called[:1].upper()}{reference.called[1:]} printed no score of a data set of this study.",
+    )
+
+
+def _fraction(percent: float | None) -> float | None:
+    return None if percent is None else percent / 100
 
 
 def _against(
@@ -408,11 +459,12 @@ def _against(
     reference: Reference,
     table: PrintedTable,
     dataset: str,
-    cell: Cell,
+    word: str,
     metric: str,
     other: Results | None,
 ) -> Row:
-    arm, sampling = cell.arm, cell.sampling
+    cell = reference.cells[word]
+    arm, sampling = cell.arm or "", cell.sampling  # a cell without an arm has no score here
     value = reference.score(dataset, arm, sampling, metric)
     group = results.groups.get((dataset, arm, sampling))
     known, name = arm in results.study.arms, f"{arm}.{sampling}"
@@ -429,7 +481,7 @@ def _against(
         Entry(table.number, href=f"results.html#{table.shows}"),
         variant_entry(results, arm, sampling) if known else Entry(name, name=name),
         Entry(METRICS[metric]),
-        Entry(value),
+        Entry(value, sd=_fraction(table.spreads.get(dataset, {}).get(word, {}).get(metric))),
         *([_elsewhere(other, dataset, arm, sampling, metric)] if other else []),
         ours,
     )
