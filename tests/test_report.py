@@ -263,6 +263,17 @@ def test_a_failed_run_shows_the_end_of_its_error(tmp_path):
         assert "ValueError: a made-up failure" in (folder / page).read_text("utf-8")
 
 
+@pytest.mark.parametrize("datasets", [("breastmnist",), ("breastmnist", "phantom-histology")])
+def test_means_over_data_sets_have_a_section_where_there_are_several(datasets, tmp_path):
+    study = small(datasets=datasets)
+    files = Pages(Results(study, *fake_results(study, tmp_path / "results"))).all()
+    page = files["significance.md"].decode()
+    assert ("## Across data sets" in page) == (len(datasets) > 1) == ("data/across.csv" in files)
+    links = re.findall(r'href="#([^"]+)"', page.split('class="ma-jump">')[1].split("</p>")[0])
+    assert len(links) > 4
+    assert [name for name in links if f"{{: #{name} }}" not in page] == []
+
+
 @pytest.mark.parametrize("page", ["best-models", "cite", "generators", "index"])
 def test_a_small_page_reads_as_it_was_read_before(page, tmp_path):
     study = small()

@@ -40,7 +40,7 @@ def significance(book: Book) -> dict[str, Any]:
         "exploratory": book.table(evidence_tables.exploratory(results, inference)),
         "controls": book.table(evidence_tables.controls(results, inference)),
         "unfiltered": book.table(evidence_tables.unfiltered(results, inference)) if inference.unfiltered else None,
-        "across": book.table(evidence_tables.across(results, inference)),
+        "across": book.table(evidence_tables.across(results, inference)) if len(results.datasets) > 1 else None,
         "planning": book.table(evidence_tables.planning(results, inference)),
         "variances": _variances(book, begun),
         "log": log_words(results),
