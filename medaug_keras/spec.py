@@ -1551,6 +1551,9 @@ class Study(_Part):
     """Publications whose printed values are shown beside ours: le-roux, medmnist-v2, medmnist-plus."""
     paper: bool = False
     """The same as `references: [le-roux]`."""
+    predictions: dict[Name, Text] = {}
+    """Files with what a reference's own networks say of the test images, by the reference's name:
+    theirs/{dataset}_test_*@{run}.csv. The study's baseline is tested against them."""
     beside: Text | None = None
     """Another study file, relative to this one: its results, as far as they are in the same results folder, are shown
     beside this study's, with the settings in which the two differ."""
@@ -1570,6 +1573,18 @@ class Study(_Part):
     quality: Quality = Quality()
     _code: Mapping[str, str] = PrivateAttr({})
     _sums: Mapping[str, str] = PrivateAttr({})
+
+    @field_validator("predictions")
+    @classmethod
+    def _of_runs(cls, predictions: dict[str, str]) -> dict[str, str]:
+        for pattern in predictions.values():
+            folder, _, name = pattern.rpartition("/")
+            if "{run}" in folder or name.count("{run}") != 1 or not name.endswith((".csv", ".npz")):
+                raise ValueError(
+                    f"{pattern} does not name a file for each run; expected are {{run}} once, in the file's name, and "
+                    ".csv or .npz at its end"
+                )
+        return predictions
 
     @property
     def builders(self) -> dict[tuple[str | int, ...], str]:

@@ -31,6 +31,7 @@ from medaug_keras.data.phantoms import (
     phantom_sizes,
 )
 from medaug_keras.data.plain import load_plain, save_plain
+from medaug_keras.data.predicted import load_predicted, predicted_files
 from medaug_keras.data.room import Room
 from medaug_keras.data.splits import Folds, Parts, by_fractions, split_csv
 from medaug_keras.data.table import Table, load_table, table_class_counts, table_fingerprint, table_sizes
@@ -75,6 +76,7 @@ __all__ = [
     "load_npz",
     "load_phantom",
     "load_plain",
+    "load_predicted",
     "load_table",
     "made_sum",
     "md5_of_file",
@@ -90,6 +92,7 @@ __all__ = [
     "phantom_fingerprint",
     "phantom_sizes",
     "pixel_std",
+    "predicted_files",
     "rarest_share",
     "related",
     "save_plain",

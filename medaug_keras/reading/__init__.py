@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from medaug_keras.reading.builders import BuilderError, source_of
+from medaug_keras.reading.predicted import PredictedError, predicted_sums
 from medaug_keras.reading.rules import problems
 from medaug_keras.reading.schema import schema
 from medaug_keras.reading.strict_yaml import (
@@ -101,6 +102,7 @@ def read(
     beside = study.beside and _whole_path(study.beside, place_of(tree, ("beside",)))
     study = study.model_copy(update={"datasets": datasets, "beside": beside})
     study = _with_made(_with_weights(study, tree, mistakes), tree, mistakes).with_code(_code(study, tree, mistakes))
+    study = _with_predictions(study, tree, mistakes)
     if mistakes:
         raise StudyError(name, mistakes)
     return study
@@ -148,6 +150,20 @@ def _with_made(study: Study, tree: Node, mistakes: list[tuple[Place, str]]) -> S
             count = f"{len(wrong):,} of {len(places):,} cannot be used: " if len(places) > 1 else ""
             mistakes.append((place, f"{dotted(keys)}: {count}{'; '.join(wrong[:_MOST_FILES])}"))
     return study.model_copy(update={"generators": generators}).with_sums(sums)
+
+
+def _with_predictions(study: Study, tree: Node, mistakes: list[tuple[Place, str]]) -> Study:
+    """The study with the whole paths and the sums of the prediction files that it names."""
+    patterns, sums = dict(study.predictions), dict[str, str]()
+    for name, pattern in study.predictions.items():
+        keys = ("predictions", name)
+        place = place_of(tree, keys)
+        patterns[name] = _whole_path(pattern, place)
+        try:
+            sums |= predicted_sums(patterns[name], study)
+        except PredictedError as error:
+            mistakes.append((place, f"{dotted(keys)}: {error}"))
+    return study.model_copy(update={"predictions": patterns}).with_sums(sums)
 
 
 def _code(study: Study, tree: Node, mistakes: list[tuple[Place, str]]) -> dict[str, str]:

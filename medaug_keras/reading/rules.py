@@ -224,6 +224,10 @@ def _references(study: Study) -> Iterator[tuple[Keys, str]]:
             yield ("references", place), f"there is no reference {name}{did_you_mean(name, references.names())}"
     if len(set(study.references)) < len(study.references):
         yield ("references",), "names a reference twice; keep one"
+    for name in study.predictions:
+        if name not in study.shown_references:
+            known = did_you_mean(name, study.shown_references)
+            yield ("predictions", name), f"{name} is none of the study's references: add it to them{known}"
 
 
 def _points(study: Study) -> Iterator[tuple[Keys, str]]:

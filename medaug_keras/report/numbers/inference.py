@@ -9,14 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medaug_keras.data import DataError, load_predicted, predicted_files
 from medaug_keras.labels import several
 from medaug_keras.looks import CLAIMS
 from medaug_keras.report.numbers.results import METRICS, Group, Results, Run
+from medaug_keras.spec import MedMnistData
 from medaug_keras.stats import (
     FEW,
     Components,
@@ -284,6 +287,19 @@ def _verdict(effect: float | None, one: Comparison | Across) -> Verdict:
 def _behind(word: Verdict, one: Comparison | Across) -> float | None:
     """The p that makes this the verdict."""
     return _larger(*((one.equivalence, one.equivalence_ever) if word == "equivalent" else (one.holm, one.holm_ever)))
+
+
+@dataclass(frozen=True)
+class Theirs:
+    """Our baseline on one data set less what others' networks say of the same test images."""
+
+    dataset: str
+    runs: tuple[str, ...]
+    """Theirs, by what their files differ by."""
+    scores: tuple[float, ...]
+    """The primary metric of each of them; empty where it is not defined, or the images are others."""
+    comparison: Comparison
+    """Its `base` is ours too: theirs is no group of the study."""
 
 
 class Inference:
@@ -669,6 +685,45 @@ class Inference:
             found[cell] = Comparison(group, base, primary, result, margin=self.margin)
         return dict(zip(found, _corrected(list(found.values())), strict=True))
 
+    def theirs(self, name: str) -> list["Theirs"]:
+        """The baseline of each data set less the runs of a reference of which the study names prediction files.
+
+        On the primary metric, corrected over the data sets (Holm). Run by run in the order of their names: they share
+        nothing with our replicates, so any order is as true, and the test is no finer for it.
+        """
+        found = []
+        for dataset, part in self.results.study.datasets.items():
+            group = self.results.baseline(dataset)
+            if group is None or not isinstance(part, MedMnistData):
+                continue
+            if files := predicted_files(self.results.predictions[name], part.name or dataset):
+                found.append(self._theirs(group, files))
+        corrected = _corrected([one.comparison for one in found])
+        return [replace(one, comparison=c) for one, c in zip(found, corrected, strict=True)]
+
+    def _theirs(self, group: Group, files: Mapping[str, Path]) -> "Theirs":
+        cell, metric = (group.dataset, group.arm, group.sampling), self.results.study.primary
+        ours = self._values[cell, metric]
+        reason, values = "", np.empty((0, 0))
+        if not self.predictions[cell]:
+            reason = group.reason or "no run of ours is done"
+        else:
+            of = self.predictions[cell][0]
+            read = [_predicted(path, of) for path in files.values()]
+            there = [probabilities for probabilities in read if probabilities is not None]
+            if len(there) < len(read):
+                reason = "their files are of other test images, or cannot be read any more"
+            else:
+                reason = self._reasons.get((group.dataset, metric), "")
+            if not reason:
+                values = pseudo_values(_metric(metric), np.stack(there), of.labels, of.groups)
+        theirs = dict(zip(sorted(ours), values, strict=False))  # as many as both have
+        result = self._crossed(paired(ours, theirs), group)
+        if result.effect is None and reason:
+            result = replace(result, reason=reason)
+        comparison = Comparison(group, group, metric, result, margin=self.margin)
+        return Theirs(group.dataset, tuple(files), tuple(float(run.mean()) for run in values), comparison)
+
     def best_over(self, dataset: str, pairs: Sequence[Pair], base: Pair) -> Comparison | None:
         """Of `pairs`, the arm with the highest mean primary metric, against `base`: as `against` has it."""
         every = self.against(dataset, base)
@@ -847,6 +902,15 @@ def _holm(p: Sequence[float | None], ever: int) -> list[tuple[float | None, floa
     """Each p by Holm, and by Holm among `ever` where those are more."""
     most = holm([*p, *[None] * (ever - len(p))])[: len(p)]
     return list(zip(holm(p), most, strict=True))
+
+
+def _predicted(path: Path, ours: Predictions) -> NDArray[np.float64] | None:
+    """What a file of others says of the images of ours; None where it is of other images, or cannot be read now."""
+    n, classes = ours.probabilities.shape[1:]
+    try:
+        return load_predicted(path, images=n, classes=classes, several=several(ours.labels))
+    except DataError:
+        return None
 
 
 def _metric(name: str) -> Metric:

@@ -36,13 +36,13 @@ _FRAME = re.compile(r'File "(?:[^"\n]*/)?(medaug_keras/[\w/]+\.py)", line (\d+)(
 
 def study(whole: Study) -> Study:
     """The study, its own files and folders named as if they lay beside it: data by the names of the data sets, weights
-    by the file's name."""
+    by the file's name. It names no prediction files of others, and no study beside it."""
     named = {name: _named(name, data) for name, data in whole.datasets.items()}
     made = {
         name: part.model_copy(update={"path": _pattern(name, part)}) if isinstance(part, Files) else part
         for name, part in whole.generators.items()
     }
-    found = whole.model_copy(update={"datasets": named, "generators": made, "beside": None})
+    found = whole.model_copy(update={"datasets": named, "generators": made, "beside": None, "predictions": {}})
     file = whole.classifier.weights_file
     return found.with_weights(Path(file).name, {Path(file).name: whole.sums.get(file, "")}) if file else found
 

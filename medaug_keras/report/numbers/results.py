@@ -257,6 +257,8 @@ class Results:
 
     def __init__(self, study: Study, plan: Plan, store: Store) -> None:
         self.study, self.plan, self.root = published.study(study), plan, store.root
+        self.predictions: Mapping[str, str] = study.predictions
+        """Where prediction files of others lie, by reference: no page says it."""
         # What was changed or lost since it was made must not reach a table.
         found = store.outcomes(plan, check_files=True)
         self.outcomes: Mapping[str, Outcome] = {

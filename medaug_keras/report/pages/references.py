@@ -10,6 +10,7 @@ from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.results import METRICS, Results
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.models import title_of
+from medaug_keras.report.tables import compare as compare_tables
 from medaug_keras.report.tables import runs as run_tables
 
 
@@ -32,6 +33,9 @@ def against(book: Book, reference: Reference) -> dict[str, Any]:
         "table": table,
         "figure": book.figure(f"{reference.name}-and-ours", drawn, caption) if panels else None,
         "waiting": waiting,
+        "theirs": book.table(compare_tables.theirs(results, reference, book.inference.theirs(reference.name)))
+        if reference.name in results.predictions
+        else None,
         "printed": book.table(run_tables.printed_scores(results, whole)) if several else None,
         "inside": within.count("yes"),
         "compared": within.count("yes") + within.count("no"),

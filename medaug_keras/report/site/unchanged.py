@@ -45,6 +45,7 @@ def _parts(results: Results) -> Iterator[str]:
     """What the pages of these results are made of; one after the other, because all of it is large."""
     plan = results.plan
     yield results.study.model_dump_json()
+    yield repr(sorted(results.study.sums.items()))
     yield repr(replace(plan, tasks={}))
     looks = results.looks
     yield repr((looks.before, looks.noted, sorted(looks.largest.items()), looks.registered, looks.unreadable))

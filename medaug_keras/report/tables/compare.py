@@ -1,10 +1,11 @@
 """Two arms, or two studies, side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from medaug_keras.report.format import verdict_words, within
+from medaug_keras.references import Reference
+from medaug_keras.report.format import together, verdict_words, within
 from medaug_keras.report.numbers.findings import metric_name
-from medaug_keras.report.numbers.inference import Cell, Comparison, Pair
+from medaug_keras.report.numbers.inference import Cell, Comparison, Pair, Theirs
 from medaug_keras.report.numbers.results import METRICS, Results
 from medaug_keras.report.tables.table import (
     DATASET,
@@ -19,6 +20,7 @@ from medaug_keras.report.tables.table import (
     notes_of,
     variant_entry,
 )
+from medaug_keras.stats import estimate
 
 _DIFFERENCE = (
     Column("effect", "Difference (points)", "points", parts=("low", "high")),
@@ -69,6 +71,48 @@ def pairs(results: Results, found: Mapping[str, Mapping[tuple[Pair, Pair], Compa
         ),
         ("data set", "verdict"),
         empty="A data set needs two arms.",
+    )
+
+
+def theirs(results: Results, reference: Reference, found: Sequence[Theirs]) -> Table:
+    """The study's baseline beside what a reference's own networks say of the same test images."""
+    metric = results.study.primary
+    columns = (
+        DATASET,
+        Column("ours", "Ours", "percent", METRICS[metric], ("sd", "n")),
+        Column("theirs", "Theirs", "percent", METRICS[metric], ("sd", "n")),
+        *_DIFFERENCE,
+    )
+    words = {"better": "ours is better", "worse": "theirs is better"}
+    rows = []
+    for one in found:
+        c, scores = one.comparison, one.scores
+        spread = estimate(scores, planned=len(one.runs))
+        head = dataset_entry(results, one.dataset), measured(c.group, results.select, metric)
+        missing = "" if scores else c.result.reason or ""
+        there = Entry(spread.mean, spread.sd, spread.n, spread.planned, missing=missing)
+        rows.append(Row((*head, there, *_difference(c, words)), {"data set": results.title(one.dataset)}))
+    notes = [
+        "Theirs is computed here from the probabilities in their prediction files, one file a run; ours is shown "
+        f"{epoch_words(results)}. The difference is over as many runs as both have, by the crossed analysis of runs "
+        "and test images; p is corrected over all lines (Holm, 5 %).",
+        "Their files do not tell with which images and settings these networks were trained, nor how their epoch was "
+        "chosen. Their runs share no seed with ours: they are paired in the order of their names, which is as good as "
+        "any other and makes the test no finer. A difference may come of anything that is not the same.",
+    ]
+    data = {one.dataset: results.data(one.dataset).record for one in found}
+    copies = [results.title(name) for name, record in data.items() if record and record.values["source"] != "official"]
+    if copies:
+        notes.append(f"{together(copies)}: our file is an unverified copy; its test images are taken for theirs.")
+    return Table(
+        f"theirs-{reference.name}",
+        f"Test {metric_name(metric)} of {results.variant(*results.reference)}, less that of their networks.",
+        columns,
+        tuple(rows),
+        "tables.compare.theirs",
+        (*notes, *interval_note(one.comparison for one in found), *notes_of(rows)),
+        ("data set",),
+        empty="No data set of this study has prediction files.",
     )
 
 

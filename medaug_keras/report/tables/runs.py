@@ -497,7 +497,7 @@ def differing_settings(results: Results, other: Results) -> Table:
     """The settings in which this study differs from the one shown beside it."""
     here, there = (dump(r.study) for r in (results, other))
     for study in (here, there):  # what is only shown, and data sets that one of them leaves out
-        for word in ("name", "title", "question", "beside", "paper", "references", "datasets"):
+        for word in ("name", "title", "question", "beside", "paper", "references", "predictions", "datasets"):
             del study[word]
     for section in ("arms", "generators"):  # an arm that only one has is one line, not one for each setting
         for name in here[section].keys() ^ there[section].keys():
