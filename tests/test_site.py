@@ -62,9 +62,9 @@ def test_every_page_opens_from_disk_without_an_error_and_fits_the_screen(browser
             if size == "desktop":
                 assert wider(page) == [], address
                 assert silent(page) == [], address
-                if address.startswith("studies/"):
-                    height = page.evaluate("document.documentElement.scrollHeight")
-                    assert height < TALLEST, (address, height)
+            if address.startswith("studies/"):
+                height = page.evaluate("document.documentElement.scrollHeight")
+                assert height < TALLEST, (address, height)
             assert visitor.wrong == [], address
 
 
