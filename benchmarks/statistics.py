@@ -1,7 +1,7 @@
 """Are the tests of `medaug_keras.stats` honest? Error rates by simulation, as Markdown tables.
 
-    python -m benchmarks.statistics [errors|two|groups|across|announced|rare|folds|equivalence|forecasts|thresholds]
-        [--repeats N] [--small]
+    python -m benchmarks.statistics [errors|two|groups|across|announced|rare|folds|equivalence|forecasts|thresholds|
+        subgroups] [--repeats N] [--small]
 
 Probit model. Each test image has a difficulty that all arms share; an arm may move single images
 up or down without moving their average; each training run has a level of its own, with a standard
@@ -12,7 +12,8 @@ errors: false positives, coverage and power of the crossed test and of more fami
 replicates. groups: test images that belong together. across: the mean over eight data sets, with and without
 replicates that move all data sets together. equivalence: how often arms are called equivalent whose true difference
 is the margin, or zero. forecasts: differences in calibration and PR-AUC between arms that are alike. thresholds:
-sensitivity and specificity at thresholds that are chosen on validation images.
+sensitivity and specificity at thresholds that are chosen on validation images. subgroups: whether an arm's difference
+is another one in a subgroup of the images than in the others.
 announced: what studies say they could have found, and what they
 could. rare: AUC near 1 with few positives. folds: cross-validation, with classifiers that are really trained on sets
 that overlap.
@@ -39,6 +40,7 @@ from medaug_keras.stats import (
     FEW,
     Components,
     Crossed,
+    apart,
     crossed,
     detectable_difference,
     detectable_range,
@@ -309,6 +311,53 @@ def _grouped_values(
             p = np.stack([1 - scores, scores], -1)
             alone, together = pseudo_values("auc", p, labels), pseudo_values("auc", p, labels, place)
             yield alone.reshape(repeats, S, n), together.reshape(repeats, S, G)
+
+
+# --- subgroups ---
+
+ALONE = 400  # images, where each is a group of its own
+
+
+@dataclass(frozen=True)
+class Parted:
+    """One design whose arm truly gains GAIN in a subgroup and in the others; all rates are shares of the repeats."""
+
+    sizes: str  # of the groups
+    across: bool  # whether a group may have images in the subgroup and in the others
+    share: float  # of the images (or groups) that are in the subgroup
+    replicates: int
+    crossed: float  # called different, by p
+    family: float  # by p_family
+    coverage: float  # of the 95 % interval, where the arm gains GAIN in the other subgroup alone
+    one_of_two: float  # how often the interval of exactly one of the two subgroups excludes 0
+
+
+def parted(sizes: str, across: bool, share: float, S: int, *, repeats: int, seed: int) -> Parted:
+    """Error rates of the difference of an arm's differences between a subgroup and the others, of accuracy."""
+    chance = np.random.default_rng(seed)
+    found: dict[str, list[bool]] = {"p": [], "family": [], "coverage": [], "one": []}
+    for _ in range(repeats):
+        place = np.arange(ALONE) if sizes == "–" else np.repeat(np.arange(60), group_sizes(sizes, chance))
+        units = len(place) if across else int(place[-1]) + 1
+        inside = chance.permutation(np.arange(units) < round(share * units))
+        inside = inside if across else inside[place]
+        values = _grouped_values("accuracy", chance, 1, S, place, sizes != "–", (GAIN, 0.0, GAIN))
+        base, arm, idle, better = (right[0] for right, _ in values)
+        null, alone = _apart(arm - base, inside, place)
+        found["p"].append(null.p is not None and null.p < ALPHA)
+        found["family"].append(null.p_family is not None and null.p_family < ALPHA)
+        found["one"].append(sum(one.low is not None and one.low * one.high > 0 for one in alone) == 1)
+        true, _ = _apart(np.where(inside, idle, better) - base, inside, place)
+        found["coverage"].append(true.low is not None and true.low <= -GAIN <= true.high)
+    rate = {key: float(np.mean(of)) for key, of in found.items()}
+    return Parted(sizes, across, share, S, rate["p"], rate["family"], rate["coverage"], rate["one"])
+
+
+def _apart(D: np.ndarray, inside: np.ndarray, place: np.ndarray) -> tuple[Crossed, list[Crossed]]:
+    """The difference of D (S, n) between the images inside and the others; and the test of each."""
+    parts = [(group_sums(D[:, of], place[of]), np.unique(place[of])) for of in (inside, ~inside)]
+    (here, units), (there, others) = parts
+    return crossed(apart(here, there, units, others)), [crossed(values) for values, _ in parts]
 
 
 # --- equivalence ---
@@ -916,6 +965,9 @@ HEADS = {
     "here": "coverage, these data",
     "gain": "gain",
     "margin": "margin",
+    "across": "groups in both",
+    "share": "share",
+    "one_of_two": "one of two",
     "ece": "calibration error",
     "brier": "Brier score",
     "log_loss": "log loss",
@@ -982,6 +1034,9 @@ def table(name: str, *, repeats: int, small: bool) -> Table:
             many += [("accuracy", "20", 1200, 0.05), ("accuracy", "1 to 4", 150, 0.1), ("auc", "20", 1200, 0.05)]
         rows_ = product(many, (2, 3, 5, 10))
         return Equivalence, (equivalence(m, g, n, S, d, seed=n + S, **how) for (m, g, n, d), S in rows_)
+    if name == "subgroups":
+        shapes = [("–", True, 0.5), ("–", True, 0.1), ("1 to 4", False, 0.5), ("1 to 4", True, 0.5), ("20", False, 0.3)]
+        return Parted, (parted(*g, S, seed=S, **how) for g, S in product(shapes[: 1 if small else None], (3, 10)))
     if name == "folds":
         cut = [(100, 12, 5, False), (100, 12, 10, False), (100, 30, 5, False), (300, 12, 5, False), (300, 12, 5, True)]
         rows = (folded(n, p, k, together=g, seed=n + p + k, **how) for n, p, k, g in cut[: 1 if small else None])
@@ -1003,6 +1058,7 @@ def main() -> None:
         "equivalence",
         "forecasts",
         "thresholds",
+        "subgroups",
     ]
     parser.add_argument("table", nargs="?", choices=names, default="errors", help="which table (default: errors)")
     parser.add_argument("--repeats", type=int, default=1000, help="simulated studies per design")

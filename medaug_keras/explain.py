@@ -84,6 +84,8 @@ def _place(name: str, task: Task, plan: Plan) -> str:
         return "classifier.select, or primary" if rest in ("select", "by") else f"classifier.{name}"
     if section == "folds":
         return f"datasets.{task.dataset}.split.{'folds' if rest == 'number' else rest}"
+    if task.kind == "subgroups":
+        return f"{'the values of ' if name == 'values' else ''}datasets.{task.dataset}.subgroups"
     if task.kind == "data":
         return f"datasets.{task.dataset}.{name}"
     return name

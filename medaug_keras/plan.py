@@ -30,11 +30,12 @@ from medaug_keras.spec import (
     of_synthesis,
 )
 
-Kind = Literal["data", "generator", "synthesis", "tuning", "classifier", "folds", "quality", "usefulness"]
+Kind = Literal["data", "subgroups", "generator", "synthesis", "tuning", "classifier", "folds", "quality", "usefulness"]
 
 # Raised when a kind's results mean something else than before: its old records are then no longer found.
 VERSIONS: dict[Kind, int] = {
     "data": 1,
+    "subgroups": 1,
     "generator": 1,
     "synthesis": 1,
     "tuning": 1,
@@ -47,7 +48,7 @@ VERSIONS: dict[Kind, int] = {
 # The epoch of the baseline's classifier that judges synthetic images: whatever a study shows, so that showing something
 # else makes no new work; by AUC, because by accuracy a rare class can leave the network of the first epoch.
 JUDGES_RULE = "best_validation_auc"
-# Settings of the study that decide the result of every task but reading the data.
+# Settings of the study that decide the result of every task but reading the data, and what is said of them.
 _EVERYWHERE = ("precision",)
 
 
@@ -109,6 +110,8 @@ class Plan:
     runs: Sequence[Run]
     data: Mapping[str, str]
     """Data set → id of its data task."""
+    subgroups: Mapping[str, str]
+    """Data set with subgroups → id of the task that reads which image is in which."""
     generators: Sequence[Making]
     synthesis: Sequence[Making]
     quality: Sequence[Making]
@@ -129,13 +132,15 @@ class Plan:
         arms = {(c.dataset, c.arm, c.replicate) for c in runs}
         judged = (*self.quality, *self.usefulness)
         quality = [m.task for m in judged if (m.dataset, m.name, m.replicate) in arms]
-        return replace(self._part(self._with_needs([*(c.task for c in runs), *quality])), runs=runs)
+        parted = [task for name, task in self.subgroups.items() if any(c.dataset == name for c in runs)]
+        return replace(self._part(self._with_needs([*(c.task for c in runs), *quality, *parted])), runs=runs)
 
     def _part(self, keep: set[str]) -> "Plan":
         return Plan(
             tasks={i: t for i, t in self.tasks.items() if i in keep},
             runs=[c for c in self.runs if c.task in keep],
             data={name: i for name, i in self.data.items() if i in keep},
+            subgroups={name: i for name, i in self.subgroups.items() if i in keep},
             generators=[m for m in self.generators if m.task in keep],
             synthesis=[m for m in self.synthesis if m.task in keep],
             quality=[m for m in self.quality if m.task in keep],
@@ -173,6 +178,8 @@ class Source:
     """Empty where they are not known."""
     several: bool = False
     """Whether images have several findings, which these names are then of."""
+    subgroups: str = ""
+    """MD5 of which image is in which subgroup; empty where there are none."""
 
 
 def task_id(kind: str, key: str) -> str:
@@ -283,6 +290,7 @@ class _Planner:
         generators: dict[Making, None] = {}  # a set that keeps its order
         tuned: dict[tuple[str, str, str, int | None], dict[str, str]] = {}
         self.data = {name: self.data_task(name) for name in names}
+        subgroups = {name: self._subgroups(name) for name in names if self.local[name].get("subgroups")}
         for replicate in range(study.replicates):
             for dataset in names:
                 baseline = None
@@ -324,7 +332,9 @@ class _Planner:
                             useful = self._usefulness(dataset, making, baseline)
                             if useful is not None:
                                 usefulness.append(Making(dataset, making.name, replicate, useful, making.fold))
-        return Plan(self.tasks, runs, self.data, list(generators), synthesis, quality, usefulness, self.sources)
+        return Plan(
+            self.tasks, runs, self.data, subgroups, list(generators), synthesis, quality, usefulness, self.sources
+        )
 
     def _add(
         self,
@@ -342,7 +352,7 @@ class _Planner:
         `content` gives its params; of True, what the key covers of them.
         """
         params, keyed = content(False), content(True)
-        if kind != "data":
+        if kind not in ("data", "subgroups"):
             params |= self.everywhere[False]
             keyed |= self.everywhere[True]
         key = task_key(kind, keyed, {word: self.tasks[need].key for word, need in needs.items()})
@@ -401,6 +411,19 @@ class _Planner:
             {},
             dataset=dataset,
             title=f"{dataset}: data",
+            replicate=0,
+            images=0,
+        )
+
+    def _subgroups(self, dataset: str) -> str:
+        """The id of the task that reads which image is in which subgroup: of its own, so that nothing else needs it."""
+        said = {"subgroups": self.local[dataset]["subgroups"], "values": self.sources[dataset].subgroups}
+        return self._add(
+            "subgroups",
+            lambda keyed: dict(said),
+            {"data": self.data[dataset]},
+            dataset=dataset,
+            title=f"{dataset}: subgroups",
             replicate=0,
             images=0,
         )

@@ -403,6 +403,20 @@ class FolderData(_OwnData):
     ending: ClassVar[str] = ""
 
 
+class Bands(_Part):
+    """A column of numbers that parts images into bands."""
+
+    column: Text
+    at: Annotated[tuple[float, ...], Field(min_length=1)]
+    """Where one band ends and the next begins, rising: 40 is in the band from 40 on."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if any(low >= high for low, high in zip(self.at, self.at[1:], strict=False)):
+            raise ValueError("has bands in at that do not rise; write the smaller numbers first, each once")
+        return self
+
+
 class TableData(_OwnData):
     """Your own images as a table lists them: a row for each image, with its file, class, group and split."""
 
@@ -435,12 +449,26 @@ class TableData(_OwnData):
     """A CSV file whose column image names images to leave out."""
     publish_split: Annotated[bool, SHOWN] = False
     """Put which image is in which split among the study's pages, with the names of images and groups."""
+    subgroups: Annotated[tuple[Text | Bands, ...], SHOWN] = ()
+    """Columns by which results are shown for some of the test images, such as sex, or {column: age, at: [40, 60]} in
+    bands. Names of the columns and their values are published."""
     colour: Literal["grey", "rgb"] | None = None
     """What the images are converted to; left out, the files decide, and they must agree."""
     window: Annotated[Window | None, Birth(None)] = None
     """Which range of values of more than 8 bits becomes 0 to 255; left out, such images are an error."""
     called: ClassVar[str] = "table of images"
     ending: ClassVar[str] = ".csv"
+
+    @model_validator(mode="after")
+    def _subgroups(self) -> Self:
+        columns = [one if isinstance(one, str) else one.column for one in self.subgroups]
+        if len(set(columns)) < len(columns):
+            raise ValueError("names a column twice in subgroups; keep one")
+        told = {self.image: "image", self.group: "group"} | dict.fromkeys(self.labels or (self.label,), "labels")
+        for column in columns:
+            if column in told:
+                raise ValueError(f"names {column} in subgroups, which is its {told[column]}: leave it out there")
+        return self
 
     @model_validator(mode="after")
     def _label_or_labels(self) -> Self:

@@ -43,6 +43,7 @@ MADE = (
     "examples.npz",
     "audit.npz",
     "split.csv",
+    "subgroups.npz",
     "synthetic.npz",
     "predictions.npz",
     "neighbours.npz",

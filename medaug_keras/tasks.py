@@ -57,6 +57,15 @@ def make_data(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Che
     return dataset.summary() | {"audit": data.audit(dataset, relations)}
 
 
+def make_subgroups(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Read which image is in which subgroup. Makes subgroups.npz: ids, and the subgroup's number by each column."""
+    found = data.KINDS[task.local["kind"]].subgroups(task.local)
+    if found is None or found.md5 != task.params["values"]:
+        raise data.DataError(f"{task.dataset}: the columns of its subgroups changed while the study ran. Run it again.")
+    data.save_subgroups(out / "subgroups.npz", found)
+    return {"columns": found.counts()}
+
+
 def make_generator(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
     """Train a generator. Makes sampler.keras, history.json, layers.json; of images made elsewhere, synthetic.npz."""
     dataset = _dataset(task, needs)
@@ -429,6 +438,7 @@ def make_usefulness(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
 
 MAKERS: dict[str, Callable[[Task, Folders, Path, Tell, Checkpoint], dict[str, Any]]] = {
     "data": make_data,
+    "subgroups": make_subgroups,
     "generator": make_generator,
     "synthesis": make_synthesis,
     "tuning": make_tuning,

@@ -815,6 +815,7 @@ REFERENCE: dict[str, type[BaseModel]] = {  # heading of the page → the section
     "window": spec.Window,
     "datasets: table": spec.TableData,
     "datasets: split": spec.Parts,
+    "datasets: subgroups": spec.Bands,
     "datasets: ids": spec.Ids,
     "classifier": spec.Cnn,
     "classifier: resnet18 and resnet50": spec.Resnet18,

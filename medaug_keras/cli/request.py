@@ -168,9 +168,16 @@ def source(study: Study, name: str, options: argparse.Namespace) -> Source:
     if (kind.place(section) or Path()).is_relative_to(os.devnull):
         raise RequestError("There is no home folder (HOME) for MedMNIST's files: name another with --data DIR")
     fingerprint, sizes = kind.fingerprint(section, cache), kind.sizes(section)
-    names = tuple(map(str, sizes.classes))
+    names, parted = tuple(map(str, sizes.classes)), kind.subgroups(section)
     return Source(
-        fingerprint, sizes.train, sizes.validation, sizes.test, len(names), class_names=names, several=sizes.several
+        fingerprint,
+        sizes.train,
+        sizes.validation,
+        sizes.test,
+        len(names),
+        class_names=names,
+        several=sizes.several,
+        subgroups=parted.md5 if parted is not None else "",
     )
 
 
@@ -377,6 +384,8 @@ def examined(study: Study, name: str, options: argparse.Namespace) -> tuple[Sour
         notes += filter(None, [data.sparse(dataset, cut)])
     relations = data.related(dataset)
     notes += odd(dataset.summary() | {"audit": data.audit(dataset, relations)})
+    parted = kind.subgroups(section)
+    notes += data.odd_subgroups(parted) if parted is not None else []
     if options.audit is not None:
         notes.append(write_audit(relations, section, folder=options.audit, study=options.study))
     return found, counts, notes

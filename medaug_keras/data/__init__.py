@@ -34,15 +34,25 @@ from medaug_keras.data.plain import load_plain, save_plain
 from medaug_keras.data.predicted import load_predicted, predicted_files
 from medaug_keras.data.room import Room
 from medaug_keras.data.splits import Folds, Parts, by_fractions, split_csv
-from medaug_keras.data.table import Table, load_table, table_class_counts, table_fingerprint, table_sizes
+from medaug_keras.data.subgroups import FEW_IMAGES, By, Subgroups, odd_subgroups, save_subgroups
+from medaug_keras.data.table import (
+    Table,
+    load_table,
+    table_class_counts,
+    table_fingerprint,
+    table_sizes,
+    table_subgroups,
+)
 from medaug_keras.data.unpacked import kept_images, unpacked
 
 __all__ = [
+    "FEW_IMAGES",
     "IMAGE_SIZE",
     "KINDS",
     "MAX_BYTES",
     "MEDMNIST_NAMES",
     "PHANTOM_NAMES",
+    "By",
     "Check",
     "DataError",
     "Dataset",
@@ -54,6 +64,7 @@ __all__ = [
     "Room",
     "Sizes",
     "Split",
+    "Subgroups",
     "Table",
     "audit",
     "by_fractions",
@@ -88,6 +99,7 @@ __all__ = [
     "npz_class_counts",
     "npz_fingerprint",
     "npz_sizes",
+    "odd_subgroups",
     "pairs_to_show",
     "phantom_fingerprint",
     "phantom_sizes",
@@ -96,11 +108,13 @@ __all__ = [
     "rarest_share",
     "related",
     "save_plain",
+    "save_subgroups",
     "sparse",
     "split_csv",
     "table_class_counts",
     "table_fingerprint",
     "table_sizes",
+    "table_subgroups",
     "unpacked",
     "warnings",
 ]

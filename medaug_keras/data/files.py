@@ -38,6 +38,8 @@ class File:
     """Of the images that belong together, such as a patient's; empty where that is not known."""
     frame: int | None = None
     """Which image of the file is meant, from 1; None where it holds one only."""
+    values: tuple[str, ...] = ()
+    """Of the columns that part images into subgroups; they are in no fingerprint of the images."""
 
 
 @dataclass(frozen=True)

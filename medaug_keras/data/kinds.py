@@ -16,6 +16,7 @@ from medaug_keras.data.dataset import SPLITS, Dataset, Sizes
 from medaug_keras.data.ids import Ids, fingerprint_with, left_out, named, without
 from medaug_keras.data.room import Room
 from medaug_keras.data.splits import Folds, Parts
+from medaug_keras.data.subgroups import By, Subgroups
 
 Section = Mapping[str, Any]
 
@@ -40,6 +41,8 @@ class Kind:
     """The file or folder with the images; None where they are made from a seed."""
     official: Callable[[Section], str | None] = _unknown
     """MD5 of the published file, which is downloaded where `place` is not there; None where there is none."""
+    subgroups: Callable[[Section], Subgroups | None] = _unknown
+    """Subgroups of the images, told without reading one; None where the section names none. Raises DataError."""
     class_counts: Callable[[Section], Sequence[int]] = lambda section: []
     """Training images of each class, told without reading an image; empty where that cannot be. Raises DataError."""
 
@@ -111,7 +114,8 @@ def _table(section: Section) -> table.Table:
     assert split is not None, "a table's section has one"
     words = ("image", "label", "labels", "group", "frame", "classes", "missing", "encoding")
     said = {word: section[word] for word in words}
-    return table.Table(path=_path(section), split=split, drop=_drop(section), **said)
+    by = [By(one) if isinstance(one, str) else By(one["column"], tuple(one["at"])) for one in section["subgroups"]]
+    return table.Table(path=_path(section), split=split, drop=_drop(section), subgroups=by, **said)
 
 
 def _ids(section: Section) -> Ids | None:
@@ -258,6 +262,7 @@ KINDS: dict[str, Kind] = {
         ),
         fingerprint=lambda section, cache: table.table_fingerprint(_table(section), cache=cache),
         place=_path,
+        subgroups=lambda section: table.table_subgroups(_table(section)),
         class_counts=lambda section: table.table_class_counts(_table(section)),
     ),
 }

@@ -34,6 +34,7 @@ from medaug_keras.data.pixels import SUFFIXES, Colour, Conversion
 from medaug_keras.data.room import Room
 from medaug_keras.data.rows import Rows, did_you_mean, is_missing, read_rows, told
 from medaug_keras.data.splits import Parts, by_words, dropped, placed, repeated
+from medaug_keras.data.subgroups import By, Subgroups, subgroups_of
 
 _MOST_CLASSES = 100  # beyond, the column of the label is taken for a wrong one
 _LOOKED_INTO = 1000  # folders of images in which others are counted
@@ -62,6 +63,8 @@ class Table:
     frame: int | str | None = None
     """Which image of each file is meant, from 1, or the column that says it, which is then part of the images' names
     (`scan.dcm#3`); None takes files of one image only."""
+    subgroups: Sequence[By] = ()
+    """The columns by which results are shown for some of the images; a value may be missing."""
 
 
 def table_sizes(
@@ -87,6 +90,24 @@ def table_fingerprint(table: Table, *, cache: Path | None) -> str:
     """MD5 over the images that would be used, their classes (or findings), groups and splits: not over the rest of the
     table."""
     return files.fingerprint(listed(table), cache=cache)
+
+
+def table_subgroups(table: Table) -> Subgroups | None:
+    """The subgroups of a table's images; None where it names none. Raises DataError."""
+    if not table.subgroups:
+        return None
+    found = listed(table)
+    return subgroups_of(
+        {
+            split: {by.column: [file.values[c] for file in files] for c, by in enumerate(table.subgroups)}
+            for split, files in found.files.items()
+        },
+        {split: [file.relative for file in files] for split, files in found.files.items()},
+        {split: [file.group for file in files if file.group] for split, files in found.files.items()},
+        table.subgroups,
+        where=table.path.name,
+        folds=table.split.folds is not None,
+    )
 
 
 def load_table(
@@ -128,6 +149,10 @@ def listed(table: Table) -> Listing:
         if name is not None:
             with problems.collected():
                 columns[setting] = rows.column(name, "labels" if setting.startswith("labels.") else setting)
+    more: list[list[str]] = []
+    for by in table.subgroups:
+        with problems.collected():
+            more.append(rows.column(by.column, "subgroups"))
     with problems.collected():
         columns |= {f"image {name}": rows.column(name, "image") for name in _fields(image, rows)}
     problems.check()
@@ -175,7 +200,9 @@ def listed(table: Table) -> Listing:
     there: dict[str, list[File]] = {name: [] for name in SPLITS}
     for i, k, place, of in zip(keep, labels.tolist(), places.tolist(), groups or [""] * len(keep), strict=True):
         said = tuple(k) if table.labels is not None else k
-        there[SPLITS[place]].append(File(path.parent / in_files[i], names[i], said, of, frames[i]))
+        there[SPLITS[place]].append(
+            File(path.parent / in_files[i], names[i], said, of, frames[i], tuple(column[i] for column in more))
+        )
     empty = [name for name, some in there.items() if not some]
     if split.folds is not None:
         check_folds(ids, labels, groups, split.folds, classes=found, where=rows.name)

@@ -10,6 +10,7 @@ cross-validation `folds` (S, n), the fold of each image in each replicate.
 - `crossed`, `compare`: does an arm differ from the baseline, for any replicate and any image?
 - `holm`, `benjamini_hochberg`, `verdict`, `best_arms`: many comparisons at once.
 - `share_values`, `share_interval`, `shared_variance`: shares such as sensitivity, at thresholds chosen on other images.
+- `apart`: is a difference another in one subgroup of the images than in the others?
 - `equivalence_p`: is the difference smaller than a margin?
 - `outlook`: what this many replicates and images could have shown.
 - `mean_over_datasets`, `friedman`, `reach`: across data sets.
@@ -63,6 +64,7 @@ from medaug_keras.stats.replicates import (
     two_level_bootstrap,
 )
 from medaug_keras.stats.shares import share_interval, share_values, shared_variance
+from medaug_keras.stats.subgroups import apart
 
 __all__ = [
     "FEW",
@@ -78,6 +80,7 @@ __all__ = [
     "Reach",
     "Selection",
     "Verdict",
+    "apart",
     "benjamini_hochberg",
     "best_arms",
     "chance_to_beat",

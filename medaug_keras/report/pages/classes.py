@@ -1,13 +1,17 @@
-"""Class by class: which classes (or findings) an arm finds more or less often than the baseline."""
+"""Class by class: which classes (or findings) an arm finds more or less often than the baseline; and subgroups."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from medaug_keras.report import figures
 from medaug_keras.report.format import percent, plural
+from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.inference import ALPHA, OfClass, OfFinding
+from medaug_keras.report.numbers.subgroups import OfSubgroup, missing_subgroups, of_subgroups
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.pages.differences import runs_words
 from medaug_keras.report.tables import classes as class_tables
+from medaug_keras.report.tables import subgroups as subgroup_tables
 from medaug_keras.report.tables.table import Table
 from medaug_keras.stats import verdict
 
@@ -17,9 +21,13 @@ MANY = 100
 
 def class_by_class(book: Book) -> dict[str, Any]:
     """The differences in recall of each data set as a figure, and all of them as a table; of several findings an image,
-    those in AUC."""
+    those in AUC. Where a data set names subgroups, the
+    differences in each."""
     results = book.results
-    found: dict[str, Table | None] = {"table": None, "findings": None}
+    found: dict[str, Table | None] = {"table": None, "findings": None, "subgroups": None}
+    parted, away = of_subgroups(book.inference), missing_subgroups(results)
+    if results.plan.subgroups:
+        found["subgroups"] = subgroup_tables.subgroups(results, parted)
     if results.of_classes:
         found["table"] = class_tables.classes(results, book.inference)
     if results.of_findings:
@@ -31,6 +39,9 @@ def class_by_class(book: Book) -> dict[str, Any]:
                 "name": d,
                 "title": results.title(d),
                 "figure": _forest_of_findings(book, d) if results.several(d) else _forest(book, d),
+                "parted": d in results.plan.subgroups,
+                "subgroups": _forest_of_subgroups(book, d, parted),
+                "away": away.get(d, ""),
             }
             for d in results.datasets
         ],
@@ -89,7 +100,37 @@ def _forest_of_findings(book: Book, dataset: str) -> Shown | None:
     )
 
 
-def _effect(book: Book, one: OfClass | OfFinding, p: float | None, missing: str = "not run yet") -> figures.Difference:
+def _forest_of_subgroups(book: Book, dataset: str, parted: Sequence[OfSubgroup]) -> Shown | None:
+    """A panel for each subgroup: the differences in the primary metric of all arms; None without one."""
+    results = book.results
+    panels, title = list[figures.DifferencesPanel](), results.title(dataset)
+    metric, base_label = metric_name(results.study.primary), results.variant(*results.reference)
+    for subgroup in dict.fromkeys(one.subgroup for one in parted if one.subgroup.dataset == dataset):
+        here = [one for one in parted if one.subgroup == subgroup]
+        rows = [
+            _effect(book, one, one.fdr, one.reason or "not run yet")
+            for one in here
+            if one.result is not None and one.result.effect is not None
+        ]
+        base = next((one.value.mean for one in here if one.result is None), None)
+        if rows and base is not None:
+            known = f"{base_label}: {percent(base, 1)} %; {plural(subgroup.images, 'image')}"
+            small = f", {subgroup_tables.SMALL}" if subgroup.small else ""
+            panels.append(figures.DifferencesPanel(f"{subgroup.column}: {subgroup.name}", rows, known + small))
+    if not panels:
+        return None
+    return book.figure(
+        f"subgroups-{dataset}",
+        figures.differences(panels, metric=metric, arms=results.by_look, test="p, BH (exploratory)"),
+        f"{title}: difference to “{base_label}” in {metric} in each subgroup of the test images, points. Exploratory. "
+        f"Below a subgroup, the baseline's {metric} there. Whether an arm's differences are other ones in one subgroup "
+        f"than in the others, only the table says. {runs_words(panels)}",
+    )
+
+
+def _effect(
+    book: Book, one: OfClass | OfFinding | OfSubgroup, p: float | None, missing: str = "not run yet"
+) -> figures.Difference:
     r, pair = one.result, (one.group.arm, one.group.sampling)
     assert r is not None
     return figures.Difference(

@@ -1,0 +1,107 @@
+"""The primary metric and recall of every arm on some of the test images, beside the baseline's."""
+
+from collections.abc import Sequence
+
+from medaug_keras.data import FEW_IMAGES
+from medaug_keras.report.numbers.findings import metric_name
+from medaug_keras.report.numbers.results import METRICS, Results
+from medaug_keras.report.numbers.subgroups import OfSubgroup
+from medaug_keras.report.tables.table import (
+    DATASET,
+    Column,
+    Entry,
+    Row,
+    Table,
+    dataset_entry,
+    epoch_words,
+    variant_entry,
+)
+from medaug_keras.stats import FEW, Crossed, Estimate
+
+SMALL = "small subgroup"
+
+
+def subgroups(results: Results, found: Sequence[OfSubgroup]) -> Table:
+    """Every subgroup of every data set, arm by arm, the baseline first."""
+    primary = results.study.primary
+    change = f"Difference in {metric_name(primary)} (points)"
+    columns = (
+        DATASET,
+        Column("column", "Column"),
+        Column("subgroup", "Subgroup"),
+        Column("images", "Test images", "count"),
+        Column("groups", "Groups", "count", help="Of test images that belong together, such as a patient's"),
+        Column("arm", "Arm", parts=("name",)),
+        Column(primary, METRICS[primary], "percent", parts=("sd", "n")),
+        Column("recall", "Recall", "percent", parts=("sd", "n")),
+        Column("difference", "to the baseline", "points", change, ("low", "high", "p")),
+        Column("apart", "less that of the other subgroups", "points", change, ("low", "high", "p")),
+    )
+    rows = []
+    for one in found:
+        of, pair = one.subgroup, (one.group.arm, one.group.sampling)
+        why = one.reason or one.group.reason
+        no_recall = "images have several findings" if results.several(of.dataset) else why or "no image of the class"
+        rows.append(
+            Row(
+                (
+                    dataset_entry(results, of.dataset),
+                    Entry(of.column),
+                    Entry(of.name, tags=(SMALL,) if of.small else ()),
+                    Entry(of.images),
+                    Entry(of.groups, missing="" if of.groups is not None else "the data set names no groups"),
+                    variant_entry(results, *pair),
+                    _value(one.value, why),
+                    _value(one.recall, no_recall),
+                    _difference(one.result, one.fdr),
+                    _difference(one.apart, one.apart_fdr),
+                ),
+                {
+                    "data set": results.title(of.dataset),
+                    "column": of.column,
+                    "subgroup": of.name,
+                    "arm": results.variant(*pair),
+                },
+            )
+        )
+    return Table(
+        "subgroups",
+        f"{METRICS[primary]} and recall in subgroups of the test images, {epoch_words(results)}.",
+        columns,
+        tuple(rows),
+        "tables.subgroups.subgroups",
+        (
+            f"Exploratory: the study's own question is test {metric_name(primary)} of all images. Differences are to "
+            f"{results.variant(*results.reference)}, over the replicates that both have, by the crossed analysis of "
+            "the main test on the images of the subgroup; the interval is that of the single comparison.",
+            "Less that of the other subgroups: the difference in the subgroup less the difference on the test images "
+            "with another value of the column, with the interval of the same analysis. Only this column compares "
+            "subgroups: that an arm is better in one and not distinguishable in another does not say that it helps "
+            "them differently. Each of the two columns is a family of its own over all subgroups, arms and data sets "
+            "(Benjamini and Hochberg).",
+            "Recall: of the positive class where the study names one, else the mean over the classes that the "
+            "subgroup has. Subgroups stand in the order of their values, and are never ranked. "
+            f"Small subgroup: fewer than {FEW_IMAGES} test images, or groups of them.",
+            *(
+                ["Few images: so few test images account for the difference that its interval is too narrow."]
+                if any(_few(r) for one in found for r in (one.result, one.apart))
+                else []
+            ),
+        ),
+        ("data set", "column", "subgroup", "arm"),
+        empty="No run is done yet.",
+    )
+
+
+def _value(found: Estimate, why: str) -> Entry:
+    return Entry(found.mean, found.sd, found.n, found.planned, missing=why if found.mean is None else "")
+
+
+def _difference(r: Crossed | None, p: float | None) -> Entry:
+    if r is None:
+        return Entry(missing="the baseline itself, or no baseline")
+    return Entry(r.effect, low=r.low, high=r.high, p=p, missing=r.reason or "", tags=("few images",) if _few(r) else ())
+
+
+def _few(r: Crossed | None) -> bool:
+    return r is not None and r.carried_by is not None and r.carried_by < FEW

@@ -1,0 +1,379 @@
+"""Subgroups of a table's test images: what is read, what is tested, what pages say."""
+
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import recall_score, roc_auc_score
+
+from medaug_keras import data, engine, evaluation
+from medaug_keras.data import DataError, Parts, Table
+from medaug_keras.data.subgroups import By, subgroups_of
+from medaug_keras.plan import Source, plan
+from medaug_keras.report.numbers.inference import Inference
+from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.numbers.subgroups import Subgroup, of_subgroups
+from medaug_keras.report.pages import classes as page
+from medaug_keras.report.pages.book import Book
+from medaug_keras.report.tables import subgroups as subgroup_tables
+from medaug_keras.spec import Study
+from medaug_keras.stats import apart, benjamini_hochberg, crossed, pseudo_values
+from medaug_keras.store import Store
+from studies import cli, tiny, written
+
+N = 160
+ASKED = ["sex", {"column": "age", "at": [40, 60]}]
+
+
+def rows() -> list[list[str]]:
+    """Two images a patient; half are test images. Sex is missing of some, and differs within some patients."""
+    rng = np.random.default_rng(0)
+    found = []
+    for i in range(N):
+        sex = ["F", "M", ""][rng.choice(3, p=[0.45, 0.45, 0.1])]
+        part = ["train", "val", "test", "test"][i // 2 % 4]
+        found.append([f"{i:03}.png", "ab"[rng.integers(2)], f"p{i // 2}", part, sex, str(20 + 7 * (i // 2) % 61), "x"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("table")
+    rng = np.random.default_rng(0)
+    (root / "images").mkdir()
+    for i in range(N):
+        Image.fromarray(rng.integers(0, 256, (28, 28), np.uint8)).save(root / "images" / f"{i:03}.png")
+    text = "\n".join(map(",".join, [["file", "dx", "patient", "part", "sex", "age", "same"], *rows()]))
+    (root / "table.csv").write_text(text + "\n")
+    return root
+
+
+def section(folder: Path, **changes) -> dict[str, object]:
+    asked = {"kind": "table", "path": str(folder / "table.csv"), "image": "images/{file}", "label": "dx"}
+    return asked | {"group": "patient", "split": {"column": "part"}, "subgroups": ASKED} | changes
+
+
+def study(folder: Path, **changes) -> Study:
+    content = tiny(datasets={"mine": section(folder, **changes)}, replicates=3)
+    return Study.model_validate_json(json.dumps(content))
+
+
+def table(folder: Path, **changes) -> Table:
+    said = {"path": folder / "table.csv", "image": "images/{file}", "label": "dx", "group": "patient"}
+    return Table(**said | {"split": Parts(column="part"), "subgroups": [By("sex"), By("age", (40, 60))]} | changes)
+
+
+# --- what is read ---
+
+
+def test_values_and_bands_are_those_of_the_rows_and_a_band_has_its_lower_number(folder):
+    found = data.table_subgroups(table(folder))
+    assert found.columns == ("sex", "age")
+    assert found.names == (("F", "M"), ("below 40", "40 to below 60", "60 and above"))
+    of = {row[0]: row for row in rows()}
+    for name, sex, age, tested, group in zip(found.ids, *found.places, found.tested, found.groups, strict=True):
+        _, _, patient, part, said, years, _ = of[Path(name).name]
+        assert sex == {"F": 0, "M": 1, "": -1}[said]
+        assert age == (int(years) >= 40) + (int(years) >= 60)
+        assert tested == (part == "test")
+        assert group == patient
+    sex, age = found.counts()
+    there = [row for row in rows() if row[3] == "test"]
+    assert sex["images"] == [sum(row[4] == word for row in there) for word in "FM"]
+    assert sex["groups"] == [len({row[2] for row in there if row[4] == word}) for word in "FM"]
+    assert sex["missing"] == sum(row[4] == "" for row in there)
+    assert (sum(age["images"]), age["missing"]) == (len(there), 0)
+
+
+def of(values, by, folds=False):
+    columns = {"train": {by.column: values}, "validation": {by.column: []}, "test": {by.column: []}}
+    ids = {"train": list(map(str, range(len(values)))), "validation": [], "test": []}
+    return subgroups_of(columns, ids, {split: [] for split in ids}, [by], where="t.csv", folds=folds)
+
+
+def test_a_number_at_the_edge_of_a_band_is_in_the_upper_one():
+    found = of(["39.9", "40", "59", "60", "NA"], By("age", (40, 60)), folds=True)
+    assert found.places.tolist() == [[0, 1, 1, 2, -1]]
+    assert found.tested.all()
+
+
+@pytest.mark.parametrize(
+    ("values", "by", "said"),
+    [
+        ([f"p{i}" for i in range(10)], By("name"), "name has 10 different values in 10 images, too many"),
+        ([f"{i % 21}" for i in range(100)], By("age"), "age has 21 different values in 100 images, too many"),
+        (["F", "F", ""], By("sex"), "in one subgroup, or none has a value"),
+        (["", "NA", ""], By("sex"), "in one subgroup, or none has a value"),
+        (["1", "2"], By("age", (40,)), "in one subgroup, or none has a value"),
+        (["old", "50", "10"], By("age", (40,)), r"age of 1 images is no number \(the first is 'old'\)"),
+    ],
+)
+def test_a_column_that_makes_no_subgroups_is_one_message(values, by, said):
+    with pytest.raises(DataError, match=said):
+        of(values, by)
+
+
+def test_twenty_values_are_subgroups_and_half_as_many_as_images_are():
+    assert len(of([f"{i % 20}" for i in range(100)], By("site")).names[0]) == 20
+    assert of(["a", "a", "b", "b"], By("site")).names == (("a", "b"),)
+    assert of(["10", "9", "10", "9"], By("site")).names == (("9", "10"),)
+
+
+def test_a_column_that_is_not_there_is_named_with_the_setting(folder):
+    with pytest.raises(DataError, match=r"there is no column 'sexx', which `subgroups` names.*did you mean sex\?"):
+        data.table_subgroups(table(folder, subgroups=[By("sexx")]))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["sex", {"column": "sex", "at": [1]}], "names a column twice in subgroups"),
+        (["patient"], "names patient in subgroups, which is its group"),
+        (["dx"], "names dx in subgroups, which is its labels"),
+        ([{"column": "age", "at": [60, 40]}], "do not rise"),
+    ],
+)
+def test_subgroups_that_contradict_are_refused(folder, asked, said):
+    with pytest.raises(ValueError, match=said):
+        study(folder, subgroups=asked)
+
+
+def test_images_and_their_fingerprint_do_not_depend_on_subgroups(folder):
+    one, other = (data.table_fingerprint(table(folder, **how), cache=None) for how in ({}, {"subgroups": ()}))
+    assert one == other
+    assert data.table_subgroups(table(folder, subgroups=())) is None
+
+
+def test_what_is_odd_is_said_with_its_numbers(folder):
+    found = data.table_subgroups(table(folder))
+    missing, few_sex, few_age = data.odd_subgroups(found)
+    assert f"{found.counts()[0]['missing']} of 80 test images have no value of sex" in missing
+    sizes = found.counts()[1]["groups"]
+    assert f"fewer than {data.FEW_IMAGES} groups of test images are in these subgroups of age" in few_age
+    assert f"below 40 ({sizes[0]}), 40 to below 60 ({sizes[1]}), 60 and above ({sizes[2]})" in few_age
+    assert "subgroups of sex" in few_sex
+
+
+# --- the plan ---
+
+
+def source(folder: Path, subgroups: str = "said") -> Source:
+    return Source(data.table_fingerprint(table(folder), cache=None), 40, 40, 80, 2, ("",), ("a", "b"), False, subgroups)
+
+
+def test_subgroups_are_a_task_of_their_own_and_change_no_other_key(folder):
+    with_, without = (study(folder, subgroups=asked) for asked in (ASKED, []))
+    found, before = plan(with_, {"mine": source(folder)}), plan(without, {"mine": source(folder, "")})
+    assert found.tasks.keys() - before.tasks.keys() == {found.subgroups["mine"]}
+    assert before.tasks.keys() <= found.tasks.keys()
+    changed = plan(with_, {"mine": source(folder, "other values")})
+    assert changed.subgroups != found.subgroups
+    bands = plan(study(folder, subgroups=[ASKED[0], {"column": "age", "at": [40, 61]}]), {"mine": source(folder)})
+    assert bands.subgroups != found.subgroups
+    part = found.only({"dataset": ["mine"], "replicate": ["0"]})
+    assert part.subgroups == found.subgroups
+    assert part.subgroups["mine"] in part.tasks
+    assert not found.only({"arm": ["none"]}).subgroups
+
+
+# --- what is tested ---
+
+
+def without(first, second, units_first, units_second, unit):
+    return first[units_first != unit].mean() - second[units_second != unit].mean()
+
+
+@pytest.mark.parametrize("shared", [0, 3])
+def test_pseudo_values_of_a_difference_of_subgroups_are_those_of_brute_force(shared):
+    rng = np.random.default_rng(1)
+    own, other = np.arange(7), np.arange(7 - shared, 12 - shared)
+    first, second = rng.normal(0.3, 1, (2, 7)), rng.normal(0, 1, (2, 5))
+    found = apart(first, second, own, other)
+    units = np.union1d(own, other)
+    U = len(units)
+    for s in range(2):
+        whole = first[s].mean() - second[s].mean()
+        assert found[s].mean() == pytest.approx(whole)
+        left = np.array([without(first[s], second[s], own, other, unit) for unit in units])
+        assert found[s] == pytest.approx(whole + (U - 1) * (whole - left))
+
+
+def test_a_difference_of_subgroups_turns_its_sign_with_them_and_is_zero_of_equal_ones():
+    rng = np.random.default_rng(2)
+    first, second = rng.normal(size=(3, 9)), rng.normal(size=(3, 6))
+    one = crossed(apart(first, second, np.arange(9), np.arange(9, 15)))
+    other = crossed(apart(second, first, np.arange(9, 15), np.arange(9)))
+    assert one.effect == pytest.approx(-other.effect)
+    assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
+    assert crossed(apart(first, first, np.arange(9), np.arange(9, 18))).effect == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    ("units", "said"),
+    [
+        (([0, 1], [2]), "fewer than two units"),
+        (([0, 0], [1, 2]), "two values in a subgroup"),
+        (([0], [1, 2]), "expected a unit"),
+    ],
+)
+def test_units_that_do_not_fit_are_refused(units, said):
+    with pytest.raises(ValueError, match=said):
+        apart(np.zeros((2, 2)), np.zeros((2, len(units[1]))), *units)
+
+
+@pytest.fixture(scope="module", params=["accuracy", "auc"])
+def results(request, folder, tmp_path_factory) -> Results:
+    """Data and subgroups read by their tasks; classifiers made up, two arms that differ most where sex is F."""
+    asked = study(folder).model_copy(update={"primary": request.param})
+    known = replace(source(folder), subgroups=data.table_subgroups(table(folder)).md5)
+    todo = plan(asked, {"mine": known})
+    store = Store(tmp_path_factory.mktemp("results") / "results")
+    for name in (todo.data["mine"], todo.subgroups["mine"]):
+        state = engine.attempt(todo.tasks[name], store, lambda what, content: None)
+        assert state[0] == "done", state
+    found = data.load_table(table(folder), name="mine", title="", size=None, colour=None)
+    sex = dict(zip((row[0] for row in rows()), (row[4] for row in rows()), strict=True))
+    boost = np.array([sex[Path(name).name] == "F" for name in found.test.ids])
+    for number, run in enumerate(todo.runs):
+        rng, labels = np.random.default_rng(number), {"test": found.test.labels, "validation": found.validation.labels}
+        arrays = {}
+        for split, of in labels.items():
+            score = rng.normal(0, 1, len(of)) + (of * 2 - 1) * 0.6
+            if split == "test" and run.arm == "flip":
+                score += boost * (of * 2 - 1)
+            p = 1 / (1 + np.exp(-score))
+            arrays[f"{split}_1"] = np.stack([1 - p, p], axis=1).astype(np.float32)
+        scores = {"1": {split: evaluation.scores(labels[split], arrays[f"{split}_1"]) for split in labels}}
+        with store.claim(run.task) as out:
+            names = {"test_ids": np.array(found.test.ids), "test_groups": np.array(found.test.groups)}
+            np.savez(out / "predictions.npz", **arrays, **names, **{f"{s}_labels": of for s, of in labels.items()})
+            (out / "history.json").write_text(json.dumps({"loss": [1.0]}))
+            (out / "layers.json").write_text("[]")
+            rules = ["accuracy", "auc", "balanced_accuracy", "loss"]
+            selected = {f"best_validation_{rule}": 1 for rule in rules} | {"last": 1}
+            values = {"selected": selected, "scores": scores, "epochs": 1, "training_images": 40, "parameters": 1}
+            store.commit(todo.tasks[run.task], out, values, {"started": 0.0, "seconds": 1.0})
+    return Results(asked, todo, store)
+
+
+def told(results: Results, arm: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+    """(S, n, K) probabilities of an arm, labels, groups and names of the test images, from the files."""
+    p = []
+    for run in results.groups["mine", arm, "shuffle"].runs:
+        with np.load(run.record.folder / "predictions.npz") as file:
+            p.append(file["test_1"])
+            labels, groups, ids = file["test_labels"], file["test_groups"], file["test_ids"].tolist()
+    return np.stack(p), labels, groups, ids
+
+
+def test_every_subgroup_has_its_metric_recall_and_difference_by_the_crossed_analysis_of_its_groups(results):
+    metric = results.study.primary
+    found = {(one.subgroup.name, one.group.arm): one for one in of_subgroups(Inference(results))}
+    names = ["F", "M", "below 40", "40 to below 60", "60 and above"]
+    assert list(found) == list(itertools.product(names, ["baseline", "flip"]))
+    (ours, labels, groups, ids), (theirs, *_) = told(results, "flip"), told(results, "baseline")
+    sex = {row[0]: row[4] for row in rows()}
+    there = {word: np.array([sex[Path(name).name] == word for name in ids]) for word in "FM"}
+    values = {}
+    for word, here in there.items():
+        one, base = found[word, "flip"], found[word, "baseline"]
+        score = {
+            "accuracy": lambda y, p: np.mean(p.argmax(1) == y),
+            "auc": lambda y, p: roc_auc_score(y, p[:, 1]),
+        }[metric]
+        assert one.value.mean == pytest.approx(np.mean([score(labels[here], p[here]) for p in ours]))
+        each = [recall_score(labels[here], p[here].argmax(1), average="macro") for p in ours]
+        assert one.recall.mean == pytest.approx(np.mean(each))
+        assert (one.subgroup.images, one.subgroup.groups) == (here.sum(), len(set(groups[here])))
+        a, b = (pseudo_values(metric, p[:, here], labels[here], groups[here]) for p in (ours, theirs))
+        values[word] = a - b, np.unique(groups[here])
+        expected = crossed(a - b, images=int(here.sum()))
+        assert (one.result.effect, one.result.se, one.result.p_family) == pytest.approx(
+            (expected.effect, expected.se, expected.p_family)
+        )
+        assert one.result.images == here.sum()
+        assert np.mean(one.runs) == pytest.approx(one.result.effect)
+        assert base.result is base.apart is None
+    (a, units_a), (b, units_b) = values["F"], values["M"]
+    between = crossed(apart(a, b, units_a, units_b))
+    one, other = found["F", "flip"].apart, found["M", "flip"].apart
+    assert (one.effect, one.low, one.high) == pytest.approx((between.effect, between.low, between.high))
+    assert other.effect == pytest.approx(-one.effect)
+    assert one.effect > 0.05
+    assert one.groups == len(np.union1d(units_a, units_b))
+    assert one.images == there["F"].sum() + there["M"].sum()
+
+
+def test_each_column_of_p_is_a_family_of_its_own(results):
+    found = [one for one in of_subgroups(Inference(results)) if one.result is not None]
+    assert [one.fdr for one in found] == benjamini_hochberg([one.result.p_family for one in found])
+    assert [one.apart_fdr for one in found] == benjamini_hochberg([one.apart.p_family for one in found])
+
+
+def test_the_page_has_a_panel_and_a_row_for_each_subgroup_and_marks_small_ones(results, monkeypatch):
+    drawn, plot = {}, page.figures.differences
+    monkeypatch.setattr(
+        page.figures, "differences", lambda panels, **how: drawn.update({how["metric"]: panels}) or plot(panels, **how)
+    )
+    (part,) = page.class_by_class(Book(results))["sections"]
+    assert part["parted"]
+    found = of_subgroups(Inference(results))
+    panels = drawn["accuracy" if results.study.primary == "accuracy" else "AUC"]
+    titles = ["sex: F", "sex: M", "age: below 40", "age: 40 to below 60", "age: 60 and above"]
+    assert [panel.title for panel in panels] == titles
+    for panel, (base, one) in zip(panels, zip(found[::2], found[1::2], strict=True), strict=True):
+        (row,) = panel.rows
+        assert (row.effect, row.low, row.high, row.arm) == (one.result.effect, one.result.low, one.result.high, "flip")
+        assert f"{100 * base.value.mean:.1f} %; {base.subgroup.images} images" in panel.note
+        assert panel.note.endswith("small subgroup") is (base.subgroup.groups < 30)
+    rows_ = subgroup_tables.subgroups(results, found).rows
+    names = [column.key for column in subgroup_tables.subgroups(results, found).columns]
+    assert len(rows_) == len(found)
+    for row, one in zip(rows_, found, strict=True):
+        entries = dict(zip(names, row.entries, strict=True))
+        assert entries[results.study.primary].value == one.value.mean
+        assert entries["recall"].value == one.recall.mean
+        assert entries["subgroup"].tags == (("small subgroup",) if one.subgroup.groups < 30 else ())
+        for name, result, p in (("difference", one.result, one.fdr), ("apart", one.apart, one.apart_fdr)):
+            got = entries[name]
+            wanted = (None,) * 4 if result is None else (result.effect, result.low, result.high, p)
+            assert (got.value, got.low, got.high, got.p) == wanted
+
+
+def test_a_subgroup_of_29_images_is_small_and_of_30_is_not_and_groups_count_where_they_are_known():
+    assert Subgroup("d", "sex", "F", 29, None).small
+    assert not Subgroup("d", "sex", "F", 30, None).small
+    assert Subgroup("d", "sex", "F", 60, 29).small
+
+
+# --- a study ---
+
+
+def test_a_study_runs_with_subgroups_that_are_added_later_without_training_again(folder, tmp_path):
+    content = tiny(datasets={"mine": section(folder, subgroups=[])}, replicates=2)
+    path = written(tmp_path, content)
+    words = ("run", path.name, "--no-site", "--workers", "1")
+    done = cli(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    trained = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "results").glob("classifier-*/record.json")}
+    pages = tmp_path / "docs" / "studies" / "tiny"
+    assert "Subgroups" not in (pages / "class-by-class.md").read_text()
+    written(tmp_path, tiny(datasets={"mine": section(folder)}, replicates=2))
+    again = cli(*words, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert {p.name: p.stat().st_mtime_ns for p in (tmp_path / "results").glob("classifier-*/record.json")} == trained
+    text = (pages / "class-by-class.md").read_text()
+    assert "40 to below 60" in text
+    assert "small subgroup" in text
+    lines = (pages / "data" / "subgroups.csv").read_text().splitlines()
+    assert len(lines) == 1 + 5 * 2
+    published = "".join(p.read_text() for p in pages.rglob("*.md")) + "".join(
+        p.read_text() for p in pages.rglob("*.csv")
+    )
+    assert "000.png" not in published
+    checked = cli("check", path.name, cwd=tmp_path)
+    assert "test images have no value of sex" in checked.stdout + checked.stderr
