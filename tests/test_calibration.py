@@ -11,13 +11,14 @@ from report_records import ARMS, fake_results, fake_study
 
 from medaug_keras.evaluation import calibration
 from medaug_keras.report import figures
-from medaug_keras.report.numbers.calibration import MEASURES, judged
+from medaug_keras.report.numbers import calibration as numbers
+from medaug_keras.report.numbers.calibration import MEASURES, NO_VALIDATION, judged, scaled
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.calibration import calibration as page
 from medaug_keras.report.tables import calibration as tables
-from medaug_keras.stats import crossed, group_sums
+from medaug_keras.stats import benjamini_hochberg, crossed, group_sums
 
 
 def drawn(seed: int, n: int, K: int) -> tuple[np.ndarray, np.ndarray]:
@@ -141,6 +142,45 @@ def test_there_are_ten_bins_or_as_many_as_there_are_images():
 def test_a_class_without_any_image_leaves_the_average_precision_undefined():
     labels, p = drawn(3, 60, 3)
     assert calibration.average_precision_values(labels[labels < 2], p[labels < 2]) is None
+
+
+@CASES
+@pytest.mark.parametrize("sure", [0.4, 1.0, 3.0])
+def test_the_temperature_is_the_one_that_a_search_by_brute_force_finds(seed, n, K, sure):
+    from scipy.special import softmax
+
+    chance = np.random.default_rng(seed)
+    logits = chance.normal(0, 1.5, (n, K))
+    labels = (logits + chance.gumbel(size=(n, K))).argmax(1)
+    p = softmax(sure * logits, axis=1)
+
+    def loss(t):
+        return -np.log(softmax(sure * logits / t, axis=1)[np.arange(n), labels]).mean()
+
+    at = np.exp(np.linspace(*np.log(calibration.TEMPERATURES), 4001))
+    best = at[np.argmin([loss(t) for t in at])]
+    found = calibration.temperature(labels, p)
+    assert found == pytest.approx(best, rel=2e-3)
+    np.testing.assert_allclose(calibration.scaled(p, found), softmax(sure * logits / found, axis=1), atol=1e-6)
+    scaled_loss = calibration.log_loss_values(labels, calibration.scaled(p, found)).mean()
+    assert scaled_loss <= calibration.log_loss_values(labels, p).mean() + 1e-12
+
+
+def test_a_temperature_of_1_changes_nothing_and_any_keeps_sums_and_the_class_that_is_named():
+    _, p = drawn(4, 50, 3)
+    np.testing.assert_allclose(calibration.scaled(p, 1.0), p, atol=1e-6)
+    for at in (0.05, 0.5, 2.0, 20.0):
+        found = calibration.scaled(np.stack([p, p[::-1]]), at)
+        np.testing.assert_allclose(found.sum(-1), 1)
+        np.testing.assert_array_equal(found.argmax(-1), np.stack([p, p[::-1]]).argmax(-1))
+        assert (found.max(-1) > np.stack([p, p[::-1]]).max(-1)).all() == (at < 1)
+
+
+def test_a_temperature_of_probabilities_that_are_always_right_or_always_wrong_is_at_an_end():
+    labels = np.repeat([0, 1], 10)
+    p = np.where(np.eye(2)[labels] > 0, 0.7, 0.3)
+    assert calibration.temperature(labels, p) == pytest.approx(calibration.TEMPERATURES[0])
+    assert calibration.temperature(1 - labels, p) == pytest.approx(calibration.TEMPERATURES[1])
 
 
 # --- the page ---
@@ -316,7 +356,8 @@ def test_lines_are_means_of_the_replicates_between_the_lowest_and_the_highest_th
 
     made = Book(Results(study, *fake_results(study, tmp_path, leave_out=gone)))
     page(made)
-    ((base, gda),) = calls
+    (base, gda), after = calls
+    assert [line.arm for line in after] == ["baseline", "gda"]
     assert (base.arm, gda.arm, base.replicates) == ("baseline", "gda", 2)
     one = judged(made.inference)["breastmnist", "gda", "shuffle"]
     curves = {
@@ -363,3 +404,86 @@ def test_the_page_draws_every_arm_in_three_panels_and_says_when_there_is_nothing
     plan, store = fake_results(nothing, tmp_path, leave_out=lambda task: task.kind == "classifier")
     made = page(Book(Results(nothing, plan, store)))
     assert ([section["figure"] for section in made["sections"]], made["table"].rows) == ([None], ())
+
+
+# --- after temperature scaling ---
+
+
+def scaled_by_hand(run, select):
+    """Temperature of a run by its own validation images, its test labels, and test probabilities after it."""
+    with np.load(run.record.folder / "predictions.npz") as file:
+        epoch = run.selected(select)
+        at = calibration.temperature(file["validation_labels"].astype(int), file[f"validation_{epoch}"])
+        return at, file["test_labels"].astype(int), calibration.scaled(file[f"test_{epoch}"], at)
+
+
+def test_every_run_is_scaled_by_its_own_validation_images_and_differences_are_between_scaled_arms(book):
+    found, select = scaled(book.inference), book.results.select
+    assert found.keys() == book.results.groups.keys()
+    measures = {
+        "ece": calibration.calibration_values,
+        "brier": calibration.brier_values,
+        "log_loss": calibration.log_loss_values,
+    }
+    for cell, one in found.items():
+        every = [scaled_by_hand(run, select) for run in one.group.done]
+        assert one.temperatures == pytest.approx([at for at, _, _ in every])
+        base = [scaled_by_hand(run, select) for run in book.results.baseline(cell[0]).done]
+        for name, of in measures.items():
+            ours = np.stack([of(labels, p) for _, labels, p in every])
+            assert one.means[name] == pytest.approx(ours.mean(1))
+            if cell[1:] == book.results.reference:
+                assert not one.differences
+            else:
+                expected = crossed(ours - np.stack([of(labels, p) for _, labels, p in base]))
+                got = one.differences[name]
+                assert (got.effect, got.low, got.high) == pytest.approx((expected.effect, expected.low, expected.high))
+    rates = benjamini_hochberg([r.p_family for one in found.values() for r in one.differences.values()])
+    assert [rate for one in found.values() for rate in one.rates.values()] == rates
+
+
+def test_the_table_has_both_before_and_after_and_the_page_a_figure_of_each(book, monkeypatch):
+    before, after = judged(book.inference), scaled(book.inference)
+    table = tables.temperature(book.results, before, after)
+    keys = [column.key for column in table.columns]
+    assert len(table.rows) == len(after)
+    for row, (cell, one) in zip(table.rows, after.items(), strict=True):
+        entries = dict(zip(keys, row.entries, strict=True))
+        assert entries["temperature"].value == pytest.approx(np.mean(one.temperatures))
+        for name in ("ece", "brier", "log_loss"):
+            assert entries[f"{name}_before"].value == before[cell].estimate(name).mean
+            assert entries[f"{name}_after"].value == one.estimate(name).mean
+            r = one.differences.get(name)
+            assert entries[f"{name}_difference"].value == (None if r is None else r.effect)
+    seen, plot = [], figures.forecasts
+    monkeypatch.setattr(figures, "forecasts", lambda *some, **how: seen.append(some) or plot(*some, **how))
+    page(book)
+    assert [len(panels) for _, panels in seen] == [3, 1, 3, 1]
+    lines = seen[1][0]
+    here = [one for cell, one in after.items() if cell[0] == "breastmnist"]
+    assert len(lines) == len(here)
+    assert [y for _, y, *_ in lines[0].lines["reliability"]] == pytest.approx(
+        np.mean([r[1] for r in here[0].reliability], axis=0)
+    )
+
+
+def test_with_folds_each_part_is_scaled_by_its_own_classifier_and_without_them_nothing_is(book, monkeypatch):
+    (of,) = book.inference.predictions["breastmnist", "gda", "shuffle"]
+    group = book.results.groups["breastmnist", "gda", "shuffle"]
+    folds = np.arange(of.probabilities.shape[1]) % 2
+    known = [drawn(5, 60, 2), drawn(6, 80, 2)]
+    monkeypatch.setattr(numbers, "held_out", lambda run, select: known)
+    one, values = numbers._scaled(group, [replace(of, folds=folds[None])], "last")
+    at = [calibration.temperature(*some) for some in known]
+    assert one.temperatures == pytest.approx([np.mean(at)] * len(of.replicates))
+    expected = np.where(
+        folds[:, None] == 0,
+        calibration.scaled(of.probabilities[0], at[0]),
+        calibration.scaled(of.probabilities[0], at[1]),
+    )
+    got = values["brier"][of.replicates[0]]
+    expected = calibration.brier_values(of.labels, expected)
+    assert got == pytest.approx(expected if of.groups is None else group_sums(expected, of.groups))
+    monkeypatch.setattr(numbers, "held_out", lambda run, select: [])
+    one, _ = numbers._scaled(group, [replace(of, folds=folds[None])], "last")
+    assert (one.temperatures, one.reason) == ([], NO_VALIDATION)

@@ -17,6 +17,8 @@ Array = NDArray[np.float64]
 
 BINS = 10
 """Bins of the calibration error, each with as many images as the next."""
+TEMPERATURES = (0.05, 20.0)
+"""Between which `temperature` looks."""
 _EPSILON = float(np.finfo(np.float32).eps)  # a probability of 0 would make the log loss infinite
 
 
@@ -62,6 +64,39 @@ def calibration_values(labels: NDArray[Any], probabilities: NDArray[Any], bins: 
     np.put_along_axis(values, order, np.abs(of_bin) - np.abs(of_bin - apart), -1)
     error = np.abs(total).sum(-1, keepdims=True) / len(labels)
     return np.asarray(values - values.mean(-1, keepdims=True) + error)
+
+
+def temperature(labels: NDArray[Any], probabilities: NDArray[Any]) -> float:
+    """The T that makes the log loss of `scaled` probabilities (N, K) of these images least (Guo et al. 2017).
+
+    The images are others than those whose probabilities are scaled with it: validation images. Between the ends of
+    `TEMPERATURES`; at one of them where the loss falls beyond, as it does where every image is right.
+    """
+    from scipy.optimize import minimize_scalar
+
+    p = np.asarray(probabilities, np.float64)
+    ends = np.log(TEMPERATURES)
+
+    def loss(log_t: float) -> float:
+        return float(-_scaled_logarithms(p, np.exp(log_t))[np.arange(len(labels)), labels].mean())
+
+    found = minimize_scalar(loss, bounds=tuple(ends), method="bounded", options={"xatol": 1e-8})
+    best = min((found.x, *ends), key=loss)
+    return float(np.exp(best))
+
+
+def scaled(probabilities: NDArray[Any], temperature: float) -> Array:
+    """(..., N, K): the softmax of the probabilities' logarithms divided by T: of logits, the same as of logits / T.
+
+    Above 1 they are less sure, below 1 more; the class that is named stays. A probability below 1.2e-7 counts as that.
+    """
+    return np.asarray(np.exp(_scaled_logarithms(np.asarray(probabilities, np.float64), temperature)))
+
+
+def _scaled_logarithms(p: Array, temperature: float) -> Array:
+    logits = np.log(np.maximum(p, _EPSILON)) / temperature
+    logits -= logits.max(-1, keepdims=True)
+    return np.asarray(logits - np.log(np.exp(logits).sum(-1, keepdims=True)))
 
 
 def _binned(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medaug_keras.evaluation import calibration
-from medaug_keras.report.numbers.inference import Cell, Inference, Predictions
+from medaug_keras.report.numbers.inference import Cell, Inference, Predictions, held_out
 from medaug_keras.report.numbers.results import Group
 from medaug_keras.stats import Crossed, Estimate, benjamini_hochberg, crossed, estimate, group_sums, paired
 
@@ -21,6 +21,9 @@ MEASURES = {
     "pr_auc": "PR-AUC",
 }
 """Measure → how it is called."""
+SCALED = ("ece", "brier", "log_loss")
+"""Those that temperature scaling changes."""
+NO_VALIDATION = "the validation predictions of its folds are gone"
 AT = np.linspace(0.0, 1.0, 51)
 """Where curves have their points."""
 ONE_FOLD = "images of different folds were scored by different networks, whose scores do not compare"
@@ -93,6 +96,96 @@ def judged(inference: Inference) -> Mapping[Cell, Judged]:
     for (one, measure), rate in zip(tests, rates, strict=True):
         one.rates[measure] = rate
     return found
+
+
+@dataclass
+class Scaled:
+    """One arm on one data set after temperature scaling: each run with a temperature of its own.
+
+    temperatures: of every replicate, the mean of its folds where there are folds.
+    means: measure → of every replicate; reliability as of `Judged`.
+    differences, rates: to the scaled probabilities of the baseline, as of `Judged`.
+    """
+
+    group: Group
+    temperatures: list[float] = field(default_factory=list)
+    means: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in SCALED})
+    reliability: list[Array] = field(default_factory=list)
+    reason: str = ""
+    differences: dict[str, Crossed] = field(default_factory=dict)
+    rates: dict[str, float | None] = field(default_factory=dict)
+
+    def estimate(self, measure: str) -> Estimate:
+        """Mean and spread over the replicates."""
+        return estimate(self.means[measure], planned=len(self.group.runs))
+
+    @property
+    def temperature(self) -> Estimate:
+        """The same of the temperatures."""
+        return estimate(self.temperatures, planned=len(self.group.runs))
+
+
+def scaled(inference: Inference) -> Mapping[Cell, Scaled]:
+    """Every arm with a finished run, where images have one class each, after temperature scaling.
+
+    The temperature of a run (or of each of its folds) is fitted on its validation images. p is corrected over all
+    measures, arms and data sets (Benjamini and Hochberg).
+    """
+    results = inference.results
+    found: dict[Cell, Scaled] = {}
+    tests: list[tuple[Scaled, str]] = []
+    for dataset in results.of_classes:
+        here = {
+            cell: _scaled(group, inference.predictions[cell], results.select)
+            for cell, group in results.groups.items()
+            if cell[0] == dataset and group.done
+        }
+        _, base = here.get((dataset, *results.reference), (None, None))
+        images, _ = inference.grouped.get(dataset, (None, None))
+        for cell, (one, values) in here.items():
+            found[cell] = one
+            if not base or cell[1:] == results.reference:
+                continue
+            for measure in SCALED:
+                result = crossed(
+                    paired(values[measure], base[measure]),
+                    folds=dataset in inference.folded,
+                    images=images,
+                    planned=len(one.group.runs),
+                )
+                one.differences[measure] = result
+                tests.append((one, measure))
+    rates = benjamini_hochberg([one.differences[measure].p_family for one, measure in tests])
+    for (one, measure), rate in zip(tests, rates, strict=True):
+        one.rates[measure] = rate
+    return found
+
+
+def _scaled(group: Group, predictions: Sequence[Predictions], select: str) -> tuple[Scaled, Values]:
+    one, values = Scaled(group), Values({measure: {} for measure in SCALED})
+    runs = {run.replicate: run for run in group.done}
+    for of in predictions:
+        for replicate, p in zip(of.replicates, of.probabilities, strict=True):
+            fitted = [calibration.temperature(*known) for known in held_out(runs[replicate], select)]
+            if not fitted:
+                one.reason = NO_VALIDATION
+                continue
+            after = np.empty(p.shape)
+            parts = np.zeros(len(p), np.int64) if of.folds is None or len(fitted) == 1 else of.folds[0]
+            for number, at in enumerate(fitted):
+                after[parts == number] = calibration.scaled(p[parts == number], at)
+            one.temperatures.append(float(np.mean(fitted)))
+            one.reliability.append(np.stack(calibration.reliability(of.labels, after)[:2]))
+            every = {
+                "ece": calibration.calibration_values(of.labels, after),
+                "brier": calibration.brier_values(of.labels, after),
+                "log_loss": calibration.log_loss_values(of.labels, after),
+            }
+            for measure, of_images in every.items():
+                of_units = of_images if of.groups is None else group_sums(of_images, of.groups)
+                values[measure][replicate] = of_units
+                one.means[measure].append(float(of_units.mean()))
+    return one, values
 
 
 def _judged(group: Group, predictions: Sequence[Predictions], *, first: bool) -> tuple[Judged, Values]:

@@ -838,6 +838,16 @@ _HeldOut = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[Any] | None]
 """Labels, probabilities and groups of one run's validation images."""
 
 
+def held_out(run: Run, select: str) -> Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Labels and probabilities of a run's validation images, or of those of each of its folds; empty where a fold's
+    classifier is gone."""
+    if run.folds:
+        return [(labels, p) for labels, p, _ in _of_folds(run, select)]
+    with np.load(run.record.folder / "predictions.npz", allow_pickle=False) as file:
+        labels, p, _ = _held_out(file, run.selected(select))
+    return [(labels, p)]
+
+
 def _held_out(file: Any, epoch: str) -> _HeldOut:
     return file["validation_labels"].astype(np.int64), file[f"validation_{epoch}"], file.get("validation_groups")
 

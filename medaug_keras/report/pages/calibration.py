@@ -8,11 +8,12 @@ import numpy as np
 from medaug_keras.evaluation.calibration import BINS
 from medaug_keras.report import figures
 from medaug_keras.report.figures.forecasts import Point
-from medaug_keras.report.numbers.calibration import AT, Array, Judged, judged
+from medaug_keras.report.numbers.calibration import AT, Array, Judged, Scaled, judged, scaled
 from medaug_keras.report.numbers.inference import Cell
 from medaug_keras.report.numbers.thresholds import point_words
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.tables.calibration import calibration as table_of
+from medaug_keras.report.tables.calibration import temperature
 
 MANY = 4
 """With more data sets than this, each has a page of its own."""
@@ -26,15 +27,27 @@ _PANELS = (
 
 def calibration(book: Book) -> dict[str, Any]:
     """A figure for each data set with a run, and all numbers as a table."""
-    results, found = book.results, judged(book.inference)
+    results, found, after = book.results, judged(book.inference), scaled(book.inference)
     sections = []
     for dataset in results.datasets:
         here = [one for cell, one in found.items() if cell[0] == dataset]
+        same = [one for cell, one in after.items() if cell[0] == dataset]
         why = SEVERAL if results.several(dataset) else "no run of this data set is done yet"
         sections.append(
-            {"name": dataset, "title": results.title(dataset), "figure": _curves(book, dataset, here), "reason": why}
+            {
+                "name": dataset,
+                "title": results.title(dataset),
+                "figure": _curves(book, dataset, here),
+                "after": _after(book, dataset, same),
+                "reason": why,
+            }
         )
-    return {"apart": len(sections) > MANY, "sections": sections, "table": book.table(table_of(results, found))}
+    return {
+        "apart": len(sections) > MANY,
+        "sections": sections,
+        "table": book.table(table_of(results, found)),
+        "temperature": book.table(temperature(results, found, after)),
+    }
 
 
 def _curves(book: Book, dataset: str, found: Sequence[Judged]) -> Shown | None:
@@ -64,6 +77,25 @@ def _curves(book: Book, dataset: str, found: Sequence[Judged]) -> Shown | None:
         f"{results.title(dataset)}, test images: means over replicates; bars on marks go from the lowest replicate to "
         f"the highest. Reliability: {BINS} bins of equal size; on the dotted line, probabilities are what they say."
         f"{more}",
+    )
+
+
+def _after(book: Book, dataset: str, found: Sequence[Scaled]) -> Shown | None:
+    """Reliability after temperature scaling; None without a run whose temperature is known."""
+    results, lines = book.results, []
+    for one in sorted(found, key=lambda one: (one.group.arm, one.group.sampling) != results.reference):
+        if one.reliability:
+            pair = one.group.arm, one.group.sampling
+            across = np.mean([r[0] for r in one.reliability], axis=0)
+            drawn = {"reliability": _points([r[1] for r in one.reliability], across)}
+            lines.append(figures.ArmLines(*pair, results.variant(*pair), drawn, len(one.reliability), {}))
+    if not lines:
+        return None
+    return book.figure(
+        f"temperature-{dataset}",
+        figures.forecasts(lines, _PANELS[:1], arms=results.by_look),
+        f"{results.title(dataset)}, test images after temperature scaling: reliability as above, each run with the "
+        "temperature that its validation images give.",
     )
 
 
