@@ -138,10 +138,15 @@ class _Data(_Part):
     positive: Annotated[Text | Annotated[int, Field(ge=0)] | None, SHOWN] = None
     """Of two classes, the one that is looked for, by its name or its number from 0. Left out, malignant of BreastMNIST
     and of the simulated ultrasound, pneumonia of PneumoniaMNIST; of other sets none, and the second in PR-AUC."""
+    ordinal: Annotated[bool | None, SHOWN] = None
+    """Whether classes are grades, such as stages of a disease, in the order in which they stand; then errors in grades
+    are shown too. Left out, those of RetinaMNIST are."""
     called: ClassVar[str]
     """What one of this kind is called in messages."""
     sought: ClassVar[Mapping[str, int]] = {}
     """Published or simulated set of two classes → the number of the class that is looked for."""
+    graded: ClassVar[tuple[str, ...]] = ()
+    """Published sets whose classes are grades."""
     sizes: ClassVar[tuple[int, ...]] = ()
     """The only sizes that there are; empty where any will do."""
     ending: ClassVar[str] = ""
@@ -172,6 +177,12 @@ class _Data(_Part):
     def many_classes(self, name: str) -> bool:
         """Whether the set is known to have more than two classes before its images are read."""
         return False
+
+    def grades(self, name: str) -> bool:
+        """Whether classes are grades in their order."""
+        if self.ordinal is not None:
+            return self.ordinal
+        return (getattr(self, "name", None) or name) in self.graded
 
     def positive_class(self, name: str, classes: Sequence[str]) -> int | None:
         """The number of the class that is looked for; None where there is none, or `positive` names none of them."""
@@ -272,6 +283,7 @@ class MedMnistData(_Data):
     them; what it names is in the key."""
     called: ClassVar[str] = "MedMNIST data set"
     sought: ClassVar[Mapping[str, int]] = {"breastmnist": 0, "pneumoniamnist": 1}
+    graded: ClassVar[tuple[str, ...]] = ("retinamnist",)
     sizes: ClassVar[tuple[int, ...]] = (28, 64, 128, 224)
 
     @classmethod
@@ -478,6 +490,8 @@ class TableData(_OwnData):
             return self
         if len(set(self.labels)) < len(self.labels):
             raise ValueError("names a finding twice in labels; keep one")
+        if self.ordinal:
+            raise ValueError("has labels, which are findings and no grades: leave ordinal out")
         if self.classes is not None:
             raise ValueError("has labels, which name the findings: leave classes out")
         if self.folds is not None:

@@ -224,6 +224,8 @@ def _of_findings(study: Study, name: str) -> Iterator[tuple[str, str]]:
         yield "classifier.head", f"{has}, each with a sigmoid of its own: leave head out"
     if study.datasets[name].positive is not None:
         yield f"datasets.{name}.positive", "is for two classes, and these images have several findings: leave it out"
+    if study.datasets[name].ordinal:
+        yield f"datasets.{name}.ordinal", "is for classes that are grades, and these are findings: leave it out"
     for arm, spec in study.arms.items():
         if spec.generator is not None:
             yield (

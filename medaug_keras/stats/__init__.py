@@ -43,7 +43,15 @@ from medaug_keras.stats.datasets import (
 )
 from medaug_keras.stats.equivalence import equivalence_p
 from medaug_keras.stats.families import Best, Verdict, benjamini_hochberg, best_arms, holm, verdict
-from medaug_keras.stats.metrics import Metric, compare, findings_left_out, pseudo_values, why_undefined
+from medaug_keras.stats.metrics import (
+    Metric,
+    compare,
+    findings_left_out,
+    grade_values,
+    pseudo_values,
+    why_no_kappa,
+    why_undefined,
+)
 from medaug_keras.stats.planning import (
     Outlook,
     Range,
@@ -96,6 +104,7 @@ __all__ = [
     "family_p",
     "findings_left_out",
     "friedman",
+    "grade_values",
     "group_sums",
     "holm",
     "image_floor",
@@ -117,5 +126,6 @@ __all__ = [
     "two_level_bootstrap",
     "variance_limits",
     "verdict",
+    "why_no_kappa",
     "why_undefined",
 ]

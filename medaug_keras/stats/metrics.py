@@ -240,6 +240,47 @@ def _of_finding(metric: Metric, scores: Array, labels: Counts, groups: ArrayLike
     return np.stack([_confusion_by_group(_f1, row, place, G, 2) for row in cells])
 
 
+Grades = Literal["absolute_error", "quadratic_kappa"]
+"""Measures of classes that are grades in their order, of the grades that are named."""
+
+
+def why_no_kappa(labels: ArrayLike, groups: ArrayLike | None = None) -> str | None:
+    """Why quadratic-weighted kappa or its jackknife is not defined on labels (n,); None where it is.
+
+    Two grades need two images, in two groups each, so that two grades stay whichever is left out.
+    """
+    grades = np.asarray(labels)
+    place = np.arange(len(grades)) if groups is None else numbered(groups)[0]
+    some, _ = np.unique(np.stack([grades, place]), axis=1)
+    if np.count_nonzero(np.unique(some, return_counts=True)[1] > 1) > 1:
+        return None
+    return f"it needs two grades that two {'test images' if groups is None else 'groups of test images'} have"
+
+
+def grade_values(
+    measure: Grades, predicted: ArrayLike, labels: ArrayLike, num_classes: int, groups: ArrayLike | None = None
+) -> Array:
+    """(S, n) grades named and (n,) true ones, from 0 -> (S, n) values whose mean over a row is the measure.
+
+    With groups (n,) of images that belong together -> (S, G). absolute_error: by how many grades an image is off.
+    quadratic_kappa: jackknife pseudo-values of Cohen's kappa (1968) with weights that grow with the square of that
+    number: 1 where all are right, 0 of a chance that names grades as often. Raises ValueError where it is not defined.
+    """
+    named, true, K = np.asarray(predicted).astype(np.int64), np.asarray(labels).astype(np.int64), num_classes
+    if named.ndim != 2 or named.shape[1:] != true.shape:
+        raise ValueError(f"grades have shape {named.shape} and labels {true.shape}; expected (replicates, images)")
+    if measure == "absolute_error":
+        off = np.abs(named - true).astype(np.float64)
+        return off if groups is None else group_sums(off, groups)
+    reason = why_no_kappa(true, groups)
+    if reason is not None:
+        raise ValueError(reason)
+    if groups is None:
+        return _confusion_pseudo_values(_quadratic_kappa, true, named, K)
+    place, G = numbered(groups)
+    return np.stack([_confusion_by_group(_quadratic_kappa, true * K + row, place, G, K) for row in named])
+
+
 def _auc_pseudo_values(scores: Array, positive: Mask) -> Array:
     """(S, n) scores and (n,) bool -> (S, n). Leaving one out of a Mann-Whitney statistic, closed form.
 
@@ -364,3 +405,12 @@ def _macro_f1(confusion: Counts) -> Array:
 def _f1(confusion: Counts) -> Array:
     """(..., 2, 2) -> (...): of the second class."""
     return np.asarray(2 * confusion[..., 1, 1] / (confusion[..., 1, :].sum(-1) + confusion[..., :, 1].sum(-1)))
+
+
+def _quadratic_kappa(confusion: Counts) -> Array:
+    """(..., K, K) -> (...)."""
+    K = confusion.shape[-1]
+    weights = (np.arange(K)[:, None] - np.arange(K)) ** 2
+    true, named, n = confusion.sum(-1), confusion.sum(-2), confusion.sum((-1, -2))
+    by_chance = np.einsum("...i,ij,...j->...", true, weights, named) / n
+    return np.asarray(1 - (confusion * weights).sum((-1, -2)) / by_chance)

@@ -620,6 +620,10 @@ class Results:
             return None
         return self.study.datasets[dataset].positive_class(dataset, self.classes(dataset))
 
+    def grades(self, dataset: str) -> bool:
+        """Whether the classes are grades in their order."""
+        return not self.several(dataset) and self.study.datasets[dataset].grades(dataset)
+
     def makings(self, kind: str, dataset: str, name: str) -> list[tuple[Making, Outcome]]:
         """All replicates of a generator's ("generators") or an arm's ("synthesis", "quality", "usefulness") task;
         of folds, the first."""

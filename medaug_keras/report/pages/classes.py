@@ -6,11 +6,13 @@ from typing import Any
 from medaug_keras.report import figures
 from medaug_keras.report.format import percent, plural
 from medaug_keras.report.numbers.findings import metric_name
+from medaug_keras.report.numbers.grades import graded
 from medaug_keras.report.numbers.inference import ALPHA, OfClass, OfFinding
 from medaug_keras.report.numbers.subgroups import OfSubgroup, missing_subgroups, of_subgroups
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.pages.differences import runs_words
 from medaug_keras.report.tables import classes as class_tables
+from medaug_keras.report.tables import grades as grade_tables
 from medaug_keras.report.tables import subgroups as subgroup_tables
 from medaug_keras.report.tables.table import Table
 from medaug_keras.stats import verdict
@@ -21,11 +23,13 @@ MANY = 100
 
 def class_by_class(book: Book) -> dict[str, Any]:
     """The differences in recall of each data set as a figure, and all of them as a table; of several findings an image,
-    those in AUC. Where a data set names subgroups, the
-    differences in each."""
+    those in AUC. Where classes are grades, errors in
+    grades; where a data set names subgroups, the differences in each."""
     results = book.results
-    found: dict[str, Table | None] = {"table": None, "findings": None, "subgroups": None}
+    found: dict[str, Table | None] = {"table": None, "findings": None, "grades": None, "subgroups": None}
     parted, away = of_subgroups(book.inference), missing_subgroups(results)
+    if any(map(results.grades, results.datasets)):
+        found["grades"] = grade_tables.grades(results, graded(book.inference))
     if results.plan.subgroups:
         found["subgroups"] = subgroup_tables.subgroups(results, parted)
     if results.of_classes:
