@@ -23,7 +23,7 @@ from medaug_keras.cli import pages, verbs
 from medaug_keras.cli.memory import remember
 from medaug_keras.cli.mistakes import RequestError
 from medaug_keras.cli.options import parser
-from medaug_keras.cli.request import check_results, planned, read_study, study_beside, study_by_name
+from medaug_keras.cli.request import check_results, narrowed, planned, read_study, study_beside, study_by_name
 from medaug_keras.data import load_plain
 from medaug_keras.durations import Durations
 from medaug_keras.labels import several
@@ -60,18 +60,20 @@ def run(
     *,
     results: str | Path = "results",
     data: str | Path | None = None,
+    only: str | Sequence[str] = (),
     workers: int | None = None,
     allow_code: bool = False,
     unverified_data: bool = False,
     quiet: bool = False,
 ) -> "OpenStudy":
-    """Make all of a study that is not made yet, in processes of this machine, and open it.
+    """Make all of a study that is not made yet, or a part of it, in processes of this machine, and open it.
 
     `study` is a file, or a dictionary that says what a file would; `name`, `title` and `question` may be left out
     of it, and its relative paths start at the working directory. `results` is the folder where results are kept,
-    `data` that of MedMNIST's files (by default $MEDMNIST_ROOT or ~/.medmnist). `workers` is how many tasks are made at
-    once, by default one a core. `allow_code` runs Python code of the study's own, `unverified_data` takes MedMNIST
-    files whose checksum is not the official one, and `quiet` prints errors alone.
+    `data` that of MedMNIST's files (by default $MEDMNIST_ROOT or ~/.medmnist). `only` narrows what is made, as on the
+    command line: "dataset=breastmnist", or several such filters; the whole study is opened. `workers` is how many tasks
+    are made at once, by default one a core. `allow_code` runs Python code of the study's own, `unverified_data` takes
+    MedMNIST files whose checksum is not the official one, and `quiet` prints errors alone.
 
     What fails is printed, and is missing from what is returned. What is finished stays when this is interrupted.
 
@@ -80,15 +82,16 @@ def run(
     """
     options = _options(study, results, data, allow_code=allow_code, unverified_data=unverified_data)
     options.workers, options.quiet = workers, quiet
+    options.only = [only] if isinstance(only, str) else list(only)
     with _said_in_python():
         asked, whole, beside = _read(study, options)
-        store = Store(options.results)
+        chosen, store = narrowed(whole, options.only), Store(options.results)
         outcomes = store.outcomes(whole, values=False)
-        done = {name for name, outcome in outcomes.items() if outcome.state == "done"}
-        if len(done) < len(whole.tasks):
+        done = {name for name in chosen.tasks if outcomes[name].state == "done"}
+        if len(done) < len(chosen.tasks):
             if not quiet and (warning := verbs.slow_precision(asked)):
                 print(warning, file=sys.stderr)
-            _make(options, whole, store, done, Durations.of(whole, outcomes))
+            _make(options, chosen, store, done, Durations.of(whole, outcomes))
         if not pages.fewer_than_shown(options, asked, whole):
             remember(options.results, asked, whole, data_root=str(options.data.resolve()))
     return OpenStudy(asked, whole, beside, options)

@@ -282,6 +282,14 @@ def test_messages_name_arguments_and_not_options_of_the_command_line(tmp_path: P
             ma.run(own, results=tmp_path / "r")
 
 
+def test_a_filter_of_what_is_not_there_is_an_error_of_the_argument(tmp_path: Path):
+    with pytest.raises(ma.RequestError, match=r"^`only` arm=flop: the study has no arm 'flop'; it has baseline, flip$"):
+        ma.run(tiny(), results=tmp_path, only="arm=flop")
+    with pytest.raises(ma.RequestError, match=r"^`only` arm: expected NAME=VALUE"):
+        ma.run(tiny(), results=tmp_path, only=["arm=flip", "arm"])
+    assert not list(tmp_path.glob("classifier*"))
+
+
 # --- real runs ---------------------------------------------------------------------------------------------
 
 
@@ -318,6 +326,14 @@ def test_everything_is_made_and_the_folder_remembers_the_study(real: api.OpenStu
     assert set(real.runs()["status"]) == {"done"}
     assert names(real._store.root) == ["tiny"]
     assert ma.open("tiny", results=real._store.root).study == real.study
+
+
+def test_a_filter_makes_a_part_and_the_whole_study_is_opened(tmp_path: Path):
+    study = ma.run(tiny(), results=tmp_path / "results", only="arm=flip", workers=1, quiet=True)
+    assert dict(zip(study.runs()["arm"], study.runs()["status"], strict=True)) == {
+        "baseline": "pending",
+        "flip": "done",
+    }
 
 
 def scaled(images: np.ndarray) -> np.ndarray:

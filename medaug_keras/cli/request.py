@@ -80,7 +80,7 @@ def planned(options: argparse.Namespace, study: Study | None = None) -> tuple[St
             raise RequestError("\n".join(f"{options.study}: {line}" for line in said))
     whole = plan(study, found, data_root=str(options.data.resolve()), allow_code=options.allow_code)
     _say_away(str(options.study), whole, Store(options.results))
-    return study, whole, _narrowed(whole, options.only)
+    return study, whole, narrowed(whole, options.only)
 
 
 def check_code(study: Study, options: argparse.Namespace) -> None:
@@ -110,7 +110,8 @@ def _say_away(said: str, whole: Plan, store: Store) -> None:
         print(f"{said}: datasets.{name} cannot be read now: {source.away}\n  {shown}", file=sys.stderr)
 
 
-def _narrowed(whole: Plan, only: Sequence[str]) -> Plan:
+def narrowed(whole: Plan, only: Sequence[str]) -> Plan:
+    """The part of a plan that filters such as `dataset=breastmnist` leave. Raises RequestError."""
     filters: dict[str, list[str]] = {}
     for text in only:
         name, sign, value = text.partition("=")
