@@ -32,7 +32,7 @@ from medaug_keras.worker import Death, Worker
 CONNECT_SECONDS = 10.0
 FETCH_SECONDS = 10.0  # to fetch a result; if its worker is lost meanwhile, the task is submitted again
 IDLE_SECONDS = 60.0  # an idle process ends after this, and frees its memory
-ON_GPU = ("generator", "classifier", "quality", "usefulness")
+ON_GPU = ("generator", "classifier", "test", "quality", "usefulness")
 
 # Text and plain values only: a Dask worker that cannot unpickle what it is sent closes without a reason.
 CALL = "__import__('medaug_keras.cluster', fromlist=['make']).make(**order)"

@@ -86,6 +86,9 @@ def _place(name: str, task: Task, plan: Plan) -> str:
         return f"datasets.{task.dataset}.split.{'folds' if rest == 'number' else rest}"
     if task.kind == "subgroups":
         return f"{'the values of ' if name == 'values' else ''}datasets.{task.dataset}.subgroups"
+    if section == "corruptions":
+        tests = (test for run in plan.runs for test, made in run.tests.items() if made == task.id)
+        return f"datasets.{task.dataset}.tests.{next(tests)}.{rest}"
     if task.kind == "data":
         return f"datasets.{task.dataset}.{name}"
     return name

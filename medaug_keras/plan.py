@@ -30,7 +30,9 @@ from medaug_keras.spec import (
     of_synthesis,
 )
 
-Kind = Literal["data", "subgroups", "generator", "synthesis", "tuning", "classifier", "folds", "quality", "usefulness"]
+Kind = Literal[
+    "data", "subgroups", "generator", "synthesis", "tuning", "classifier", "folds", "test", "quality", "usefulness"
+]
 
 # Raised when a kind's results mean something else than before: its old records are then no longer found.
 VERSIONS: dict[Kind, int] = {
@@ -41,6 +43,7 @@ VERSIONS: dict[Kind, int] = {
     "tuning": 1,
     "classifier": 2,
     "folds": 1,
+    "test": 1,
     "quality": 3,  # training on the images alone is a task of its own; whether they can be told from real ones is added
     "usefulness": 1,
 }
@@ -87,6 +90,8 @@ class Run:
     sampling: str
     replicate: int
     task: str
+    tests: Mapping[str, str] = field(default_factory=dict)
+    """Further test set → the task that tries the classifier on it."""
 
 
 @dataclass(frozen=True)
@@ -132,13 +137,18 @@ class Plan:
         arms = {(c.dataset, c.arm, c.replicate) for c in runs}
         judged = (*self.quality, *self.usefulness)
         quality = [m.task for m in judged if (m.dataset, m.name, m.replicate) in arms]
+        trained = [task for c in runs for task in (c.task, *c.tests.values())]
         parted = [task for name, task in self.subgroups.items() if any(c.dataset == name for c in runs)]
-        return replace(self._part(self._with_needs([*(c.task for c in runs), *quality, *parted])), runs=runs)
+        return replace(self._part(self._with_needs([*trained, *quality, *parted])), runs=runs)
 
     def _part(self, keep: set[str]) -> "Plan":
         return Plan(
             tasks={i: t for i, t in self.tasks.items() if i in keep},
-            runs=[c for c in self.runs if c.task in keep],
+            runs=[
+                replace(c, tests={name: task for name, task in c.tests.items() if task in keep})
+                for c in self.runs
+                if c.task in keep
+            ],
             data={name: i for name, i in self.data.items() if i in keep},
             subgroups={name: i for name, i in self.subgroups.items() if i in keep},
             generators=[m for m in self.generators if m.task in keep],
@@ -261,6 +271,7 @@ def plan(study: Study, sources: Mapping[str, Source], *, data_root: str = "", al
 def located(study: Study, dataset: str, data_root: str) -> dict[str, Any]:
     """A data set's section with all that is needed to read it."""
     spec = dump(study.datasets[dataset])
+    del spec["tests"]  # nothing is read for them
     return {**spec, "name": spec.get("name") or dataset, "dataset": dataset, "root": data_root}
 
 
@@ -322,7 +333,8 @@ class _Planner:
                         if study.datasets[dataset].folds is not None:
                             title = f"{dataset}: {name}, {sampling}, replicate {replicate}"
                             task = self._joined(dataset, title, replicate, trained)
-                        runs.append(Run(dataset, name, sampling, replicate, task))
+                        tests = self._tests(dataset, f"{name}, {sampling}", replicate, task)
+                        runs.append(Run(dataset, name, sampling, replicate, task, tests))
                 # Of several findings only copies are added, which are real images: nothing is to be judged.
                 if study.quality.enabled and baseline is not None and not self.sources[dataset].several:
                     for making in synthesis[begin:]:
@@ -628,6 +640,29 @@ class _Planner:
             replicate=replicate,
             images=0,
         )
+
+    def _tests(self, dataset: str, cell: str, replicate: int, classifier: str) -> dict[str, str]:
+        """Further test set of the data set → the task that tries a run's classifier on it.
+
+        Its chance is the study's seed, not the replicate's: all arms and replicates see the same pixels.
+        """
+        tests = self.study.datasets[dataset].tests
+        return {
+            name: self._add(
+                "test",
+                lambda keyed, part=part: {  # type: ignore[misc]
+                    "corruptions": self._settings(part, keyed),
+                    "head": self.study.classifier.head,
+                    "seed": self.study.seed,
+                },
+                {"data": self.data[dataset], "classifier": classifier},
+                dataset=dataset,
+                title=f"{dataset}: {cell}, replicate {replicate}, tried on {name}",
+                replicate=replicate,
+                images=self.sources[dataset].test * len(part.kinds),
+            )
+            for name, part in tests.items()
+        }
 
     def _passed(
         self, classifier: Classifier, source: Source, arm: Arm | None = None, synthesis: str | None = None

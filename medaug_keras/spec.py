@@ -134,7 +134,41 @@ class _Part(BaseModel):
 VOLUMES = "is one of MedMNIST's 3-D sets, whose images are volumes; only the 2-D sets are supported: leave it out"
 
 
+Corruption = Literal["noise", "shot_noise", "impulse_noise", "blur", "brightness", "contrast", "jpeg"]
+
+
+class Corruptions(_Part):
+    """A further test set: the data set's own test images, corrupted. Networks that are trained already are tried on
+    it."""
+
+    kind: Literal["corruptions"]
+    severity: Annotated[int, Field(ge=1, le=5)] = 3
+    """From 1, the least, to 5, as Hendrycks and Dietterich (2019) set them for images of 32 x 32 pixels."""
+    kinds: tuple[Corruption, ...] = ("noise", "blur", "brightness", "contrast", "jpeg")
+    """Each makes all test images anew; the score is the mean over these kinds."""
+
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _only_corruptions(cls, kind: Any) -> Any:
+        if kind != "corruptions":
+            raise ValueError(
+                f"is {kind}, and further test sets are of kind corruptions alone, the data set's own test images "
+                "corrupted; networks are not tried on other images yet"
+            )
+        return kind
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if not self.kinds:
+            raise ValueError("names no corruption in kinds; name one, or leave kinds out")
+        if len(set(self.kinds)) < len(self.kinds):
+            raise ValueError("names a corruption twice in kinds; keep one")
+        return self
+
+
 class _Data(_Part):
+    tests: Annotated[dict[Name, Corruptions], SHOWN] = {}
+    """Further test sets by name, on which the trained networks are tried: nothing is trained again."""
     positive: Annotated[Text | Annotated[int, Field(ge=0)] | None, SHOWN] = None
     """Of two classes, the one that is looked for, by its name or its number from 0. Left out, malignant of BreastMNIST
     and of the simulated ultrasound, pneumonia of PneumoniaMNIST; of other sets none, and the second in PR-AUC."""

@@ -353,6 +353,32 @@ def make_folds(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Ch
     }
 
 
+def make_test(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Try a classifier, at every epoch that a rule chooses, on its test images corrupted.
+
+    Makes predictions.npz: CORRUPTION_EPOCH, and classes, ids and groups as the classifier's own has them.
+    """
+    dataset, params = _dataset(task, needs), task.params
+    test, how = dataset.test, params["corruptions"]
+    head = labels_of.head(dataset.train.labels, params["head"])
+    selected = json.loads((needs["classifier"] / "record.json").read_bytes())["values"]["selected"]
+    models = {
+        epoch: keras.models.load_model(needs["classifier"] / f"classifier-{epoch}.keras")
+        for epoch in sorted(set(selected.values()))
+    }
+    found, scores, changed = {}, {str(epoch): dict[str, Any]() for epoch in models}, {}
+    for kind in how["kinds"]:
+        seed = subseed(params["seed"], f"corruption {kind}")
+        images = evaluation.corrupted(test.images, kind, severity=how["severity"], seed=seed)
+        changed[kind] = evaluation.pixels_changed(test.images, images)
+        for epoch, model in models.items():
+            found[f"{kind}_{epoch}"] = p = classifiers.predict(model, images, head=head)
+            scores[str(epoch)][kind] = evaluation.scores(test.labels, p)
+    names = {name: known for name, known in _names(dataset).items() if name.startswith("test_")}
+    np.savez_compressed(out / "predictions.npz", allow_pickle=False, **found, test_labels=test.labels, **names)
+    return {"images": len(test.labels), "selected": selected, "pixels_changed": changed, "scores": scores}
+
+
 def make_quality(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
     """Judge an arm's images. Makes neighbours.npz: the closest pairs, and every image's distances."""
     dataset, params = _dataset(task, needs), task.params
@@ -444,6 +470,7 @@ MAKERS: dict[str, Callable[[Task, Folders, Path, Tell, Checkpoint], dict[str, An
     "tuning": make_tuning,
     "classifier": make_classifier,
     "folds": make_folds,
+    "test": make_test,
     "quality": make_quality,
     "usefulness": make_usefulness,
 }

@@ -321,6 +321,24 @@ def _usefulness(study: Study, task: Task, name: str, out: Path, rng: np.random.G
     return {"images": 546, "selected": dict.fromkeys(get_args(Select), 3), "scores": {"3": {"test": values}}}
 
 
+def _test(study: Study, task: Task, name: str, out: Path, rng: np.random.Generator) -> dict[str, Any]:
+    """Probabilities of the classifier, mixed with noise."""
+    made, classifier = task.params["corruptions"], out.parent.parent / task.needs["classifier"]
+    selected = json.loads((classifier / "record.json").read_bytes())["values"]["selected"]
+    with np.load(classifier / "predictions.npz") as kept:
+        arrays = {name: kept[name] for name in ("test_labels", "test_groups") if name in kept}
+        p = {epoch: kept[f"test_{epoch}"] for epoch in sorted(set(selected.values()))}
+    scores: dict[str, Any] = {str(epoch): {} for epoch in p}
+    for place, kind in enumerate(made["kinds"]):
+        for epoch, of in p.items():
+            worse = ((5 - place) * of + made["severity"] * rng.dirichlet(np.ones(of.shape[1]), len(of))) / 10
+            arrays[f"{kind}_{epoch}"] = worse = (worse / worse.sum(1, keepdims=True)).astype(np.float32)
+            scores[str(epoch)][kind] = evaluation.scores(arrays["test_labels"], worse)
+    np.savez(out / "predictions.npz", **arrays)
+    changed = {kind: 4.0 + place for place, kind in enumerate(made["kinds"])}
+    return {"images": len(arrays["test_labels"]), "selected": selected, "pixels_changed": changed, "scores": scores}
+
+
 def _space(classes: int, copied: bool, rng: np.random.Generator) -> dict[str, Any]:
     names = ("precision", "recall", "density", "coverage")
     four, real = (dict(zip(names, values, strict=True)) for values in ((0.6, 0.5, 0.4, 0.3), (0.9, 0.8, 0.75, 0.7)))
@@ -370,6 +388,7 @@ MAKERS = {
     "generator": _generator,
     "synthesis": _synthesis,
     "tuning": _tuning,
+    "test": _test,
     "quality": _quality,
     "usefulness": _usefulness,
 }

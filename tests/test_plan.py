@@ -310,7 +310,7 @@ EVERYTHING = whole(
 )
 ORDER = ("data", "generator", "synthesis", "classifier", "quality", "usefulness")
 SHOWN_ONLY = re.compile(
-    r"datasets\.\w+\.(name|accept_unverified|path|title|classes.*|licence|citation|split.*|ids.*|drop|frame|group|publish_split|image|labels?|missing|encoding|positive|ordinal|subgroups.*)"
+    r"datasets\.\w+\.(name|accept_unverified|path|title|classes.*|licence|citation|split.*|ids.*|drop|frame|group|publish_split|image|labels?|missing|encoding|positive|ordinal|subgroups.*|tests)"
     r"|generators\.files\.(path|trained_on)|classifier\.select|arms\.\w+\.(label|samplings)|quality\.enabled"
 )
 REFERENCES = re.compile(r".*\.(kind|layer|generator)")

@@ -817,6 +817,7 @@ REFERENCE: dict[str, type[BaseModel]] = {  # heading of the page → the section
     "datasets: split": spec.Parts,
     "datasets: subgroups": spec.Bands,
     "datasets: ids": spec.Ids,
+    "datasets: tests": spec.Corruptions,
     "classifier": spec.Cnn,
     "classifier: resnet18 and resnet50": spec.Resnet18,
     "classifier: applications": spec.Applications,

@@ -21,7 +21,7 @@ from medaug_keras.report.format import plain
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages.study import PAGES, Pages
 from medaug_keras.report.site import unchanged
-from medaug_keras.spec import Study
+from medaug_keras.spec import Corruptions, Study
 from medaug_keras.store import Store
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -201,6 +201,9 @@ def test_a_page_that_is_gone_leaves_no_file_and_nothing_is_left_beside(tmp_path)
 
 def test_every_page_exists_before_the_first_run_and_says_why_it_is_empty(tmp_path):
     study = fake_study(arms=ARMS, paper=True, operating_points=["youden"])
+    worse = {"worse": Corruptions(kind="corruptions")}
+    parts = {name: part.model_copy(update={"tests": worse}) for name, part in study.datasets.items()}
+    study = study.model_copy(update={"datasets": parts})
     folder = report.render(study, fake_plan(study), Store(tmp_path / "results"), tmp_path / "docs")
     for page in PAGES:
         assert (folder / f"{page}.md").exists(), page

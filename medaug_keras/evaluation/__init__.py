@@ -1,6 +1,7 @@
 """How good a classifier is, and how good synthetic images are: arrays in, plain numbers out."""
 
 from medaug_keras.evaluation.copying import FOUND, NOT_FOUND, data_copying, duplicates, look_for_copies
+from medaug_keras.evaluation.corruptions import CORRUPTIONS, corrupted, pixels_changed
 from medaug_keras.evaluation.filtering import Counts, filtered, judged, real_distance, too_near
 from medaug_keras.evaluation.maps import feature_map
 from medaug_keras.evaluation.metrics import (
@@ -22,6 +23,7 @@ from medaug_keras.evaluation.similarity import (
 )
 
 __all__ = [
+    "CORRUPTIONS",
     "FOUND",
     "NOT_FOUND",
     "Counts",
@@ -29,6 +31,7 @@ __all__ = [
     "auc",
     "balanced_accuracy",
     "class_consistency",
+    "corrupted",
     "data_copying",
     "duplicates",
     "feature_map",
@@ -39,6 +42,7 @@ __all__ = [
     "kernel_distance",
     "look_for_copies",
     "pixel_components",
+    "pixels_changed",
     "precision_recall",
     "predicted_classes",
     "quality",

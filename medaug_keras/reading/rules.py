@@ -64,6 +64,12 @@ def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
             ("window", "percentiles"),
             "are of the training images, and with folds there are others in each fold: give low and high",
         )
+    if data.tests and data.folds is not None:
+        yield (
+            ("tests",),
+            "are tried on one network a run, and with folds there is one for each: split the images once, or leave "
+            "tests out",
+        )
     names = getattr(data, "classes", None)
     if names is not None and len(set(names)) < max(2, len(names)):
         yield ("classes",), "needs two or more different names, in the order of the labels"

@@ -399,7 +399,7 @@ class Inference:
         arm, other = (self._values[(g.dataset, g.arm, g.sampling), metric] for g in (group, base))
         difference = paired(arm, other)
         folds = group.dataset in self.folded
-        result = self._crossed(difference, group)
+        result = self.analysis(difference, group)
         undefined = self._reasons.get((group.dataset, metric))
         if undefined and result.effect is None:
             result = replace(result, reason=undefined)
@@ -425,7 +425,8 @@ class Inference:
         margin = self.results.study.margin
         return None if margin is None else margin / 100
 
-    def _crossed(self, difference: NDArray[np.float64], group: Group) -> Crossed:
+    def analysis(self, difference: NDArray[np.float64], group: Group) -> Crossed:
+        """The crossed analysis of differences (S, n) on the test images (or groups) of a group's data set."""
         images, _ = self.grouped.get(group.dataset, (None, None))
         folds = group.dataset in self.folded
         result = crossed(difference, folds=folds, images=images, planned=len(group.runs))
@@ -459,8 +460,8 @@ class Inference:
                 for cell, group in results.groups.items()
                 if base is not None and cell[0] == dataset and cell[1:] != results.reference
             ]
-            corrected = _corrected([comparison for _, comparison in here], results.largest_family(dataset))
-            found.update({cell: c for (cell, _), c in zip(here, corrected, strict=True)})
+            family = corrected([comparison for _, comparison in here], results.largest_family(dataset))
+            found.update({cell: c for (cell, _), c in zip(here, family, strict=True)})
         return _explored(found)
 
     @cached_property
@@ -545,7 +546,7 @@ class Inference:
             return one
         theirs, _ = self._finding_values(base, number)
         difference = paired(ours, theirs)
-        result = self._crossed(difference, group)
+        result = self.analysis(difference, group)
         if result.effect is None and reason:
             result = replace(result, reason=reason)
         return replace(one, result=result, runs=tuple(float(np.mean(run)) for run in difference))
@@ -601,7 +602,7 @@ class Inference:
                     found[cell] = Comparison(group, group, primary, nothing)
                 else:
                     found[cell] = here[cell] = self.compare(group, other, primary)
-            found.update(zip(here, _corrected(list(here.values())), strict=True))
+            found.update(zip(here, corrected(list(here.values())), strict=True))
         return found
 
     def leaders(self, dataset: str, pairs: Sequence[tuple[str, str]], metric: str) -> frozenset[tuple[str, str]]:
@@ -640,7 +641,7 @@ class Inference:
         chosen = [pair for pair in results.variants(dataset) if pair != base]
         groups = {pair: results.groups[dataset, *pair] for pair in chosen if (dataset, *pair) in results.groups}
         every = {pair: self.compare(group, other, results.study.primary) for pair, group in groups.items()}
-        return dict(zip(every, _corrected(list(every.values())), strict=True))
+        return dict(zip(every, corrected(list(every.values())), strict=True))
 
     def pairs(self, dataset: str) -> dict[tuple[Pair, Pair], Comparison]:
         """Every arm of a data set against every other on the primary metric.
@@ -658,13 +659,13 @@ class Inference:
             (one, other): self.compare(groups[one], groups[other], self.results.study.primary)
             for one, other in combinations(groups, 2)
         }
-        corrected = {}
-        for pair, c in zip(found, _corrected(list(found.values())), strict=True):
+        every = {}
+        for pair, c in zip(found, corrected(list(found.values())), strict=True):
             own = self._declared.get(_both(c.group, c.base), c)  # perhaps the other way round, with the same p
-            corrected[pair] = replace(
+            every[pair] = replace(
                 own, group=c.group, base=c.base, result=c.result, bootstrap=None, chance=None, fdr=None
             )
-        return corrected
+        return every
 
     def beside(self, other: "Inference") -> dict[Cell, Comparison]:
         """The cells that another study has too, less what it found, on the primary metric, corrected for all (Holm).
@@ -679,11 +680,11 @@ class Inference:
             if base is None:
                 continue
             if results.plan.data[cell[0]] == theirs.plan.data[cell[0]]:
-                result = self._crossed(paired(self._values[cell, primary], other._values[cell, primary]), group)
+                result = self.analysis(paired(self._values[cell, primary], other._values[cell, primary]), group)
             else:
                 result = Crossed(None, 0, len(group.runs), 0, reason=OTHER_IMAGES)
             found[cell] = Comparison(group, base, primary, result, margin=self.margin)
-        return dict(zip(found, _corrected(list(found.values())), strict=True))
+        return dict(zip(found, corrected(list(found.values())), strict=True))
 
     def theirs(self, name: str) -> list["Theirs"]:
         """The baseline of each data set less the runs of a reference of which the study names prediction files.
@@ -801,8 +802,11 @@ class Inference:
 
     def of_runs(self, group: Group, metric: str) -> dict[int, float]:
         """Replicate → the metric as the tests have it, mean of one value for each test image (or group of them)."""
-        values = self._values[(group.dataset, group.arm, group.sampling), metric]
-        return {s: float(one.mean()) for s, one in values.items()}
+        return {s: float(one.mean()) for s, one in self.values(group, metric).items()}
+
+    def values(self, group: Group, metric: str) -> Mapping[int, NDArray[np.float64]]:
+        """Replicate → (n,) one value for each test image (or group of them), whose mean is the metric."""
+        return self._values[(group.dataset, group.arm, group.sampling), metric]
 
     @cached_property
     def ranks(self) -> tuple[list[tuple[str, str]], Friedman]:
@@ -894,7 +898,7 @@ def _explored(family: Mapping[Any, Comparison]) -> dict[Any, Comparison]:
     return {key: replace(c, fdr=p) for (key, c), p in zip(family.items(), rates, strict=True)}
 
 
-def _corrected(family: Sequence[Comparison], ever: int = 0) -> list[Comparison]:
+def corrected(family: Sequence[Comparison], ever: int = 0) -> list[Comparison]:
     """Comparisons that belong together, each with its p by Holm; and by Holm among `ever`, where those are more.
 
     Of comparisons that are no longer there the p is not known. It is taken for large, which is the safe side.

@@ -7,6 +7,7 @@ from typing import Any
 from medaug_keras.generators import GENERATORS
 from medaug_keras.report.format import count, of_points, plural, together
 from medaug_keras.report.numbers.findings import metric_name, short_arms
+from medaug_keras.report.numbers.further import corruption_words
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results, select_words
 from medaug_keras.report.numbers.thresholds import point_words
@@ -235,10 +236,26 @@ def _analysis(results: Results, inference: Inference) -> str:
             f" Every run chose thresholds for {points} on its validation images. What they do on test images is "
             "exploratory."
         )
+    text += _further_tests(results)
     if done < len(results.runs):
         there = f"{count(done)} of {plural(len(results.runs), 'run')} have a result"
         text += f" The study is not complete: {there}{short_arms(results)}."
     return text
+
+
+def _further_tests(results: Results) -> str:
+    """How networks were tried on further test sets; empty without one."""
+    said = []
+    for dataset, name in results.further_tests:
+        part = results.study.datasets[dataset].tests[name]
+        said.append(f"{results.title(dataset)} at severity {part.severity} ({together(corruption_words(part))})")
+    if not said:
+        return ""
+    return (
+        f" The trained networks were also tried on corrupted test images [hendrycks2019]: {'; '.join(said)}. The score "
+        "there is the mean over corruptions; differences are tested as on the test images, with p corrected over the "
+        "arms on each such test set."
+    )
 
 
 def software_text(results: Results) -> str:

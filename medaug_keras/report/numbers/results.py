@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import median
 from typing import Any, get_args
@@ -80,6 +80,8 @@ class Run:
     """Whether it shares a page with the other replicates."""
     parts: tuple[Outcome, ...] = ()
     """Of the classifiers of its folds."""
+    tests: Mapping[str, Outcome] = field(default_factory=dict)
+    """Further test set → what became of the task that tries the classifier on it."""
 
     @property
     def name(self) -> str:
@@ -480,6 +482,7 @@ class Results:
                 self.outcomes[c.task],
                 self.shared,
                 tuple(self.outcomes[need] for word, need in self.plan.tasks[c.task].needs.items() if "fold" in word),
+                {name: self.outcomes[task] for name, task in c.tests.items()},
             )
             for c in cells
         )
@@ -576,6 +579,11 @@ class Results:
             "macro_f1": 2 * share / (1 + share) / classes,  # its precision is its share, its recall 1
         }
         return values[metric]
+
+    @property
+    def further_tests(self) -> list[tuple[str, str]]:
+        """(data set, further test set), in the order of the study file."""
+        return [(dataset, name) for dataset in self.datasets for name in self.study.datasets[dataset].tests]
 
     def folds(self, dataset: str) -> int:
         """The number of folds of a data set; 0 where it has none."""

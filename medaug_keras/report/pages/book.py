@@ -8,6 +8,7 @@ from medaug_keras.plan import Plan
 from medaug_keras.report import figures
 from medaug_keras.report.figures import Figure
 from medaug_keras.report.numbers.circumstances import Expected
+from medaug_keras.report.numbers.further import Tried, further_tests
 from medaug_keras.report.numbers.inference import Cell, Inference
 from medaug_keras.report.numbers.results import Results, Run, histories
 from medaug_keras.report.numbers.thresholds import AtPoint, operating_points
@@ -64,6 +65,11 @@ class Book:
     def operating_points(self) -> Mapping[tuple[Cell, int], AtPoint]:
         """What every arm does at the study's operating points."""
         return operating_points(self.inference)
+
+    @cached_property
+    def further_tests(self) -> Mapping[tuple[Cell, str], Tried]:
+        """What every arm does on the further test sets."""
+        return further_tests(self.inference)
 
     @property
     def many(self) -> bool:

@@ -20,9 +20,11 @@ BIBTEX = {
 _STATISTICS = ("obuchowski1995", "holm1979")
 
 
-def methods(generators: Collection[str], *, statistics: bool, margin: bool = False) -> list[tuple[str, str]]:
+def methods(
+    generators: Collection[str], *, statistics: bool, margin: bool = False, corruptions: bool = False
+) -> list[tuple[str, str]]:
     """(what, BibTeX) of the study's generators by kind, and of the tests where any were made, of equivalence too
-    where there is a `margin`."""
+    where there is a `margin`; of corrupted test images where there are any."""
     found = [
         (kind.title, _entries(kind.citations))
         for name, kind in GENERATORS.items()
@@ -32,6 +34,8 @@ def methods(generators: Collection[str], *, statistics: bool, margin: bool = Fal
         found.append(("Crossed replicates × images analysis, and the correction for many tests", _entries(_STATISTICS)))
     if margin:
         found.append(("Two one-sided tests of equivalence", _entries(["schuirmann1987"])))
+    if corruptions:
+        found.append(("Corrupted test images", _entries(["hendrycks2019"])))
     return found
 
 
@@ -66,7 +70,12 @@ def cite(book: Book) -> dict[str, Any]:
         ],
         "methods": [
             *((f"What this study repeats or extends: {r.title}", r.citation) for r in book.results.references),
-            *methods(kinds, statistics=book.results.replicates > 1, margin=book.results.study.margin is not None),
+            *methods(
+                kinds,
+                statistics=book.results.replicates > 1,
+                margin=book.results.study.margin is not None,
+                corruptions=bool(book.results.further_tests),
+            ),
         ],
         "software": software(
             {r.run["packages"]["medaug-keras"] for r in records if "medaug-keras" in r.run.get("packages", {})}

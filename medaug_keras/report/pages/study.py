@@ -25,6 +25,7 @@ from medaug_keras.report.pages.curves import learning_curves
 from medaug_keras.report.pages.data_sets import data_sets
 from medaug_keras.report.pages.evidence import significance, synthetic_images
 from medaug_keras.report.pages.findings import findings
+from medaug_keras.report.pages.further import other_test_sets
 from medaug_keras.report.pages.images import images
 from medaug_keras.report.pages.models import generators, models
 from medaug_keras.report.pages.references import against, index
@@ -41,7 +42,7 @@ from medaug_keras.spec import dump
 
 @dataclass(frozen=True)
 class Page:
-    """A page that a study has; *Operating points* only where it asks for some."""
+    """A page that a study has; *Operating points* and *Other test sets* only where it asks for some."""
 
     title: str
     make: Callable[[Book], dict[str, Any]]
@@ -61,6 +62,7 @@ PAGES = {
     "class-by-class": Page("Class by class", class_by_class, by_dataset=True),
     "calibration": Page("Calibration", calibration, by_dataset=True),
     "operating-points": Page("Operating points", operating_points, by_dataset=True),
+    "other-test-sets": Page("Other test sets", other_test_sets, by_dataset=True),
     "learning-curves": Page("Learning curves", learning_curves, by_dataset=True),
     "images": Page("Images", images, by_dataset=True),
     "best-models": Page("Best models", best_models, by_dataset=True),
@@ -100,6 +102,8 @@ class Pages(Book):
         found: dict[str, str] = {}
         for name, page in PAGES.items():
             if name == "operating-points" and not self.results.study.operating_points:
+                continue
+            if name == "other-test-sets" and not self.results.further_tests:
                 continue
             if name == "runs":
                 found |= {against: f"Against {r.called}" for against, r in self.against.items()}
