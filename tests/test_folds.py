@@ -275,6 +275,7 @@ def test_every_fold_has_its_own_generator_images_and_classifiers_and_a_run_joins
         "tuning": 0,
         "classifier": 8,
         "folds": 4,
+        "test": 0,
         "quality": 2,
         "usefulness": 2,
     }
