@@ -13,7 +13,7 @@ from report_records import ARMS, fake_plan, fake_results, fake_study
 
 from medaug_keras import looks, report
 from medaug_keras.report.numbers import findings
-from medaug_keras.report.numbers.inference import Inference, _corrected
+from medaug_keras.report.numbers.inference import Inference, corrected
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.spec import Study
 from medaug_keras.stats import holm
@@ -178,7 +178,7 @@ def test_a_larger_family_never_makes_a_p_smaller(tmp_path, ever):
     study = small(arms=dict(list(MANY.items())[:4]))
     plan, store = fake_results(study, tmp_path)
     family = list(Inference(Results(study, plan, store)).tests.values())
-    found = _corrected(family, ever)
+    found = corrected(family, ever)
     assert [c.holm for c in found] == holm([c.result.p_family for c in family])
     for c in found:
         assert c.holm <= c.holm_ever <= 1

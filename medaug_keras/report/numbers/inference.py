@@ -699,8 +699,8 @@ class Inference:
                 continue
             if files := predicted_files(self.results.predictions[name], part.name or dataset):
                 found.append(self._theirs(group, files))
-        corrected = _corrected([one.comparison for one in found])
-        return [replace(one, comparison=c) for one, c in zip(found, corrected, strict=True)]
+        family = corrected([one.comparison for one in found])
+        return [replace(one, comparison=c) for one, c in zip(found, family, strict=True)]
 
     def _theirs(self, group: Group, files: Mapping[str, Path]) -> "Theirs":
         cell, metric = (group.dataset, group.arm, group.sampling), self.results.study.primary
@@ -719,7 +719,7 @@ class Inference:
             if not reason:
                 values = pseudo_values(_metric(metric), np.stack(there), of.labels, of.groups)
         theirs = dict(zip(sorted(ours), values, strict=False))  # as many as both have
-        result = self._crossed(paired(ours, theirs), group)
+        result = self.analysis(paired(ours, theirs), group)
         if result.effect is None and reason:
             result = replace(result, reason=reason)
         comparison = Comparison(group, group, metric, result, margin=self.margin)
