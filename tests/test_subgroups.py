@@ -344,6 +344,17 @@ def test_the_page_has_a_panel_and_a_row_for_each_subgroup_and_marks_small_ones(r
             assert (got.value, got.low, got.high, got.p) == wanted
 
 
+def test_a_subgroup_whose_metric_has_no_value_is_named_below_the_figure(results):
+    found = of_subgroups(Inference(results))
+    drawn = page._forest_of_subgroups(Book(results), "mine", found)
+    assert "Not drawn" not in drawn.caption
+    none = [replace(one, value=replace(one.value, mean=None), reason="too few") for one in found[:2]]
+    assert len({one.subgroup for one in none}) == 1
+    lacking = page._forest_of_subgroups(Book(results), "mine", [*none, *found[2:]])
+    metric = "accuracy" if results.study.primary == "accuracy" else "AUC"
+    assert f"Not drawn, for {metric} has no value there: sex: F." in lacking.caption
+
+
 def test_a_subgroup_of_29_images_is_small_and_of_30_is_not_and_groups_count_where_they_are_known():
     assert Subgroup("d", "sex", "F", 29, None).small
     assert not Subgroup("d", "sex", "F", 30, None).small

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from medaug_keras.report import figures
-from medaug_keras.report.format import percent, plural
+from medaug_keras.report.format import percent, plural, together
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.grades import graded
 from medaug_keras.report.numbers.inference import ALPHA, OfClass, OfFinding
@@ -107,7 +107,7 @@ def _forest_of_findings(book: Book, dataset: str) -> Shown | None:
 def _forest_of_subgroups(book: Book, dataset: str, parted: Sequence[OfSubgroup]) -> Shown | None:
     """A panel for each subgroup: the differences in the primary metric of all arms; None without one."""
     results = book.results
-    panels, title = list[figures.DifferencesPanel](), results.title(dataset)
+    panels, without, title = list[figures.DifferencesPanel](), list[str](), results.title(dataset)
     metric, base_label = metric_name(results.study.primary), results.variant(*results.reference)
     for subgroup in dict.fromkeys(one.subgroup for one in parted if one.subgroup.dataset == dataset):
         here = [one for one in parted if one.subgroup == subgroup]
@@ -121,14 +121,17 @@ def _forest_of_subgroups(book: Book, dataset: str, parted: Sequence[OfSubgroup])
             known = f"{base_label}: {percent(base, 1)} %; {plural(subgroup.images, 'image')}"
             small = f", {subgroup_tables.SMALL}" if subgroup.small else ""
             panels.append(figures.DifferencesPanel(f"{subgroup.column}: {subgroup.name}", rows, known + small))
+        elif any(one.reason for one in here):
+            without.append(f"{subgroup.column}: {subgroup.name}")
     if not panels:
         return None
+    undrawn = f"Not drawn, for {metric} has no value there: {together(without)}. " if without else ""
     return book.figure(
         f"subgroups-{dataset}",
         figures.differences(panels, metric=metric, arms=results.by_look, test="p, BH (exploratory)"),
         f"{title}: difference to “{base_label}” in {metric} in each subgroup of the test images, points. Exploratory. "
         f"Below a subgroup, the baseline's {metric} there. Whether an arm's differences are other ones in one subgroup "
-        f"than in the others, only the table says. {runs_words(panels)}",
+        f"than in the others, only the table says. {undrawn}{runs_words(panels)}",
     )
 
 
