@@ -178,7 +178,7 @@ class Reference(_Part):
                 for words in bold.values():
                     yield from words
 
-    def beside(self, networks: Mapping[str, str], sizes: Mapping[str, int | None]) -> Self:
+    def beside(self, networks: Mapping[str, str], sizes: Mapping[str, int]) -> Self:
         """What of it can stand beside a study: scores of arms that are trained with its network, on images of its size.
 
         networks: arm → kind of its classifier. sizes: data set → pixels a side.

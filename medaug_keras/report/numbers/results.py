@@ -286,7 +286,7 @@ class Results:
     def references(self) -> tuple[references.Reference, ...]:
         """Publications, with those of their printed values that stand beside ours."""
         networks = {name: (arm.classifier or self.study.classifier).kind for name, arm in self.study.arms.items()}
-        sizes = {name: data.size for name, data in self.study.datasets.items()}
+        sizes = {name: data.side for name, data in self.study.datasets.items()}
         return tuple(references.load(name).beside(networks, sizes) for name in self.study.shown_references)
 
     @cached_property
