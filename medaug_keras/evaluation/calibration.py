@@ -74,11 +74,11 @@ def temperature(labels: NDArray[Any], probabilities: NDArray[Any]) -> float:
     """
     from scipy.optimize import minimize_scalar
 
-    p = np.asarray(probabilities, np.float64)
+    logits = _logits(probabilities)
     ends = np.log(TEMPERATURES)
 
     def loss(log_t: float) -> float:
-        return float(-_scaled_logarithms(p, np.exp(log_t))[np.arange(len(labels)), labels].mean())
+        return float(-_log_softmax(logits / np.exp(log_t))[np.arange(len(labels)), labels].mean())
 
     found = minimize_scalar(loss, bounds=tuple(ends), method="bounded", options={"xatol": 1e-8})
     best = min((found.x, *ends), key=loss)
@@ -90,12 +90,15 @@ def scaled(probabilities: NDArray[Any], temperature: float) -> Array:
 
     Above 1 they are less sure, below 1 more; the class that is named stays. A probability below 1.2e-7 counts as that.
     """
-    return np.asarray(np.exp(_scaled_logarithms(np.asarray(probabilities, np.float64), temperature)))
+    return np.asarray(np.exp(_log_softmax(_logits(probabilities) / temperature)))
 
 
-def _scaled_logarithms(p: Array, temperature: float) -> Array:
-    logits = np.log(np.maximum(p, _EPSILON)) / temperature
-    logits -= logits.max(-1, keepdims=True)
+def _logits(probabilities: NDArray[Any]) -> Array:
+    return np.asarray(np.log(np.maximum(np.asarray(probabilities, np.float64), _EPSILON)))
+
+
+def _log_softmax(logits: Array) -> Array:
+    logits = logits - logits.max(-1, keepdims=True)
     return np.asarray(logits - np.log(np.exp(logits).sum(-1, keepdims=True)))
 
 
