@@ -1,7 +1,7 @@
 """How far the probabilities of every arm can be believed, and its curves: exploratory, from the predictions kept."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from medaug_keras.evaluation import calibration
 from medaug_keras.report.numbers.inference import Cell, Inference, Predictions, held_out
+from medaug_keras.report.numbers.measured import Measured, Values, compare, correct
 from medaug_keras.report.numbers.results import Group
-from medaug_keras.stats import Crossed, Estimate, benjamini_hochberg, crossed, estimate, group_sums, paired
+from medaug_keras.stats import Estimate, estimate, group_sums
 
 Array = NDArray[np.float64]
 
@@ -31,31 +32,17 @@ FEW_OF_A_CLASS = "it needs two test images of every class"
 
 
 @dataclass
-class Judged:
+class Judged(Measured):
     """One arm on one data set: what every replicate says of the test images.
 
-    means: measure → of every replicate.
     reliability: of every replicate (2, bins), mean probability of the predicted class and share that is right.
     roc, precision: of every replicate (len(AT),), sensitivity and precision at AT; empty with folds.
-    differences: measure → the crossed analysis of the difference to the baseline; rates: its p, corrected.
     """
 
-    group: Group
     means: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in MEASURES})
     reliability: list[Array] = field(default_factory=list)
     roc: list[Array] = field(default_factory=list)
     precision: list[Array] = field(default_factory=list)
-    reasons: dict[str, str] = field(default_factory=dict)
-    differences: dict[str, Crossed] = field(default_factory=dict)
-    rates: dict[str, float | None] = field(default_factory=dict)
-
-    def estimate(self, measure: str) -> Estimate:
-        """Mean and spread over the replicates."""
-        return estimate(self.means[measure], planned=len(self.group.runs))
-
-
-Values = dict[str, dict[int, Array]]
-"""Measure → replicate → (n,), one value an image or a group, whose mean is the measure."""
 
 
 def judged(inference: Inference) -> Mapping[Cell, Judged]:
@@ -65,7 +52,6 @@ def judged(inference: Inference) -> Mapping[Cell, Judged]:
     """
     results = inference.results
     found: dict[Cell, Judged] = {}
-    tests: list[tuple[Judged, str]] = []
     for dataset in results.of_classes:  # one after the other, since the values of all images are large
         first = results.positive(dataset) == 0
         here = {
@@ -74,50 +60,25 @@ def judged(inference: Inference) -> Mapping[Cell, Judged]:
             if cell[0] == dataset
         }
         _, base = here.get((dataset, *results.reference), (None, None))
-        images, _ = inference.grouped.get(dataset, (None, None))
-        for cell, (one, values) in here.items():
-            if not one.group.done:
-                continue
-            found[cell] = one
-            if not base or cell[1:] == results.reference:
-                continue
-            for measure in MEASURES:
-                result = crossed(
-                    paired(values[measure], base[measure]),
-                    folds=dataset in inference.folded,
-                    images=images,
-                    planned=len(one.group.runs),
-                )
-                if result.effect is None and measure in one.reasons:
-                    result = replace(result, reason=one.reasons[measure])
-                one.differences[measure] = result
-                tests.append((one, measure))
-    rates = benjamini_hochberg([one.differences[measure].p_family for one, measure in tests])
-    for (one, measure), rate in zip(tests, rates, strict=True):
-        one.rates[measure] = rate
+        done = {cell: one for cell, one in here.items() if one[0].group.done}
+        compare(inference, done, base)
+        found |= {cell: one for cell, (one, _) in done.items()}
+    correct(found.values())
     return found
 
 
 @dataclass
-class Scaled:
+class Scaled(Measured):
     """One arm on one data set after temperature scaling: each run with a temperature of its own.
 
-    temperatures: of every replicate, the mean of its folds where there are folds.
-    means: measure → of every replicate; reliability as of `Judged`.
-    differences, rates: to the scaled probabilities of the baseline, as of `Judged`.
+    temperatures: of every replicate, the mean of its folds where there are folds. reliability: as of `Judged`.
+    reason: why some run has no temperature. Differences are to the scaled probabilities of the baseline.
     """
 
-    group: Group
-    temperatures: list[float] = field(default_factory=list)
     means: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in SCALED})
+    temperatures: list[float] = field(default_factory=list)
     reliability: list[Array] = field(default_factory=list)
     reason: str = ""
-    differences: dict[str, Crossed] = field(default_factory=dict)
-    rates: dict[str, float | None] = field(default_factory=dict)
-
-    def estimate(self, measure: str) -> Estimate:
-        """Mean and spread over the replicates."""
-        return estimate(self.means[measure], planned=len(self.group.runs))
 
     @property
     def temperature(self) -> Estimate:
@@ -133,7 +94,6 @@ def scaled(inference: Inference) -> Mapping[Cell, Scaled]:
     """
     results = inference.results
     found: dict[Cell, Scaled] = {}
-    tests: list[tuple[Scaled, str]] = []
     for dataset in results.of_classes:
         here = {
             cell: _scaled(group, inference.predictions[cell], results.select)
@@ -141,23 +101,9 @@ def scaled(inference: Inference) -> Mapping[Cell, Scaled]:
             if cell[0] == dataset and group.done
         }
         _, base = here.get((dataset, *results.reference), (None, None))
-        images, _ = inference.grouped.get(dataset, (None, None))
-        for cell, (one, values) in here.items():
-            found[cell] = one
-            if not base or cell[1:] == results.reference:
-                continue
-            for measure in SCALED:
-                result = crossed(
-                    paired(values[measure], base[measure]),
-                    folds=dataset in inference.folded,
-                    images=images,
-                    planned=len(one.group.runs),
-                )
-                one.differences[measure] = result
-                tests.append((one, measure))
-    rates = benjamini_hochberg([one.differences[measure].p_family for one, measure in tests])
-    for (one, measure), rate in zip(tests, rates, strict=True):
-        one.rates[measure] = rate
+        compare(inference, here, base)
+        found |= {cell: one for cell, (one, _) in here.items()}
+    correct(found.values())
     return found
 
 

@@ -23,8 +23,8 @@ MANY = 100
 
 def class_by_class(book: Book) -> dict[str, Any]:
     """The differences in recall of each data set as a figure, and all of them as a table; of several findings an image,
-    those in AUC. Where classes are grades, errors in
-    grades; where a data set names subgroups, the differences in each."""
+    those in AUC. Where classes are grades, errors in grades; where a data set names subgroups, the differences in each.
+    """
     results = book.results
     found: dict[str, Table | None] = {"table": None, "findings": None, "grades": None, "subgroups": None}
     parted, away = of_subgroups(book.inference), missing_subgroups(results)

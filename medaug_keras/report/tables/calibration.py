@@ -14,6 +14,7 @@ from medaug_keras.report.tables.table import (
     Table,
     dataset_entry,
     epoch_words,
+    less_baseline,
     measured,
     variant_entry,
 )
@@ -38,12 +39,7 @@ def calibration(results: Results, found: Mapping[Cell, Judged]) -> Table:
         for measure in MEASURES:
             mean, why = one.estimate(measure), one.reasons.get(measure, "")
             entries.append(Entry(mean.mean, mean.sd, mean.n, mean.planned, missing=why))
-            r = one.differences.get(measure)
-            if r is None:
-                entries.append(Entry(missing="the arm that the others are compared with"))
-            else:
-                rate, why = one.rates[measure], r.reason or ""
-                entries.append(Entry(r.effect, low=r.low, high=r.high, p=rate, missing=why))
+            entries.append(less_baseline(one, measure))
         factors = {"data set": results.title(dataset), "arm": results.variant(arm, sampling)}
         rows.append(Row(tuple(entries), factors))
     base = results.variant(*results.reference)
@@ -93,12 +89,7 @@ def temperature(results: Results, found: Mapping[Cell, Judged], after: Mapping[C
             before, mean = found[dataset, arm, sampling].estimate(measure), one.estimate(measure)
             entries.append(Entry(before.mean))
             entries.append(Entry(mean.mean, mean.sd, mean.n, mean.planned, missing=one.reason))
-            r = one.differences.get(measure)
-            if r is None:
-                entries.append(Entry(missing="the arm that the others are compared with"))
-            else:
-                why = r.reason or ""
-                entries.append(Entry(r.effect, low=r.low, high=r.high, p=one.rates[measure], missing=why))
+            entries.append(less_baseline(one, measure))
         factors = {"data set": results.title(dataset), "arm": results.variant(arm, sampling)}
         rows.append(Row(tuple(entries), factors))
     return Table(

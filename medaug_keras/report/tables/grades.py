@@ -13,6 +13,7 @@ from medaug_keras.report.tables.table import (
     Table,
     dataset_entry,
     epoch_words,
+    less_baseline,
     measured,
     variant_entry,
 )
@@ -37,12 +38,7 @@ def grades(results: Results, found: Mapping[Cell, Graded]) -> Table:
         for measure in MEASURES:
             mean = one.estimate(measure)
             entries.append(Entry(mean.mean, mean.sd, mean.n, mean.planned, missing=one.reasons.get(measure, "")))
-            r = one.differences.get(measure)
-            if r is None:
-                entries.append(Entry(missing="the arm that the others are compared with"))
-            else:
-                why = r.reason or ""
-                entries.append(Entry(r.effect, low=r.low, high=r.high, p=one.rates[measure], missing=why))
+            entries.append(less_baseline(one, measure))
         factors = {"data set": results.title(dataset), "arm": results.variant(arm, sampling)}
         rows.append(Row(tuple(entries), factors))
     return Table(

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from medaug_keras.measures import MEASURES
 from medaug_keras.report.format import in_words, of_points, plural, together, within
 from medaug_keras.report.numbers.inference import Comparison
+from medaug_keras.report.numbers.measured import Measured
 from medaug_keras.report.numbers.printed import Printed
 from medaug_keras.report.numbers.results import DEGENERATE, Group, Results, select_words
 from medaug_keras.stats import Estimate, Verdict
@@ -268,6 +269,14 @@ def measured(group: Group | None, epoch: str, metric: str, printed: Printed = ()
     return Entry(
         found.mean, found.sd, found.n, found.planned, printed, missing=group.reason, href=group.page, tags=tags
     )
+
+
+def less_baseline(one: Measured, measure: str) -> Entry:
+    """An arm's difference to the baseline in one of its measures; of the baseline a dash."""
+    r = one.differences.get(measure)
+    if r is None:
+        return Entry(missing="the arm that the others are compared with")
+    return Entry(r.effect, low=r.low, high=r.high, p=one.rates[measure], missing=r.reason or "")
 
 
 def of_folds(results: Results) -> tuple[str, ...]:
