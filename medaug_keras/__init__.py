@@ -11,7 +11,19 @@ from typing import Any
 
 __version__ = "0.2.0"
 
-_API = ("Difference", "Drawing", "OpenStudy", "RequestError", "StudyError", "open", "run", "settings")
+_API = (
+    "Checked",
+    "Difference",
+    "Drawing",
+    "OpenStudy",
+    "Remark",
+    "RequestError",
+    "StudyError",
+    "check",
+    "open",
+    "run",
+    "settings",
+)
 _SCIENCE = ("augmentation", "classifiers", "data", "evaluation", "generators", "stats")
 
 __all__ = [*_API, *_SCIENCE]  # noqa: PLE0604 - they are names

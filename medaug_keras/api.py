@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medaug_keras.cli import pages, verbs
+from medaug_keras.cli.check import Remark, conclusion, examine, slow_precision
 from medaug_keras.cli.memory import remember
 from medaug_keras.cli.mistakes import RequestError
 from medaug_keras.cli.options import parser
@@ -46,7 +47,19 @@ from medaug_keras.store import Record, Store
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Difference", "Drawing", "OpenStudy", "RequestError", "StudyError", "open", "run", "settings"]
+__all__ = [
+    "Checked",
+    "Difference",
+    "Drawing",
+    "OpenStudy",
+    "Remark",
+    "RequestError",
+    "StudyError",
+    "check",
+    "open",
+    "run",
+    "settings",
+]
 
 Asked = str | Path | Mapping[str, Any]
 """A study: its file, a dictionary that says what a file would, or, to open, a name that the results folder knows."""
@@ -89,7 +102,7 @@ def run(
         outcomes = store.outcomes(whole, values=False)
         done = {name for name in chosen.tasks if outcomes[name].state == "done"}
         if len(done) < len(chosen.tasks):
-            if not quiet and (warning := verbs.slow_precision(asked)):
+            if not quiet and (warning := slow_precision(asked)):
                 print(warning, file=sys.stderr)
             _make(options, chosen, store, done, Durations.of(whole, outcomes))
         if not pages.fewer_than_shown(options, asked, whole):
@@ -112,6 +125,33 @@ def open(
     options = _options(study, results, data, unverified_data=unverified_data)
     with _said_in_python():
         return OpenStudy(*_read(study, options), options)
+
+
+def check(
+    study: Asked,
+    *,
+    results: str | Path = "results",
+    data: str | Path | None = None,
+    audit: str | Path | None = None,
+    allow_code: bool = False,
+    unverified_data: bool = False,
+) -> "Checked":
+    """What is wrong or odd with a study and its data, before anything is trained, as the verb `check` says it.
+
+    Images of your own are read whole. The arguments are those of `run`; `audit` is a folder where, for each data set, a
+    list of images to leave out is written, so that no split knows another. Code of the study's own is tried where
+    `allow_code` is given.
+
+    Raises StudyError and RequestError as `run` does; what is wrong with data is in what is returned.
+    """
+    options = _options(study, results, data, allow_code=allow_code, unverified_data=unverified_data)
+    options.audit = None if audit is None else Path(audit).expanduser()
+    found: list[Remark] = []
+    with _said_in_python():
+        asked = _asked(study, options)
+        whole = examine(asked, options, found.append)
+    remarks = tuple(replace(one, what=_in_python(one.what), mend=_in_python(one.mend)) for one in found)
+    return Checked(remarks, conclusion(asked, found, whole), whole is not None)
 
 
 def settings(section: str, **given: Any) -> dict[str, Any]:
@@ -138,6 +178,36 @@ def settings(section: str, **given: Any) -> dict[str, Any]:
     if section == "step":
         return deciding(found.arms[section].augment[0])
     return {"select": found.classifier.select, **deciding(found.classifier)}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is wrong or odd with a study and its data, which a notebook shows as a table."""
+
+    remarks: tuple[Remark, ...]
+    words: str
+    """What comes of them."""
+    ok: bool
+    """Whether a run would make all of the study."""
+
+    def frame(self) -> "pd.DataFrame":
+        """One row for each remark: where, severity, what, mend."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(one) for one in self.remarks], columns=[one.name for one in fields(Remark)])
+
+    def __str__(self) -> str:
+        return "\n".join([*map(str, self.remarks), self.words])
+
+    def _repr_html_(self) -> str:
+        if not self.remarks:
+            return f"<p>{html.escape(self.words)}</p>"
+        names = "".join(f"<th>{one.name}</th>" for one in fields(Remark))
+        rows = "".join(
+            f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in asdict(one).values())}</tr>"
+            for one in self.remarks
+        )
+        return f"<table><tr>{names}</tr>{rows}</table><p>{html.escape(self.words)}</p>"
 
 
 @dataclass(frozen=True)
@@ -499,13 +569,15 @@ def _options(study: Asked, results: str | Path, data: str | Path | None, **flags
     return options
 
 
-def _read(study: Asked, options: argparse.Namespace) -> tuple[Study, Plan, tuple[Study, Plan] | None]:
+def _asked(study: Asked, options: argparse.Namespace) -> Study:
     if isinstance(study, Mapping):
         unsaid = {} if "extends" in study else _UNSAID  # a file that is extended says it
-        asked = read({**unsaid, **study}, accept_unverified=options.unverified_data)
-    else:
-        asked = study_by_name(options) or read_study(options)
-    asked, whole, _ = planned(options, asked)
+        return read({**unsaid, **study}, accept_unverified=options.unverified_data)
+    return study_by_name(options) or read_study(options)
+
+
+def _read(study: Asked, options: argparse.Namespace) -> tuple[Study, Plan, tuple[Study, Plan] | None]:
+    asked, whole, _ = planned(options, _asked(study, options))
     return asked, whole, study_beside(asked, options)
 
 
@@ -541,5 +613,8 @@ def _said_in_python() -> Iterator[None]:
     try:
         yield
     except RequestError as error:
-        said = re.sub(r"--([a-z][a-z-]*)", lambda found: f"`{found[1].replace('-', '_')}`", str(error))
-        raise RequestError(said) from None
+        raise RequestError(_in_python(str(error))) from None
+
+
+def _in_python(text: str) -> str:
+    return re.sub(r"--([a-z][a-z-]*)", lambda found: f"`{found[1].replace('-', '_')}`", text)

@@ -16,7 +16,7 @@ from PIL import Image
 from report_records import fake_results
 
 import medaug_keras as ma
-from medaug_keras import api
+from medaug_keras import api, cli
 from medaug_keras.cli.memory import names
 from medaug_keras.looks import NAME
 from medaug_keras.report.format import points
@@ -288,6 +288,109 @@ def test_a_filter_of_what_is_not_there_is_an_error_of_the_argument(tmp_path: Pat
     with pytest.raises(ma.RequestError, match=r"^`only` arm: expected NAME=VALUE"):
         ma.run(tiny(), results=tmp_path, only=["arm=flip", "arm"])
     assert not list(tmp_path.glob("classifier*"))
+
+
+# --- what is wrong or odd --------------------------------------------------------------------------------
+
+
+def two_splits(path: Path, *, shared: int) -> dict[str, Any]:
+    """A file of one's own, of which as many test images are in training."""
+    from medaug_keras.data import load_phantom
+
+    one = load_phantom("phantom-planted", train=60, validation=20, test=40, seed=0)
+    arrays = {}
+    for name, split in (("train", one.train), ("val", one.validation), ("test", one.test)):
+        arrays |= {f"{name}_images": split.images.copy(), f"{name}_labels": split.labels.copy()}
+    for what in ("images", "labels"):
+        arrays[f"test_{what}"][:shared] = arrays[f"train_{what}"][:shared]
+    np.savez(path, **arrays)
+    return {"kind": "npz", "path": str(path)}
+
+
+def test_check_returns_what_the_verb_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "none.npz").write_bytes(b"<!DOCTYPE html>")
+    away = {"kind": "npz", "path": str(tmp_path / "none.npz")}
+    odd = two_splits(tmp_path / "odd.npz", shared=3)
+    for sets in ({"odd": odd}, {"odd": odd, "away": away}, {"away": away}, {"few": {**PHANTOM, "train": 4}}):
+        path = written(tmp_path, tiny(datasets=sets, arms={"baseline": {}, "copies": {"duplicate": {}}}))
+        words = [str(path), "--results", str(tmp_path / "r"), "--docs", str(tmp_path / "docs")]
+        code = cli.main(["check", *words])
+        printed = capsys.readouterr()
+        found = ma.check(path, results=tmp_path / "r")
+        assert [f"{path}: {one}" for one in found.remarks] == [
+            line for line in printed.err.splitlines() if line.startswith(f"{path}: ")
+        ]
+        assert printed.out == f"{path}: {found.words}\n"
+        assert found.ok == (code == cli.DONE)
+        assert str(found).splitlines()[-1] == found.words
+
+
+def test_check_says_where_how_grave_what_and_how_to_mend(tmp_path: Path):
+    found = ma.check(tiny(datasets={"odd": two_splits(tmp_path / "odd.npz", shared=3)}), results=tmp_path / "r")
+    assert found.ok
+    frame = found.frame()
+    assert list(frame.columns) == ["where", "severity", "what", "mend"]
+    (first,) = frame[frame["severity"] == "fail"].to_dict("records")
+    assert first["where"] == "datasets.odd"
+    assert first["what"].startswith("3 of 40 (7.5 %) test images are identical to a training image")
+    assert first["mend"] == "Leave them out: check with `audit` writes the list."  # an argument, no option
+    for text in [*first.values(), found.words]:
+        assert html.escape(text) in found._repr_html_()
+    assert found._repr_html_().count("<tr>") == 1 + len(frame)
+    odd = sum(frame["severity"].isin(["fail", "warning"]))
+    assert found.words.startswith(f"can be run; {odd} thing")
+
+
+def test_check_of_nothing_odd_is_a_sentence_and_an_empty_frame(tmp_path: Path):
+    found = ma.check(tiny(), results=tmp_path / "r")
+    assert (found.ok, found.remarks, str(found)) == (True, (), "nothing wrong; 1 data set, 2 arms, 2 runs.")
+    assert found._repr_html_() == f"<p>{found.words}</p>"
+    assert list(found.frame().columns) == ["where", "severity", "what", "mend"]
+    assert len(found.frame()) == 0
+
+
+def test_a_data_set_that_cannot_be_read_is_a_remark_and_what_a_run_refuses_another(tmp_path: Path):
+    away, few = {"kind": "npz", "path": str(tmp_path / "no.npz")}, {**PHANTOM, "train": 4}
+    copies = {"baseline": {}, "copies": {"duplicate": {}}}
+    alone = ma.check(tiny(datasets={"away": away}), results=tmp_path / "r")
+    assert [one.severity for one in alone.remarks] == ["unreadable"]
+    assert alone.words == "no data set can be used, so a run would refuse it."
+    some = ma.check(tiny(datasets={"away": away, "grey": PHANTOM}, arms=copies), results=tmp_path / "r")
+    assert some.words == "a run would leave out datasets.away, and make the rest."
+    both = ma.check(tiny(datasets={"away": away, "few": few}, arms=copies), results=tmp_path / "r")
+    assert [(one.where, one.severity) for one in both.remarks] == [
+        ("datasets.away", "unreadable"),
+        ("arms.copies.duplicate.amount", "refused"),
+    ]
+    assert both.words == "a run would refuse it; 1 thing is to be mended."
+    assert not any(one.ok for one in (alone, some, both))
+
+
+def test_check_writes_the_list_of_images_to_leave_out_where_it_is_asked(tmp_path: Path):
+    study = tiny(datasets={"odd": two_splits(tmp_path / "odd.npz", shared=3)})
+    ma.check(study, results=tmp_path / "r")
+    assert not (tmp_path / "lists").exists()
+    found = ma.check(study, results=tmp_path / "r", audit=tmp_path / "lists")
+    assert len((tmp_path / "lists" / "odd.csv").read_text().splitlines()) == 1 + 3
+    assert any(one.severity == "note" and "3 train" in one.what for one in found.remarks)
+    (tmp_path / "lists" / "odd.csv").write_text("mine\n")
+    with pytest.raises(ma.RequestError, match=r"^`audit`: .* is there and no list of this kind"):
+        ma.check(study, results=tmp_path / "r", audit=tmp_path / "lists")
+
+
+def test_mistakes_of_the_study_itself_are_raised_by_check_as_by_run(tmp_path: Path):
+    with pytest.raises(ma.StudyError, match="replicates: "):
+        ma.check(tiny(replicates=0), results=tmp_path)
+
+
+def test_check_runs_the_studys_code_only_where_it_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text("def net(image_shape, num_outputs):\n    raise ValueError('not today')\n")
+    own = {**tiny(), "classifier": {"kind": "python", "builder": "net:net", "epochs": 1}}
+    assert ma.check(own, results="r").ok
+    (one,) = ma.check(own, results="r", allow_code=True).remarks
+    assert (one.where, one.severity) == ("classifier.builder", "refused")
+    assert "not today" in one.what
 
 
 # --- real runs ---------------------------------------------------------------------------------------------

@@ -225,7 +225,7 @@ def test_arms_whose_rare_classes_are_weighted_in_loss_and_batches_are_named_at_c
     assert "class_weights: balanced too: both, always." in warning
     assert warning in recipes(Results(asked, *fake_results(asked, tmp_path)))
     path = written(tmp_path, tiny(arms=arms, samplings=["shuffle", "weighted"]))
-    assert warning in cli("check", path.name, cwd=tmp_path).stdout
+    assert warning in cli("check", path.name, cwd=tmp_path).stderr
 
 
 def test_arms_that_are_weighted_once_are_not_warned_of():

@@ -75,10 +75,10 @@ def test_bfloat16_is_called_slow_only_where_the_cpu_is_known_to_lack_it(tmp_path
     assert gpus.bfloat16_is_slow() == slow
     file = written(tmp_path, tiny(precision="bfloat16"))
     assert cli.main(["check", str(file), "--results", str(tmp_path / "results")]) == 0
-    assert ("bfloat16 is slower than float32 on this machine" in capsys.readouterr().out) == slow
+    assert ("bfloat16 is slower than float32 on this machine" in capsys.readouterr().err) == slow
     written(tmp_path, tiny())
     assert cli.main(["check", str(file), "--results", str(tmp_path / "results")]) == 0
-    assert "slower" not in capsys.readouterr().out
+    assert "slower" not in capsys.readouterr().err
     monkeypatch.setattr(gpus, "DRIVERS", (str(tmp_path),))
     assert not gpus.bfloat16_is_slow(), "with a GPU, its CPU does not matter"
 

@@ -1,4 +1,4 @@
-"""What a data set's checks found, in lines for a terminal; and the list of images to leave out."""
+"""The list of images to leave out of a data set, so that no split knows another."""
 
 import csv
 import io
@@ -16,13 +16,6 @@ from medaug_keras.data.splits import to_drop
 from .mistakes import RequestError
 
 COLUMNS = ("image", "split", "class", "reason", "of", "of_split", "of_class")
-_LEVELS = {"fail": "fail", "warn": "warning"}
-
-
-def odd(summary: Mapping[str, Any]) -> list[str]:
-    """Sentences on what is odd in a data set's summary with its `audit`, each after its level."""
-    found = [one for check in data.checks(summary) for one in check.found]
-    return [f"{_LEVELS[one.level]}: {one.text}" for one in found if one.level in _LEVELS]
 
 
 def write_audit(relations: Relations, section: Mapping[str, Any], *, folder: Path, study: Path) -> str:

@@ -10,19 +10,14 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import requests
 
 from medaug_keras import data, looks
-from medaug_keras.architectures import ARCHITECTURES
-from medaug_keras.plan import Plan, Source, Task, added_images, data_task, located, plan, replicate_seed
+from medaug_keras.plan import Plan, Source, Task, added_images, located, plan
 from medaug_keras.reading import read, words
-from medaug_keras.spec import IMAGENET, Amount, Applications, Files, Python, PythonStep, Study, deciding
+from medaug_keras.spec import Amount, Study
 from medaug_keras.store import Store, StoreError
 
 from . import memory
-from .audit import odd, write_audit
 from .mistakes import RequestError
 from .options import DEFAULTS, FILTERS
 
@@ -209,7 +204,7 @@ def misfits(study: Study, found: Mapping[str, Source], counts: Mapping[str, Coun
         for arm, spec in study.arms.items():
             if spec.amount is None or not source.train:
                 continue
-            if not _asked(spec.amount, name, source):
+            if not asked_images(spec.amount, name, source):
                 said.append(
                     f"arms.{arm}.{spec.how}.amount: {_fraction(spec.amount, name):g} of the {source.train} training "
                     f"images of {name} is less than one image: raise the fraction, for this data set alone with "
@@ -240,7 +235,7 @@ def _fraction(amount: Amount, name: str) -> float:
     return amount.fractions.get(name, amount.fraction)
 
 
-def _asked(amount: Amount, name: str, source: Source) -> int:
+def asked_images(amount: Amount, name: str, source: Source) -> int:
     """How many images are asked for on a data set."""
     return added_images({"images": amount.images, "fraction": _fraction(amount, name)}, source.train)
 
@@ -256,166 +251,6 @@ def _positive(study: Study, name: str, source: Source) -> Iterator[str]:
         yield f"no class is called {data.positive}{words.did_you_mean(data.positive, classes)}"
     elif study.operating_points and len(classes) == 2 and data.positive_class(name, classes) is None:
         yield f"is missing; operating_points need to know which class is looked for: {' or '.join(classes)}"
-
-
-def made_elsewhere(study: Study, found: Mapping[str, Source], options: argparse.Namespace) -> list[str]:
-    """What is wrong in the files of images that were made elsewhere, for any data set that can be read."""
-    said: dict[str, None] = {}  # a set that keeps its order
-    for name, source in found.items():
-        section = located(study, name, str(options.data.resolve()))
-        sizes = data.KINDS[section["kind"]].sizes(section)
-        folds = study.datasets[name].folds
-        for generator, part in study.generators.items():
-            arms = {arm: spec for arm, spec in study.arms.items() if spec.generator == generator}
-            if not isinstance(part, Files) or not arms:
-                continue
-            places = {
-                part.place(name, replicate, fold): None
-                for replicate in range(study.replicates)
-                for fold in range((folds.folds if folds is not None else None) or 1)
-            }
-            for place in places:
-                try:
-                    _, labels = data.load_made(Path(place), classes=sizes.classes, image_shape=sizes.image_shape)
-                except data.DataError as error:
-                    said |= dict.fromkeys(f"generators.{generator}.path: {line}" for line in str(error).split("\n"))
-                    continue
-                for arm, spec in arms.items():
-                    asked = _asked(spec.amount, name, source) if spec.amount is not None else 0
-                    if asked > len(labels):
-                        said[
-                            f"arms.{arm}.{spec.how}.amount: asks for {asked:,} images of {name}, and {place} has "
-                            f"{len(labels):,}: lower it, or make more"
-                        ] = None
-    return list(said)
-
-
-def larger_network(study: Study, name: str) -> list[str]:
-    """What to say of a classifier that is larger than the one at 28 x 28, because the images are."""
-    size, kind = study.classifier.side(study.datasets[name].side), study.classifier.kind
-    dense_weights = ARCHITECTURES[kind].dense_weights
-    if size == data.IMAGE_SIZE or dense_weights is None:
-        return []
-    weights, usual = dense_weights(size), dense_weights(data.IMAGE_SIZE)
-    return [
-        f"at {size} x {size} the first dense layer of {kind} has {weights:,} weights; at 28 x 28 it has {usual:,}. "
-        "The size of a resnet18 does not depend on the images"
-    ]
-
-
-def weights(study: Study) -> tuple[list[str], list[str]]:
-    """What is wrong with the weights that the classifier begins with, and what to say of them."""
-    asked = study.classifier
-    if not isinstance(asked, Applications) or asked.weights != IMAGENET:
-        return [], []
-    from medaug_keras.architectures.applications import away, weights_file
-
-    path, origin = weights_file(asked.name)
-    if path.is_file():
-        return [], []
-    try:
-        requests.head(origin, timeout=10, allow_redirects=True).raise_for_status()
-    except requests.RequestException as error:
-        return [f"classifier.weights: {away(path, origin, type(error).__name__)}"], []
-    return [], [f"classifier.weights: {path.name} is not in {path.parent} yet; a run downloads it"]
-
-
-def own_parts(study: Study, found: Mapping[str, Source], options: argparse.Namespace) -> list[str]:
-    """What is wrong with a network, its weights or steps of the user's own, for any data set that can be read.
-
-    Runs the user's code only where it is allowed.
-    """
-    file, code = study.classifier.weights_file, options.allow_code
-    network = code if isinstance(study.classifier, Python) else file is not None
-    if not network and not (study.builders and code):
-        return []
-    from medaug_keras import augmentation, classifiers
-    from medaug_keras.own_code import OwnCodeError
-
-    settings, _ = classifiers.split(deciding(study.classifier))
-    if isinstance(study.classifier, Python):
-        settings["source"] = study.code[study.classifier.builder]
-    if file is not None:
-        settings["weights"] = {"file": file, "sha256": study.sums[file]}
-    steps: dict[str, Any] = {}  # of those that are alike, the first
-    for name, arm in study.arms.items():
-        for number, step in enumerate(arm.augment):
-            if code and isinstance(step, PythonStep) and step not in steps.values():
-                steps[f"arms.{name}.augment.{number}.builder"] = step
-    said: dict[str, None] = {}  # a set that keeps its order
-    for name, known in found.items():
-        section = located(study, name, str(options.data.resolve()))
-        place = data.KINDS[section["kind"]].place(section)
-        if place is not None and not os.path.lexists(place):
-            continue  # a run downloads it
-        dataset = data.load(section, lambda text: None, None) if place is None else _read(study, name, known, options)
-        shape, classes = dataset.image_shape, len(dataset.classes)
-        if network:
-            try:
-                classifiers.build(**settings, image_shape=shape, num_classes=classes, seed=study.seed)
-            except ValueError as error:
-                key = "builder" if isinstance(error, OwnCodeError) else "weights"
-                said[f"classifier.{key}: {error}"] = None
-        for keys, step in steps.items():
-            try:
-                augmentation.tried({**deciding(step), "source": study.code[step.builder]}, shape, seed=study.seed)
-            except ValueError as error:
-                said[f"{keys}: {error}"] = None
-    return list(said)
-
-
-def examined(study: Study, name: str, options: argparse.Namespace) -> tuple[Source, Counts | None, list[str]]:
-    """A data set read whole, as a run would, its images of each class (the fewest in any fold), and what to say of it.
-
-    Raises DataError.
-    """
-    found = source(study, name, options)
-    section = located(study, name, str(options.data.resolve()))
-    kind = data.KINDS[section["kind"]]
-    place = kind.place(section)
-    notes = larger_network(study, name)
-    if place is None:  # made from a seed, so nothing can be wrong with it
-        return found, None, notes
-    if kind.official(section) is not None and not os.path.lexists(place):
-        return found, None, [*notes, f"not in {options.data} yet; a run downloads it"]
-    dataset = _read(study, name, found, options)
-    cut = data.folds_of(section)
-    counts = {split: dataset.per_class(split) for split in ("train", "validation")}
-    if cut is not None:
-        seeds = [replicate_seed(study.seed, replicate) for replicate in range(study.replicates)]
-        counts = data.examined(dataset, cut, seeds=seeds)
-        notes += filter(None, [data.sparse(dataset, cut)])
-    relations = data.related(dataset)
-    notes += odd(dataset.summary() | {"audit": data.audit(dataset, relations)})
-    parted = kind.subgroups(section)
-    notes += data.odd_subgroups(parted) if parted is not None else []
-    if options.audit is not None:
-        notes.append(write_audit(relations, section, folder=options.audit, study=options.study))
-    return found, counts, notes
-
-
-def _read(study: Study, name: str, found: Source, options: argparse.Namespace) -> data.Dataset:
-    """A data set, in files of the results folder, where a run finds it; in memory where nothing can be written."""
-    task = data_task(study, name, found, data_root=str(options.data.resolve()))
-    folder = options.results / "unpacked"
-
-    def tell(text: str) -> None:
-        print(f"datasets.{name}: {text}", file=sys.stderr)
-
-    def load(room: data.Room | None) -> data.Dataset:
-        dataset = data.load(task.local, tell, room)
-        if dataset.fingerprint != found.fingerprint:
-            raise data.DataError("the images changed while they were read; check again")
-        return dataset
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        usable = os.access(folder, os.W_OK)
-    except OSError:
-        usable = False
-    if not usable:
-        return load(None)
-    return data.unpacked(folder / task.id, load, section=task.local, report=tell)
 
 
 def registered(study: Study, whole: Plan, done: Sequence[str], options: argparse.Namespace) -> str:

@@ -11,16 +11,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from medaug_keras import data, gpus
+from medaug_keras import gpus
 from medaug_keras.durations import Durations, counted, duration, kind_of, work_of
 from medaug_keras.ownership import NotOursError
-from medaug_keras.plan import Plan, Task, plan
+from medaug_keras.plan import Plan, Task
 from medaug_keras.reading import schema
-from medaug_keras.reading.words import SLOW_PRECISION, weighted_twice
-from medaug_keras.spec import Study
 from medaug_keras.store import STATES, Store, StoreError
 
-from .audit import odd
+from .check import Remark, conclusion, examine, odd, slow_precision, without
 from .init import init
 from .memory import remember
 from .mistakes import DONE, INTERRUPTED, SOME_FAILED, WRONG_REQUEST, RequestError
@@ -29,17 +27,12 @@ from .pages import LivePages, check_report, fewer_than_shown, render
 from .reproduce import reproduce
 from .request import (
     check_results,
-    examined,
     find_task,
-    made_elsewhere,
-    misfits,
-    own_parts,
     planned,
     rare_classes,
     read_study,
     registered,
     study_beside,
-    weights,
 )
 
 
@@ -165,19 +158,14 @@ def executor(options: argparse.Namespace, *, work: bool) -> tuple[Callable[..., 
     return partial(cluster.run, client=client), max(1, cluster.threads(client))
 
 
-def slow_precision(study: Study) -> str:
-    """A warning of a precision that this machine computes slowly; empty elsewhere."""
-    return SLOW_PRECISION if study.precision == "bfloat16" and gpus.bfloat16_is_slow() else ""
-
-
 def _warn(task: Task, store: Store, options: argparse.Namespace) -> None:
     """Print the warnings of a data set that was read."""
     values: Mapping[str, Any] = {}
     with suppress(StoreError):  # whoever needs it says what is wrong with it
         values = store.record(task.id).values
     if "audit" in values and not options.quiet:
-        for text in odd(values):
-            print(f"{task.dataset}: {text}", file=sys.stderr)
+        for remark in odd(task.dataset, values):
+            print(remark, file=sys.stderr)
 
 
 def _repair(chosen: Plan, store: Store) -> None:
@@ -190,44 +178,22 @@ def _repair(chosen: Plan, store: Store) -> None:
 
 def _check(options: argparse.Namespace) -> int:
     study = read_study(options)
-    study_beside(study, options)
-    found, counts = {}, {}
-    refused, unreadable = [], []  # what a run would refuse; data sets without which it would make the rest
+    found: list[Remark] = []
+
+    def tell(remark: Remark) -> None:
+        found.append(remark)
+        print(f"{options.study}: {remark}", file=sys.stderr)
+
     try:
         check_report(options, study)
     except NotOursError as error:
-        refused += str(error).split("\n")
-    for name in study.datasets:
-        try:
-            found[name], of_classes, known = examined(study, name, options)
-        except data.DataError as error:
-            unreadable += [f"datasets.{name}: {line}" for line in str(error).split("\n")]
-        else:
-            if of_classes is not None:
-                counts[name] = of_classes
-            for text in known:
-                print(f"{options.study}: datasets.{name}: {text}", file=sys.stderr)
-    refused += misfits(study, found, counts)
-    refused += made_elsewhere(study, found, options)
-    refused += own_parts(study, found, options)
-    missing, notes = weights(study)
-    refused += missing
-    for text in notes:
-        print(f"{options.study}: {text}", file=sys.stderr)
-    if refused or unreadable:
-        print("\n".join(f"{options.study}: {line}" for line in [*refused, *unreadable]), file=sys.stderr)
-        return WRONG_REQUEST if refused or not found else SOME_FAILED
-    whole = plan(study, found)
-    runs = len(whole.runs)
-    summed = ", ".join(
-        f"{n:,} {word}{'' if n == 1 else 's'}"
-        for n, word in ((len(study.datasets), "data set"), (len(study.arms), "arm"), (runs, "run"))
-    )
-    print(f"{options.study}: nothing wrong; {summed}.")
-    for warning in (rare_classes(study, whole, options), weighted_twice(study), slow_precision(study)):
-        if warning:
-            print(warning)
-    return DONE
+        for line in str(error).split("\n"):
+            tell(Remark("report", "refused", line))
+    whole = examine(study, options, tell)
+    print(f"{options.study}: {conclusion(study, found, whole)}")
+    if any(remark.severity == "refused" for remark in found) or len(without(found)) == len(study.datasets):
+        return WRONG_REQUEST
+    return SOME_FAILED if whole is None else DONE
 
 
 def _plan(options: argparse.Namespace) -> int:

@@ -79,14 +79,14 @@ def odd_subgroups(found: Subgroups) -> list[str]:
         column, missing = of["column"], of["missing"]
         if missing:
             said.append(
-                f"warning: {missing:,} of {int(found.tested.sum()):,} test images have no value of {column}, and are "
+                f"{missing:,} of {int(found.tested.sum()):,} test images have no value of {column}, and are "
                 "in no subgroup of it."
             )
         units, what = (of["images"], "test images") if of["groups"] is None else (of["groups"], "groups of test images")
         few = [f"{name} ({n})" for name, n in zip(of["subgroups"], units, strict=True) if n < FEW_IMAGES]
         if few:
             said.append(
-                f"warning: fewer than {FEW_IMAGES} {what} are in these subgroups of {column}, and intervals of so few "
+                f"fewer than {FEW_IMAGES} {what} are in these subgroups of {column}, and intervals of so few "
                 f"say little: {', '.join(few)}."
             )
     return said
