@@ -29,7 +29,7 @@ from medaug_keras.data import load_plain
 from medaug_keras.durations import Durations
 from medaug_keras.labels import several
 from medaug_keras.places import site_of
-from medaug_keras.plan import Plan, Task
+from medaug_keras.plan import Plan
 from medaug_keras.reading import DICTIONARY, StudyError, read
 from medaug_keras.report import format
 from medaug_keras.report.figures import Figure
@@ -410,7 +410,7 @@ class OpenStudy:
         head is `sigmoid`.
         """
         found = self._done(arm, replicate, dataset, sampling)
-        record = self._record_of_fold(found, fold)
+        record = self._record(self._task(found, fold), f"The model of {found.name}")
         import keras
 
         epoch = record.values["selected"][self._results.select]
@@ -430,16 +430,13 @@ class OpenStudy:
         Of several findings an image, (N, K) of 0 and 1 in place of the classes.
         """
         found = self._run(arm, replicate, dataset, sampling)
-        task: Task = self._plan.tasks[found.task]
-        task = self._plan.tasks[task.needs[self._fold_word(found, fold)]] if self._folds(found) else task
-        if "synthesis" not in task.needs:
+        needs = self._plan.tasks[self._task(found, fold)].needs
+        if "synthesis" not in needs:
             others = [name for name in self._results.arms if self._results.generative(name)]
             which = f"; those that do: {', '.join(others)}" if others else ""
             raise RequestError(f"{arm} adds no images{which}")
-        outcome = self._results.outcomes[task.needs["synthesis"]]
-        if outcome.record is None:
-            raise RequestError(f"The images of {found.name} are not there: {outcome.reason}")
-        made = load_plain(outcome.record.folder / "synthetic.npz")
+        record = self._record(needs["synthesis"], f"The images of {found.name}")
+        made = load_plain(record.folder / "synthetic.npz")
         return made["images"], made["labels"]
 
     def figure(self, page: str = "findings", number: int = 0) -> Drawing:
@@ -511,22 +508,21 @@ class OpenStudy:
             raise RequestError(f"{found.name} has no result: {found.outcome.reason}")
         return found
 
-    def _folds(self, found: Run) -> int:
-        return len(found.parts)
+    def _task(self, found: Run, fold: int | None) -> str:
+        """The task that trains a run's network, or that of one of its folds. Raises RequestError."""
+        folds = len(found.parts)
+        if not folds and fold is not None:
+            raise RequestError(f"{found.name} has no folds; leave fold= out")
+        if not folds:
+            return found.task
+        if fold is None or not 0 <= fold < folds:
+            raise RequestError(f"{found.name} has {folds} folds; name one with fold=, from 0")
+        return self._plan.tasks[found.task].needs[f"fold {fold}"]
 
-    def _fold_word(self, found: Run, fold: int | None) -> str:
-        """The word by which a run needs one of its folds. Raises RequestError."""
-        if fold is None or not 0 <= fold < self._folds(found):
-            raise RequestError(f"{found.name} has {self._folds(found)} folds; name one with fold=, from 0")
-        return f"fold {fold}"
-
-    def _record_of_fold(self, found: Run, fold: int | None) -> Record:
-        if not self._folds(found):
-            return found.record
-        task = self._plan.tasks[found.task].needs[self._fold_word(found, fold)]
+    def _record(self, task: str, what: str) -> Record:
         outcome = self._results.outcomes[task]
         if outcome.record is None:
-            raise RequestError(f"Fold {fold} of {found.name} is not kept: {outcome.reason}")
+            raise RequestError(f"{what} cannot be had: {outcome.reason}")
         return outcome.record
 
 

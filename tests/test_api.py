@@ -184,6 +184,12 @@ def test_images_are_those_that_the_arm_adds(fake: api.OpenStudy):
         fake.images("flip", dataset=ONE)
 
 
+def test_images_that_are_not_made_yet_are_said_to_be_so(fake: api.OpenStudy, tmp_path: Path):
+    nothing = ma.open(Path(fake._options.study), results=tmp_path)
+    with pytest.raises(ma.RequestError, match=r"The images of .*cvae.* cannot be had: not run yet"):
+        nothing.images("cvae", dataset=ONE)
+
+
 # --- which run is meant ---------------------------------------------------------------------------------
 
 
@@ -475,6 +481,8 @@ def test_a_fold_has_its_own_model_and_images(real: api.OpenStudy):
             ask("copies", dataset="scans")
         with pytest.raises(ma.RequestError, match="has 2 folds; name one with fold="):
             ask("copies", dataset="scans", fold=2)
+        with pytest.raises(ma.RequestError, match=r"grey\.copies\.shuffle\.0 has no folds; leave fold= out"):
+            ask("copies", dataset="grey", fold=0)
 
 
 def test_copies_are_training_images(real: api.OpenStudy):
