@@ -118,6 +118,7 @@ def spoken(results: Results) -> list[str]:
 
 N = S = r"[+\N{MINUS SIGN}]?\d+\.\d"  # points
 POWER = r"^Smallest detectable difference, upper limit \(80 % power, {}, \d replicates{}\): "
+LESS = r"Arms that vary less show smaller ones\."
 ONE, EACH = "one comparison", "one comparison a data set"
 INTERVAL = rf"\(95 % interval {S} to {S}\)"
 METRIC = r"(accuracy|AUC)"
@@ -133,7 +134,9 @@ SENTENCES = [  # what is said, a world that says it, one that does not
     (r"^Points between the highest and the lowest arm: BreastMNIST \+\d", "once", "better"),
     (r"^Only one arm has a value\.", "one arm of two", "once"),
     (r"^No arm changed test accuracy detectably\.", "level", "better"),
-    (r"^No arm changed test AUC detectably\.", "healthy, by AUC", "rare, by AUC"),
+    (r"^No arm changed test accuracy detectably, but such a study can miss even the largest possible gain\.$",
+     "two replicates", "level"),
+    (r"^No arm changed test AUC detectably(, but .*)?\.", "healthy, by AUC", "rare, by AUC"),
     (rf"^Geometric: better, {S} points {INTERVAL}\.", "better", "level"),
     (rf"^No arm was shown to be better than {NONE}\.$", "worse", "better"),
     (rf"^Geometric: worse, {S} points {INTERVAL}\.", "worse", "better"),
@@ -164,8 +167,9 @@ SENTENCES = [  # what is said, a world that says it, one that does not
     (r"2 comparisons, corrected for all arms of a data set: 1 better, 1 not tested\.", "one set of two", "two sets"),
     # what could have been found
     (rf"{POWER.format(ONE, '')}{S} points\.$", "level", "copies"),
-    (rf"{POWER.format('corrected for 2 comparisons', ', median arm')}{S} points\.$", "copies", "level"),
-    (rf"{POWER.format('corrected for 6 comparisons', ', median arm')}{S} points\.$", "many arms", "level"),
+    (rf"{POWER.format('corrected for 2 comparisons', ', median arm')}{S} points\. {LESS}$", "copies", "level"),
+    (rf"{POWER.format('corrected for 2 comparisons', ', median arm')}{S} points\.$", "copies, level", "copies"),
+    (rf"{POWER.format('corrected for 6 comparisons', ', median arm')}{S} points\. {LESS}$", "many arms", "copies, level"),
     (rf"{POWER.format(EACH, '')}on BreastMNIST and OctMNIST {S} and {S} points\.$", "two sets", "level"),
     (rf"{POWER.format(EACH, '')}on BreastMNIST {S} points\.$", "one set of two", "two sets"),
     (rf"{POWER.format(EACH, '')}on 3 data sets {S} to {S} points\.$", "on average", "two sets"),

@@ -27,7 +27,7 @@ _Draw = Callable[[np.random.Generator, np.ndarray, int], np.ndarray]  # labels (
 TITLES = {
     "phantom-ultrasound": "Phantom ultrasound",
     "phantom-histology": "Phantom histology",
-    "phantom-planted": "Phantom with planted effects",
+    "phantom-planted": "Simulated images with planted effects",
 }
 """Name of a phantom → how it is written."""
 

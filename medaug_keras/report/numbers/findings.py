@@ -257,6 +257,8 @@ def _found(results: Results, inference: Inference) -> list[str]:
             head = f"Nothing can be told yet: {in_words(few)} replicates are too few, and even a very large effect"
             return [f"{head} would be missed.", _counted(results, tests, tested)]
         head = f"No arm changed test {metric_name(results.study.primary)} detectably."
+        if _misses_every_gain(results, tested):
+            head = f"{head[:-1]}, but such a study can miss even the largest possible gain."
         return [head, _counted(results, tests, tested), *power(results, tested)]
     equal = [one for one in inference.by_effect if _side(one) == "" and one.counts.get("equivalent")]
     named = [*better[:_NAMED], *both[:_NAMED], *worse[: -_NAMED - 1 : -1]]
@@ -556,11 +558,7 @@ def power(results: Results, tested: Sequence[Comparison]) -> list[str]:
     if _blind(tested):
         few = in_words(max(c.result.replicates for c in tested))
         return [f"{DETECTABLE}: none; with {few} replicates, 80 % power is reached for no difference, however large."]
-    sizes: dict[str, list[float]] = {}
-    for c in known:
-        sizes.setdefault(c.group.dataset, []).append(c.detectable.high if c.detectable else 1.0)
-    median = {dataset: median_low(found) for dataset, found in sizes.items()}
-    above = {c.group.dataset: room(results, c) for c in known}
+    median, above = _median_arms(known), {c.group.dataset: room(results, c) for c in known}
     found = [d for d, size in median.items() if size <= above[d] and size < 1]
     losses = [d for d, size in median.items() if above[d] < size < 1]
     nothing = [d for d, size in median.items() if size >= 1]
@@ -576,8 +574,26 @@ def power(results: Results, tested: Sequence[Comparison]) -> list[str]:
         missed = "any difference, however large, is missed in more than 1 of 5 such studies"
         parts.append(f"{_where(results, nothing)}{missed}")
     how = ["80 % power", _corrected_for(results, known), _over(c.result.replicates for c in known)]
-    how += ["median arm"] * any(len(found) > 1 for found in sizes.values())
-    return [f"{DETECTABLE}, upper limit ({', '.join(how)}): {'; '.join(parts)}."]
+    several = len(known) > len(median)
+    how += ["median arm"] * several
+    found_smaller = several and any(c.word in ("better", "worse") for c in known)
+    less = " Arms that vary less show smaller ones." if found_smaller else ""
+    return [f"{DETECTABLE}, upper limit ({', '.join(how)}): {'; '.join(parts)}.{less}"]
+
+
+def _median_arms(known: Iterable[Comparison]) -> dict[str, float]:
+    """Data set → the difference that the test of its median arm finds, at the upper limit of its variances."""
+    sizes: dict[str, list[float]] = {}
+    for c in known:
+        sizes.setdefault(c.group.dataset, []).append(c.detectable.high if c.detectable else 1.0)
+    return {dataset: median_low(found) for dataset, found in sizes.items()}
+
+
+def _misses_every_gain(results: Results, tested: Sequence[Comparison]) -> bool:
+    """Whether, on every data set, the test of the median arm would miss even the largest possible gain."""
+    known = [c for c in tested if c.detectable is not None]
+    above = {c.group.dataset: room(results, c) for c in known}
+    return bool(known) and all(size > above[dataset] for dataset, size in _median_arms(known).items())
 
 
 DETECTABLE = "Smallest detectable difference"

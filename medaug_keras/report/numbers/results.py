@@ -20,7 +20,7 @@ from medaug_keras.labels import SEVERAL
 from medaug_keras.looks import Looks, line, looked, note
 from medaug_keras.measures import MEASURES
 from medaug_keras.plan import Making, Plan, Pretraining, Task, trained_images, training_set, updates
-from medaug_keras.report.format import distinct, in_sentence
+from medaug_keras.report.format import count, distinct, in_sentence, together
 from medaug_keras.report.numbers import published
 from medaug_keras.spec import Metric, Study
 from medaug_keras.stats import Estimate, estimate
@@ -667,13 +667,17 @@ class Results:
             return {}
         return {_LEARNT[what]: said for what, said in learnt(record.values).items()}
 
-    def known(self, dataset: str) -> tuple[int, int]:
-        """Test images that training knows, and all: identical or nearly so, or those of a group where they are more."""
+    def known(self, dataset: str) -> tuple[int, int, str]:
+        """Test images that training knows, all, and how: identical or nearly so, or of a group where those are more."""
         record = self.data(dataset).record
         assert record is not None
         found = record.values["audit"]["test"]
-        alike = found["in_train"] + found.get("near_in_train", 0)
-        return max(alike, found.get("group_in_train", 0)), record.values["splits"]["test"]["images"]
+        same, near, grouped = found["in_train"], found.get("near_in_train", 0), found.get("group_in_train", 0)
+        size = record.values["splits"]["test"]["images"]
+        if grouped > same + near:
+            return grouped, size, "of groups, as patients, that are in the training data too"
+        ways = {"identical": same, "nearly identical": near}
+        return same + near, size, together(f"{count(n)} {way}" for way, n in ways.items() if n)
 
     def failed_checks(self, dataset: str) -> int:
         """Checks of the data set that failed, as the page of checks counts them."""

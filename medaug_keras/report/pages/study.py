@@ -78,8 +78,10 @@ ROOM = 900_000
 """Bytes beyond which a page is split: browsers are slow with larger ones."""
 
 SOURCES = {
-    "simulated": "simulated images, made from a seed; they show no patient",
-    "unverified copy": "unverified copy: the MD5 of the file is not the official one",
+    "simulated": "simulated images, made by this program; they show no patient",
+    "unverified copy": (
+        "unverified copy (its MD5 is not the official file's), so scores need not agree with published ones"
+    ),
 }
 
 
@@ -247,13 +249,13 @@ class Pages(Book):
             if mark not in results.leaks(d)
         ]
 
-    def _known(self, datasets: Sequence[str]) -> list[tuple[str, str]]:
-        """(data set, how many of its test images training knows): identical, nearly so, or of a group of training."""
+    def _known(self, datasets: Sequence[str]) -> list[tuple[str, str, str]]:
+        """(data set, how many of its test images training knows, and how)."""
         found = []
         for dataset in datasets:
             if self.results.leaks(dataset):
-                known, size = self.results.known(dataset)
-                found.append((self.results.title(dataset), f"{format.count(known)} of {format.count(size)}"))
+                known, size, how = self.results.known(dataset)
+                found.append((self.results.title(dataset), f"{format.count(known)} of {format.count(size)}", how))
         return found
 
     def _marks_beside(self) -> list[tuple[str, str]]:

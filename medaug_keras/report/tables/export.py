@@ -92,7 +92,7 @@ def table_json(table: Table) -> str:
             "name": table.name,
             "caption": plain(table.caption),
             "made_by": table.made_by,
-            "notes": [plain(note) for note in table.notes],
+            "notes": [plain(note) for note in table.explained],
             "columns": columns,
             "rows": rows,
         }
@@ -149,7 +149,7 @@ def table_latex(table: Table, *, narrow: bool = False) -> str:
         cells = (_latex_cell(c, e) for c, e in zip(table.columns, row.entries, strict=True))
         lines.append(" & ".join(cells) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [rf"\par\smallskip {latex(note)}" for note in table.notes]
+    lines += [rf"\par\smallskip {latex(note)}" for note in table.explained]
     lines += [r"\end{table}", ""]
     return "\n".join(lines)
 

@@ -162,6 +162,15 @@ class Table:
         return max(found, key=lambda pair: (found[pair], pair[0] == pair[1], pair)) if found else None
 
     @property
+    def explained(self) -> tuple[str, ...]:
+        """Its notes, and what ± is where a cell has it and no note says so."""
+        places = [i for i, column in enumerate(self.columns) if "sd" in column.parts]
+        spreads = any(row.entries[i].sd is not None for row in self.rows for i in places)
+        if not spreads or any("standard deviation" in note for note in self.notes):
+            return self.notes
+        return (*self.notes, "±: standard deviation over replicates.")
+
+    @property
     def starts(self) -> frozenset[int]:
         """Places of the columns that begin a group, other than the first."""
         return frozenset(i for i in range(1, len(self.columns)) if self.columns[i].group != self.columns[i - 1].group)

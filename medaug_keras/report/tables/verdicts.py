@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from medaug_keras.report.format import within
+from medaug_keras.report.format import together, within
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.inference import ArmResult, Cell, Inference
 from medaug_keras.report.numbers.results import Results
@@ -23,6 +23,8 @@ from medaug_keras.report.tables.table import (
 
 MOST_ACROSS = 9
 """Data sets that fit side by side on a page; with more, arms stand across if those are fewer."""
+MOST_WITH_INTERVALS = 4
+"""Data sets that fit side by side with an interval in each cell."""
 
 
 def verdicts(results: Results, inference: Inference, page: Callable[[str], str]) -> Table:
@@ -45,13 +47,16 @@ def verdicts(results: Results, inference: Inference, page: Callable[[str], str])
     over = f"Mean of {len(results.datasets)}"
     if len(shown) <= MOST_ACROSS or len(shown) <= len(arms):
         columns = [Column("arm", "Arm", parts=("name",)), Column("mean", over, "effect", parts=_MEAN, marked=True)]
-        columns += [Column(d, results.title(d), "effect", parts=("verdict", "n"), marked=True) for d in shown]
+        few = len(shown) <= MOST_WITH_INTERVALS
+        beside: tuple[Part, ...] = _MEAN if few else ("verdict", "n")
+        columns += [Column(d, results.title(d), "effect", parts=beside, marked=True) for d in shown]
         rows = [
             Row((variant_entry(results, one.arm, one.sampling), mean, *(entry(d, one) for d in shown)))
             for one, mean in zip(arms, means, strict=True)
         ]
         caption += ", the largest mean first."
     else:
+        few = False
         columns = [Column("dataset", "Data set", parts=("name",))]
         columns += [
             Column(
@@ -66,15 +71,20 @@ def verdicts(results: Results, inference: Inference, page: Callable[[str], str])
         rows = [Row((Entry(over, name="mean"), *means))]
         rows += [Row((dataset_entry(results, d), *(entry(d, one) for one in arms))) for d in shown]
         caption += ", the largest mean left."
-    notes = (_BOTH, _INTERVALS, *_odd(inference), *margin_note(inference.margin))
+    intervals = _INTERVALS if few else _INTERVALS_OF_MEANS
+    notes = (_BOTH, intervals, *_control(results), *_odd(inference), *margin_note(inference.margin))
     return _table(caption, columns, rows, notes)
 
 
 _MEAN: tuple[Part, ...] = ("low", "high", "verdict", "n")
 _BOTH = "Differences are over the replicates that the arm and the baseline both have."
-_INTERVALS = (
-    "Small print: the 95 % interval of the mean over data sets, each of which counts the same. Verdicts are corrected "
-    "over the arms of a data set, and those on the mean over the arms (Holm, 5 %); intervals are not."
+_VERDICTS = (
+    "Verdicts are corrected over the arms of a data set, and those on the mean over the arms (Holm, 5 %); intervals "
+    "are not."
+)
+_INTERVALS = f"Small print: 95 % intervals. In a mean each data set counts the same. {_VERDICTS}"
+_INTERVALS_OF_MEANS = (
+    f"Small print: the 95 % interval of the mean over data sets, each of which counts the same. {_VERDICTS}"
 )
 
 
@@ -99,6 +109,19 @@ def _mean(results: Results, one: ArmResult) -> Entry:
         missing=one.reason,
         href=href,
         tags=tags,
+    )
+
+
+def _control(results: Results) -> tuple[str, ...]:
+    """What the arm of copies is for, where one is the control of arms that add generated images."""
+    found = list(dict.fromkeys(control for arm in results.arms if (control := results.control(arm))))
+    if not found:
+        return ()
+    named, several = together(results.label(arm) for arm in found), len(found) > 1
+    return (
+        f"{named}: {'controls' if several else 'a control'}, with as many more training images as arms that add "
+        "generated ones, but copied from the training set. Generated images are worth their making only where they do "
+        "better.",
     )
 
 
@@ -168,12 +191,10 @@ def _listed(results: Results, inference: Inference, caption: str, entry: Callabl
             measured(results.baseline(dataset), results.select, metric),
         )
     )
-    note = (
-        "Verdict and p are corrected for the number of arms (Holm, 5 %); the interval is that of the comparison alone."
-    )
+    note = "Verdict and p are corrected for the number of arms (Holm, 5 %); intervals are not."
     return _table(
         f"{caption}, the largest first.",
         columns,
         [first, *rows] if rows else [],
-        (_BOTH, note, *_odd(inference), *margin_note(inference.margin)),
+        (_BOTH, note, *_control(results), *_odd(inference), *margin_note(inference.margin)),
     )
