@@ -34,12 +34,14 @@ from medaug_keras.reading import DICTIONARY, StudyError, read
 from medaug_keras.report import format
 from medaug_keras.report.figures import Figure
 from medaug_keras.report.numbers.findings import answer, can_be_said, cannot_be_said, caution, metric_name, room
+from medaug_keras.report.numbers.further import Tried, further_tests
 from medaug_keras.report.numbers.inference import Comparison, Inference
 from medaug_keras.report.numbers.results import Results, Run, note_look
 from medaug_keras.report.pages.book import Shown
 from medaug_keras.report.pages.study import PAGES, Pages
 from medaug_keras.report.tables import evidence
 from medaug_keras.report.tables.export import table_csv
+from medaug_keras.report.tables.further import other_test_sets
 from medaug_keras.report.tables.runs import RUNS_CSV, run_records
 from medaug_keras.spec import Study, deciding
 from medaug_keras.store import Record, Store
@@ -299,14 +301,21 @@ class OpenStudy:
 
         return pd.DataFrame(run_records(self._results), columns=list(RUNS_CSV))
 
-    def tests(self) -> "pd.DataFrame":
+    def tests(self, *, on: str | None = None) -> "pd.DataFrame":
         """Every arm against the baseline on the primary metric: the rows of data/tests.csv, differences in points.
 
-        dataset, arm and sampling are the study's own names.
+        `on` names a further test set: then the rows of data/other-test-sets.csv that are of it, the baseline's too.
+        dataset, arm and sampling are the study's own names. Raises RequestError where there is no such test set.
         """
         import pandas as pd
 
-        frame = pd.read_csv(io.StringIO(table_csv(evidence.tests(self._results, self._inference))))
+        if on is None:
+            table = evidence.tests(self._results, self._inference)
+        else:
+            _one("further test set", on, list(dict.fromkeys(name for _, name in self._results.further_tests)))
+            found = {key: one for key, one in self._further.items() if key[1] == on}
+            table = other_test_sets(self._results, self._inference, found)
+        frame = pd.read_csv(io.StringIO(table_csv(table)))
         pairs = [str(name).rpartition(".") for name in frame.pop("arm_name")]
         frame["dataset"], frame["arm"] = frame.pop("dataset_name"), [arm for arm, _, _ in pairs]
         frame["sampling"] = [sampling for _, _, sampling in pairs]
@@ -314,11 +323,20 @@ class OpenStudy:
         return frame[[*first, *(name for name in frame.columns if name not in first)]]
 
     def compare(
-        self, arm: str, *, dataset: str | None = None, sampling: str | None = None, against: str | None = None
+        self,
+        arm: str,
+        *,
+        dataset: str | None = None,
+        sampling: str | None = None,
+        against: str | None = None,
+        on: str | None = None,
     ) -> Difference:
-        """An arm less the baseline on the primary metric, or less another arm of the same sampling, `against`."""
+        """An arm less the baseline on the primary metric, or less another arm of the same sampling, `against`; less the
+        baseline on the further test set `on` of the data set."""
         results, inference = self._results, self._inference
         dataset, arm, sampling = self._cell(arm, dataset, sampling)
+        if on is not None:
+            return self._on((dataset, arm, sampling), against, on)
         base = results.reference if against is None else self._cell(against, dataset, sampling)[1:]
         if (arm, sampling) == base:
             raise RequestError(f"{arm} cannot be compared with itself; name another arm, or another with against=")
@@ -340,23 +358,53 @@ class OpenStudy:
             self._words(c),
         )
 
-    def _words(self, c: Comparison) -> str:
-        results, inference = self._results, self._inference
-        cell = (c.group.dataset, c.group.arm, c.group.sampling)
-        control = inference.controls.get(cell)
-        low, high = c.result.low, c.result.high
+    def _on(self, cell: tuple[str, str, str], against: str | None, on: str) -> Difference:
+        """An arm less the baseline on a further test set."""
+        results, (dataset, arm, sampling) = self._results, cell
+        if against is not None:
+            raise RequestError("on a further test set arms are compared with the baseline alone; leave against= out")
+        _one("further test set", on, [name for of, name in results.further_tests if of == dataset])
+        c = self._further[cell, on].difference
+        if c is None:
+            raise RequestError(f"{arm} cannot be compared with itself; name another arm")
+        place = f"{results.title(dataset)}, further test set {on}, {metric_name(c.metric)}"
+        why = f" ({c.result.reason})" if c.result.reason else ""
+        return Difference(
+            dataset,
+            arm,
+            sampling,
+            results.reference[0],
+            c.metric,
+            c.result.effect,
+            c.result.low,
+            c.result.high,
+            c.p,
+            format.verdict_words(c.word),
+            c.result.replicates,
+            format.plain(f"{self._measured(c, place)}{why}."),
+        )
+
+    def _measured(self, c: Comparison, place: str) -> str:
+        """An arm against its baseline on `place`: verdict, difference, interval, p and replicates."""
+        variant, low, high = self._results.variant, c.result.low, c.result.high
         interval = (
             "" if low is None or high is None else f", 95 % interval {format.points(low)} to {format.points(high)}"
         )
         size = "" if c.result.effect is None else f": {format.points(c.result.effect)} points{interval}"
         p = "" if c.p is None else f", corrected {format.p_text(c.p)}"
+        return (
+            f"{variant(c.group.arm, c.group.sampling)} against “{variant(c.base.arm, c.base.sampling)}” on {place}: "
+            f"{format.verdict_words(c.word)}{size}{p}, {format.plural(c.result.replicates, 'replicate')}"
+        )
+
+    def _words(self, c: Comparison) -> str:
+        results, inference = self._results, self._inference
+        cell = (c.group.dataset, c.group.arm, c.group.sampling)
+        control = inference.controls.get(cell)
         can = can_be_said(c, control, caution(results, inference, c), room(results, c))
         cannot = cannot_be_said(c, control, [], generated=results.study.arms[c.group.arm].mixes)
-        return format.plain(
-            f"{results.variant(*cell[1:])} against “{results.variant(c.base.arm, c.base.sampling)}” on "
-            f"{results.title(cell[0])}, test {metric_name(c.metric)}: {format.verdict_words(c.word)}{size}{p}, "
-            f"{format.plural(c.result.replicates, 'replicate')}. Can be said: {can} Cannot be said: {cannot}"
-        )
+        measured = self._measured(c, f"{results.title(cell[0])}, test {metric_name(c.metric)}")
+        return format.plain(f"{measured}. Can be said: {can} Cannot be said: {cannot}")
 
     def predictions(
         self,
@@ -480,6 +528,10 @@ class OpenStudy:
     @cached_property
     def _inference(self) -> Inference:
         return Inference(self._results)
+
+    @cached_property
+    def _further(self) -> Mapping[tuple[tuple[str, str, str], str], Tried]:
+        return further_tests(self._inference)
 
     @cached_property
     def _other(self) -> Results | None:

@@ -241,6 +241,10 @@ def _files(task: Task) -> dict[str, Path]:
     """The user's files that a task reads: data that are not simulated, weights, and images that were made elsewhere."""
     data = KINDS[task.local["kind"]].place(task.local)
     found = {"data": data} if data else {}
+    beside = task.local.get("beside")
+    other = KINDS[beside["kind"]].place(beside) if beside else None
+    if other:
+        found["data of the further test set"] = other
     weights = task.params.get("settings", {}).get("weights")
     if isinstance(weights, Mapping):
         found["weights"] = Path(weights["file"])

@@ -91,6 +91,8 @@ def _place(name: str, task: Task, plan: Plan) -> str:
         return f"datasets.{task.dataset}.tests.{next(tests)}.{rest}"
     if task.kind == "data":
         return f"datasets.{task.dataset}.{name}"
+    if name == "classes" and task.kind in ("test", "overlap"):
+        return f"the classes of datasets.{task.dataset}, by their numbers in its data set"
     return name
 
 

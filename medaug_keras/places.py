@@ -29,7 +29,7 @@ def check_places(study: Study, *, file: Path, docs: Path, site: Path | None, res
         for keys, path in files(spec):
             what = "the data set" if keys == ("path",) else f"{'.'.join(keys)} of the data set"
             private[f"{what} {name} ({path})"] = Path(path)
-        if isinstance(spec, MedMnistData):
+        if any(isinstance(one, MedMnistData) for one in (spec, *spec.outside.values())):
             private[f"--data {data}"] = data
     if study.classifier.weights_file is not None:
         private[f"the file of weights ({study.classifier.weights_file})"] = Path(study.classifier.weights_file)

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from medaug_keras.spec import (
     Arm,
     Classifier,
+    Corruptions,
     Files,
     Python,
     PythonStep,
@@ -28,16 +29,28 @@ from medaug_keras.spec import (
     deciding,
     dump,
     of_synthesis,
+    place_of_test,
 )
 
 Kind = Literal[
-    "data", "subgroups", "generator", "synthesis", "tuning", "classifier", "folds", "test", "quality", "usefulness"
+    "data",
+    "subgroups",
+    "overlap",
+    "generator",
+    "synthesis",
+    "tuning",
+    "classifier",
+    "folds",
+    "test",
+    "quality",
+    "usefulness",
 ]
 
 # Raised when a kind's results mean something else than before: its old records are then no longer found.
 VERSIONS: dict[Kind, int] = {
     "data": 1,
     "subgroups": 1,
+    "overlap": 1,
     "generator": 1,
     "synthesis": 1,
     "tuning": 1,
@@ -114,7 +127,7 @@ class Plan:
     tasks: Mapping[str, Task]
     runs: Sequence[Run]
     data: Mapping[str, str]
-    """Data set → id of its data task."""
+    """Data set → id of its data task; of further test sets from elsewhere too, as DATASET.tests.NAME."""
     subgroups: Mapping[str, str]
     """Data set with subgroups → id of the task that reads which image is in which."""
     generators: Sequence[Making]
@@ -124,6 +137,8 @@ class Plan:
     """Of arms with one generator, whatever each adds of its images, the task is the same."""
     sources: Mapping[str, "Source"]
     """Data set → what was known of it when this was planned."""
+    overlaps: Mapping[str, str] = field(default_factory=dict)
+    """Further test set from elsewhere → id of the task that compares its images with those of its data set."""
 
     def only(self, filters: Mapping[str, Iterable[str]]) -> "Plan":
         """The part of the plan whose runs match every filter (`dataset`, `arm`, `sampling`, `replicate`).
@@ -139,7 +154,8 @@ class Plan:
         quality = [m.task for m in judged if (m.dataset, m.name, m.replicate) in arms]
         trained = [task for c in runs for task in (c.task, *c.tests.values())]
         parted = [task for name, task in self.subgroups.items() if any(c.dataset == name for c in runs)]
-        return replace(self._part(self._with_needs([*trained, *quality, *parted])), runs=runs)
+        overlaps = [i for name, i in self.overlaps.items() if any(name.startswith(f"{c.dataset}.") for c in runs)]
+        return replace(self._part(self._with_needs([*trained, *quality, *parted, *overlaps])), runs=runs)
 
     def _part(self, keep: set[str]) -> "Plan":
         return Plan(
@@ -156,6 +172,7 @@ class Plan:
             quality=[m for m in self.quality if m.task in keep],
             usefulness=[m for m in self.usefulness if m.task in keep],
             sources=self.sources,
+            overlaps={name: i for name, i in self.overlaps.items() if i in keep},
         )
 
     def _with_needs(self, ids: Iterable[str]) -> set[str]:
@@ -190,6 +207,8 @@ class Source:
     """Whether images have several findings, which these names are then of."""
     subgroups: str = ""
     """MD5 of which image is in which subgroup; empty where there are none."""
+    channels: int = 0
+    """1 of grey images, 3 of colour; 0 where it is not known."""
 
 
 def task_id(kind: str, key: str) -> str:
@@ -270,9 +289,19 @@ def plan(study: Study, sources: Mapping[str, Source], *, data_root: str = "", al
 
 def located(study: Study, dataset: str, data_root: str) -> dict[str, Any]:
     """A data set's section with all that is needed to read it."""
-    spec = dump(study.datasets[dataset])
+    spec = dump(study.sets[dataset])
     del spec["tests"]  # nothing is read for them
-    return {**spec, "name": spec.get("name") or dataset, "dataset": dataset, "root": data_root}
+    called = dataset.rpartition(".")[2]
+    more = {} if dataset in study.datasets else {"outside": True}
+    return {**spec, "name": spec.get("name") or called, "dataset": called, "root": data_root, **more}
+
+
+def classes_of_test(source: Source, own: Source) -> list[int] | None:
+    """The number that each class (or finding) of a further test set from elsewhere has in its data set, by its name;
+    None where they do not all have the same names."""
+    if source.several is not own.several or sorted(source.class_names) != sorted(own.class_names):
+        return None
+    return [own.class_names.index(name) for name in source.class_names]
 
 
 def data_task(study: Study, dataset: str, source: Source, *, data_root: str) -> Task:
@@ -286,7 +315,8 @@ class _Planner:
         self.study, self.sources, self.data_root, self.allow_code = study, sources, data_root, allow_code
         self.tasks: dict[str, Task] = {}
         self.data: dict[str, str] = {}
-        self.local = {name: located(study, name, data_root) for name in study.datasets}
+        self.sets = study.sets
+        self.local = {name: located(study, name, data_root) for name in self.sets}
         self.known: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
         everywhere = {name: getattr(study, name) for name in _EVERYWHERE}
         self.everywhere = everywhere, born(study, everywhere)
@@ -302,6 +332,12 @@ class _Planner:
         tuned: dict[tuple[str, str, str, int | None], dict[str, str]] = {}
         self.data = {name: self.data_task(name) for name in names}
         subgroups = {name: self._subgroups(name) for name in names if self.local[name].get("subgroups")}
+        overlaps = {}
+        for name in names:
+            for test in study.datasets[name].outside:
+                place = place_of_test(name, test)
+                self.data[place] = self.data_task(place)
+                overlaps[place] = self._overlap(name, place)
         for replicate in range(study.replicates):
             for dataset in names:
                 baseline = None
@@ -345,7 +381,16 @@ class _Planner:
                             if useful is not None:
                                 usefulness.append(Making(dataset, making.name, replicate, useful, making.fold))
         return Plan(
-            self.tasks, runs, self.data, subgroups, list(generators), synthesis, quality, usefulness, self.sources
+            self.tasks,
+            runs,
+            self.data,
+            subgroups,
+            list(generators),
+            synthesis,
+            quality,
+            usefulness,
+            self.sources,
+            overlaps,
         )
 
     def _add(
@@ -364,7 +409,7 @@ class _Planner:
         `content` gives its params; of True, what the key covers of them.
         """
         params, keyed = content(False), content(True)
-        if kind not in ("data", "subgroups"):
+        if kind not in ("data", "subgroups", "overlap"):
             params |= self.everywhere[False]
             keyed |= self.everywhere[True]
         key = task_key(kind, keyed, {word: self.tasks[need].key for word, need in needs.items()})
@@ -414,8 +459,8 @@ class _Planner:
         return found if keyed else {"file": file, **found}
 
     def data_task(self, dataset: str) -> str:
-        """The id of the task that reads a data set."""
-        part = self.study.datasets[dataset]
+        """The id of the task that reads a data set, or a further test set from elsewhere."""
+        part = self.sets[dataset]
         fingerprint = self.sources[dataset].fingerprint
         return self._add(
             "data",
@@ -439,6 +484,21 @@ class _Planner:
             replicate=0,
             images=0,
         )
+
+    def _overlap(self, dataset: str, place: str) -> str:
+        """The id of the task that looks for a further test set's images among those of its data set."""
+        classes = classes_of_test(self.sources[place], self.sources[dataset])
+        name = self._add(
+            "overlap",
+            lambda keyed: {"classes": classes},
+            {"data": self.data[dataset], "outside": self.data[place]},
+            dataset=place,
+            title=f"{place}: images that {dataset} has too",
+            replicate=0,
+            images=0,
+        )
+        self.tasks[name] = replace(self.tasks[name], local={**self.local[dataset], "beside": self.local[place]})
+        return name
 
     def _folds(self, dataset: str) -> Sequence[int | None]:
         """The folds of a data set; None, once, where it has none."""
@@ -644,25 +704,35 @@ class _Planner:
     def _tests(self, dataset: str, cell: str, replicate: int, classifier: str) -> dict[str, str]:
         """Further test set of the data set → the task that tries a run's classifier on it.
 
-        Its chance is the study's seed, not the replicate's: all arms and replicates see the same pixels.
+        The chance of corruptions is the study's seed, not the replicate's: all arms and replicates see the same pixels.
         """
-        tests = self.study.datasets[dataset].tests
-        return {
-            name: self._add(
+        found, own = {}, self.sources[dataset]
+        for name, part in self.study.datasets[dataset].tests.items():
+            if isinstance(part, Corruptions):
+                place, images = dataset, own.test * len(part.kinds)
+                content = functools.partial(self._corrupted, part)
+            else:
+                place = place_of_test(dataset, name)
+                source = self.sources[place]
+                images = source.test or source.train
+                content = functools.partial(self._elsewhere, classes_of_test(source, own))
+            found[name] = self._add(
                 "test",
-                lambda keyed, part=part: {  # type: ignore[misc]
-                    "corruptions": self._settings(part, keyed),
-                    "head": self.study.classifier.head,
-                    "seed": self.study.seed,
-                },
-                {"data": self.data[dataset], "classifier": classifier},
-                dataset=dataset,
+                content,
+                {"data": self.data[place], "classifier": classifier},
+                dataset=place,
                 title=f"{dataset}: {cell}, replicate {replicate}, tried on {name}",
                 replicate=replicate,
-                images=self.sources[dataset].test * len(part.kinds),
+                images=images,
             )
-            for name, part in tests.items()
-        }
+        return found
+
+    def _corrupted(self, part: Corruptions, keyed: bool) -> dict[str, Any]:
+        head, seed = self.study.classifier.head, self.study.seed
+        return {"corruptions": self._settings(part, keyed), "head": head, "seed": seed}
+
+    def _elsewhere(self, classes: list[int] | None, keyed: bool) -> dict[str, Any]:
+        return {"classes": classes, "head": self.study.classifier.head}
 
     def _passed(
         self, classifier: Classifier, source: Source, arm: Arm | None = None, synthesis: str | None = None

@@ -147,16 +147,6 @@ class Corruptions(_Part):
     kinds: tuple[Corruption, ...] = ("noise", "blur", "brightness", "contrast", "jpeg")
     """Each makes all test images anew; the score is the mean over these kinds."""
 
-    @field_validator("kind", mode="before")
-    @classmethod
-    def _only_corruptions(cls, kind: Any) -> Any:
-        if kind != "corruptions":
-            raise ValueError(
-                f"is {kind}, and further test sets are of kind corruptions alone, the data set's own test images "
-                "corrupted; networks are not tried on other images yet"
-            )
-        return kind
-
     @model_validator(mode="after")
     def _each_once(self) -> Self:
         if not self.kinds:
@@ -167,8 +157,9 @@ class Corruptions(_Part):
 
 
 class _Data(_Part):
-    tests: Annotated[dict[Name, Corruptions], SHOWN] = {}
-    """Further test sets by name, on which the trained networks are tried: nothing is trained again."""
+    tests: Annotated[dict[Name, "Further"], SHOWN] = {}
+    """Further test sets by name, on which the trained networks are tried: its own test images corrupted, or images from
+    elsewhere. Nothing is trained again."""
     positive: Annotated[Text | Annotated[int, Field(ge=0)] | None, SHOWN] = None
     """Of two classes, the one that is looked for, by its name or its number from 0. Left out, malignant of BreastMNIST
     and of the simulated ultrasound, pneumonia of PneumoniaMNIST; of other sets none, and the second in PR-AUC."""
@@ -207,6 +198,11 @@ class _Data(_Part):
         """How its images are cut into folds; None where they are in splits."""
         split = getattr(self, "split", None)
         return split if split is not None and split.folds is not None else None
+
+    @property
+    def outside(self) -> "dict[str, Data]":
+        """The further test sets whose images are from elsewhere."""
+        return {name: part for name, part in self.tests.items() if not isinstance(part, Corruptions)}
 
     def many_classes(self, name: str) -> bool:
         """Whether the set is known to have more than two classes before its images are read."""
@@ -480,8 +476,8 @@ class TableData(_OwnData):
     else 0."""
     group: Annotated[Text | None, SHOWN] = None
     """The column that says which images belong together, such as a patient's; no group is parted between splits."""
-    split: Annotated[Parts, SHOWN]
-    """Which image is in which split."""
+    split: Annotated[Parts | None, SHOWN] = None
+    """Which image is in which split. Only a further test set may leave it out: then all its images are tried."""
     classes: Annotated[tuple[Text, ...] | None, SHOWN] = None
     """The classes as the table has them, in the wanted order; left out, by number or alphabet."""
     frame: Annotated[PositiveInt | Text | None, SHOWN] = None
@@ -541,6 +537,11 @@ class TableData(_OwnData):
 
 
 Data = Annotated[MedMnistData | PhantomData | NpzData | FolderData | TableData, Field(discriminator="kind")]
+Further = Annotated[
+    Corruptions | MedMnistData | PhantomData | NpzData | FolderData | TableData, Field(discriminator="kind")
+]
+for _kind_of_data in (MedMnistData, PhantomData, NpzData, FolderData, TableData):
+    _kind_of_data.model_rebuild()  # their further test sets are of these kinds, too
 
 
 # --- optimizers ------------------------------------------------------------------------------------
@@ -1719,7 +1720,20 @@ class Study(_Part):
                 for name, data in self.datasets.items()
             }
             self.__dict__["datasets"] = sized  # a frozen part is not finished before its validators are
+        if any(data.outside for data in self.datasets.values()):
+            self.__dict__["datasets"] = {name: _like(data) for name, data in self.datasets.items()}
         return self
+
+    @property
+    def sets(self) -> dict[str, Data]:
+        """All images that are read: data sets by name, and their further test sets from elsewhere as
+        DATASET.tests.NAME."""
+        further = {
+            place_of_test(name, test): part
+            for name, data in self.datasets.items()
+            for test, part in data.outside.items()
+        }
+        return {**self.datasets, **further}
 
     @property
     def select(self) -> Select:
@@ -1736,6 +1750,20 @@ class Study(_Part):
     def shown_references(self) -> tuple[str, ...]:
         """References by name, however the study asks for them."""
         return tuple(dict.fromkeys((*self.references, *(("le-roux",) if self.paper else ()))))
+
+
+def place_of_test(dataset: str, test: str) -> str:
+    """What a further test set is called among all images that a study reads."""
+    return f"{dataset}.tests.{test}"
+
+
+def _like(data: Data) -> Data:
+    """A data set whose further test sets, where they do not say their size, have images of its own."""
+    further = {
+        name: part.model_copy(update={"size": data.side}) if _unsaid(part, "size") else part
+        for name, part in data.outside.items()
+    }
+    return data.model_copy(update={"tests": {**data.tests, **further}}) if further else data
 
 
 def _unsaid(part: BaseModel, setting: str) -> bool:
@@ -1788,6 +1816,10 @@ def files(part: BaseModel, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
         value = getattr(part, name)
         if isinstance(value, BaseModel):
             yield from files(value, (*keys, name))
+        elif isinstance(value, Mapping):
+            for key, inner in value.items():
+                if isinstance(inner, BaseModel):
+                    yield from files(inner, (*keys, name, key))
         elif PLACE in field.metadata and value is not None:
             yield (*keys, name), value
 
@@ -1795,8 +1827,12 @@ def files(part: BaseModel, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
 def with_files(part: Any, paths: Mapping[tuple[str, ...], str]) -> Any:
     """The part with other paths at some keys."""
     for (name, *rest), path in paths.items():
-        inner = with_files(getattr(part, name), {tuple(rest): path}) if rest else path
-        part = part.model_copy(update={name: inner})
+        inner = (
+            with_files(part[name] if isinstance(part, Mapping) else getattr(part, name), {tuple(rest): path})
+            if rest
+            else path
+        )
+        part = {**part, name: inner} if isinstance(part, Mapping) else part.model_copy(update={name: inner})
     return part
 
 

@@ -6,7 +6,7 @@ It returns the few values worth a record; anything large is a file in `out`. To 
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,22 @@ def make_subgroups(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint
         raise data.DataError(f"{task.dataset}: the columns of its subgroups changed while the study ran. Run it again.")
     data.save_subgroups(out / "subgroups.npz", found)
     return {"columns": found.counts()}
+
+
+def make_overlap(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Look for the images of a further test set from elsewhere among those that its networks learn from. Makes
+    audit.npz, pairs of related images.
+
+    Its record is that of the data set with these images in place of its test images.
+    """
+    own, place = _dataset(task, needs), task.needs["outside"]
+    values = json.loads((needs["outside"] / "record.json").read_bytes())["values"]
+    found, section = values.get("fingerprint", values["md5"]), task.local["beside"]
+    outside = _unpacked(task, needs["unpacked"] / place, found, tell=None, section=section)
+    both = data.beside(own, outside, task.params["classes"])
+    relations = data.related(both)
+    np.savez_compressed(out / "audit.npz", allow_pickle=False, **data.pairs_to_show(relations, split="test"))
+    return both.summary() | {"audit": data.audit(both, relations)}
 
 
 def make_generator(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
@@ -354,29 +370,42 @@ def make_folds(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Ch
 
 
 def make_test(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
-    """Try a classifier, at every epoch that a rule chooses, on its test images corrupted.
+    """Try a classifier, at every epoch that a rule chooses, on its test images corrupted, or on images from elsewhere.
 
-    Makes predictions.npz: CORRUPTION_EPOCH, and classes, ids and groups as the classifier's own has them.
+    Makes predictions.npz: CORRUPTION_EPOCH or test_EPOCH, and classes, ids and groups as the classifier's own has them.
     """
     dataset, params = _dataset(task, needs), task.params
-    test, how = dataset.test, params["corruptions"]
-    head = labels_of.head(dataset.train.labels, params["head"])
+    test = dataset.test if "corruptions" in params else data.tried(dataset, params["classes"])
+    head = labels_of.head(test.labels, params["head"])
     selected = json.loads((needs["classifier"] / "record.json").read_bytes())["values"]["selected"]
     models = {
         epoch: keras.models.load_model(needs["classifier"] / f"classifier-{epoch}.keras")
         for epoch in sorted(set(selected.values()))
     }
+    wanted = next(iter(models.values())).input_shape[1:]
+    if test.images.shape[1:] != wanted:
+        raise data.DataError(data.unlike(dataset.title, test.images.shape[1:], "its data set", wanted))
     found, scores, changed = {}, {str(epoch): dict[str, Any]() for epoch in models}, {}
-    for kind in how["kinds"]:
-        seed = subseed(params["seed"], f"corruption {kind}")
-        images = evaluation.corrupted(test.images, kind, severity=how["severity"], seed=seed)
-        changed[kind] = evaluation.pixels_changed(test.images, images)
+    for kind, images in _tried_on(test.images, params):
+        if kind != "test":
+            changed[kind] = evaluation.pixels_changed(test.images, images)
         for epoch, model in models.items():
             found[f"{kind}_{epoch}"] = p = classifiers.predict(model, images, head=head)
             scores[str(epoch)][kind] = evaluation.scores(test.labels, p)
-    names = {name: known for name, known in _names(dataset).items() if name.startswith("test_")}
+    names = {f"test_{what}": np.array(known) for what in ("ids", "groups") if (known := getattr(test, what))}
     np.savez_compressed(out / "predictions.npz", allow_pickle=False, **found, test_labels=test.labels, **names)
     return {"images": len(test.labels), "selected": selected, "pixels_changed": changed, "scores": scores}
+
+
+def _tried_on(images: np.ndarray, params: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
+    """Each corruption and the images that it makes; images from elsewhere as they are, as "test"."""
+    if "corruptions" not in params:
+        yield "test", images
+        return
+    how = params["corruptions"]
+    for kind in how["kinds"]:
+        seed = subseed(params["seed"], f"corruption {kind}")
+        yield kind, evaluation.corrupted(images, kind, severity=how["severity"], seed=seed)
 
 
 def make_quality(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
@@ -465,6 +494,7 @@ def make_usefulness(task: Task, needs: Folders, out: Path, tell: Tell, checkpoin
 MAKERS: dict[str, Callable[[Task, Folders, Path, Tell, Checkpoint], dict[str, Any]]] = {
     "data": make_data,
     "subgroups": make_subgroups,
+    "overlap": make_overlap,
     "generator": make_generator,
     "synthesis": make_synthesis,
     "tuning": make_tuning,
@@ -618,10 +648,18 @@ def _whole(task: Task, needs: Folders) -> data.Dataset:
     return _last[1]
 
 
-def _unpacked(task: Task, folder: Path, fingerprint: str, *, tell: Callable[[str], None] | None) -> data.Dataset:
+def _unpacked(
+    task: Task,
+    folder: Path,
+    fingerprint: str,
+    *,
+    tell: Callable[[str], None] | None,
+    section: Mapping[str, Any] | None = None,
+) -> data.Dataset:
     """A task's data set with this fingerprint, in files that all workers map; read where it is not there yet.
 
-    `tell` is for the data task, whose record says what the data set is called now.
+    `tell` is for the data task, whose record says what the data set is called now; `section` is of another data set
+    than the task's own.
     """
 
     def checked(dataset: data.Dataset) -> data.Dataset:
@@ -633,7 +671,7 @@ def _unpacked(task: Task, folder: Path, fingerprint: str, *, tell: Callable[[str
         return dataset
 
     def load(room: data.Room) -> data.Dataset:
-        return checked(data.load(task.local, tell, room))
+        return checked(data.load(section or task.local, tell, room))
 
     return checked(data.unpacked(folder, load, section=task.local if tell is not None else None, report=tell))
 

@@ -97,7 +97,7 @@ def large_study(sets: int, arms: int, replicates: int) -> Study:
 def fake_plan(study: Study) -> Plan:
     """The study's plan, with the true numbers of images of each data set (any other has BreastMNIST's)."""
     sources = {}
-    for name in study.datasets:
+    for name in study.sets:
         train, validation, test, *_ = SIZES.get(name, SIZES["breastmnist"])
         fingerprint = f"{hash_text(name):032x}"
         sources[name] = Source(fingerprint, train, validation, test, several=name in SEVERAL)
@@ -214,7 +214,7 @@ def _data(study: Study, task: Task, name: str, out: Path, rng: np.random.Generat
         by_class_count=np.full(classes, 10),
     )
     simulated = task.dataset.startswith("phantom")
-    own = getattr(study.datasets[task.dataset], "classes", None)
+    own = getattr(study.sets[task.dataset], "classes", None)
     return {
         "name": task.dataset,
         "source": "simulated" if simulated else "unverified copy" if task.dataset == "breastmnist" else "official",
@@ -321,9 +321,32 @@ def _usefulness(study: Study, task: Task, name: str, out: Path, rng: np.random.G
     return {"images": 546, "selected": dict.fromkeys(get_args(Select), 3), "scores": {"3": {"test": values}}}
 
 
+def _overlap(study: Study, task: Task, name: str, out: Path, rng: np.random.Generator) -> dict[str, Any]:
+    """Of the 100 images of a further test set from elsewhere, 12 are training images, and 3 validation images."""
+    *_, classes, channels = _shape(task.dataset)
+    train, validation = (_splits(task.dataset)[split] for split in ("train", "validation"))
+    test = {"images": 100, "per_class": _shares(100, classes)}
+    none = {"constant": 0, "dark": 0, "near_within": 0, "near_conflicting": 0, "conflicting": 0}
+    found = {"in_train": 9, "near_in_train": 3, "in_validation": 1, "near_in_validation": 2, "groups": 50}
+    other = {f"{what}_other_class": 0 for what in found if what != "groups"}
+    return {
+        "name": "breastmnist",
+        "title": "breastmnist",
+        "source": "official",
+        "image_shape": [28, 28, channels],
+        "classes": NAMES[:classes],
+        "task": "binary-class" if classes == 2 else "multi-class",
+        "splits": {"train": train, "validation": validation, "test": test},
+        "audit": {"enlarged": 0, "test": {**none, **found, **other, "distinct": 100, "largest_group": 2}},
+    }
+
+
 def _test(study: Study, task: Task, name: str, out: Path, rng: np.random.Generator) -> dict[str, Any]:
-    """Probabilities of the classifier, mixed with noise."""
-    made, classifier = task.params["corruptions"], out.parent.parent / task.needs["classifier"]
+    """Probabilities of the classifier, mixed with noise; of images from elsewhere, of 100 in groups of two."""
+    classifier = out.parent.parent / task.needs["classifier"]
+    if "corruptions" not in task.params:
+        return _elsewhere(classifier, out, rng)
+    made = task.params["corruptions"]
     selected = json.loads((classifier / "record.json").read_bytes())["values"]["selected"]
     with np.load(classifier / "predictions.npz") as kept:
         arrays = {name: kept[name] for name in ("test_labels", "test_groups") if name in kept}
@@ -337,6 +360,22 @@ def _test(study: Study, task: Task, name: str, out: Path, rng: np.random.Generat
     np.savez(out / "predictions.npz", **arrays)
     changed = {kind: 4.0 + place for place, kind in enumerate(made["kinds"])}
     return {"images": len(arrays["test_labels"]), "selected": selected, "pixels_changed": changed, "scores": scores}
+
+
+def _elsewhere(classifier: Path, out: Path, rng: np.random.Generator) -> dict[str, Any]:
+    selected = json.loads((classifier / "record.json").read_bytes())["values"]["selected"]
+    scores: dict[str, Any] = {}
+    with np.load(classifier / "predictions.npz") as kept:
+        some = np.linspace(0, len(kept["test_labels"]) - 1, 100).astype(np.int64)
+        labels, arrays = kept["test_labels"][some], {}
+        for epoch in sorted(set(selected.values())):
+            of = kept[f"test_{epoch}"][some]
+            worse = (6 * of + 4 * rng.dirichlet(np.ones(of.shape[1]), len(of))) / 10
+            arrays[f"test_{epoch}"] = worse = (worse / worse.sum(1, keepdims=True)).astype(np.float32)
+            scores[str(epoch)] = {"test": evaluation.scores(labels, worse)}
+    groups = np.array([f"p{place // 2}" for place in range(len(labels))])
+    np.savez(out / "predictions.npz", **arrays, test_labels=labels, test_groups=groups)
+    return {"images": len(labels), "selected": selected, "pixels_changed": {}, "scores": scores}
 
 
 def _space(classes: int, copied: bool, rng: np.random.Generator) -> dict[str, Any]:
@@ -388,6 +427,7 @@ MAKERS = {
     "generator": _generator,
     "synthesis": _synthesis,
     "tuning": _tuning,
+    "overlap": _overlap,
     "test": _test,
     "quality": _quality,
     "usefulness": _usefulness,

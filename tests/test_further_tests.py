@@ -120,7 +120,7 @@ def mistakes(tmp_path, tests, more=""):
 @pytest.mark.parametrize(
     ("tests", "more", "said"),
     [
-        ("{b: {kind: table}}", "", "datasets.mine.tests.b.kind: is table, and further test sets are of kind corrup"),
+        ("{b: {kind: tabel}}", "", "tests.b.kind: got 'tabel'; did you mean table?"),
         ("{b: {kind: corruptions, severity: 0}}", "", "tests.b.severity: Input should be greater than or equal to 1"),
         ("{b: {kind: corruptions, severity: 6}}", "", "tests.b.severity: Input should be less than or equal to 5"),
         ("{b: {kind: corruptions, kinds: [blur, blur]}}", "", "tests.b: names a corruption twice in kinds; keep one"),

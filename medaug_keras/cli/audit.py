@@ -16,17 +16,20 @@ from medaug_keras.data.splits import to_drop
 from .mistakes import RequestError
 
 COLUMNS = ("image", "split", "class", "reason", "of", "of_split", "of_class")
+_UNRELATED = "no image of a split is related to one of another"
 
 
-def write_audit(relations: Relations, section: Mapping[str, Any], *, folder: Path, study: Path) -> str:
-    """Write FOLDER/DATASET.csv, which images of a data set to leave out, and say so with the line for the study.
+def write_audit(relations: Relations, section: Mapping[str, Any], *, name: str, folder: Path, study: Path) -> str:
+    """Write FOLDER/NAME.csv, which images of a data set or a further test set to leave out, and say so with the line
+    for the study.
 
     What the study leaves out already is in it too. Raises RequestError where another file stands there.
     """
-    name = section["dataset"]
-    gone = data.heal(relations)
+    outside = bool(section.get("outside"))
+    gone = data.known_to_training(relations) if outside else data.heal(relations)
     if not gone:
-        return "no image of a split is related to one of another, so there is none to leave out"
+        of = "no image is, or nearly, a training or validation image" if outside else _UNRELATED
+        return f"{of}, so there is none to leave out"
     before = section.get("drop")
     rows = (
         [[image, "", "", "left out before", "", "", ""] for image in to_drop(Path(before))]
@@ -52,8 +55,9 @@ def write_audit(relations: Relations, section: Mapping[str, Any], *, folder: Pat
     counts = Counter(relations.within(one.place)[0] for one in gone)
     told = ", ".join(f"{counts[split]:,} {split}" for split in SPLITS if counts[split])
     line = os.path.relpath(path, study.parent)
+    why = "no image of it is known from training" if outside else "no split knows another"
     return (
-        f"{path} names what to leave out so that no split knows another: {told}. Look at it, and write under "
+        f"{path} names what to leave out so that {why}: {told}. Look at it, and write under "
         f"datasets.{name}:  drop: {line}"
     )
 

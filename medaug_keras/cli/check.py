@@ -12,12 +12,12 @@ import requests
 
 from medaug_keras import data, gpus
 from medaug_keras.architectures import ARCHITECTURES
-from medaug_keras.plan import Plan, Source, data_task, located, plan, replicate_seed
+from medaug_keras.plan import Plan, Source, classes_of_test, data_task, located, plan, replicate_seed
 from medaug_keras.reading.words import SLOW_PRECISION, weighted_twice
-from medaug_keras.spec import IMAGENET, Applications, Files, Python, PythonStep, Study, deciding
+from medaug_keras.spec import IMAGENET, Applications, Files, Python, PythonStep, Study, deciding, place_of_test
 
 from .audit import write_audit
-from .request import Counts, asked_images, misfits, rare_classes, source, study_beside
+from .request import Counts, asked_images, misfits, rare_classes, source, study_beside, unlike
 
 Severity = Literal["refused", "unreadable", "fail", "warning", "note"]
 
@@ -63,6 +63,14 @@ def examine(study: Study, options: argparse.Namespace, tell: Callable[[Remark], 
         else:
             if of_classes is not None:
                 counts[name] = of_classes
+        for test in study.datasets[name].outside:
+            place = place_of_test(name, test)
+            try:
+                found[place] = _examined_outside(study, name, test, found.get(name), options, tell)
+            except data.DataError as error:
+                wrong = True
+                for line in str(error).split("\n"):
+                    tell(Remark(f"datasets.{place}", "unreadable", line))
     missing, notes = _weights(study)
     refused = [*misfits(study, found, counts), *_made_elsewhere(study, found, options)]
     refused += [*_own_parts(study, found, options), *missing]
@@ -87,7 +95,7 @@ def conclusion(study: Study, remarks: Sequence[Remark], whole: Plan | None) -> s
     away = without(remarks)
     if refused:
         return f"a run would refuse it; {refused} {'thing is' if refused == 1 else 'things are'} to be mended."
-    if whole is None and len(away) == len(study.datasets):
+    if whole is None and none_left(study, remarks):
         return "no data set can be used, so a run would refuse it."
     if whole is None:
         return f"a run would leave out {', '.join(away)}, and make the rest."
@@ -98,14 +106,20 @@ def conclusion(study: Study, remarks: Sequence[Remark], whole: Plan | None) -> s
 
 
 def without(remarks: Sequence[Remark]) -> list[str]:
-    """The keys of data sets that cannot be read."""
+    """The keys of data sets, and of further test sets, that cannot be read."""
     return list(dict.fromkeys(one.where for one in remarks if one.severity == "unreadable"))
 
 
-def odd(name: str, summary: Mapping[str, Any]) -> Iterator[Remark]:
-    """What is odd in the summary of a data set, with its `audit`."""
+def none_left(study: Study, remarks: Sequence[Remark]) -> bool:
+    """Whether no data set can be read."""
+    away = without(remarks)
+    return all(f"datasets.{name}" in away for name in study.datasets)
+
+
+def odd(name: str, summary: Mapping[str, Any], *, outside: bool = False) -> Iterator[Remark]:
+    """What is odd in the summary of a data set, with its `audit`; or of a further test set `outside` it, beside it."""
     levels: dict[str, Severity] = {"fail": "fail", "warn": "warning"}
-    for check in data.checks(summary):
+    for check in data.checks_outside(summary) if outside else data.checks(summary):
         for one in check.found:
             if one.level in levels:
                 yield Remark(f"datasets.{name}", levels[one.level], one.text, check.advice)
@@ -126,6 +140,8 @@ def _made_elsewhere(study: Study, found: Mapping[str, Source], options: argparse
     """What is wrong in the files of images that were made elsewhere, for any data set that can be read."""
     said: dict[str, None] = {}  # a set that keeps its order
     for name, known in found.items():
+        if name not in study.datasets:
+            continue
         section = located(study, name, str(options.data.resolve()))
         sizes = data.KINDS[section["kind"]].sizes(section)
         folds = study.datasets[name].folds
@@ -208,6 +224,8 @@ def _own_parts(study: Study, found: Mapping[str, Source], options: argparse.Name
                 steps[f"arms.{name}.augment.{number}.builder"] = step
     said: dict[str, None] = {}  # a set that keeps its order
     for name, known in found.items():
+        if name not in study.datasets:
+            continue
         section = located(study, name, str(options.data.resolve()))
         place = data.KINDS[section["kind"]].place(section)
         if place is not None and not os.path.lexists(place):
@@ -247,7 +265,7 @@ def _examined(
         say("note", text)
     if place is None:  # made from a seed, so nothing can be wrong with it
         return found, None
-    if kind.official(section) is not None and not os.path.lexists(place):
+    if _to_download(study, name, options):
         say("note", f"not in {options.data} yet; a run downloads it")
         return found, None
     dataset = _read(study, name, found, options)
@@ -265,8 +283,48 @@ def _examined(
     for text in data.odd_subgroups(parted) if parted is not None else ():
         say("warning", text)
     if options.audit is not None:
-        say("note", write_audit(relations, section, folder=options.audit, study=options.study))
+        say("note", write_audit(relations, section, name=name, folder=options.audit, study=options.study))
     return found, counts
+
+
+def _examined_outside(
+    study: Study, name: str, test: str, own: Source | None, options: argparse.Namespace, tell: Callable[[Remark], None]
+) -> Source:
+    """A further test set from elsewhere, read whole, beside its data set where that could be read (`own`).
+
+    Tells what is odd. Raises DataError.
+    """
+    place = place_of_test(name, test)
+
+    def note(what: str) -> None:
+        tell(Remark(f"datasets.{place}", "note", what))
+
+    found = source(study, place, options)
+    if _to_download(study, place, options):
+        note(f"not in {options.data} yet; a run downloads it")
+        return found
+    outside = _read(study, place, found, options)
+    if own is None or any(unlike(name, own, found)):
+        return found
+    if _to_download(study, name, options):
+        note(f"which of its images {name} has is looked for when {name} is there")
+        return found
+    both = data.beside(_read(study, name, own, options), outside, classes_of_test(found, own))
+    relations = data.related(both)
+    for remark in odd(place, both.summary() | {"audit": data.audit(both, relations)}, outside=True):
+        tell(remark)
+    section = located(study, place, str(options.data.resolve()))
+    if options.audit is not None and "drop" in section:
+        note(write_audit(relations, section, name=place, folder=options.audit, study=options.study))
+    return found
+
+
+def _to_download(study: Study, name: str, options: argparse.Namespace) -> bool:
+    """Whether a published set is not there yet."""
+    section = located(study, name, str(options.data.resolve()))
+    kind = data.KINDS[section["kind"]]
+    place = kind.place(section)
+    return place is not None and kind.official(section) is not None and not os.path.lexists(place)
 
 
 def _read(study: Study, name: str, found: Source, options: argparse.Namespace) -> data.Dataset:

@@ -37,12 +37,12 @@ class Known:
 
 def _place(study: Study, name: str) -> tuple[Any, ...] | None:
     """Which file, folder or published set a study means by a data set's name."""
-    if name not in study.datasets:
+    if name not in study.sets:
         return None
-    spec = dump(study.datasets[name])
+    spec = dump(study.sets[name])
     return (
         spec["kind"],
-        spec.get("name") or name,
+        spec.get("name") or name.rpartition(".")[2],
         spec.get("path"),
         spec.get("size"),
     )  # MedMNIST has a file for each size

@@ -36,10 +36,11 @@ def reproduce(options: argparse.Namespace, executor: Executor) -> int:
             f"{task.title} has no result in {options.results} to compare with. Run it first, or say with --results "
             "where it is kept."
         )
-    source = whole.sources[task.dataset]
-    if source.away:
-        raise RequestError(f"{task.title} cannot be made again: its data cannot be read now. {source.away}")
     part = whole.only({"task": [task.id]})
+    for one in [task] if options.kept_needs else part.tasks.values():
+        away = whole.sources[one.dataset].away
+        if away:
+            raise RequestError(f"{task.title} cannot be made again: its data cannot be read now. {away}")
     with _place(options) as place:
         print(f"{task.title} is made again in {place}, {_until(options)}.", file=sys.stderr)
         again = Store(place)

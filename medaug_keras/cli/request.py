@@ -12,15 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from medaug_keras import data, looks
-from medaug_keras.plan import Plan, Source, Task, added_images, located, plan
+from medaug_keras.plan import Plan, Source, Task, added_images, classes_of_test, located, plan
 from medaug_keras.reading import read, words
-from medaug_keras.spec import Amount, Study
+from medaug_keras.spec import Amount, Study, place_of_test
 from medaug_keras.store import Store, StoreError
 
 from . import memory
 from .mistakes import RequestError
 from .options import DEFAULTS, FILTERS
 
+_MOST_NAMES = 12  # of classes, in one message
 Counts = Mapping[str, Sequence[int]]
 """Split → images of each class."""
 
@@ -67,8 +68,8 @@ def planned(options: argparse.Namespace, study: Study | None = None) -> tuple[St
     study = study or read_study(options)
     check_code(study, options)
     found = sources(study, options)
-    if not any(source.fingerprint for source in found.values()):
-        raise RequestError("\n".join(f"{name}: {source.away}" for name, source in found.items()))
+    if not any(found[name].fingerprint for name in study.datasets):
+        raise RequestError("\n".join(f"{name}: {source.away}" for name, source in found.items() if source.away))
     if options.verb in ("run", "plan"):  # what is finished is shown and explained all the same
         said = misfits(study, found)
         if said:
@@ -96,7 +97,11 @@ def _say_away(said: str, whole: Plan, store: Store) -> None:
     for name, source in whole.sources.items():
         if not source.away:
             continue
-        finished = sum(store.is_done(run.task) for run in whole.runs if run.dataset == name)
+        tasks = [run.task for run in whole.runs if run.dataset == name]
+        tasks += [
+            task for run in whole.runs for test, task in run.tests.items() if place_of_test(run.dataset, test) == name
+        ]
+        finished = sum(map(store.is_done, tasks))
         shown = (
             f"Its {finished} finished results are shown from the last known fingerprint."
             if source.fingerprint
@@ -128,14 +133,14 @@ def narrowed(whole: Plan, only: Sequence[str]) -> Plan:
 
 
 def sources(study: Study, options: argparse.Namespace) -> dict[str, Source]:
-    """What the plan must know of each data set.
+    """What the plan must know of each data set, and of each further test set from elsewhere.
 
     One that cannot be read now is planned as the results folder knew it last, so that its finished results are found;
     where that knows nothing, without a fingerprint. Either way `away` says why; tasks that need the data say it again.
     """
     known = memory.recall(options.results, study.name)
     found = {}
-    for name in study.datasets:
+    for name in study.sets:
         last = known.source(study, name) if known is not None else None
         try:
             found[name] = _gone(study, name, options, last) or source(study, name, options)
@@ -174,6 +179,7 @@ def source(study: Study, name: str, options: argparse.Namespace) -> Source:
         class_names=names,
         several=sizes.several,
         subgroups=parted.md5 if parted is not None else "",
+        channels=sizes.image_shape[2],
     )
 
 
@@ -191,9 +197,14 @@ def misfits(study: Study, found: Mapping[str, Source], counts: Mapping[str, Coun
                     f"generators.{generator}.per_class: needs 2 training images and a validation image of every class, "
                     f"but {name} has {splits['train'][few[0]]} and {splits['validation'][few[0]]} of class {few[0]}"
                 )
-    if study.operating_points and found and all(source.several for source in found.values()):
+    own = {name: source for name, source in found.items() if name in study.datasets}
+    if study.operating_points and own and all(source.several for source in own.values()):
         said.append("operating_points: are for two classes, and all images have several findings: leave them out")
-    for name, source in found.items():
+    for name, source in own.items():
+        for test in study.datasets[name].outside:
+            place = place_of_test(name, test)
+            if place in found:
+                said += [f"datasets.{place}: {line}" for line in unlike(name, source, found[place])]
         if source.several:
             said += [f"{keys}: {line}" for keys, line in _of_findings(study, name)]
         elif study.classifier.head == "sigmoid" and source.classes > 2:
@@ -211,6 +222,32 @@ def misfits(study: Study, found: Mapping[str, Source], counts: Mapping[str, Coun
                     "`fractions`, or give a number with `images`"
                 )
     return said
+
+
+def unlike(name: str, own: Source, source: Source) -> Iterator[str]:
+    """Why the networks of a data set cannot be tried on a further test set from elsewhere."""
+    if not (own.class_names and source.class_names):
+        return  # one of them cannot be read
+    if own.several is not source.several:
+        one, other = ("several findings an image" if some.several else "one class an image" for some in (source, own))
+        yield f"has {one}, and {name} has {other}: networks of one cannot be tried on the other"
+    elif classes_of_test(source, own) is None:
+        what = "findings" if own.several else "classes"
+        yield (
+            f"its {what} are {_names(source.class_names)}, and those of {name} are {_names(own.class_names)}: give "
+            "them the same names, in whatever order"
+        )
+    if own.channels and source.channels and own.channels != source.channels:
+        kinds = {1: "grey", 3: "rgb"}
+        yield (
+            f"its images are {kinds[source.channels]}, and those of {name} are {kinds[own.channels]}: set colour: "
+            f"{kinds[own.channels]} where its kind has it, or give images that are alike"
+        )
+
+
+def _names(classes: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in classes[:_MOST_NAMES])
+    return shown + (f" and {len(classes) - _MOST_NAMES:,} more" if len(classes) > _MOST_NAMES else "")
 
 
 def _of_findings(study: Study, name: str) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ from medaug_keras.plan import Plan, Task
 from medaug_keras.reading import schema
 from medaug_keras.store import STATES, Store, StoreError
 
-from .check import Remark, conclusion, examine, odd, slow_precision, without
+from .check import Remark, conclusion, examine, none_left, odd, slow_precision
 from .init import init
 from .memory import remember
 from .mistakes import DONE, INTERRUPTED, SOME_FAILED, WRONG_REQUEST, RequestError
@@ -72,13 +72,13 @@ def _run(options: argparse.Namespace) -> int:
     if not options.quiet:
         print(f"{study.title}: {len(chosen.tasks)} tasks, {len(done)} done already", file=sys.stderr)
 
-    for name in chosen.data.values():
+    for name in (*chosen.data.values(), *chosen.overlaps.values()):
         if name in done:
             _warn(chosen.tasks[name], store, options)
 
     def listen(event: engine.Event) -> None:
         progress(event)
-        if event.task.kind == "data" and event.what in ("done", "found"):
+        if event.task.kind in ("data", "overlap") and event.what in ("done", "found"):
             _warn(event.task, store, options)
         if event.what in ("done", "found", "failed"):
             pages.changed()
@@ -159,12 +159,14 @@ def executor(options: argparse.Namespace, *, work: bool) -> tuple[Callable[..., 
 
 
 def _warn(task: Task, store: Store, options: argparse.Namespace) -> None:
-    """Print the warnings of a data set that was read."""
+    """Print the warnings of a data set that was read; of a further test set, when it was compared with its data set."""
+    if task.kind == "data" and task.local.get("outside"):
+        return
     values: Mapping[str, Any] = {}
     with suppress(StoreError):  # whoever needs it says what is wrong with it
         values = store.record(task.id).values
     if "audit" in values and not options.quiet:
-        for remark in odd(task.dataset, values):
+        for remark in odd(task.dataset, values, outside=task.kind == "overlap"):
             print(remark, file=sys.stderr)
 
 
@@ -191,7 +193,7 @@ def _check(options: argparse.Namespace) -> int:
             tell(Remark("report", "refused", line))
     whole = examine(study, options, tell)
     print(f"{options.study}: {conclusion(study, found, whole)}")
-    if any(remark.severity == "refused" for remark in found) or len(without(found)) == len(study.datasets):
+    if any(remark.severity == "refused" for remark in found) or none_left(study, found):
         return WRONG_REQUEST
     return SOME_FAILED if whole is None else DONE
 

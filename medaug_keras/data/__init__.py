@@ -6,7 +6,18 @@ To add a kind, add a module here, and an entry to `KINDS`: the rest of the progr
 `unpacked` keeps a loaded data set on disk, where all processes map the same pages.
 """
 
-from medaug_keras.data.audit import Check, audit, checks, heal, learnt, pairs_to_show, related, warnings
+from medaug_keras.data.audit import (
+    Check,
+    audit,
+    checks,
+    checks_outside,
+    heal,
+    known_to_training,
+    learnt,
+    pairs_to_show,
+    related,
+    warnings,
+)
 from medaug_keras.data.balance import folder_class_counts, npz_class_counts, rarest_share
 from medaug_keras.data.checksums import md5_of_file
 from medaug_keras.data.dataset import IMAGE_SIZE, MAX_BYTES, DataError, Dataset, Sizes, Split, examples, pixel_std
@@ -23,6 +34,7 @@ from medaug_keras.data.medmnist import (
     medmnist_info,
     medmnist_sizes,
 )
+from medaug_keras.data.outside import beside, tried, unlike
 from medaug_keras.data.own import load_npz, npz_fingerprint, npz_sizes
 from medaug_keras.data.phantoms import (
     PHANTOM_NAMES,
@@ -67,8 +79,10 @@ __all__ = [
     "Subgroups",
     "Table",
     "audit",
+    "beside",
     "by_fractions",
     "checks",
+    "checks_outside",
     "examined",
     "examples",
     "fold",
@@ -79,6 +93,7 @@ __all__ = [
     "folds_of",
     "heal",
     "kept_images",
+    "known_to_training",
     "learnt",
     "load",
     "load_folder",
@@ -115,6 +130,8 @@ __all__ = [
     "table_fingerprint",
     "table_sizes",
     "table_subgroups",
+    "tried",
+    "unlike",
     "unpacked",
     "warnings",
 ]

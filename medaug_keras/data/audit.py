@@ -136,10 +136,7 @@ def audit(dataset: Dataset, relations: Relations | None = None) -> dict[str, Any
     seen: dict[tuple[int, int], set[int]] = {}  # image and split → its classes there
     for place, first in enumerate(relations.first.tolist()):
         seen.setdefault((first, int(relations.split[place])), set()).add(int(relations.label[place]))
-    alike: dict[int, list[int]] = {}
-    for a, b in relations.near.places.tolist():
-        alike.setdefault(a, []).append(b)
-        alike.setdefault(b, []).append(a)
+    alike = _alike(relations)
     found: dict[str, Any] = {
         "enlarged": dataset.enlarged,
         "near_pairs": len(relations.near),
@@ -172,6 +169,15 @@ def audit(dataset: Dataset, relations: Relations | None = None) -> dict[str, Any
             found[split][f"near_in_{other}_other_class"] = sum(bool(theirs) and k not in theirs for theirs, k in near)
         found[split] |= _groups(dataset, split)
     return found
+
+
+def _alike(relations: Relations) -> dict[int, list[int]]:
+    """First place → the first places of images that are nearly the same."""
+    alike: dict[int, list[int]] = {}
+    for a, b in relations.near.places.tolist():
+        alike.setdefault(a, []).append(b)
+        alike.setdefault(b, []).append(a)
+    return alike
 
 
 def _near_here(
@@ -208,15 +214,17 @@ def _digests(images: np.ndarray) -> list[bytes]:
 # --- images to show ----------------------------------------------------------------------------------
 
 
-def pairs_to_show(relations: Relations) -> dict[str, np.ndarray]:
+def pairs_to_show(relations: Relations, *, split: str | None = None) -> dict[str, np.ndarray]:
     """Of each check of relations, CHECK_images (P, 2, H, W, C) uint8, CHECK_splits (P, 2) places in SPLITS,
     CHECK_labels (P, 2) and CHECK_mirrored (P,); P is at most SHOWN, and a check without pairs is left out. Of images
     with several findings, CHECK_words (P, 2) says them.
 
-    Pairs of a test and a training image come first.
+    Pairs of a test and a training image come first; with `split`, only those with an image of it are kept.
     """
     found: dict[str, np.ndarray] = {}
     for check, pairs in _of_checks(relations).items():
+        if split is not None:
+            pairs = [pair for pair in pairs if any(relations.within(place)[0] == split for place in pair[:2])]
         order = sorted(range(len(pairs)), key=lambda i: -_weight(relations, *pairs[i][:2]))[:SHOWN]
         if not order:
             continue
@@ -348,6 +356,19 @@ def heal(relations: Relations) -> list[LeftOut]:
     return sorted(gone, key=lambda one: one.place)
 
 
+def known_to_training(relations: Relations) -> list[LeftOut]:
+    """The test images that are a training or validation image, or nearly: what to leave out of a further test set."""
+    members, alike, found = relations.members(), _alike(relations), []
+    for place in np.flatnonzero(relations.split == SPLITS.index("test")).tolist():
+        first = int(relations.first[place])
+        for reason, firsts in (("identical", [first]), ("nearly the same", alike.get(first, []))):
+            others = [b for one in firsts for b in members[one] if relations.within(b)[0] != "test"]
+            if others:
+                found.append(LeftOut(place, reason, min(others)))
+                break
+    return found
+
+
 # --- checks ------------------------------------------------------------------------------------------
 
 
@@ -409,6 +430,57 @@ def checks(summary: Mapping[str, Any]) -> list[Check]:
         _largest(found, sizes, _WORDS),
         _enlarged(summary, sizes),
     ]
+
+
+def checks_outside(summary: Mapping[str, Any]) -> list[Check]:
+    """All checks of a further test set from elsewhere: of the summary, with its `audit`, of the data set with these
+    images in place of its test images."""
+    size, found = summary["splits"]["test"]["images"], summary["audit"]["test"]
+    sizes, test = {"test": size}, {"test": found}
+    advice = f"Or it is no other test set. {_DROP}"
+    shared = [
+        Found("fail" if other == "train" else "warn", text)
+        for other in ("train", "validation")
+        for tell in (_shared, _nearly)
+        for text in tell(found, "test", other, size)
+    ]
+    several = _several(summary)
+    nothing = f"None of {size:,} images is, or nearly, a training or validation image."
+    known = _check("known", "Images that training knows", shared, nothing=nothing, advice=advice)
+    labels = _conflicting({**_NO_CONFLICT, **test}, {**_NO_SIZES, **sizes}, where="")
+    labels = replace(labels, advice="Look at them, and correct the class." if labels.advice else "")
+    largest = _largest(test, sizes, {"test": "test"})
+    repeats, plain = _repeated(found, "test", size), _plain(test, sizes, {"test": "test"})
+    return [
+        *(map(_of_findings, (known, labels)) if several else (known, labels)),
+        _check(
+            "repeats",
+            "Repeated images",
+            _warned(repeats),
+            nothing="No image is there twice, or nearly so.",
+            advice="They count several times: in the scores and in the intervals.",
+        ),
+        plain,
+        _prevalence(summary),
+        replace(largest, found=tuple(replace(one, text=one.text.replace(_OF_SPLITS, ": ")) for one in largest.found)),
+        _enlarged_outside(summary),
+    ]
+
+
+def _enlarged_outside(summary: Mapping[str, Any]) -> Check:
+    size, count = summary["image_shape"][0], summary["audit"]["enlarged"]
+    to = f"{size} x {size}"
+    said = [f"{count:,} of its images {'was' if count == 1 else 'were'} smaller than {to} and {_is(count)} enlarged."]
+    nothing, advice = (
+        f"No image was smaller than {to}.",
+        "What is enlarged has less detail than the networks learned from.",
+    )
+    return _check("enlarged", "Enlarged images", _warned(said if count else []), nothing=nothing, advice=advice)
+
+
+_OF_SPLITS = " of each split: test: "
+_NO_CONFLICT = {split: {"conflicting": 0} for split in ("train", "validation")}
+_NO_SIZES = dict.fromkeys(_NO_CONFLICT, 0)
 
 
 def warnings(summary: Mapping[str, Any]) -> list[str]:
@@ -568,18 +640,23 @@ def _conflicting(found: Mapping[str, Any], sizes: Mapping[str, int], *, where: s
 def _repeats(found: Mapping[str, Any], sizes: Mapping[str, int]) -> Check:
     said = []
     for split in SPLITS:
-        word, size, distinct = _WORDS[split], sizes[split], found[split]["distinct"]
-        if distinct == 1 < size:
-            said.append(f"All {size:,} {word} images are identical.")
-        elif distinct < size:
-            many = size - distinct
-            said.append(f"{_part(many, size)} {word} images {'repeats' if many == 1 else 'repeat'} another one.")
-        near = found[split].get("near_within", 0)
-        if near:
-            said.append(f"{_part(near, size)} {word} images {_is(near)} nearly the same as another one.")
+        said += _repeated(found[split], split, sizes[split])
     nothing = "No split holds an image twice" + (", or nearly so." if "near_pairs" in found else ".")
     advice = "They count several times: in the loss, in the scores and in the intervals."
     return _check("repeats", "Repeated images", _warned(said), nothing=nothing, advice=advice)
+
+
+def _repeated(found: Mapping[str, int], split: str, size: int) -> list[str]:
+    word, distinct, said = _WORDS[split], found["distinct"], []
+    if distinct == 1 < size:
+        said.append(f"All {size:,} {word} images are identical.")
+    elif distinct < size:
+        many = size - distinct
+        said.append(f"{_part(many, size)} {word} images {'repeats' if many == 1 else 'repeat'} another one.")
+    near = found.get("near_within", 0)
+    if near:
+        said.append(f"{_part(near, size)} {word} images {_is(near)} nearly the same as another one.")
+    return said
 
 
 def _plain(found: Mapping[str, Any], sizes: Mapping[str, int], words: Mapping[str, str]) -> Check:

@@ -173,7 +173,7 @@ def listed(root: Path, division: Division = AS_THEY_ARE) -> Listing:
     empty = [split for split in SPLITS if not there[split]]
     if division.split is not None and division.split.folds is not None and there["train"]:
         _check_folds(there["train"], division.split.folds, classes, root.name)
-    elif empty:
+    elif empty and not (division.split is not None and division.split.whole):
         raise DataError(f"{root.name}: no image is in {' and '.join(empty)}. Every split needs at least one.")
     check_classes(np.array([file.label for file in there["train"]]), classes, where=root.name)
     told = division.split is not None or division.group is not None
@@ -203,11 +203,17 @@ def _check_folds(some: list[File], folds: Folds, classes: tuple[str, ...], where
     check_folds([file.relative for file in some], labels, groups, folds, classes=classes, where=where)
 
 
-def _unsplit(root: Path) -> Path:
-    """A folder of classes; DataError where it is one of splits."""
+def is_split(root: Path) -> bool:
+    """Whether a folder holds folders of splits, and no others. Raises DataError where it cannot be read."""
     words = [name for names in _FOLDERS.values() for name in names] + list(_ALIASES)
     there = [_name(entry) for entry in _entries(root) if os.path.isdir(entry)]
-    if there and all(name.casefold() in words for name in there):
+    return bool(there) and all(name.casefold() in words for name in there)
+
+
+def _unsplit(root: Path) -> Path:
+    """A folder of classes; DataError where it is one of splits."""
+    there = [_name(entry) for entry in _entries(root) if os.path.isdir(entry)]
+    if is_split(root):
         raise DataError(
             f"{root} has the folders {', '.join(there)}, so its images are split already. Leave `split` out, or put "
             "the images into one folder for each class."

@@ -1,7 +1,8 @@
 """The kinds of data sets that a study can name, each with the same few functions of a section.
 
 A section is a data set's part of a study with all its settings, and besides them `dataset` (its key in the study),
-`name` (that key, unless the section has another) and `root` (the folder of published files).
+`name` (that key, unless the section has another) and `root` (the folder of published files). With `outside` it is
+of a further test set: of its test images, or of all where neither its kind, nor its folders, nor `split` part them.
 """
 
 import os
@@ -77,11 +78,19 @@ def _resized(section: Section) -> dict[str, Any]:
 def _parts(section: Section) -> Parts | None:
     split = section["split"]
     if split is None:
-        return None
+        return _WHOLE if section.get("outside") and not _in_splits(section) else None
     fractions = {name: split[name] for name in SPLITS} if split["train"] is not None else None
     file = Path(split["file"]) if split["file"] is not None else None
     cut = folds_of(section)
     return Parts(fractions=fractions, seed=split["seed"], folds=cut, column=split["column"], file=file)
+
+
+_WHOLE = Parts(whole=True)
+
+
+def _in_splits(section: Section) -> bool:
+    """Whether a folder without `split` has its images in folders of splits."""
+    return section["kind"] == "folder" and os.path.isdir(_path(section)) and folders.is_split(_path(section))
 
 
 def folds_of(section: Section) -> Folds | None:

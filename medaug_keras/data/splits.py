@@ -49,6 +49,13 @@ class Parts:
     """All images stay together, and each fold of each replicate has splits of its own."""
     column: str | None = None
     file: Path | None = None
+    whole: bool = False
+    """All images stay together: nothing is trained on them."""
+
+    @property
+    def uncut(self) -> bool:
+        """Whether all images stay together, in the first split."""
+        return self.whole or self.folds is not None
 
 
 def by_fractions(
@@ -190,8 +197,11 @@ def dropped(path: Path, ids: Sequence[str]) -> set[str]:
 
 
 def placed(parts: Parts, ids: Sequence[str], labels: np.ndarray, groups: Sequence[str]) -> np.ndarray:
-    """Places in SPLITS (N,) of images, by fractions or by a file; with folds all in the first. Raises DataError."""
-    if parts.folds is not None:
+    """Places in SPLITS (N,) of images, by fractions or by a file; all in the first where they stay together.
+
+    Raises DataError.
+    """
+    if parts.uncut:
         return np.zeros(len(ids), np.int64)
     if parts.file is not None:
         return by_file(parts.file, ids)

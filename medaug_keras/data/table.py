@@ -206,7 +206,7 @@ def listed(table: Table) -> Listing:
     empty = [name for name, some in there.items() if not some]
     if split.folds is not None:
         check_folds(ids, labels, groups, split.folds, classes=found, where=rows.name)
-    elif empty:
+    elif empty and not split.whole:
         raise DataError(f"{rows.name}: no image is in {' and '.join(empty)}. Every split needs at least one.")
     check_classes(np.array([file.label for file in there["train"]]), found, where=rows.name)
     others = _without_a_row(path.parent, set(in_files))

@@ -29,7 +29,7 @@ from medaug_keras.reading.strict_yaml import (
 from medaug_keras.reading.vary import expanded
 from medaug_keras.reading.weights import MadeError, WeightsError, made_sum, sum_of
 from medaug_keras.reading.words import TAGS, dotted, in_words
-from medaug_keras.spec import Files, MedMnistData, Study, files, with_files
+from medaug_keras.spec import Data, Files, MedMnistData, Study, files, with_files
 
 __all__ = ["StudyError", "problems", "read", "schema"]
 
@@ -97,8 +97,8 @@ def read(
         paths = {keys: _whole_path(path, place_of(tree, ("datasets", name, *keys))) for keys, path in files(data)}
         if paths:
             datasets[name] = data = with_files(data, paths)
-        if accept_unverified and isinstance(data, MedMnistData):
-            datasets[name] = data.model_copy(update={"accept_unverified": True})
+        if accept_unverified:
+            datasets[name] = _unverified(data)
     beside = study.beside and _whole_path(study.beside, place_of(tree, ("beside",)))
     study = study.model_copy(update={"datasets": datasets, "beside": beside})
     study = _with_made(_with_weights(study, tree, mistakes), tree, mistakes).with_code(_code(study, tree, mistakes))
@@ -106,6 +106,14 @@ def read(
     if mistakes:
         raise StudyError(name, mistakes)
     return study
+
+
+def _unverified(data: Data) -> Data:
+    """A data set that may be a copy that is not official, and so may its further test sets."""
+    more: dict[str, Any] = {"accept_unverified": True} if isinstance(data, MedMnistData) else {}
+    if data.outside:
+        more["tests"] = {**data.tests, **{test: _unverified(part) for test, part in data.outside.items()}}
+    return data.model_copy(update=more)
 
 
 def _with_weights(study: Study, tree: Node, mistakes: list[tuple[Place, str]]) -> Study:

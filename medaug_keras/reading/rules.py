@@ -21,6 +21,7 @@ from medaug_keras.spec import (
     MedMnistName,
     Select,
     Study,
+    TableData,
 )
 
 # What is wrong where an arm asks a generator that reconstructs for images of given classes, and the other way round.
@@ -51,13 +52,11 @@ def problems(study: Study) -> list[tuple[Keys, str]]:
 
 def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
     called = getattr(data, "name", None) or name
-    refused = data.refused(called)
-    if refused is not None:
-        yield (), refused
-    elif data.published() and called not in data.published():
-        yield (), f"{name} is not a {data.called}: say which with name{did_you_mean(name, data.published())}"
-    if isinstance(data, FolderData) and data.split is not None and data.split.column is not None:
-        yield ("split", "column"), "is of a table, which a folder has not: give fractions, folds or a file"
+    yield from _section(name, data)
+    if isinstance(data, TableData) and data.split is None:
+        yield ("split",), f"is missing; add it: {TableData.model_fields['split'].description}"
+    for test, part in data.outside.items():
+        yield from ((("tests", test, *keys), message) for keys, message in _outside(test, part, name, data))
     window = getattr(data, "window", None)
     if data.folds is not None and window is not None and window.percentiles is not None:
         yield (
@@ -71,8 +70,6 @@ def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
             "tests out",
         )
     names = getattr(data, "classes", None)
-    if names is not None and len(set(names)) < max(2, len(names)):
-        yield ("classes",), "needs two or more different names, in the order of the labels"
     size = data.side
     if data.sizes and size not in data.sizes:
         those = ", ".join(map(str, data.sizes))
@@ -99,6 +96,48 @@ def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
         yield ("positive",), f"no class is called {data.positive}{did_you_mean(data.positive, names)}"
     if study.classifier.head == "sigmoid" and data.many_classes(called):
         yield (), f"{name} has more than two classes, and classifier.head sigmoid is for two: use softmax"
+
+
+def _section(name: str, data: Data) -> Iterator[tuple[Keys, str]]:
+    """What is wrong with where images come from, of a data set or a further test set."""
+    called = getattr(data, "name", None) or name
+    refused = data.refused(called)
+    if refused is not None:
+        yield (), refused
+    elif data.published() and called not in data.published():
+        yield (), f"{name} is not a {data.called}: say which with name{did_you_mean(name, data.published())}"
+    if isinstance(data, FolderData) and data.split is not None and data.split.column is not None:
+        yield ("split", "column"), "is of a table, which a folder has not: give fractions, folds or a file"
+    names = getattr(data, "classes", None)
+    if names is not None and len(set(names)) < max(2, len(names)):
+        yield ("classes",), "needs two or more different names, in the order of the labels"
+
+
+_OF_DATA_SETS = {
+    "tests": "are of data sets, and this is a further test set itself: leave them out here",
+    "positive": "is said by the data set, whose classes these are: leave it out here",
+    "ordinal": "is said by the data set, whose classes these are: leave it out here",
+    "subgroups": "are of a data set's own test images: leave them out here",
+    "publish_split": "is of data sets, and of this one set no image is trained on: leave it out here",
+}
+"""Settings of a data set that a further test set from elsewhere has not."""
+
+
+def _outside(test: str, part: Data, name: str, data: Data) -> Iterator[tuple[Keys, str]]:
+    """What is wrong with images from elsewhere as a further test set of the data set `name`."""
+    yield from _section(test, part)
+    for setting, message in _OF_DATA_SETS.items():
+        if getattr(part, setting, None):
+            yield (setting,), message
+    if part.folds is not None:
+        yield ("split", "folds"), "are of data sets that are trained on: leave split out, and all its images are tried"
+    window = getattr(part, "window", None)
+    if window is not None and window.percentiles is not None:
+        yield ("window", "percentiles"), "are of training images, and on these none is trained: give low and high"
+    if part.sizes and data.side not in part.sizes:
+        yield ("size",), f"there is no {test} of {data.side} x {data.side} pixels, as those of {name} are"
+    elif part.side != data.side:
+        yield ("size",), f"its images are made {data.side} x {data.side}, as those of {name}: leave it out here"
 
 
 def _recipe(classifier: Classifier, select: Select) -> Iterator[tuple[Keys, str]]:

@@ -347,6 +347,19 @@ def _units(results: Results, inference: Inference) -> str:
     return "Which images belong together is not known, so each counts as one unit."
 
 
+def _elsewhere(results: Results, inference: Inference) -> str:
+    said = []
+    for dataset, name, place in results.outside:
+        record = results.overlap(place).record
+        if record is None or not any(run.tests[name].record for run in results.runs if name in run.tests):
+            continue
+        images, found = record.values["splits"]["test"]["images"], record.values["audit"]["test"]
+        known = found["in_train"] + found["near_in_train"]
+        of_these = f", {count(known)} of them known from training" if known else ""
+        said.append(f"{results.title(dataset)} on {name} ({plural(images, 'image')}{of_these})")
+    return f"The trained networks were tried on images from elsewhere: {'; '.join(said)}." if said else ""
+
+
 def _predictors(results: Results, inference: Inference) -> str:
     return "All pixels of an image; nothing else enters the network."
 
@@ -396,6 +409,7 @@ ANSWERS: Mapping[str, tuple[str, _Find]] = {
     "warnings": ("significance.html", _warnings),
     "imbalance": ("results.html", _imbalance),
     "units": ("significance.html", _units),
+    "elsewhere": ("other-test-sets.html", _elsewhere),
     "predictions": (
         "runs.html",
         _once_done("By the kept network of each run; the probabilities of every test image are in the results folder."),
@@ -460,7 +474,7 @@ _CLAIM = (
     Item("30", "Robustness and sensitivity", ("repeated",), "Other analyses.", "replicates", "30"),
     Item("31", "Explainability", (), "Methods, if any were used.", "", "31"),
     Item("32", "Evaluation on internal data", ("scores",), "Whether the test images are internal.", ""),
-    Item("33", "Testing on external data", (), "Such a test, or why there is none.", "", "32"),
+    Item("33", "Testing on external data", ("elsewhere",), "Such a test, or why there is none.", "", "32"),
     Item("34", "Registration of a clinical trial", (), "Registry and number, if it is a trial.", "", "40"),
     Item("35", "Numbers included and excluded", ("splits", "left out"), "Patients; a flow chart.", "", "33"),
     Item("36", "Who the patients are, in each part", ("per class",), "Demographic and clinical data.", "", "34"),

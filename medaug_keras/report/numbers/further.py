@@ -3,6 +3,9 @@
 A corrupted test set has every test image once for each corruption. The score of a run is the mean over corruptions of
 the metric, so one value for each image (or group) is the mean of its values over corruptions, and the crossed analysis
 of replicates and images holds as it does on the test images: an image enters once, with all that became of it.
+
+On images from elsewhere the metric and its analysis are those of the test images. They are other images than these, so
+how far a score is from that on the test images has no interval.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +17,7 @@ from numpy.typing import NDArray
 
 from medaug_keras.report.numbers.inference import Cell, Comparison, Inference, corrected
 from medaug_keras.report.numbers.results import Group
-from medaug_keras.spec import Corruptions
+from medaug_keras.spec import Corruptions, Further
 from medaug_keras.stats import Crossed, Estimate, estimate, paired, pseudo_values, why_undefined
 
 Values = dict[int, NDArray[np.float64]]
@@ -30,6 +33,7 @@ WORDS = {
     "jpeg": "JPEG compression",
 }
 """Corruption → how it is called in a sentence."""
+OTHER_IMAGES = "no interval: these are other images"
 
 
 @dataclass
@@ -37,8 +41,9 @@ class Tried:
     """One arm on one further test set, on the primary metric.
 
     images, units: test images, and groups of them where there are groups.
-    runs: replicate → the mean over corruptions; of_kind: corruption → the metric of every replicate.
-    change: the metric there less that on the test images, of the same networks and images.
+    runs: replicate → the metric, of corruptions the mean; of_kind: corruption → the metric of every replicate.
+    change: the metric there less that on the test images, of the same networks; of the same images where they are
+        corrupted, else without an interval.
     difference: to the baseline; None of the baseline itself.
     """
 
@@ -85,9 +90,9 @@ def further_tests(inference: Inference) -> Mapping[tuple[Cell, str], Tried]:
     results = inference.results
     found: dict[tuple[Cell, str], Tried] = {}
     for dataset, name in results.further_tests:
-        kinds = results.study.datasets[dataset].tests[name].kinds
+        part = results.study.datasets[dataset].tests[name]
         here = {
-            cell: _tried(inference, group, name, kinds) for cell, group in results.groups.items() if cell[0] == dataset
+            cell: _tried(inference, group, name, part) for cell, group in results.groups.items() if cell[0] == dataset
         }
         base = here.get((dataset, *results.reference))
         others = [one for one in here.values() if base is not None and one is not base]
@@ -99,8 +104,9 @@ def further_tests(inference: Inference) -> Mapping[tuple[Cell, str], Tried]:
     return found
 
 
-def _tried(inference: Inference, group: Group, name: str, kinds: Sequence[str]) -> Tried:
+def _tried(inference: Inference, group: Group, name: str, part: Further) -> Tried:
     results = inference.results
+    kinds: Sequence[str] = part.kinds if isinstance(part, Corruptions) else ("test",)
     metric: Any = results.study.primary
     one = Tried(group, name, reason=_reason(group, name))
     for run in group.runs:
@@ -121,7 +127,16 @@ def _tried(inference: Inference, group: Group, name: str, kinds: Sequence[str]) 
         one.values[run.replicate] = of_kinds.mean(axis=0)
         for kind, of_images in zip(kinds, of_kinds, strict=True):
             one.of_kind.setdefault(kind, []).append(float(of_images.mean()))
-    one.change = inference.analysis(paired(one.values, inference.values(group, metric)), group)
+    own = inference.values(group, metric)
+    if isinstance(part, Corruptions):
+        one.change = inference.analysis(paired(one.values, own), group)
+    else:
+        both = sorted(one.values.keys() & own.keys())
+        apart = [one.runs[replicate] - float(own[replicate].mean()) for replicate in both]
+        reason = OTHER_IMAGES if apart else one.reason
+        one.change = Crossed(
+            float(np.mean(apart)) if apart else None, len(apart), len(group.runs), one.images, reason=reason
+        )
     return one
 
 
@@ -132,7 +147,8 @@ def _reason(group: Group, name: str) -> str:
 
 
 def _compared(inference: Inference, one: Tried, base: Tried) -> Comparison:
-    result = inference.analysis(paired(one.values, base.values), one.group)
+    images = None if one.units is None else one.images
+    result = inference.elsewhere(paired(one.values, base.values), one.group, images=images)
     if result.effect is None and (reason := one.reason or base.reason):
         result = replace(result, reason=reason)
     return Comparison(one.group, base.group, inference.results.study.primary, result, margin=inference.margin)

@@ -428,6 +428,10 @@ class Inference:
     def analysis(self, difference: NDArray[np.float64], group: Group) -> Crossed:
         """The crossed analysis of differences (S, n) on the test images (or groups) of a group's data set."""
         images, _ = self.grouped.get(group.dataset, (None, None))
+        return self.elsewhere(difference, group, images=images)
+
+    def elsewhere(self, difference: NDArray[np.float64], group: Group, *, images: int | None) -> Crossed:
+        """The same of differences (S, n) on other images; of groups of them, `images` in all."""
         folds = group.dataset in self.folded
         result = crossed(difference, folds=folds, images=images, planned=len(group.runs))
         return replace(result, low=possible(result.low), high=possible(result.high))

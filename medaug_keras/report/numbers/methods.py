@@ -11,7 +11,7 @@ from medaug_keras.report.numbers.further import corruption_words
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results, select_words
 from medaug_keras.report.numbers.thresholds import point_words
-from medaug_keras.spec import IMAGENET, Add, Amount, Files, Pretrain, Replace, dump
+from medaug_keras.spec import IMAGENET, Add, Amount, Corruptions, Files, Pretrain, Replace, dump, place_of_test
 
 _KEY = re.compile(r"@\w+\{\s*([^,\s]+)\s*,")
 
@@ -245,17 +245,38 @@ def _analysis(results: Results, inference: Inference) -> str:
 
 def _further_tests(results: Results) -> str:
     """How networks were tried on further test sets; empty without one."""
-    said = []
+    worse, elsewhere = [], []
     for dataset, name in results.further_tests:
-        part = results.study.datasets[dataset].tests[name]
-        said.append(f"{results.title(dataset)} at severity {part.severity} ({together(corruption_words(part))})")
-    if not said:
-        return ""
-    return (
-        f" The trained networks were also tried on corrupted test images [hendrycks2019]: {'; '.join(said)}. The score "
-        "there is the mean over corruptions; differences are tested as on the test images, with p corrected over the "
-        "arms on each such test set."
-    )
+        part, title = results.study.datasets[dataset].tests[name], results.title(dataset)
+        if isinstance(part, Corruptions):
+            worse.append(f"{title} at severity {part.severity} ({together(corruption_words(part))})")
+        else:
+            elsewhere.append(f"{title} on {name} ({_images_elsewhere(results, place_of_test(dataset, name))})")
+    text = ""
+    if worse:
+        text += (
+            f" The trained networks were also tried on corrupted test images [hendrycks2019]: {'; '.join(worse)}. The "
+            "score there is the mean over corruptions; differences are tested as on the test images, with p corrected "
+            "over the arms on each such test set."
+        )
+    if elsewhere:
+        text += (
+            f" The trained networks were also tried on images from elsewhere: {'; '.join(elsewhere)}. Differences "
+            "there are tested as on the test images, with p corrected over the arms on each such test set."
+        )
+    return text
+
+
+def _images_elsewhere(results: Results, place: str) -> str:
+    record, data = results.overlap(place).record, results.data(place).record
+    if record is None or data is None:
+        return "not read yet"
+    keys = _KEY.findall(data.values.get("citation") or "")
+    simulated = "simulated, " if data.values["source"] == "simulated" else ""
+    groups = record.values["audit"]["test"].get("groups")
+    cited = f" [{', '.join(keys)}]" if keys else ""
+    of_groups = f" of {plural(groups, 'group')}" if groups else ""
+    return f"{simulated}{plural(record.values['splits']['test']['images'], 'image')}{of_groups}{cited}"
 
 
 def software_text(results: Results) -> str:

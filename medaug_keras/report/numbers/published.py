@@ -63,8 +63,12 @@ def settings(of_task: Mapping[str, Any]) -> dict[str, Any]:
 
 def _named(name: str, data: Data) -> Data:
     """A data set's section, its files called after the data set; of a table's pattern only the columns stay."""
-    paths = {keys: f"{name}{data.ending}" if keys == ("path",) else f"{name}-{keys[0]}.csv" for keys, _ in files(data)}
+    own = (keys for keys, _ in files(data) if keys[0] != "tests")
+    paths = {keys: f"{name}{data.ending}" if keys == ("path",) else f"{name}-{keys[0]}.csv" for keys in own}
     found: Data = with_files(data, paths)
+    if data.outside:
+        tests = {test: _named(f"{name}-tests-{test}", part) for test, part in data.outside.items()}
+        found = found.model_copy(update={"tests": {**data.tests, **tests}})
     if isinstance(found, TableData):
         found = found.model_copy(update={"image": "/".join(_COLUMN.findall(found.image)) or found.image})
     return found
@@ -98,8 +102,9 @@ def _error(failure: Failure, task: Task) -> str:
 def _telling(message: str, failure: Failure, task: Task) -> bool:
     """Whether a message has a word of this machine, its user, its environment, or the way to the data."""
     words = {str(failure.run.get("host", "")), *_of_this_machine()}
-    for way in (task.local.get("path"), task.local.get("root")):
-        words |= set(Path(str(way or "")).parts)
+    for section in (task.local, task.local.get("beside", {})):
+        for way in (section.get("path"), section.get("root")):
+            words |= set(Path(str(way or "")).parts)
     low = message.lower()
     return any(len(word) > 3 and word.lower() not in _ORDINARY and word.lower() in low for word in words)
 

@@ -22,7 +22,7 @@ from medaug_keras.measures import MEASURES
 from medaug_keras.plan import Making, Plan, Pretraining, Task, trained_images, training_set, updates
 from medaug_keras.report.format import count, distinct, in_sentence, together
 from medaug_keras.report.numbers import published
-from medaug_keras.spec import Metric, Study
+from medaug_keras.spec import Metric, Study, place_of_test
 from medaug_keras.stats import Estimate, estimate
 from medaug_keras.store import STATES, Outcome, Record, Store
 
@@ -584,6 +584,19 @@ class Results:
     def further_tests(self) -> list[tuple[str, str]]:
         """(data set, further test set), in the order of the study file."""
         return [(dataset, name) for dataset in self.datasets for name in self.study.datasets[dataset].tests]
+
+    @property
+    def outside(self) -> list[tuple[str, str, str]]:
+        """(data set, further test set from elsewhere, its name in the plan), in the order of the study file."""
+        return [
+            (dataset, name, place_of_test(dataset, name))
+            for dataset in self.datasets
+            for name in self.study.datasets[dataset].outside
+        ]
+
+    def overlap(self, place: str) -> Outcome:
+        """Outcome of the task that looked for the images of a further test set among those of its data set."""
+        return self.outcomes[self.plan.overlaps[place]]
 
     def folds(self, dataset: str) -> int:
         """The number of folds of a data set; 0 where it has none."""

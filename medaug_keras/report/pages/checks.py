@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 
 from medaug_keras.data import checks as checks_of
+from medaug_keras.data import checks_outside
 from medaug_keras.data.dataset import SPLITS
 from medaug_keras.report import figures, format
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.tables import checks as check_tables
-from medaug_keras.store import Record
+from medaug_keras.store import Outcome, Record
 
 FILE = "audit.npz"
 _CAPTIONS = {
@@ -26,38 +27,48 @@ def checks(book: Book) -> dict[str, Any]:
     """A table for each data set, and its pairs of related images."""
     results, shown = book.results, []
     for name in results.datasets:
-        outcome, title = results.data(name), results.title(name)
-        entry: dict[str, Any] = {"name": name, "title": title, "reason": outcome.reason, "table": None, "figures": []}
-        record = outcome.record
-        if record is not None and "audit" in record.values:
-            found = checks_of(record.values)
-            levels = [check.level for check in found]
-            entry["counts"] = ", ".join(
-                f"{levels.count(level)} {word if levels.count(level) != 1 else _one(word)}"
-                for level, word in _LEVELS.items()
-                if level in levels
-            )
-            entry["table"] = book.table(check_tables.checks(name, title, found))
-            entry["leaks"] = any(
-                check.name in ("identical", "near", "groups") and check.level in ("fail", "warn") for check in found
-            )
-            entry["figures"] = _figures(book, name, record)
-        elif record is not None:
-            entry["reason"] = "not looked for: made by an earlier version; check looks"
+        entry = _entry(book, name, results.title(name), results.data(name))
+        entry["outside"] = [
+            _entry(book, place, f"{results.title(name)}, test set {test}", results.overlap(place))
+            for dataset, test, place in results.outside
+            if dataset == name
+        ]
         shown.append(entry)
     return {"sections": shown}
+
+
+def _entry(book: Book, name: str, title: str, outcome: Outcome) -> dict[str, Any]:
+    """What was looked for in a data set, or in a test set from elsewhere beside its data set."""
+    outside = name not in book.results.datasets
+    entry: dict[str, Any] = {"name": name, "title": title, "reason": outcome.reason, "table": None, "figures": []}
+    record, called = outcome.record, name.replace(".", "-")
+    if record is not None and "audit" in record.values:
+        found = checks_outside(record.values) if outside else checks_of(record.values)
+        levels = [check.level for check in found]
+        entry["counts"] = ", ".join(
+            f"{levels.count(level)} {word if levels.count(level) != 1 else _one(word)}"
+            for level, word in _LEVELS.items()
+            if level in levels
+        )
+        entry["table"] = book.table(check_tables.checks(called, title, found))
+        entry["leaks"] = any(
+            check.name in ("identical", "near", "groups") and check.level in ("fail", "warn") for check in found
+        )
+        entry["figures"] = _figures(book, called, title, record)
+    elif record is not None:
+        entry["reason"] = "not looked for: made by an earlier version; check looks"
+    return entry
 
 
 def _one(word: str) -> str:
     return {"fails": "fail", "warnings": "warning", "passes": "pass"}[word]
 
 
-def _figures(book: Book, name: str, record: Record) -> list[Shown]:
-    """The pairs that the data task kept of each check; none where an earlier version made it."""
+def _figures(book: Book, name: str, title: str, record: Record) -> list[Shown]:
+    """The pairs that a task kept of each check; none where an earlier version made it."""
     if not (record.folder / FILE).is_file():
         return []
-    title, classes = book.results.title(name), book.results.classes(name)
-    shown = []
+    shown, classes = [], list(record.values["classes"])
     with np.load(record.folder / FILE, allow_pickle=False) as kept:
         for check, words in _CAPTIONS.items():
             if f"{check}_images" not in kept:

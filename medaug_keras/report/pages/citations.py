@@ -7,9 +7,11 @@ from typing import Any
 
 from medaug_keras.generators import GENERATORS
 from medaug_keras.report.numbers.methods import methods_text
+from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.tables.evidence import in_column
 from medaug_keras.report.tables.export import table_latex
+from medaug_keras.report.tables.further import corrupted_sets
 
 BIBTEX = {
     entry.partition("{")[2].partition(",")[0]: entry.strip()
@@ -50,22 +52,28 @@ def software(versions: Collection[str]) -> str:
     return f"@software{{medaug_keras,\n  title = {{{title}}}{version}\n}}"
 
 
+def _titled(results: Results) -> dict[str, str]:
+    """Everything that was read, by its name in the plan: data sets, and their test sets from elsewhere."""
+    own = {name: results.title(name) for name in results.datasets}
+    return own | {place: f"{results.title(dataset)}, test set {name}" for dataset, name, place in results.outside}
+
+
 def cite(book: Book) -> dict[str, Any]:
     """The methods to paste, what to cite, and under which license the data are."""
     entries: dict[str, list[str]] = {}
-    for name in book.results.datasets:
+    for name, title in _titled(book.results).items():
         record = book.results.data(name).record
         for entry in (record.values.get("citation") or "").split("\n\n") if record else ():
             if entry.strip():
-                entries.setdefault(entry.strip(), []).append(book.results.title(name))
+                entries.setdefault(entry.strip(), []).append(title)
     kinds = {spec.kind for spec in book.results.study.generators.values()}
     records = [outcome.record for outcome in book.results.outcomes.values() if outcome.record is not None]
     content: dict[str, Any] = {
         "text": methods_text(book.results, book.inference),
         "data": list(entries.items()),
         "licences": [
-            (book.results.title(n), record.values.get("licence") or "not stated")
-            for n in book.results.datasets
+            (title, record.values.get("licence") or "not stated")
+            for n, title in _titled(book.results).items()
             if (record := book.results.data(n).record) is not None
         ],
         "methods": [
@@ -74,7 +82,7 @@ def cite(book: Book) -> dict[str, Any]:
                 kinds,
                 statistics=book.results.replicates > 1,
                 margin=book.results.study.margin is not None,
-                corruptions=bool(book.results.further_tests),
+                corruptions=bool(corrupted_sets(book.results)),
             ),
         ],
         "software": software(

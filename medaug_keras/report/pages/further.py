@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from medaug_keras.data import KINDS, checks_outside
 from medaug_keras.report import figures
 from medaug_keras.report.format import percent, plural, points, together
 from medaug_keras.report.numbers.findings import metric_name
@@ -9,8 +10,9 @@ from medaug_keras.report.numbers.further import Tried, corruption_words
 from medaug_keras.report.numbers.results import METRICS
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.pages.differences import difference, is_copies, runs_words
-from medaug_keras.report.tables.further import by_corruption
+from medaug_keras.report.tables.further import by_corruption, corrupted_sets, from_elsewhere
 from medaug_keras.report.tables.further import other_test_sets as table_of
+from medaug_keras.spec import Corruptions, Data, place_of_test
 
 MANY = 4
 """With more data sets than this, each has a page of its own."""
@@ -27,7 +29,8 @@ def other_test_sets(book: Book) -> dict[str, Any]:
         "apart": len(sections) > MANY,
         "sections": sections,
         "table": book.table(table_of(results, book.inference, found)),
-        "corruptions": book.table(by_corruption(results, found)),
+        "corruptions": book.table(by_corruption(results, found)) if corrupted_sets(results) else None,
+        "elsewhere": book.table(from_elsewhere(results)) if results.outside else None,
     }
 
 
@@ -41,18 +44,43 @@ def _said(book: Book, dataset: str) -> list[str]:
     results, said = book.results, []
     base = results.variant(*results.reference)
     for name, part in results.study.datasets[dataset].tests.items():
-        text = f"{name}: the test images at severity {part.severity} of {together(corruption_words(part))}"
+        if isinstance(part, Corruptions):
+            text = f"{name}: the test images at severity {part.severity} of {together(corruption_words(part))}"
+        else:
+            text = f"{name}: {_elsewhere(book, place_of_test(dataset, name), part)}"
         one = _of(book, dataset, name).get(results.reference)
         if one is not None and one.images:
             groups = "" if one.units is None else f" of {plural(one.units, 'group')}"
-            text += f", {plural(one.images, 'image')}{groups} each"
+            text += f", {plural(one.images, 'image')}{groups}{' each' if isinstance(part, Corruptions) else ''}"
         if one is not None and one.change is not None and one.change.effect is not None:
             text += (
                 f". The {metric_name(results.study.primary)} of “{base}” changes by {points(one.change.effect)} points "
                 "from the test images to these"
             )
-        said.append(f"{text}.")
+        more = [] if isinstance(part, Corruptions) else _known(book, place_of_test(dataset, name))
+        said.append(" ".join([f"{text}.", *more]))
     return said
+
+
+def _elsewhere(book: Book, place: str, part: Data) -> str:
+    """What images from elsewhere are, after the name of their test set."""
+    record, test = book.results.data(place).record, place.rpartition(".")[2]
+    unverified = record is not None and record.values["source"] == "unverified copy"
+    kind = "simulated images" if KINDS[part.kind].simulated else "images from elsewhere"
+    called = getattr(part, "name", None) or test
+    title = book.results.title_of(called) if part.published() else getattr(part, "title", None)
+    return "".join([kind, f" ({title})" if title else "", ", an unverified copy" if unverified else ""])
+
+
+def _known(book: Book, place: str) -> list[str]:
+    """What must be known of a test set from elsewhere: that networks learned from its images, or that it is away."""
+    away, record = book.results.plan.sources[place].away, book.results.overlap(place).record
+    known = next(iter(checks_outside(record.values))) if record is not None else None
+    said = [one.text for one in known.found if one.level in ("fail", "warn")] if known is not None else []
+    return [
+        *said,
+        *(["It cannot be read now, and what is shown was made before."] if away and record is not None else []),
+    ]
 
 
 def _forest(book: Book, dataset: str) -> Shown | None:

@@ -269,7 +269,7 @@ class Pages(Book):
     def _study_file(self) -> str:
         """The study with every setting, to be run by others."""
         content = dump(self.results.study)
-        own = [f"datasets.{name}.path" for name, part in content["datasets"].items() if "path" in part]
+        own = [f"datasets.{name}.path" for name, part in self.results.study.sets.items() if hasattr(part, "path")]
         own += [f"generators.{name}.path" for name, part in content["generators"].items() if "path" in part]
         own += ["classifier.weights"] if self.results.study.classifier.weights_file else []
         where = [f"#   --set {setting}=WHERE" for setting in own]

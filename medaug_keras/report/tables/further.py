@@ -20,6 +20,7 @@ from medaug_keras.report.tables.table import (
     measured,
     variant_entry,
 )
+from medaug_keras.spec import Corruptions
 from medaug_keras.stats import FEW
 
 _BASE = "the arm that the others are compared with"
@@ -91,9 +92,23 @@ def other_test_sets(results: Results, inference: Inference, found: Found) -> Tab
             "groups). On each of these test sets, the arms are a family of their own, over which p is corrected "
             "(Holm); the verdict follows it, at 5 %. The tests on the test images are as they would be without other "
             "test sets.",
-            "A corrupted test set has every test image once for each corruption. Its score is the mean over "
-            "corruptions, and an image, with all its corruptions, is one image of the analysis. Change: the same "
-            "networks there, less on the same images as they are; exploratory.",
+            *(
+                [
+                    "A corrupted test set has every test image once for each corruption. Its score is the mean over "
+                    "corruptions, and an image, with all its corruptions, is one image of the analysis. Change: the "
+                    "same networks there, less on the same images as they are; exploratory."
+                ]
+                if corrupted_sets(results)
+                else []
+            ),
+            *(
+                [
+                    "Images from elsewhere are other images than the test images: the change to them has no interval, "
+                    "and who reads it reads what sets the images apart, shares of the classes included."
+                ]
+                if results.outside
+                else []
+            ),
             *(
                 [
                     f"Few images: fewer than {FEW} test images (or groups of them) account for almost all of the "
@@ -107,6 +122,61 @@ def other_test_sets(results: Results, inference: Inference, found: Found) -> Tab
         ),
         ("data set", "test set", "arm", "verdict"),
         empty="No data set of this study has another test set.",
+    )
+
+
+def corrupted_sets(results: Results) -> list[tuple[str, str, Corruptions]]:
+    """Data set and name of every test set that is corrupted."""
+    sets = ((d, name, results.study.datasets[d].tests[name]) for d, name in results.further_tests)
+    return [(dataset, name, part) for dataset, name, part in sets if isinstance(part, Corruptions)]
+
+
+def from_elsewhere(results: Results) -> Table:
+    """A row for every further test set from elsewhere: its images, and where they come from."""
+    columns = (
+        DATASET,
+        Column("test_set", "Test set", help="As the study calls it"),
+        Column("images", "Images", "count"),
+        Column("groups", "Groups", "count"),
+        Column("classes", "By class"),
+        Column("in_training", "In training", "count", "Images that are also", help="Identical, or nearly"),
+        Column("in_validation", "In validation", "count", "Images that are also", help="Identical, or nearly"),
+        Column("source", "Source"),
+        Column("licence", "License"),
+    )
+    rows = []
+    for dataset, name, place in results.outside:
+        first = (dataset_entry(results, dataset), Entry(name))
+        factors = {"data set": results.title(dataset), "test set": name}
+        data, overlap = results.data(place), results.overlap(place)
+        if data.record is None:
+            source = licence = Entry(missing=data.reason)
+        else:
+            source = Entry(str(data.record.values["source"]))
+            licence = Entry(data.record.values.get("licence") or None, missing="not stated")
+        if overlap.record is None:
+            missing = Entry(missing=overlap.reason)
+            rows.append(Row((*first, *[missing] * 5, source, licence), factors))
+            continue
+        values = overlap.record.values
+        split, found = values["splits"]["test"], values["audit"]["test"]
+        shares = zip(values["classes"], split["per_class"], strict=True)
+        entries = (
+            Entry(split["images"]),
+            Entry(found.get("groups"), missing="its images have no groups"),
+            Entry("; ".join(f"{n:,} {word}" for word, n in shares)),
+            Entry(found["in_train"] + found["near_in_train"]),
+            Entry(found["in_validation"] + found["near_in_validation"]),
+        )
+        rows.append(Row((*first, *entries, source, licence), factors))
+    return Table(
+        "test-sets-from-elsewhere",
+        "Further test sets from elsewhere.",
+        columns,
+        tuple(rows),
+        "tables.further.from_elsewhere",
+        ("What else was looked for in them stands on the page Checks.",),
+        ("data set", "test set"),
     )
 
 
@@ -124,7 +194,8 @@ def by_corruption(results: Results, found: Found) -> Table:
     rows = []
     for dataset, name in results.further_tests:
         here = {cell: one for (cell, other), one in found.items() if (cell[0], other) == (dataset, name)}
-        for kind in results.study.datasets[dataset].tests[name].kinds:
+        part = results.study.datasets[dataset].tests[name]
+        for kind in part.kinds if isinstance(part, Corruptions) else ():
             for cell, one in here.items():
                 score, words = one.of_corruption(kind), WORDS[kind]
                 entries = (
