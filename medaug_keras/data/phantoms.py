@@ -27,7 +27,7 @@ _Draw = Callable[[np.random.Generator, np.ndarray, int], np.ndarray]  # labels (
 TITLES = {
     "phantom-ultrasound": "Phantom ultrasound",
     "phantom-histology": "Phantom histology",
-    "phantom-planted": "Simulated images with planted effects",
+    "phantom-planted": "Planted effects",
 }
 """Name of a phantom → how it is written."""
 
