@@ -594,7 +594,7 @@ def test_search_finds_a_page(browser, site, served):
 
 @pytest.mark.parametrize(("size", "scheme"), matrix())
 def test_axe_finds_no_serious_barrier(browser, site, size, scheme):
-    """Every page, and the first one in each mode; the slow version has each in all modes."""
+    """Every page, the first one in each mode; those marked slow have all pages in the other two modes."""
     kinds = [
         "index",
         "data-sets",
