@@ -14,6 +14,7 @@ from .mistakes import RequestError
 
 STARTS = {
     "demo": "demo.yaml",
+    "example": "example.yaml",
     "own-images": "own-data.yaml",
     "paper": "paper.yaml",
     "as-published": "as-published.yaml",
