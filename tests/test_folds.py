@@ -270,6 +270,7 @@ def test_every_fold_has_its_own_generator_images_and_classifiers_and_a_run_joins
     of_kind = {kind: [t for t in found.tasks.values() if t.kind == kind] for kind in VERSIONS}
     assert {kind: len(some) for kind, some in of_kind.items()} == {
         "data": 1,
+        "overlap": 0,
         "subgroups": 0,
         "generator": 4,
         "synthesis": 4,
