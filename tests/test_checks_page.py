@@ -84,11 +84,12 @@ def test_a_page_says_in_one_line_how_many_test_images_training_knows_and_the_fir
     some = leaking()
     found = data.audit(some, data.related(some))
     pages = pages_of(made, some.summary() | {"audit": found}, None)
-    known = found["test"]["in_train"] + found["test"]["near_in_train"]
+    same, near = found["test"]["in_train"], found["test"]["near_in_train"]
+    how = " and ".join(f"{n} {word}" for n, word in ((same, "identical"), (near, "nearly identical")) if n)
     for name in ("index.md", "results.md"):
         text = pages[name].decode()
         (banner,) = re.findall(r'<div class="ma-marks".*?</div>', text, re.DOTALL)
-        assert f"BreastMNIST</bdi> {known} of 10. Results on them" in banner
+        assert f"BreastMNIST</bdi> {same + near} of 10 ({how}). Results on them" in banner
         assert banner.count("known from training") == 1
         assert (text.index(banner) > text.index("ma-answer")) if name == "index.md" else "# Results" in text
     assert "3 failed checks" in pages["results.md"].decode()  # the page of checks: 3 fails
@@ -147,7 +148,7 @@ def test_pairs_of_images_that_folds_divide_name_no_split(made, monkeypatch):
     record = type("Record", (), {"values": whole.summary(), "folder": made[3]})()
     np.savez_compressed(made[3] / "audit.npz", **data.pairs_to_show(relations))
     book = type("Book", (), {"results": Results(*made[:3]), "figure": lambda self, name, drawn, text: text})()
-    assert any("there twice" in text for text in checks._figures(book, "breastmnist", record))
+    assert any("there twice" in text for text in checks._figures(book, "breastmnist", "BreastMNIST", record))
     assert shown
     assert not [one for one in shown if "training" in str(one) or "test" in str(one)]
 
