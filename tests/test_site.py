@@ -594,8 +594,7 @@ def test_search_finds_a_page(browser, site, served):
 
 @pytest.mark.parametrize(("size", "scheme"), matrix())
 def test_axe_finds_no_serious_barrier(browser, site, size, scheme):
-    """Every page, the first one in each mode; those marked slow have all pages in the other two modes."""
-    kinds = [
+    kinds = (
         "index",
         "data-sets",
         "checks",
@@ -610,9 +609,7 @@ def test_axe_finds_no_serious_barrier(browser, site, size, scheme):
         "checklist",
         "runs",
         "runs/breastmnist.baseline.shuffle.0",
-    ]
-    if (size, scheme) in FEW:  # 4 s a page
-        kinds = ["index", *kinds[1 + FEW.index((size, scheme)) :: len(FEW)]]
+    )
     found = {}
     with Visitor(browser, site.as_uri(), size, scheme) as visitor:
         for address in ["studies/index.html", *(f"{STUDY}/{kind}.html" for kind in kinds)]:
