@@ -343,24 +343,11 @@ class OpenStudy:
         c = inference.against(dataset, base).get((arm, sampling))
         if c is None:
             raise RequestError(f"{dataset} has no {'.'.join(base)} to compare {arm} with")
-        return Difference(
-            dataset,
-            arm,
-            sampling,
-            base[0],
-            c.metric,
-            c.result.effect,
-            c.result.low,
-            c.result.high,
-            c.p,
-            format.verdict_words(c.word),
-            c.result.replicates,
-            self._words(c),
-        )
+        return _difference(c, self._words(c))
 
     def _on(self, cell: tuple[str, str, str], against: str | None, on: str) -> Difference:
         """An arm less the baseline on a further test set."""
-        results, (dataset, arm, sampling) = self._results, cell
+        results, (dataset, arm, _) = self._results, cell
         if against is not None:
             raise RequestError("on a further test set arms are compared with the baseline alone; leave against= out")
         _one("further test set", on, [name for of, name in results.further_tests if of == dataset])
@@ -369,20 +356,7 @@ class OpenStudy:
             raise RequestError(f"{arm} cannot be compared with itself; name another arm")
         place = f"{results.title(dataset)}, further test set {on}, {metric_name(c.metric)}"
         why = f" ({c.result.reason})" if c.result.reason else ""
-        return Difference(
-            dataset,
-            arm,
-            sampling,
-            results.reference[0],
-            c.metric,
-            c.result.effect,
-            c.result.low,
-            c.result.high,
-            c.p,
-            format.verdict_words(c.word),
-            c.result.replicates,
-            format.plain(f"{self._measured(c, place)}{why}."),
-        )
+        return _difference(c, format.plain(f"{self._measured(c, place)}{why}."))
 
     def _measured(self, c: Comparison, place: str) -> str:
         """An arm against its baseline on `place`: verdict, difference, interval, p and replicates."""
@@ -592,6 +566,24 @@ class _Figures(Pages):
     def drawn(self, name: str, figure: Figure, caption: str) -> Shown:
         self.shown.append(super().drawn(name, figure, caption))
         return self.shown[-1]
+
+
+def _difference(c: Comparison, words: str) -> Difference:
+    """A comparison as it is given to a caller."""
+    return Difference(
+        c.group.dataset,
+        c.group.arm,
+        c.group.sampling,
+        c.base.arm,
+        c.metric,
+        c.result.effect,
+        c.result.low,
+        c.result.high,
+        c.p,
+        format.verdict_words(c.word),
+        c.result.replicates,
+        words,
+    )
 
 
 def _one(what: str, word: str | None, choices: Sequence[str]) -> str:

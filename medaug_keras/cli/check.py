@@ -52,14 +52,16 @@ def examine(study: Study, options: argparse.Namespace, tell: Callable[[Remark], 
     study_beside(study, options)
     found: dict[str, Source] = {}
     counts: dict[str, Counts] = {}
-    wrong = False
+
+    def unreadable(name: str, error: data.DataError) -> None:
+        for line in str(error).split("\n"):
+            tell(Remark(f"datasets.{name}", "unreadable", line))
+
     for name in study.datasets:
         try:
             found[name], of_classes = _examined(study, name, options, tell)
         except data.DataError as error:
-            wrong = True
-            for line in str(error).split("\n"):
-                tell(Remark(f"datasets.{name}", "unreadable", line))
+            unreadable(name, error)
         else:
             if of_classes is not None:
                 counts[name] = of_classes
@@ -68,17 +70,16 @@ def examine(study: Study, options: argparse.Namespace, tell: Callable[[Remark], 
             try:
                 found[place] = _examined_outside(study, name, test, found.get(name), options, tell)
             except data.DataError as error:
-                wrong = True
-                for line in str(error).split("\n"):
-                    tell(Remark(f"datasets.{place}", "unreadable", line))
+                unreadable(place, error)
     missing, notes = _weights(study)
-    refused = [*misfits(study, found, counts), *_made_elsewhere(study, found, options)]
-    refused += [*_own_parts(study, found, options), *missing]
+    trained_on = {name: known for name, known in found.items() if name in study.datasets}
+    refused = [*misfits(study, found, counts), *_made_elsewhere(study, trained_on, options)]
+    refused += [*_own_parts(study, trained_on, options), *missing]
     for line in refused:
         tell(_remark("refused", line))
     for line in notes:
         tell(_remark("note", line))
-    if wrong or refused:
+    if refused or found.keys() != study.sets.keys():
         return None
     whole = plan(study, found)
     for where, said in (("primary", rare_classes(study, whole, options)), ("arms", weighted_twice(study))):
@@ -140,8 +141,6 @@ def _made_elsewhere(study: Study, found: Mapping[str, Source], options: argparse
     """What is wrong in the files of images that were made elsewhere, for any data set that can be read."""
     said: dict[str, None] = {}  # a set that keeps its order
     for name, known in found.items():
-        if name not in study.datasets:
-            continue
         section = located(study, name, str(options.data.resolve()))
         sizes = data.KINDS[section["kind"]].sizes(section)
         folds = study.datasets[name].folds
@@ -224,8 +223,6 @@ def _own_parts(study: Study, found: Mapping[str, Source], options: argparse.Name
                 steps[f"arms.{name}.augment.{number}.builder"] = step
     said: dict[str, None] = {}  # a set that keeps its order
     for name, known in found.items():
-        if name not in study.datasets:
-            continue
         section = located(study, name, str(options.data.resolve()))
         place = data.KINDS[section["kind"]].place(section)
         if place is not None and not os.path.lexists(place):

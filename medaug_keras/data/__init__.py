@@ -9,6 +9,7 @@ To add a kind, add a module here, and an entry to `KINDS`: the rest of the progr
 from medaug_keras.data.audit import (
     Check,
     audit,
+    check_known,
     checks,
     checks_outside,
     heal,
@@ -81,6 +82,7 @@ __all__ = [
     "audit",
     "beside",
     "by_fractions",
+    "check_known",
     "checks",
     "checks_outside",
     "examined",

@@ -437,22 +437,13 @@ def checks_outside(summary: Mapping[str, Any]) -> list[Check]:
     images in place of its test images."""
     size, found = summary["splits"]["test"]["images"], summary["audit"]["test"]
     sizes, test = {"test": size}, {"test": found}
-    advice = f"Or it is no other test set. {_DROP}"
-    shared = [
-        Found("fail" if other == "train" else "warn", text)
-        for other in ("train", "validation")
-        for tell in (_shared, _nearly)
-        for text in tell(found, "test", other, size)
-    ]
-    several = _several(summary)
-    nothing = f"None of {size:,} images is, or nearly, a training or validation image."
-    known = _check("known", "Images that training knows", shared, nothing=nothing, advice=advice)
     labels = _conflicting({**_NO_CONFLICT, **test}, {**_NO_SIZES, **sizes}, where="")
     labels = replace(labels, advice="Look at them, and correct the class." if labels.advice else "")
     largest = _largest(test, sizes, {"test": "test"})
     repeats, plain = _repeated(found, "test", size), _plain(test, sizes, {"test": "test"})
     return [
-        *(map(_of_findings, (known, labels)) if several else (known, labels)),
+        check_known(summary),
+        _of_findings(labels) if _several(summary) else labels,
         _check(
             "repeats",
             "Repeated images",
@@ -465,6 +456,21 @@ def checks_outside(summary: Mapping[str, Any]) -> list[Check]:
         replace(largest, found=tuple(replace(one, text=one.text.replace(_OF_SPLITS, ": ")) for one in largest.found)),
         _enlarged_outside(summary),
     ]
+
+
+def check_known(summary: Mapping[str, Any]) -> Check:
+    """Whether training knows images of a further test set from elsewhere; the first of its checks."""
+    size, found = summary["splits"]["test"]["images"], summary["audit"]["test"]
+    shared = [
+        Found("fail" if other == "train" else "warn", text)
+        for other in ("train", "validation")
+        for tell in (_shared, _nearly)
+        for text in tell(found, "test", other, size)
+    ]
+    nothing = f"None of {size:,} images is, or nearly, a training or validation image."
+    advice = f"Or it is no other test set. {_DROP}"
+    known = _check("known", "Images that training knows", shared, nothing=nothing, advice=advice)
+    return _of_findings(known) if _several(summary) else known
 
 
 def _enlarged_outside(summary: Mapping[str, Any]) -> Check:

@@ -558,42 +558,45 @@ def power(results: Results, tested: Sequence[Comparison]) -> list[str]:
     if _blind(tested):
         few = in_words(max(c.result.replicates for c in tested))
         return [f"{DETECTABLE}: none; with {few} replicates, 80 % power is reached for no difference, however large."]
-    median, above = _median_arms(known), {c.group.dataset: room(results, c) for c in known}
-    found = [d for d, size in median.items() if size <= above[d] and size < 1]
-    losses = [d for d, size in median.items() if above[d] < size < 1]
-    nothing = [d for d, size in median.items() if size >= 1]
+    reach = _reach(results, tested)
+    found = [d for d, (size, above) in reach.items() if size <= above and size < 1]
+    losses = [d for d, (size, above) in reach.items() if above < size < 1]
+    nothing = [d for d, (size, _) in reach.items() if size >= 1]
     parts = []
     if found:
-        at = _sizes([median[d] for d in found])
+        at = _sizes([reach[d][0] for d in found])
         parts.append(f"{_where(results, found)}{at} points")
     if losses:
-        most = _sizes([above[d] for d in losses])
+        most = _sizes([reach[d][1] for d in losses])
         gain = f"even the largest possible gain in test {metric_name(results.study.primary)} ({most} points)"
         parts.append(f"{_where(results, losses)}{gain} is missed in more than 1 of 5 such studies")
     if nothing:
         missed = "any difference, however large, is missed in more than 1 of 5 such studies"
         parts.append(f"{_where(results, nothing)}{missed}")
     how = ["80 % power", _corrected_for(results, known), _over(c.result.replicates for c in known)]
-    several = len(known) > len(median)
+    several = len(known) > len(reach)
     how += ["median arm"] * several
     found_smaller = several and any(c.word in ("better", "worse") for c in known)
     less = " Arms that vary less show smaller ones." if found_smaller else ""
     return [f"{DETECTABLE}, upper limit ({', '.join(how)}): {'; '.join(parts)}.{less}"]
 
 
-def _median_arms(known: Iterable[Comparison]) -> dict[str, float]:
-    """Data set → the difference that the test of its median arm finds, at the upper limit of its variances."""
+def _reach(results: Results, tested: Iterable[Comparison]) -> dict[str, tuple[float, float]]:
+    """Data set → the difference that the test of its median arm finds, at the upper limit of its variances, and how far
+    the metric can rise. A data set on which nothing varied is left out."""
     sizes: dict[str, list[float]] = {}
-    for c in known:
-        sizes.setdefault(c.group.dataset, []).append(c.detectable.high if c.detectable else 1.0)
-    return {dataset: median_low(found) for dataset, found in sizes.items()}
+    above: dict[str, float] = {}
+    for c in tested:
+        if c.detectable is not None:
+            sizes.setdefault(c.group.dataset, []).append(c.detectable.high)
+            above[c.group.dataset] = room(results, c)
+    return {dataset: (median_low(found), above[dataset]) for dataset, found in sizes.items()}
 
 
-def _misses_every_gain(results: Results, tested: Sequence[Comparison]) -> bool:
+def _misses_every_gain(results: Results, tested: Iterable[Comparison]) -> bool:
     """Whether, on every data set, the test of the median arm would miss even the largest possible gain."""
-    known = [c for c in tested if c.detectable is not None]
-    above = {c.group.dataset: room(results, c) for c in known}
-    return bool(known) and all(size > above[dataset] for dataset, size in _median_arms(known).items())
+    reach = _reach(results, tested)
+    return bool(reach) and all(size > above for size, above in reach.values())
 
 
 DETECTABLE = "Smallest detectable difference"

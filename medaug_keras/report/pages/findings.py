@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from medaug_keras.data import checks_outside
+from medaug_keras.data import check_known
 from medaug_keras.report import figures, format
 from medaug_keras.report.numbers.circumstances import circumstances, standing
 from medaug_keras.report.numbers.findings import caveats, conclusion, recalls
@@ -69,7 +69,7 @@ def _odd(book: Book) -> list[tuple[str, str, str]]:
             found.append((name, results.title(name), remarks[0] + more))
     for dataset, test, place in results.outside:
         record = results.overlap(place).record
-        known = next(iter(checks_outside(record.values))) if record is not None else None
+        known = check_known(record.values) if record is not None else None
         if known is not None and known.level == "fail":
             found.append((dataset, f"{results.title(dataset)}, test set {test}", known.found[0].text))
     return found

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from medaug_keras.data import KINDS, checks_outside
+from medaug_keras.data import KINDS, check_known
 from medaug_keras.report import figures
 from medaug_keras.report.format import percent, plural, points, together
 from medaug_keras.report.numbers.findings import metric_name
@@ -75,12 +75,12 @@ def _elsewhere(book: Book, place: str, part: Data) -> str:
 def _known(book: Book, place: str) -> list[str]:
     """What must be known of a test set from elsewhere: that networks learned from its images, or that it is away."""
     away, record = book.results.plan.sources[place].away, book.results.overlap(place).record
-    known = next(iter(checks_outside(record.values))) if record is not None else None
-    said = [one.text for one in known.found if one.level in ("fail", "warn")] if known is not None else []
-    return [
-        *said,
-        *(["It cannot be read now, and what is shown was made before."] if away and record is not None else []),
-    ]
+    if record is None:
+        return []
+    said = [one.text for one in check_known(record.values).found if one.level in ("fail", "warn")]
+    if away:
+        said.append("It cannot be read now, and what is shown was made before.")
+    return said
 
 
 def _forest(book: Book, dataset: str) -> Shown | None:

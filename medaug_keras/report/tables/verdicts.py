@@ -45,9 +45,9 @@ def verdicts(results: Results, inference: Inference, page: Callable[[str], str])
     shown = [d for d in results.datasets if d in results.begun] or results.datasets  # the page names the others
     means = [_mean(results, one) for one in arms]
     over = f"Mean of {len(results.datasets)}"
+    few = len(shown) <= MOST_WITH_INTERVALS
     if len(shown) <= MOST_ACROSS or len(shown) <= len(arms):
         columns = [Column("arm", "Arm", parts=("name",)), Column("mean", over, "effect", parts=_MEAN, marked=True)]
-        few = len(shown) <= MOST_WITH_INTERVALS
         beside: tuple[Part, ...] = _MEAN if few else ("verdict", "n")
         columns += [Column(d, results.title(d), "effect", parts=beside, marked=True) for d in shown]
         rows = [
@@ -56,7 +56,6 @@ def verdicts(results: Results, inference: Inference, page: Callable[[str], str])
         ]
         caption += ", the largest mean first."
     else:
-        few = False
         columns = [Column("dataset", "Data set", parts=("name",))]
         columns += [
             Column(
