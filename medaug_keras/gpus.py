@@ -1,4 +1,4 @@
-"""Which GPUs a run may use, and whether a CPU computes in bfloat16 by itself.
+"""Which GPUs and how many cores a run may use, and whether a CPU computes in bfloat16 by itself.
 
 Torch is asked in a process of its own, so that the one that asks starts at once.
 """
@@ -14,6 +14,8 @@ from pathlib import Path
 DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 # Processes that share a GPU, where the user does not say. Not measured: more may be faster for such small networks.
 WORKERS_PER_GPU = 1
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+"""That this process may use: a batch system, or `taskset`, may leave it some of the machine's."""
 CPU = Path("/proc/cpuinfo")
 _BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
 """What Linux calls units that multiply in bfloat16: Intel's and AMD's, Intel's for whole tiles, ARM's."""

@@ -356,6 +356,8 @@ def test_check_and_run_say_what_is_odd_and_go_on(here, capsys):
     assert code == 0
     words = "fail: 2 of 6 (33.3 %) test images are identical to a training image; 2 are of another class there"
     assert f"tiny.yaml: datasets.mine: {words}" in said
+    advice = "    What to do: Leave them out: check with --audit writes the list."
+    assert said.partition(words)[2].splitlines()[1] == advice
     run = cli("tiny.yaml", "--no-site", "--workers", "1", cwd=here)
     assert run.returncode == 0, run.stderr
     assert run.stderr.count(f"mine: {words}") == 1
@@ -382,6 +384,7 @@ def test_what_check_says_to_leave_out_heals_the_data(here):
     code, said = checked("--audit", "audits")
     assert code == 0
     assert said.count("datasets.mine: fail: ") == 2
+    assert said.count("\n    What to do: ") == 2  # each its own
     assert "names what to leave out so that no split knows another: 2 train." in said
     (line,) = (text for text in said.split("\n") if "drop: " in text)
     drop = line.partition("drop: ")[2]

@@ -1,4 +1,5 @@
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -53,6 +54,19 @@ def test_a_torch_that_does_not_import_has_no_gpu(three_gpus, tmp_path):
 def test_one_line_says_what_is_used():
     assert gpus.said([Gpu("0", "H200")], 1) == "Uses the GPU (H200), 1 worker"
     assert gpus.said([Gpu("0", "H200"), Gpu("1", "H200")], 4) == "Uses 2 GPUs (H200), 4 workers"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="a process may use every core here")
+def test_a_run_has_a_worker_for_each_core_that_it_may_use():
+    words = "from medaug_keras.cli import options; print(options.parser().parse_args(['plan', 'a.yaml']).workers)"
+    one = min(os.sched_getaffinity(0))
+    asked = subprocess.run(
+        [sys.executable, "-c", words],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, {one}),
+    )
+    assert asked.stdout == "1\n", asked.stderr
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
         help="the wanted one, for --power (default: the study's margin, or 1)",
     )
     planned.add_argument("--only", action="append", default=[], metavar="NAME=VALUE", help=_ONLY)
-    planned.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="for the expected time")
+    planned.add_argument("--workers", type=_positive, default=gpus.CORES, help="for the expected time")
     why = verb("explain", "say why a task would run", "explain study.yaml breastmnist/gda/weighted/0")
     why.add_argument("task", metavar="TASK", help="a task's id, or DATASET/ARM/SAMPLING/REPLICATE")
     rendered = verb("report", "make the pages and the site from what is there", "report study.yaml")

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import shlex
 import sys
 import time
@@ -132,9 +131,7 @@ def executor(options: argparse.Namespace, *, work: bool) -> tuple[Callable[..., 
         from medaug_keras import engine
 
         here = gpus.found() if work else []
-        workers = (
-            options.workers or len(here) * (options.workers_per_gpu or gpus.WORKERS_PER_GPU) or os.cpu_count() or 1
-        )
+        workers = options.workers or len(here) * (options.workers_per_gpu or gpus.WORKERS_PER_GPU) or gpus.CORES
         if here and not options.quiet:
             print(gpus.said(here, workers), file=sys.stderr)
         return partial(engine.run, workers=workers, gpus=[gpu.visible for gpu in here]), workers
@@ -183,8 +180,11 @@ def _check(options: argparse.Namespace) -> int:
     found: list[Remark] = []
 
     def tell(remark: Remark) -> None:
+        new = remark.mend and all((one.where, one.mend) != (remark.where, remark.mend) for one in found)
         found.append(remark)
         print(f"{options.study}: {remark}", file=sys.stderr)
+        if new:  # once for all that it mends
+            print(f"    What to do: {remark.mend}", file=sys.stderr)
 
     try:
         check_report(options, study)

@@ -12,12 +12,13 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from medaug_keras import gpus
 from medaug_keras.data import checksums, dicom, pixels, windows
 from medaug_keras.data.dataset import MAX_BYTES, SPLITS, DataError, Dataset, Problems, Sizes, Split
 from medaug_keras.data.pixels import Conversion
 from medaug_keras.data.room import Memory, Place, Room, counting
 
-THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+THREADS = gpus.CORES
 """That read images at once: Pillow decodes and resizes without Python's lock."""
 
 
