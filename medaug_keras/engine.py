@@ -19,7 +19,7 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal
@@ -321,8 +321,6 @@ def work(handle: int) -> None:
 
     threading.Thread(target=beat, daemon=True).start()
     with contextlib.suppress(Exception):  # the first task says what is wrong
-        with _without("sklearn"):  # Keras has wrappers for it: 0.9 of the 6 s that a start takes on a slow core
-            import keras  # noqa: F401
         from medaug_keras import tasks, training  # noqa: F401 - takes seconds, so it starts before the first task
 
         training.keep_memory()
@@ -339,19 +337,6 @@ def work(handle: int) -> None:
         os.ftruncate(1, 0)  # the log explains a death, so it holds this task's output only
         os.lseek(1, 0, os.SEEK_SET)
         tell(*attempt(task, store, tell))
-
-
-@contextlib.contextmanager
-def _without(package: str) -> Iterator[None]:
-    """While it lasts, the package cannot be imported; where it is loaded already, it stays."""
-    if package in sys.modules:
-        yield
-        return
-    sys.modules[package] = None  # type: ignore[assignment]  # so Python knows that a module is not to be had
-    try:
-        yield
-    finally:
-        del sys.modules[package]
 
 
 def attempt(task: Task, store: Store, tell: Callable[[str, Any], None]) -> tuple[str, Any]:

@@ -16,6 +16,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from medaug_keras.data import files
+
+files.THREADS = 1
+
 # How long an example takes says nothing of the program on a machine that does other work besides.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")

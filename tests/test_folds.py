@@ -340,7 +340,7 @@ def done(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("folds")
     table_of_images(folder)
     study = written(folder, folded())
-    first = start("run", study.name, "--no-site", "--workers", "2", cwd=folder)
+    first = start("run", study.name, "--no-site", "--workers", "1", cwd=folder)
     while not list((folder / "results").glob("classifier-*")):
         assert first.poll() is None, first.communicate()
         time.sleep(0.2)
@@ -348,7 +348,7 @@ def done(tmp_path_factory) -> Path:
     first.communicate()
     assert len(list((folder / "results").glob("folds-*"))) < 4
     again = subprocess.run(
-        command("run", study.name, "--no-site", "--workers", "2"),
+        command("run", study.name, "--no-site", "--workers", "1"),
         cwd=folder,
         env=environment(),
         capture_output=True,
@@ -483,7 +483,7 @@ def test_the_time_of_a_run_is_that_of_its_folds_together(done):
 
 
 def test_a_run_of_folds_is_made_again_to_the_bit(done):
-    again = cli("reproduce", "folded", "own/cvae/shuffle/0", "--workers", "2", cwd=done)
+    again = cli("reproduce", "folded", "own/cvae/shuffle/0", "--workers", "1", cwd=done)
     assert again.returncode == 0, again.stdout + again.stderr
     assert again.stdout.count("identical: ") == 8  # data, 2 generators, 2 times images, 2 classifiers, and the run
     assert "Identical: " in again.stdout

@@ -399,7 +399,7 @@ def test_a_study_of_images_made_elsewhere_runs_to_its_pages_and_warns_where_thei
 ):
     saved(tmp_path / "made-grey.npz", 60)
     path = study(tmp_path, trained_on="unknown")
-    done = cli(path.name, cwd=tmp_path)
+    done = cli(path.name, "--no-site", "--workers", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     pages = {page.stem: page.read_text() for page in (tmp_path / "docs" / "studies" / "tiny").glob("*.md")}
     assert "It is not known which images the generator saw whose images theirs adds" in pages["index"]

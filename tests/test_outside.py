@@ -533,7 +533,7 @@ def test_check_says_what_is_odd_and_writes_what_to_leave_out_and_a_run_without_t
 
     opened = ma.open(path, results=tmp_path / "results")
     task = opened._plan.runs[0].tests["b"]
-    found = cli("reproduce", path, task, cwd=tmp_path)
+    found = cli("reproduce", path, task, "--workers", "1", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     assert "Identical: record, predictions and images" in found.stdout
 
