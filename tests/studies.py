@@ -1,19 +1,25 @@
 """Tiny studies of phantoms, their plans, results made up without training, and the command line in a process."""
 
 import html
+import io
 import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import pytest
 import yaml
 from pydantic import TypeAdapter
 
+from medaug_keras import engine
+from medaug_keras.cli import main
 from medaug_keras.plan import Plan, Source, Task, plan
 from medaug_keras.spec import Classifier, Study, deciding
 from medaug_keras.store import Store
@@ -109,6 +115,45 @@ def cli(*words: object, cwd: Path, **options: Any) -> subprocess.CompletedProces
     """Run the command line to its end."""
     options = {"timeout": 300} | options
     return subprocess.run(command(*words), cwd=cwd, env=environment(), capture_output=True, text=True, **options)
+
+
+def cli_here(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The command line and its tasks in this process: for what a study makes, where it does not matter who makes it.
+
+    A process of the command line and a worker need some ten seconds until they have imported Torch.
+    """
+    out, said = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(said):
+        patch.chdir(cwd)
+        patch.setenv("COLUMNS", "120")
+        patch.delenv("MEDMNIST_ROOT", raising=False)
+        patch.setattr(engine, "run", lambda *plan, workers, gpus, **options: _DispatcherHere(*plan, **options).run())
+        code = main([*map(str, words)])
+    return subprocess.CompletedProcess(words, code, out.getvalue(), said.getvalue())
+
+
+class _DispatcherHere(engine.Dispatcher):
+    """Runs one task after the other in this process."""
+
+    def __init__(self, plan: Plan, store: Store, *, listen: engine.Listener, command: str = "") -> None:
+        super().__init__(plan, store, listen, command)
+        self.ended: list[tuple[Task, str, Any]] = []
+
+    def _assign_ready(self) -> None:
+        for task in self._ready()[:1]:
+            del self.waiting[task.id]
+            self.listen(engine.Event("start", task))
+            self.ended.append((task, *engine.attempt(task, self.store, partial(self._handle, task))))
+
+    def _busy(self) -> bool:
+        return bool(self.ended)
+
+    def _receive(self, seconds: float | None) -> None:
+        while self.ended:
+            self._handle(*self.ended.pop())
+
+    def _end_all(self) -> None:
+        pass
 
 
 def start(*words: object, cwd: Path, **options: Any) -> subprocess.Popen[str]:

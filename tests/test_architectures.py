@@ -23,7 +23,7 @@ from medaug_keras.networks import fuse
 from medaug_keras.networks.preparing import IMAGENET_DEVIATION, IMAGENET_MEAN, prepared
 from medaug_keras.reading import StudyError, problems, read
 from medaug_keras.spec import Study
-from studies import PHANTOM, cli, recipe, tiny, written
+from studies import PHANTOM, cli_here, recipe, tiny, written
 
 OWN = """
 import keras
@@ -241,7 +241,7 @@ def test_without_a_network_the_file_and_its_folder_are_named(tmp_path: Path, mon
     study = tiny(classifier={"kind": "applications", "name": "MobileNetV3Small", "weights": "imagenet"})
     study["datasets"]["grey"] = {**PHANTOM, "size": 32}
     path.write_text(json.dumps(study), encoding="utf-8")
-    done = cli("check", path, "--results", tmp_path / "results", cwd=tmp_path)
+    done = cli_here("check", path, "--results", tmp_path / "results", cwd=tmp_path)
     assert done.returncode == 2
     assert re.search(named, done.stderr)
     assert "Traceback" not in done.stderr
@@ -250,7 +250,7 @@ def test_without_a_network_the_file_and_its_folder_are_named(tmp_path: Path, mon
 def test_a_study_of_a_network_of_keras_runs_and_its_pages_say_which_layers_are_not_fused(tmp_path: Path) -> None:
     study = tiny(classifier={"kind": "applications", "name": "MobileNetV3Small", "train": "head", "epochs": 1})
     study |= {"datasets": {"grey": {**PHANTOM, "size": 32}}, "arms": {"baseline": {}}}
-    done = cli(written(tmp_path, study), "--workers", "1", "--no-site", cwd=tmp_path)
+    done = cli_here(written(tmp_path, study), "--workers", "1", "--no-site", cwd=tmp_path)
     assert not done.returncode, done.stderr
     (record,) = (json.loads(path.read_text()) for path in tmp_path.glob("results/classifier-*/record.json"))
     assert "multiply_8" in record["values"]["unfused"]

@@ -23,7 +23,7 @@ from medaug_keras.report.tables.quality import refused
 from medaug_keras.report.tables.treatments import sizes
 from medaug_keras.spec import Study
 from medaug_keras.store import Store
-from studies import PHANTOM, cli, recipe, tiny, written
+from studies import PHANTOM, cli_here, recipe, tiny, written
 
 CVAE = {"kind": "cvae", "latent_dim": 4, "epochs": 1, "batch_size": 16}
 WHOLE = {"fraction": 1.0, "shares": "proportional"}
@@ -221,7 +221,7 @@ def test_a_pretrained_arm_runs_and_pages_say_what_it_is_compared_with(tmp_path):
     arms = {"first": {"label": "Synthetic first", "pretrain": {"generator": "cvae", "epochs": 2}}}
     content = study(arms, classifier={"epochs": 3, "batch_size": 16}, quality={"enabled": False})
     path = written(tmp_path, content)
-    done = cli(path.name, "--no-site", "--workers", "1", cwd=tmp_path)
+    done = cli_here(path.name, "--no-site", "--workers", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     records = [json.loads(found.read_bytes()) for found in (tmp_path / "results").glob("classifier-*/record.json")]
     (values,) = [record["values"] for record in records if "pretrain" in record["params"]]
@@ -356,7 +356,7 @@ def test_copies_and_images_of_another_class_are_refused_and_the_others_are_taken
         quality={"enabled": False},
     )
     path = written(tmp_path, content)
-    done = cli(path.name, "--no-site", "--workers", "1", cwd=tmp_path)
+    done = cli_here(path.name, "--no-site", "--workers", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     records = [json.loads(found.read_bytes()) for found in (tmp_path / "results").glob("synthesis-*/record.json")]
     (values,) = [record["values"] for record in records if "filter" in record["values"]]

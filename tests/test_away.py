@@ -13,7 +13,7 @@ from PIL import Image
 
 from medaug_keras import data
 from medaug_keras.cli import main
-from studies import cli, tiny, written
+from studies import cli_here, tiny, written
 
 STUDY = tiny(
     name="three",
@@ -56,7 +56,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 Image.fromarray(pixels).save(folder / "data" / "lesions" / split / name / f"{number}.png")
     for study in (STUDY, ONE):
         written(folder, study)
-        done = cli(f"{study['name']}.yaml", "--data", "medmnist", "--no-site", "--workers", 1, cwd=folder)
+        done = cli_here(f"{study['name']}.yaml", "--data", "medmnist", "--no-site", "--workers", 1, cwd=folder)
         assert done.returncode == 0, done.stderr
     return folder
 

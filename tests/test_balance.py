@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from medaug_keras import data
-from studies import cli, tiny, written
+from studies import cli_here, tiny, written
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_images_of_each_class_are_counted_without_reading_one(made, tmp_path):
 def test_check_and_plan_warn_where_a_class_is_rare_and_accuracy_decides(made, primary, ill, warned, tmp_path):
     path = written(tmp_path, tiny(datasets={"own": made(tmp_path, ill)}, primary=primary))
     for verb in ("check", "plan"):
-        said = cli(verb, path, cwd=tmp_path)
+        said = cli_here(verb, path, cwd=tmp_path)
         assert said.returncode == 0, said.stderr
         share = f"own {100 * ill / (ill + 30):.2g} %"
         remarks = said.stderr if verb == "check" else said.stdout

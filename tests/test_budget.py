@@ -18,7 +18,7 @@ from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.tables.runs import all_arms
 from medaug_keras.spec import Study, deciding
 from medaug_keras.training import Passes
-from studies import PHANTOM, cli, recipe, tiny, written
+from studies import PHANTOM, cli_here, recipe, tiny, written
 
 
 @given(st.integers(1, 30), st.lists(st.integers(0, 50), max_size=8), st.integers(0, 99))
@@ -225,7 +225,7 @@ def test_arms_whose_rare_classes_are_weighted_in_loss_and_batches_are_named_at_c
     assert "class_weights: balanced too: both, always." in warning
     assert warning in recipes(Results(asked, *fake_results(asked, tmp_path)))
     path = written(tmp_path, tiny(arms=arms, samplings=["shuffle", "weighted"]))
-    assert warning in cli("check", path.name, cwd=tmp_path).stderr
+    assert warning in cli_here("check", path.name, cwd=tmp_path).stderr
 
 
 def test_arms_that_are_weighted_once_are_not_warned_of():

@@ -13,7 +13,7 @@ from PIL import Image
 
 from medaug_keras.cli import main
 from medaug_keras.data import KINDS, load, load_phantom, medmnist
-from studies import PHANTOM, cli, tiny, written
+from studies import PHANTOM, cli_here, tiny, written
 
 COUNTS = {"train": 32, "val": 12, "test": 12}
 
@@ -188,7 +188,7 @@ def test_a_run_refuses_what_check_refuses_and_does_the_rest(here):
     good = {**PHANTOM, "name": "phantom-ultrasound"}
     written(here, tiny(datasets={**sections, "good": good}, arms={"baseline": {}}))
     code, said = checked()
-    run = cli("tiny.yaml", "--no-site", "--workers", "1", cwd=here)
+    run = cli_here("tiny.yaml", "--no-site", "--workers", "1", cwd=here)
     assert run.returncode == code == 1, run.stderr
     for line in said.splitlines():
         if line.startswith("tiny.yaml: datasets."):
@@ -205,7 +205,7 @@ def test_check_and_run_end_alike_where_no_data_set_can_be_used(here, names):
     written(here, tiny(datasets=sections, arms={"baseline": {}}))
     code, _ = checked("--results", "elsewhere")  # what check keeps is not there for the run
     assert code == 2
-    assert cli("tiny.yaml", "--no-site", "--workers", "1", cwd=here).returncode == code
+    assert cli_here("tiny.yaml", "--no-site", "--workers", "1", cwd=here).returncode == code
 
 
 def test_bad_files_are_at_most_twenty_lines_a_data_set(here):
@@ -358,7 +358,7 @@ def test_check_and_run_say_what_is_odd_and_go_on(here, capsys):
     assert f"tiny.yaml: datasets.mine: {words}" in said
     advice = "    What to do: Leave them out: check with --audit writes the list."
     assert said.partition(words)[2].splitlines()[1] == advice
-    run = cli("tiny.yaml", "--no-site", "--workers", "1", cwd=here)
+    run = cli_here("tiny.yaml", "--no-site", "--workers", "1", cwd=here)
     assert run.returncode == 0, run.stderr
     assert run.stderr.count(f"mine: {words}") == 1
     pages = {path.name: path.read_text() for path in (here / "docs/studies/tiny").glob("*.md")}
@@ -397,7 +397,7 @@ def test_what_check_says_to_leave_out_heals_the_data(here):
     assert code == 0
     assert "fail" not in said
     assert "no image of a split is related to one of another" in said
-    run = cli("tiny.yaml", "--no-site", "--workers", "1", cwd=here)
+    run = cli_here("tiny.yaml", "--no-site", "--workers", "1", cwd=here)
     assert run.returncode == 0, run.stderr
     record = next(
         content

@@ -12,7 +12,7 @@ import pytest
 
 from medaug_keras.data import DataError
 from medaug_keras.data.download import download
-from studies import PROJECT, cli, command, environment, results, tiny, written
+from studies import PROJECT, cli, cli_here, command, environment, results, tiny, written
 
 BASELINE = tiny(arms={"baseline": {}})
 RUN = "tiny.yaml --no-site --workers 1"
@@ -82,7 +82,7 @@ def test_what_to_do_next_can_be_typed_as_it_is_said(tmp_path: Path):
     folder = tmp_path / "my study"
     folder.mkdir()
     path = written(folder, BASELINE).relative_to(tmp_path)
-    done = cli(path, "--no-site", "--results", "my results", "--set", "question=Is it?", cwd=tmp_path)
+    done = cli_here(path, "--no-site", "--results", "my results", "--set", "question=Is it?", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("Next: ")]
     said = line.partition("what that costs: ")[2]
@@ -114,7 +114,7 @@ def test_ctrl_c_while_the_program_is_imported_ends_without_a_traceback(tmp_path:
 
 def test_a_keras_json_of_the_users_changes_no_number(tmp_path: Path):
     written(tmp_path, BASELINE)
-    calm = shell(f"medaug {RUN} --results calm --docs calm-docs", tmp_path)
+    calm = cli_here(*RUN.split(), "--results", "calm", "--docs", "calm-docs", cwd=tmp_path)
     assert calm.returncode == 0, calm.stderr
     for number, words in enumerate(
         (

@@ -5,7 +5,6 @@ import io
 import json
 import re
 import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from medaug_keras.reproduction import _weights
 from medaug_keras.spec import Parts, Study
 from medaug_keras.stats import compare, pseudo_values
 from medaug_keras.store import Store
-from studies import cli, command, environment, start, tiny, written
+from studies import cli_here, start, tiny, written
 
 # --- which image is where -----------------------------------------------------------------------------
 
@@ -229,7 +228,7 @@ def test_what_contradicts_folds_is_refused(said):
 def test_validation_has_a_default_with_folds_and_percentiles_of_training_images_are_refused(tmp_path):
     assert Parts.model_validate_json('{"folds": 5}').validation == 0.15
     own = {"kind": "folder", "path": "x", "split": {"folds": 3}, "window": {"percentiles": [1, 99]}, "size": 28}
-    done = cli("check", written(tmp_path, tiny(datasets={"own": own})), cwd=tmp_path)
+    done = cli_here("check", written(tmp_path, tiny(datasets={"own": own})), cwd=tmp_path)
     assert done.returncode == 2
     assert re.search(r"datasets.own.window.percentiles: are of the training images, and with folds", done.stderr)
 
@@ -347,13 +346,7 @@ def done(tmp_path_factory) -> Path:
     first.send_signal(signal.SIGKILL)
     first.communicate()
     assert len(list((folder / "results").glob("folds-*"))) < 4
-    again = subprocess.run(
-        command("run", study.name, "--no-site", "--workers", "1"),
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
+    again = cli_here("run", study.name, "--no-site", "--workers", "1", cwd=folder)
     assert again.returncode == 0, again.stderr
     return folder
 
@@ -483,7 +476,7 @@ def test_the_time_of_a_run_is_that_of_its_folds_together(done):
 
 
 def test_a_run_of_folds_is_made_again_to_the_bit(done):
-    again = cli("reproduce", "folded", "own/cvae/shuffle/0", "--workers", "1", cwd=done)
+    again = cli_here("reproduce", "folded", "own/cvae/shuffle/0", "--workers", "1", cwd=done)
     assert again.returncode == 0, again.stdout + again.stderr
     assert again.stdout.count("identical: ") == 8  # data, 2 generators, 2 times images, 2 classifiers, and the run
     assert "Identical: " in again.stdout
@@ -523,7 +516,7 @@ def test_check_refuses_folds_that_a_class_is_too_rare_for(tmp_path):
     rows = (tmp_path / "t.csv").read_text().replace(",b\n", ",a\n", 22)
     (tmp_path / "t.csv").write_text(rows)
     assert rows.count(",b\n") == 2
-    done = cli("check", written(tmp_path, folded()), cwd=tmp_path)
+    done = cli_here("check", written(tmp_path, folded()), cwd=tmp_path)
     assert done.returncode == 2
     assert "datasets.own: t.csv: class b has 1 group, too few for 2 folds" in done.stderr
     assert "Folds are not possible with these classes" in done.stderr

@@ -25,7 +25,7 @@ from medaug_keras.report.numbers import findings, published
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.spec import Files, Study
 from medaug_keras.store import Store
-from studies import PHANTOM, cli, tiny
+from studies import PHANTOM, cli_here, tiny
 
 GREY = {"classes": ("benign", "malignant"), "image_shape": (28, 28, 1)}
 
@@ -246,7 +246,7 @@ def test_files_that_are_not_there_are_one_message_at_the_line_of_their_pattern(t
 )
 def test_check_looks_into_the_files(tmp_path, arrays, said):
     saved(tmp_path / "made-grey.npz", **arrays)
-    done = cli("check", study(tmp_path).name, cwd=tmp_path)
+    done = cli_here("check", study(tmp_path).name, cwd=tmp_path)
     assert done.returncode == (2 if said else 0), done.stderr
     assert "Traceback" not in done.stderr
     if said:
@@ -256,7 +256,7 @@ def test_check_looks_into_the_files(tmp_path, arrays, said):
 def test_check_names_every_image_of_a_folder_that_cannot_be_used(tmp_path):
     root = foldered(tmp_path / "made-grey", ("0", "1", "2"))
     (root / "0" / "0.png").write_bytes(b"no image")
-    done = cli("check", study(tmp_path, path="made-{dataset}").name, cwd=tmp_path)
+    done = cli_here("check", study(tmp_path, path="made-{dataset}").name, cwd=tmp_path)
     assert done.returncode == 2
     assert len(re.findall(r"generators\.theirs\.path: ", done.stderr)) == 3, done.stderr
 
@@ -399,7 +399,7 @@ def test_a_study_of_images_made_elsewhere_runs_to_its_pages_and_warns_where_thei
 ):
     saved(tmp_path / "made-grey.npz", 60)
     path = study(tmp_path, trained_on="unknown")
-    done = cli(path.name, "--no-site", "--workers", "1", cwd=tmp_path)
+    done = cli_here(path.name, "--no-site", "--workers", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     pages = {page.stem: page.read_text() for page in (tmp_path / "docs" / "studies" / "tiny").glob("*.md")}
     assert "It is not known which images the generator saw whose images theirs adds" in pages["index"]

@@ -18,7 +18,7 @@ from medaug_keras.report.numbers.results import Results
 from medaug_keras.spec import Study
 from medaug_keras.stats import holm
 from medaug_keras.store import Store
-from studies import PHANTOM, cli, tiny, written
+from studies import PHANTOM, cli_here, tiny, written
 
 FEW = {name: ARMS[name] for name in ("baseline", "gda")}
 MANY = {**FEW, **{f"zoom-{n}": {"augment": [{"layer": "RandomZoom", "factor": n / 20}]} for n in range(1, 10)}}
@@ -339,26 +339,26 @@ def test_lines_of_reports_that_are_made_side_by_side_stay_whole(tmp_path):
 def test_a_study_that_was_registered_before_its_results_says_so_and_a_changed_one_does_not(tmp_path):
     study = tiny(arms={"baseline": {}, "flip": {"augment": [{"layer": "horizontal_flip"}]}})
     path = written(tmp_path, study)
-    said = [cli("plan", path, "--register", cwd=tmp_path).stdout for _ in range(2)]
+    said = [cli_here("plan", path, "--register", cwd=tmp_path).stdout for _ in range(2)]
     for text in said:
         assert re.search(r"^Registered before its results, 20\d\d-.* UTC: study [0-9a-f]{64}$", text, re.MULTILINE)
     assert len(looks.read(tmp_path / "results")[0]) == 1
-    made = cli(path, "--no-site", "--workers", "1", "--quiet", cwd=tmp_path)
+    made = cli_here(path, "--no-site", "--workers", "1", "--quiet", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     index = tmp_path / "docs" / "studies" / study["name"] / "index.md"
     assert "before its results" in index.read_text("utf-8")
     other = ["--set", "primary=accuracy"]
-    assert cli("report", path, *other, "--no-site", cwd=tmp_path).returncode == 0
+    assert cli_here("report", path, *other, "--no-site", cwd=tmp_path).returncode == 0
     assert "before its results" not in index.read_text("utf-8")
-    late = cli("plan", path, *other, "--register", cwd=tmp_path).stdout
+    late = cli_here("plan", path, *other, "--register", cwd=tmp_path).stdout
     assert re.search(r"Registered when 2 of 2 runs had a result", late)
-    assert cli("report", path, *other, "--no-site", cwd=tmp_path).returncode == 0
+    assert cli_here("report", path, *other, "--no-site", cwd=tmp_path).returncode == 0
     assert "when 2 of 2 runs had a result" in index.read_text("utf-8")
 
 
 def test_a_study_whose_data_cannot_be_read_cannot_be_registered(tmp_path):
     study = tiny(datasets={"small": PHANTOM, "gone": {"kind": "npz", "path": "gone.npz"}})
-    refused = cli("plan", written(tmp_path, study), "--register", cwd=tmp_path)
+    refused = cli_here("plan", written(tmp_path, study), "--register", cwd=tmp_path)
     assert refused.returncode == 2
     assert "--register: gone: " in refused.stderr
     assert not (tmp_path / "results" / looks.NAME).exists()

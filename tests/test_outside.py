@@ -30,7 +30,7 @@ from medaug_keras.report.pages.study import Pages
 from medaug_keras.spec import Study, place_of_test
 from medaug_keras.stats import crossed, holm, pseudo_values
 from medaug_keras.store import Failure, Outcome, Store
-from studies import PHANTOM, PROJECT, cli, tiny, written
+from studies import PHANTOM, PROJECT, cli_here, tiny, written
 
 OWN = data.load_phantom("phantom-ultrasound", train=48, validation=16, test=16, seed=0, size=28)
 ELSEWHERE = {"kind": "phantom", "name": "phantom-ultrasound", "train": 8, "validation": 4, "test": 12, "seed": 7}
@@ -500,7 +500,7 @@ def test_check_says_what_is_odd_and_writes_what_to_leave_out_and_a_run_without_t
     study = with_tests({"b": part})
     study["arms"] = {"baseline": {}}
     path = written(tmp_path, study)
-    found = cli("check", path, "--audit", "audits", cwd=tmp_path)
+    found = cli_here("check", path, "--audit", "audits", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     assert "datasets.grey.tests.b: fail: 5 of 21 (23.8 %) test images are identical to a training image" in found.stderr
     assert "write under datasets.grey.tests.b:  drop: audits/grey.tests.b.csv" in found.stderr.replace("\n", " ")
@@ -509,11 +509,11 @@ def test_check_says_what_is_odd_and_writes_what_to_leave_out_and_a_run_without_t
 
     part["drop"] = "audits/grey.tests.b.csv"
     written(tmp_path, study)
-    found = cli("check", path, cwd=tmp_path)
+    found = cli_here("check", path, cwd=tmp_path)
     assert "identical to a training image" not in found.stderr
 
     (tmp_path / "b").rename(tmp_path / "away")
-    found = cli("run", path, "--no-site", "--workers", "1", cwd=tmp_path)
+    found = cli_here("run", path, "--no-site", "--workers", "1", cwd=tmp_path)
     assert found.returncode == 1, found.stderr
     assert "datasets.grey.tests.b cannot be read now" in found.stderr
     assert "2 tasks done" in found.stdout + found.stderr
@@ -521,11 +521,11 @@ def test_check_says_what_is_odd_and_writes_what_to_leave_out_and_a_run_without_t
     assert "baseline" in page
 
     (tmp_path / "away").rename(tmp_path / "b")
-    found = cli("run", path, "--no-site", "--workers", "1", cwd=tmp_path)
+    found = cli_here("run", path, "--no-site", "--workers", "1", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     assert "3 tasks done" in found.stdout + found.stderr
     (tmp_path / "b").rename(tmp_path / "away")
-    found = cli("report", path, "--no-site", cwd=tmp_path)
+    found = cli_here("report", path, "--no-site", cwd=tmp_path)
     assert "Its 1 finished results are shown from the last known fingerprint" in found.stderr
     said = html.unescape((tmp_path / "docs/studies/tiny/other-test-sets.md").read_text())
     assert "It cannot be read now, and what is shown was made before" in said
@@ -533,7 +533,7 @@ def test_check_says_what_is_odd_and_writes_what_to_leave_out_and_a_run_without_t
 
     opened = ma.open(path, results=tmp_path / "results")
     task = opened._plan.runs[0].tests["b"]
-    found = cli("reproduce", path, task, "--workers", "1", cwd=tmp_path)
+    found = cli_here("reproduce", path, task, "--workers", "1", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     assert "Identical: record, predictions and images" in found.stdout
 

@@ -23,7 +23,7 @@ from medaug_keras.networks import saved as saved_weights
 from medaug_keras.plan import Plan, Source, plan
 from medaug_keras.reading import StudyError, read
 from medaug_keras.reading.weights import WeightsError, sum_of
-from studies import PHANTOM, PROJECT, cli, recipe, tiny, written
+from studies import PHANTOM, PROJECT, cli_here, recipe, tiny, written
 
 PAGE = (PROJECT / "docs" / "how-to" / "pretrained.md").read_text(encoding="utf-8")
 FIRST, SECOND = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -387,13 +387,13 @@ def test_the_example_of_the_page_runs_and_is_reproduced_and_no_page_says_where_t
     def words(settings: list[str]) -> list[str]:
         return [word for setting in settings for word in ("--set", setting)] + ["--workers", "1"]
 
-    done = cli("first.yaml", *words(begun), "--no-site", cwd=tmp_path)
+    done = cli_here("first.yaml", *words(begun), "--no-site", cwd=tmp_path)
     assert not done.returncode, done.stderr
     (file,) = tmp_path.glob("results/classifier-*/classifier-1.keras")
     (tmp_path / "my secrets").mkdir()
     shutil.move(shutil.copy(file, tmp_path), tmp_path / "my secrets" / "pneumonia.keras")
     goes_on += ["classifier.weights=my secrets/pneumonia.keras", "arms.flips=null"]
-    done = cli("second.yaml", *words(goes_on), "--no-site", cwd=tmp_path)
+    done = cli_here("second.yaml", *words(goes_on), "--no-site", cwd=tmp_path)
     assert not done.returncode, done.stderr
     begin = keras.models.load_model(file)
     assert begin.output.shape[-1] > 2
@@ -409,5 +409,5 @@ def test_the_example_of_the_page_runs_and_is_reproduced_and_no_page_says_where_t
     assert "classifier.weights=WHERE" in everything
     assert "secrets" not in everything
     assert str(tmp_path) not in everything
-    done = cli("reproduce", "second", "breastmnist/baseline/shuffle/0", "--workers", "1", cwd=tmp_path)
+    done = cli_here("reproduce", "second", "breastmnist/baseline/shuffle/0", "--workers", "1", cwd=tmp_path)
     assert "Identical" in done.stdout, done.stderr + done.stdout

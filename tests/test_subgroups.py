@@ -23,7 +23,7 @@ from medaug_keras.report.tables import subgroups as subgroup_tables
 from medaug_keras.spec import Study
 from medaug_keras.stats import apart, benjamini_hochberg, crossed, pseudo_values
 from medaug_keras.store import Store
-from studies import cli, tiny, written
+from studies import cli_here, tiny, written
 
 N = 160
 ASKED = ["sex", {"column": "age", "at": [40, 60]}]
@@ -368,13 +368,13 @@ def test_a_study_runs_with_subgroups_that_are_added_later_without_training_again
     content = tiny(datasets={"mine": section(folder, subgroups=[])}, replicates=2)
     path = written(tmp_path, content)
     words = ("run", path.name, "--no-site", "--workers", "1")
-    done = cli(*words, cwd=tmp_path)
+    done = cli_here(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     trained = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "results").glob("classifier-*/record.json")}
     pages = tmp_path / "docs" / "studies" / "tiny"
     assert "Subgroups" not in (pages / "class-by-class.md").read_text()
     written(tmp_path, tiny(datasets={"mine": section(folder)}, replicates=2))
-    again = cli(*words, cwd=tmp_path)
+    again = cli_here(*words, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert {p.name: p.stat().st_mtime_ns for p in (tmp_path / "results").glob("classifier-*/record.json")} == trained
     text = (pages / "class-by-class.md").read_text()
@@ -386,5 +386,5 @@ def test_a_study_runs_with_subgroups_that_are_added_later_without_training_again
         p.read_text() for p in pages.rglob("*.csv")
     )
     assert "000.png" not in published
-    checked = cli("check", path.name, cwd=tmp_path)
+    checked = cli_here("check", path.name, cwd=tmp_path)
     assert "test images have no value of sex" in checked.stdout + checked.stderr
