@@ -80,18 +80,18 @@ def test_checks_stand_in_a_table_with_their_numbers_and_related_images_side_by_s
     assert pages["data/checks-breastmnist.csv"].count(b"\n") == len(rows) + 1
 
 
-def test_a_page_says_in_one_line_how_many_test_images_training_knows_and_the_first_page_after_its_answer(made):
+def test_a_page_says_in_one_line_how_many_test_images_training_knows_and_the_first_page_in_its_answer(made):
     some = leaking()
     found = data.audit(some, data.related(some))
     pages = pages_of(made, some.summary() | {"audit": found}, None)
     same, near = found["test"]["in_train"], found["test"]["near_in_train"]
     how = " and ".join(f"{n} {word}" for n, word in ((same, "identical"), (near, "nearly identical")) if n)
-    for name in ("index.md", "results.md"):
+    for name, box, title in (("index.md", "answer", "BreastMNIST"), ("results.md", "marks", "BreastMNIST</bdi>")):
         text = pages[name].decode()
-        (banner,) = re.findall(r'<div class="ma-marks".*?</div>', text, re.DOTALL)
-        assert f"BreastMNIST</bdi> {same + near} of 10 ({how}). Results on them" in banner
-        assert banner.count("known from training") == 1
-        assert (text.index(banner) > text.index("ma-answer")) if name == "index.md" else "# Results" in text
+        (banner,) = re.findall(rf'<div class="ma-{box}".*?</div>', text, re.DOTALL)
+        assert f"{title} {same + near} of 10 ({how}). Results on them" in banner
+        assert 'href="checks.html"' in banner
+        assert text.count("known from training") == 1
     assert "3 failed checks" in pages["results.md"].decode()  # the page of checks: 3 fails
     assert "3 fails" in pages["checks.md"].decode()
     assert b'href="checks.html"' in pages["index.md"]

@@ -379,21 +379,23 @@ def test_the_conclusion_names_arms_that_differ_with_what_their_tests_say_and_no_
     assert f"Other arms: {left} better." in text
     named = {word: words.count(word) for word in ("better", "worse")}
     assert (
-        f"12 comparisons, corrected for all arms of a data set: {named['better']} better, {named['worse']} worse"
-        in text
+        "12 comparisons (4 arms on each of 3 data sets), corrected for all arms of a data set: "
+        f"{named['better']} better, {named['worse']} worse" in text
     )
     assert f"{12 - sum(named.values())} inconclusive" in text
 
 
 def test_arms_stand_in_the_order_of_their_effect_and_those_without_one_last(inference):
-    effects = [one.effect for one in inference.by_effect]
+    assert [one.arm for one in inference.by_effect] == ["cvae", "gda", "cgan", "duplicate"]  # copies are a control
+    effects = [one.effect for one in inference.by_effect if one.arm != "duplicate"]
     assert effects == sorted(effects, reverse=True)
+    assert effects[1] < inference.by_effect[-1].effect
     other = Inference.__new__(Inference)
     across = [dataclasses.replace(one, meta=dataclasses.replace(one.meta, effect=None)) for one in inference.across[:2]]
     tests = {cell: c for cell, c in inference.tests.items() if cell[1] != across[0].arm}
     other.__dict__.update(inference.__dict__, across=[*across, *inference.across[2:]], tests=tests)
     del other.__dict__["by_effect"]
-    last = other.by_effect[-1]
+    last = next(one for one in reversed(other.by_effect) if one.arm != "duplicate")
     assert (last.arm, last.effect, last.word) == (across[0].arm, None, "not tested")
     (mean,) = (one for one in other.by_effect if one.arm == across[1].arm)
     own = [c.result.effect for (_, arm, _), c in tests.items() if arm == mean.arm]
@@ -434,6 +436,76 @@ def test_the_power_of_several_data_sets_names_two_and_gives_the_range_of_more(in
     assert "on 3 data sets 2.0 to 5.0 points." in said
     (said,) = findings.power(inference.results, [c for (d, *_), c in found.items() if d != SETS[2]])
     assert "on BreastMNIST and Phantom ultrasound 2.0 and 5.0 points." in said
+
+
+def with_ends(c: Comparison, low: float, high: float) -> Comparison:
+    """The same comparison, inconclusive, with this interval."""
+    result = dataclasses.replace(c.result, effect=(low + high) / 2, low=low, high=high)
+    return dataclasses.replace(c, result=result, holm=0.4, holm_ever=0.4)
+
+
+def test_what_is_left_open_reaches_from_the_lowest_to_the_highest_end_of_what_is_inconclusive_and_no_further(inference):
+    tests = list(inference.tests.values())
+    clear = [c for c in tests if c.word == "better"]
+    ends = (-0.02, 0.01), (-0.031, 0.004), (0.001, 0.06)
+    unclear = [with_ends(c, *both) for c, both in zip(tests, ends, strict=False)]
+    assert {c.word for c in unclear} == {"not distinguishable"}
+    head = "Inconclusive: neither gain, loss nor equivalence is shown"
+    said = f"{head}; true differences from −3.1 to +6.0 points are not ruled out (ends of the 95 % intervals)."
+    assert findings._left_open(unclear) == findings._left_open([*clear, *unclear]) == [said]
+    (alone,) = findings._left_open(unclear[:1])
+    assert alone.endswith("from −2.0 to +1.0 points are not ruled out (ends of the 95 % interval).")
+    assert findings._left_open(clear) == []
+    assert findings._left_open(unclear[2:]) == findings._left_open([with_ends(tests[0], -0.06, -0.001)]) == [f"{head}."]
+
+
+def test_comparisons_are_counted_as_arms_on_each_data_set_only_where_every_arm_is_on_each(inference):
+    tests = list(inference.tests.values())
+    whole, *_ = findings._counted(inference.results, tests, tests)
+    fewer, *_ = findings._counted(inference.results, tests[1:], tests[1:])
+    here = [c for c in tests if c.group.dataset == SETS[0]]
+    one, *_ = findings._counted(inference.results, here, here)
+    for said, of in ((whole, "4 arms on each of 3"), (fewer, "4 arms on 3"), (one, "4 arms on 1")):
+        assert f"({of} data set{'' if said is one else 's'}), corrected for all arms of a data set: " in said
+
+
+def test_of_arms_that_harm_the_worst_is_named_first_and_a_control_last(inference):
+    levels = {"cvae": -0.1, "gda": -0.2, "cgan": -0.05, "duplicate": -0.3}
+    other = Inference.__new__(Inference)
+    arms = [
+        dataclasses.replace(one, effect=levels[one.arm], word="worse", counts={"worse": 3})
+        for one in inference.by_effect
+    ]
+    tests = {
+        cell: dataclasses.replace(
+            c, result=dataclasses.replace(c.result, effect=levels[cell[1]]), holm=0.01, holm_ever=0.01
+        )
+        for cell, c in inference.tests.items()
+    }
+    other.__dict__.update(inference.__dict__, by_effect=arms, tests=tests)
+    text = " ".join(findings.conclusion(inference.results, other))
+    assert text.index("Geometric: worse") < text.index("Conditional VAE: worse")
+    assert "control): worse" not in text
+
+
+def test_the_conclusion_says_how_many_test_images_training_knows_the_largest_share_first(inference, monkeypatch):
+    results = inference.results
+    assert findings.known_images(results) == []
+    for dataset, known in zip(SETS, (2, 60, 0), strict=True):
+        values = results.data(dataset).record.values
+        assert values["splits"]["test"]["images"] == 156
+        found = {"in_train": known // 2, "near_in_train": known - known // 2}
+        monkeypatch.setitem(values, "audit", {"test": found})
+    monkeypatch.setitem(results.__dict__, "leaks", lambda dataset: {"known": ""} if dataset != SETS[2] else {})
+    said = (
+        "Test images known from training: Phantom ultrasound 60 of 156 (30 identical and 30 nearly identical) and "
+        "BreastMNIST 2 of 156 (1 identical and 1 nearly identical). Results on them say little about new images."
+    )
+    assert findings.known_images(results) == [said]
+    assert said in findings.conclusion(results, inference)
+    monkeypatch.setattr(findings, "_KNOWN", 1)
+    (short,) = findings.known_images(results)
+    assert "(30 identical and 30 nearly identical) and some of 1 more data set. Results" in short
 
 
 def test_without_a_test_the_distance_between_arms_is_said_as_it_is(tmp_path):
@@ -685,11 +757,15 @@ def test_more_than_three_arms_with_a_possible_shortcut_share_a_sentence(tmp_path
     [
         (
             lambda title: "gda" in title and "replicate 2" in title,
-            r"no result: Geometric, shuffled and weighted, have 2 of 3 replicates\.$",
+            r"no result: 2 arms \(Geometric, shuffled and weighted\) have 2 of 3 replicates\.$",
         ),
         (
             lambda title: "gda" in title and "histology" in title,
-            r"no result: Geometric, shuffled and weighted, have 0 of 3 replicates on some data set\.$",
+            r"no result: 2 arms \(Geometric, shuffled and weighted\) have 0 of 3 replicates on some data set\.$",
+        ),
+        (
+            lambda title: ("gda" in title or "cvae" in title) and "replicate 2" in title,
+            r"no result: 4 arms \(Geometric and Conditional VAE, each shuffled and weighted\) have 2 of 3 rep",
         ),
         (
             lambda title: "gda, weighted" in title and "replicate 2" in title,

@@ -86,6 +86,7 @@ WORLDS: dict[str, tuple[Study, dict[str, Any]]] = {
     "rare": (study(datasets=("phantom-histology",)), level(gda=0.97)),
     "rare, by AUC": (study(datasets=("phantom-histology",), primary="auc"), level(gda=0.97)),
     "findings": (study(datasets=("chestmnist",), primary="auc"), level(gda=0.97, baseline=0.6)),
+    "weighted": (study(samplings=["shuffle", "weighted"]), level()),
     "many arms": (study(arms={**BASE, **ZOOMS}), level(baseline=0.75, **dict.fromkeys(ZOOMS, 0.97))),
 }  # fmt: skip
 
@@ -113,12 +114,23 @@ def spoken(results: Results) -> list[str]:
         texts.append("can be said: " + findings.can_be_said(c, control, beside, findings.room(results, c)))
         for printed in ((), (("the paper", 0.0),), (("the paper", 0.5),)):
             texts.append("cannot be said: " + findings.cannot_be_said(c, control, printed, generated=cell[1] == "cvae"))
+    tested = [c for c in inference.tests.values() if c.word != "not tested"]
+    texts += [*findings.power(results, tested), findings.terms(results)]
     return texts + findings.units(results, inference) + findings.log_words(results)
 
 
 N = S = r"[+\N{MINUS SIGN}]?\d+\.\d"  # points
 POWER = r"^Smallest detectable difference, upper limit \(80 % power, {}, \d replicates{}\): "
 LESS = r"Arms that vary less show smaller ones\."
+FOR_ARMS, FOR_SETS = (
+    r"comparisons \(one for each arm\), corrected for their number",
+    "corrected for all arms of a data set",
+)
+OPEN = (
+    r"^Inconclusive: neither gain, loss nor equivalence is shown; true differences from \N{MINUS SIGN}\d+\.\d to "
+    r"\+\d+\.\d points are not ruled out "
+)
+TERMS = r"^Arm: one way to change the training images or how they are drawn\. "
 ONE, EACH = "one comparison", "one comparison a data set"
 INTERVAL = rf"\(95 % interval {S} to {S}\)"
 METRIC = r"(accuracy|AUC)"
@@ -153,23 +165,35 @@ SENTENCES = [  # what is said, a world that says it, one that does not
      r"inconclusive on average over 2 data sets\.", "both ways", "two sets"),
     (rf"^Geometric: better on average over 3 data sets, {S} points {INTERVAL}, though on no single one", "on average",
      "two sets"),
-    (r"3 comparisons, corrected for all arms of a data set: 3 inconclusive", "on average", "two sets"),
+    (rf"3 comparisons \(1 arm on each of 3 data sets\), {FOR_SETS}: 3 inconclusive", "on average", "two sets"),
     (r"^can: Over 3 of 3 data sets, Geometric raises test accuracy", "on average", "two sets"),
     (rf"^Test {METRIC} against {NONE}, one comparison: (better|worse)\.", "better", "level"),
-    (rf"^Test {METRIC} against {NONE}, one comparison: inconclusive \(neither gain, loss nor equivalence", "level",
+    (rf"^Test {METRIC} against {NONE}, one comparison: inconclusive\.$", "level",
      "better"),
-    (r"6 comparisons, corrected for their number: 6 better\.", "many arms", "better"),
-    (r"2 comparisons, corrected for their number: 1 better, 1 inconclusive", "copies", "copies, level"),
-    (r"6 comparisons, corrected for their number: 6 inconclusive", "blind", "copies, level"),
-    (r"2 comparisons, corrected for their number: 2 inconclusive", "copies, level", "copies"),
-    (r"2 comparisons, corrected for all arms of a data set: 2 better\.", "two sets", "better"),
-    (r"comparisons, corrected for all arms of a data set: \d+ inconclusive", "two sets, level", "two sets"),
-    (r"2 comparisons, corrected for all arms of a data set: 1 better, 1 worse\.", "both ways", "two sets"),
-    (r"2 comparisons, corrected for all arms of a data set: 1 better, 1 not tested\.", "one set of two", "two sets"),
+    (rf"6 {FOR_ARMS}: 6 better\.", "many arms", "better"),
+    (rf"2 {FOR_ARMS}: 1 better, 1 inconclusive", "copies", "copies, level"),
+    (rf"6 {FOR_ARMS}: 6 inconclusive", "blind", "copies, level"),
+    (rf"3 {FOR_ARMS}: 3 inconclusive", "weighted", "copies, level"),
+    (rf"2 {FOR_ARMS}: 2 inconclusive", "copies, level", "copies"),
+    (rf"2 comparisons \(1 arm on each of 2 data sets\), {FOR_SETS}: 2 better\.", "two sets", "better"),
+    (rf"comparisons \(1 arm on each of \d data sets\), {FOR_SETS}: \d+ inconclusive", "two sets, level", "two sets"),
+    (rf"2 comparisons \(1 arm on each of 2 data sets\), {FOR_SETS}: 1 better, 1 worse\.", "both ways", "two sets"),
+    (rf"2 comparisons \(1 arm on each of 2 data sets\), {FOR_SETS}: 1 better, 1 not tested\.", "one set of two",
+     "two sets"),
+    (rf"{OPEN}\(ends of the 95 % interval\)\.$", "level", "better"),
+    (rf"{OPEN}\(ends of the 95 % interval\)\.$", "copies", "many arms"),
+    (rf"{OPEN}\(ends of the 95 % intervals\)\.$", "two sets, level", "two sets"),
+    (r"^Inconclusive: neither gain, loss nor equivalence is shown\.$", "alike", "level"),
+    # words of the table
+    (rf"{TERMS}Points: percentage points of test accuracy\. n: replicates \(repeats, other seeds\)\.$",
+     "level", "weighted"),
+    (rf"{TERMS}Points: percentage points of test AUC\. n: ", "rare, by AUC", "rare"),
+    (rf"{TERMS}Weighted: each class drawn equally often\. Points: ", "weighted", "level"),
     # what could have been found
     (rf"{POWER.format(ONE, '')}{S} points\.$", "level", "copies"),
     (rf"{POWER.format('corrected for 2 comparisons', ', median arm')}{S} points\. {LESS}$", "copies", "level"),
     (rf"{POWER.format('corrected for 2 comparisons', ', median arm')}{S} points\.$", "copies, level", "copies"),
+    (rf"{POWER.format('corrected for 3 comparisons', ', median arm')}{S} points\.$", "weighted", "copies, level"),
     (rf"{POWER.format('corrected for 6 comparisons', ', median arm')}{S} points\. {LESS}$", "many arms",
      "copies, level"),
     (rf"{POWER.format(EACH, '')}on BreastMNIST and OctMNIST {S} and {S} points\.$", "two sets", "level"),
@@ -177,6 +201,8 @@ SENTENCES = [  # what is said, a world that says it, one that does not
     (rf"{POWER.format(EACH, '')}on 3 data sets {S} to {S} points\.$", "on average", "two sets"),
     (rf"{POWER.format(ONE, '')}even the largest possible gain in test {METRIC} \({S} points\) is missed in more than "
      r"1 of 5 such studies\.$", "two replicates", "level"),
+    (r"^Smallest detectable difference: none; with two replicates, 80 % power is reached for no difference", "blind",
+     "level"),
     (r"^Smallest detectable difference: not known, as nothing varied between runs\.", "alike", "level"),
     # networks whose accuracy says little
     (rf"^Geometric: worse, {S} points {INTERVAL}{LITTLE}balanced accuracy \+\d.*, AUC ", "healthy", "worse"),

@@ -12,7 +12,7 @@ from medaug_keras.report.pages.cells import cells
 from medaug_keras.report.tables.table import Row, Table
 from medaug_keras.report.tables.verdicts import verdicts
 
-LEVELS = {"baseline": 0.7, "gda": 0.9, "cvae": 0.72, "jvae": 0.5}
+LEVELS = {"baseline": 0.7, "gda": 0.9, "cvae": 0.72, "jvae": 0.5, "duplicate": 0.8}
 SIZES = {"breastmnist": 156, "phantom-ultrasound": 156, "phantom-histology": 200, "pneumoniamnist": 400}
 
 
@@ -22,7 +22,7 @@ def hits(dataset: str, arm: str, sampling: str, replicate: int) -> np.ndarray:
     return rng.random(SIZES[dataset]) < LEVELS[arm]
 
 
-def inference_of(root, datasets, *, replicates=4, levels=LEVELS, leave_out=lambda task: False) -> Inference:
+def inference_of(root, datasets, *, replicates=4, levels=tuple(LEVELS)[:4], leave_out=lambda task: False) -> Inference:
     arms = {name: ARMS[name] for name in levels}
     study = fake_study(datasets=datasets, arms=arms, replicates=replicates, samplings=["shuffle"])
     return Inference(Results(study, *fake_results(study, root, hits=hits, leave_out=leave_out)))
@@ -98,16 +98,40 @@ def test_a_mean_counts_only_the_data_sets_whose_differences_have_an_error(tmp_pa
     assert row.entries[1].value == pytest.approx(np.mean([found.value for found in row.entries[2:4]]))
 
 
+def test_arms_that_are_asked_about_stand_before_controls_which_are_named_as_such(tmp_path):
+    levels = ("baseline", "gda", "cvae", "duplicate")
+    inference = inference_of(tmp_path / "several", ("breastmnist", "phantom-ultrasound"), levels=levels)
+    table = table_of(inference)
+    assert [arm_of(row) for row in table.rows] == ["gda", "cvae", "duplicate"]
+    assert table.rows[1].entries[1].value < table.rows[2].entries[1].value
+    assert "The largest mean first, controls last." in table.notes
+    assert [row.entries[0].tags for row in table.rows] == [()] * 3  # its label says it: Duplicates (control)
+    arms = {name: ARMS[name] for name in levels} | {"duplicate": {**ARMS["duplicate"], "label": "Twice"}}
+    study = fake_study(datasets=("breastmnist",), arms=arms, replicates=4, samplings=["shuffle"])
+    results = Results(study, *fake_results(study, tmp_path / "single", hits=hits))
+    table = table_of(Inference(results))
+    assert [arm_of(row) for row in table.rows] == ["baseline", "gda", "cvae", "duplicate"]
+    assert [row.entries[0].tags for row in table.rows] == [(), (), (), ("control",)]
+    assert "The largest difference first, controls last." in table.notes
+
+
+def test_the_caption_says_where_intervals_are(several, monkeypatch):
+    assert table_of(several).caption.endswith("in points, with 95 % intervals.")
+    assert "The largest mean first." in table_of(several).notes
+    monkeypatch.setattr("medaug_keras.report.tables.verdicts.MOST_WITH_INTERVALS", 2)
+    assert table_of(several).caption.endswith("in points, means with 95 % intervals.")
+    (note,) = [note for note in table_of(several).notes if note.startswith("In a mean each data set counts the same")]
+    assert "how the differences vary between data sets and between replicates" in note
+
+
 def test_arms_stand_across_only_where_data_sets_do_not_fit_and_arms_are_fewer(several, monkeypatch):
     down = {arm_of(row): row.entries for row in table_of(several).rows}
-    assert table_of(several).caption.endswith("the largest mean first.")
     for most, turned in ((3, False), (2, False), (0, False)):  # three data sets and three arms
         monkeypatch.setattr("medaug_keras.report.tables.verdicts.MOST_ACROSS", most)
         assert (table_of(several).columns[0].key == "dataset") is turned
     monkeypatch.setitem(several.__dict__, "by_effect", several.by_effect[:1])
     table = table_of(several)
     assert [column.key for column in table.columns] == ["dataset", "gda.shuffle"]
-    assert table.caption.endswith("the largest mean left.")
     assert [row.entries[1] for row in table.rows] == list(down["gda"][1:])
     monkeypatch.setattr("medaug_keras.report.tables.verdicts.MOST_ACROSS", 3)
     assert table_of(several).columns[0].key == "arm"

@@ -376,7 +376,8 @@
         const each = numbers.sets.map((_, set) => differenceOf(metric, set, arm, base));
         return [[arm, each, several ? meanOf(metric, arm, base, each) : each[0]]];
       });
-      rows.sort((a, b) => compare(a[2].effect, b[2].effect, -1));
+      const isControl = ([arm]) => Number(numbers.arms[arm].control);
+      rows.sort((a, b) => isControl(a) - isControl(b) || compare(a[2].effect, b[2].effect, -1));
       const label = escaped(numbers.arms[base].label), words = escaped(metric.words);
       const first = escaped(numbers.metrics[0].words);
       status.innerHTML = [
@@ -393,9 +394,9 @@
       const body = rows.map(([arm, each, mean]) => {
         const href = (set) => (declared && !primary ? `${numbers.sets[set].page}#exploratory` : "");
         const cells = several ? [cellOf(mean, mean.effect === null ? "" : small(mean)), ...each.map((one, set) => cellOf(one, count(one), href(set)))] : [cellOf(mean, small(mean), href(0))];
-        return `<tr><th scope="row" data-name="${escaped(numbers.arms[arm].name)}"><bdi>${escaped(numbers.arms[arm].label)}</bdi></th>${cells.join("")}</tr>`;
+        return `<tr><th scope="row" data-name="${escaped(numbers.arms[arm].name)}"><bdi>${escaped(numbers.arms[arm].label)}</bdi>${numbers.arms[arm].control && !/control/i.test(numbers.arms[arm].label) ? ' <span class="ma-tag">control</span>' : ""}</th>${cells.join("")}</tr>`;
       });
-      const caption = `Test ${words}: difference to \u201c${label}\u201d in points, the largest${several ? " mean" : ""} first.`;
+      const caption = `Test ${words}: difference to \u201c${label}\u201d in points${several ? ", means with 95 % intervals" : ""}.`;
       shown.innerHTML = `<div class="ma-scroll" role="region" tabindex="0" aria-label="${caption}"><table class="ma ma-grid"><caption>${caption}</caption><thead><tr><th scope="col">Arm</th>${heads.map((head) => `<th scope="col"><bdi>${escaped(head)}</bdi></th>`).join("")}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
       const drawn = new Set(numbers.sets.flatMap((_, set) => linesOf(numbers, metric, base, set).filter(([, at]) => at >= metric.axes[base].low && at <= metric.axes[base].high).map(([words]) => words)));
       const hollow = numbers.arms.map((arm) => arm.hollow);

@@ -97,6 +97,17 @@ def _parts(least: float, most: float) -> str:
     return " to ".join(ends)
 
 
+def terms(results: Results) -> str:
+    """What the words of the first page's table mean, in a line."""
+    weighted = any("(weighted)" in results.variant(*pair) for pair in results.variants())
+    return (
+        "Arm: one way to change the training images or how they are drawn. "
+        + "Weighted: each class drawn equally often. " * weighted
+        + f"Points: percentage points of test {metric_name(results.study.primary)}. "
+        "n: replicates (repeats, other seeds)."
+    )
+
+
 def metric_name(metric: str) -> str:
     """A metric's name within a sentence."""
     return in_sentence(METRICS[metric])
@@ -110,8 +121,8 @@ def answer(results: Results, inference: Inference) -> list[str]:
 def conclusion(results: Results, inference: Inference) -> list[str]:
     """What the study found, most important first, and what is missing: short sentences, the first of which answers."""
     if not any(run.done for run in results.runs):
-        return ["No run is done yet, so there is no answer.", *_unfinished(results)]
-    return [*_found(results, inference), *_unfinished(results)]
+        return ["No run is done yet, so there is no answer.", *known_images(results), *_unfinished(results)]
+    return [*_found(results, inference), *known_images(results), *_unfinished(results)]
 
 
 def caveats(results: Results, inference: Inference) -> list[str]:
@@ -128,6 +139,23 @@ def caveats(results: Results, inference: Inference) -> list[str]:
         *_left_out(results, inference),
         *_looks(results, tested),
     ]
+
+
+def known_images(results: Results) -> list[str]:
+    """How many test images training knows, where it knows some: the largest shares by name."""
+    found = [(results.title(d), *results.known(d)) for d in results.datasets if results.leaks(d)]
+    if not found:
+        return []
+    found.sort(key=lambda one: -one[1] / one[2])
+    named = [f"{title} {count(known)} of {count(size)} ({how})" for title, known, size, how in found[:_KNOWN]]
+    more = [f"some of {plural(len(found) - _KNOWN, 'more data set')}"] if len(found) > _KNOWN else []
+    return [
+        f"Test images known from training: {together([*named, *more])}. Results on them say little about new images."
+    ]
+
+
+_KNOWN = 3
+"""Data sets with test images that training knows that the conclusion names."""
 
 
 def unknown_makers(results: Results) -> list[str]:
@@ -251,17 +279,18 @@ def _found(results: Results, inference: Inference) -> list[str]:
     both = [one for one in inference.by_effect if _side(one) == "both"]
     if not (better or worse or both):
         if any(c.word == "equivalent" for c in tested):
-            return [*_equal(results, inference), _counted(results, tests, tested)]
+            return [*_equal(results, inference), *_counted(results, tests, tested)]
         if _blind(tested):
             few = max(c.result.replicates for c in tested)
             head = f"Nothing can be told yet: {in_words(few)} replicates are too few, and even a very large effect"
-            return [f"{head} would be missed.", _counted(results, tests, tested)]
+            return [f"{head} would be missed.", *_counted(results, tests, tested)]
         head = f"No arm changed test {metric_name(results.study.primary)} detectably."
         if _misses_every_gain(results, tested):
             head = f"{head[:-1]}, but such a study can miss even the largest possible gain."
-        return [head, _counted(results, tests, tested), *power(results, tested)]
+        return [head, *_counted(results, tests, tested)]
     equal = [one for one in inference.by_effect if _side(one) == "" and one.counts.get("equivalent")]
-    named = [*better[:_NAMED], *both[:_NAMED], *worse[: -_NAMED - 1 : -1]]
+    worse.sort(key=lambda one: (results.is_copies(one.arm), one.effect or 0.0))
+    named = [*better[:_NAMED], *both[:_NAMED], *worse[:_NAMED]]
     said = [f"{_of_arm(results, inference, one, whole=one is named[0])}." for one in named]
     if not better and not both:
         said.insert(0, f"No arm was shown to be better than “{results.variant(*results.reference)}”.")
@@ -269,7 +298,7 @@ def _found(results: Results, inference: Inference) -> list[str]:
     more = [f"{count(len(ones) - _NAMED)} {words}" for ones, words in sides if len(ones) > _NAMED]
     more += [f"{count(len(equal))} equivalent"] if equal else []
     rest = " ".join([*said[1:], *([f"Other arms: {', '.join(more)}."] if more else [])])
-    return [said[0], *([rest] if rest else []), _counted(results, tests, tested), *power(results, tested)]
+    return [said[0], *([rest] if rest else []), *_counted(results, tests, tested)]
 
 
 def _equal(results: Results, inference: Inference) -> list[str]:
@@ -344,25 +373,46 @@ def _with_interval(effect: float | None, low: float | None, high: float | None, 
     return f"{size} ({'95 % interval ' if whole else ''}{points(low)} to {points(high)})"
 
 
-def _counted(results: Results, tests: Sequence[Comparison], tested: Sequence[Comparison]) -> str:
-    """How many comparisons there are, with what, and how they came out."""
+def _counted(results: Results, tests: Sequence[Comparison], tested: Sequence[Comparison]) -> list[str]:
+    """How many comparisons there are, of what with what, how they came out, and what is left open."""
     words: Counter[str] = Counter(c.word for c in tested)
-    how = f"corrected for {'all arms of a data set' if len(results.datasets) > 1 else 'their number'}"
+    sets, arms = {c.group.dataset for c in tests}, {(c.group.arm, c.group.sampling) for c in tests}
+    if len(results.datasets) > 1:
+        each = "each of " if len(tests) == len(sets) * len(arms) > len(arms) else ""
+        of = f"{plural(len(arms), 'arm')} on {each}{plural(len(sets), 'data set')}"
+        how = f"({of}), corrected for all arms of a data set"
+    else:
+        how = "(one for each arm), corrected for their number"
     against = f"Test {metric_name(results.study.primary)} against “{results.variant(*results.reference)}”"
-    unclear = "inconclusive (neither gain, loss nor equivalence is shown)"
     margin = next((c.margin for c in tests if c.margin), None)
     named = {
         "better": "better",
         "worse": "worse",
         "equivalent": f"equivalent ({within(margin)})" if margin else "",
-        "not distinguishable": unclear,
+        "not distinguishable": verdict_words("not distinguishable"),
         "not tested": "not tested",
     }
     words["not tested"] = len(tests) - len(tested)
     if len(tests) == 1:
-        return f"{against}, one comparison: {named[tested[0].word]}."
+        return [f"{against}, one comparison: {named[tested[0].word]}.", *_left_open(tested)]
     parts = [f"{count(words[word])} {text}" for word, text in named.items() if words[word]]
-    return f"{against}, {count(len(tests))} comparisons, {how}: {', '.join(parts)}."
+    return [f"{against}, {count(len(tests))} comparisons {how}: {', '.join(parts)}.", *_left_open(tested)]
+
+
+def _left_open(tested: Sequence[Comparison]) -> list[str]:
+    """What inconclusive comparisons leave open, and which true differences their intervals do not rule out. Where all
+    of these exclude 0, which the corrected tests do not, a note of the table says why."""
+    unclear = [c.result for c in tested if c.word == "not distinguishable"]
+    if not unclear:
+        return []
+    said = "Inconclusive: neither gain, loss nor equivalence is shown"
+    ends = [(r.low, r.high) for r in unclear if r.low is not None and r.high is not None]
+    low, high = min((low for low, _ in ends), default=0.0), max((high for _, high in ends), default=0.0)
+    if low < 0 < high:
+        intervals = "interval" if len(ends) == 1 else "intervals"
+        said += f"; true differences from {points(low)} to {points(high)} points are not ruled out (ends of the "
+        said += f"95 % {intervals})"
+    return [f"{said}."]
 
 
 def _blind(tested: Sequence[Comparison]) -> bool:
@@ -670,7 +720,8 @@ def short_arms(results: Results) -> str:
         return ""
     labels = list(dict.fromkeys(results.label(arm) for arm, _ in short))
     if len(labels) <= _NAMED and len(short) == 2 * len(labels):  # of a label, there are two samplings
-        arms = f"{together(labels)}, shuffled and weighted,"
+        each = "each " if len(labels) > 1 else ""
+        arms = f"{plural(len(short), 'arm')} ({together(labels)}, {each}shuffled and weighted)"
     elif len(short) <= _NAMED:
         arms = together(results.variant(*pair) for pair in short)
     else:

@@ -778,7 +778,8 @@ class Inference:
 
     @cached_property
     def by_effect(self) -> list[ArmResult]:
-        """Every arm but the baseline, the largest difference first; those without a value last."""
+        """Every arm but the baseline, and the controls that copy real images after the others. Of both the largest
+        difference first, those without a value last."""
         found = []
         for one in self.across:
             cell = one.arm, one.sampling
@@ -797,7 +798,8 @@ class Inference:
                 reason = one.meta.reason or ""
                 one_arm = ArmResult(*cell, mean, None, None, "not tested", counts, len(effects), reason)
             found.append(replace(one_arm, planned=max((len(c.group.runs) for c in here), default=None)))
-        return sorted(found, key=lambda one: (one.effect is None, -(one.effect or 0.0)))
+        is_copies = self.results.is_copies
+        return sorted(found, key=lambda one: (is_copies(one.arm), one.effect is None, -(one.effect or 0.0)))
 
     def by_replicate(self, c: Comparison) -> dict[int, float]:
         """Replicate → the metric of the one group less that of the other, where both have it."""

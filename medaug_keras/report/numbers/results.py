@@ -369,6 +369,10 @@ class Results:
                 return name
         return None
 
+    def is_copies(self, arm: str) -> bool:
+        """Whether an arm is a control that adds copies of real images."""
+        return self.study.arms[arm].duplicate is not None
+
     def unfiltered(self, arm: str) -> str | None:
         """The arm that takes as many images of the same generator as they come, where this one filters them."""
         spec = self.study.arms[arm]

@@ -56,7 +56,7 @@ def over_data_sets(book: Book) -> Shown | None:
             one.arm,
             one.sampling,
             verdict=one.word,
-            control=is_copies(book, one.arm),
+            control=results.is_copies(one.arm),
             mean=True,
         )
         for one in book.inference.by_effect
@@ -92,7 +92,7 @@ def _of_data_set(book: Book, dataset: str) -> DifferencesPanel:
         notes.append(f"of {always} {percent(majority, 1)} %")
     pairs = [(one.arm, one.sampling) for one in inference.by_effect]
     rows = [
-        difference(book, dataset, pair, results.variant(*pair), control=is_copies(book, pair[0]))
+        difference(book, dataset, pair, results.variant(*pair), control=results.is_copies(pair[0]))
         for pair in pairs
         if (dataset, *pair) in inference.tests
     ]
@@ -116,8 +116,3 @@ def difference(book: Book, dataset: str, pair: Pair, label: str, *, control: boo
         verdict=c.word,
         control=control,
     )
-
-
-def is_copies(book: Book, arm: str) -> bool:
-    """Whether an arm is a control that adds copies of real images."""
-    return book.results.study.arms[arm].duplicate is not None

@@ -9,7 +9,7 @@ from medaug_keras.evaluation.maps import MOST
 from medaug_keras.plan import Making
 from medaug_keras.report import figures
 from medaug_keras.report.format import of_points, percent
-from medaug_keras.report.numbers.findings import claims, log_words, metric_name, shortcuts, units
+from medaug_keras.report.numbers.findings import claims, log_words, metric_name, power, shortcuts, units
 from medaug_keras.report.numbers.results import METRICS, Results, which
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.pages.differences import by_arm, by_data_set, difference, over_data_sets
@@ -41,6 +41,7 @@ def significance(book: Book) -> dict[str, Any]:
         "controls": book.table(evidence_tables.controls(results, inference)),
         "unfiltered": book.table(evidence_tables.unfiltered(results, inference)) if inference.unfiltered else None,
         "across": book.table(evidence_tables.across(results, inference)) if len(results.datasets) > 1 else None,
+        "power": power(results, [c for c in inference.tests.values() if c.word != "not tested"]),
         "planning": book.table(evidence_tables.planning(results, inference)),
         "variances": _variances(book, begun),
         "log": log_words(results),

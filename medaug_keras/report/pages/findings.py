@@ -5,7 +5,7 @@ from typing import Any
 from medaug_keras.data import check_known
 from medaug_keras.report import figures, format
 from medaug_keras.report.numbers.circumstances import circumstances, standing
-from medaug_keras.report.numbers.findings import caveats, conclusion, recalls
+from medaug_keras.report.numbers.findings import caveats, conclusion, known_images, recalls, terms
 from medaug_keras.report.numbers.prospects import prospects
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.differences import by_data_set, over_data_sets
@@ -31,6 +31,10 @@ def findings(book: Book) -> dict[str, Any]:
         content["views"] = views(book, begun) if shown else None
     return content | {
         "conclusion": conclusion(results, book.inference),
+        "known_images": known_images(results),
+        "known": [],  # the conclusion says it here
+        "terms": terms(results),
+        "several": len(results.datasets) > 1,
         "caveats": caveats(results, book.inference),
         "recalls": recalls(results, book.inference),
         "verdicts": book.table(verdicts(results, book.inference, book.tests_page)) if shown else None,

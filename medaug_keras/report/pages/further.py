@@ -9,7 +9,7 @@ from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.further import Tried, corruption_words
 from medaug_keras.report.numbers.results import METRICS
 from medaug_keras.report.pages.book import Book, Shown
-from medaug_keras.report.pages.differences import difference, is_copies, runs_words
+from medaug_keras.report.pages.differences import difference, runs_words
 from medaug_keras.report.tables.further import by_corruption, corrupted_sets, from_elsewhere
 from medaug_keras.report.tables.further import other_test_sets as table_of
 from medaug_keras.spec import Corruptions, Data, place_of_test
@@ -93,7 +93,9 @@ def _forest(book: Book, dataset: str) -> Shown | None:
         return None
     base = results.baseline(dataset)
     own = base.estimate(results.select, "test", results.study.primary).mean if base else None
-    rows = [difference(book, dataset, pair, results.variant(*pair), control=is_copies(book, pair[0])) for pair in pairs]
+    rows = [
+        difference(book, dataset, pair, results.variant(*pair), control=results.is_copies(pair[0])) for pair in pairs
+    ]
     panels = [figures.DifferencesPanel("Test images", rows, _level(book, own))]
     for name in results.study.datasets[dataset].tests:
         here = _of(book, dataset, name)
@@ -130,5 +132,5 @@ def _effect(book: Book, one: Tried) -> figures.Difference:
         *pair,
         runs=one.less_baseline,
         verdict=c.word,
-        control=is_copies(book, pair[0]),
+        control=book.results.is_copies(pair[0]),
     )

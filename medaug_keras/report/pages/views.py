@@ -18,7 +18,7 @@ from medaug_keras.report.numbers.inference import Comparison, Pair
 from medaug_keras.report.numbers.results import METRICS
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.compare import MOST_ARMS
-from medaug_keras.report.pages.differences import is_copies, short_reason
+from medaug_keras.report.pages.differences import short_reason
 
 _Two = tuple[Pair, Pair]
 """An arm, and the arm that it is compared with."""
@@ -33,7 +33,7 @@ def views(book: Book, datasets: Sequence[str]) -> dict[str, Any] | None:
     every = 2 < len(arms) <= MOST_ARMS
     twos = [(arm, base) for arm in arms if arm != base]
     twos += [two for two in combinations(arms, 2) if every and base not in two]
-    rows = [Difference(plain(results.variant(*arm)), arm=arm[0], control=is_copies(book, arm[0])) for arm in arms]
+    rows = [Difference(plain(results.variant(*arm)), arm=arm[0], control=results.is_copies(arm[0])) for arm in arms]
     labels = column_of_labels(rows)
     primary = results.study.primary
     return {

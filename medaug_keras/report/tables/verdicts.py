@@ -1,6 +1,7 @@
 """The first page's table: what every arm does to the primary metric, on every data set and on average."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from medaug_keras.report.format import together, within
 from medaug_keras.report.numbers.findings import metric_name
@@ -46,15 +47,15 @@ def verdicts(results: Results, inference: Inference, page: Callable[[str], str])
     means = [_mean(results, one) for one in arms]
     over = f"Mean of {len(results.datasets)}"
     few = len(shown) <= MOST_WITH_INTERVALS
+    caption += ", with 95 % intervals." if few else ", means with 95 % intervals."
     if len(shown) <= MOST_ACROSS or len(shown) <= len(arms):
         columns = [Column("arm", "Arm", parts=("name",)), Column("mean", over, "effect", parts=_MEAN, marked=True)]
         beside: tuple[Part, ...] = _MEAN if few else ("verdict", "n")
         columns += [Column(d, results.title(d), "effect", parts=beside, marked=True) for d in shown]
         rows = [
-            Row((variant_entry(results, one.arm, one.sampling), mean, *(entry(d, one) for d in shown)))
+            Row((_arm(results, one), mean, *(entry(d, one) for d in shown)))
             for one, mean in zip(arms, means, strict=True)
         ]
-        caption += ", the largest mean first."
     else:
         columns = [Column("dataset", "Data set", parts=("name",))]
         columns += [
@@ -69,22 +70,30 @@ def verdicts(results: Results, inference: Inference, page: Callable[[str], str])
         ]
         rows = [Row((Entry(over, name="mean"), *means))]
         rows += [Row((dataset_entry(results, d), *(entry(d, one) for one in arms))) for d in shown]
-        caption += ", the largest mean left."
-    intervals = _INTERVALS if few else _INTERVALS_OF_MEANS
-    notes = (_BOTH, intervals, *_control(results), *_odd(inference), *margin_note(inference.margin))
+    order = f"The largest mean first{_controls_last(results, inference)}."
+    notes = (_BOTH, order, _OF_MEANS, *_control(results), *_odd(inference), *margin_note(inference.margin))
     return _table(caption, columns, rows, notes)
 
 
 _MEAN: tuple[Part, ...] = ("low", "high", "verdict", "n")
 _BOTH = "Differences are over the replicates that the arm and the baseline both have."
-_VERDICTS = (
-    "Verdicts are corrected over the arms of a data set, and those on the mean over the arms (Holm, 5 %); intervals "
-    "are not."
+_OF_MEANS = (
+    "In a mean each data set counts the same; its interval follows from how the differences vary between data sets and "
+    "between replicates. Verdicts are corrected over the arms of a data set, and those on the mean over the arms "
+    "(Holm, 5 %); intervals are not."
 )
-_INTERVALS = f"Small print: 95 % intervals. In a mean each data set counts the same. {_VERDICTS}"
-_INTERVALS_OF_MEANS = (
-    f"Small print: the 95 % interval of the mean over data sets, each of which counts the same. {_VERDICTS}"
-)
+
+
+def _arm(results: Results, one: ArmResult) -> Entry:
+    """An arm's name; a control is called one where its own label does not say so."""
+    found = variant_entry(results, one.arm, one.sampling)
+    unsaid = results.is_copies(one.arm) and "control" not in str(found.value).casefold()
+    return replace(found, tags=("control",)) if unsaid else found
+
+
+def _controls_last(results: Results, inference: Inference) -> str:
+    """The end of the note on the order of the arms where those that are asked about stand before controls."""
+    return ", controls last" if len({results.is_copies(one.arm) for one in inference.by_effect}) > 1 else ""
 
 
 def _table(caption: str, columns: list[Column], rows: list[Row], notes: tuple[str, ...]) -> Table:
@@ -175,7 +184,7 @@ def _listed(results: Results, inference: Inference, caption: str, entry: Callabl
         rows.append(
             Row(
                 (
-                    variant_entry(results, one.arm, one.sampling),
+                    _arm(results, one),
                     found,
                     Entry(one.word, p=found.p, tags=tags, missing=one.reason),
                     measured(results.groups[dataset, one.arm, one.sampling], results.select, metric),
@@ -190,10 +199,11 @@ def _listed(results: Results, inference: Inference, caption: str, entry: Callabl
             measured(results.baseline(dataset), results.select, metric),
         )
     )
+    order = f"The largest difference first{_controls_last(results, inference)}."
     note = "Verdict and p are corrected for the number of arms (Holm, 5 %); intervals are not."
     return _table(
-        f"{caption}, the largest first.",
+        f"{caption}.",
         columns,
         [first, *rows] if rows else [],
-        (_BOTH, note, *_control(results), *_odd(inference), *margin_note(inference.margin)),
+        (_BOTH, order, note, *_control(results), *_odd(inference), *margin_note(inference.margin)),
     )
