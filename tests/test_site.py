@@ -399,6 +399,9 @@ def test_another_metric_is_drawn_with_the_values_of_its_table_and_says_that_it_i
             assert "Exploratory" in page.locator(".ma-view [role=status]").inner_text()
             found = drawn(page)
             assert len(found) == len({arm for _, arm in expected})
+            assert [arm.split(".")[0] for arm in found].index("duplicate") == len(
+                found
+            ) - 2  # a control, after the others
             for arm, (cells, marks) in found.items():
                 told = [expected.get((dataset, arm), "–") for dataset in ("breastmnist", "phantom-histology")]
                 assert (cells, marks) == (told, told), arm

@@ -64,7 +64,7 @@ def prospects(results: Results, found: Sequence[Prospect], seconds: Mapping[str,
             f"corrected for all arms of the data set and {plural(results.replicates, 'replicate')} done. From the "
             "lower to the upper 90 % limits of the variances named. Those shipped with the program are of a small CNN "
             "and 28 x 28 pixels, so they are a first guess: two replicates of the study itself say more.",
-            "Variances of the study's own runs are means over arms here. The sentence above and the tests on "
+            "Variances of the study's own runs are means over arms here. The sentence and the tests on "
             "Significance are of each arm's own variances, and of the replicates so far, so their numbers are others.",
         ),
     )
