@@ -228,6 +228,16 @@ def test_every_link_and_anchor_leads_somewhere(browser, site):
                 assert unquote(anchor) in ids, f"{address} leads to {link}"
 
 
+def test_a_page_of_a_study_has_one_navigation_which_leads_to_all_studies(browser, site):
+    with Visitor(browser, site.as_uri()) as visitor:
+        page = visitor.go(f"{STUDY}/runs.html")
+        assert not page.locator(".md-tabs").is_visible()
+        page.locator(".ma-nav a").first.click()
+        assert page.url.endswith("/studies/index.html")
+        assert page.locator(".md-tabs").is_visible()
+        assert visitor.wrong == []
+
+
 def test_an_arm_has_one_name_in_every_table(site):
     for page in sorted((site / STUDY).glob("*.html")):
         assert not re.search(r"<th[^>]*>Sampling</th>", page.read_text("utf-8")), page.name
