@@ -127,9 +127,14 @@ def cli_here(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
         patch.chdir(cwd)
         patch.setenv("COLUMNS", "120")
         patch.delenv("MEDMNIST_ROOT", raising=False)
-        patch.setattr(engine, "run", lambda *plan, workers, gpus, **options: _DispatcherHere(*plan, **options).run())
+        tasks_here(patch)
         code = main([*map(str, words)])
     return subprocess.CompletedProcess(words, code, out.getvalue(), said.getvalue())
+
+
+def tasks_here(patch: pytest.MonkeyPatch) -> None:
+    """Let this process make the tasks of runs that it begins."""
+    patch.setattr(engine, "run", lambda *plan, workers, gpus, **options: _DispatcherHere(*plan, **options).run())
 
 
 class _DispatcherHere(engine.Dispatcher):

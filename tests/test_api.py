@@ -23,7 +23,7 @@ from medaug_keras.report.format import points
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages.study import Pages
 from medaug_keras.spec import Cnn, Cvae, deciding
-from studies import PHANTOM, environment, tiny, written
+from studies import PHANTOM, environment, tasks_here, tiny, written
 
 SHARES = {"baseline": 0.75, "flip": 0.86, "flop": 0.7, "copies": 0.76, "cvae": 0.8}
 ARMS: dict[str, Any] = {
@@ -428,6 +428,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> api.OpenStudy:
     study = tiny(datasets={"grey": PHANTOM, "scans": table}, arms={"baseline": {}, "copies": copies})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
+        tasks_here(patch)
         return ma.run(study, results=root / "results", workers=1, quiet=True)
 
 

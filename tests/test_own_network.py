@@ -17,7 +17,7 @@ from medaug_keras.plan import Plan, plan
 from medaug_keras.plan import Source as Known
 from medaug_keras.reading import StudyError, read
 from medaug_keras.store import Store
-from studies import PROJECT, cli, tiny, written
+from studies import PROJECT, cli, cli_here, tiny, written
 
 PAGE = (PROJECT / "docs" / "how-to" / "own-network.md").read_text(encoding="utf-8")
 EXAMPLE, STUDY = (
@@ -64,16 +64,16 @@ def test_code_runs_only_where_the_command_allows_it(tmp_path: Path) -> None:
     path = study_with(tmp_path, f"open({str(mark)!r}, 'w').close()\n{PLAIN}")
     for verb in ("run", "reproduce"):
         words = [verb, path, *(["grey/baseline/shuffle/0"] if verb == "reproduce" else [])]
-        refused = cli(*words, cwd=tmp_path)
+        refused = cli_here(*words, cwd=tmp_path)
         assert refused.returncode == 2
         assert "my_models.py" in refused.stderr
         assert "--allow-code" in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
         assert not (tmp_path / "results").exists()
     for verb in ("check", "plan"):
-        assert not cli(verb, path, cwd=tmp_path).returncode
+        assert not cli_here(verb, path, cwd=tmp_path).returncode
     assert not mark.exists()
-    assert not cli("check", path, "--allow-code", cwd=tmp_path).returncode
+    assert not cli_here("check", path, "--allow-code", cwd=tmp_path).returncode
     assert mark.exists()
 
 
@@ -237,7 +237,7 @@ def test_a_function_that_makes_no_classifier_is_named_with_its_file_in_one_messa
 
 def test_check_says_what_is_wrong_once_and_ends_with_2(tmp_path: Path) -> None:
     path = study_with(tmp_path, NET.format("return keras.Model(image, layers.Dense(7)(x))"))
-    done = cli("check", path, "--allow-code", cwd=tmp_path)
+    done = cli_here("check", path, "--allow-code", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.count("my_models.py, net: ") == len(done.stderr.splitlines()) == 1
 
@@ -311,7 +311,7 @@ def test_the_example_of_the_page_runs_and_its_source_is_on_a_page_as_text(tmp_pa
     record = next((tmp_path / "results").glob("classifier-*/record.json")).read_text()
     assert "SeparableConv2D(16" not in record
     again = ["reproduce", "my-network", "phantom-ultrasound/flips/shuffle/0"]
-    assert cli(*again, cwd=tmp_path).returncode == 2
+    assert cli_here(*again, cwd=tmp_path).returncode == 2
     (tmp_path / "my_models.py").unlink()  # the results folder knows the text that made them
     same = cli(*again, "--allow-code", "--workers", 1, cwd=tmp_path)
     assert not same.returncode, same.stdout + same.stderr

@@ -20,7 +20,7 @@ from medaug_keras.plan import Source as Known
 from medaug_keras.reading import StudyError, read
 from medaug_keras.store import Store
 from medaug_keras.training import checkpoints
-from studies import PROJECT, cli, tiny, written
+from studies import PROJECT, cli, cli_here, tiny, written
 
 PAGE = (PROJECT / "docs" / "how-to" / "own-step.md").read_text(encoding="utf-8")
 EXAMPLE, STUDY = (
@@ -57,14 +57,14 @@ def apply(text: str, images: torch.Tensor | None = None, function: str = "step")
 def test_code_runs_only_where_the_command_allows_it(tmp_path: Path) -> None:
     mark = tmp_path / "it-ran"
     path = study_with(tmp_path, f"open({str(mark)!r}, 'w').close()\n{EXAMPLE}")
-    refused = cli("run", path, cwd=tmp_path)
+    refused = cli_here("run", path, cwd=tmp_path)
     assert refused.returncode == 2
     assert "arms.mine.augment.0.builder: the function stripe of my_steps.py" in refused.stderr
     assert "--allow-code" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
-    assert not cli("plan", path, cwd=tmp_path).returncode
+    assert not cli_here("plan", path, cwd=tmp_path).returncode
     assert not mark.exists()
-    assert not cli("check", path, "--allow-code", cwd=tmp_path).returncode
+    assert not cli_here("check", path, "--allow-code", cwd=tmp_path).returncode
     assert mark.exists()
 
 
@@ -246,7 +246,7 @@ def test_a_killed_run_with_steps_of_one_s_own_ends_with_the_bytes_of_an_undistur
 
 def test_check_says_what_is_wrong_once_and_ends_with_2(tmp_path: Path) -> None:
     path = study_with(tmp_path, "def stripe(width):\n    return lambda images, rng: images[:, :width]")
-    done = cli("check", path, "--allow-code", cwd=tmp_path)
+    done = cli_here("check", path, "--allow-code", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.count("arms.mine.augment.0.builder: my_steps.py, stripe: made") == 1
     assert len(done.stderr.splitlines()) == 1

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from medaug_keras import reproduction
 from medaug_keras.cli import main
 from medaug_keras.store import Store, _checksum, file_checksum
-from studies import PHANTOM, changed, command, planned, tiny, written
+from studies import PHANTOM, changed, cli_here, planned, tiny, written
 
 FLIP, COPIES = "grey/flip/shuffle/0", "grey/copies/shuffle/0"
 TWO_EPOCHS = ["--set", "classifier.epochs=2"]
@@ -32,12 +32,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("it's my folder")
     study = tiny(arms={"baseline": {}, "copies": {"duplicate": {"amount": {"fraction": 0.25}}}})
     written(folder, changed(study, "quality.enabled", False))
-    done = subprocess.run(
-        command("tiny.yaml", "--set", "title=What's “it”; $HOME?", *TWO_EPOCHS, "--workers", "1"),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
+    done = cli_here("tiny.yaml", "--set", "title=What's “it”; $HOME?", *TWO_EPOCHS, "--workers", "1", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -91,7 +86,7 @@ def test_the_command_of_a_runs_page_says_identical_and_leaves_everything_as_it_w
     assert list((tmp_path / "tmp").glob("medaug-reproduce-*")) == []
 
 
-def test_what_was_changed_is_named_with_its_amount(folder, capsys):
+def test_what_was_changed_is_named_with_its_amount(folder):
     run = the_run(folder)
     values = json.loads((run / "record.json").read_bytes())["values"]
     epoch = next(iter(values["scores"]))
@@ -108,8 +103,9 @@ def test_what_was_changed_is_named_with_its_amount(folder, capsys):
     synthetic["images"][2, 5, 7, 0] ^= 64
     np.savez_compressed(images / "synthetic.npz", allow_pickle=False, **synthetic)
     options = [*TWO_EPOCHS, "--workers", "1", "--quiet"]
-    assert main(["reproduce", "tiny.yaml", COPIES, *options]) == 1
-    said = capsys.readouterr().out
+    done = cli_here("reproduce", "tiny.yaml", COPIES, *options, cwd=folder)
+    assert done.returncode == 1, done.stderr
+    said = done.stdout
     assert re.search(r"identical: grey: data ", said)
     assert re.search(r"record\.json, values\.scores\.\d\.test\.accuracy: .* kept, .* made again", said)
     assert re.search(r"predictions\.npz, \w+: .* at \[3, 0\], .*; 1 of 32 numbers differ", said)
@@ -118,13 +114,15 @@ def test_what_was_changed_is_named_with_its_amount(folder, capsys):
     assert re.search(r"Not identical: 2 of 3 tasks differ .* is 64 \(synthesis-\w+/synthetic\.npz, images\)", said)
 
 
-def test_kept_needs_are_taken_as_they_are_and_the_named_folder_stays(folder, capsys):
-    options = [*TWO_EPOCHS, "--workers", "1", "--quiet"]
-    assert main(["reproduce", "tiny.yaml", COPIES, *options, "--kept-needs", "--keep", "../again"]) == 0
-    assert capsys.readouterr().out.count("identical: ") == 1
+def test_kept_needs_are_taken_as_they_are_and_the_named_folder_stays(folder):
+    words = ["reproduce", "tiny.yaml", COPIES, *TWO_EPOCHS, "--workers", "1", "--quiet", "--keep", "../again"]
+    done = cli_here(*words, "--kept-needs", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("identical: ") == 1
     assert (folder.parent / "again" / the_run(folder).name / "record.json").exists()
-    assert main(["reproduce", "tiny.yaml", COPIES, *options, "--keep", "../again"]) == 2
-    assert "is not empty" in capsys.readouterr().err
+    done = cli_here(*words, cwd=folder)
+    assert done.returncode == 2
+    assert "is not empty" in done.stderr
 
 
 @pytest.mark.parametrize(

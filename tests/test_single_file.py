@@ -11,7 +11,7 @@ from browsing import Visitor, barriers
 from medaug_keras import report
 from medaug_keras.ownership import NOTE, NotOursError
 from medaug_keras.report.site import single
-from studies import cli, tiny, written
+from studies import cli_here, tiny, written
 
 ROWS = """e => [...e.querySelectorAll("table.ma tbody tr")].map(
   r => [...r.cells].map(c => c.textContent.trim()).join(" | "))"""
@@ -124,13 +124,13 @@ def test_of_a_page_headings_are_one_lower_anchors_its_own_and_images_inside(name
 
 def test_the_command_writes_it_over_its_own_and_over_nothing_else(tmp_path: Path):
     study = written(tmp_path, tiny())
-    first = cli("report", study.name, "--no-site", "--single-file", cwd=tmp_path)
+    first = cli_here("report", study.name, "--no-site", "--single-file", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert re.search(r"^To send: tiny\.html \(\d+\.\d kB, all pages but those of single runs\)$", first.stdout, re.M)
     assert "tiny.html" in first.stdout.splitlines()[-1]
     report.check_single_file(tmp_path / "tiny.html", {})
     (tmp_path / "mine.html").write_text("<p>mine</p>")
-    refused = cli("report", study.name, "--no-site", "--single-file", "mine.html", cwd=tmp_path)
+    refused = cli_here("report", study.name, "--no-site", "--single-file", "mine.html", cwd=tmp_path)
     assert refused.returncode == 2
     assert "mine.html was not made by this program" in refused.stderr
     assert (tmp_path / "mine.html").read_text() == "<p>mine</p>"

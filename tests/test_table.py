@@ -5,7 +5,6 @@ import io
 import os
 import re
 import struct
-import subprocess
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from medaug_keras.data import DataError
 from medaug_keras.data.dataset import SPLITS
 from medaug_keras.data.splits import Parts, split_csv
 from medaug_keras.data.table import Table, listed, load_table, table_class_counts, table_fingerprint, table_sizes
-from studies import command, tiny, written
+from studies import cli_here, tiny, written
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 ASKED = Parts(fractions={"train": 0.5, "validation": 0.25, "test": 0.25})
@@ -680,9 +679,7 @@ def test_predictions_keep_names_and_groups_and_the_report_takes_groups_for_indep
     datasets = {"mine": {"kind": "table", "path": "table.csv", "image": "images/{file}", "label": "dx"}}
     datasets["mine"] |= {"group": "patient", "split": ASKED.fractions, "publish_split": True}
     study_file = written(folder, tiny(datasets=datasets, replicates=2))
-    done = subprocess.run(
-        command("run", study_file.name, "--no-site", "--workers", "1"), cwd=folder, capture_output=True, text=True
-    )
+    done = cli_here("run", study_file.name, "--no-site", "--workers", "1", cwd=folder)
     assert done.returncode == 0, done.stderr
     drawn = load(table(folder))
     runs = list((folder / "results").glob("classifier-*/predictions.npz"))
