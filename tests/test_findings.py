@@ -503,6 +503,8 @@ def test_the_conclusion_says_how_many_test_images_training_knows_the_largest_sha
     )
     assert findings.known_images(results) == [said]
     assert said in findings.conclusion(results, inference)
+    monkeypatch.setattr(findings, "_KNOWN", 2)
+    assert findings.known_images(results) == [said]
     monkeypatch.setattr(findings, "_KNOWN", 1)
     (short,) = findings.known_images(results)
     assert "(30 identical and 30 nearly identical) and some of 1 more data set. Results" in short
