@@ -396,7 +396,7 @@
         const cells = several ? [cellOf(mean, mean.effect === null ? "" : small(mean)), ...each.map((one, set) => cellOf(one, count(one), href(set)))] : [cellOf(mean, small(mean), href(0))];
         return `<tr><th scope="row" data-name="${escaped(numbers.arms[arm].name)}"><bdi>${escaped(numbers.arms[arm].label)}</bdi>${numbers.arms[arm].control && !/control/i.test(numbers.arms[arm].label) ? ' <span class="ma-tag">control</span>' : ""}</th>${cells.join("")}</tr>`;
       });
-      const caption = `Test ${words}: difference to \u201c${label}\u201d in points${several ? ", means with 95 % intervals" : ""}.`;
+      const caption = `Test ${words}: difference to \u201c${label}\u201d in points${several ? ", means with uncorrected 95 % intervals" : ""}.`;
       shown.innerHTML = `<div class="ma-scroll" role="region" tabindex="0" aria-label="${caption}"><table class="ma ma-grid"><caption>${caption}</caption><thead><tr><th scope="col">Arm</th>${heads.map((head) => `<th scope="col"><bdi>${escaped(head)}</bdi></th>`).join("")}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
       const drawn = new Set(numbers.sets.flatMap((_, set) => linesOf(numbers, metric, base, set).filter(([, at]) => at >= metric.axes[base].low && at <= metric.axes[base].high).map(([words]) => words)));
       const hollow = numbers.arms.map((arm) => arm.hollow);

@@ -47,7 +47,7 @@ def verdicts(results: Results, inference: Inference, page: Callable[[str], str])
     means = [_mean(results, one) for one in arms]
     over = f"Mean of {len(results.datasets)}"
     few = len(shown) <= MOST_WITH_INTERVALS
-    caption += ", with 95 % intervals." if few else ", means with 95 % intervals."
+    caption += ", with uncorrected 95 % intervals." if few else ", means with uncorrected 95 % intervals."
     if len(shown) <= MOST_ACROSS or len(shown) <= len(arms):
         columns = [Column("arm", "Arm", parts=("name",)), Column("mean", over, "effect", parts=_MEAN, marked=True)]
         beside: tuple[Part, ...] = _MEAN if few else ("verdict", "n")
