@@ -364,7 +364,7 @@ def test_check_and_run_say_what_is_odd_and_go_on(here, capsys):
     pages = {path.name: path.read_text() for path in (here / "docs/studies/tiny").glob("*.md")}
     for name in ("significance.md", "data-sets.md", "results.md"):
         assert "Test images known from training</strong>: <bdi>mine</bdi> 2 of 6" in pages[name], name
-    assert "Test images known from training: mine 2 of 6 (2 identical)." in pages["index.md"]
+    assert "Test images known from training: mine 2 of 6 (33.3 %: 2 identical)." in pages["index.md"]
     assert "2 of 6 (33.3 %) test images are identical to a training image" in pages["checks.md"]
     assert "test images in training" in pages["results.md"]
     assert main(["run", "tiny.yaml", "--no-site"]) == 0  # what is found done is said again

@@ -85,11 +85,12 @@ def test_a_page_says_in_one_line_how_many_test_images_training_knows_and_the_fir
     found = data.audit(some, data.related(some))
     pages = pages_of(made, some.summary() | {"audit": found}, None)
     same, near = found["test"]["in_train"], found["test"]["near_in_train"]
-    how = " and ".join(f"{n} {word}" for n, word in ((same, "identical"), (near, "nearly identical")) if n)
+    ways = " and ".join(f"{n} {word}" for n, word in ((same, "identical"), (near, "nearly identical")) if n)
+    how = f"{10 * (same + near)}.0 %: {ways}"
     for name, box, title in (("index.md", "answer", "BreastMNIST"), ("results.md", "marks", "BreastMNIST</bdi>")):
         text = pages[name].decode()
         (banner,) = re.findall(rf'<div class="ma-{box}".*?</div>', text, re.DOTALL)
-        assert f"{title} {same + near} of 10 ({how}). Results on them" in banner
+        assert f"{title} {same + near} of 10 ({how}). Scores count them" in banner
         assert 'href="checks.html"' in banner
         assert text.count("known from training") == 1
     assert "3 failed checks" in pages["results.md"].decode()  # the page of checks: 3 fails

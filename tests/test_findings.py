@@ -498,8 +498,9 @@ def test_the_conclusion_says_how_many_test_images_training_knows_the_largest_sha
         monkeypatch.setitem(values, "audit", {"test": found})
     monkeypatch.setitem(results.__dict__, "leaks", lambda dataset: {"known": ""} if dataset != SETS[2] else {})
     said = (
-        "Test images known from training: Phantom ultrasound 60 of 156 (30 identical and 30 nearly identical) and "
-        "BreastMNIST 80 of 1,000 (40 identical and 40 nearly identical). Results on them say little about new images."
+        "Test images known from training: Phantom ultrasound 60 of 156 (38.5 %: 30 identical and 30 nearly identical) "
+        "and BreastMNIST 80 of 1,000 (8.0 %: 40 identical and 40 nearly identical). Scores count them, and so say less "
+        "about new images."
     )
     assert findings.known_images(results) == [said]
     assert said in findings.conclusion(results, inference)
@@ -507,7 +508,7 @@ def test_the_conclusion_says_how_many_test_images_training_knows_the_largest_sha
     assert findings.known_images(results) == [said]
     monkeypatch.setattr(findings, "_KNOWN", 1)
     (short,) = findings.known_images(results)
-    assert "(30 identical and 30 nearly identical) and some of 1 more data set. Results" in short
+    assert "(38.5 %: 30 identical and 30 nearly identical) and some of 1 more data set. Scores" in short
 
 
 def test_without_a_test_the_distance_between_arms_is_said_as_it_is(tmp_path):
@@ -759,15 +760,15 @@ def test_more_than_three_arms_with_a_possible_shortcut_share_a_sentence(tmp_path
     [
         (
             lambda title: "gda" in title and "replicate 2" in title,
-            r"no result: 2 arms \(Geometric, shuffled and weighted\) have 2 of 3 replicates\.$",
+            r"no result: 2 arms \(Geometric, with and without weighting\) have 2 of 3 replicates\.$",
         ),
         (
             lambda title: "gda" in title and "histology" in title,
-            r"no result: 2 arms \(Geometric, shuffled and weighted\) have 0 of 3 replicates on some data set\.$",
+            r"no result: 2 arms \(Geometric, with and without weighting\) have 0 of 3 replicates on some data set\.$",
         ),
         (
             lambda title: ("gda" in title or "cvae" in title) and "replicate 2" in title,
-            r"no result: 4 arms \(Geometric and Conditional VAE, each shuffled and weighted\) have 2 of 3 rep",
+            r"no result: 4 arms \(Geometric and Conditional VAE, each with and without weighting\) have 2 of 3 rep",
         ),
         (
             lambda title: "gda, weighted" in title and "replicate 2" in title,

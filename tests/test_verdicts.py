@@ -116,10 +116,12 @@ def test_arms_that_are_asked_about_stand_before_controls_which_are_named_as_such
 
 
 def test_the_caption_says_where_intervals_are(several, monkeypatch):
-    assert table_of(several).caption.endswith("in points, with uncorrected 95 % intervals.")
+    assert table_of(several).caption.endswith("in points, with 95 % intervals (uncorrected; verdicts are corrected).")
     assert "The largest mean first." in table_of(several).notes
     monkeypatch.setattr("medaug_keras.report.tables.verdicts.MOST_WITH_INTERVALS", 2)
-    assert table_of(several).caption.endswith("in points, means with uncorrected 95 % intervals.")
+    assert table_of(several).caption.endswith(
+        "in points, means with 95 % intervals (uncorrected; verdicts are corrected)."
+    )
     (note,) = [note for note in table_of(several).notes if note.startswith("In a mean each data set counts the same")]
     assert "how the differences vary between data sets and between replicates" in note
 

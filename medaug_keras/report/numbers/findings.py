@@ -149,9 +149,8 @@ def known_images(results: Results) -> list[str]:
     found.sort(key=lambda one: -one[1] / one[2])
     named = [f"{title} {count(known)} of {count(size)} ({how})" for title, known, size, how in found[:_KNOWN]]
     more = [f"some of {plural(len(found) - _KNOWN, 'more data set')}"] if len(found) > _KNOWN else []
-    return [
-        f"Test images known from training: {together([*named, *more])}. Results on them say little about new images."
-    ]
+    said = f"Test images known from training: {together([*named, *more])}."
+    return [f"{said} Scores count them, and so say less about new images."]
 
 
 _KNOWN = 3
@@ -721,7 +720,7 @@ def short_arms(results: Results) -> str:
     labels = list(dict.fromkeys(results.label(arm) for arm, _ in short))
     if len(labels) <= _NAMED and len(short) == 2 * len(labels):  # of a label, there are two samplings
         each = "each " if len(labels) > 1 else ""
-        arms = f"{plural(len(short), 'arm')} ({together(labels)}, {each}shuffled and weighted)"
+        arms = f"{plural(len(short), 'arm')} ({together(labels)}, {each}with and without weighting)"
     elif len(short) <= _NAMED:
         arms = together(results.variant(*pair) for pair in short)
     else:

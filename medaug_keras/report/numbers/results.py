@@ -20,7 +20,7 @@ from medaug_keras.labels import SEVERAL
 from medaug_keras.looks import Looks, line, looked, note
 from medaug_keras.measures import MEASURES
 from medaug_keras.plan import Making, Plan, Pretraining, Task, trained_images, training_set, updates
-from medaug_keras.report.format import count, distinct, in_sentence, together
+from medaug_keras.report.format import count, distinct, in_sentence, percent, together
 from medaug_keras.report.numbers import published
 from medaug_keras.spec import Metric, Study, place_of_test
 from medaug_keras.stats import Estimate, estimate
@@ -685,16 +685,19 @@ class Results:
         return {_LEARNT[what]: said for what, said in learnt(record.values).items()}
 
     def known(self, dataset: str) -> tuple[int, int, str]:
-        """Test images that training knows, all, and how: identical or nearly so, or of a group where those are more."""
+        """Test images that training knows, all, and their share and how: identical or nearly so, or of a group where
+        those are more."""
         record = self.data(dataset).record
         assert record is not None
         found = record.values["audit"]["test"]
         same, near, grouped = found["in_train"], found.get("near_in_train", 0), found.get("group_in_train", 0)
         size = record.values["splits"]["test"]["images"]
         if grouped > same + near:
-            return grouped, size, "of groups, as patients, that are in the training data too"
+            how = "of groups, as patients, that are in the training data too"
+            return grouped, size, f"{percent(grouped / size, 1)} %: {how}"
         ways = {"identical": same, "nearly identical": near}
-        return same + near, size, together(f"{count(n)} {way}" for way, n in ways.items() if n)
+        how = together(f"{count(n)} {way}" for way, n in ways.items() if n)
+        return same + near, size, f"{percent((same + near) / size, 1)} %: {how}"
 
     def failed_checks(self, dataset: str) -> int:
         """Checks of the data set that failed, as the page of checks counts them."""

@@ -27,6 +27,8 @@ MOST_ACROSS = 9
 MOST_WITH_INTERVALS = 4
 """Data sets that fit side by side with an interval in each cell."""
 
+_INTERVALS = "95 % intervals (uncorrected; verdicts are corrected)"
+
 
 def verdicts(results: Results, inference: Inference, page: Callable[[str], str]) -> Table:
     """Differences to the baseline with their verdicts, sorted by effect: arms down and data sets across, or turned.
@@ -47,7 +49,7 @@ def verdicts(results: Results, inference: Inference, page: Callable[[str], str])
     means = [_mean(results, one) for one in arms]
     over = f"Mean of {len(results.datasets)}"
     few = len(shown) <= MOST_WITH_INTERVALS
-    caption += ", with uncorrected 95 % intervals." if few else ", means with uncorrected 95 % intervals."
+    caption += f"{', with' if few else ', means with'} {_INTERVALS}."
     if len(shown) <= MOST_ACROSS or len(shown) <= len(arms):
         columns = [Column("arm", "Arm", parts=("name",)), Column("mean", over, "effect", parts=_MEAN, marked=True)]
         beside: tuple[Part, ...] = _MEAN if few else ("verdict", "n")
@@ -202,7 +204,7 @@ def _listed(results: Results, inference: Inference, caption: str, entry: Callabl
     order = f"The largest difference first{_controls_last(results, inference)}."
     note = "Verdict and p are corrected for the number of arms (Holm, 5 %); intervals are not."
     return _table(
-        f"{caption}.",
+        f"{caption}, with {_INTERVALS}.",
         columns,
         [first, *rows] if rows else [],
         (_BOTH, order, note, *_control(results), *_odd(inference), *margin_note(inference.margin)),
