@@ -67,7 +67,7 @@ def test_each_difference_is_that_of_its_own_test_with_the_ends_and_the_corrected
 
 def test_a_mean_counts_the_data_sets_that_it_has_and_its_head_counts_all(several):
     table = table_of(several)
-    assert table.columns[1].title == "Mean of 4"
+    assert table.columns[1].title == "Mean of 4 data sets"
     for row, one in zip(table.rows, several.by_effect, strict=True):
         mean = row.entries[1]
         assert (mean.value, mean.low, mean.high, mean.verdict) == (one.effect, one.low, one.high, one.word)

@@ -390,7 +390,7 @@
       const most = mostRuns(rows), differ = rows.some(([, each]) => each.some((one) => one.runs && one.runs.length < most));
       const count = (one) => (one.runs && one.runs.length < most ? `<small>n = ${one.runs.length}</small>` : "");
       const small = (one) => `<small>${span(one)}${one.sets < numbers.of ? `, ${one.sets} of ${numbers.of}` : ""}</small>${count(one)}`;
-      const heads = several ? [`Mean of ${numbers.of}`, ...numbers.sets.map((set) => set.title)] : ["Difference, 95 % interval"];
+      const heads = several ? [`Mean of ${numbers.of} data sets`, ...numbers.sets.map((set) => set.title)] : ["Difference, 95 % interval"];
       const body = rows.map(([arm, each, mean]) => {
         const href = (set) => (declared && !primary ? `${numbers.sets[set].page}#exploratory` : "");
         const cells = several ? [cellOf(mean, mean.effect === null ? "" : small(mean)), ...each.map((one, set) => cellOf(one, count(one), href(set)))] : [cellOf(mean, small(mean), href(0))];

@@ -47,7 +47,7 @@ def verdicts(results: Results, inference: Inference, page: Callable[[str], str])
         return _listed(results, inference, caption, entry)
     shown = [d for d in results.datasets if d in results.begun] or results.datasets  # the page names the others
     means = [_mean(results, one) for one in arms]
-    over = f"Mean of {len(results.datasets)}"
+    over = f"Mean of {len(results.datasets)} data sets"
     few = len(shown) <= MOST_WITH_INTERVALS
     caption += f"{', with' if few else ', means with'} {_INTERVALS}."
     if len(shown) <= MOST_ACROSS or len(shown) <= len(arms):
