@@ -26,9 +26,10 @@ from medaug_keras.report.numbers.further import OTHER_IMAGES, further_tests
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.methods import methods_text
 from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.numbers.thresholds import MEASURES, operating_points, points_elsewhere
 from medaug_keras.report.pages.study import Pages
 from medaug_keras.spec import Study, place_of_test
-from medaug_keras.stats import crossed, holm, pseudo_values
+from medaug_keras.stats import benjamini_hochberg, crossed, holm, pseudo_values
 from medaug_keras.store import Failure, Outcome, Store
 from studies import PHANTOM, PROJECT, cli_here, tiny, written
 
@@ -583,6 +584,92 @@ def test_differences_are_those_of_the_crossed_analysis_of_the_groups_elsewhere(t
         assert (r.effect, r.p, r.images, r.groups) == pytest.approx((expected.effect, expected.p, 100, 50))
     compared = [one.difference for one in found.values() if one.difference is not None]
     assert [one.holm for one in compared] == holm([one.result.p_family for one in compared])
+
+
+POINTS = [{"sensitivity": 0.8}, "youden"]
+
+
+def test_on_the_own_test_images_once_more_operating_points_are_those_on_the_test_images(tmp_path):
+    """The same images, and so the same probabilities and thresholds; p is corrected among themselves."""
+    study = with_tests({"b": PHANTOM}, replicates=2, operating_points=POINTS)
+    study["datasets"]["grey"]["positive"] = OWN.classes[0]
+    inference = Inference(Results(Study.model_validate_json(json.dumps(study)), *done(study, tmp_path)))
+    (there,), own = points_elsewhere(inference).values(), operating_points(inference)
+    assert there.keys() == own.keys()
+    assert len(own) == 2 * 2
+    for key, one in own.items():
+        other = there[key]
+        assert (other.thresholds, other.means, other.shares) == (one.thresholds, one.means, one.shares)
+        assert (other.differences, other.intervals, other.rates) == (one.differences, one.intervals, one.rates)
+        assert one.means["sensitivity"]
+
+
+def test_thresholds_of_the_validation_images_at_home_are_applied_to_images_elsewhere(tmp_path):
+    study = study_of(tests={name: {"kind": "npz", "path": f"{name}.npz"} for name in ("b", "c")})
+    chosen = {"operating_points": [{"sensitivity": 0.8}]}
+    study = Study.model_validate_json(json.dumps(study.model_dump(mode="json") | chosen))
+    inference = inference_of(tmp_path, study)
+    found, own = points_elsewhere(inference), operating_points(inference)
+    assert list(found) == ["breastmnist.tests.b", "breastmnist.tests.c"]
+    positive = inference.results.positive("breastmnist")
+    for place, points in found.items():
+        for (cell, at), one in points.items():
+            assert one.thresholds == own[cell, at].thresholds
+            rates = {"sensitivity": [], "specificity": []}
+            for run, threshold in zip(one.group.runs, one.thresholds, strict=True):
+                epoch = run.selected(inference.results.select)
+                record = run.tests[place.rpartition(".")[2]].record
+                with np.load(record.folder / "predictions.npz") as file:
+                    called = file[f"test_{epoch}"][:, positive] >= threshold
+                    ill = file["test_labels"] == positive
+                rates["sensitivity"].append(called[ill].mean())
+                rates["specificity"].append((~called[~ill]).mean())
+            for measure, by_hand in rates.items():
+                assert one.means[measure] == pytest.approx(by_hand)
+                if cell[1] != "baseline":
+                    base = points[("breastmnist", "baseline", "shuffle"), at]
+                    expected = np.mean(by_hand) - np.mean(base.means[measure])
+                    assert one.differences[measure].effect == pytest.approx(expected)
+    every = [(one, m) for points in found.values() for one in points.values() for m in one.differences]
+    corrected = benjamini_hochberg([one.differences[m].p_family for one, m in every])
+    assert [one.rates[m] for one, m in every] == corrected
+    assert len(every) == 2 * 2 * len(MEASURES)
+
+
+def test_operating_points_elsewhere_are_a_table_where_the_study_has_any(tmp_path):
+    study = study_of()
+    files = Pages((plain := inference_of(tmp_path / "a", study)).results, inference=plain).all()
+    assert "data/operating-points-elsewhere.csv" not in files
+    study = Study.model_validate_json(json.dumps(study.model_dump(mode="json") | {"operating_points": POINTS}))
+    files = Pages((chosen := inference_of(tmp_path / "b", study)).results, inference=chosen).all()
+    page = html.unescape(files["other-test-sets.md"].decode())
+    assert page.count("\n## Operating points {") == 1
+    assert "whether they hold elsewhere is what this table shows" in page
+    said = "What they do on test images, and on images from elsewhere, is exploratory."
+    assert said in " ".join(methods_text(chosen.results, chosen))
+    assert said not in " ".join(methods_text(plain.results, plain))
+    rows = files["data/operating-points-elsewhere.csv"].decode().splitlines()
+    assert len(rows) == 1 + 2 * 3
+    assert all(",hospital_b," in row for row in rows[1:])
+    own = files["data/operating-points.csv"].decode().splitlines()
+    assert len(own) == 1 + 2 * 3
+    assert "hospital_b" not in "".join(own)
+
+
+def test_a_run_that_was_not_tried_elsewhere_is_left_out_of_its_operating_points(tmp_path):
+    study = study_of()
+    study = Study.model_validate_json(json.dumps(study.model_dump(mode="json") | {"operating_points": POINTS}))
+    inference = inference_of(
+        tmp_path,
+        study,
+        leave_out=lambda task: task.kind == "test" and "gda" in task.title and "replicate 1" in task.title,
+    )
+    (found,) = points_elsewhere(inference).values()
+    for (cell, _), one in found.items():
+        there = [run.tests["hospital_b"].record is not None for run in one.group.runs]
+        assert one.tried == sum(there) == len(one.means["sensitivity"]) == len(there) - (cell[1] == "gda")
+        assert len(one.thresholds) == one.tried
+        assert one.reason("sensitivity") == ""
 
 
 def test_the_page_says_how_many_images_there_are_where_from_and_how_many_training_knows(tmp_path):

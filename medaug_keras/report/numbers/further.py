@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medaug_keras.report.numbers.inference import Cell, Comparison, Inference, corrected
-from medaug_keras.report.numbers.results import Group
+from medaug_keras.report.numbers.results import Group, Run
 from medaug_keras.spec import Corruptions, Further
 from medaug_keras.stats import Crossed, Estimate, estimate, paired, pseudo_values, why_undefined
+from medaug_keras.store import Record
 
 Values = dict[int, NDArray[np.float64]]
 """Replicate → (n,) one value for each image or group, whose mean is the metric."""
@@ -110,13 +111,10 @@ def _tried(inference: Inference, group: Group, name: str, part: Further) -> Trie
     metric: Any = results.study.primary
     one = Tried(group, name, reason=_reason(group, name))
     for run in group.runs:
-        record = run.tests[name].record if name in run.tests else None
+        record = tried_on(run, name)
         if record is None:
             continue
-        epoch = record.values["selected"][results.select]
-        with np.load(record.folder / "predictions.npz", allow_pickle=False) as file:
-            labels, groups = file["test_labels"].astype(np.int64), file.get("test_groups")
-            p = np.stack([file[f"{kind}_{epoch}"] for kind in kinds])
+        labels, groups, p = predicted(record, results.select, kinds)
         one.images, one.units = len(labels), None if groups is None else len(np.unique(groups))
         one.pixels = dict(record.values["pixels_changed"])
         undefined = why_undefined(metric, labels, p.shape[-1], groups)
@@ -138,6 +136,21 @@ def _tried(inference: Inference, group: Group, name: str, part: Further) -> Trie
             float(np.mean(apart)) if apart else None, len(apart), len(group.runs), one.images, reason=reason
         )
     return one
+
+
+def tried_on(run: Run, name: str) -> Record | None:
+    """The record of a run on a further test set; None where it was not tried there."""
+    return run.tests[name].record if name in run.tests else None
+
+
+def predicted(
+    record: Record, select: str, kinds: Sequence[str] = ("test",)
+) -> tuple[NDArray[np.int64], NDArray[Any] | None, NDArray[np.float32]]:
+    """Labels, groups, and (kinds, n, K) probabilities of the images of a further test set, corrupted or as they are."""
+    epoch = record.values["selected"][select]
+    with np.load(record.folder / "predictions.npz", allow_pickle=False) as file:
+        p = np.stack([file[f"{kind}_{epoch}"] for kind in kinds])
+        return file["test_labels"].astype(np.int64), file.get("test_groups"), p
 
 
 def _reason(group: Group, name: str) -> str:

@@ -10,7 +10,7 @@ from medaug_keras.report.numbers.findings import metric_name, short_arms
 from medaug_keras.report.numbers.further import corruption_words
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results, select_words
-from medaug_keras.report.numbers.thresholds import point_words
+from medaug_keras.report.numbers.thresholds import has_points_elsewhere, point_words
 from medaug_keras.spec import IMAGENET, Add, Amount, Corruptions, Files, Pretrain, Replace, dump, place_of_test
 
 _KEY = re.compile(r"@\w+\{\s*([^,\s]+)\s*,")
@@ -232,8 +232,9 @@ def _analysis(results: Results, inference: Inference) -> str:
             text += f" Images of one group (such as a patient) count as one unit in {together(grouped)}."
     points = together(point_words(point) for point in results.study.operating_points)
     if points:
+        where = "test images, and on images from elsewhere," if has_points_elsewhere(results) else "test images"
         text += (
-            f" Every run chose thresholds for {points} on its validation images. What they do on test images is "
+            f" Every run chose thresholds for {points} on its validation images. What they do on {where} is "
             "exploratory."
         )
     text += _further_tests(results)

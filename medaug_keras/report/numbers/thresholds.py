@@ -1,6 +1,7 @@
-"""Operating points: thresholds that every run chooses on its validation images, and what they do on test images."""
+"""Operating points: thresholds that every run chooses on its validation images, and what they do on test images, those
+from elsewhere included."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -8,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medaug_keras.evaluation.thresholds import Point, rates, resampled, thresholds
+from medaug_keras.report.numbers.further import predicted, tried_on
 from medaug_keras.report.numbers.inference import Cell, HeldOut, Inference, Predictions, possible
-from medaug_keras.report.numbers.results import Group
-from medaug_keras.spec import OperatingPoint
+from medaug_keras.report.numbers.results import Group, Results
+from medaug_keras.spec import OperatingPoint, Study
 from medaug_keras.stats import (
     Crossed,
     Estimate,
@@ -45,6 +47,7 @@ ONE_CLASS = "its validation images are not of both classes"
 class AtPoint:
     """One arm on one data set at one operating point.
 
+    tried: runs of which there are predictions.
     thresholds: of every run, and every fold. means: measure → of every replicate.
     shares: measure → the crossed analysis of its values; intervals: measure → of the share itself.
     differences: measure → the crossed analysis of the difference to the baseline; rates: its p, corrected; runs: of
@@ -53,6 +56,7 @@ class AtPoint:
 
     group: Group
     point: OperatingPoint
+    tried: int = 0
     why: str = ""
     """Why there is no threshold."""
     thresholds: list[float] = field(default_factory=list)
@@ -69,7 +73,7 @@ class AtPoint:
 
     def reason(self, measure: str) -> str:
         """Why there is no value, or why there are fewer replicates than planned; empty where neither is so."""
-        if not self.why and len(self.means[measure]) < len(self.group.done):
+        if not self.why and len(self.means[measure]) < self.tried:
             return f"in some run no test image is called {'positive' if measure == 'ppv' else 'negative'}"
         return self.why or self.group.reason
 
@@ -118,31 +122,76 @@ def operating_points(inference: Inference) -> Mapping[tuple[Cell, int], AtPoint]
 
     p is corrected over all points, measures, arms and data sets (Benjamini and Hochberg).
     """
-    results = inference.results
-    points = results.study.operating_points
-    found: dict[tuple[Cell, int], AtPoint] = {}
+    found = _every(inference, inference.predictions)
+    _correct(found.values())
+    return found
+
+
+def has_points_elsewhere(results: Results) -> bool:
+    """Whether a test set from elsewhere is tried at operating points."""
+    return bool(results.study.operating_points) and any(results.positive(d) is not None for d, *_ in results.outside)
+
+
+def points_elsewhere(inference: Inference) -> Mapping[str, Mapping[tuple[Cell, int], AtPoint]]:
+    """The same on test sets from elsewhere, by their names in the plan: at the thresholds that the runs chose on the
+    validation images of their own data set.
+
+    p is corrected over all of these, and those of the own test images stay as they are.
+    """
+    found = {}
+    for dataset, name, place in inference.results.outside:
+        cells = [cell for cell in inference.predictions if cell[0] == dataset]
+        found[place] = _every(inference, {cell: _elsewhere(inference, cell, name) for cell in cells})
+    _correct(one for points in found.values() for one in points.values())
+    return found
+
+
+def _elsewhere(inference: Inference, cell: Cell, name: str) -> list[Predictions]:
+    """What a cell's runs say of a test set from elsewhere, and of the validation images on which they choose."""
+    results, found = inference.results, []
+    records = {run.replicate: tried_on(run, name) for run in results.groups[cell].runs}
+    for of in inference.predictions[cell]:
+        tried = {s: record for s, replicate in enumerate(of.replicates) if (record := records[replicate]) is not None}
+        if not tried:
+            continue
+        said = [predicted(record, results.select) for record in tried.values()]
+        labels, groups, _ = said[0]
+        held = tuple(replace(one, probabilities=one.probabilities[list(tried)]) for one in of.validation)
+        replicates = tuple(of.replicates[s] for s in tried)
+        found.append(Predictions(replicates, labels, np.concatenate([p for *_, p in said]), groups, None, held))
+    return found
+
+
+def _every(inference: Inference, predictions: Mapping[Cell, Sequence[Predictions]]) -> dict[tuple[Cell, int], AtPoint]:
+    """Every arm with predictions at every operating point, p not yet corrected."""
+    results, found = inference.results, {}
     for dataset in results.datasets:
         positive = results.positive(dataset)
-        if positive is None:
+        if positive is None or not results.study.operating_points:
             continue
-        every = {cell: group for cell, group in results.groups.items() if cell[0] == dataset and group.done}
-        runs = {cell: _at_points(inference, cell, positive) for cell in every}
+        every = {cell: batches for cell, batches in predictions.items() if cell[0] == dataset and batches}
+        runs = {cell: _at_points(results.study, batches, positive) for cell, batches in every.items()}
         base = runs.get((dataset, *results.reference))
-        for cell, group in every.items():
-            for place, point in enumerate(points):
-                found[cell, place] = one = AtPoint(group, point)
+        for cell, batches in every.items():
+            tried = sum(len(of.replicates) for of in batches)
+            for place, point in enumerate(results.study.operating_points):
+                found[cell, place] = one = AtPoint(results.groups[cell], point, tried)
                 of = runs[cell]
                 if isinstance(of, str):
                     one.why = of
                     continue
                 one.thresholds = of[place][1]
                 theirs = base[place][0] if isinstance(base, list) and cell[1:] != results.reference else None
-                _compare(inference, one, of[place][0], theirs, positive)
-    tests = [(one, measure) for one in found.values() for measure in one.differences]
+                _compare(one, batches[0], of[place][0], theirs, positive)
+    return found
+
+
+def _correct(found: Iterable[AtPoint]) -> None:
+    """Correct p of all differences (Benjamini and Hochberg)."""
+    tests = [(one, measure) for one in found for measure in one.differences]
     corrected = benjamini_hochberg([one.differences[measure].p_family for one, measure in tests])
     for (one, measure), p in zip(tests, corrected, strict=True):
         one.rates[measure] = p
-    return found
 
 
 def prevalence(inference: Inference, dataset: str) -> Prevalence | None:
@@ -167,12 +216,11 @@ def prevalence(inference: Inference, dataset: str) -> Prevalence | None:
     return Prevalence(counts[0], counts[1], apart >= LEAST and apart > CLEARLY * variance**0.5)
 
 
-def _at_points(inference: Inference, cell: Cell, positive: int) -> list[tuple[_Runs, list[float]]] | str:
+def _at_points(study: Study, batches: Sequence[Predictions], positive: int) -> list[tuple[_Runs, list[float]]] | str:
     """At each point what the runs of a cell measure, and their thresholds; or why there are none."""
-    study = inference.results.study
     points = [_point(point) for point in study.operating_points]
     found: list[tuple[_Runs, list[float]]] = [({name: {} for name in MEASURES}, []) for _ in points]
-    for of in inference.predictions[cell]:
+    for of in batches:
         ours: Mask = np.asarray(of.labels == positive)
         scores = of.probabilities[..., positive].astype(np.float64)
         if not of.validation:
@@ -240,11 +288,9 @@ def _drawn(
     return {name: np.nan_to_num(part[..., 1:] - part[..., :1]) for name, part in every.items()}
 
 
-def _compare(inference: Inference, one: AtPoint, ours: _Runs, theirs: _Runs | None, positive: int) -> None:
+def _compare(one: AtPoint, of: Predictions, ours: _Runs, theirs: _Runs | None, positive: int) -> None:
     """Fill in what an arm's runs say of the shares, and of their differences to the baseline's."""
-    dataset, planned = one.group.dataset, len(one.group.runs)
-    cell = dataset, one.group.arm, one.group.sampling
-    of, folds = inference.predictions[cell][0], dataset in inference.folded
+    planned, folds = len(one.group.runs), of.folds is not None
     df = float(min(_fewest(held, positive) for held in of.validation) - 1)
     counts = {"sensitivity": int((of.labels == positive).sum()), "specificity": int((of.labels != positive).sum())}
 

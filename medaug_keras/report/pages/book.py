@@ -11,7 +11,7 @@ from medaug_keras.report.numbers.circumstances import Expected
 from medaug_keras.report.numbers.further import Tried, further_tests
 from medaug_keras.report.numbers.inference import Cell, Inference
 from medaug_keras.report.numbers.results import Results, Run, histories
-from medaug_keras.report.numbers.thresholds import AtPoint, operating_points
+from medaug_keras.report.numbers.thresholds import AtPoint, operating_points, points_elsewhere
 from medaug_keras.report.tables.export import table_csv, table_json, table_latex
 from medaug_keras.report.tables.table import Table
 
@@ -65,6 +65,11 @@ class Book:
     def operating_points(self) -> Mapping[tuple[Cell, int], AtPoint]:
         """What every arm does at the study's operating points."""
         return operating_points(self.inference)
+
+    @cached_property
+    def points_elsewhere(self) -> Mapping[str, Mapping[tuple[Cell, int], AtPoint]]:
+        """The same on test sets from elsewhere, by their names in the plan."""
+        return points_elsewhere(self.inference)
 
     @cached_property
     def further_tests(self) -> Mapping[tuple[Cell, str], Tried]:

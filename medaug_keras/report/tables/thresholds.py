@@ -20,9 +20,44 @@ from medaug_keras.stats import FEW, Crossed, estimate
 _ON_DEMAND = ("ppv", "npv")
 
 
-def operating_points(results: Results, found: Mapping[tuple[Cell, int], AtPoint]) -> Table:
+Points = Mapping[tuple[Cell, int], AtPoint]
+
+
+def operating_points(results: Results, found: Points) -> Table:
     """A row for every point and arm of every data set with one, by data set and point."""
-    columns = [DATASET, Column("point", "Threshold for"), Column("arm", "Arm", parts=("name",))]
+    return _table(
+        results,
+        {"": found},
+        "operating-points",
+        "Operating points on test images",
+        "operating_points",
+        "Every run chooses its thresholds on its validation images: the highest with at least the sensitivity, the "
+        "lowest with at least the specificity, or the one with the largest sum of both (Youden’s index). A test "
+        "image is called positive where the probability of the positive class is the threshold or more.",
+        "all points, measures, arms and data sets",
+    )
+
+
+def points_elsewhere(results: Results, found: Mapping[str, Points]) -> Table:
+    """The same on test sets from elsewhere, by their names in the plan."""
+    return _table(
+        results,
+        found,
+        "operating-points-elsewhere",
+        "Operating points on images from elsewhere",
+        "points_elsewhere",
+        "The thresholds are those that every run chose on the validation images of its own data set: whether they hold "
+        "elsewhere is what this table shows.",
+        "all points, measures, arms and test sets from elsewhere",
+    )
+
+
+def _table(
+    results: Results, found: Mapping[str, Points], name: str, caption: str, made_by: str, chosen: str, family: str
+) -> Table:
+    """A row for every point and arm on the test images of a data set, or on each of its test sets from elsewhere."""
+    columns = [DATASET, *([Column("test_set", "Test set")] if "" not in found else [])]
+    columns += [Column("point", "Threshold for"), Column("arm", "Arm", parts=("name",))]
     columns.append(Column("threshold", "Threshold", "number", parts=("sd",)))
     for measure, title in MEASURES.items():
         extra = measure in _ON_DEMAND
@@ -32,43 +67,48 @@ def operating_points(results: Results, found: Mapping[tuple[Cell, int], AtPoint]
         ]
     rows = []
     order = {name: place for place, name in enumerate(results.datasets)}
-    for (cell, _), one in sorted(found.items(), key=lambda item: (order[item[0][0][0]], item[0][1])):
+    every = [
+        (order[cell[0]], at, place, test.rpartition(".")[2], cell, one)
+        for at, (test, points) in enumerate(found.items())
+        for (cell, place), one in points.items()
+    ]
+    for *_, test, cell, one in sorted(every, key=lambda item: item[:3]):
         dataset, *pair = cell
         words, arm = point_words(one.point), results.variant(*pair)
         at = estimate([t for t in one.thresholds if t != float("inf")], planned=len(one.thresholds))
         nothing = one.why or "no threshold calls few enough images positive"
         entries = [
             dataset_entry(results, dataset),
+            *([Entry(test)] if test else []),
             Entry(words),
             variant_entry(results, *pair),
             Entry(at.mean, at.sd, missing=nothing if at.mean is None else ""),
         ]
         for measure in MEASURES:
             entries += [_value(one, measure), _difference(one, measure)]
-        rows.append(Row(tuple(entries), {"data set": results.title(dataset), "threshold for": words, "arm": arm}))
+        factors = {"data set": results.title(dataset), **({"test set": test} if test else {})}
+        rows.append(Row(tuple(entries), factors | {"threshold for": words, "arm": arm}))
     base = results.variant(*results.reference)
     return Table(
-        "operating-points",
-        f"Operating points on test images, {epoch_words(results)}.",
+        name,
+        f"{caption}, {epoch_words(results)}.",
         tuple(columns),
         tuple(rows),
-        "tables.thresholds.operating_points",
+        f"tables.thresholds.{made_by}",
         (
-            "Every run chooses its thresholds on its validation images: the highest with at least the sensitivity, the "
-            "lowest with at least the specificity, or the one with the largest sum of both (Youden’s index). A test "
-            "image is called positive where the probability of the positive class is the threshold or more.",
+            chosen,
             f"Below a value, its 95 % interval over runs, validation and test images (Korn and Graubard). Differences "
             f"are to “{base}”, with the interval of a crossed analysis to which the variance of the choice of "
-            f"validation images is added ({DRAWS} bootstrap draws); p is corrected over all points, measures, arms and "
-            "data sets (Benjamini and Hochberg). All of this is exploratory.",
+            f"validation images is added ({DRAWS} bootstrap draws); p is corrected over {family} (Benjamini and "
+            "Hochberg). All of this is exploratory.",
             "Predictive values are those at the share of positive images that the test set has.",
             *(
                 ["Few images: so few test images account for the difference that its interval is too narrow."]
-                if any(_few(r) for one in found.values() for r in one.differences.values())
+                if any(_few(r) for *_, one in every for r in one.differences.values())
                 else []
             ),
         ),
-        ("data set", "threshold for", "arm"),
+        ("data set", *(() if "" in found else ("test set",)), "threshold for", "arm"),
         empty="No run of a data set with a positive class is done yet.",
     )
 
