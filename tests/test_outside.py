@@ -22,6 +22,7 @@ from medaug_keras.places import check_places
 from medaug_keras.plan import Source, classes_of_test, located, plan
 from medaug_keras.reading import StudyError, read
 from medaug_keras.report.numbers import published
+from medaug_keras.report.numbers.calibration import judged, judged_elsewhere
 from medaug_keras.report.numbers.further import OTHER_IMAGES, further_tests
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.methods import methods_text
@@ -589,7 +590,7 @@ def test_differences_are_those_of_the_crossed_analysis_of_the_groups_elsewhere(t
 POINTS = [{"sensitivity": 0.8}, "youden"]
 
 
-def test_on_the_own_test_images_once_more_operating_points_are_those_on_the_test_images(tmp_path):
+def test_on_the_own_test_images_once_more_operating_points_and_calibration_are_those_on_the_test_images(tmp_path):
     """The same images, and so the same probabilities and thresholds; p is corrected among themselves."""
     study = with_tests({"b": PHANTOM}, replicates=2, operating_points=POINTS)
     study["datasets"]["grey"]["positive"] = OWN.classes[0]
@@ -602,6 +603,13 @@ def test_on_the_own_test_images_once_more_operating_points_are_those_on_the_test
         assert (other.thresholds, other.means, other.shares) == (one.thresholds, one.means, one.shares)
         assert (other.differences, other.intervals, other.rates) == (one.differences, one.intervals, one.rates)
         assert one.means["sensitivity"]
+    (there,), own = judged_elsewhere(inference).values(), judged(inference)
+    assert there.keys() == own.keys()
+    assert len(own) == 2
+    for cell, one in own.items():
+        assert there[cell].means == one.means
+        assert (there[cell].differences, there[cell].rates) == (one.differences, one.rates)
+        assert one.means["pr_auc"]
 
 
 def test_thresholds_of_the_validation_images_at_home_are_applied_to_images_elsewhere(tmp_path):
@@ -636,10 +644,42 @@ def test_thresholds_of_the_validation_images_at_home_are_applied_to_images_elsew
     assert len(every) == 2 * 2 * len(MEASURES)
 
 
+def test_calibration_elsewhere_is_that_of_the_groups_there_and_corrected_over_all_of_it(tmp_path):
+    tests = {name: {"kind": "npz", "path": f"{name}.npz"} for name in ("b", "c")}
+    inference = inference_of(tmp_path, study_of(tests=tests))
+    found, every = judged_elsewhere(inference), []
+    for place, here in found.items():
+        values = {}
+        for cell, one in here.items():
+            values[cell[1]] = []
+            for run in one.group.runs:
+                record = run.tests[place.rpartition(".")[2]].record
+                with np.load(record.folder / "predictions.npz") as file:
+                    p, labels = file[f"test_{run.selected(inference.results.select)}"], file["test_labels"]
+                    groups = file["test_groups"]
+                of_images = ((p[:, 1] - labels) ** 2).astype(float)
+                values[cell[1]].append([of_images[groups == name].sum() for name in np.unique(groups)])
+            values[cell[1]] = np.array(values[cell[1]]) * 50 / 100  # so that the mean over groups is that over images
+            assert one.means["brier"] == pytest.approx(values[cell[1]].mean(1), rel=1e-5)
+        for cell, one in here.items():
+            if cell[1] == "baseline":
+                assert not one.differences
+                continue
+            expected = crossed(values[cell[1]] - values["baseline"], images=100)
+            assert one.differences["brier"].p == pytest.approx(expected.p, rel=1e-4)
+            every += [(one, measure) for measure in one.differences]
+    assert list(found) == ["breastmnist.tests.b", "breastmnist.tests.c"]
+    corrected = benjamini_hochberg([one.differences[measure].p_family for one, measure in every])
+    assert [one.rates[measure] for one, measure in every] == corrected
+
+
 def test_operating_points_elsewhere_are_a_table_where_the_study_has_any(tmp_path):
     study = study_of()
     files = Pages((plain := inference_of(tmp_path / "a", study)).results, inference=plain).all()
     assert "data/operating-points-elsewhere.csv" not in files
+    rows = files["data/calibration-elsewhere.csv"].decode().splitlines()
+    assert len(rows) == 1 + 3
+    assert all(",hospital_b," in row for row in rows[1:])
     study = Study.model_validate_json(json.dumps(study.model_dump(mode="json") | {"operating_points": POINTS}))
     files = Pages((chosen := inference_of(tmp_path / "b", study)).results, inference=chosen).all()
     page = html.unescape(files["other-test-sets.md"].decode())

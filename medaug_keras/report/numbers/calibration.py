@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medaug_keras.evaluation import calibration
+from medaug_keras.report.numbers.further import elsewhere
 from medaug_keras.report.numbers.inference import Cell, Inference, Predictions, held_out
 from medaug_keras.report.numbers.measured import Measured, Values, compare, correct
 from medaug_keras.report.numbers.results import Group
@@ -64,6 +65,23 @@ def judged(inference: Inference) -> Mapping[Cell, Judged]:
         compare(inference, done, base)
         found |= {cell: one for cell, (one, _) in done.items()}
     correct(found.values())
+    return found
+
+
+def judged_elsewhere(inference: Inference) -> Mapping[str, Mapping[Cell, Judged]]:
+    """The same on test sets from elsewhere, by their names in the plan. p is corrected over these."""
+    results = inference.results
+    found: dict[str, Mapping[Cell, Judged]] = {}
+    for dataset, name, place in results.outside:
+        if dataset not in results.of_classes:
+            continue
+        first = results.positive(dataset) == 0
+        said = {cell: elsewhere(inference, cell, name) for cell in inference.predictions if cell[0] == dataset}
+        here = {cell: _judged(results.groups[cell], of, first=first) for cell, of in said.items() if of}
+        _, base = here.get((dataset, *results.reference), (None, None))
+        compare(inference, here, base, there=next((of[0] for of in said.values() if of), None))
+        found[place] = {cell: one for cell, (one, _) in here.items()}
+    correct([one for here in found.values() for one in here.values()])
     return found
 
 

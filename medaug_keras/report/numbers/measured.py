@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from medaug_keras.report.numbers.inference import Cell, Inference
+from medaug_keras.report.numbers.inference import Cell, Inference, Predictions
 from medaug_keras.report.numbers.results import Group
 from medaug_keras.stats import Crossed, Estimate, benjamini_hochberg, crossed, estimate, paired
 
@@ -33,16 +33,27 @@ class Measured:
         return estimate(self.means[measure], planned=len(self.group.runs))
 
 
-def compare(inference: Inference, here: Mapping[Cell, tuple[Measured, Values]], base: Values | None) -> None:
-    """Fill in the differences of every measure of the arms of a data set to the baseline's values."""
+def compare(
+    inference: Inference,
+    here: Mapping[Cell, tuple[Measured, Values]],
+    base: Values | None,
+    *,
+    there: Predictions | None = None,
+) -> None:
+    """Fill in the differences of every measure of the arms of a data set to the baseline's values.
+
+    `there`: what some arm says of the images, where these are of a test set from elsewhere.
+    """
     for cell, (one, values) in here.items():
         if base is None or cell[1:] == inference.results.reference:
             continue
         images, _ = inference.grouped.get(cell[0], (None, None))
+        if there is not None:
+            images = None if there.groups is None else len(there.labels)
         for measure in one.means:
             result = crossed(
                 paired(values[measure], base[measure]),
-                folds=cell[0] in inference.folded,
+                folds=there is None and cell[0] in inference.folded,
                 images=images,
                 planned=len(one.group.runs),
             )

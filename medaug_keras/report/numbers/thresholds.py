@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medaug_keras.evaluation.thresholds import Point, rates, resampled, thresholds
-from medaug_keras.report.numbers.further import predicted, tried_on
+from medaug_keras.report.numbers.further import elsewhere
 from medaug_keras.report.numbers.inference import Cell, HeldOut, Inference, Predictions, possible
 from medaug_keras.report.numbers.results import Group, Results
 from medaug_keras.spec import OperatingPoint, Study
@@ -141,24 +141,8 @@ def points_elsewhere(inference: Inference) -> Mapping[str, Mapping[tuple[Cell, i
     found = {}
     for dataset, name, place in inference.results.outside:
         cells = [cell for cell in inference.predictions if cell[0] == dataset]
-        found[place] = _every(inference, {cell: _elsewhere(inference, cell, name) for cell in cells})
+        found[place] = _every(inference, {cell: elsewhere(inference, cell, name) for cell in cells})
     _correct(one for points in found.values() for one in points.values())
-    return found
-
-
-def _elsewhere(inference: Inference, cell: Cell, name: str) -> list[Predictions]:
-    """What a cell's runs say of a test set from elsewhere, and of the validation images on which they choose."""
-    results, found = inference.results, []
-    records = {run.replicate: tried_on(run, name) for run in results.groups[cell].runs}
-    for of in inference.predictions[cell]:
-        tried = {s: record for s, replicate in enumerate(of.replicates) if (record := records[replicate]) is not None}
-        if not tried:
-            continue
-        said = [predicted(record, results.select) for record in tried.values()]
-        labels, groups, _ = said[0]
-        held = tuple(replace(one, probabilities=one.probabilities[list(tried)]) for one in of.validation)
-        replicates = tuple(of.replicates[s] for s in tried)
-        found.append(Predictions(replicates, labels, np.concatenate([p for *_, p in said]), groups, None, held))
     return found
 
 

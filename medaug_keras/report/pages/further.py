@@ -5,12 +5,14 @@ from typing import Any
 from medaug_keras.data import KINDS, check_known
 from medaug_keras.report import figures
 from medaug_keras.report.format import percent, plural, points, together
+from medaug_keras.report.numbers.calibration import judged_elsewhere
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.further import Tried, corruption_words
 from medaug_keras.report.numbers.results import METRICS
 from medaug_keras.report.numbers.thresholds import has_points_elsewhere
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.pages.differences import difference, runs_words
+from medaug_keras.report.tables.calibration import elsewhere as calibration_there
 from medaug_keras.report.tables.further import by_corruption, corrupted_sets, from_elsewhere
 from medaug_keras.report.tables.further import other_test_sets as table_of
 from medaug_keras.report.tables.thresholds import points_elsewhere as table_of_points
@@ -33,6 +35,9 @@ def other_test_sets(book: Book) -> dict[str, Any]:
         "table": book.table(table_of(results, book.inference, found)),
         "corruptions": book.table(by_corruption(results, found)) if corrupted_sets(results) else None,
         "elsewhere": book.table(from_elsewhere(results)) if results.outside else None,
+        "calibration": book.table(calibration_there(results, judged_elsewhere(book.inference)))
+        if any(dataset in results.of_classes for dataset, *_ in results.outside)
+        else None,
         "points": book.table(table_of_points(results, book.points_elsewhere))
         if has_points_elsewhere(results)
         else None,

@@ -26,23 +26,14 @@ _KINDS = {"ece": ("percent", "points"), "pr_auc": ("percent", "points")}
 def calibration(results: Results, found: Mapping[Cell, Judged]) -> Table:
     """A row for every arm of every data set with a result."""
     columns = [DATASET, Column("arm", "Arm", parts=("name",)), Column("auc", "AUC", "percent", parts=("sd", "n"))]
-    for measure, title in MEASURES.items():
-        value, difference = _KINDS.get(measure, ("number", "change"))
-        columns += [
-            Column(measure, "value", value, title, ("sd", "n")),  # type: ignore[arg-type]
-            Column(f"{measure}_difference", "difference", difference, title, ("low", "high", "p")),  # type: ignore[arg-type]
-        ]
     rows = []
     for (dataset, arm, sampling), one in found.items():
         entries = [dataset_entry(results, dataset), variant_entry(results, arm, sampling)]
-        entries.append(measured(one.group, results.select, "auc"))
-        for measure in MEASURES:
-            mean, why = one.estimate(measure), one.reasons.get(measure, "")
-            entries.append(Entry(mean.mean, mean.sd, mean.n, mean.planned, missing=why))
-            entries.append(less_baseline(one, measure))
+        entries += [measured(one.group, results.select, "auc"), *_measures(one)]
         factors = {"data set": results.title(dataset), "arm": results.variant(arm, sampling)}
         rows.append(Row(tuple(entries), factors))
     base = results.variant(*results.reference)
+    columns += _columns()
     return Table(
         "calibration",
         f"Calibration and PR-AUC on test images, {epoch_words(results)}.",
@@ -63,6 +54,54 @@ def calibration(results: Results, found: Mapping[Cell, Judged]) -> Table:
         ("data set", "arm"),
         empty="No run is done yet.",
     )
+
+
+def elsewhere(results: Results, found: Mapping[str, Mapping[Cell, Judged]]) -> Table:
+    """A row for every arm on every test set from elsewhere, by their names in the plan."""
+    columns = (DATASET, Column("test_set", "Test set"), Column("arm", "Arm", parts=("name",)), *_columns())
+    rows = []
+    for place, here in found.items():
+        test = place.rpartition(".")[2]
+        for (dataset, arm, sampling), one in here.items():
+            entries = (dataset_entry(results, dataset), Entry(test), variant_entry(results, arm, sampling))
+            factors = {"data set": results.title(dataset), "test set": test, "arm": results.variant(arm, sampling)}
+            rows.append(Row((*entries, *_measures(one)), factors))
+    return Table(
+        "calibration-elsewhere",
+        f"Calibration and PR-AUC on images from elsewhere, {epoch_words(results)}.",
+        columns,
+        tuple(rows),
+        "tables.calibration.elsewhere",
+        (
+            "As on the page Calibration, which says what the measures are, of the same networks; probabilities are as "
+            "they are, without temperature scaling. PR-AUC depends on the share of positive images that a test set "
+            f"has. Differences are to “{results.variant(*results.reference)}”; p is corrected over all measures, arms "
+            "and test sets from elsewhere (Benjamini and Hochberg). All of this is exploratory.",
+        ),
+        ("data set", "test set", "arm"),
+        empty="No run was tried on images from elsewhere yet.",
+    )
+
+
+def _columns() -> list[Column]:
+    """The columns of the measures."""
+    columns = []
+    for measure, title in MEASURES.items():
+        value, difference = _KINDS.get(measure, ("number", "change"))
+        columns += [
+            Column(measure, "value", value, title, ("sd", "n")),  # type: ignore[arg-type]
+            Column(f"{measure}_difference", "difference", difference, title, ("low", "high", "p")),  # type: ignore[arg-type]
+        ]
+    return columns
+
+
+def _measures(one: Judged) -> list[Entry]:
+    """The measures of an arm, each with its difference to the baseline."""
+    entries = []
+    for measure in MEASURES:
+        mean, why = one.estimate(measure), one.reasons.get(measure, "")
+        entries += [Entry(mean.mean, mean.sd, mean.n, mean.planned, missing=why), less_baseline(one, measure)]
+    return entries
 
 
 def temperature(results: Results, found: Mapping[Cell, Judged], after: Mapping[Cell, Scaled]) -> Table:
