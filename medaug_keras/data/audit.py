@@ -449,7 +449,7 @@ def checks_outside(summary: Mapping[str, Any]) -> list[Check]:
             "Repeated images",
             _warned(repeats),
             nothing="No image is there twice, or nearly so.",
-            advice="They count several times: in the scores and in the intervals.",
+            advice="Keep one of each: the others count again, in the scores and in the intervals.",
         ),
         plain,
         _prevalence(summary),
@@ -468,7 +468,7 @@ def check_known(summary: Mapping[str, Any]) -> Check:
         for text in tell(found, "test", other, size)
     ]
     nothing = f"None of {size:,} images is, or nearly, a training or validation image."
-    advice = f"Or it is no other test set. {_DROP}"
+    advice = f"{_DROP} With them it is no other test set."
     known = _check("known", "Images that training knows", shared, nothing=nothing, advice=advice)
     return _of_findings(known) if _several(summary) else known
 
@@ -529,7 +529,8 @@ _FINDINGS = {
 }
 """Words of classes → of findings."""
 _EARLIER_VERSION = Found("not looked for", "Made by an earlier version; check looks.")
-_DROP = "Leave them out: check with --audit writes the list."
+_LIST = "check with --audit writes the list."
+_DROP = f"Leave them out: {_LIST}"
 
 
 def _of_pairs(
@@ -559,7 +560,7 @@ def _in_folds(found: Mapping[str, int], size: int) -> Check:
     if near:
         said.append(Found("fail", f"{_part(near, size)} images {_is(near)} nearly the same as another one: {parted}"))
     nothing = "No image is there twice" + (", or nearly so." if "near_within" in found else ".")
-    advice = "Look at them, and give them one group or leave all but one out: check with --audit writes the list."
+    advice = f"Look at them, and give them one group or leave all but one out: {_LIST}"
     return _check("repeats", "Images that folds may part", said, nothing=nothing, advice=advice)
 
 
@@ -639,7 +640,7 @@ def _conflicting(found: Mapping[str, Any], sizes: Mapping[str, int], *, where: s
         as_one = f"{_is(near)} nearly the same as one"
         text = f"{_part(near, size)} images{where} {as_one} of another class: is one of them wrong?"
         said.append(Found("warn", text))
-    advice = f"Correct the class. {_DROP}" if count else "Look at them, and correct the class."
+    advice = f"Correct the class, or leave them out: {_LIST}" if count else "Look at them, and correct the class."
     return _check("labels", "One image, two classes", said, nothing="No image occurs with two classes.", advice=advice)
 
 
@@ -648,7 +649,7 @@ def _repeats(found: Mapping[str, Any], sizes: Mapping[str, int]) -> Check:
     for split in SPLITS:
         said += _repeated(found[split], split, sizes[split])
     nothing = "No split holds an image twice" + (", or nearly so." if "near_pairs" in found else ".")
-    advice = "They count several times: in the loss, in the scores and in the intervals."
+    advice = "Keep one of each: the others count again, in the loss, in the scores and in the intervals."
     return _check("repeats", "Repeated images", _warned(said), nothing=nothing, advice=advice)
 
 
@@ -770,7 +771,7 @@ def _largest(found: Mapping[str, Any], sizes: Mapping[str, int], words: Mapping[
         for s in large
     ]
     nothing = f"The largest group of each split: {told}."
-    advice = "Results are to a large part those of this group."
+    advice = "Keep in mind that results are to a large part those of this group."
     return _check("largest", title, _warned(said), nothing=nothing, advice=advice)
 
 
