@@ -105,7 +105,7 @@ class _Links(HTMLParser):
 
 def test_every_link_between_the_pages_of_a_large_study_leads_somewhere(made: SimpleNamespace):
     pages = {}
-    for path in made.folder.rglob("*.md"):
+    for path in (made.folder.parent / "index.md", *made.folder.rglob("*.md")):  # the first: all studies
         found = _Links()
         text = path.read_text("utf-8")
         found.feed(text)
