@@ -73,8 +73,8 @@ def elsewhere(results: Results, found: Mapping[str, Mapping[Cell, Judged]]) -> T
         tuple(rows),
         "tables.calibration.elsewhere",
         (
-            "As on the page Calibration, which says what the measures are, of the same networks; probabilities are as "
-            "they are, without temperature scaling. PR-AUC depends on the share of positive images that a test set "
+            "The networks are those of the page Calibration, which says what the measures are; their probabilities are "
+            "taken as they are, without temperature scaling. PR-AUC depends on the share of positive images that a test set "
             f"has. Differences are to “{results.variant(*results.reference)}”; p is corrected over all measures, arms "
             "and test sets from elsewhere (Benjamini and Hochberg). All of this is exploratory.",
         ),
