@@ -74,9 +74,9 @@ def elsewhere(results: Results, found: Mapping[str, Mapping[Cell, Judged]]) -> T
         "tables.calibration.elsewhere",
         (
             "The networks are those of the page Calibration, which says what the measures are; their probabilities are "
-            "taken as they are, without temperature scaling. PR-AUC depends on the share of positive images that a test set "
-            f"has. Differences are to “{results.variant(*results.reference)}”; p is corrected over all measures, arms "
-            "and test sets from elsewhere (Benjamini and Hochberg). All of this is exploratory.",
+            "taken as they are, without temperature scaling. PR-AUC depends on the share of positive images of a test "
+            f"set. Differences are to “{results.variant(*results.reference)}”; p is corrected over all measures, "
+            "arms and test sets from elsewhere (Benjamini and Hochberg). All of this is exploratory.",
         ),
         ("data set", "test set", "arm"),
         empty="No run was tried on images from elsewhere yet.",
