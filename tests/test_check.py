@@ -410,6 +410,14 @@ def test_what_check_says_to_leave_out_heals_the_data(here):
     assert "2 images of the file that" in (here / "docs/studies/tiny/data-sets.md").read_text()
 
 
+def test_what_can_be_done_is_said_once_for_each_data_set(here):
+    section = leaking(here / "mine")
+    written(here, tiny(datasets={"mine": section, "again": section}, arms={"baseline": {}}))
+    code, said = checked()
+    assert code == 0
+    assert said.count("    What to do: Leave them out: check with --audit writes the list.\n") == 2
+
+
 def test_a_list_of_images_to_leave_out_keeps_what_was_left_out_before_and_overwrites_nothing_else(here):
     section = leaking(here / "mine")
     (here / "drop.csv").write_text("image\ntrain/7\n")

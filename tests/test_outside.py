@@ -666,7 +666,8 @@ def test_calibration_elsewhere_is_that_of_the_groups_there_and_corrected_over_al
                 assert not one.differences
                 continue
             expected = crossed(values[cell[1]] - values["baseline"], images=100)
-            assert one.differences["brier"].p == pytest.approx(expected.p, rel=1e-4)
+            r = one.differences["brier"]
+            assert (r.p, r.images, r.groups) == (pytest.approx(expected.p, rel=1e-4), 100, 50)
             every += [(one, measure) for measure in one.differences]
     assert list(found) == ["breastmnist.tests.b", "breastmnist.tests.c"]
     corrected = benjamini_hochberg([one.differences[measure].p_family for one, measure in every])
@@ -693,6 +694,7 @@ def test_operating_points_elsewhere_are_a_table_where_the_study_has_any(tmp_path
     assert all(",hospital_b," in row for row in rows[1:])
     own = files["data/operating-points.csv"].decode().splitlines()
     assert len(own) == 1 + 2 * 3
+    assert ("test_set" in rows[0], "test_set" in own[0]) == (True, False)
     assert "hospital_b" not in "".join(own)
 
 
