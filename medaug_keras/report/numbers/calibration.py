@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medaug_keras.evaluation import calibration
-from medaug_keras.report.numbers.further import elsewhere
 from medaug_keras.report.numbers.inference import Cell, Inference, Predictions, held_out
 from medaug_keras.report.numbers.measured import Measured, Values, compare, correct
 from medaug_keras.report.numbers.results import Group
@@ -62,7 +61,7 @@ def judged(inference: Inference) -> Mapping[Cell, Judged]:
         }
         _, base = here.get((dataset, *results.reference), (None, None))
         done = {cell: one for cell, one in here.items() if one[0].group.done}
-        compare(inference, done, base)
+        compare(inference.predictions, done, base, results.reference)
         found |= {cell: one for cell, (one, _) in done.items()}
     correct(found.values())
     return found
@@ -72,14 +71,14 @@ def judged_elsewhere(inference: Inference) -> Mapping[str, Mapping[Cell, Judged]
     """The same on test sets from elsewhere, by their names in the plan. p is corrected over these."""
     results = inference.results
     found: dict[str, Mapping[Cell, Judged]] = {}
-    for dataset, name, place in results.outside:
+    for dataset, _, place in results.outside:
         if dataset not in results.of_classes:
             continue
         first = results.positive(dataset) == 0
-        said = {cell: elsewhere(inference, cell, name) for cell in inference.predictions if cell[0] == dataset}
+        said = inference.predictions_elsewhere[place]
         here = {cell: _judged(results.groups[cell], of, first=first) for cell, of in said.items() if of}
         _, base = here.get((dataset, *results.reference), (None, None))
-        compare(inference, here, base, there=next((of[0] for of in said.values() if of), None))
+        compare(said, here, base, results.reference)
         found[place] = {cell: one for cell, (one, _) in here.items()}
     correct([one for here in found.values() for one in here.values()])
     return found
@@ -119,7 +118,7 @@ def scaled(inference: Inference) -> Mapping[Cell, Scaled]:
             if cell[0] == dataset and group.done
         }
         _, base = here.get((dataset, *results.reference), (None, None))
-        compare(inference, here, base)
+        compare(inference.predictions, here, base, results.reference)
         found |= {cell: one for cell, (one, _) in here.items()}
     correct(found.values())
     return found

@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medaug_keras.report.numbers.inference import Cell, Comparison, Inference, Predictions, corrected
-from medaug_keras.report.numbers.results import Group, Run
+from medaug_keras.report.numbers.inference import Cell, Comparison, Inference, corrected, predicted, tried_on
+from medaug_keras.report.numbers.results import Group
 from medaug_keras.spec import Corruptions, Further
 from medaug_keras.stats import Crossed, Estimate, estimate, paired, pseudo_values, why_undefined
-from medaug_keras.store import Record
 
 Values = dict[int, NDArray[np.float64]]
 """Replicate → (n,) one value for each image or group, whose mean is the metric."""
@@ -111,10 +110,10 @@ def _tried(inference: Inference, group: Group, name: str, part: Further) -> Trie
     metric: Any = results.study.primary
     one = Tried(group, name, reason=_reason(group, name))
     for run in group.runs:
-        record = _tried_on(run, name)
+        record = tried_on(run, name)
         if record is None:
             continue
-        labels, groups, p = _predicted(record, results.select, kinds)
+        labels, groups, p = predicted(record, results.select, kinds)
         one.images, one.units = len(labels), None if groups is None else len(np.unique(groups))
         one.pixels = dict(record.values["pixels_changed"])
         undefined = why_undefined(metric, labels, p.shape[-1], groups)
@@ -136,37 +135,6 @@ def _tried(inference: Inference, group: Group, name: str, part: Further) -> Trie
             float(np.mean(apart)) if apart else None, len(apart), len(group.runs), one.images, reason=reason
         )
     return one
-
-
-def _tried_on(run: Run, name: str) -> Record | None:
-    """The record of a run on a further test set; None where it was not tried there."""
-    return run.tests[name].record if name in run.tests else None
-
-
-def _predicted(
-    record: Record, select: str, kinds: Sequence[str] = ("test",)
-) -> tuple[NDArray[np.int64], NDArray[Any] | None, NDArray[np.float32]]:
-    """Labels, groups, and (kinds, n, K) probabilities of the images of a further test set, corrupted or as they are."""
-    epoch = record.values["selected"][select]
-    with np.load(record.folder / "predictions.npz", allow_pickle=False) as file:
-        p = np.stack([file[f"{kind}_{epoch}"] for kind in kinds])
-        return file["test_labels"].astype(np.int64), file.get("test_groups"), p
-
-
-def elsewhere(inference: Inference, cell: Cell, name: str) -> list[Predictions]:
-    """What a cell's runs say of a test set from elsewhere, and of validation images where the study chooses by them."""
-    results, found = inference.results, []
-    records = {run.replicate: _tried_on(run, name) for run in results.groups[cell].runs}
-    for of in inference.predictions[cell]:
-        tried = {s: record for s, replicate in enumerate(of.replicates) if (record := records[replicate]) is not None}
-        if not tried:
-            continue
-        said = [_predicted(record, results.select) for record in tried.values()]
-        labels, groups, _ = said[0]
-        held = tuple(replace(one, probabilities=one.probabilities[list(tried)]) for one in of.validation)
-        replicates = tuple(of.replicates[s] for s in tried)
-        found.append(Predictions(replicates, labels, np.concatenate([p for *_, p in said]), groups, None, held))
-    return found
 
 
 def _reason(group: Group, name: str) -> str:

@@ -34,7 +34,7 @@ def graded(inference: Inference) -> Mapping[Cell, Graded]:
             if group.done
         }
         _, base = here.get((dataset, *results.reference), (None, None))
-        compare(inference, here, base)
+        compare(inference.predictions, here, base, results.reference)
         found |= {cell: one for cell, (one, _) in here.items()}
     correct(found.values())
     return found

@@ -51,6 +51,7 @@ from medaug_keras.stats import (
     verdict,
     why_undefined,
 )
+from medaug_keras.store import Record
 
 ALPHA = 0.05
 NO_CONTROL = "no control arm adds as many copies as this arm adds images"
@@ -182,6 +183,21 @@ class Predictions:
     folds: NDArray[Any] | None
     validation: tuple[HeldOut, ...] = ()
     """Where the study chooses by them: one, or one of each fold, by its number; empty where the folds' are gone."""
+
+
+def tried_on(run: Run, name: str) -> Record | None:
+    """The record of a run on a further test set; None where it was not tried there."""
+    return run.tests[name].record if name in run.tests else None
+
+
+def predicted(
+    record: Record, select: str, kinds: Sequence[str] = ("test",)
+) -> tuple[NDArray[np.int64], NDArray[Any] | None, NDArray[np.float32]]:
+    """Labels, groups, and (kinds, n, K) probabilities of the images of a further test set, corrupted or as they are."""
+    epoch = record.values["selected"][select]
+    with np.load(record.folder / "predictions.npz", allow_pickle=False) as file:
+        p = np.stack([file[f"{kind}_{epoch}"] for kind in kinds])
+        return file["test_labels"].astype(np.int64), file.get("test_groups"), p
 
 
 @dataclass(frozen=True)
@@ -393,6 +409,29 @@ class Inference:
                         self._reasons[dataset, metric] = reason
             for metric in METRICS:
                 self._values[cell, metric] = found[metric]
+
+    @cached_property
+    def predictions_elsewhere(self) -> Mapping[str, Mapping[Cell, list[Predictions]]]:
+        """Test set from elsewhere, by its name in the plan → cell → what its runs say of it, with the validation images
+        where the study chooses by them."""
+        return {
+            place: {cell: self._elsewhere(cell, name) for cell in self.predictions if cell[0] == dataset}
+            for dataset, name, place in self.results.outside
+        }
+
+    def _elsewhere(self, cell: Cell, name: str) -> list[Predictions]:
+        found = []
+        records = {run.replicate: tried_on(run, name) for run in self.results.groups[cell].runs}
+        for of in self.predictions[cell]:
+            tried = {s: record for s, replicate in enumerate(of.replicates) if (record := records[replicate])}
+            if not tried:
+                continue
+            said = [predicted(record, self.results.select) for record in tried.values()]
+            labels, groups, _ = said[0]
+            held = tuple(replace(one, probabilities=one.probabilities[list(tried)]) for one in of.validation)
+            replicates = tuple(of.replicates[s] for s in tried)
+            found.append(Predictions(replicates, labels, np.concatenate([p for *_, p in said]), groups, None, held))
+        return found
 
     def compare(self, group: Group, base: Group, metric: str, *, check: bool = False) -> Comparison:
         """The crossed analysis of two groups of a data set; `check` adds the bootstrap and the chance to win."""

@@ -1,12 +1,12 @@
 """Measures besides the study's own, each less the baseline's: exploratory, from the predictions kept."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medaug_keras.report.numbers.inference import Cell, Inference, Predictions
+from medaug_keras.report.numbers.inference import Cell, Pair, Predictions
 from medaug_keras.report.numbers.results import Group
 from medaug_keras.stats import Crossed, Estimate, benjamini_hochberg, crossed, estimate, paired
 
@@ -34,26 +34,24 @@ class Measured:
 
 
 def compare(
-    inference: Inference,
+    predictions: Mapping[Cell, Sequence[Predictions]],
     here: Mapping[Cell, tuple[Measured, Values]],
     base: Values | None,
-    *,
-    there: Predictions | None = None,
+    reference: Pair,
 ) -> None:
-    """Fill in the differences of every measure of the arms of a data set to the baseline's values.
+    """Fill in the differences of every measure of the arms of a data set to the values of the baseline, `reference`.
 
-    `there`: what some arm says of the images, where these are of a test set from elsewhere.
+    `predictions`: those that the values are of.
     """
     for cell, (one, values) in here.items():
-        if base is None or cell[1:] == inference.results.reference:
+        if base is None or cell[1:] == reference:
             continue
-        images, _ = inference.grouped.get(cell[0], (None, None))
-        if there is not None:
-            images = None if there.groups is None else len(there.labels)
+        of = predictions[cell][0]
+        images = None if of.groups is None else len(of.labels)
         for measure in one.means:
             result = crossed(
                 paired(values[measure], base[measure]),
-                folds=there is None and cell[0] in inference.folded,
+                folds=of.folds is not None,
                 images=images,
                 planned=len(one.group.runs),
             )

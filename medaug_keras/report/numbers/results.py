@@ -692,12 +692,11 @@ class Results:
         found = record.values["audit"]["test"]
         same, near, grouped = found["in_train"], found.get("near_in_train", 0), found.get("group_in_train", 0)
         size = record.values["splits"]["test"]["images"]
-        if grouped > same + near:
-            how = "of groups, as patients, that are in the training data too"
-            return grouped, size, f"{percent(grouped / size, 1)} %: {how}"
         ways = {"identical": same, "nearly identical": near}
-        how = together(f"{count(n)} {way}" for way, n in ways.items() if n)
-        return same + near, size, f"{percent((same + near) / size, 1)} %: {how}"
+        known, how = same + near, together(f"{count(n)} {way}" for way, n in ways.items() if n)
+        if grouped > known:
+            known, how = grouped, "of groups, as patients, that are in the training data too"
+        return known, size, f"{percent(known / size, 1)} %: {how}"
 
     def failed_checks(self, dataset: str) -> int:
         """Checks of the data set that failed, as the page of checks counts them."""

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medaug_keras.evaluation.thresholds import Point, rates, resampled, thresholds
-from medaug_keras.report.numbers.further import elsewhere
 from medaug_keras.report.numbers.inference import Cell, HeldOut, Inference, Predictions, possible
 from medaug_keras.report.numbers.results import Group, Results
 from medaug_keras.spec import OperatingPoint, Study
@@ -138,10 +137,7 @@ def points_elsewhere(inference: Inference) -> Mapping[str, Mapping[tuple[Cell, i
 
     p is corrected over all of these, and those of the own test images stay as they are.
     """
-    found = {}
-    for dataset, name, place in inference.results.outside:
-        cells = [cell for cell in inference.predictions if cell[0] == dataset]
-        found[place] = _every(inference, {cell: elsewhere(inference, cell, name) for cell in cells})
+    found = {place: _every(inference, said) for place, said in inference.predictions_elsewhere.items()}
     _correct(one for points in found.values() for one in points.values())
     return found
 

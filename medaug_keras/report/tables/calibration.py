@@ -26,6 +26,7 @@ _KINDS = {"ece": ("percent", "points"), "pr_auc": ("percent", "points")}
 def calibration(results: Results, found: Mapping[Cell, Judged]) -> Table:
     """A row for every arm of every data set with a result."""
     columns = [DATASET, Column("arm", "Arm", parts=("name",)), Column("auc", "AUC", "percent", parts=("sd", "n"))]
+    columns += _columns()
     rows = []
     for (dataset, arm, sampling), one in found.items():
         entries = [dataset_entry(results, dataset), variant_entry(results, arm, sampling)]
@@ -33,7 +34,6 @@ def calibration(results: Results, found: Mapping[Cell, Judged]) -> Table:
         factors = {"data set": results.title(dataset), "arm": results.variant(arm, sampling)}
         rows.append(Row(tuple(entries), factors))
     base = results.variant(*results.reference)
-    columns += _columns()
     return Table(
         "calibration",
         f"Calibration and PR-AUC on test images, {epoch_words(results)}.",

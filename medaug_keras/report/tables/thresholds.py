@@ -55,8 +55,12 @@ def points_elsewhere(results: Results, found: Mapping[str, Points]) -> Table:
 def _table(
     results: Results, found: Mapping[str, Points], name: str, caption: str, made_by: str, chosen: str, family: str
 ) -> Table:
-    """A row for every point and arm on the test images of a data set, or on each of its test sets from elsewhere."""
-    columns = [DATASET, *([Column("test_set", "Test set")] if "" not in found else [])]
+    """A row for every point and arm on the test images of a data set, or on each of its test sets from elsewhere.
+
+    `found`: of each test set, by its name in the plan; "" is the data set's own.
+    """
+    own = "" in found
+    columns = [DATASET] if own else [DATASET, Column("test_set", "Test set")]
     columns += [Column("point", "Threshold for"), Column("arm", "Arm", parts=("name",))]
     columns.append(Column("threshold", "Threshold", "number", parts=("sd",)))
     for measure, title in MEASURES.items():
@@ -79,14 +83,14 @@ def _table(
         nothing = one.why or "no threshold calls few enough images positive"
         entries = [
             dataset_entry(results, dataset),
-            *([Entry(test)] if test else []),
+            *([] if own else [Entry(test)]),
             Entry(words),
             variant_entry(results, *pair),
             Entry(at.mean, at.sd, missing=nothing if at.mean is None else ""),
         ]
         for measure in MEASURES:
             entries += [_value(one, measure), _difference(one, measure)]
-        factors = {"data set": results.title(dataset), **({"test set": test} if test else {})}
+        factors = {"data set": results.title(dataset), **({} if own else {"test set": test})}
         rows.append(Row(tuple(entries), factors | {"threshold for": words, "arm": arm}))
     base = results.variant(*results.reference)
     return Table(
@@ -108,7 +112,7 @@ def _table(
                 else []
             ),
         ),
-        ("data set", *(() if "" in found else ("test set",)), "threshold for", "arm"),
+        ("data set", *(() if own else ("test set",)), "threshold for", "arm"),
         empty="No run of a data set with a positive class is done yet.",
     )
 
