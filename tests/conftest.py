@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from medaug_keras.data import files
+from medaug_keras.ownership import locked
 
 files.THREADS = 1
 
@@ -76,13 +77,21 @@ def browser() -> Iterator[Any]:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A site with one study: two data sets, six arms, two replicates, a failure, a run that is missing.
 
-    Its pages are in `docs` beside it.
+    Its pages are in `docs` beside it. The processes of `pytest -n` share it.
     """
+    folder = tmp_path_factory.getbasetemp()
+    shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    with locked(shared, print):
+        if not (shared / "made").exists():
+            _made_site(tmp_path_factory.mktemp("making")).rename(shared / "made")
+    return shared / "made" / "site"
+
+
+def _made_site(root: Path) -> Path:
     from report_records import ARMS, fake_results, fake_study
 
     from medaug_keras import report
 
-    root = tmp_path_factory.mktemp("site")
     shutil.copytree(PROJECT / "docs", root / "docs", ignore=shutil.ignore_patterns("studies"))
     study = fake_study(arms=ARMS, replicates=2, paper=True)
     plan, store = fake_results(
@@ -93,7 +102,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     report.render(study, plan, store, root / "docs")
     report.build_site(root / "docs", root / "site")
-    return root / "site"
+    return root
 
 
 # --- corpora of wrong input ------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The files of a report: the same bytes twice, users' text as text, small pages word for word."""
 
 import csv
+import gc
 import html.parser
 import importlib
 import json
@@ -9,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -67,6 +69,33 @@ def test_rendering_twice_gives_the_same_bytes_and_leaves_files_alone(tmp_path):
     assert {name: (folder / name).stat().st_mtime_ns for name in before} == times
     elsewhere = report.render(study, plan, store, tmp_path / "other")
     assert contents(elsewhere) == before
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("fails", [True, False])
+def test_after_a_report_python_looks_for_garbage_as_before(tmp_path, monkeypatch, enabled, fails):
+    study = small(replicates=1)
+    plan, store = fake_results(study, tmp_path / "results")
+    if fails:
+        monkeypatch.setattr(Pages, "each", lambda self: iter([1 // 0]))
+
+    def made() -> None:
+        with pytest.raises(ZeroDivisionError, match="division") if fails else nullcontext():
+            report.render(study, plan, store, tmp_path / "docs", anew=True)
+
+    gc.unfreeze()  # the tests', see conftest.py
+    try:
+        (gc.enable if enabled else gc.disable)()
+        made()
+        assert gc.isenabled() == enabled
+        assert gc.get_freeze_count() == 0
+        gc.freeze()
+        frozen = gc.get_freeze_count()
+        made()
+        assert gc.get_freeze_count() >= frozen > 0  # somebody else's stays
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture
