@@ -52,10 +52,32 @@ def sorts(labels: NDArray[Any]) -> NDArray[np.int64]:
     """
     if not several(labels):
         return labels
-    rarity = labels.sum(axis=0)
-    chosen = np.where(labels > 0, rarity, len(labels) + 1).argmin(axis=1)
-    _, numbered = np.unique(np.where(labels.any(axis=1), chosen, labels.shape[1]), return_inverse=True)
+    _, numbered = np.unique(rarest(labels, among=labels), return_inverse=True)
     return numbered.astype(np.int64)
+
+
+def rarest(labels: NDArray[Any], *, among: NDArray[Any]) -> NDArray[np.int64]:
+    """(N,) what each image counts for where sets of images are compared, in 0..K.
+
+    Its class; of several findings, the rarest that it has by the labels `among` (the first of equally rare ones), and K
+    without a finding.
+    """
+    if not several(labels):
+        return labels
+    chosen = np.where(labels > 0, among.sum(axis=0), np.inf).argmin(axis=1)
+    return np.asarray(np.where(labels.any(axis=1), chosen, labels.shape[1]), dtype=np.int64)
+
+
+def row_names(classes: Sequence[str], *, findings: bool) -> list[str]:
+    """What images are shown by: the classes; the findings, and none."""
+    return [*classes, NONE] if findings else list(classes)
+
+
+def members(labels: NDArray[Any], number: int) -> NDArray[np.bool_]:
+    """(N,) which images are of the class of this number; which have this finding, or none of them where it is K."""
+    if not several(labels):
+        return np.asarray(labels == number)
+    return np.asarray(labels[:, number] > 0 if number < labels.shape[1] else ~labels.any(axis=1))
 
 
 def columns(labels: NDArray[Any]) -> NDArray[np.float64]:

@@ -166,6 +166,8 @@ def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint
             made_labels = labels[order]
         else:
             made_labels = wanted
+            if dataset.several:  # the findings that as many copies have
+                made_labels = labels[augmentation.copies(sorts, wanted, seed=params["seed"])]
             sampler = _sampler(params["kind"], needs["generator"])
             if params.get("filter") is not None:
                 made, chosen = _filtered(dataset, needs, sampler, made_labels, params)
@@ -177,6 +179,7 @@ def make_synthesis(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint
     return {
         "images": len(made_labels),
         "per_class": labels_of.counts(made_labels, len(dataset.classes)),
+        **({"none": int(np.sum(~made_labels.any(axis=1)))} if dataset.several else {}),
         "pixel_std": data.pixel_std(made) / 127.5,  # of values in [-1, 1], as the models see them
         "real_pixel_std": data.pixel_std(images) / 127.5,
         **({"filter": _counted(chosen)} if chosen is not None else {}),
@@ -411,7 +414,7 @@ def _tried_on(images: np.ndarray, params: Mapping[str, Any]) -> Iterator[tuple[s
 def make_quality(task: Task, needs: Folders, out: Path, tell: Tell, checkpoint: Checkpoint) -> dict[str, Any]:
     """Judge an arm's images. Makes neighbours.npz: the closest pairs, and every image's distances."""
     dataset, params = _dataset(task, needs), task.params
-    settings, head = dict(params["settings"]), params["head"]
+    settings, head = dict(params["settings"]), labels_of.head(dataset.train.labels, params["head"])
     judge = json.loads((needs["classifier"] / "record.json").read_bytes())["values"]
     made = data.load_plain(needs["synthesis"] / "synthetic.npz")
     images, labels = made["images"], made["labels"]

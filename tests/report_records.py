@@ -210,8 +210,8 @@ def _data(study: Study, task: Task, name: str, out: Path, rng: np.random.Generat
         out / "examples.npz",
         montage=images,
         montage_labels=rng.integers(0, classes, 200),
-        by_class=np.stack([images[:10]] * classes),
-        by_class_count=np.full(classes, 10),
+        by_class=np.stack([images[:10]] * (classes + several)),
+        by_class_count=np.full(classes + several, 10),
     )
     simulated = task.dataset.startswith("phantom")
     own = getattr(study.sets[task.dataset], "classes", None)
@@ -269,14 +269,17 @@ def _generator(study: Study, task: Task, name: str, out: Path, rng: np.random.Ge
 
 def _synthesis(study: Study, task: Task, name: str, out: Path, rng: np.random.Generator) -> dict[str, Any]:
     *_, classes, channels = _shape(task.dataset)
-    labels = np.repeat(np.arange(classes), 10)
+    number = labels = np.repeat(np.arange(classes), 10)
+    values = {"images": task.images, "per_class": _shares(task.images, classes)}
+    if task.dataset in SEVERAL:
+        labels = findings("train", len(number), classes)
+        values["none"] = 5
     np.savez(
         out / "synthetic.npz",
         images=np.zeros((len(labels), 28, 28, channels), np.uint8)
-        + (60 + 10 * labels[:, None, None, None]).astype(np.uint8),
+        + (60 + 10 * number[:, None, None, None]).astype(np.uint8),
         labels=labels,
     )
-    values = {"images": task.images, "per_class": _shares(task.images, classes)}
     if task.params.get("filter") is not None:
         counts = {"drawn": [2 * n for n in values["per_class"]]}
         values["filter"] = counts | {"refused": {"class": values["per_class"], "near": [0] * classes}}
@@ -285,6 +288,7 @@ def _synthesis(study: Study, task: Task, name: str, out: Path, rng: np.random.Ge
 
 def _quality(study: Study, task: Task, name: str, out: Path, rng: np.random.Generator) -> dict[str, Any]:
     *_, classes, channels = _shape(task.dataset)
+    classes += task.dataset in SEVERAL  # those without a finding
     grey = rng.integers(0, 256, (16, 1, 1, 1), dtype=np.uint8)
     images = {kind: np.zeros((16, 28, 28, channels), np.uint8) + grey for kind in ("train", "synthetic")}
     arrays: dict[str, np.ndarray] = {}
@@ -315,9 +319,10 @@ def _quality(study: Study, task: Task, name: str, out: Path, rng: np.random.Gene
 def _usefulness(study: Study, task: Task, name: str, out: Path, rng: np.random.Generator) -> dict[str, Any]:
     *_, classes, _ = _shape(task.dataset)
     values = {"accuracy": 0.7, "auc": 0.75, "balanced_accuracy": 0.7, "macro_f1": 0.7}
-    values["confusion"] = [
-        [7 * (i == j) + 3 * ((i + 1) % classes == j) for j in range(classes)] for i in range(classes)
-    ]
+    if task.dataset not in SEVERAL:
+        values["confusion"] = [
+            [7 * (i == j) + 3 * ((i + 1) % classes == j) for j in range(classes)] for i in range(classes)
+        ]
     return {"images": 546, "selected": dict.fromkeys(get_args(Select), 3), "scores": {"3": {"test": values}}}
 
 

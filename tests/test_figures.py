@@ -251,11 +251,23 @@ DRAWN = {
         lambda: figures.cvae_diagram(image_shape=(28, 28, 3), classes=9, latent_dim=150),
         ["150", "28 × 28 × 3"],
     ),
+    "cvae_diagram_of_findings": (
+        lambda: figures.cvae_diagram(image_shape=(28, 28, 1), classes=14, latent_dim=150, findings=True),
+        ["its findings, any of 14", "from z and the findings", "choose the findings"],
+    ),
     "joint_vae_diagram": (
         lambda: figures.joint_vae_diagram(image_shape=(28, 28, 1), latent_dim=100, categories=50),
         ["100", "50"],
     ),
     "cgan_diagram": (lambda: figures.cgan_diagram(image_shape=(28, 28, 3), classes=9, latent_dim=128), ["128", "9"]),
+    "cgan_diagram_of_findings": (
+        lambda: figures.cgan_diagram(image_shape=(28, 28, 3), classes=14, latent_dim=128, findings=True),
+        ["noise numbers and findings, any of 14", "with their findings", "choose the findings"],
+    ),
+    "flow_diagram_of_findings": (
+        lambda: figures.flow_diagram(image_shape=(28, 28, 1), classes=14, solver="heun", steps=25, findings=True),
+        ["the time and the findings, any of 14", "choose the findings"],
+    ),
     "flow_diagram": (
         lambda: figures.flow_diagram(image_shape=(64, 64, 1), classes=9, solver="heun", steps=1250),
         ["64 × 64 × 1", "one of 9", "1,250 steps of Heun's method"],
@@ -414,6 +426,15 @@ def test_every_public_function_is_drawn_here():
     pictures = {"montage", "class_montage", "pairs", "small_picture", "twins"}
     functions = {name for name in figures.__all__ if name[0].islower()} - pictures
     assert functions <= set(DRAWN)
+
+
+@pytest.mark.parametrize("kind", ["cvae", "cgan", "flow"])
+def test_a_generator_of_findings_is_drawn_without_a_class(kind):
+    words = " ".join(words for *_, words in texts(DRAWN[f"{kind}_diagram_of_findings"][0]().svg))
+    assert "findings y any of 14" in words
+    assert "an image of findings y" in words
+    assert "class" not in words.lower()
+    assert ("projection on the findings" in words) is (kind == "cgan")
 
 
 # --- single figures --------------------------------------------------------------------------------

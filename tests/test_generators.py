@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -381,6 +382,167 @@ def test_a_generator_paints_the_class_it_is_asked_for(trained):
     assert (painted == LABELS).mean() >= 0.95
 
 
+COMBINATIONS = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
+
+
+def two_halves(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Images whose left half is bright where they have the first finding, and the right one where the second."""
+    rng = np.random.default_rng(seed)
+    labels = COMBINATIONS[np.arange(count) % 4]
+    tones = np.where(np.repeat(labels, 14, axis=1), 180, 50)[:, None, :]
+    return np.clip(tones + rng.normal(0, 8, (count, 28, 28)), 0, 255).astype(np.uint8)[..., None], labels
+
+
+def halves(images: np.ndarray) -> np.ndarray:
+    """(n, 2): whether each half is nearer to bright than to dark."""
+    return np.stack([half.mean((1, 2, 3)) > 115 for half in np.split(images, 2, axis=2)], axis=1)
+
+
+def fit_findings(name: str, data: TrainingData, **changes: object) -> Trained:
+    settings = {**SETTINGS[name], **changes}
+    if name == "flow":
+        settings.setdefault("images", settings["epochs"] * len(data.labels))  # passes
+    recipe, own = Recipe.split(settings)
+    return GENERATORS[name].fit(data, recipe, **own)
+
+
+def of_halves(name: str, count: int, epochs: int) -> tuple[keras.Model, np.ndarray]:
+    """The sampler of a generator that saw so many images, and 80 of its own: of none, the first, the second, both."""
+    data = TrainingData(*two_halves(count), *two_halves(16, 1), num_classes=2)
+    sampler = fit_findings(name, data, epochs=epochs).sampler
+    return sampler, make(name, sampler, COMBINATIONS[np.arange(80) % 4])
+
+
+@pytest.mark.parametrize(("name", "count", "epochs"), [("cvae", 48, 8), ("flow", 96, 12)])
+def test_each_finding_brightens_its_own_half_whatever_the_other_and_in_the_saved_file_too(
+    name, count, epochs, tmp_path
+):
+    sampler, made = of_halves(name, count, epochs)
+    for side, half in enumerate(np.split(made.astype(float), 2, axis=2)):
+        tones = np.array([half[i::4].mean() for i in range(4)])
+        bright = COMBINATIONS[:, side] == 1
+        assert tones[bright].min() - tones[~bright].max() > 10
+    sampler.save(tmp_path / "sampler.keras")
+    again = make(name, keras.models.load_model(tmp_path / "sampler.keras"), COMBINATIONS[np.arange(80) % 4])
+    assert np.array_equal(again, made)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "epochs"), [("cvae", 12), ("cgan", 24), ("flow", 20)])
+def test_every_combination_of_findings_and_none_is_painted(name, epochs):
+    _, made = of_halves(name, IMAGES, epochs)
+    right = (halves(made) == COMBINATIONS[np.arange(80) % 4]).all(axis=1)
+    assert all(right[i::4].mean() >= 0.95 for i in range(4))
+
+
+@pytest.mark.parametrize("name", ["cvae", "joint_vae", "flow"])
+def test_of_one_finding_an_image_a_generator_is_that_of_one_class_an_image(name):
+    (images, labels), (others, held_out) = two_tones(24), two_tones(8, seed=1)
+    vectors = np.eye(2, dtype=np.int64)
+    classes = fit_findings(name, TrainingData(images, labels, others, held_out, num_classes=2), epochs=2)
+    findings = fit_findings(
+        name, TrainingData(images, vectors[labels], others, vectors[held_out], num_classes=2), epochs=2
+    )
+    for loss, values in classes.history.items():
+        np.testing.assert_allclose(findings.history[loss], values, rtol=1e-5)
+    made = make(name, findings.sampler, vectors[LABELS])
+    assert np.abs(made.astype(int) - make(name, classes.sampler, LABELS)).max() <= 1
+
+
+def test_each_finding_adds_its_own_to_scale_shift_and_projection_of_a_gan():
+    rng = np.random.default_rng(0)
+    generator = cgan.build_generator(channels=1, num_classes=3, latent_dim=4, spectral=True, several=True)
+    for number in (1, 2, 3):
+        for what, start in (("gamma", 1), ("beta", 0)):
+            layer = generator.get_layer(f"norm{number}_{what}")
+            assert (layer.bias.numpy() == start).all()
+            assert not layer.kernel.numpy().any()
+            layer.kernel.assign(rng.normal(size=layer.kernel.shape))
+    of = keras.Model(generator.inputs, [generator.get_layer(f"norm2_{what}").output for what in ("gamma", "beta")])
+    noise, asked = np.zeros((8, 4), "float32"), np.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)])
+    for found in of([noise, asked]):
+        none, third, second, both = (found[row] for row in range(4))
+        assert torch.allclose(both - none, (second - none) + (third - none), atol=1e-5)
+        assert not torch.allclose(second, third)
+    model = cgan.build_discriminator(channels=1, num_classes=3, class_head=True, several=True)
+    images = torch.rand(1, 32, 32, 1).expand(8, -1, -1, -1)
+    for call in (fuse(model), lambda *inputs, training: model(list(inputs), training=training)):
+        with torch.no_grad():
+            logit, head = call(images, torch.from_numpy(asked), training=False)
+            features = keras.Model(model.inputs[0], model.get_layer("features").output)(images)
+            score, projection = (model.get_layer(layer).normalized(False) for layer in ("score", "projection"))
+        assert head.shape == (8, 3)
+        expected = features @ score + model.get_layer("score").bias.value
+        expected = expected[:, 0] + (torch.from_numpy(asked).float() @ projection * features).sum(1)
+        assert torch.allclose(logit[:, 0], expected, atol=1e-4)
+
+
+def test_a_gans_images_are_asked_for_the_findings_of_the_real_ones_of_their_batch(monkeypatch):
+    seen = []
+
+    def watched(model: keras.Model) -> Callable[..., object]:
+        call = fuse(model)
+
+        def run(*inputs: torch.Tensor, training: bool) -> object:
+            if model.name == "discriminator":
+                seen.append(inputs[1].tolist())
+            return call(*inputs, training=training)
+
+        return run
+
+    monkeypatch.setattr(cgan, "fuse", watched)
+    images, labels = two_halves(24)
+    fit_findings("cgan", TrainingData(images, labels, images, labels, num_classes=2), epochs=1, batch_size=12)
+    assert len(seen) == 2 * 4  # of each batch real and fake ones, once for either network
+    for batch in (seen[:4], seen[4:]):
+        assert all(asked == batch[0] for asked in batch)
+    assert seen[0] != seen[4]
+
+
+def test_a_gans_class_head_of_findings_is_trained_by_binary_cross_entropy():
+    data = TrainingData(*two_halves(24), *two_halves(8, 1), num_classes=2)
+    how = {"epochs": 1, "batch_size": 24, "class_head": True}
+    without, with_head = (
+        fit_findings("cgan", data, **how, class_head_weight=weight).history["discriminator_loss"][0]
+        for weight in (0.0, 1.0)
+    )
+    assert with_head - without == pytest.approx(math.log(2), abs=0.1)  # of two new logits near 0
+
+
+def test_no_finding_is_a_condition_and_not_that_nothing_is_said():
+    asked = torch.from_numpy(flow.asked_for(COMBINATIONS))
+    assert asked.tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]]
+    assert flow.nothing_said(asked, 2).tolist() == [[0, 0, 1]] * 4
+    many = asked.repeat(5000, 1)
+    known = flow.with_dropped(many, 0.1, 2, rng_of(0))
+    dropped = known[:, 2] == 1
+    assert torch.equal(known[~dropped], many[~dropped])
+    assert not known[dropped, :2].any()
+    assert dropped.float().mean().item() == pytest.approx(0.1, abs=0.01)
+    assert torch.equal(flow.with_dropped(many, 0.0, 2, rng_of(0)), many)
+
+    def velocity(x: torch.Tensor, when: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return (labels @ torch.tensor([1, 10, 100])).float()[:, None, None, None].expand_as(x)
+
+    for guidance in (0.0, 1.0, 2.0):
+        made = flow.follow(
+            velocity, torch.zeros(4, 1, 1, 1), asked, solver="euler", steps=4, guidance=guidance, no_class=2
+        )
+        said = torch.tensor([0.0, 1.0, 10.0, 11.0])
+        assert torch.allclose(made.flatten(), 100 + guidance * (said - 100))
+
+
+def test_a_flows_condition_is_the_sum_of_its_findings():
+    model = flow.build(
+        image_shape=(28, 28, 1), num_classes=2, patch=4, widths=(16,), blocks=1, dropout=0.0, several=True
+    )
+    embed = keras.Model(model.inputs[2], model.get_layer("classes").output)
+    none, first, second, both, unsaid = embed(np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1]]))
+    assert not none.any()
+    assert torch.allclose(both, first + second)
+    assert not torch.allclose(unsaid, none)
+
+
 def test_images_are_bytes_of_the_size_asked_for(trained):
     name, result = trained
     made = make(name, result.sampler, LABELS)
@@ -410,7 +572,9 @@ def test_saved_samplers_need_no_code_of_ours(tmp_path):
         joint_vae.build(image_shape=shape, latent_dim=4, categories=3, temperature=0.5, name=f"class_{k}")
         for k in (0, 1)
     )
-    moving = flow.build(image_shape=shape, num_classes=2, patch=2, widths=(8, 16), blocks=1, dropout=0.1)
+    of_findings = cgan.build_generator(channels=1, num_classes=2, latent_dim=4, spectral=True, several=True)
+    small = {"patch": 2, "widths": (8, 16), "blocks": 1, "dropout": 0.1}
+    moving = flow.build(image_shape=shape, num_classes=2, **small)
     last = moving.get_layer("velocity").kernel  # a new one stands still
     last.assign(rng.normal(size=last.shape))
     samplers = {
@@ -421,12 +585,15 @@ def test_saved_samplers_need_no_code_of_ours(tmp_path):
         "flow": moving,
         "cvae at 40": cvae.build(image_shape=(40, 40, 1), num_classes=2, latent_dim=4)["sampler"],
         "cgan at 40": cgan.build_sampler(larger, 40),
+        "cvae of findings": cvae.build(image_shape=shape, num_classes=2, latent_dim=4, several=True)["sampler"],
+        "cgan of findings": cgan.build_sampler(of_findings, 28),
+        "flow of findings": flow.build(image_shape=shape, num_classes=2, several=True, **small),
     }
     assert samplers.keys() >= {name for name in TRAINED if not GENERATORS[name].reconstructs}
     for name, sampler in samplers.items():
         inputs = [rng.normal(size=(5, *given.shape[1:])).astype("float32") for given in sampler.inputs]
         inputs = [
-            rng.integers(0, 2, 5) if given.dtype == "int32" else array
+            rng.integers(0, 2, (5, *given.shape[1:])) if given.dtype == "int32" else array
             for given, array in zip(sampler.inputs, inputs, strict=True)
         ]
         sampler.save(tmp_path / f"{name}.keras")

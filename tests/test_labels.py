@@ -53,6 +53,22 @@ def test_a_finding_that_is_the_rarest_of_no_image_is_no_sort():
     np.testing.assert_array_equal(labels.sorts(found[[0, 1, 3]]), [0, 0, 0])  # equally rare: the first
 
 
+def test_what_images_are_compared_by_is_their_rarest_finding_among_the_given_or_that_they_have_none():
+    assert labels.rarest(CLASSES, among=CLASSES) is CLASSES
+    np.testing.assert_array_equal(labels.rarest(FINDINGS, among=FINDINGS), [0, 1, 3, 2, 1, 0, 3])
+    others = np.array([[1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1]])  # finding 0 is rarest here, then 2
+    np.testing.assert_array_equal(labels.rarest(FINDINGS, among=others), [0, 0, 3, 0, 2, 0, 3])
+    np.testing.assert_array_equal(labels.rarest(FINDINGS[2:3], among=others), [3])
+
+
+def test_images_are_shown_by_every_finding_that_they_have_or_by_none():
+    assert labels.row_names(["a", "b"], findings=False) == ["a", "b"]
+    assert labels.row_names(["a", "b", "c"], findings=True) == ["a", "b", "c", "no finding"]
+    shown = np.stack([labels.members(FINDINGS, k) for k in range(K + 1)], axis=1)
+    np.testing.assert_array_equal(shown, labels.columns(FINDINGS) == 1)
+    np.testing.assert_array_equal(labels.members(CLASSES, 2), [True, False, False, False, True])
+
+
 def test_what_is_known_of_several_findings_is_told():
     assert labels.counts(FINDINGS, K) == [4, 2, 2]
     assert labels.together(FINDINGS) == [[4, 1, 1], [1, 2, 1], [1, 1, 2]]

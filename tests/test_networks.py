@@ -28,6 +28,7 @@ def spectral_layers() -> dict[str, tuple[keras.Layer, torch.Tensor]]:
         "transposed": (networks.SpectralConv2DTranspose(3, 4, 2, "same"), numbers(2, 4, 4, 5)),
         "transposed of one pixel": (networks.SpectralConv2DTranspose(3, 4), numbers(2, 1, 1, 7)),
         "dense": (networks.SpectralDense(4), numbers(2, 6)),
+        "dense without bias": (networks.SpectralDense(4, use_bias=False), numbers(2, 6)),
         "embedding": (networks.SpectralEmbedding(3, 6), torch.tensor([2, 0])),
     }
     for layer, x in made.values():
@@ -44,7 +45,7 @@ def as_matrix(name: str, weight: torch.Tensor) -> torch.Tensor:
         return weight.permute(3, 0, 1, 2).flatten(1)
     if name.startswith("transposed"):
         return weight.permute(2, 0, 1, 3).flatten(1)
-    return weight.t() if name == "dense" else weight
+    return weight.t() if name.startswith("dense") else weight
 
 
 # --- initial weights and padding -------------------------------------------------------------------

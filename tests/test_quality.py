@@ -13,6 +13,7 @@ import pytest
 import torch
 from scipy import linalg, ndimage, stats
 from scipy.spatial.distance import cdist, pdist
+from sklearn.metrics import roc_auc_score
 
 from benchmarks.copying import ALTERATIONS
 from medaug_keras import evaluation
@@ -670,6 +671,87 @@ def test_quality_of_unseen_real_images_is_at_its_ceilings_and_json_and_repeatabl
         for one in space["classes"]:
             assert one["precision"] > 0.7
             assert abs(one["coverage"] - one["real"]["coverage"]) < 0.2
+
+
+def test_of_one_finding_an_image_the_measures_are_those_of_one_class_and_no_image_is_without():
+    data, synthetic = balanced(train=60, test=40, synthetic=(30, 14))
+    vectors = {name: np.eye(2, dtype=np.int64)[data[name][1]] for name in ("train", "test")}
+    look = {"classifier": lambda x: x.reshape(len(x), -1)[:, :6] / 255}
+    expected, arrays = everything(data, synthetic, extractors=look)
+    found, theirs = everything(
+        data,
+        (synthetic[0], np.eye(2, dtype=np.int64)[synthetic[1]]),
+        train_labels=vectors["train"],
+        test_labels=vectors["test"],
+        extractors=look,
+        synthetic_probabilities=[np.eye(2)[synthetic[1]]],
+    )
+    for name in ("pixels", "classifier"):
+        last = found["spaces"][name]["classes"].pop()
+        assert (last["images"], last["real_images"], last["precision"]) == (0, 0, None)
+    assert found.pop("class_consistency")["value"] == 1  # an AUC
+    expected.pop("class_consistency")
+    assert found == expected
+    assert all(np.array_equal(theirs[name], array) for name, array in arrays.items())
+
+
+def test_class_by_class_are_all_images_with_a_finding_and_those_without_any():
+    rng = np.random.default_rng(0)
+    labels = {kind: rng.integers(0, 2, (n, 2)) for kind, n in (("train", 60), ("synthetic", 50), ("test", 40))}
+    rows = {kind: rng.normal(size=(len(some), 4)) + some.sum(1)[:, None] for kind, some in labels.items()}
+    for number in range(3):
+        mine = {
+            kind: (some[:, number] if number < 2 else some.sum(1) == 0).astype(int) for kind, some in labels.items()
+        }
+        measures = [
+            _class_measures(rows, of, k, 3, 4000, np.random.default_rng(1)) for of, k in ((labels, number), (mine, 1))
+        ]
+        assert measures[0] == measures[1] | {"class": number}
+        assert measures[0]["real_images"] == mine["train"].sum() > 0
+
+
+def test_sets_with_findings_are_compared_in_the_mix_of_the_rarest_findings_of_training():
+    """Both findings make an image bright; synthetic images are all of the first, the rarer one, and real ones drawn."""
+    rng = np.random.default_rng(0)
+    labels = {"train": np.repeat([[1, 1], [0, 1], [0, 0]], [30, 60, 60], axis=0)}
+    labels["test"], labels["synthetic"] = labels["train"][::2], np.repeat([[1, 1]], 20, axis=0)
+    images = {
+        kind: (40 + 60 * some.sum(1)[:, None, None, None] + rng.integers(0, 20, (len(some), 8, 8, 1))).astype(np.uint8)
+        for kind, some in labels.items()
+    }
+    values, _ = everything(
+        {kind: (images[kind], labels[kind]) for kind in ("train", "test")},
+        (images["synthetic"], labels["synthetic"]),
+        extractors={},
+        synthetic_probabilities=[rng.random((20, 2))],
+        test_probabilities=[rng.random((75, 2))],
+    )
+    kid = values["spaces"]["pixels"]["kid"]
+    assert kid["real_images"] == 30
+    assert kid["low"] < 0 < kid["high"]
+    assert values["spaces"]["pixels"]["copying"]["c_t"]["cells"] == [0]
+    assert [one["real_images"] for one in values["spaces"]["pixels"]["classes"]] == [30, 90, 60]
+
+
+def test_consistency_of_findings_is_scikit_learns_auc_over_those_that_both_sets_have_and_lack():
+    rng = np.random.default_rng(0)
+    made, test = rng.integers(0, 2, (50, 4)), rng.integers(0, 2, (40, 4))
+    made[:, 1], test[:, 2] = 0, 1  # of all findings, these say nothing
+    p = [np.clip(0.3 * some + rng.random((2, *some.shape)) * 0.7, 0, 1) for some in (made, test)]
+    p = [list(each) for each in p]
+    found = evaluation.class_consistency(made, p[0], test, p[1])
+    auc = [
+        [roc_auc_score(some[:, k], one[:, k]) for k in (0, 3)]
+        for some, each in zip((made, test), p, strict=True)
+        for one in each
+    ]
+    assert found["value"] == pytest.approx(np.mean(auc[:2]), abs=1e-9)
+    assert found["ceiling"] == pytest.approx(np.mean(auc[2:]), abs=1e-9)
+    assert (found["low"], found["high"]) == (min(map(np.mean, auc[:2])), max(map(np.mean, auc[:2])))
+    assert found["by_class"][1] is None is found["ceiling_by_class"][2]
+    assert found["by_class"][0] == pytest.approx(np.mean([auc[0][0], auc[1][0]]), abs=1e-9)
+    none = evaluation.class_consistency(np.zeros((50, 4), int), p[0], test, p[1])
+    assert none["value"] is none["ceiling"] is None
 
 
 def test_quality_by_small_blocks_is_quality_at_once(monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,13 +17,15 @@ from medaug_keras.data.audit import audit, checks, pairs_to_show, related
 from medaug_keras.data.medmnist_package import part
 from medaug_keras.data.splits import Parts, split_csv
 from medaug_keras.data.table import Table, load_table, table_class_counts, table_fingerprint, table_sizes
-from medaug_keras.plan import Source, plan
+from medaug_keras.plan import JUDGES_RULE, Source, plan
 from medaug_keras.report.figures import class_distribution
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.methods import classifier_text
 from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.pages.models import class_counts
 from medaug_keras.report.pages.study import Pages
 from medaug_keras.report.tables import classes as tables
+from medaug_keras.report.tables import quality as quality_tables
 from medaug_keras.spec import Study
 from medaug_keras.store import Store
 
@@ -70,7 +73,8 @@ def test_arrays_with_a_column_for_each_finding_are_read(tmp_path):
     whole = np.concatenate([found(n, seed) for seed, n in enumerate(COUNTS.values())])
     assert some.summary()["together"] == (whole.T @ whole).tolist()
     examples = data.examples(some, seed=0)
-    assert examples["by_class_count"].tolist() == [min(n, 10) for n in some.per_class("train")]
+    none = int((found(40, 0).sum(axis=1) == 0).sum())
+    assert examples["by_class_count"].tolist() == [min(n, 10) for n in (*some.per_class("train"), none)]
 
 
 WRONG = {
@@ -230,9 +234,28 @@ def study(path="x.npz", **more):
         ({"operating_points": ["youden"]}, "operating_points", "all images have several findings: leave them out"),
         ({"classifier": {"head": "sigmoid"}}, "classifier.head", "chest has several findings an image, each with"),
         (
-            {"generators": {"cvae": {"kind": "cvae"}}, "arms": {"baseline": {}, "c": {"add": {"generator": "cvae"}}}},
+            {
+                "generators": {"j": {"kind": "joint_vae", "per_class": True}},
+                "arms": {"baseline": {}, "c": {"interleave": {"generator": "j"}}},
+            },
+            "generators.j.per_class",
+            "trains one for each class, and chest has several findings an image: leave it out",
+        ),
+        (
+            {
+                "generators": {"f": {"kind": "files", "path": "made", "trained_on": "train"}},
+                "arms": {"baseline": {}, "c": {"add": {"generator": "f"}}},
+            },
             "arms.c.add",
-            "no generator makes images of several findings yet: leave the arm out, or chest",
+            "a generator of kind files gives images of one class each: take one of another kind",
+        ),
+        (
+            {
+                "generators": {"v": {"kind": "cvae"}},
+                "arms": {"baseline": {}, "c": {"add": {"generator": "v", "filter": {"probability": 0.5}}}},
+            },
+            "arms.c.add.filter",
+            "chest has several findings an image: leave filter out",
         ),
         (
             {"datasets": {"chest": {"kind": "npz", "path": "x", "positive": 1}}},
@@ -257,16 +280,31 @@ def test_beside_images_of_two_classes_operating_points_stay():
     assert misfits(asked, {"chest": SOURCE, "two": two}) == []
 
 
-def test_copies_of_images_with_several_findings_are_not_judged():
-    assert plan(study(), {"chest": SOURCE}).quality == []
-    assert plan(study(), {"chest": Source("x", 40, 16, 20, 3)}).quality
+def test_images_of_several_findings_are_judged_as_those_of_one_class_are():
+    one = Source("x", 40, 16, 20, 3)
+    for source in (SOURCE, one):
+        found = plan(study(**WITH_CVAE), {"chest": source})
+        assert [making.name for making in found.quality] == ["copies", "cvae"] * 2
+        assert [making.name for making in found.usefulness] == ["cvae"] * 2
+
+
+CVAE = {"kind": "cvae", "epochs": 1, "latent_dim": 4, "batch_size": 16}
+WITH_CVAE = {
+    "generators": {"cvae": CVAE},
+    "arms": {
+        "baseline": {},
+        "copies": {"duplicate": {"amount": {"fraction": 0.5, "shares": "uniform"}}},
+        "cvae": {"add": {"generator": "cvae", "amount": {"fraction": 0.5, "shares": "uniform"}}},
+    },
+    "quality": {"limit": 100, "components": 8, "draws": 2},
+}
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """A study of such images, run."""
     root = tmp_path_factory.mktemp("several")
-    asked = study(saved(root / "x.npz"))
+    asked = study(saved(root / "x.npz"), **WITH_CVAE)
     source = Source(data.npz_fingerprint(root / "x.npz", cache=None), 40, 16, 20, 3, class_names=NAMES, several=True)
     whole, store = plan(asked, {"chest": source}), Store(root / "results")
     for task in whole.tasks.values():
@@ -287,7 +325,7 @@ def test_a_run_keeps_findings_and_what_scikit_learn_says_of_its_predictions(resu
 
 
 def test_copies_are_of_every_sort_alike_and_keep_their_findings(results):
-    (making,) = [m for m in results.plan.synthesis if m.replicate == 0]
+    (making,) = [m for m in results.plan.synthesis if (m.name, m.replicate) == ("copies", 0)]
     record = results.outcomes[making.task].record
     copied = data.load_plain(record.folder / "synthetic.npz")
     assert record.values["per_class"] == copied["labels"].sum(axis=0).tolist()
@@ -297,6 +335,72 @@ def test_copies_are_of_every_sort_alike_and_keep_their_findings(results):
     assert [known[image.tobytes()] for image in copied["images"]] == copied["labels"].tolist()
     run = results.groups["chest", "copies", "shuffle"].runs[0].record.values
     assert run["training_per_class"] == (found(40, 0).sum(axis=0) + copied["labels"].sum(axis=0)).tolist()
+
+
+def test_images_are_made_for_the_findings_that_as_many_copies_have(results):
+    made, copied = (
+        [
+            data.load_plain(results.outcomes[m.task].record.folder / "synthetic.npz")
+            for m in results.plan.synthesis
+            if m.name == name
+        ]
+        for name in ("cvae", "copies")
+    )
+    for one, other in zip(made, copied, strict=True):
+        np.testing.assert_array_equal(one["labels"], other["labels"])
+        assert one["images"].shape == (20, 28, 28, 1)
+        assert not np.array_equal(one["images"], other["images"])
+    assert not np.array_equal(made[0]["labels"], made[1]["labels"])
+    values = results.makings("synthesis", "chest", "cvae")[0][1].record.values
+    assert values["per_class"] == made[0]["labels"].sum(axis=0).tolist()
+    assert values["none"] == (made[0]["labels"].sum(axis=1) == 0).sum() > 0
+    run = results.groups["chest", "cvae", "shuffle"].runs[0].record.values
+    assert run["training_per_class"] == (found(40, 0).sum(axis=0) + made[0]["labels"].sum(axis=0)).tolist()
+
+
+def test_a_saved_sampler_takes_vectors_of_findings_without_us(results):
+    folder = results.makings("generators", "chest", "cvae")[0][1].record.folder
+    sampler = keras.models.load_model(folder / "sampler.keras")
+    noise = np.random.default_rng(0).standard_normal((4, 4), dtype="float32")
+    wanted = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]])
+    images = keras.ops.convert_to_numpy(sampler([noise, wanted], training=True))
+    assert images.shape == (4, 28, 28, 1)
+    assert np.isfinite(images).all()
+
+
+def test_made_images_are_judged_by_finding_and_beside_the_baselines_network(results):
+    _, outcome = results.makings("quality", "chest", "cvae")[0]
+    values = outcome.record.values
+    made = data.load_plain(results.makings("synthesis", "chest", "cvae")[0][1].record.folder / "synthetic.npz")
+    assert [len(values["spaces"][space]["classes"]) for space in ("pixels", "features")] == [4, 4]
+    assert len(values["class_consistency"]["by_class"]) == 3
+    base = results.groups["chest", "baseline", "shuffle"].runs[0]
+    with np.load(base.record.folder / "predictions.npz") as file:
+        p = file[f"test_{base.record.values['selected'][JUDGES_RULE]}"]
+    assert values["class_consistency"]["ceiling"] == pytest.approx(roc_auc_score(found(20, 2), p), abs=1e-9)
+    sorts = labels.rarest(made["labels"], among=found(40, 0))
+    assert [one["added"] for one in values["shortcut"]["by_class"]] == np.bincount(sorts, minlength=4).tolist()
+    assert values["spaces"]["features"]["map"]["synthetic"]["class"] == sorts.tolist()
+    useful = results.makings("usefulness", "chest", "cvae")[0][1].record.values
+    assert useful["images"] == 40
+
+
+def test_tables_of_synthetic_images_have_a_row_for_each_finding_and_for_none(results):
+    rows = [row.entries for row in quality_tables.classes(results).rows]
+    names = [row[2].value for row in rows if (row[1].value, row[3].value) == ("cvae", "pixels")]
+    assert names == [*NAMES, "no finding"]
+    (first, _) = [row.entries for row in class_counts(results).rows if row.entries[1].value == "cvae"]
+    values = results.makings("synthesis", "chest", "cvae")[0][1].record.values
+    assert first[4].value.endswith(f"nodule {values['per_class'][2]}; no finding {values['none']}")
+    notes = [
+        note
+        for table in (quality_tables.usefulness(results), quality_tables.similarity(results))
+        for note in table.notes
+    ]
+    assert any(
+        note.startswith("Of chest, whose images have several findings, class consistency is the AUC") for note in notes
+    )
+    assert any("the mix of classes is that of the rarest finding of each image" in note for note in notes)
 
 
 def test_every_page_is_made_and_shows_findings_where_it_would_show_classes(results):
@@ -313,7 +417,9 @@ def test_every_page_is_made_and_shows_findings_where_it_would_show_classes(resul
     assert "Without a finding" in pages["data-sets.md"]
     assert "not right or wrong as a whole" in pages["images.md"]
     assert "not looked at where images have several findings" in pages["calibration.md"]
-    assert "not judged: copies of images with several findings" in pages["synthetic-images.md"]
+    assert all("no finding" in pages[f"{name}.md"] for name in ("synthetic-images", "generators", "arms"))
+    assert "images of each rarest finding" in pages["synthetic-images.md"]
+    assert "a block for each finding, and for none: edema (" in pages["generators.md"]
     assert "counts for its rarest finding" in pages["cite.md"]
     text = classifier_text(results)
     assert "each finding has a sigmoid output" in text

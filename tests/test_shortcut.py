@@ -53,6 +53,17 @@ def test_reconstructions_that_change_nothing_are_not_told_apart_and_stay_with_th
     assert measured(real, real, images(50, seed=2), rebuilt=True)["auc"] == pytest.approx(0.5, abs=0.02)
 
 
+def test_of_one_finding_an_image_it_is_that_of_one_class_and_of_more_that_of_the_rarest():
+    labels = [np.repeat([0, 1], [60, 40]), np.repeat([0, 1], [30, 30]), np.repeat([0, 1], [30, 20])]
+    sets = images(100), images(60, low=50, seed=1), images(50, seed=2)
+    expected = measured(*sets, labels=labels)
+    assert measured(*sets, labels=[np.eye(2, dtype=np.int64)[some] for some in labels]) == expected
+    both = [np.array([[1, 0], [1, 1]])[some] for some in labels]  # the second is the rarer one
+    assert measured(*sets, labels=both) == expected
+    none = [np.array([[1], [0]])[some] for some in labels]  # of one finding: with it and without
+    assert measured(*sets, labels=none) == expected
+
+
 def test_images_of_a_group_are_in_one_fold():
     groups = np.repeat(np.arange(20), 5)
     folds = shortcut._folds(groups, -1 - np.arange(40), seed=3)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from medaug_keras import data, looks
+from medaug_keras.generators import GENERATORS
 from medaug_keras.plan import Plan, Source, Task, added_images, classes_of_test, located, plan
 from medaug_keras.reading import read, words
 from medaug_keras.spec import Amount, Study, place_of_test
@@ -260,11 +261,21 @@ def _of_findings(study: Study, name: str) -> Iterator[tuple[str, str]]:
     if study.datasets[name].ordinal:
         yield f"datasets.{name}.ordinal", "is for classes that are grades, and these are findings: leave it out"
     for arm, spec in study.arms.items():
-        if spec.generator is not None:
+        made = study.generators.get(spec.generator or "")
+        if made is not None and not GENERATORS[made.kind].several:
             yield (
                 f"arms.{arm}.{spec.how}",
-                f"{has}, and no generator makes images of several findings yet: leave the arm out, or {name}",
+                f"{has}, and a generator of kind {made.kind} gives images of one class each: take one of another kind, "
+                f"or leave out the arm or {name}",
             )
+        if spec.filter is not None:
+            yield (
+                f"arms.{arm}.{spec.how}.filter",
+                f"keeps images whose class is recognized, and {has}: leave filter out",
+            )
+    for generator, made in study.generators.items():
+        if made.needs_every_class and any(spec.generator == generator for spec in study.arms.values()):
+            yield f"generators.{generator}.per_class", f"trains one for each class, and {has}: leave it out"
 
 
 def _fraction(amount: Amount, name: str) -> float:

@@ -231,16 +231,18 @@ def examples(dataset: Dataset, *, seed: int) -> dict[str, np.ndarray]:
     """Training images to show, drawn without replacement.
 
     montage (M, H, W, C) uint8 with their montage_labels, M = 200, or all there are, or fewer large ones; by_class
-    (K, 10, H, W, C) uint8, whose row k holds by_class_count[k] images of class k, or with finding k, and then zeros.
+    (K, 10, H, W, C) uint8, whose row k holds by_class_count[k] images of class k, and then zeros; of several findings,
+    (K + 1, ...): of images with finding k, and last without a finding.
     """
     rng = np.random.default_rng(seed)
     images, labels = dataset.train.images, dataset.train.labels
     most = min(MONTAGE, max(PER_CLASS, MONTAGE_BYTES // images[0].nbytes))
     chosen = rng.permutation(len(labels))[:most]
-    by_class = np.zeros((len(dataset.classes), PER_CLASS, *dataset.image_shape), np.uint8)
-    count = np.zeros(len(dataset.classes), np.int64)
-    for k in range(len(dataset.classes)):
-        members = rng.permutation(np.flatnonzero(labels[:, k] if dataset.several else labels == k))[:PER_CLASS]
+    rows = len(labels_of.row_names(dataset.classes, findings=dataset.several))
+    by_class = np.zeros((rows, PER_CLASS, *dataset.image_shape), np.uint8)
+    count = np.zeros(rows, np.int64)
+    for k in range(rows):
+        members = rng.permutation(np.flatnonzero(labels_of.members(labels, k)))[:PER_CLASS]
         by_class[k, : len(members)] = images[members]
         count[k] = len(members)
     return {

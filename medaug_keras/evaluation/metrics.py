@@ -29,7 +29,7 @@ def auc(labels: NDArray[Any], probabilities: NDArray[Any]) -> float | None:
     """
     labels, probabilities = _checked(labels, probabilities)
     if labels_of.several(labels):
-        each = [found for found in _auc_by_finding(labels, probabilities) if found is not None]
+        each = [found for found in auc_by_finding(labels, probabilities) if found is not None]
         return float(np.mean(each)) if each else None
     if np.any(np.bincount(labels, minlength=probabilities.shape[1]) == 0):
         return None
@@ -138,11 +138,11 @@ def _scores_of_findings(labels: NDArray[np.int64], probabilities: NDArray[Any]) 
         "balanced_accuracy": balanced_accuracy(labels, probabilities),
         "macro_f1": float(np.mean(f1)) if f1 else 0.0,
         "recall": [found for _, found in _rates(labels, named)],
-        "auc_by_finding": _auc_by_finding(labels, probabilities),
+        "auc_by_finding": auc_by_finding(labels, probabilities),
     }
 
 
-def _auc_by_finding(labels: NDArray[np.int64], probabilities: NDArray[Any]) -> list[float | None]:
+def auc_by_finding(labels: NDArray[np.int64], probabilities: NDArray[Any]) -> list[float | None]:
     """medmnist's getAUC of each finding as two classes; None where it is not defined."""
     there = set(defined(labels).tolist())
     return [

@@ -4,7 +4,10 @@ Features come without downloads: the first principal components of the training 
 function of images that the caller names, such as the penultimate layer of a classifier. The
 distances are therefore our own and compare with no other paper's KID or FID.
 
-Shapes: n images (n, H, W, C) uint8 with labels (n,) int in 0..K-1; D features an image.
+Shapes: n images (n, H, W, C) uint8 with labels (n,) int in 0..K-1; D features an image. Of several findings an image
+labels are (n, K) of 0 and 1. Where sets of images are compared in one mix of classes, an image then counts for the
+rarest finding that it has, by the training images; class by class are all images that have a finding, and, as class K,
+those that have none.
 """
 
 import functools
@@ -17,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from medaug_keras import labels as labels_of
 from medaug_keras.evaluation.chosen import BLOCK_BYTES, Chosen, Pixels, Rows
 from medaug_keras.evaluation.copying import (
     FALSE_ALARM,
@@ -149,13 +153,14 @@ def quality(
     sample = np.sort(rng.permutation(len(train_images))[: limit // 2])
     train, test, synthetic = Chosen(train_images), Chosen(test_images, unseen), Chosen(synthetic_images, few)
     labels = {"synthetic": synthetic_labels[few], "train": train_labels, "test": test_labels}
+    sorts = {kind: labels_of.rarest(some, among=train_labels) for kind, some in labels.items()}
 
     values: dict[str, Any] = {
         "images": len(synthetic_images),
         "class_consistency": class_consistency(
             synthetic_labels, synthetic_probabilities, test_labels, test_probabilities
         ),
-        "duplicates": _duplicates(train, synthetic, labels, limit // 2, seed),
+        "duplicates": _duplicates(train, synthetic, sorts, limit // 2, seed),
         "spaces": {},
     }
     arrays: dict[str, NDArray[Any]] = {}
@@ -168,9 +173,9 @@ def quality(
                 "synthetic": synthetic.by_block(extract),
             }
         )
-        values["spaces"][name] = _distances(rows, labels, neighbours, draws, limit, seed)
+        values["spaces"][name] = _distances(rows, labels, sorts, neighbours, draws, limit, seed)
         if name in extractors:
-            values["spaces"][name]["map"] = feature_map(rows, labels, limit=limit, seed=seed)
+            values["spaces"][name]["map"] = feature_map(rows, sorts, limit=limit, seed=seed)
     searches: dict[str, tuple[Callable[[Chosen], Rows], Callable[..., Nearest]]] = {
         "pixels": (Pixels, nearest),  # all of them, not their components
         **{name: (functools.partial(Chosen.by_block, look=extract), nearest) for name, extract in extractors.items()},
@@ -180,11 +185,11 @@ def quality(
         copying, found = look_for_copies(
             synthetic=look(synthetic),
             synthetic_mirrored=look(synthetic.mirror()),
-            synthetic_labels=labels["synthetic"],
+            synthetic_labels=sorts["synthetic"],
             train=look(train),
             test=look(test),
             test_mirrored=look(test.mirror()),
-            test_labels=test_labels[unseen],
+            test_labels=sorts["test"][unseen],
             sample=sample,
             sample_mirrored=look(train.at(sample).mirror()),
             find=find,
@@ -211,36 +216,36 @@ def quality(
 def _distances(
     rows: Mapping[str, NDArray[Any]],
     labels: Mapping[str, NDArray[np.int64]],
+    sorts: Mapping[str, NDArray[np.int64]],
     neighbours: int,
     draws: int,
     limit: int,
     seed: int,
 ) -> dict[str, Any]:
-    """The measures of one space that compare distributions; rows and labels by "train" ... ."""
+    """The measures of one space that compare distributions; rows, labels and what they count for by "train" ... ."""
     rng = np.random.default_rng(seed)
-    wanted, stock = class_counts(labels["synthetic"], labels["train"])
+    wanted, stock = class_counts(sorts["synthetic"], sorts["train"])
     counts = scaled(wanted, stock, limit, largest=np.inf)
-    real = rows["train"][flat(draw(labels["train"], counts, rng))]
-    wanted, stock = class_counts(labels["synthetic"], labels["test"])
+    real = rows["train"][flat(draw(sorts["train"], counts, rng))]
+    wanted, stock = class_counts(sorts["synthetic"], sorts["test"])
     counts = scaled(wanted, stock, limit, largest=np.inf)
-    unseen = rows["test"][flat(draw(labels["test"], counts, rng))]
+    unseen = rows["test"][flat(draw(sorts["test"], counts, rng))]
+    several = labels_of.several(labels["train"])
+    classes = labels["train"].shape[1] + 1 if several else 1 + max(int(some.max()) for some in labels.values())
     return {
         "features": rows["train"].shape[1],
         "kid": _kid(real, rows["synthetic"]),
         "kid_real": _kid(real, unseen),
         "fd": frechet_with_floor(
             rows["train"],
-            labels["train"],
+            sorts["train"],
             rows["synthetic"],
-            labels["synthetic"],
+            sorts["synthetic"],
             draws=draws,
             limit=limit,
             seed=seed,
         ),
-        "classes": [
-            _class_measures(rows, labels, index, neighbours, limit, rng)
-            for index in range(1 + max(int(some.max()) for some in labels.values()))
-        ],
+        "classes": [_class_measures(rows, labels, index, neighbours, limit, rng) for index in range(classes)],
     }
 
 
@@ -267,7 +272,7 @@ def _class_measures(
     with the same training images.
     """
     mine = {
-        kind: rows[kind][rng.permutation(np.flatnonzero(labels[kind] == index))[:limit]]
+        kind: rows[kind][rng.permutation(np.flatnonzero(labels_of.members(labels[kind], index)))[:limit]]
         for kind in ("train", "synthetic", "test")
     }
     short = [kind for kind in ("train", "synthetic") if len(mine[kind]) <= neighbours]

@@ -3,7 +3,9 @@
 Where added images can be told from real ones of the same class, and most of them belong to few classes, a network can
 learn the source in place of the class (https://arxiv.org/abs/2407.21674). Real test images have no such source.
 
-Shapes: n images (n, H, W, C) uint8 with labels (n,) int in 0..K-1; D features an image.
+Shapes: n images (n, H, W, C) uint8 with labels (n,) int in 0..K-1; D features an image. Of several
+findings an image, (n, K) of 0 and 1, an image counts for the rarest finding that it has, by the training images, and
+as class K without one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medaug_keras import labels as labels_of
 from medaug_keras.evaluation.similarity import LEAST_IMAGES, too_few
 
 FOLDS = 5
@@ -45,6 +48,9 @@ def source_shortcut(
     "reason"}]}
     """
     rng = np.random.default_rng(seed)
+    train_labels, added_labels, test_labels = (
+        labels_of.rarest(labels, among=train_labels) for labels in (train_labels, added_labels, test_labels)
+    )
     classes = 1 + int(max(train_labels.max(), added_labels.max()))
     most = max(LEAST_IMAGES, limit // (2 * classes))
     belong = np.unique(train_groups, return_inverse=True)[1] if train_groups else np.arange(len(train_labels))

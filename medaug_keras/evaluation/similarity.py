@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from medaug_keras.evaluation.metrics import predicted_classes
+from medaug_keras import labels as labels_of
+from medaug_keras.evaluation.metrics import auc_by_finding, defined, predicted_classes
 
 LEAST_IMAGES = 10  # of a whole set; a distance between fewer is noise
 _ROWS = 1024
@@ -147,10 +148,16 @@ def class_consistency(
 
     One (n, K) array of probabilities for each classifier. The ceiling is their recall on real test
     images, weighted by the classes of the synthetic images; None where a class has no test image.
+
+    Of several findings an image, (n, K), it is the AUC with which they tell synthetic images that were made with a
+    finding from those made without, mean over the findings; the ceiling is the same of test images. Both are of the
+    findings that some images of either set have, and others have not; None where there is none.
     """
     if not synthetic_probabilities or len(synthetic_probabilities) != len(test_probabilities):
         raise ValueError("class consistency needs the same classifiers on both sets, at least one")
     classes = synthetic_probabilities[0].shape[1]
+    if labels_of.several(synthetic_labels):
+        return _finding_consistency(synthetic_labels, synthetic_probabilities, test_labels, test_probabilities)
     rates = [_recall(synthetic_labels, predicted_classes(p), classes) for p in synthetic_probabilities]
     limits = [_recall(test_labels, predicted_classes(p), classes) for p in test_probabilities]
     mix = np.bincount(synthetic_labels, minlength=classes) / len(synthetic_labels)
@@ -164,6 +171,29 @@ def class_consistency(
         "by_class": _numbers(np.mean(rates, axis=0)),
         "ceiling_by_class": _numbers(np.mean(limits, axis=0)),
         "classifiers": len(values),
+    }
+
+
+def _finding_consistency(
+    synthetic_labels: NDArray[Any],
+    synthetic_probabilities: Sequence[NDArray[Any]],
+    test_labels: NDArray[Any],
+    test_probabilities: Sequence[NDArray[Any]],
+) -> dict[str, Any]:
+    """`class_consistency` of several findings."""
+    there = np.intersect1d(defined(synthetic_labels), defined(test_labels))
+    rates, limits = (
+        np.array([[np.nan if one is None else one for one in auc_by_finding(labels, p)] for p in probabilities])
+        for labels, probabilities in ((synthetic_labels, synthetic_probabilities), (test_labels, test_probabilities))
+    )
+    known = len(there) > 0
+    values, ceilings = (each[:, there].mean(axis=1).tolist() if known else [] for each in (rates, limits))
+    return {
+        **(_mean_and_range(values) if known else dict.fromkeys(("value", "low", "high"))),
+        "ceiling": float(np.mean(ceilings)) if known else None,
+        "by_class": _numbers(rates.mean(axis=0)),
+        "ceiling_by_class": _numbers(limits.mean(axis=0)),
+        "classifiers": len(synthetic_probabilities),
     }
 
 

@@ -29,6 +29,8 @@ class Kind:
     """Pixels a side of the images that its publication prints the network for; at others it is continued by us."""
     foreign: bool = False
     """Whether its images are read from files of the user's: there is no `fit`, and `sample` draws from them."""
+    several: bool = False
+    """Whether it makes images of several findings, too: labels are then vectors (N, K) of 0 and 1."""
     citations: tuple[str, ...] = ()
     """BibTeX keys of the publications behind it."""
 
@@ -39,7 +41,7 @@ class Kind:
 
     @property
     def sample(self) -> Callable[..., Any]:
-        """(sampler, labels, *, seed, settings) -> uint8 images of these classes."""
+        """(sampler, labels, *, seed, settings) -> uint8 images of these classes, or findings."""
         return self._function("sample")
 
     @property
@@ -60,6 +62,7 @@ GENERATORS: dict[str, Kind] = {
         "medaug_keras.generators.cvae",
         networks={"Decoder": _DECODER, "Encoder": ("encoder",)},
         printed=28,
+        several=True,
         citations=("sohn2015cvae",),
     ),
     "joint_vae": Kind(
@@ -68,6 +71,7 @@ GENERATORS: dict[str, Kind] = {
         reconstructs=True,
         networks={"Decoder": _DECODER, "Encoder": ("encoder",)},
         printed=28,
+        several=True,
         citations=("dupont2018jointvae",),
     ),
     "cgan": Kind(
@@ -75,6 +79,7 @@ GENERATORS: dict[str, Kind] = {
         "medaug_keras.generators.cgan",
         networks={"Discriminator": ("discriminator",), "Generator": ("generator",)},
         printed=28,
+        several=True,
         citations=("mirza2014cgan", "miyato2018projection", "jolicoeur2019relativistic"),
     ),
     "flow": Kind(
@@ -82,6 +87,7 @@ GENERATORS: dict[str, Kind] = {
         "medaug_keras.generators.flow",
         networks={"U-Net": ("u-net",)},
         sizes=(28, 64, 128),
+        several=True,
         citations=("lipman2023flow", "liu2023rectified", "karras2022edm", "ho2022guidance"),
     ),
     "files": Kind("Images made elsewhere", "medaug_keras.generators.files", networks={}, sizes=None, foreign=True),

@@ -6,7 +6,10 @@ spectral normalization in both. Losses: relativistic GAN, Jolicoeur-Martineau 20
 They work on 32 x 32 images, to and from which 28 x 28 images are resized, bilinearly and without antialiasing. For
 larger images, which the paper has not, they work at the next 32 x 2^k: one block deeper for each doubling.
 
-Shapes: B batch, N images, H x W x C image, G the side that the networks work at, K classes, Z latent_dim.
+Where images have several findings, scale, shift and projection are sums of what each finding adds, and fake images are
+asked for the findings of the real ones of their batch, so that both have the same.
+
+Shapes: B batch, N images, H x W x C image, G the side that the networks work at, K classes or findings, Z latent_dim.
 """
 
 from typing import Any
@@ -18,6 +21,7 @@ import torch.nn.functional as F
 from keras import layers
 from torch import Tensor
 
+from medaug_keras import labels as labels_of
 from medaug_keras import networks
 from medaug_keras.generators.fitting import (
     Images,
@@ -50,14 +54,17 @@ CHUNK = 256  # images made at once
 SPECTRAL_INIT = {"kernel_initializer": "glorot_uniform", "bias_initializer": "zeros"}
 
 
-def build_generator(*, channels: int, num_classes: int, latent_dim: int, spectral: bool, side: int = 28) -> keras.Model:
+def build_generator(
+    *, channels: int, num_classes: int, latent_dim: int, spectral: bool, side: int = 28, several: bool = False
+) -> keras.Model:
     """[noise (B, Z), labels (B,)] -> (B, G, G, channels) in [-1, 1], for images of so many pixels a `side`.
 
     1,191,235 parameters for 9 classes in color and Z = 128, at G = 32. `spectral=False` is the same with plain layers.
+    With `several` findings an image, labels are (B, K) of 0 and 1.
     """
     transposed = networks.SpectralConv2DTranspose if spectral else layers.Conv2DTranspose
     noise = keras.Input((latent_dim,), name="noise")
-    label = keras.Input((), dtype="int32", name="label")
+    asked, label = networks.label_input(num_classes, several=several)
     x = layers.Reshape((1, 1, latent_dim), name="noise_map")(noise)
     widths = (256, 128, 64) + (DEEPER,) * networks.doublings(side)
     for number, filters in enumerate(widths, 1):  # 4, 8, 16 ...
@@ -66,14 +73,17 @@ def build_generator(*, channels: int, num_classes: int, latent_dim: int, spectra
         x = networks.conditional_batch_norm(x, label, num_classes=num_classes, name=f"norm{number}")
         x = layers.LeakyReLU(networks.GAN_SLOPE, name=f"leaky{number}")(x)
     x = transposed(channels, 4, 2, "same", name=f"transposed{len(widths) + 1}", **SPECTRAL_INIT)(x)
-    return keras.Model([noise, label], layers.Activation("tanh", name="tanh")(x), name="generator")
+    return keras.Model([noise, asked], layers.Activation("tanh", name="tanh")(x), name="generator")
 
 
-def build_discriminator(*, channels: int, num_classes: int, class_head: bool, side: int = 28) -> keras.Model:
+def build_discriminator(
+    *, channels: int, num_classes: int, class_head: bool, side: int = 28, several: bool = False
+) -> keras.Model:
     """[(B, G, G, channels) in [-1, 1], labels (B,)] -> logit (B, 1), with `class_head` also class logits (B, K).
 
     logit = w . phi + b + e_label . phi, phi the 4096 features. At G = 32, 735,553 parameters for 9 classes in color and
-    one, gamma, that Fig. 25 does not count; with the class head 36,873 more.
+    one, gamma, that Fig. 25 does not count; with the class head 36,873 more. With `several` findings an image, labels
+    are (B, K) of 0 and 1, and e the sum over the findings.
     """
     grid, more = networks.grid_side(side), networks.doublings(side)
 
@@ -82,7 +92,7 @@ def build_discriminator(*, channels: int, num_classes: int, class_head: bool, si
         return layers.LeakyReLU(networks.GAN_SLOPE, name=f"leaky{number}")(conv(x))
 
     image = keras.Input((grid, grid, channels), name="image")
-    label = keras.Input((), dtype="int32", name="label")
+    given, label = networks.label_input(num_classes, several=several)
     x = block(image, 1, 32, 3, 1)
     for number in range(2, 2 + more):
         x = block(x, number, DEEPER, 4, 2)
@@ -95,23 +105,31 @@ def build_discriminator(*, channels: int, num_classes: int, class_head: bool, si
     x = block(block(x, 3 + more, 128, 4, 2), 4 + more, 256, 4, 2)  # 8, 4
     features = layers.Flatten(name="features")(x)
     score = networks.SpectralDense(1, name="score", **SPECTRAL_INIT)(features)
-    projection = networks.SpectralEmbedding(num_classes, 4096, "glorot_uniform", name="projection")(label)
-    logit = layers.Add(name="logit")([score, layers.Dot(axes=1, name="match")([projection, features])])
+    if several:
+        embedding = networks.SpectralDense(4096, use_bias=False, kernel_initializer="glorot_uniform", name="projection")
+    else:
+        embedding = networks.SpectralEmbedding(num_classes, 4096, "glorot_uniform", name="projection")
+    logit = layers.Add(name="logit")([score, layers.Dot(axes=1, name="match")([embedding(label), features])])
     if not class_head:
-        return keras.Model([image, label], logit, name="discriminator")
+        return keras.Model([image, given], logit, name="discriminator")
     head = layers.Dense(num_classes, **networks.torch_init(4096), name="class_head")(features)
-    return keras.Model([image, label], [logit, head], name="discriminator")
+    return keras.Model([image, given], [logit, head], name="discriminator")
 
 
 def build_sampler(trained: keras.Model, side: int) -> keras.Model:
     """[noise (B, Z), labels (B,)] -> (B, side, side, C) in 0..255: the generator, W / sigma folded into its kernels."""
-    embedding = next(layer for layer in trained.layers if isinstance(layer, layers.Embedding))
+    several = len(trained.inputs[1].shape) == 2
+    if several:
+        num_classes = trained.inputs[1].shape[1]
+    else:
+        num_classes = next(layer for layer in trained.layers if isinstance(layer, layers.Embedding)).input_dim
     plain = build_generator(
         channels=trained.output_shape[-1],
-        num_classes=embedding.input_dim,
+        num_classes=num_classes,
         latent_dim=trained.inputs[0].shape[-1],
         spectral=False,
         side=side,
+        several=several,
     )
     for source, target in zip(trained.layers, plain.layers, strict=True):
         if isinstance(source, networks.SpectralConv2DTranspose):
@@ -156,19 +174,22 @@ def fit(
     """
     keras.utils.set_random_seed(subseed(seed, "weights"))
     side, channels, num_classes = data.images.shape[1], data.images.shape[-1], data.num_classes
-    grid = networks.grid_side(side)
+    grid, several = networks.grid_side(side), labels_of.several(data.labels)
     generator = build_generator(
-        channels=channels, num_classes=num_classes, latent_dim=latent_dim, spectral=True, side=side
+        channels=channels, num_classes=num_classes, latent_dim=latent_dim, spectral=True, side=side, several=several
     )
-    discriminator = build_discriminator(channels=channels, num_classes=num_classes, class_head=class_head, side=side)
+    discriminator = build_discriminator(
+        channels=channels, num_classes=num_classes, class_head=class_head, side=side, several=several
+    )
     generate, discriminate, device = fuse(generator), fuse(discriminator), device_of(generator)
     generator_optimizer = optimizer(parameters(generator), **recipe.optimizer)
     discriminator_optimizer = optimizer(parameters(discriminator), **recipe.optimizer)
     order_rng, noise_rng = numpy_rng(seed, "order"), torch_rng(seed, "noise", device)
     images, labels = as_tensors(data.images, data.labels, device)
 
-    def fakes(size: int) -> tuple[Tensor, Tensor]:
-        wanted = torch.randint(num_classes, (size,), generator=noise_rng, device=device)
+    def fakes(label: Tensor) -> tuple[Tensor, Tensor]:
+        size = len(label)
+        wanted = label if several else torch.randint(num_classes, (size,), generator=noise_rng, device=device)
         noise = torch.randn(size, latent_dim, generator=noise_rng, device=device)
         return generate(noise, wanted, training=True), wanted
 
@@ -177,19 +198,21 @@ def fit(
         if not class_head:
             return discriminate(image, label, training=True), torch.zeros((), device=device)
         logit, head = discriminate(image, label, training=True)
+        if several:
+            return logit, class_head_weight * F.binary_cross_entropy_with_logits(head, label.float())
         return logit, class_head_weight * F.cross_entropy(head, label)
 
     def step(index: Tensor) -> Tensor:
         image, label = resized(center(to_unit(images[index])), grid), labels[index]
         with torch.no_grad():
-            fake, wanted = fakes(len(index))
+            fake, wanted = fakes(label)
         real_logit, real_class = logits(image, label)
         d_loss = discriminator_loss(real_logit, logits(fake, wanted)[0], loss) + real_class
         discriminator_optimizer.zero_grad()
         d_loss.backward()
         discriminator_optimizer.step()
 
-        fake, wanted = fakes(len(index))
+        fake, wanted = fakes(label)
         with torch.no_grad():
             real_logit, _ = logits(image, label)
         for weight in parameters(discriminator):
@@ -207,7 +230,7 @@ def fit(
 
     def train_epoch(epoch: int) -> dict[str, float]:
         sums = torch.zeros(2, device=device)
-        order = epoch_order(data.labels, recipe.sampling, order_rng)
+        order = epoch_order(labels_of.sorts(data.labels), recipe.sampling, order_rng)
         for index in batches(order, recipe.batch_size, device=device, merge_single=True):
             sums += train_on(index)
         d_mean, g_mean = (sums / len(order)).tolist()
@@ -236,7 +259,7 @@ def resized(images: Tensor, side: int) -> Tensor:
 
 
 def sample(sampler: keras.Model, labels: Labels, *, seed: int) -> Images:
-    """uint8 images (n, S, S, C) of the classes in `labels` (n,); z ~ N(0, 1)."""
+    """uint8 images (n, S, S, C) of the classes in `labels` (n,), or of their findings (n, K); z ~ N(0, 1)."""
     rng = numpy_rng(seed, "noise")
     noise = rng.standard_normal((len(labels), sampler.inputs[0].shape[-1]), dtype=np.float32)
     make = image_function(sampler)

@@ -5,7 +5,10 @@ of other sizes, which the paper has not, are resized to the next 32 x 2^k and ba
 networks are one block deeper. Loss: squared error summed over the batch + kl_weight * KL (the published code), or its
 mean (upstream).
 
-Shapes: B batch, N images, H x W x C image, K classes, Z latent_dim.
+Where images have several findings, the vector of 0 and 1 is what the one-hot vector of a class is elsewhere: both
+embeddings are linear in it, so a condition is the sum of its findings, and no finding is the bias alone.
+
+Shapes: B batch, N images, H x W x C image, K classes or findings, Z latent_dim.
 """
 
 from typing import Any
@@ -16,6 +19,7 @@ import torch
 from keras import layers
 from torch import Tensor
 
+from medaug_keras import labels as labels_of
 from medaug_keras import networks
 from medaug_keras.generators.fitting import Images, Labels, Recipe, Trained, TrainingData, image_function
 from medaug_keras.generators.vae import Losses, gaussian_kl, kl_scale, squared_error, train_vae
@@ -26,11 +30,14 @@ from medaug_keras.training import Checkpoint, OnEpoch, numpy_rng, silent, subsee
 SMALLEST_BATCH = 256  # images that share batch statistics when images are made
 
 
-def build(*, image_shape: tuple[int, int, int], num_classes: int, latent_dim: int) -> dict[str, keras.Model]:
+def build(
+    *, image_shape: tuple[int, int, int], num_classes: int, latent_dim: int, several: bool = False
+) -> dict[str, keras.Model]:
     """The networks by name.
 
     `whole`: [images in [-1, 1], labels, noise (B, Z)] -> [reconstructions, mean (B, Z), log variance (B, Z)];
-    `sampler`: [noise (B, Z), labels (B,)] -> images in 0..255; and those of Figs. 19 and 20.
+    `sampler`: [noise (B, Z), labels (B,)] -> images in 0..255; and those of Figs. 19 and 20. With `several` findings an
+    image, labels are (B, K) of 0 and 1.
     """
     side, _, channels = image_shape
     inside = networks.vae_side(side)
@@ -44,9 +51,10 @@ def build(*, image_shape: tuple[int, int, int], num_classes: int, latent_dim: in
         return networks.resized(x, side, "to_its_size")
 
     image = keras.Input(image_shape, name="image")
-    label = keras.Input((), dtype="int32", name="label")
+    label, one_hot = networks.label_input(num_classes, several=several)
     noise = keras.Input((latent_dim,), name="noise")
-    one_hot = layers.CategoryEncoding(num_classes, output_mode="one_hot", name="one_hot")(label)
+    if not several:
+        one_hot = layers.CategoryEncoding(num_classes, output_mode="one_hot", name="one_hot")(label)
     plane = layers.Dense(inside * inside, name="label_embedding", **networks.torch_init(num_classes))(one_hot)
     plane = layers.Reshape((inside, inside, 1), name="label_plane")(plane)
     x = networks.resized(image, inside, "to_the_network")
@@ -90,7 +98,12 @@ def fit(
     image), `loss` (what is minimized, divided by the images of the batch if it is a sum), and the same with `val_`.
     """
     keras.utils.set_random_seed(subseed(seed, "weights"))
-    parts = build(image_shape=data.images.shape[1:], num_classes=data.num_classes, latent_dim=latent_dim)
+    parts = build(
+        image_shape=data.images.shape[1:],
+        num_classes=data.num_classes,
+        latent_dim=latent_dim,
+        several=labels_of.several(data.labels),
+    )
     sampler, whole = parts.pop("sampler"), parts["whole"]
     call = fuse(whole)
     kl_weight *= kl_scale(data.images.shape[1], reconstruction, by_area=kl_by_area)
@@ -109,7 +122,7 @@ def fit(
 
 
 def sample(sampler: keras.Model, labels: Labels, *, seed: int, sampling_statistics: str) -> Images:
-    """uint8 images (n, S, S, C) of the classes in `labels` (n,); z ~ N(0, 1).
+    """uint8 images (n, S, S, C) of the classes in `labels` (n,), or of their findings (n, K); z ~ N(0, 1).
 
     `sampling_statistics` "moving" uses batch norm's moving averages. "batch" uses the statistics of the images made
     together, as the published code does: under its loss the posterior covers little of N(0, 1), and samples through
@@ -118,7 +131,8 @@ def sample(sampler: keras.Model, labels: Labels, *, seed: int, sampling_statisti
     classes it is made with, and a request for one class alone is the worst case.
     """
     rng = numpy_rng(seed, "noise")
-    filled = labels if sampling_statistics == "moving" else np.resize(labels, max(len(labels), SMALLEST_BATCH))
+    size = (max(len(labels), SMALLEST_BATCH), *labels.shape[1:])
+    filled = labels if sampling_statistics == "moving" else np.resize(labels, size)
     noise = rng.standard_normal((len(filled), sampler.inputs[0].shape[-1]), dtype=np.float32)
     mixed = rng.permutation(len(filled))
     make = image_function(sampler, training=sampling_statistics == "batch")

@@ -32,13 +32,13 @@ class TrainingData:
     images: Images
     """(N, H, W, C)."""
     labels: Labels
-    """(N,), in 0..K-1."""
+    """(N,), in 0..K-1; of several findings an image, (N, K) of 0 and 1."""
     validation_images: Images
     """(M, H, W, C)."""
     validation_labels: Labels
-    """(M,), in 0..K-1."""
+    """(M,) or (M, K), as those of training."""
     num_classes: int
-    """K, though some classes may have no image."""
+    """K classes or findings, though some may have no image."""
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2:
@@ -149,7 +149,7 @@ def train_generator(
 
 
 def as_tensors(images: Images, labels: Labels, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Images (N, H, W, C), as the bytes they are, and int64 labels (N,), on the device."""
+    """Images (N, H, W, C), as the bytes they are, and int64 labels (N,) or (N, K), on the device."""
     return torch.from_numpy(images).to(device), torch.from_numpy(labels.astype(np.int64)).to(device)
 
 

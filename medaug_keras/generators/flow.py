@@ -6,8 +6,11 @@ class y: its target is x1 - x0. Images are made by following it from t = 0 to 1.
 (https://arxiv.org/abs/2206.00364) are the moving average of the weights, the skewed draw of times and Heun's method;
 classes are dropped for guidance as in Ho & Salimans 2022 (https://arxiv.org/abs/2207.12598).
 
-Shapes: B batch, N images, H x W x C image in [-1, 1], K classes (K itself: no class), G side of the network's first
-grid, E width of the embedding.
+Where images have several findings, the vectors of what an image has are added up. A condition is (B, K + 1) of 0 and 1:
+the findings, all 0 for an image without any, and last, alone, that it is not said what the image has.
+
+Shapes: B batch, N images, H x W x C image in [-1, 1], K classes (K itself: no class) or findings, G side of the
+network's first grid, E width of the embedding.
 """
 
 import math
@@ -21,6 +24,8 @@ from keras import layers, ops
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medaug_keras import labels as labels_of
+from medaug_keras import networks
 from medaug_keras.generators.fitting import (
     Images,
     Labels,
@@ -58,7 +63,7 @@ VALIDATED = 2000  # validation images that are looked at after an epoch, at most
 CHUNK = 64  # images made at once
 
 Velocity = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(images (B, H, W, C), times (B,), classes (B,)) -> (B, H, W, C)."""
+"""(images (B, H, W, C), times (B,), classes (B,) or findings (B, K + 1)) -> (B, H, W, C)."""
 
 
 def build(
@@ -69,8 +74,11 @@ def build(
     widths: Sequence[int] | None,
     blocks: int,
     dropout: float,
+    several: bool = False,
 ) -> keras.Model:
     """The U-Net: [images (B, H, W, C), times (B,), classes (B,) in 0..K] -> velocities (B, H, W, C); first all 0.
+
+    With `several` findings an image, (B, K + 1) takes the place of the classes.
 
     `patch` pixels a side become one place of the first grid. `widths` are the channels of each grid, each of half the
     side of the one before; None takes those of `WIDTHS`. Each grid has `blocks` blocks on either way. No batch norm:
@@ -87,7 +95,7 @@ def build(
         raise ValueError(f"{side} pixels cannot be cut into patches of {patch} and halved {len(widths) - 1} times")
     image = keras.Input(image_shape, name="image")
     time = keras.Input((), name="time")
-    label = keras.Input((), dtype="int32", name="label")
+    asked, label = networks.label_input(num_classes + 1, several=several)
     embedded = _embedding(time, label, num_classes=num_classes, width=4 * widths[0])
 
     def block(x: Any, width: int, name: str) -> Any:
@@ -113,19 +121,23 @@ def build(
             x = layers.Conv2D(widths[grid - 2], 3, 1, "same", name=f"doubled{grid}_conv")(x)
     x = _normed(x, "last")
     last = layers.Conv2DTranspose(channels, 3 * patch, patch, "same", kernel_initializer="zeros", name="velocity")
-    return keras.Model([image, time, label], last(x), name="flow_sampler")
+    return keras.Model([image, time, asked], last(x), name="flow_sampler")
 
 
 def _embedding(time: Any, label: Any, *, num_classes: int, width: int) -> Any:
-    """(B,) times and (B,) classes in 0..K -> (B, E): sines and cosines of 1000 t through two layers, plus a class's
-    vector."""
+    """(B,) times and (B,) classes in 0..K, or (B, K + 1) findings -> (B, E): sines and cosines of 1000 t through two
+    layers, plus a class's vector, or the sum of the findings'."""
     rates = 1000 * 10_000 ** -(np.arange(FREQUENCIES, dtype=np.float32) / FREQUENCIES)
     # not a layer's product: in bfloat16 that would round 1000 t
     angles = ops.multiply(layers.Reshape((1,), name="time_column")(time), rates)
     x = layers.Concatenate(name="time_waves")([ops.sin(angles), ops.cos(angles)])
     x = layers.Dense(width, activation="silu", name="time_hidden")(x)
     x = layers.Dense(width, name="time_embedding")(x)
-    of_class = layers.Embedding(num_classes + 1, width, keras.initializers.RandomNormal(stddev=1.0), name="classes")
+    start = keras.initializers.RandomNormal(stddev=1.0)
+    if len(label.shape) == 2:
+        of_class = layers.Dense(width, use_bias=False, kernel_initializer=start, name="classes")
+    else:
+        of_class = layers.Embedding(num_classes + 1, width, start, name="classes")
     return layers.Activation("silu", name="embedding")(layers.Add(name="time_and_class")([x, of_class(label)]))
 
 
@@ -201,6 +213,7 @@ def fit(
             widths=widths,
             blocks=blocks,
             dropout=dropout,
+            several=labels_of.several(data.labels),
         )
 
     model, averaged = built(), built()
@@ -209,10 +222,10 @@ def fit(
     order_rng, noise_rng = numpy_rng(seed, "order"), torch_rng(seed, "noise", device)
     velocity, averaged_velocity = fuse(model, noise_rng), fuse(averaged)
     descent = optimizer(parameters(model), **recipe.optimizer)
-    passes = Passes(data.labels, recipe.sampling, order_rng)
-    pixels, labels = as_tensors(data.images, data.labels, device)
+    passes = Passes(labels_of.sorts(data.labels), recipe.sampling, order_rng)
+    pixels, labels = as_tensors(data.images, asked_for(data.labels), device)
     chosen = numpy_rng(seed, "validation images").permutation(len(data.validation_labels))[:VALIDATED]
-    held_out = as_tensors(data.validation_images[chosen], data.validation_labels[chosen], device)
+    held_out = as_tensors(data.validation_images[chosen], asked_for(data.validation_labels[chosen]), device)
     steps = images // recipe.batch_size
     ends = [number * steps // recipe.epochs for number in range(recipe.epochs + 1)]  # steps that are done by each epoch
 
@@ -285,10 +298,25 @@ def times(count: int, how: str, rng: torch.Generator) -> Tensor:
     return (1 / (1 + ratio)).clamp(EARLIEST, 1.0)
 
 
+def asked_for(labels: Labels) -> Labels:
+    """What the network takes: classes (N,) as they are; findings (N, K) with a last column of 0."""
+    return np.pad(labels, ((0, 0), (0, 1))) if labels_of.several(labels) else labels
+
+
+def nothing_said(labels: Tensor, num_classes: int) -> Tensor:
+    """In the shape of `labels`, what stands for any image: the class K; of findings 1 in the last column alone."""
+    if labels.ndim == 1:
+        return torch.full_like(labels, num_classes)
+    unsaid = torch.zeros_like(labels)
+    unsaid[:, num_classes] = 1
+    return unsaid
+
+
 def with_dropped(labels: Tensor, probability: float, num_classes: int, rng: torch.Generator) -> Tensor:
-    """Classes (B,), of which each image loses its own with this probability: K takes its place."""
+    """Classes (B,), of which each image loses its own with this probability: K takes its place. Findings (B, K + 1)
+    alike, all at once."""
     dropped = torch.rand(len(labels), generator=rng, device=labels.device) < probability
-    return torch.where(dropped, num_classes, labels)
+    return torch.where(dropped if labels.ndim == 1 else dropped[:, None], nothing_said(labels, num_classes), labels)
 
 
 def average_decay(seen: int, batch_size: int, half_life: float) -> float:
@@ -301,9 +329,11 @@ def average_decay(seen: int, batch_size: int, half_life: float) -> float:
 
 
 def sample(sampler: keras.Model, labels: Labels, *, seed: int, solver: str, steps: int, guidance: float) -> Images:
-    """uint8 images (n, H, W, C) of the classes in `labels` (n,), each from noise of its own: see `follow`."""
+    """uint8 images (n, H, W, C) of the classes in `labels` (n,), or of their findings (n, K), each from noise of its
+    own: see `follow`."""
     call, device, shape = fuse(sampler), device_of(sampler), sampler.output_shape[1:]
-    no_class = sampler.get_layer("classes").input_dim - 1
+    no_class = labels.shape[1] if labels_of.several(labels) else sampler.get_layer("classes").input_dim - 1
+    labels = asked_for(labels)
     made = np.empty((len(labels), *shape), np.uint8)
     for start in range(0, len(labels), CHUNK):
         wanted = torch.from_numpy(labels[start : start + CHUNK].astype(np.int64)).to(device)
@@ -341,7 +371,7 @@ def follow(
         found = velocity(x, when, labels)
         if guidance == 1:
             return found
-        without = velocity(x, when, torch.full_like(labels, no_class))
+        without = velocity(x, when, nothing_said(labels, no_class))
         return torch.lerp(without, found, guidance)
 
     x = noise

@@ -209,7 +209,8 @@ def _train(
 
 
 def reconstruct(sampler: keras.Model, images: Images, labels: Labels, *, seed: int, mode: str) -> Images:
-    """A new version of each uint8 image (n, S, S, C); `labels` (n,) choose the part of a `per_class` sampler.
+    """A new version of each uint8 image (n, S, S, C); `labels` (n,) choose the part of a `per_class` sampler, and are
+    not looked at elsewhere.
 
     `mode`: "sample" draws both latent variables; "mean" takes the mean and the softmax of the logits; "train_pair"
     repeats the published code, where each image goes as a pair of equal images through batch norm in training mode:

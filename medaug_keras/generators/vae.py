@@ -10,6 +10,7 @@ import keras
 import torch
 from torch import Tensor
 
+from medaug_keras import labels as labels_of
 from medaug_keras.generators.fitting import Outcome, Recipe, TrainingData, as_tensors, train_generator
 from medaug_keras.networks import device_of, parameters
 from medaug_keras.networks.scaling import center, to_unit
@@ -99,7 +100,7 @@ def train_vae(
     train_on = recorded(step, size=recipe.batch_size, device=device, rngs=[noise_rng])
 
     def train_epoch(epoch: int) -> dict[str, float]:
-        order = epoch_order(data.labels, recipe.sampling, order_rng)
+        order = epoch_order(labels_of.sorts(data.labels), recipe.sampling, order_rng)
         indices = batches(order, recipe.batch_size, device=device, merge_single=True)
         return means([train_on(index).clone() for index in indices], len(order))
 

@@ -143,15 +143,30 @@ def reparameterized(mean: Any, log_variance: Any, noise: Any) -> Any:
     return layers.Add(name="latent")([mean, layers.Multiply(name="scaled_noise")([deviation, noise])])
 
 
+def label_input(num_classes: int, *, several: bool) -> tuple[Any, Any]:
+    """The input of labels (B,), and what layers take of it: the labels themselves; with `several` findings an image,
+    (B, K) of 0 and 1, and the same numbers as floats."""
+    label = keras.Input((num_classes,) if several else (), dtype="int32", name="label")
+    return label, layers.Rescaling(1.0, name="findings")(label) if several else label
+
+
 def conditional_batch_norm(x: Any, label: Any, *, num_classes: int, name: str) -> Any:
     """(B, H, W, C), (B,) labels -> gamma[label] * norm(x) + beta[label]; gamma starts at 1, beta at 0.
 
     De Vries et al. 2017, https://arxiv.org/abs/1707.00683, as in TorchFusion: plain batch norm without gamma and beta
-    of its own, and one embedding for each of them.
+    of its own, and one embedding for each of them. Of findings (B, K), gamma and beta are those without a finding plus
+    what each finding adds.
     """
     width = x.shape[-1]
-    gamma = layers.Embedding(num_classes, width, "ones", name=f"{name}_gamma")(label)
-    beta = layers.Embedding(num_classes, width, "zeros", name=f"{name}_beta")(label)
+
+    def embedding(start: str, what: str) -> Any:
+        if len(label.shape) == 2:
+            layer = layers.Dense(width, kernel_initializer="zeros", bias_initializer=start, name=f"{name}_{what}")
+        else:
+            layer = layers.Embedding(num_classes, width, start, name=f"{name}_{what}")
+        return layer(label)
+
+    gamma, beta = embedding("ones", "gamma"), embedding("zeros", "beta")
     gamma = layers.Reshape((1, 1, width), name=f"{name}_gamma_map")(gamma)
     beta = layers.Reshape((1, 1, width), name=f"{name}_beta_map")(beta)
     scaled = layers.Multiply(name=f"{name}_scaled")([batch_norm(name, affine=False)(x), gamma])
@@ -250,10 +265,13 @@ class SpectralDense(_Spectral, layers.Dense):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """(B, in) -> (B, units)."""
-        return ops.matmul(inputs, self.normalized(training)) + self.bias
+        x = ops.matmul(inputs, self.normalized(training))
+        return x + self.bias if self.use_bias else x
 
     def fused(self, alone: bool) -> Any:
         """The same as a Torch operation; see networks.fuse."""
+        if not self.use_bias:
+            return lambda training, x: x @ self.normalized(training)
         return lambda training, x: torch.addmm(self.bias.value, x, self.normalized(training))
 
 

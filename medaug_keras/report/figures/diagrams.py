@@ -21,12 +21,12 @@ class Layer:
 # --- generators ------------------------------------------------------------------------------------
 
 
-def cvae_diagram(*, image_shape: Sequence[int], classes: int, latent_dim: int) -> Figure:
-    """The conditional VAE: encoder, latent variable, decoder; the class enters both networks."""
-    board, shape = Board(), _size(image_shape)
+def cvae_diagram(*, image_shape: Sequence[int], classes: int, latent_dim: int, findings: bool = False) -> Figure:
+    """The conditional VAE: encoder, latent variable, decoder; the class, or the findings, enter both networks."""
+    board, shape, (label, which) = Board(), _size(image_shape), _condition(classes, findings)
     top = board.heading("Conditional VAE") + 4
     _box(board, 92, top, 132, ["image x", shape], "data")
-    _box(board, 256, top, 104, ["class y", f"one of {classes}"], "label")
+    _box(board, 256, top, 104, [f"{label} y", which], "label")
     _box(board, 92, top + 70, 132, ["encoder", "convolutions"], "network")
     _box(board, 92, top + 140, 60, ["μ", f"{latent_dim}"], "hidden")
     _box(board, 164, top + 140, 60, ["log σ²", f"{latent_dim}"], "hidden")
@@ -44,13 +44,13 @@ def cvae_diagram(*, image_shape: Sequence[int], classes: int, latent_dim: int) -
     board.arrow([(348, top + 40), (348, top + 300), (224, top + 300)])
     _compare(board, 92, top + 20, top + 370)
     _divergence(board, 92, top + 160, ["KL to", "N(0, 1)"])
-    y = _remark(board, top + 404, "To make an image of class y: draw z from N(0, 1) and use the decoder alone.")
+    y = _remark(board, top + 404, f"To make an image of {label} y: draw z from N(0, 1) and use the decoder alone.")
     board.height = y
     alt = (
-        f"Conditional VAE. The encoder takes an image of {shape} and its class, one of {classes}, and gives mean "
+        f"Conditional VAE. The encoder takes an image of {shape} and its {label}, {which}, and gives mean "
         f"and log variance of {latent_dim} latent numbers. z is drawn from them with noise; the decoder makes an image "
-        "from z and the class. Losses: difference of the two images, and KL divergence to the standard normal. "
-        "New images: draw z, choose the class, decode."
+        f"from z and the {label}. Losses: difference of the two images, and KL divergence to the standard normal. "
+        f"New images: draw z, choose the {label}, decode."
     )
     return figure(cvae_diagram, [board], alt)
 
@@ -91,16 +91,16 @@ def joint_vae_diagram(*, image_shape: Sequence[int], latent_dim: int, categories
     return figure(joint_vae_diagram, [board], alt)
 
 
-def cgan_diagram(*, image_shape: Sequence[int], classes: int, latent_dim: int) -> Figure:
-    """The conditional GAN: a generator from noise and class, a discriminator that sees image and class."""
-    board, shape = Board(), _size(image_shape)
+def cgan_diagram(*, image_shape: Sequence[int], classes: int, latent_dim: int, findings: bool = False) -> Figure:
+    """The conditional GAN: a generator from noise and class, a discriminator that sees image and class, or findings."""
+    board, shape, (label, which) = Board(), _size(image_shape), _condition(classes, findings)
     top = board.heading("Conditional GAN") + 4
     _box(board, 0, top, 104, ["noise z", f"{latent_dim} numbers"], "noise")
-    _box(board, 128, top, 104, ["class y", f"one of {classes}"], "label")
+    _box(board, 128, top, 104, [f"{label} y", which], "label")
     _box(board, 0, top + 76, 232, ["generator", "transposed convolutions"], "network")
     _box(board, 64, top + 152, 104, ["made image", shape], "data")
     _box(board, 256, top + 152, 104, ["real image", shape], "data")
-    _box(board, 64, top + 236, 296, ["discriminator", "convolutions, attention, projection on the class"], "network")
+    _box(board, 64, top + 236, 296, ["discriminator", f"convolutions, attention, projection on the {label}"], "network")
     _box(board, 64, top + 312, 296, ["score", "is the made image less real than real ones?"], "hidden")
     board.arrow([(52, top + 40), (52, top + 76)])
     board.arrow([(180, top + 40), (180, top + 76)])
@@ -115,26 +115,28 @@ def cgan_diagram(*, image_shape: Sequence[int], classes: int, latent_dim: int) -
         board,
         top + 366,
         "Both learn in turns: the discriminator to tell real from made, the generator to be taken for real. "
-        "To make an image of class y: draw z and use the generator alone.",
+        f"To make an image of {label} y: draw z and use the generator alone.",
     )
     board.height = y
     alt = (
-        f"Conditional GAN. The generator makes an image of {shape} from {latent_dim} noise numbers and a class, one of "
-        f"{classes}. The discriminator sees made and real images with their class and scores how real they are. They "
-        "learn in turns: the discriminator to tell them apart, the generator to be taken for real. New images: draw "
-        "noise, choose the class, generate."
+        f"Conditional GAN. The generator makes an image of {shape} from {latent_dim} noise numbers and "
+        f"{'findings' if findings else 'a class'}, {which}. The discriminator sees made and real images with their "
+        f"{label} and scores how real they are. They learn in turns: the discriminator to tell them apart, the "
+        f"generator to be taken for real. New images: draw noise, choose the {label}, generate."
     )
     return figure(cgan_diagram, [board], alt)
 
 
-def flow_diagram(*, image_shape: Sequence[int], classes: int, solver: str, steps: int) -> Figure:
+def flow_diagram(
+    *, image_shape: Sequence[int], classes: int, solver: str, steps: int, findings: bool = False
+) -> Figure:
     """Flow matching: what lies between noise and image at a time, and the velocity that a network learns there."""
-    board, shape = Board(), _size(image_shape)
+    board, shape, (label, which) = Board(), _size(image_shape), _condition(classes, findings)
     top = board.heading("Flow matching") + 4
     _box(board, 0, top, 80, ["noise x₀", "from N(0, 1)"], "noise")
     _box(board, 86, top, 102, ["image x₁", shape], "data")
     _box(board, 194, top, 76, ["time t", "from 0 to 1"], "noise")
-    _box(board, 276, top, 84, ["class y", f"one of {classes}"], "label")
+    _box(board, 276, top, 84, [f"{label} y", which], "label")
     _box(board, 0, top + 76, 188, ["x = (1 − t) x₀ + t x₁", "between noise and image"], "hidden")
     _box(board, 0, top + 152, 360, ["U-Net", "convolutions and attention, first to smaller maps, then back"], "network")
     _box(board, 0, top + 232, 136, ["velocity v(x, t, y)", shape], "data")
@@ -152,15 +154,20 @@ def flow_diagram(*, image_shape: Sequence[int], classes: int, solver: str, steps
     y = _remark(
         board,
         top + 286,
-        f"To make an image of class y: begin with noise at t = 0 and follow the velocity to t = 1, {way}.",
+        f"To make an image of {label} y: begin with noise at t = 0 and follow the velocity to t = 1, {way}.",
     )
     board.height = y
     alt = (
         f"Flow matching. Between noise x₀ and an image x₁ of {shape} lies x = (1 − t) x₀ + t x₁, at a time t from 0 to "
-        f"1. A U-Net takes x, the time and the class, one of {classes}, and gives a velocity. Loss: difference of the "
-        f"velocity and x₁ − x₀. New images: begin with noise, choose the class, follow the velocity {way}."
+        f"1. A U-Net takes x, the time and the {label}, {which}, and gives a velocity. Loss: difference of the "
+        f"velocity and x₁ − x₀. New images: begin with noise, choose the {label}, follow the velocity {way}."
     )
     return figure(flow_diagram, [board], alt)
+
+
+def _condition(classes: int, findings: bool) -> tuple[str, str]:
+    """What a generator is asked for, and of how many there are: "class" and "one of 9"."""
+    return ("findings", f"any of {classes}") if findings else ("class", f"one of {classes}")
 
 
 _FILLS = {"data": "blue", "label": "ochre", "noise": "grey", "hidden": "purple", "network": "green"}

@@ -82,9 +82,9 @@ def small_picture(image: Images) -> bytes:
     return file.getvalue()
 
 
-def class_montage(rows: Sequence[ClassRow], *, each: int = 8, columns: int = 4, what: str) -> Figure:
+def class_montage(rows: Sequence[ClassRow], *, each: int = 8, columns: int = 4, what: str, by: str = "class") -> Figure:
     """For each class its name, then up to `each` images, large enough to be judged. Sheets of the same classes have
-    their blocks at the same height, so that they can stand side by side."""
+    their blocks at the same height, so that they can stand side by side. `by` says what has a block of its own."""
     images = [_reduced(_checked(row.images[:each]), _SHEET) for row in rows]
     H, W = next((some.shape[1:3] for some in images if len(some)), (_SHEET, _SHEET))
     factor = -(-_SHEET // max(H, W))  # upwards, so that no image is smaller
@@ -100,7 +100,7 @@ def class_montage(rows: Sequence[ClassRow], *, each: int = 8, columns: int = 4, 
         if not len(some):
             sheet.text(0, y + line + 20, "none")
     listed = ", ".join(f"{row.name} ({count(len(some))})" for row, some in zip(rows, images, strict=True))
-    return _picture(class_montage, sheet.picture, f"{what}, a block for each class: {listed}.", 0.5)
+    return _picture(class_montage, sheet.picture, f"{what}, a block for each {by}: {listed}.", 0.5)
 
 
 def pairs(pairs: Sequence[Pair], *, what: str) -> Figure:

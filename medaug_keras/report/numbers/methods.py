@@ -82,8 +82,8 @@ def classifier_text(results: Results) -> str:
     several = together(map(results.title, results.of_findings))
     own = (
         f" Images of {several} have several findings, or none: each finding has a sigmoid output, the loss is the mean "
-        "of their binary cross-entropies, and metrics are means over the findings. Where images are drawn or copied by "
-        "class, such an image counts for its rarest finding."
+        "of their binary cross-entropies, and metrics are means over the findings. Where images are drawn, copied or "
+        "made by class, such an image counts for its rarest finding."
         if several
         else ""
     )

@@ -16,7 +16,7 @@ from medaug_keras import references
 from medaug_keras.data import KINDS, checks, learnt, rarest_share, warnings
 from medaug_keras.data.medmnist import TITLES as MEDMNIST_TITLES
 from medaug_keras.data.phantoms import TITLES as PHANTOM_TITLES
-from medaug_keras.labels import SEVERAL
+from medaug_keras.labels import SEVERAL, row_names
 from medaug_keras.looks import Looks, line, looked, note
 from medaug_keras.measures import MEASURES
 from medaug_keras.plan import Making, Plan, Pretraining, Task, trained_images, training_set, updates
@@ -623,6 +623,10 @@ class Results:
         """Names of the classes; empty before the data are read."""
         record = self.data(dataset).record
         return list(record.values["classes"]) if record else []
+
+    def row_names(self, dataset: str) -> list[str]:
+        """What images are shown by: the classes; or the findings, and none. Empty before the data are read."""
+        return row_names(found, findings=self.several(dataset)) if (found := self.classes(dataset)) else []
 
     def several(self, dataset: str) -> bool:
         """Whether images have several findings, which `classes` then names; not known before the data are read."""

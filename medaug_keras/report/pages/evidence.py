@@ -180,7 +180,6 @@ def synthetic_images(book: Book) -> dict[str, Any]:
         "pairs": pairs,
         "maps": maps,
         "judged": bool(results.plan.quality),
-        "several": [results.title(d) for d in results.of_findings if any(map(results.generative, results.arms))],
     }
 
 
@@ -235,12 +234,13 @@ def _map(book: Book, dataset: str, arm: str, making: Making, record: Record) -> 
             for kind in ("train", "test", "synthetic")
         },
         variance=found["variance"],
-        classes=results.classes(dataset),
+        classes=results.row_names(dataset),
         what=f"images of {results.title(dataset)} and of {results.label(arm)}",
     )
     first, second = (percent(share, 0) for share in found["variance"])
+    by = "rarest finding" if results.several(dataset) else "class"
     caption = (
-        f"{label}, {which(making)}: images of each class by two numbers, the principal components of the baseline "
+        f"{label}, {which(making)}: images of each {by} by two numbers, the principal components of the baseline "
         f"classifier's features that explain most of the training images' variance ({first} % and {second} %). Up to "
         f"{MOST} images of each origin, drawn at random. Images far apart here differ; images that lie together can "
         "differ in what the two numbers leave out."

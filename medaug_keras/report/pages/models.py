@@ -7,31 +7,34 @@ from typing import Any, TypeVar
 import numpy as np
 
 from medaug_keras.generators import GENERATORS
+from medaug_keras.labels import members
 from medaug_keras.report import figures
 from medaug_keras.report.figures import Figure
-from medaug_keras.report.format import of_classes, together
+from medaug_keras.report.format import together
 from medaug_keras.report.numbers.printed import beside_layers, figure_numbers
 from medaug_keras.report.numbers.results import Results, read_json, which
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.tables.table import ARM, DATASET, Column, Entry, Row, Table, arm_entry, dataset_entry, of_folds
+from medaug_keras.report.tables.treatments import of_made
 from medaug_keras.spec import Files
 from medaug_keras.store import Record
 
-DIAGRAMS: dict[str, Callable[[Any, tuple[int, ...], int], Figure]] = {
-    "cvae": lambda settings, shape, classes: figures.cvae_diagram(
-        image_shape=shape, classes=classes, latent_dim=settings.latent_dim
+DIAGRAMS: dict[str, Callable[[Any, tuple[int, ...], int, bool], Figure]] = {
+    "cvae": lambda settings, shape, classes, findings: figures.cvae_diagram(
+        image_shape=shape, classes=classes, latent_dim=settings.latent_dim, findings=findings
     ),
-    "joint_vae": lambda settings, shape, classes: figures.joint_vae_diagram(
+    "joint_vae": lambda settings, shape, classes, findings: figures.joint_vae_diagram(
         image_shape=shape, latent_dim=settings.latent_dim, categories=settings.categories
     ),
-    "cgan": lambda settings, shape, classes: figures.cgan_diagram(
-        image_shape=shape, classes=classes, latent_dim=settings.latent_dim
+    "cgan": lambda settings, shape, classes, findings: figures.cgan_diagram(
+        image_shape=shape, classes=classes, latent_dim=settings.latent_dim, findings=findings
     ),
-    "flow": lambda settings, shape, classes: figures.flow_diagram(
-        image_shape=shape, classes=classes, solver=settings.solver, steps=settings.steps
+    "flow": lambda settings, shape, classes, findings: figures.flow_diagram(
+        image_shape=shape, classes=classes, solver=settings.solver, steps=settings.steps, findings=findings
     ),
 }
-"""Kind of a generator → its drawing, from its settings, the shape of an image and the number of classes.
+"""Kind of a generator → its drawing, from its settings, the shape of an image, the number of classes or findings, and
+whether they are findings.
 
 A kind that is not here has none.
 """
@@ -208,12 +211,13 @@ def _kind(book: Book, kind: str) -> dict[str, Any]:
     return content
 
 
-def _images(results: Results) -> tuple[tuple[int, ...], int]:
-    """Image shape and number of classes of the first data set that was read, or typical ones."""
+def _images(results: Results) -> tuple[tuple[int, ...], int, bool]:
+    """Image shape, number of classes, and whether they are findings, of the first data set that was read; or typical
+    ones."""
     for dataset in results.datasets:
         if (record := results.data(dataset).record) is not None:
-            return tuple(record.values["image_shape"]), len(record.values["classes"])
-    return (28, 28, 3), 9
+            return tuple(record.values["image_shape"]), len(record.values["classes"]), results.several(dataset)
+    return (28, 28, 3), 9, False
 
 
 def _printed_for(results: Results, of: Mapping[str, str]) -> set[str]:
@@ -298,12 +302,17 @@ def _real(book: Book, dataset: str) -> dict[str, Any]:
         return {"label": what, "reason": results.data(dataset).reason, "figure": None}
     with np.load(data.folder / "examples.npz", allow_pickle=False) as file:
         examples, counts = file["by_class"], file["by_class_count"]
+    names = results.row_names(dataset)[: len(counts)]  # earlier versions showed no images without a finding
     rows = [
         figures.ClassRow(name, examples[number][: min(int(counts[number]), PER_CLASS)])
-        for number, name in enumerate(results.classes(dataset))
+        for number, name in enumerate(names)
     ]
     what = f"{what} of {results.title(dataset)}"
-    sheet = book.figure(f"images-{dataset}", figures.class_montage(rows, each=PER_CLASS, what=what), f"{what}.")
+    sheet = book.figure(
+        f"images-{dataset}",
+        figures.class_montage(rows, each=PER_CLASS, what=what, by=_by(results, dataset)),
+        f"{what}.",
+    )
     return {"label": "Real", "reason": "", "figure": sheet}
 
 
@@ -316,8 +325,8 @@ def _montage(book: Book, dataset: str, arm: str) -> dict[str, Any]:
     with np.load(record.folder / "synthetic.npz", allow_pickle=False) as file:
         images, labels = file["images"], file["labels"]
     rows = [
-        figures.ClassRow(name, images[np.flatnonzero(labels == number)[:PER_CLASS]])
-        for number, name in enumerate(results.classes(dataset))
+        figures.ClassRow(name, images[np.flatnonzero(members(labels, number))[:PER_CLASS]])
+        for number, name in enumerate(results.row_names(dataset))
     ]
     how = "reconstructions of training images" if results.study.arms[arm].interleave else "generated images"
     others = " Other amounts of its images are not shown." if len(results.same_images(arm)) > 1 else ""
@@ -326,11 +335,16 @@ def _montage(book: Book, dataset: str, arm: str) -> dict[str, Any]:
         "reason": "",
         "figure": book.figure(
             f"images-{dataset}-{arm}",
-            figures.class_montage(rows, each=PER_CLASS, what=f"{label}: {how} for {title}"),
+            figures.class_montage(rows, each=PER_CLASS, what=f"{label}: {how} for {title}", by=_by(results, dataset)),
             f"{label}: {how} for {title}, {one}.{others}",
             figure_numbers(results, "images", dataset=dataset),
         ),
     }
+
+
+def _by(results: Results, dataset: str) -> str:
+    """What there is a block of images for."""
+    return "finding, and for none" if results.several(dataset) else "class"
 
 
 def class_counts(results: Results) -> Table:
@@ -340,7 +354,7 @@ def class_counts(results: Results) -> Table:
         ARM,
         Column("replicate", "Replicate", "count"),
         Column("images", "Images", "count"),
-        Column("per_class", "Of each class"),
+        Column("per_class", "Of each class" if results.of_classes else "With each finding"),
         Column("pixel_std", "Spread of pixels", "number", help="Standard deviation of values in [-1, 1]"),
         Column("real_pixel_std", "of real images", "number"),
     )
@@ -360,7 +374,7 @@ def class_counts(results: Results) -> Table:
                     values = outcome.record.values
                     rest = [
                         Entry(values["images"]),
-                        Entry(of_classes(results.classes(dataset), values["per_class"])),
+                        Entry(of_made(results, dataset, values)),
                         Entry(values.get("pixel_std")),
                         Entry(values.get("real_pixel_std")),
                     ]

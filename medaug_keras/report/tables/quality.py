@@ -120,6 +120,7 @@ def similarity(results: Results) -> Table:
             "Lower is better; read a distance only beside that of real images. Mean ± standard deviation over n "
             "replicates. The 95 % interval below it is Student's t over replicates, or for one replicate the jackknife "
             "over its images.",
+            *_of_findings(results, f"{_MIX}; images without one are a class of their own"),
             *of_folds(results),
         ),
         factors,
@@ -196,6 +197,11 @@ def usefulness(results: Results) -> Table:
             "classes weighted as among the synthetic images. Trained on real: the test accuracy of the baseline's "
             f"networks of all replicates, {epoch_words(results)}, on the test images as they are; so the two differ "
             "where the mix of classes, the epoch or the replicates do.",
+            *_of_findings(
+                results,
+                "class consistency is the AUC with which that network tells images made with a finding from those made "
+                "without, mean over the findings",
+            ),
             *of_folds(results),
             *notes_of(found),
         ),
@@ -217,7 +223,7 @@ def _scores(values: Values, select: str) -> Mapping[str, Any]:
 def _learned_little(outcomes: Sequence[Outcome], select: str) -> tuple[str, ...]:
     """The tag of classifiers that saw synthetic images alone, where their accuracy says little."""
     there = [_scores(o.record.values, select) for o in outcomes if o.record is not None]
-    signs = Counter(sign for found in there for sign in degenerate(found["confusion"]))
+    signs = Counter(sign for found in there if "confusion" in found for sign in degenerate(found["confusion"]))
     return gravest(signs, len(there))
 
 
@@ -250,6 +256,7 @@ def shortcut(results: Results) -> Table:
             "Where both are high, a network can learn whether an image was generated in place of its class, and its "
             "gain or loss is then of the mix of classes, too. The same arm with shares: proportional is the check, "
             "for then the source tells nothing.",
+            *_of_findings(results, "the class of an image is its rarest finding, or that it has none"),
             "Mean ± standard deviation over n replicates.",
             *of_folds(results),
         ),
@@ -319,7 +326,7 @@ def classes(results: Results) -> Table:
     def rows(dataset: str, arm: str, made: list[tuple[Making, Outcome]]) -> Iterable[Row]:
         outcomes = [outcome for _, outcome in made]
         for space, title in SPACES.items():
-            for number, label in enumerate(results.classes(dataset)):
+            for number, label in enumerate(results.row_names(dataset)):
                 entries = [
                     _mean(outcomes, _of_class(space, number, name, real)) for real in (False, True) for name in names
                 ]
@@ -332,10 +339,24 @@ def classes(results: Results) -> Table:
         tuple(columns),
         _rows(results, columns, factors, rows),
         "tables.quality.classes",
-        ("Means over replicates.", *of_folds(results)),
+        (
+            "Means over replicates.",
+            *_of_findings(results, "a row is of all images with the finding, so an image can count in several"),
+            *of_folds(results),
+        ),
         factors,
         empty="This study judges no images.",
     )
+
+
+def _of_findings(results: Results, what: str) -> list[str]:
+    """A note on data sets whose images have several findings, where there are any."""
+    there = together(map(results.title, results.of_findings))
+    return [f"Of {there}, whose images have several findings, {what}."] if there else []
+
+
+_MIX = "the mix of classes is that of the rarest finding of each image"
+"""What of several findings is compared where sets of images are compared in one mix of classes."""
 
 
 def _of_class(space: str, number: int, name: str, real: bool) -> Callable[[Values], float | None]:

@@ -1,5 +1,8 @@
 """What every arm does to the training set, and on how many images and in how many steps its runs train."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from medaug_keras.report.format import of_classes, plural, together
 from medaug_keras.report.numbers.methods import what_it_does
 from medaug_keras.report.numbers.results import Results
@@ -42,7 +45,7 @@ def sizes(results: Results) -> Table:
         ARM,
         Column("real", "Real", "count", "Training images"),
         Column("added", "added", "count", "Training images"),
-        Column("per_class", "of each class", "text", "Training images"),
+        Column("per_class", "of each class" if results.of_classes else "with each finding", "text", "Training images"),
         Column("updates", "Updates", "count", help="Steps of the optimizer in all epochs, at most"),
     )
     rows = []
@@ -97,4 +100,10 @@ def _added_of_each_class(results: Results, dataset: str, arm: str) -> Entry:
     there = next((outcome.record for outcome in made if outcome.record is not None), None)
     if there is None:
         return Entry(missing=next((outcome.reason for outcome in made), "not run yet"))
-    return Entry(of_classes(results.classes(dataset), there.values["per_class"]))
+    return Entry(of_made(results, dataset, there.values))
+
+
+def of_made(results: Results, dataset: str, values: Mapping[str, Any]) -> str:
+    """How many images of each class were made, by the record; of several findings, with each and without any."""
+    none = [values["none"]] if "none" in values else []
+    return of_classes(results.row_names(dataset)[: len(values["per_class"]) + len(none)], [*values["per_class"], *none])
