@@ -996,7 +996,9 @@ def line(row: object) -> str:
             return "yes" if value else "no"
         if name == "together":
             return f"{value}"
-        return f"{100 * value:.1f}" if isinstance(value, float) else "–" if value is None else str(value)
+        if isinstance(value, float):
+            return f"{round(100 * value, 1) + 0:.1f}"  # 0.0, not -0.0
+        return "–" if value is None else str(value)
 
     return "| " + " | ".join(cell(name, value) for name, value in vars(row).items()) + " |"
 

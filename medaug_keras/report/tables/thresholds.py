@@ -105,6 +105,8 @@ def _table(
             f"are to “{base}”, with the interval of a crossed analysis to which the variance of the choice of "
             f"validation images is added ({DRAWS} bootstrap draws); p is corrected over {family} (Benjamini and "
             "Hochberg). All of this is exploratory.",
+            "In simulations, intervals of differences in specificity at a threshold for sensitivity are a little too "
+            "narrow and leave out 0 too often; p allows for how little few replicates say, and is not too small.",
             "Predictive values are those at the share of positive images that the test set has.",
             *(
                 ["Few images: so few test images account for the difference that its interval is too narrow."]
