@@ -1,7 +1,7 @@
 """Are the tests of `medaug_keras.stats` honest? Error rates by simulation, as Markdown tables.
 
     python -m benchmarks.statistics [errors|two|groups|across|announced|rare|folds|equivalence|forecasts|thresholds|
-        subgroups] [--repeats N] [--small]
+        subgroups|measures] [--repeats N] [--small]
 
 Probit model. Each test image has a difficulty that all arms share; an arm may move single images
 up or down without moving their average; each training run has a level of its own, with a standard
@@ -13,7 +13,8 @@ replicates. groups: test images that belong together. across: the mean over eigh
 replicates that move all data sets together. equivalence: how often arms are called equivalent whose true difference
 is the margin, or zero. forecasts: differences in calibration and PR-AUC between arms that are alike. thresholds:
 sensitivity and specificity at thresholds that are chosen on validation images. subgroups: whether an arm's difference
-is another one in a subgroup of the images than in the others.
+is another one in a subgroup of the images than in the others. measures: what pages show besides the primary metric of
+one class an image, with patients: the mean AUC over findings, calibration, grades, operating points, AUC in subgroups.
 announced: what studies say they could have found, and what they
 could. rare: AUC near 1 with few positives. folds: cross-validation, with classifiers that are really trained on sets
 that overlap.
@@ -22,7 +23,7 @@ that overlap.
 import argparse
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain, product
 
@@ -48,6 +49,7 @@ from medaug_keras.stats import (
     equivalence_p,
     family_half_width,
     family_p,
+    grade_values,
     group_sums,
     holm,
     mean_squares,
@@ -58,6 +60,7 @@ from medaug_keras.stats import (
     share_values,
     shared_variance,
     standard_error,
+    why_undefined,
 )
 
 LEVEL = 0.85  # accuracy or AUC of the baseline
@@ -516,6 +519,199 @@ def _scored(
         )
         arms.append((known, scores))
     return labels[0], labels[1], arms
+
+
+# --- what pages show besides the primary metric ---
+
+PREVALENCES = (0.4, 0.2, 0.1, 0.05)  # of findings
+GRADES = (0.45, 0.65, 0.8, 0.92)  # where a grade ends and the next begins: shares of the images
+RUN_LEVEL_SD = 0.2  # where an image's noise in a run has 1
+
+Pair = tuple[Crossed, Crossed]
+"""An arm that is worth what the baseline is, and one that is better, each less the baseline."""
+Model = Callable[[np.random.Generator, str, int], Mapping[str, Pair]]
+"""Chance, sizes of the groups, replicates -> measure -> what one study finds."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measure in one design; all rates are shares of the repeats."""
+
+    measure: str
+    sizes: str  # of the groups
+    replicates: int
+    crossed: float  # an arm that is alike called different, by p
+    family: float  # by p_family
+    coverage: float  # of the 95 % interval of an arm that is better: of its mean difference over studies
+    true: float  # this difference
+    found: float  # how often it is, by p
+
+
+def measured(model: Model, sizes: str, S: int, *, repeats: int, seed: int) -> Iterator[Measured]:
+    """Error rates of the measures of a model."""
+    chance, found = np.random.default_rng(seed), dict[str, list[Pair]]()
+    for _ in range(repeats):
+        for name, pair in model(chance, sizes, S).items():
+            found.setdefault(name, []).append(pair)
+    for name, pairs in found.items():
+        truth = float(np.mean([better.effect for _, better in pairs if better.effect is not None]))
+        yield Measured(
+            name,
+            sizes,
+            S,
+            crossed=_share(alike.p is not None and alike.p < ALPHA for alike, _ in pairs),
+            family=_share(alike.p_family is not None and alike.p_family < ALPHA for alike, _ in pairs),
+            coverage=_share(_covers(better, truth) for _, better in pairs),
+            true=truth,
+            found=_share(better.p is not None and better.p < ALPHA for _, better in pairs),
+        )
+
+
+def _share(of: Iterator[bool]) -> float:
+    return float(np.mean(list(of)))
+
+
+def _covers(result: Crossed, truth: float) -> bool:
+    return result.low is not None and result.high is not None and result.low <= truth <= result.high
+
+
+def _place(sizes: str, chance: np.random.Generator) -> np.ndarray:
+    """(n,) groups of the images of one test set."""
+    return np.arange(ALONE) if sizes == "–" else np.repeat(np.arange(60), group_sizes(sizes, chance))
+
+
+def _of_images(chance: np.random.Generator, place: np.ndarray, *shape: int) -> np.ndarray:
+    """(*shape, n) of variance 1, of which groups share GROUP_SHARE where they have more than one image."""
+    n, groups = len(place), int(place[-1]) + 1
+    share = GROUP_SHARE if groups < n else 0.0
+    together = _normal(chance, *shape, groups)[..., place]
+    return math.sqrt(share) * together + math.sqrt(1 - share) * _normal(chance, *shape, n)
+
+
+def _moved(chance: np.random.Generator, place: np.ndarray, *shape: int) -> np.ndarray:
+    """(*shape, n) an arm's own changes to images: to whole groups, where there are groups."""
+    return MOVED_SD * _normal(chance, *shape, int(place[-1]) + 1)[..., place]
+
+
+def _against(base: np.ndarray, alike: np.ndarray, better: np.ndarray) -> Pair:
+    return crossed(alike - base), crossed(better - base)
+
+
+def _by_unit(values: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Values of images as pages take them: summed over groups, where images have such."""
+    return group_sums(values, place) if int(place[-1]) + 1 < len(place) else values
+
+
+def findings(chance: np.random.Generator, sizes: str, S: int) -> Mapping[str, Pair]:
+    """The mean AUC over four findings, of which patients share some. The better arm gains GAIN of each."""
+    place, F = _place(sizes, chance), len(PREVALENCES)
+    labels = (_of_images(chance, place, F) < ndtri(PREVALENCES)[:, None]).astype(np.int64)
+    difficulty = DIFFICULTY_SD * _of_images(chance, place, F)
+    sd = math.sqrt(2 * (1 + DIFFICULTY_SD**2 + MOVED_SD**2))
+    run_sd = RUN_SD / (math.exp(-(ndtri(LEVEL) ** 2) / 2) / math.sqrt(2 * math.pi)) * sd
+    values = []
+    for level in (LEVEL, LEVEL, LEVEL + GAIN):
+        lift = ndtri(level) * math.hypot(sd, run_sd) + run_sd * _normal(chance, S, 1, 1)
+        scores = difficulty + _moved(chance, place, F) + labels * lift + _normal(chance, S, F, len(place))
+        p = ndtr(scores).transpose(0, 2, 1)
+        values.append(pseudo_values("auc", p, labels.T, None if sizes == "–" else place))
+    return {"mean AUC of 4 findings": _against(*values)}
+
+
+def calibration(chance: np.random.Generator, sizes: str, S: int) -> Mapping[str, Pair]:
+    """Measures of probabilities too sure by half. The better arm tells the classes better, and is less sure."""
+    place = _place(sizes, chance)
+    labels = (_of_images(chance, place) < ndtri(POSITIVES)).astype(np.int64)
+    latent, both = _two_classes(chance, place, labels, S), []
+    for arm, sureness in zip(latent, (1.5, 1.5, 1.0), strict=True):
+        p = expit(sureness * arm)
+        both.append(np.stack([1 - p, p], -1))
+    every = {
+        "calibration error": calibration_values,
+        "Brier score": brier_values,
+        "log loss": log_loss_values,
+        "PR-AUC": average_precision_values,
+    }
+    return {name: _against(*(_by_unit(of(labels, p), place) for p in both)) for name, of in every.items()}
+
+
+def _two_classes(chance: np.random.Generator, place: np.ndarray, labels: np.ndarray, S: int) -> list[np.ndarray]:
+    """Scores (S, n) of the baseline, of an arm that is alike and of a better one."""
+    difficulty = DIFFICULTY_SD * _of_images(chance, place)
+    return [
+        difficulty
+        + _moved(chance, place)
+        + labels * (lift + RUN_LEVEL_SD * _normal(chance, S, 1))
+        - 1.5
+        + _normal(chance, S, len(place))
+        for lift in (3.0, 3.0, 3.6)
+    ]
+
+
+def grades(chance: np.random.Generator, sizes: str, S: int) -> Mapping[str, Pair]:
+    """Five grades, of which patients share some. The better arm is off by three quarters as much."""
+    place, cuts = _place(sizes, chance), ndtri(GRADES)
+    true, difficulty = _of_images(chance, place), _of_images(chance, place)
+    named = []
+    for size in (1.0, 1.0, 0.75):
+        off = 0.6 * difficulty + MOVED_SD / 2 * _moved(chance, place) + 0.1 * _normal(chance, S, 1)
+        named.append(np.digitize(true + size * (off + 0.4 * _normal(chance, S, len(place))), cuts))
+    labels, groups = np.digitize(true, cuts), None if sizes == "–" else place
+    return {
+        "error in grades": _against(*(grade_values("absolute_error", of, labels, 5, groups) for of in named)),
+        "kappa": _against(*(grade_values("quadratic_kappa", of, labels, 5, groups) for of in named)),
+    }
+
+
+def operating(chance: np.random.Generator, sizes: str, S: int) -> Mapping[str, Pair]:
+    """Sensitivity and specificity at the thresholds that reach a sensitivity of 90 % on as many validation images."""
+    held, test = _place(sizes, chance), _place(sizes, chance)
+    place, m = np.concatenate([held, test + held[-1] + 1]), len(held)
+    labels = (_of_images(chance, place) < ndtri(POSITIVES)).astype(np.int64)
+    known, positive = labels[:m] == 1, labels[m:] == 1
+    weights = resampled(known, held, draws=DRAWS, seed=int(chance.integers(2**31)))
+    weights = np.concatenate([np.ones((1, m)), weights])  # the first as they are
+    fewest = min(len(np.unique(held[of])) for of in (known, ~known))
+    arms = _two_classes(chance, place, labels, S)
+    at = [thresholds(known, arm[:, :m], [("sensitivity", 0.9)], weights)[0] for arm in arms]
+    drawn = [rates(positive, arm[:, m:], t) for arm, t in zip(arms, at, strict=True)]
+    found = {}
+    for k, (name, those) in enumerate((("sensitivity", positive), ("specificity", ~positive))):
+        right = [(arm[:, m:] >= t[:, :1])[:, those] == (k == 0) for arm, t in zip(arms, at, strict=True)]
+        values = [share_values(of, True, test[those]) for of in right]
+        draws = [of[k][:, 1:] - of[k][:, :1] for of in drawn]
+        alike, better = (
+            crossed(values[i] - values[0], besides=(shared_variance(draws[i] - draws[0]), fewest - 1)) for i in (1, 2)
+        )
+        found[f"{name} at 90 % sensitivity"] = alike, better
+    return found
+
+
+def in_subgroups(chance: np.random.Generator, sizes: str, S: int) -> Mapping[str, Pair]:
+    """AUC: an arm's difference in a third of the images (or groups) less that in the others. The first arm gains GAIN
+    in both, the other in that third alone. A study in which one of the two has no AUC tells nothing."""
+    place = _place(sizes, chance)
+    groups = int(place[-1]) + 1
+    inside = chance.permutation(np.arange(groups) < round(groups / 3))[place]
+    labels = (_of_images(chance, place) < ndtri(POSITIVES)).astype(np.int64)
+    if any(why_undefined("auc", labels[of], 2, place[of]) for of in (inside, ~inside)):
+        return {}
+    difficulty = DIFFICULTY_SD * _of_images(chance, place)
+    sd = math.sqrt(2 * (1 + DIFFICULTY_SD**2 + MOVED_SD**2))
+    run_sd = RUN_SD / (math.exp(-(ndtri(LEVEL) ** 2) / 2) / math.sqrt(2 * math.pi)) * sd
+    both = []
+    for here, there in ((0.0, 0.0), (GAIN, GAIN), (GAIN, 0.0)):
+        lift = ndtri(LEVEL + np.where(inside, here, there)) * math.hypot(sd, run_sd) + run_sd * _normal(chance, S, 1)
+        p = ndtr(difficulty + _moved(chance, place) + labels * lift + _normal(chance, S, len(place)))
+        p = np.stack([1 - p, p], -1)
+        both.append([pseudo_values("auc", p[:, of], labels[of], place[of]) for of in (inside, ~inside)])
+    units = [np.unique(place[of]) for of in (inside, ~inside)]
+    base, *arms = both
+    same, other = (crossed(apart(*(one - of for one, of in zip(arm, base, strict=True)), *units)) for arm in arms)
+    return {"AUC in a subgroup less that in the others": (same, other)}
+
+
+MODELS: tuple[Model, ...] = (findings, calibration, grades, operating, in_subgroups)
 
 
 # --- across data sets ---
@@ -983,6 +1179,9 @@ HEADS = {
     "specificity_called": "called different, specificity",
     "specificity_fixed": "fixed, specificity",
     "specificity_covers": "coverage, specificity",
+    "measure": "measure",
+    "true": "true difference",
+    "found": "found",
 }
 
 Table = tuple[type, Iterator[object]]
@@ -1039,6 +1238,9 @@ def table(name: str, *, repeats: int, small: bool) -> Table:
     if name == "subgroups":
         shapes = [("–", True, 0.5), ("–", True, 0.1), ("1 to 4", False, 0.5), ("1 to 4", True, 0.5), ("20", False, 0.3)]
         return Parted, (parted(*g, S, seed=S, **how) for g, S in product(shapes[: 1 if small else None], (3, 10)))
+    if name == "measures":
+        each = product(MODELS, ("1 to 4",) if small else ("–", "1 to 4", "20"), (3,) if small else (3, 10))
+        return Measured, chain.from_iterable(measured(of, g, S, seed=S, **how) for of, g, S in each)
     if name == "folds":
         cut = [(100, 12, 5, False), (100, 12, 10, False), (100, 30, 5, False), (300, 12, 5, False), (300, 12, 5, True)]
         rows = (folded(n, p, k, together=g, seed=n + p + k, **how) for n, p, k, g in cut[: 1 if small else None])
@@ -1061,6 +1263,7 @@ def main() -> None:
         "forecasts",
         "thresholds",
         "subgroups",
+        "measures",
     ]
     parser.add_argument("table", nargs="?", choices=names, default="errors", help="which table (default: errors)")
     parser.add_argument("--repeats", type=int, default=1000, help="simulated studies per design")

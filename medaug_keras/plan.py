@@ -129,7 +129,8 @@ class Plan:
     data: Mapping[str, str]
     """Data set → id of its data task; of further test sets from elsewhere too, as DATASET.tests.NAME."""
     subgroups: Mapping[str, str]
-    """Data set with subgroups → id of the task that reads which image is in which."""
+    """Data set with subgroups → id of the task that reads which image is in which; of further test sets too, as in
+    `data`."""
     generators: Sequence[Making]
     synthesis: Sequence[Making]
     quality: Sequence[Making]
@@ -153,9 +154,9 @@ class Plan:
         judged = (*self.quality, *self.usefulness)
         quality = [m.task for m in judged if (m.dataset, m.name, m.replicate) in arms]
         trained = [task for c in runs for task in (c.task, *c.tests.values())]
-        parted = [task for name, task in self.subgroups.items() if any(c.dataset == name for c in runs)]
-        overlaps = [i for name, i in self.overlaps.items() if any(name.startswith(f"{c.dataset}.") for c in runs)]
-        return replace(self._part(self._with_needs([*trained, *quality, *parted, *overlaps])), runs=runs)
+        of_sets = [*self.subgroups.items(), *self.overlaps.items()]
+        known = [i for name, i in of_sets if any(f"{name}.".startswith(f"{c.dataset}.") for c in runs)]
+        return replace(self._part(self._with_needs([*trained, *quality, *known])), runs=runs)
 
     def _part(self, keep: set[str]) -> "Plan":
         return Plan(
@@ -331,13 +332,13 @@ class _Planner:
         generators: dict[Making, None] = {}  # a set that keeps its order
         tuned: dict[tuple[str, str, str, int | None], dict[str, str]] = {}
         self.data = {name: self.data_task(name) for name in names}
-        subgroups = {name: self._subgroups(name) for name in names if self.local[name].get("subgroups")}
         overlaps = {}
         for name in names:
             for test in study.datasets[name].outside:
                 place = place_of_test(name, test)
                 self.data[place] = self.data_task(place)
                 overlaps[place] = self._overlap(name, place)
+        subgroups = {name: self._subgroups(name) for name in self.data if self.local[name].get("subgroups")}
         for replicate in range(study.replicates):
             for dataset in names:
                 baseline = None

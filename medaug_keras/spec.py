@@ -281,6 +281,20 @@ class Parts(_Part):
         return self
 
 
+class Bands(_Part):
+    """A column of numbers that parts images into bands."""
+
+    column: Text
+    at: Annotated[tuple[float, ...], Field(min_length=1)]
+    """Where one band ends and the next begins, rising: 40 is in the band from 40 on."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if any(low >= high for low, high in zip(self.at, self.at[1:], strict=False)):
+            raise ValueError("has bands in at that do not rise; write the smaller numbers first, each once")
+        return self
+
+
 class Ids(_Part):
     """A table with a row for each image of an .npz file, which says what the images belong to."""
 
@@ -296,6 +310,24 @@ class Ids(_Part):
     """The column with the place in the split's arrays, from 0."""
 
 
+def _check_subgroups(subgroups: Sequence[Text | Bands], told: Mapping[str | None, str]) -> None:
+    """`told`: column → what else it says. Raises ValueError."""
+    columns = [one if isinstance(one, str) else one.column for one in subgroups]
+    if len(set(columns)) < len(columns):
+        raise ValueError("names a column twice in subgroups; keep one")
+    for column in columns:
+        if column in told:
+            raise ValueError(f"names {column} in subgroups, which is its {told[column]}: leave it out there")
+
+
+def _subgroups_of_ids(subgroups: Sequence[Text | Bands], ids: Ids | None) -> None:
+    """Raises ValueError."""
+    if subgroups and ids is None:
+        raise ValueError("has subgroups, which are columns of a table of its images, and no such table: add ids")
+    if ids is not None:
+        _check_subgroups(subgroups, {getattr(ids, word): word for word in ("image", "group", "split", "index")})
+
+
 class MedMnistData(_Data):
     """A 2-D MedMNIST data set, downloaded when it is not there."""
 
@@ -308,6 +340,9 @@ class MedMnistData(_Data):
     """Pixels a side; 64, 128 and 224 are the files of MedMNIST+."""
     ids: Annotated[Ids | None, SHOWN] = None
     """A table that says which images belong together; what it says is in the key."""
+    subgroups: Annotated[tuple[Text | Bands, ...], SHOWN] = ()
+    """Columns of the table of ids by which results are shown for some of the test images, such as sex, or
+    {column: age, at: [40, 60]} in bands. Names of the columns and their values are published."""
     drop: Annotated[Text | None, SHOWN, PLACE] = None
     """A CSV file whose column image names images to leave out, as SPLIT/PLACE (such as train/12) or as `ids` names
     them; what it names is in the key."""
@@ -315,6 +350,11 @@ class MedMnistData(_Data):
     sought: ClassVar[Mapping[str, int]] = {"breastmnist": 0, "pneumoniamnist": 1}
     graded: ClassVar[tuple[str, ...]] = ("retinamnist",)
     sizes: ClassVar[tuple[int, ...]] = (28, 64, 128, 224)
+
+    @model_validator(mode="after")
+    def _subgroups(self) -> Self:
+        _subgroups_of_ids(self.subgroups, self.ids)
+        return self
 
     @classmethod
     def refused(cls, name: str) -> str | None:
@@ -409,11 +449,19 @@ class NpzData(_OwnData):
     """Which range of values of other numbers than uint8 becomes 0 to 255; left out, such images are an error."""
     ids: Annotated[Ids | None, SHOWN] = None
     """A table that says which images belong together; what it says is in the key."""
+    subgroups: Annotated[tuple[Text | Bands, ...], SHOWN] = ()
+    """Columns of the table of ids by which results are shown for some of the test images, such as sex, or
+    {column: age, at: [40, 60]} in bands. Names of the columns and their values are published."""
     drop: Annotated[Text | None, SHOWN, PLACE] = None
     """A CSV file whose column image names images to leave out, as SPLIT/PLACE (such as train/12) or as `ids` names
     them; what it names is in the key."""
     called: ClassVar[str] = "file of arrays"
     ending: ClassVar[str] = ".npz"
+
+    @model_validator(mode="after")
+    def _subgroups(self) -> Self:
+        _subgroups_of_ids(self.subgroups, self.ids)
+        return self
 
     def many_classes(self, name: str) -> bool:
         """As many as are named."""
@@ -443,20 +491,6 @@ class FolderData(_OwnData):
     """Put which image is in which split among the study's pages, with the names of images and groups."""
     called: ClassVar[str] = "folder of images"
     ending: ClassVar[str] = ""
-
-
-class Bands(_Part):
-    """A column of numbers that parts images into bands."""
-
-    column: Text
-    at: Annotated[tuple[float, ...], Field(min_length=1)]
-    """Where one band ends and the next begins, rising: 40 is in the band from 40 on."""
-
-    @model_validator(mode="after")
-    def _rising(self) -> Self:
-        if any(low >= high for low, high in zip(self.at, self.at[1:], strict=False)):
-            raise ValueError("has bands in at that do not rise; write the smaller numbers first, each once")
-        return self
 
 
 class TableData(_OwnData):
@@ -503,13 +537,8 @@ class TableData(_OwnData):
 
     @model_validator(mode="after")
     def _subgroups(self) -> Self:
-        columns = [one if isinstance(one, str) else one.column for one in self.subgroups]
-        if len(set(columns)) < len(columns):
-            raise ValueError("names a column twice in subgroups; keep one")
         told = {self.image: "image", self.group: "group"} | dict.fromkeys(self.labels or (self.label,), "labels")
-        for column in columns:
-            if column in told:
-                raise ValueError(f"names {column} in subgroups, which is its {told[column]}: leave it out there")
+        _check_subgroups(self.subgroups, told)
         return self
 
     @model_validator(mode="after")

@@ -79,6 +79,14 @@ def test_the_statistics_of_folds_are_a_table(benchmark, monkeypatch, capsys):
     assert [line.split(" | ")[5] for line in printed.splitlines()[2:8]] == ["3", "5", "10"] * 2
 
 
+def test_the_statistics_of_further_measures_are_a_table(benchmark, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["statistics", "measures", "--repeats", "2", "--small"])
+    benchmark("statistics").main()
+    printed = capsys.readouterr().out
+    assert is_well_made(printed)
+    assert len(printed.splitlines()[2:-2]) == 1 + 4 + 2 + 2 + 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SMALLEST)
 def test_a_benchmark_as_a_command_prints_a_table(name):

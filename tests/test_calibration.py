@@ -473,7 +473,7 @@ def test_with_folds_each_part_is_scaled_by_its_own_classifier_and_without_them_n
     folds = np.arange(of.probabilities.shape[1]) % 2
     known = [drawn(5, 60, 2), drawn(6, 80, 2)]
     monkeypatch.setattr(numbers, "held_out", lambda run, select: known)
-    one, values = numbers._scaled(group, [replace(of, folds=folds[None])], "last")
+    one, values = numbers._scaled(group, [replace(of, folds=folds[None])], numbers._fitted(group, "last"))
     at = [calibration.temperature(*some) for some in known]
     assert one.temperatures == pytest.approx([np.mean(at)] * len(of.replicates))
     expected = np.where(
@@ -485,5 +485,5 @@ def test_with_folds_each_part_is_scaled_by_its_own_classifier_and_without_them_n
     expected = calibration.brier_values(of.labels, expected)
     assert got == pytest.approx(expected if of.groups is None else group_sums(expected, of.groups))
     monkeypatch.setattr(numbers, "held_out", lambda run, select: [])
-    one, _ = numbers._scaled(group, [replace(of, folds=folds[None])], "last")
+    one, _ = numbers._scaled(group, [replace(of, folds=folds[None])], numbers._fitted(group, "last"))
     assert (one.temperatures, one.reason) == ([], NO_VALIDATION)

@@ -22,7 +22,7 @@ from medaug_keras.places import check_places
 from medaug_keras.plan import Source, classes_of_test, located, plan
 from medaug_keras.reading import StudyError, read
 from medaug_keras.report.numbers import published
-from medaug_keras.report.numbers.calibration import judged, judged_elsewhere
+from medaug_keras.report.numbers.calibration import judged, judged_elsewhere, scaled, scaled_elsewhere
 from medaug_keras.report.numbers.further import OTHER_IMAGES, further_tests
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.methods import methods_text
@@ -128,10 +128,7 @@ def mistakes(tmp_path, part, more="size: 28, "):
             "{kind: folder, path: y, tests: {c: {kind: corruptions}}}",
             "tests.b.tests: are of data sets, and this is a further test set itself",
         ),
-        (
-            "{kind: table, path: y, image: f, label: c, subgroups: [sex]}",
-            "tests.b.subgroups: are of a data set's own test images",
-        ),
+        ("{kind: folder, path: y, subgroups: [sex]}", "datasets.mine.tests.b.subgroups: not a setting"),
         ("{kind: medmnist}", "tests.b: b is not a MedMNIST data set: say which with name"),
         ("{kind: npz, path: y, classes: [a, a]}", "tests.b.classes: needs two or more different names"),
     ],
@@ -610,6 +607,17 @@ def test_on_the_own_test_images_once_more_operating_points_and_calibration_are_t
         assert there[cell].means == one.means
         assert (there[cell].differences, there[cell].rates) == (one.differences, one.rates)
         assert one.means["pr_auc"]
+    own = scaled(inference)
+    (there,) = scaled_elsewhere(inference, own).values()
+    assert there.keys() == own.keys()
+    for cell, one in own.items():
+        assert there[cell].temperatures == one.temperatures != []
+        assert (there[cell].means, there[cell].differences, there[cell].rates) == (
+            one.means,
+            one.differences,
+            one.rates,
+        )
+        assert one.means["ece"]
 
 
 def test_thresholds_of_the_validation_images_at_home_are_applied_to_images_elsewhere(tmp_path):
@@ -674,11 +682,46 @@ def test_calibration_elsewhere_is_that_of_the_groups_there_and_corrected_over_al
     assert [one.rates[measure] for one, measure in every] == corrected
 
 
+def test_images_elsewhere_are_scaled_by_the_temperatures_of_the_own_validation_images(tmp_path):
+    tests = {name: {"kind": "npz", "path": f"{name}.npz"} for name in ("b", "c")}
+    inference = inference_of(tmp_path, study_of(tests=tests))
+    own, select, every = scaled(inference), inference.results.select, []
+    found = scaled_elsewhere(inference, own)
+    assert list(found) == ["breastmnist.tests.b", "breastmnist.tests.c"]
+    for place, here in found.items():
+        values = {}
+        for cell, one in here.items():
+            assert one.temperatures == own[cell].temperatures
+            values[cell[1]] = []
+            for run, at in zip(one.group.runs, one.temperatures, strict=True):
+                record = run.tests[place.rpartition(".")[2]].record
+                with np.load(record.folder / "predictions.npz") as file:
+                    p, labels = file[f"test_{run.selected(select)}"].astype(float), file["test_labels"]
+                    groups = file["test_groups"]
+                p = p ** (1 / at) / (p ** (1 / at)).sum(1, keepdims=True)
+                of_images = (p[:, 1] - labels) ** 2
+                values[cell[1]].append([of_images[groups == name].sum() for name in np.unique(groups)])
+            values[cell[1]] = np.array(values[cell[1]]) * 50 / 100  # so that the mean over groups is that over images
+            assert one.means["brier"] == pytest.approx(values[cell[1]].mean(1), rel=1e-5)
+        for cell, one in here.items():
+            if cell[1] != "baseline":
+                expected, r = crossed(values[cell[1]] - values["baseline"], images=100), one.differences["brier"]
+                assert (r.effect, r.p) == pytest.approx((expected.effect, expected.p), rel=1e-4)
+            every += [(one, measure) for measure in one.differences]
+    assert any(abs(at - 1) > 0.05 for one in own.values() for at in one.temperatures)
+    corrected = benjamini_hochberg([one.differences[measure].p_family for one, measure in every])
+    assert [one.rates[measure] for one, measure in every] == corrected
+    assert len(every) == 2 * 2 * 3
+
+
 def test_operating_points_elsewhere_are_a_table_where_the_study_has_any(tmp_path):
     study = study_of()
     files = Pages((plain := inference_of(tmp_path / "a", study)).results, inference=plain).all()
     assert "data/operating-points-elsewhere.csv" not in files
     rows = files["data/calibration-elsewhere.csv"].decode().splitlines()
+    assert len(rows) == 1 + 3
+    assert all(",hospital_b," in row for row in rows[1:])
+    rows = files["data/temperature-scaling-elsewhere.csv"].decode().splitlines()
     assert len(rows) == 1 + 3
     assert all(",hospital_b," in row for row in rows[1:])
     study = Study.model_validate_json(json.dumps(study.model_dump(mode="json") | {"operating_points": POINTS}))

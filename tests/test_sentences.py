@@ -5,6 +5,7 @@ does not; a last test holds that no world says anything else.
 """
 
 import dataclasses
+import json
 import re
 from collections.abc import Callable
 from functools import cache
@@ -12,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from report_records import ARMS, fake_results, fake_study
+from report_records import ARMS, fake_plan, fake_results, fake_study
 
 from medaug_keras.report.numbers import findings
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results
+from medaug_keras.report.pages.book import Book
+from medaug_keras.report.pages.further import other_test_sets
 from medaug_keras.report.tables.table import interval_note, tags_of
 from medaug_keras.spec import Study
 
@@ -26,11 +29,28 @@ ZOOMS = {f"zoom-{n}": {"augment": [{"layer": "RandomZoom", "factor": n / 9}]} fo
 COPIES = {name: ARMS[name] for name in ("baseline", "cvae", "duplicate")}
 SETS = ("breastmnist", "octmnist")
 PHANTOMS = ("phantom-ultrasound", "phantom-histology")
+CORRUPTED = {"worse": {"kind": "corruptions", "severity": 2, "kinds": ["blur", "contrast"]}}
+ELSEWHERE = {"hospital-b": {"kind": "npz", "path": "b.npz", "title": "Hospital B"}}
+SIMULATED = {"other-seed": {"kind": "phantom", "name": "phantom-ultrasound", "seed": 9}}
 ILL = np.repeat([True, False], [52, 104])  # BreastMNIST's made-up test images: class 0, then class 1
 
 
 def study(**more: Any) -> Study:
     return fake_study(**{"datasets": ("breastmnist",), "arms": GDA, "samplings": ["shuffle"], "replicates": 5, **more})
+
+
+def tried(tests: dict[str, Any], replicates: int = 2) -> Study:
+    """With further test sets."""
+    content = study(replicates=replicates).model_dump(mode="json")
+    content["datasets"]["breastmnist"]["tests"] = tests
+    return Study.model_validate_json(json.dumps(content))
+
+
+def away(one: Study, place: str) -> dict[str, Any]:
+    """Records of a study of which a test set, by its name in the plan, cannot be read any more."""
+    plan = fake_plan(one)
+    gone = dataclasses.replace(plan.sources[place], away="it is not there")
+    return {**level(), "whole": dataclasses.replace(plan, sources={**plan.sources, place: gone})}
 
 
 def level(**levels: float) -> dict[str, Any]:
@@ -88,6 +108,13 @@ WORLDS: dict[str, tuple[Study, dict[str, Any]]] = {
     "findings": (study(datasets=("chestmnist",), primary="auc"), level(gda=0.97, baseline=0.6)),
     "weighted": (study(samplings=["shuffle", "weighted"]), level()),
     "many arms": (study(arms={**BASE, **ZOOMS}), level(baseline=0.75, **dict.fromkeys(ZOOMS, 0.97))),
+    "corrupted": (tried(CORRUPTED), level()),
+    "corrupted, pairs": (tried(CORRUPTED, 5), {**level(gda=0.97), "groups": lambda dataset: np.arange(156) // 2}),
+    "corrupted, not yet": (tried(CORRUPTED), {**level(), "leave_out": lambda task: task.kind == "test"}),
+    "elsewhere": (tried(ELSEWHERE), level()),
+    "elsewhere, not read": (tried(ELSEWHERE), {**level(), "leave_out": lambda task: "hospital-b" in task.dataset}),
+    "elsewhere, away": (tried(ELSEWHERE), away(tried(ELSEWHERE), "breastmnist.tests.hospital-b")),
+    "simulated": (tried(SIMULATED), level()),
 }  # fmt: skip
 
 
@@ -116,6 +143,8 @@ def spoken(results: Results) -> list[str]:
             texts.append("cannot be said: " + findings.cannot_be_said(c, control, printed, generated=cell[1] == "cvae"))
     tested = [c for c in inference.tests.values() if c.word != "not tested"]
     texts += [*findings.power(results, tested), findings.terms(results)]
+    for section in other_test_sets(Book(results, inference=inference))["sections"] if results.further_tests else ():
+        texts += section["said"]
     return texts + findings.units(results, inference) + findings.log_words(results)
 
 
@@ -135,6 +164,17 @@ ONE, EACH = "one comparison", "one comparison a data set"
 INTERVAL = rf"\(95 % interval {S} to {S}\)"
 METRIC = r"(accuracy|AUC)"
 NONE = "“No augmentation”"
+WORSE = r"^worse: the test images at severity 2 of blur and low contrast"
+THERE = rf"\. The {METRIC} of {NONE} changes by {S} points from the test images to these\."
+KNOWN = "".join(
+    rf" {n} of 100 \({n}\.0 %\) test images (is|are) {how} (as )?a {split} image: {what}\."
+    for n, how, split, what in (
+        (9, "identical to", "training", "results on them say nothing about new images"),
+        (3, "nearly the same", "training", "results on them say little about new images"),
+        (1, "identical to", "validation", "the best epoch is chosen on test images"),
+        (2, "nearly the same", "validation", "the best epoch is chosen on images like those tested"),
+    )
+)
 LITTLE = r"; accuracy says little here: (one class|no more accurate).* in \d of \d runs of “No augmentation”; "
 SENTENCES = [  # what is said, a world that says it, one that does not
     (r"^No run is done yet, so there is no answer\.", "nothing", "once"),
@@ -265,6 +305,17 @@ SENTENCES = [  # what is said, a world that says it, one that does not
     # what belongs together
     (r"^BreastMNIST: 156 test images of 78 groups that belong together", "pairs", "better"),
     (r"^Nothing says which test images of .* belong together", "better", "pairs"),
+    # other test sets
+    (rf"{WORSE}, 156 images each{THERE}$", "corrupted", "corrupted, pairs"),
+    (rf"{WORSE}, 156 images of 78 groups each{THERE}$", "corrupted, pairs", "corrupted"),
+    (rf"{WORSE}\.$", "corrupted, not yet", "corrupted"),
+    (rf"^hospital-b: images from elsewhere \(Hospital B\), 100 images of 50 groups{THERE}{KNOWN}$", "elsewhere",
+     "elsewhere, not read"),
+    (r"^hospital-b: images from elsewhere \(Hospital B\)\.$", "elsewhere, not read", "elsewhere"),
+    (rf"^hospital-b: .*{THERE}{KNOWN} It cannot be read now, and what is shown was made before\.$", "elsewhere, away",
+     "elsewhere"),
+    (rf"^other-seed: simulated images \(Phantom ultrasound\), 100 images of 50 groups{THERE}{KNOWN}$", "simulated",
+     "elsewhere"),
     # the log
     (r"^This study was not registered\.", "better", "nothing"),
     (r"^The log has no other look at these results\.", "better", "nothing"),

@@ -1167,6 +1167,32 @@ def test_arms_that_are_alike_seldom_differ_at_thresholds_of_the_same_validation_
     assert row.specificity_fixed > row.specificity_called  # what it would be without the chance of that choice
 
 
+@pytest.mark.parametrize("model", ["findings", "calibration", "grades", "operating", "in_subgroups"])
+def test_further_measures_of_arms_that_are_alike_seldom_differ_by_group_and_true_differences_are_covered(
+    benchmark, model
+):
+    rows = list(benchmark.measured(getattr(benchmark, model), "1 to 4", 3, repeats=60, seed=6))
+    assert len(rows) == {"calibration": 4, "findings": 1, "in_subgroups": 1}.get(model, 2)
+    for row in rows:
+        assert row.crossed <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 60)
+        assert row.family <= row.crossed
+        assert row.coverage >= 0.93 - 3 * np.sqrt(0.07 * 0.93 / 60)
+
+
+def test_a_simulated_arm_that_is_better_is_so_in_every_measure_but_the_one_that_its_threshold_holds(benchmark):
+    true = {
+        row.measure: row.true
+        for model in benchmark.MODELS
+        for row in benchmark.measured(model, "–", 3, repeats=20, seed=7)
+    }
+    assert abs(true.pop("sensitivity at 90 % sensitivity")) < 0.03
+    assert true.pop("AUC in a subgroup less that in the others") == pytest.approx(0.03, abs=0.02)
+    assert true.pop("mean AUC of 4 findings") == pytest.approx(0.03, abs=0.01)
+    less = {"calibration error", "Brier score", "log loss", "error in grades"}
+    assert {measure for measure, difference in true.items() if difference < -0.005} == less
+    assert {measure for measure, difference in true.items() if difference > 0.03} == true.keys() - less
+
+
 @pytest.mark.parametrize(("metric", "sizes"), [("accuracy", "20"), ("auc", "1 to 4"), ("accuracy", "66 of 181")])
 def test_images_that_belong_together_make_no_false_claims_by_group(benchmark, metric, sizes):
     row = benchmark.grouped(metric, sizes, True, 5, repeats=200, seed=5)

@@ -1,5 +1,6 @@
 """Subgroups of a table's test images: what is read, what is tested, what pages say."""
 
+import html
 import itertools
 import json
 from dataclasses import replace
@@ -11,14 +12,16 @@ from PIL import Image
 from sklearn.metrics import recall_score, roc_auc_score
 
 from medaug_keras import data, engine, evaluation
-from medaug_keras.data import DataError, Parts, Table
+from medaug_keras.data import DataError, Ids, Parts, Table
+from medaug_keras.data.ids import fingerprint_with, ids_subgroups
 from medaug_keras.data.subgroups import By, subgroups_of
 from medaug_keras.plan import Source, plan
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results
-from medaug_keras.report.numbers.subgroups import Subgroup, of_subgroups
+from medaug_keras.report.numbers.subgroups import Subgroup, of_subgroups, subgroups_elsewhere
 from medaug_keras.report.pages import classes as page
 from medaug_keras.report.pages.book import Book
+from medaug_keras.report.pages.further import other_test_sets
 from medaug_keras.report.tables import subgroups as subgroup_tables
 from medaug_keras.spec import Study
 from medaug_keras.stats import apart, benjamini_hochberg, crossed, pseudo_values
@@ -89,10 +92,17 @@ def test_values_and_bands_are_those_of_the_rows_and_a_band_has_its_lower_number(
     assert (sum(age["images"]), age["missing"]) == (len(there), 0)
 
 
+def test_without_a_split_every_image_is_a_test_image(folder):
+    found = data.table_subgroups(table(folder, split=Parts(whole=True)))
+    assert found.tested.all()
+    assert sorted(found.ids) == sorted(f"images/{row[0]}" for row in rows())
+    assert found.counts()[0]["images"] == [sum(row[4] == word for row in rows()) for word in "FM"]
+
+
 def of(values, by, folds=False):
     columns = {"train": {by.column: values}, "validation": {by.column: []}, "test": {by.column: []}}
     ids = {"train": list(map(str, range(len(values)))), "validation": [], "test": []}
-    return subgroups_of(columns, ids, {split: [] for split in ids}, [by], where="t.csv", folds=folds)
+    return subgroups_of(columns, ids, {split: [] for split in ids}, [by], where="t.csv", all_tested=folds)
 
 
 def test_a_number_at_the_edge_of_a_band_is_in_the_upper_one():
@@ -158,6 +168,108 @@ def test_what_is_odd_is_said_with_its_numbers(folder):
     assert "subgroups of sex" in few_sex
 
 
+@pytest.mark.parametrize(
+    ("ages", "said"),
+    [
+        ([*range(20, 47), 47, 63, 64], "27 of 30 test images with a value of age are in one band (below 47)"),
+        ([30] + [50] * 19 + [60] * 10, "(47 and above), which leaves little to compare: at: [50, 60] parts them more"),
+        ([50] * 27 + [30, 60, 70], "(47 and above), which leaves little to compare: nearly all have the same number."),
+        ([*range(20, 46), 47, 62, 63, 64], None),
+    ],
+)
+def test_other_bands_are_advised_where_nearly_all_test_images_are_in_one(ages, said):
+    found = of(["", *map(str, ages)], By("age", (47,)), folds=True)
+    hints = [text for text in data.odd_subgroups(found) if "in one band" in text]
+    if said is None:
+        assert not hints
+    else:
+        assert said in hints[0]
+
+
+def test_advised_bands_part_the_test_images_into_thirds(folder):
+    ages = [str(age) for age in range(90)]
+    columns = {"train": {"age": ages * 5}, "validation": {"age": []}, "test": {"age": [str(30 + n) for n in range(30)]}}
+    ids = {split: list(map(str, range(len(columns[split]["age"])))) for split in columns}
+    nothing = {split: [] for split in ids}
+    found = subgroups_of(columns, ids, nothing, [By("age", (30,))], where="t.csv", all_tested=False)
+    (hint,) = (text for text in data.odd_subgroups(found) if "in one band" in text)
+    assert "30 of 30 test images with a value of age are in one band (30 and above)" in hint
+    assert "at: [40, 50] parts them more evenly" in hint
+
+
+# --- a table of ids ---
+
+
+IDS = [
+    f"{split},{i},p{i // 2},{split}{i},{'FM'[i % 2]},{20 + 10 * i}"
+    for split in ("train", "val", "test")
+    for i in range(4)
+]
+
+
+def ids(folder: Path, lines=IDS, **changes) -> Ids:
+    (folder / "ids.csv").write_text("\n".join(["split,index,who,file,sex,age", *lines]) + "\n")
+    return Ids(**{"path": folder / "ids.csv", "group": "who", "image": "file"} | changes)
+
+
+def test_a_table_of_ids_has_subgroups_by_the_names_that_it_gives_whatever_the_order_of_its_rows(tmp_path):
+    by = [By("sex"), By("age", (40,))]
+    for lines in (IDS, IDS[::-1]):
+        found = ids_subgroups(ids(tmp_path, lines), by, None)
+        assert found.ids == tuple(f"{split}{i}" for split in ("train", "val", "test") for i in range(4))
+        assert found.places.tolist() == [[0, 1, 0, 1] * 3, [0, 0, 1, 1] * 3]
+        assert found.tested.tolist() == [False] * 8 + [True] * 4
+        assert found.groups == ("p0", "p0", "p1", "p1") * 3
+    unnamed = ids_subgroups(ids(tmp_path, image=None), by, None)
+    assert unnamed.ids[-1] == "test/3"
+    assert unnamed.places.tolist() == found.places.tolist()
+    (tmp_path / "drop.csv").write_text("image\ntest1\ntrain0\n")
+    left = ids_subgroups(ids(tmp_path), by, tmp_path / "drop.csv")
+    assert left.ids == tuple(name for name in found.ids if name not in ("test1", "train0"))
+    assert left.places[0].tolist() == [1, 0, 1, 0, 1, 0, 1, 0, 0, 1]
+
+
+def test_subgroups_of_a_table_of_ids_are_not_in_the_fingerprint_of_the_images(tmp_path):
+    part = {"kind": "npz", "path": "a.npz", "ids": {"path": str(tmp_path / "ids.csv"), "group": "who"}}
+    ids(tmp_path)
+    sections = [tiny(datasets={"mine": part | {"subgroups": asked}}) for asked in (["sex"], [])]
+    known = [Source("bytes", 4, 4, 4, 2, ("",), ("a", "b"), False, said) for said in ("values", "")]
+    plans = [
+        plan(Study.model_validate_json(json.dumps(of)), {"mine": source})
+        for of, source in zip(sections, known, strict=True)
+    ]
+    assert plans[0].tasks.keys() - plans[1].tasks.keys() == {plans[0].subgroups["mine"]}
+    assert plans[1].tasks.keys() <= plans[0].tasks.keys()
+    before = fingerprint_with("0", ids(tmp_path), None)
+    assert before == fingerprint_with("0", ids(tmp_path, [line.replace("F", "M") for line in IDS]), None)
+
+
+def test_two_images_of_one_name_are_in_no_subgroup_that_could_be_told(tmp_path):
+    table_ = ids(tmp_path, [line.replace("test3", "test2") for line in IDS])
+    with pytest.raises(DataError, match=r"two images have the same name \(test2\).*Give each a name of its own"):
+        ids_subgroups(table_, [By("sex")], None)
+    with pytest.raises(DataError, match="no column 'sexx', which `subgroups` names"):
+        ids_subgroups(ids(tmp_path), [By("sexx")], None)
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        (
+            {"subgroups": ["sex"]},
+            "has subgroups, which are columns of a table of its images, and no such table: add ids",
+        ),
+        ({"ids": {"path": "i.csv", "group": "who"}, "subgroups": ["who"]}, "in subgroups, which is its group"),
+        ({"ids": {"path": "i.csv", "group": "who"}, "subgroups": ["index"]}, "in subgroups, which is its index"),
+        ({"ids": {"path": "i.csv", "group": "who"}, "subgroups": ["sex", "sex"]}, "names a column twice in subgroups"),
+    ],
+)
+@pytest.mark.parametrize("kind", [{"kind": "npz", "path": "a.npz"}, {"kind": "medmnist", "name": "breastmnist"}])
+def test_arrays_without_a_table_of_their_images_have_no_subgroups_and_say_so(kind, part, said):
+    with pytest.raises(ValueError, match=said):
+        Study.model_validate_json(json.dumps(tiny(datasets={"mine": {**kind, **part}})))
+
+
 # --- the plan ---
 
 
@@ -178,6 +290,19 @@ def test_subgroups_are_a_task_of_their_own_and_change_no_other_key(folder):
     assert part.subgroups == found.subgroups
     assert part.subgroups["mine"] in part.tasks
     assert not found.only({"arm": ["none"]}).subgroups
+
+
+def test_subgroups_of_a_test_set_from_elsewhere_are_a_task_of_their_own_and_of_its_data_set(folder):
+    tests = [{"b": section(folder, subgroups=asked)} for asked in (ASKED, [])]
+    sources = {"mine": source(folder), "mine.tests.b": source(folder, "other values")}
+    found, before = (plan(study(folder, tests=of), sources) for of in tests)
+    assert found.tasks.keys() - before.tasks.keys() == {found.subgroups["mine.tests.b"]}
+    assert before.tasks.keys() <= found.tasks.keys()
+    task = found.tasks[found.subgroups["mine.tests.b"]]
+    assert (task.needs, task.params["values"]) == ({"data": found.data["mine.tests.b"]}, "other values")
+    assert found.subgroups["mine"] in before.tasks
+    assert found.only({"dataset": ["mine"]}).subgroups == found.subgroups
+    assert not found.only({"dataset": ["min"]}).subgroups
 
 
 # --- what is tested ---
@@ -227,12 +352,22 @@ def test_units_that_do_not_fit_are_refused(units, said):
 
 @pytest.fixture(scope="module", params=["accuracy", "auc"])
 def results(request, folder, tmp_path_factory) -> Results:
-    """Data and subgroups read by their tasks; classifiers made up, two arms that differ most where sex is F."""
-    asked = study(folder).model_copy(update={"primary": request.param})
+    """Data and subgroups read by their tasks; classifiers made up, two arms that differ most where sex is F.
+
+    Further test sets: `again`, the same test images, and `all`, those of every split.
+    """
+    whole = section(folder, split=None)
+    tests = {"again": section(folder), "all": {name: of for name, of in whole.items() if name != "split"}}
+    asked = study(folder, tests=tests).model_copy(update={"primary": request.param})
+    uncut = table(folder, split=Parts(whole=True))
     known = replace(source(folder), subgroups=data.table_subgroups(table(folder)).md5)
-    todo = plan(asked, {"mine": known})
+    sources = {"mine": known, "mine.tests.again": known}
+    sources["mine.tests.all"] = Source(
+        data.table_fingerprint(uncut, cache=None), N, 0, 0, 2, "", ("a", "b"), False, data.table_subgroups(uncut).md5
+    )
+    todo = plan(asked, sources)
     store = Store(tmp_path_factory.mktemp("results") / "results")
-    for name in (todo.data["mine"], todo.subgroups["mine"]):
+    for name in dict.fromkeys((*todo.data.values(), *todo.subgroups.values(), *todo.overlaps.values())):
         state = engine.attempt(todo.tasks[name], store, lambda what, content: None)
         assert state[0] == "done", state
     found = data.load_table(table(folder), name="mine", title="", size=None, colour=None)
@@ -257,6 +392,16 @@ def results(request, folder, tmp_path_factory) -> Results:
             selected = {f"best_validation_{rule}": 1 for rule in rules} | {"last": 1}
             values = {"selected": selected, "scores": scores, "epochs": 1, "training_images": 40, "parameters": 1}
             store.commit(todo.tasks[run.task], out, values, {"started": 0.0, "seconds": 1.0})
+        whole = data.load_table(uncut, name="mine", title="", size=None, colour=None).train
+        score = rng.normal(0, 1, N) + (whole.labels * 2 - 1) * 0.6
+        p = np.stack([1 - (p := 1 / (1 + np.exp(-score))), p], axis=1).astype(np.float32)
+        for name, some, of in (("again", found.test, arrays["test_1"]), ("all", whole, p)):
+            with store.claim(run.tests[name]) as out:
+                names = {"test_ids": np.array(some.ids), "test_groups": np.array(some.groups)}
+                np.savez(out / "predictions.npz", test_1=of, test_labels=some.labels, **names)
+                tried = {"1": {"test": evaluation.scores(some.labels, of)}}
+                values = {"images": len(some.labels), "selected": selected, "pixels_changed": {}, "scores": tried}
+                store.commit(todo.tasks[run.tests[name]], out, values, {"started": 0.0, "seconds": 1.0})
     return Results(asked, todo, store)
 
 
@@ -306,6 +451,74 @@ def test_every_subgroup_has_its_metric_recall_and_difference_by_the_crossed_anal
     assert one.effect > 0.05
     assert one.groups == len(np.union1d(units_a, units_b))
     assert one.images == there["F"].sum() + there["M"].sum()
+
+
+def test_on_the_own_test_images_once_more_subgroups_are_those_of_the_test_images(results):
+    """All but p, which is corrected among the test sets from elsewhere."""
+    inference = Inference(results)
+    there, own = subgroups_elsewhere(inference)["mine.tests.again"], of_subgroups(inference)
+    assert len(own) == 5 * 2
+    for one, other in zip(own, there, strict=True):
+        assert replace(other.subgroup, place="mine") == one.subgroup
+        assert replace(other, subgroup=one.subgroup, fdr=one.fdr, apart_fdr=one.apart_fdr) == one
+
+
+def test_subgroups_of_images_elsewhere_are_those_of_its_own_rows_and_predictions(results):
+    inference, metric = Inference(results), results.study.primary
+    found = subgroups_elsewhere(inference)
+    assert list(found) == ["mine.tests.again", "mine.tests.all"]
+    sex, p = {row[0]: row[4] for row in rows()}, {}
+    for arm in ("baseline", "flip"):
+        each = []
+        for run in results.groups["mine", arm, "shuffle"].runs:
+            with np.load(run.tests["all"].record.folder / "predictions.npz") as file:
+                each.append(file["test_1"])
+                labels, groups, ids = file["test_labels"], file["test_groups"], file["test_ids"].tolist()
+        p[arm] = np.stack(each)
+    here = np.array([sex[Path(name).name] == "M" for name in ids])
+    assert here.sum() > 50
+    (one,) = (o for o in found["mine.tests.all"] if (o.subgroup.name, o.group.arm) == ("M", "flip"))
+    assert (one.subgroup.images, one.subgroup.groups) == (here.sum(), len(set(groups[here])))
+    ours, theirs = (pseudo_values(metric, p[arm][:, here], labels[here], groups[here]) for arm in ("flip", "baseline"))
+    assert one.value.mean == pytest.approx(ours.mean())
+    expected = crossed(ours - theirs, images=int(here.sum()))
+    assert (one.result.effect, one.result.p_family) == pytest.approx((expected.effect, expected.p_family))
+    every = [one for of in found.values() for one in of if one.result is not None]
+    assert [one.fdr for one in every] == benjamini_hochberg([one.result.p_family for one in every])
+    assert [one.apart_fdr for one in every] == benjamini_hochberg([one.apart.p_family for one in every])
+
+
+def test_a_run_that_was_not_tried_elsewhere_is_left_out_of_the_subgroups_there(results, monkeypatch):
+    inference = Inference(results)
+    group = results.groups["mine", "flip", "shuffle"]
+    nothing = replace(group.runs[0].tests["all"], record=None)
+    monkeypatch.setitem(group.runs[0].tests, "all", nothing)
+    for one in subgroups_elsewhere(inference)["mine.tests.all"]:
+        assert len(one.runs) == (2 if one.group.arm == "flip" else 0)
+        assert one.value.n == (2 if one.group.arm == "flip" else 3)
+
+
+def test_the_page_of_other_test_sets_has_their_subgroups_and_class_by_class_the_own_alone(results, folder, tmp_path):
+    book = Book(results)
+    made = other_test_sets(book)
+    table = made["subgroups"]
+    assert len(table.rows) == 2 * 5 * 2
+    keys = [column.key for column in table.columns]
+    found = [one for here in subgroups_elsewhere(book.inference).values() for one in here]
+    for row, one in zip(table.rows, found, strict=True):
+        entries = dict(zip(keys, row.entries, strict=True))
+        assert entries["test_set"].value == one.subgroup.place.rpartition(".")[2]
+        assert entries[results.study.primary].value == one.value.mean
+        assert entries["apart"].p == one.apart_fdr
+    assert made["unknown"] == []
+    assert len(page.class_by_class(book)["subgroups"].rows) == 5 * 2
+    asked = study(folder, subgroups=[], tests={"b": section(folder)})
+    known = {name: source(folder) for name in ("mine", "mine.tests.b")}
+    nothing = Book(Results(asked, plan(asked, known), Store(tmp_path / "results")))
+    assert page.class_by_class(nothing)["subgroups"] is None
+    made = other_test_sets(nothing)
+    assert made["subgroups"].rows == ()
+    assert [text.partition(":")[0] for text in made["unknown"]] == ["b"]
 
 
 def test_each_column_of_p_is_a_family_of_its_own(results):
@@ -365,7 +578,8 @@ def test_a_subgroup_of_29_images_is_small_and_of_30_is_not_and_groups_count_wher
 
 
 def test_a_study_runs_with_subgroups_that_are_added_later_without_training_again(folder, tmp_path):
-    content = tiny(datasets={"mine": section(folder, subgroups=[])}, replicates=2)
+    tests = {"b": {name: of for name, of in section(folder).items() if name not in ("split", "subgroups")}}
+    content = tiny(datasets={"mine": section(folder, subgroups=[], tests=tests)}, replicates=2)
     path = written(tmp_path, content)
     words = ("run", path.name, "--no-site", "--workers", "1")
     done = cli_here(*words, cwd=tmp_path)
@@ -373,7 +587,9 @@ def test_a_study_runs_with_subgroups_that_are_added_later_without_training_again
     trained = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "results").glob("classifier-*/record.json")}
     pages = tmp_path / "docs" / "studies" / "tiny"
     assert "Subgroups" not in (pages / "class-by-class.md").read_text()
-    written(tmp_path, tiny(datasets={"mine": section(folder)}, replicates=2))
+    assert "Subgroups" not in (pages / "other-test-sets.md").read_text()
+    tests["b"]["subgroups"] = [{"column": "age", "at": [50]}, "sex"]
+    written(tmp_path, tiny(datasets={"mine": section(folder, tests=tests)}, replicates=2))
     again = cli_here(*words, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert {p.name: p.stat().st_mtime_ns for p in (tmp_path / "results").glob("classifier-*/record.json")} == trained
@@ -382,9 +598,32 @@ def test_a_study_runs_with_subgroups_that_are_added_later_without_training_again
     assert "small subgroup" in text
     lines = (pages / "data" / "subgroups.csv").read_text().splitlines()
     assert len(lines) == 1 + 5 * 2
+    lines = (pages / "data" / "subgroups-elsewhere.csv").read_text().splitlines()
+    assert len(lines) == 1 + 4 * 2
+    assert "50 and above" in html.unescape((pages / "other-test-sets.md").read_text())
     published = "".join(p.read_text() for p in pages.rglob("*.md")) + "".join(
         p.read_text() for p in pages.rglob("*.csv")
     )
     assert "000.png" not in published
     checked = cli_here("check", path.name, cwd=tmp_path)
     assert "test images have no value of sex" in checked.stdout + checked.stderr
+    assert "datasets.mine.tests.b: warning: " in checked.stderr
+
+
+def test_arrays_with_a_table_of_ids_run_with_subgroups(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays, lines = {}, []
+    for split, n in (("train", 48), ("val", 24), ("test", 40)):
+        arrays |= {f"{split}_images": rng.integers(0, 256, (n, 28, 28), np.uint8), f"{split}_labels": np.arange(n) % 2}
+        lines += [f"{split},{i},p{split}{i // 2},{split}{i},{'FM'[i // 2 % 2]},{20 + i}" for i in range(n)]
+    np.savez(tmp_path / "a.npz", **arrays)
+    ids(tmp_path, lines)
+    part = {"kind": "npz", "path": "a.npz", "ids": {"path": "ids.csv", "group": "who"}, "subgroups": ["sex"]}
+    path = written(tmp_path, tiny(datasets={"mine": {**part, "tests": {"b": part}}}, replicates=1))
+    done = cli_here("run", path.name, "--no-site", "--workers", "1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    pages = tmp_path / "docs" / "studies" / "tiny"
+    for name in ("subgroups", "subgroups-elsewhere"):
+        lines = (pages / "data" / f"{name}.csv").read_text().splitlines()
+        assert len(lines) == 1 + 2 * 2
+        assert all(",20,10," in line for line in lines[1:])  # images and groups

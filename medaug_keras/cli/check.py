@@ -311,6 +311,9 @@ def _examined_outside(
     for remark in odd(place, both.summary() | {"audit": data.audit(both, relations)}, outside=True):
         tell(remark)
     section = located(study, place, str(options.data.resolve()))
+    parted = data.KINDS[section["kind"]].subgroups(section)
+    for text in data.odd_subgroups(parted) if parted is not None else ():
+        tell(Remark(f"datasets.{place}", "warning", text))
     if options.audit is not None and "drop" in section:
         note(write_audit(relations, section, name=place, folder=options.audit, study=options.study))
     return found

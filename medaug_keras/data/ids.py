@@ -4,10 +4,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from medaug_keras.data.dataset import SPLITS, DataError, Dataset, Problems, both_md5, check_classes
 from medaug_keras.data.rows import Rows, is_missing, read_rows
-from medaug_keras.data.splits import by_words, dropped, to_drop
+from medaug_keras.data.splits import by_words, dropped, repeated, to_drop
+from medaug_keras.data.subgroups import By, Subgroups, subgroups_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +29,18 @@ class Ids:
 LEFT_OUT = "images of the file that `drop` names"
 """What of the source is not among the images, in words."""
 
-Names = Mapping[str, Mapping[int, tuple[str, str]]]
-"""Split → place → name and group of the image."""
+
+class Named(NamedTuple):
+    """What the table says of an image."""
+
+    name: str
+    group: str
+    values: tuple[str, ...]
+    """Of further columns."""
+
+
+Names = Mapping[str, Mapping[int, Named]]
+"""Split → place → what is said of the image."""
 
 
 def named(dataset: Dataset, ids: Ids) -> Dataset:
@@ -46,7 +58,7 @@ def named(dataset: Dataset, ids: Ids) -> Dataset:
             )
             continue
         rows = [there[i] for i in range(len(some.labels))]
-        splits[split] = replace(some, ids=tuple(name for name, _ in rows), groups=tuple(group for _, group in rows))
+        splits[split] = replace(some, ids=tuple(row.name for row in rows), groups=tuple(row.group for row in rows))
     problems.check()
     return replace(dataset, names_md5=_digest(names), **splits)
 
@@ -77,8 +89,32 @@ def left_out(drop: Path, ids: Ids | None, counts: Mapping[str, int]) -> dict[str
     DataError where it names others."""
     if ids is None:
         return _places(drop, {split: [f"{split}/{place}" for place in range(counts[split])] for split in SPLITS})
-    known = _read(ids)
-    return _places(drop, {split: [known[split].get(i, ("", ""))[0] for i in range(counts[split])] for split in SPLITS})
+    known, nameless = _read(ids), Named("", "", ())
+    return _places(
+        drop, {split: [known[split].get(i, nameless).name for i in range(counts[split])] for split in SPLITS}
+    )
+
+
+def ids_subgroups(ids: Ids, by: Sequence[By], drop: Path | None) -> Subgroups:
+    """The subgroups of the images by further columns of their table. Raises DataError."""
+    known = _read(ids, [one.column for one in by])
+    rows = {split: [row for _, row in sorted(known[split].items())] for split in SPLITS}
+    names = [row.name for split in SPLITS for row in rows[split]]
+    if twice := repeated(names):
+        raise DataError(
+            f"{ids.path.name}: two images have the same name ({names[twice[0]]}), so it is not known which is in which "
+            "subgroup. Give each a name of its own, or leave `subgroups` out."
+        )
+    gone = dropped(drop, names) if drop is not None else set()
+    left = {split: [row for row in rows[split] if row.name not in gone] for split in SPLITS}
+    return subgroups_of(
+        {split: {one.column: [row.values[c] for row in left[split]] for c, one in enumerate(by)} for split in SPLITS},
+        {split: [row.name for row in left[split]] for split in SPLITS},
+        {split: [row.group for row in left[split]] for split in SPLITS},
+        by,
+        where=ids.path.name,
+        all_tested=False,
+    )
 
 
 def _places(drop: Path, names: Mapping[str, Sequence[str]]) -> dict[str, set[int]]:
@@ -104,35 +140,39 @@ def _digest_of_drop(drop: Path) -> str:
 def _digest(names: Names) -> str:
     digest = hashlib.md5(usedforsecurity=False)
     for split in SPLITS:
-        for i, (name, group) in sorted(names[split].items()):
-            digest.update(f"{split}\0{i}\0{name}\0{group}\n".encode())
+        for i, row in sorted(names[split].items()):
+            digest.update(f"{split}\0{i}\0{row.name}\0{row.group}\n".encode())
     return digest.hexdigest()
 
 
-def _read(ids: Ids) -> Names:
+def _read(ids: Ids, more: Sequence[str] = ()) -> Names:
+    """`more`: further columns, in which a value may be missing."""
     rows = read_rows(ids.path)
-    problems, columns = Problems(), {}
+    problems, columns, values = Problems(), {}, list[list[str]]()
     for setting in ("split", "index", "group", "image"):
         column = getattr(ids, setting)
         if column is not None:
             with problems.collected():
                 columns[setting] = rows.column(column, f"ids.{setting}")
+    for column in more:
+        with problems.collected():
+            values.append(rows.column(column, "subgroups"))
     problems.check()
-    for setting, values in columns.items():
-        missing = [i for i, value in enumerate(values) if is_missing(value)]
+    for setting, found in columns.items():
+        missing = [i for i, value in enumerate(found) if is_missing(value)]
         if missing:
             problems.found.append(f"{rows.name}: {rows.told(missing)} without a value of `ids.{setting}`.")
     problems.check()
     places = by_words(rows, columns["split"], ids.split)
     indices = _indices(rows, columns["index"])
-    names: dict[str, dict[int, tuple[str, str]]] = {split: {} for split in SPLITS}
+    names: dict[str, dict[int, Named]] = {split: {} for split in SPLITS}
     twice = []
     for row, (place, index) in enumerate(zip(places.tolist(), indices, strict=True)):
         known = names[SPLITS[place]]
         if index in known:
             twice.append(row)
         name = columns["image"][row] if "image" in columns else f"{SPLITS[place]}/{index}"
-        known[index] = name, columns["group"][row]
+        known[index] = Named(name, columns["group"][row], tuple(column[row] for column in values))
     if twice:
         raise DataError(f"{rows.name}: {rows.told(twice)} with a split and index that an earlier row has.")
     return names

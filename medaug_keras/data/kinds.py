@@ -14,7 +14,7 @@ from typing import Any
 from medaug_keras.data import folders, medmnist, own, phantoms, table
 from medaug_keras.data.balance import folder_class_counts, npz_class_counts
 from medaug_keras.data.dataset import SPLITS, Dataset, Sizes
-from medaug_keras.data.ids import Ids, fingerprint_with, left_out, named, without
+from medaug_keras.data.ids import Ids, fingerprint_with, ids_subgroups, left_out, named, without
 from medaug_keras.data.room import Room
 from medaug_keras.data.splits import Folds, Parts
 from medaug_keras.data.subgroups import By, Subgroups
@@ -123,13 +123,21 @@ def _table(section: Section) -> table.Table:
     assert split is not None, "a table's section has one"
     words = ("image", "label", "labels", "group", "frame", "classes", "missing", "encoding")
     said = {word: section[word] for word in words}
-    by = [By(one) if isinstance(one, str) else By(one["column"], tuple(one["at"])) for one in section["subgroups"]]
-    return table.Table(path=_path(section), split=split, drop=_drop(section), subgroups=by, **said)
+    return table.Table(path=_path(section), split=split, drop=_drop(section), subgroups=_by(section), **said)
+
+
+def _by(section: Section) -> list[By]:
+    return [By(one) if isinstance(one, str) else By(one["column"], tuple(one["at"])) for one in section["subgroups"]]
 
 
 def _ids(section: Section) -> Ids | None:
     said = section["ids"]
     return Ids(**said | {"path": Path(said["path"])}) if said is not None else None
+
+
+def _of_ids(section: Section) -> Subgroups | None:
+    ids, by = _ids(section), _by(section)
+    return ids_subgroups(ids, by, _drop(section)) if ids is not None and by else None
 
 
 def _named(section: Section, dataset: Dataset) -> Dataset:
@@ -191,6 +199,7 @@ KINDS: dict[str, Kind] = {
         ),
         place=_file,
         official=lambda section: medmnist.medmnist_md5(section["name"], section["size"]),
+        subgroups=_of_ids,
         class_counts=lambda section: (
             _npz_class_counts(section, _file(section), medmnist.medmnist_sizes(section["name"], size=section["size"]))
             if os.path.exists(_file(section))
@@ -221,6 +230,7 @@ KINDS: dict[str, Kind] = {
         sizes=lambda section: _fewer(section, _npz_sizes(section)),
         fingerprint=lambda section, cache: _with_names(section, own.npz_fingerprint(_path(section), cache=cache)),
         place=_path,
+        subgroups=_of_ids,
         class_counts=lambda section: _npz_class_counts(section, _path(section), _npz_sizes(section)),
     ),
     "folder": Kind(

@@ -1,4 +1,4 @@
-"""Subgroups of a table's images: the values of columns such as sex, or bands of numbers such as age."""
+"""Subgroups of images that a table lists: the values of columns such as sex, or bands of numbers such as age."""
 
 import hashlib
 import itertools
@@ -16,6 +16,8 @@ from medaug_keras.data.rows import is_missing
 
 MOST = 20
 """Values of a column without bands, at most: beyond, it is taken for names of people or images, or for a number."""
+NEARLY_ALL = 0.9
+"""Part of the test images in one band from which on other bands are advised."""
 FEW_IMAGES = 30
 """Test images (or groups of them) with fewer than which a subgroup is marked as small."""
 
@@ -41,7 +43,9 @@ class Subgroups:
     places: np.ndarray
     """(C, N) int64: which subgroup of the column an image is in; -1 where it has no value."""
     tested: np.ndarray
-    """(N,) bool: whether it is a test image; with folds, all are."""
+    """(N,) bool: whether it is a test image; with folds, and of a further test set that is not split, all are."""
+    numbers: tuple[tuple[float, ...], ...]
+    """Of each column with bands, those of the test images, rising; empty of other columns."""
     groups: tuple[str, ...] = ()
     """What the images belong to, such as patients; empty where that is not known."""
 
@@ -73,14 +77,25 @@ class Subgroups:
 
 
 def odd_subgroups(found: Subgroups) -> list[str]:
-    """Sentences on images without a value, and on subgroups with few test images."""
+    """Sentences on images without a value, on bands with nearly all, and on subgroups with few test images."""
     said = []
-    for of in found.counts():
+    for of, numbers in zip(found.counts(), found.numbers, strict=True):
         column, missing = of["column"], of["missing"]
         if missing:
             said.append(
                 f"{missing:,} of {int(found.tested.sum()):,} test images have no value of {column}, and are "
                 "in no subgroup of it."
+            )
+        largest = max(of["images"])
+        if numbers and largest >= NEARLY_ALL * len(numbers):
+            band, edges = (
+                of["subgroups"][of["images"].index(largest)],
+                ", ".join(f"{edge:g}" for edge in thirds(numbers)),
+            )
+            other = f"at: [{edges}] parts them more evenly" if edges else "nearly all have the same number"
+            said.append(
+                f"{largest:,} of {len(numbers):,} test images with a value of {column} are in one band ({band}), which "
+                f"leaves little to compare: {other}."
             )
         units, what = (of["images"], "test images") if of["groups"] is None else (of["groups"], "groups of test images")
         few = [f"{name} ({n})" for name, n in zip(of["subgroups"], units, strict=True) if n < FEW_IMAGES]
@@ -92,6 +107,14 @@ def odd_subgroups(found: Subgroups) -> list[str]:
     return said
 
 
+def thirds(numbers: Sequence[float]) -> list[float]:
+    """Where bands end that part rising numbers into thirds, as nearly as equal ones allow; none where nearly all are in
+    one band all the same."""
+    edges = sorted({numbers[len(numbers) * part // 3] for part in (1, 2)} - {numbers[0]})
+    largest = np.bincount(np.searchsorted(edges, numbers, "right")).max()
+    return edges if largest < NEARLY_ALL * len(numbers) else []
+
+
 def subgroups_of(
     values: Mapping[str, Mapping[str, Sequence[str]]],
     ids: Mapping[str, Sequence[str]],
@@ -99,26 +122,32 @@ def subgroups_of(
     by: Sequence[By],
     *,
     where: str,
-    folds: bool,
+    all_tested: bool,
 ) -> Subgroups:
     """Subgroups from the text of each column in each split. Raises one DataError with all that is wrong.
 
-    values: split → column → one value an image; ids and groups: split → of its images; where: what the table is called.
+    values: split → column → one value an image; ids and groups: split → of its images; where: what the table is called;
+    all_tested: whether images of every split are test images.
     """
-    problems, names, places = Problems(), [], []
+    problems, names, places = Problems(), list[tuple[str, ...]](), list[list[int]]()
+    tested = np.array([all_tested or split == "test" for split in SPLITS for _ in ids[split]])
+    numbers = list[tuple[float, ...]]()
     for one in by:
         column = [value for split in SPLITS for value in values[split][one.column]]
         with problems.collected():
             known, of = _banded(column, one, where) if one.at is not None else _valued(column, one, where)
             names.append(known)
             places.append(of)
+            told = [_number(value) for value, is_test in zip(column, tested, strict=True) if is_test and one.at]
+            numbers.append(tuple(sorted(number for number in told if number is not None)))
     problems.check()
     return Subgroups(
         tuple(one.column for one in by),
         tuple(names),
         tuple(name for split in SPLITS for name in ids[split]),
         np.array(places, np.int64),
-        np.array([folds or split == "test" for split in SPLITS for _ in ids[split]]),
+        tested,
+        tuple(numbers),
         tuple(group for split in SPLITS for group in groups[split]),
     )
 

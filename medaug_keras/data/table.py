@@ -106,7 +106,7 @@ def table_subgroups(table: Table) -> Subgroups | None:
         {split: [file.group for file in files if file.group] for split, files in found.files.items()},
         table.subgroups,
         where=table.path.name,
-        folds=table.split.folds is not None,
+        all_tested=table.split.uncut,
     )
 
 

@@ -117,7 +117,6 @@ _OF_DATA_SETS = {
     "tests": "are of data sets, and this is a further test set itself: leave them out here",
     "positive": "is said by the data set, whose classes these are: leave it out here",
     "ordinal": "is said by the data set, whose classes these are: leave it out here",
-    "subgroups": "are of a data set's own test images: leave them out here",
     "publish_split": "is of data sets, and of this one set no image is trained on: leave it out here",
 }
 """Settings of a data set that a further test set from elsewhere has not."""

@@ -88,11 +88,13 @@ def judged_elsewhere(inference: Inference) -> Mapping[str, Mapping[Cell, Judged]
 class Scaled(Measured):
     """One arm on one data set after temperature scaling: each run with a temperature of its own.
 
+    fitted: replicate → the temperature of its network, or of that of each of its folds; empty where it is not known.
     temperatures: of every replicate, the mean of its folds where there are folds. reliability: as of `Judged`.
     reason: why some run has no temperature. Differences are to the scaled probabilities of the baseline.
     """
 
     means: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in SCALED})
+    fitted: Mapping[int, Sequence[float]] = field(default_factory=dict)
     temperatures: list[float] = field(default_factory=list)
     reliability: list[Array] = field(default_factory=list)
     reason: str = ""
@@ -113,7 +115,7 @@ def scaled(inference: Inference) -> Mapping[Cell, Scaled]:
     found: dict[Cell, Scaled] = {}
     for dataset in results.of_classes:
         here = {
-            cell: _scaled(group, inference.predictions[cell], results.select)
+            cell: _scaled(group, inference.predictions[cell], _fitted(group, results.select))
             for cell, group in results.groups.items()
             if cell[0] == dataset and group.done
         }
@@ -124,12 +126,35 @@ def scaled(inference: Inference) -> Mapping[Cell, Scaled]:
     return found
 
 
-def _scaled(group: Group, predictions: Sequence[Predictions], select: str) -> tuple[Scaled, Values]:
-    one, values = Scaled(group), Values({measure: {} for measure in SCALED})
-    runs = {run.replicate: run for run in group.done}
+def scaled_elsewhere(inference: Inference, home: Mapping[Cell, Scaled]) -> Mapping[str, Mapping[Cell, Scaled]]:
+    """The same on test sets from elsewhere, by their names in the plan, with the temperatures of `home`: those that the
+    validation images of the runs' own data set give. p is corrected over these.
+    """
+    results = inference.results
+    found: dict[str, Mapping[Cell, Scaled]] = {}
+    for dataset, _, place in results.outside:
+        if dataset not in results.of_classes:
+            continue
+        said = inference.predictions_elsewhere[place]
+        here = {cell: _scaled(results.groups[cell], of, home[cell].fitted) for cell, of in said.items() if of}
+        _, base = here.get((dataset, *results.reference), (None, None))
+        compare(said, here, base, results.reference)
+        found[place] = {cell: one for cell, (one, _) in here.items()}
+    correct([one for here in found.values() for one in here.values()])
+    return found
+
+
+def _fitted(group: Group, select: str) -> Mapping[int, Sequence[float]]:
+    return {run.replicate: [calibration.temperature(*known) for known in held_out(run, select)] for run in group.done}
+
+
+def _scaled(
+    group: Group, predictions: Sequence[Predictions], at_home: Mapping[int, Sequence[float]]
+) -> tuple[Scaled, Values]:
+    one, values = Scaled(group, fitted=at_home), Values({measure: {} for measure in SCALED})
     for of in predictions:
         for replicate, p in zip(of.replicates, of.probabilities, strict=True):
-            fitted = [calibration.temperature(*known) for known in held_out(runs[replicate], select)]
+            fitted = at_home[replicate]
             if not fitted:
                 one.reason = NO_VALIDATION
                 continue

@@ -372,6 +372,19 @@ def _once_done(text: str) -> _Find:
     return lambda results, inference: text if _done(results) else ""
 
 
+def _by_class(results: Results, inference: Inference) -> str:
+    columns = dict.fromkeys(
+        of["column"]
+        for task in results.plan.subgroups.values()
+        if (record := results.outcomes[task].record) is not None
+        for of in record.values["columns"]
+    )
+    others = "The records know no other subgroups."
+    if columns:
+        others = f"The primary metric, recall and differences in subgroups by {together(list(columns))}."
+    return f"Recall and precision of each class, by arm. {others}" if _done(results) else ""
+
+
 ANSWERS: Mapping[str, tuple[str, _Find]] = {
     "question": ("index.html", _question),
     "goal": ("index.html", _goal),
@@ -404,7 +417,7 @@ ANSWERS: Mapping[str, tuple[str, _Find]] = {
     ),
     "by class": (
         "class-by-class.html",
-        _once_done("Recall and precision of each class, by arm. The records know no other subgroups."),
+        _by_class,
     ),
     "warnings": ("significance.html", _warnings),
     "imbalance": ("results.html", _imbalance),

@@ -1,6 +1,6 @@
-"""Every arm on some of the test images, such as those of one sex: exploratory, from the predictions kept."""
+"""Every arm on some of the test images, here or elsewhere, such as those of one sex: exploratory, from what is kept."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from medaug_keras.data import FEW_IMAGES
 from medaug_keras.labels import several
-from medaug_keras.report.numbers.inference import Cell, Inference, Predictions, possible
+from medaug_keras.report.numbers.inference import Cell, Inference, Predictions, possible, tried_on
 from medaug_keras.report.numbers.results import Group, Results
 from medaug_keras.stats import (
     Crossed,
@@ -34,9 +34,10 @@ TOO_FEW = "it needs two test images, or two groups of them, in the subgroup and 
 
 @dataclass(frozen=True)
 class Subgroup:
-    """Some of a data set's test images, by the value of one column."""
+    """Some of the test images of a data set, or of a further test set, by the value of one column."""
 
-    dataset: str
+    place: str
+    """The data set or further test set, by its name in the plan."""
     column: str
     name: str
     images: int
@@ -68,7 +69,8 @@ class OfSubgroup:
     runs: tuple[float, ...] = ()
     """The difference of each replicate that both have."""
     fdr: float | None = None
-    """The difference's p, corrected over all subgroups, arms and data sets (Benjamini and Hochberg)."""
+    """The difference's p, corrected over all subgroups, arms and data sets, or test sets from elsewhere (Benjamini
+    and Hochberg)."""
     apart_fdr: float | None = None
     """The same of the difference of differences."""
 
@@ -87,70 +89,105 @@ class _Values:
 
 
 def missing_subgroups(results: Results) -> dict[str, str]:
-    """Data set that names subgroups → why it is not known which image is in which."""
+    """Data set (or further test set, by its name in the plan) that names subgroups → why it is not known which image is
+    in which."""
     found = {name: results.outcomes[task] for name, task in results.plan.subgroups.items()}
     return {name: outcome.reason for name, outcome in found.items() if outcome.record is None}
 
 
 def of_subgroups(inference: Inference) -> list[OfSubgroup]:
     """By data set, column, subgroup and arm, the baseline first: in the order of the study, never by what was found."""
-    results, found = inference.results, list[OfSubgroup]()
-    for dataset in results.datasets:
-        task = results.plan.subgroups.get(dataset)
-        record = results.outcomes[task].record if task is not None else None
-        if record is not None:
-            found += _of_dataset(inference, dataset, record)
+    found = list[OfSubgroup]()
+    for dataset in inference.results.datasets:
+        groups = _groups(inference.results, dataset)
+        records = (run.record for group in groups for run in group.done)
+        found += _of_images(inference, groups, dataset, inference.predictions, next(records, None))
+    return _corrected(found)
+
+
+def subgroups_elsewhere(inference: Inference) -> Mapping[str, Sequence[OfSubgroup]]:
+    """The same of test sets from elsewhere that name subgroups, by their names in the plan, corrected over these."""
+    results, found = inference.results, dict[str, list[OfSubgroup]]()
+    for dataset, name, place in results.outside:
+        if place in results.plan.subgroups:
+            groups = _groups(results, dataset)
+            records = (record for group in groups for run in group.done if (record := tried_on(run, name)))
+            said = inference.predictions_elsewhere[place]
+            found[place] = list(_of_images(inference, groups, place, said, next(records, None)))
+    corrected = iter(_corrected([one for here in found.values() for one in here]))
+    return {place: [next(corrected) for _ in here] for place, here in found.items()}
+
+
+def _groups(results: Results, dataset: str) -> list[Group]:
+    """Of a data set, the baseline first."""
+    pairs = sorted(results.variants(dataset), key=lambda pair: pair != results.reference)
+    return [results.groups[dataset, *pair] for pair in pairs]
+
+
+def _corrected(found: Sequence[OfSubgroup]) -> list[OfSubgroup]:
     rates = benjamini_hochberg([one.result.p_family if one.result else None for one in found])
     others = benjamini_hochberg([one.apart.p_family if one.apart else None for one in found])
     return [replace(one, fdr=p, apart_fdr=q) for one, p, q in zip(found, rates, others, strict=True)]
 
 
-def _of_dataset(inference: Inference, dataset: str, record: Record) -> Iterator[OfSubgroup]:
-    results = inference.results
-    pairs = sorted(results.variants(dataset), key=lambda pair: pair != results.reference)
-    cells = [(dataset, *pair) for pair in pairs]
-    run = next((run for cell in cells for run in results.groups[cell].done), None)
-    if run is None:
+def _of_images(
+    inference: Inference,
+    groups: Sequence[Group],
+    place: str,
+    predictions: Mapping[Cell, Sequence[Predictions]],
+    tried: Record | None,
+) -> Iterator[OfSubgroup]:
+    """Every group of runs of a data set on its test images, or on a further test set: `place`, by its name in the plan.
+
+    tried: a record with the predictions of one of the runs, whose images are those of all.
+    """
+    task = inference.results.plan.subgroups.get(place)
+    record = inference.results.outcomes[task].record if task is not None else None
+    if record is None or tried is None:
         return
-    with np.load(run.record.folder / "predictions.npz", allow_pickle=False) as kept:
+    with np.load(tried.folder / "predictions.npz", allow_pickle=False) as kept:
         tested = kept["test_ids"].tolist()  # in the order of every run's test images
     with np.load(record.folder / "subgroups.npz", allow_pickle=False) as kept:
         row = {name: number for number, name in enumerate(kept["ids"].tolist())}
         places = [kept[f"places_{c}"][[row[name] for name in tested]] for c in range(len(record.values["columns"]))]
+    metric, reference = inference.results.study.primary, inference.results.reference
     for said, of in zip(record.values["columns"], places, strict=True):
         for number, name in enumerate(said["subgroups"]):
-            here, there = of == number, (of >= 0) & (of != number)
-            groups = None if said["groups"] is None else said["groups"][number]
-            subgroup = Subgroup(dataset, said["column"], name, said["images"][number], groups)
-            base = (dataset, *results.reference)
-            ours = _values(inference, base, here) if base in results.groups else None
-            others = _values(inference, base, there) if base in results.groups else None
-            for cell in cells:
-                yield _of_subgroup(inference, cell, subgroup, (here, there), ours, others)
+            parts = of == number, (of >= 0) & (of != number)
+            count = None if said["groups"] is None else said["groups"][number]
+            subgroup = Subgroup(place, said["column"], name, said["images"][number], count)
+            base: tuple[_Values, _Values] | None = None
+            for group in groups:
+                pair = group.arm, group.sampling
+                here = predictions.get((group.dataset, *pair), ())
+                values = _values(metric, here, parts[0]), _values(metric, here, parts[1])
+                base = values if pair == reference else base
+                recall = _recall(here, parts[0], inference.results.positive(group.dataset))
+                one = _of_subgroup(group, subgroup, values[0], recall)
+                yield one if base is None or pair == reference else _compared(one, here, parts, values, base)
 
 
-def _of_subgroup(
-    inference: Inference,
-    cell: Cell,
-    subgroup: Subgroup,
+def _of_subgroup(group: Group, subgroup: Subgroup, here: _Values, recall: Sequence[float]) -> OfSubgroup:
+    planned, means = len(group.runs), [float(of.mean()) for of in here.values.values()]
+    return OfSubgroup(group, subgroup, estimate(means, planned=planned), estimate(recall, planned=planned), here.reason)
+
+
+def _compared(
+    one: OfSubgroup,
+    predictions: Sequence[Predictions],
     parts: tuple[Mask, Mask],
-    base: _Values | None,
-    base_there: _Values | None,
+    values: tuple[_Values, _Values],
+    base: tuple[_Values, _Values],
 ) -> OfSubgroup:
-    group = inference.results.groups[cell]
-    here, planned = _values(inference, cell, parts[0]), len(group.runs)
-    means = [float(of.mean()) for of in here.values.values()]
-    recall = estimate(_recall(inference, cell, parts[0]), planned=planned)
-    one = OfSubgroup(group, subgroup, estimate(means, planned=planned), recall, here.reason)
-    if base is None or base_there is None or cell[1:] == inference.results.reference:
-        return one
-    folds, of_dataset = cell[0] in inference.folded, inference.grouped.get(cell[0])
-    difference = paired(here.values, base.values)
-    images = None if of_dataset is None else subgroup.images
+    """With the difference to the baseline on the images of the subgroup, and that less the one on the others."""
+    (here, there), (base_here, base_there) = values, base
+    planned, subgroup = len(one.group.runs), one.subgroup
+    folds = any(of.folds is not None for of in predictions)
+    grouped = any(of.groups is not None for of in predictions)
+    difference, beside = paired(here.values, base_here.values), paired(there.values, base_there.values)
+    images = subgroup.images if grouped else None
     result = _tested(difference, here.reason, folds=folds, images=images, planned=planned)
-    there = _values(inference, cell, parts[1])
-    beside = paired(there.values, base_there.values)
-    both = sorted(here.values.keys() & base.values.keys() & there.values.keys() & base_there.values.keys())
+    both = sorted(set.intersection(*(set(of.values) for of in (*values, *base))))
     if here.reason or there.reason or here.left_out != there.left_out or min(difference.size, beside.size) == 0:
         reason = here.reason or there.reason or "its means are over other findings than those of the other images"
         between = Crossed(None, 0, planned, subgroup.images, reason=reason)
@@ -159,11 +196,10 @@ def _of_subgroup(
     else:
         first, second = (
             paired({s: arm.values[s] for s in both}, {s: other.values[s] for s in both})
-            for arm, other in ((here, base), (there, base_there))
+            for arm, other in zip(values, base, strict=True)
         )
-        together = None if of_dataset is None else int(parts[0].sum() + parts[1].sum())
-        values = apart(first, second, here.units, there.units)
-        between = crossed(values, folds=folds, images=together, planned=planned)
+        together = int(parts[0].sum() + parts[1].sum()) if grouped else None
+        between = crossed(apart(first, second, here.units, there.units), folds=folds, images=together, planned=planned)
     runs = tuple(float(np.mean(run)) for run in difference)
     return replace(one, result=result, apart=between, runs=runs)
 
@@ -175,12 +211,12 @@ def _tested(difference: NDArray[np.float64], reason: str, **words: Any) -> Cross
     return replace(result, low=possible(result.low), high=possible(result.high))
 
 
-def _values(inference: Inference, cell: Cell, there: Mask) -> _Values:
-    metric: Any = inference.results.study.primary
+def _values(name: str, predictions: Sequence[Predictions], there: Mask) -> _Values:
+    metric: Any = name
     values, units, reason, left_out = Values(), np.array([]), "", list[int]()
     if not there.any():
         return _Values(values, units, "no test image is in it", left_out)
-    for of in inference.predictions[cell]:
+    for of in predictions:
         labels, p, groups, folds = _some(of, there)
         why = why_undefined(metric, labels, p.shape[-1], groups, folds)
         if why is not None:
@@ -197,10 +233,10 @@ def _some(of: Predictions, there: Mask) -> tuple[NDArray[Any], NDArray[Any], NDA
     return of.labels[there], of.probabilities[:, there], groups, None if of.folds is None else of.folds[:, there]
 
 
-def _recall(inference: Inference, cell: Cell, there: Mask) -> list[float]:
+def _recall(predictions: Sequence[Predictions], there: Mask, positive: int | None) -> list[float]:
     """Of each run, of the positive class or the mean over the classes that are there; of several findings, nothing."""
-    positive, found = inference.results.positive(cell[0]), list[float]()
-    for of in inference.predictions[cell]:
+    found = list[float]()
+    for of in predictions:
         labels, p, _, _ = _some(of, there)
         if several(labels):
             continue

@@ -7,6 +7,7 @@ from functools import cached_property
 from medaug_keras.plan import Plan
 from medaug_keras.report import figures
 from medaug_keras.report.figures import Figure
+from medaug_keras.report.numbers.calibration import Scaled, scaled
 from medaug_keras.report.numbers.circumstances import Expected
 from medaug_keras.report.numbers.further import Tried, further_tests
 from medaug_keras.report.numbers.inference import Cell, Inference
@@ -70,6 +71,11 @@ class Book:
     def points_elsewhere(self) -> Mapping[str, Mapping[tuple[Cell, int], AtPoint]]:
         """The same on test sets from elsewhere, by their names in the plan."""
         return points_elsewhere(self.inference)
+
+    @cached_property
+    def scaled(self) -> Mapping[Cell, Scaled]:
+        """Every arm after temperature scaling, where images have one class each."""
+        return scaled(self.inference)
 
     @cached_property
     def further_tests(self) -> Mapping[tuple[Cell, str], Tried]:

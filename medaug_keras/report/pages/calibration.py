@@ -8,7 +8,7 @@ import numpy as np
 from medaug_keras.evaluation.calibration import BINS
 from medaug_keras.report import figures
 from medaug_keras.report.figures.forecasts import Point
-from medaug_keras.report.numbers.calibration import AT, Array, Judged, Scaled, judged, scaled
+from medaug_keras.report.numbers.calibration import AT, Array, Judged, Scaled, judged
 from medaug_keras.report.numbers.inference import Cell
 from medaug_keras.report.numbers.thresholds import point_words
 from medaug_keras.report.pages.book import Book, Shown
@@ -27,7 +27,7 @@ _PANELS = (
 
 def calibration(book: Book) -> dict[str, Any]:
     """A figure for each data set with a run, and all numbers as a table."""
-    results, found, after = book.results, judged(book.inference), scaled(book.inference)
+    results, found, after = book.results, judged(book.inference), book.scaled
     sections = []
     for dataset in results.datasets:
         here = [one for cell, one in found.items() if cell[0] == dataset]

@@ -30,7 +30,7 @@ def class_by_class(book: Book) -> dict[str, Any]:
     parted, away = of_subgroups(book.inference), missing_subgroups(results)
     if any(map(results.grades, results.datasets)):
         found["grades"] = grade_tables.grades(results, graded(book.inference))
-    if results.plan.subgroups:
+    if any(d in results.plan.subgroups for d in results.datasets):
         found["subgroups"] = subgroup_tables.subgroups(results, parted)
     if results.of_classes:
         found["table"] = class_tables.classes(results, book.inference)
@@ -109,7 +109,7 @@ def _forest_of_subgroups(book: Book, dataset: str, parted: Sequence[OfSubgroup])
     results = book.results
     panels, without, title = list[figures.DifferencesPanel](), list[str](), results.title(dataset)
     metric, base_label = metric_name(results.study.primary), results.variant(*results.reference)
-    for subgroup in dict.fromkeys(one.subgroup for one in parted if one.subgroup.dataset == dataset):
+    for subgroup in dict.fromkeys(one.subgroup for one in parted if one.subgroup.place == dataset):
         here = [one for one in parted if one.subgroup == subgroup]
         rows = [
             _effect(book, one, one.fdr, one.reason or "not run yet")

@@ -5,16 +5,19 @@ from typing import Any
 from medaug_keras.data import KINDS, check_known
 from medaug_keras.report import figures
 from medaug_keras.report.format import percent, plural, points, together
-from medaug_keras.report.numbers.calibration import judged_elsewhere
+from medaug_keras.report.numbers.calibration import judged_elsewhere, scaled_elsewhere
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.further import Tried, corruption_words
 from medaug_keras.report.numbers.results import METRICS
+from medaug_keras.report.numbers.subgroups import missing_subgroups, subgroups_elsewhere
 from medaug_keras.report.numbers.thresholds import has_points_elsewhere
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.pages.differences import difference, runs_words
 from medaug_keras.report.tables.calibration import elsewhere as calibration_there
+from medaug_keras.report.tables.calibration import temperature_elsewhere
 from medaug_keras.report.tables.further import by_corruption, corrupted_sets, from_elsewhere
 from medaug_keras.report.tables.further import other_test_sets as table_of
+from medaug_keras.report.tables.subgroups import subgroups_elsewhere as table_of_subgroups
 from medaug_keras.report.tables.thresholds import points_elsewhere as table_of_points
 from medaug_keras.spec import Corruptions, Data, place_of_test
 
@@ -29,18 +32,25 @@ def other_test_sets(book: Book) -> dict[str, Any]:
     for dataset in dict.fromkeys(dataset for dataset, _ in results.further_tests):
         section = {"name": dataset, "title": results.title(dataset), "said": _said(book, dataset)}
         sections.append({**section, "figure": _forest(book, dataset)})
+    calibration, temperature, away = None, None, missing_subgroups(results)
+    if any(dataset in results.of_classes for dataset, *_ in results.outside):
+        there = judged_elsewhere(book.inference)
+        calibration = book.table(calibration_there(results, there))
+        temperature = book.table(temperature_elsewhere(results, there, scaled_elsewhere(book.inference, book.scaled)))
+    parted = [place for *_, place in results.outside if place in results.plan.subgroups]
     return {
         "apart": len(sections) > MANY,
         "sections": sections,
         "table": book.table(table_of(results, book.inference, found)),
         "corruptions": book.table(by_corruption(results, found)) if corrupted_sets(results) else None,
         "elsewhere": book.table(from_elsewhere(results)) if results.outside else None,
-        "calibration": book.table(calibration_there(results, judged_elsewhere(book.inference)))
-        if any(dataset in results.of_classes for dataset, *_ in results.outside)
-        else None,
+        "calibration": calibration,
+        "temperature": temperature,
         "points": book.table(table_of_points(results, book.points_elsewhere))
         if has_points_elsewhere(results)
         else None,
+        "subgroups": book.table(table_of_subgroups(results, subgroups_elsewhere(book.inference))) if parted else None,
+        "unknown": [f"{place.rpartition('.')[2]}: {away[place]}" for place in parted if place in away],
     }
 
 

@@ -74,7 +74,7 @@ def elsewhere(results: Results, found: Mapping[str, Mapping[Cell, Judged]]) -> T
         "tables.calibration.elsewhere",
         (
             "The networks are those of the page Calibration, which says what the measures are; their probabilities are "
-            "taken as they are, without temperature scaling. PR-AUC depends on the share of positive images of a test "
+            "taken as they are. PR-AUC depends on the share of positive images of a test "
             f"set. Differences are to “{results.variant(*results.reference)}”; p is corrected over all measures, "
             "arms and test sets from elsewhere (Benjamini and Hochberg). All of this is exploratory.",
         ),
@@ -106,35 +106,15 @@ def _measures(one: Judged) -> list[Entry]:
 
 def temperature(results: Results, found: Mapping[Cell, Judged], after: Mapping[Cell, Scaled]) -> Table:
     """A row for every arm of every data set with a result: its temperature, and the measures before and after."""
-    columns = [
-        DATASET,
-        Column("arm", "Arm", parts=("name",)),
-        Column("temperature", "Temperature", "number", parts=("sd", "n")),
-    ]
-    for measure in SCALED:
-        value, difference = _KINDS.get(measure, ("number", "change"))
-        title = MEASURES[measure]
-        columns += [
-            Column(f"{measure}_before", "before", value, title),  # type: ignore[arg-type]
-            Column(f"{measure}_after", "after", value, title, ("sd", "n")),  # type: ignore[arg-type]
-            Column(f"{measure}_difference", "difference, after", difference, title, ("low", "high", "p")),  # type: ignore[arg-type]
-        ]
     rows = []
     for (dataset, arm, sampling), one in after.items():
         entries = [dataset_entry(results, dataset), variant_entry(results, arm, sampling)]
-        t = one.temperature
-        entries.append(Entry(t.mean, t.sd, t.n, t.planned, missing=one.reason))
-        for measure in SCALED:
-            before, mean = found[dataset, arm, sampling].estimate(measure), one.estimate(measure)
-            entries.append(Entry(before.mean))
-            entries.append(Entry(mean.mean, mean.sd, mean.n, mean.planned, missing=one.reason))
-            entries.append(less_baseline(one, measure))
         factors = {"data set": results.title(dataset), "arm": results.variant(arm, sampling)}
-        rows.append(Row(tuple(entries), factors))
+        rows.append(Row((*entries, *_after(found[dataset, arm, sampling], one)), factors))
     return Table(
         "temperature-scaling",
         f"Calibration on test images before and after temperature scaling, {epoch_words(results)}.",
-        tuple(columns),
+        (DATASET, Column("arm", "Arm", parts=("name",)), *_columns_after()),
         tuple(rows),
         "tables.calibration.temperature",
         (
@@ -150,3 +130,61 @@ def temperature(results: Results, found: Mapping[Cell, Judged], after: Mapping[C
         ("data set", "arm"),
         empty="No run is done yet.",
     )
+
+
+def temperature_elsewhere(
+    results: Results, found: Mapping[str, Mapping[Cell, Judged]], after: Mapping[str, Mapping[Cell, Scaled]]
+) -> Table:
+    """A row for every arm on every test set from elsewhere, by their names in the plan."""
+    columns = (DATASET, Column("test_set", "Test set"), Column("arm", "Arm", parts=("name",)), *_columns_after())
+    rows = []
+    for place, here in after.items():
+        test = place.rpartition(".")[2]
+        for cell, one in here.items():
+            dataset, *pair = cell
+            entries = (dataset_entry(results, dataset), Entry(test), variant_entry(results, *pair))
+            factors = {"data set": results.title(dataset), "test set": test, "arm": results.variant(*pair)}
+            rows.append(Row((*entries, *_after(found[place][cell], one)), factors))
+    return Table(
+        "temperature-scaling-elsewhere",
+        f"Calibration on images from elsewhere before and after temperature scaling, {epoch_words(results)}.",
+        columns,
+        tuple(rows),
+        "tables.calibration.temperature_elsewhere",
+        (
+            "The temperatures are those that every run has from the validation images of its own data set, as the page "
+            "Calibration has them: whether they hold elsewhere is what this table shows. No image from elsewhere is "
+            "used to fit one.",
+            f"Differences are those after scaling to “{results.variant(*results.reference)}”, scaled too; p is "
+            "corrected over all measures, arms and test sets from elsewhere (Benjamini and Hochberg). All of this is "
+            "exploratory. Less is better.",
+        ),
+        ("data set", "test set", "arm"),
+        empty="No run was tried on images from elsewhere yet.",
+    )
+
+
+def _columns_after() -> list[Column]:
+    """The columns of a temperature, and of the measures before and after scaling."""
+    columns = [Column("temperature", "Temperature", "number", parts=("sd", "n"))]
+    for measure in SCALED:
+        value, difference = _KINDS.get(measure, ("number", "change"))
+        title = MEASURES[measure]
+        columns += [
+            Column(f"{measure}_before", "before", value, title),  # type: ignore[arg-type]
+            Column(f"{measure}_after", "after", value, title, ("sd", "n")),  # type: ignore[arg-type]
+            Column(f"{measure}_difference", "difference, after", difference, title, ("low", "high", "p")),  # type: ignore[arg-type]
+        ]
+    return columns
+
+
+def _after(before: Judged, after: Scaled) -> list[Entry]:
+    """What an arm has in these columns."""
+    t = after.temperature
+    entries = [Entry(t.mean, t.sd, t.n, t.planned, missing=after.reason)]
+    for measure in SCALED:
+        mean = after.estimate(measure)
+        entries.append(Entry(before.estimate(measure).mean))
+        entries.append(Entry(mean.mean, mean.sd, mean.n, mean.planned, missing=after.reason))
+        entries.append(less_baseline(after, measure))
+    return entries
