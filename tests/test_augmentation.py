@@ -1,4 +1,5 @@
 import colorsys
+import importlib
 import inspect
 from typing import get_args
 
@@ -26,6 +27,7 @@ from medaug_keras.transformations import (
     blurred,
     contrasted,
     displaced,
+    mapped,
     sharpen,
     shift_hue,
     shifted,
@@ -511,6 +513,51 @@ def test_steps_that_must_know_the_range_of_values_are_told_ours(step):
     expected = (layer(images * 255, training=True) / 255).clamp(0, 1)
     found, _ = augmentation([step], seed=0)(images, torch.zeros(16, 2))
     torch.testing.assert_close(found, expected, atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
+@pytest.mark.parametrize("fill_mode", ["reflect", "wrap", "constant", "nearest"])
+@pytest.mark.parametrize("shape", [(9, 28, 28, 1), (5, 33, 20, 3), (1, 8, 8, 1)])
+def test_an_affine_map_gives_the_bits_of_keras(shape, fill_mode, interpolation):
+    images, spread = noise(*shape), torch.tensor([0.3, 0.3, 14, 0.3, 0.3, 14, 0, 0])  # much of it beyond the border
+    maps = torch.tensor([1.0, 0, 0, 0, 1, 0, 0, 0]) + spread * torch.randn(shape[0], 8)
+    maps[0] = torch.tensor([1.0, 0, 2, 0, 1, -3, 0, 0])  # whole pixels
+    expected = keras.ops.image.affine_transform(images, maps.clone(), interpolation, fill_mode, 0.3)
+    assert torch.equal(mapped(images, maps, interpolation, fill_mode, 0.3), expected)
+
+
+WARPS = [
+    {"layer": "RandomRotation", "factor": 0.1},
+    {"layer": "RandomTranslation", "height_factor": 0.2, "width_factor": 0.1, "fill_mode": "wrap"},
+    {"layer": "RandomZoom", "height_factor": 0.3, "width_factor": 0.3, "fill_mode": "constant", "fill_value": 0.5},
+    {"layer": "RandomShear", "x_factor": 0.3, "y_factor": 0.2, "interpolation": "nearest"},
+    {"layer": "RandAugment", "num_ops": 2, "factor": 0.5},
+]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("step", WARPS, ids=lambda step: step["layer"])
+def test_a_step_that_moves_pixels_gives_the_bits_of_keras_s_layer_without_its_slow_way(monkeypatch, step, channels):
+    arguments = {name: value for name, value in step.items() if name != "layer"}
+    if step["layer"] == "RandAugment":
+        arguments |= {"value_range": (0, 1)}
+    stock = getattr(keras.layers, step["layer"])(
+        **arguments, data_format="channels_last", seed=subseed(7, "augmentation 0")
+    )
+    batches = [noise(6, 28, 28, channels, seed=number) for number in range(4)]
+    expected = [stock(images.clone(), training=True).clamp(0, 1) for images in batches]
+    slow = importlib.import_module("keras.src.backend.torch.image")
+    monkeypatch.setattr(slow, "map_coordinates", lambda *args, **more: pytest.fail("one image after the other"))
+    ours = augmentation([step], seed=7)
+    for images, of_keras in zip(batches, expected, strict=True):
+        assert torch.equal(ours(images, torch.zeros(6, 2))[0], of_keras)
+
+
+def test_an_affine_map_of_other_shapes_is_refused():
+    images, maps = noise(2, 8, 8, 1), torch.zeros(2, 8)
+    for wrong in ({"images": images[0]}, {"transform": maps[0]}, {"data_format": "channels_first"}):
+        with pytest.raises(ValueError, match="takes batches"):
+            mapped(**{"images": images, "transform": maps, **wrong})
 
 
 @pytest.mark.parametrize("name", ["MixUp", "CutMix"])
