@@ -24,6 +24,8 @@ from pydantic import (
     model_validator,
 )
 
+from medaug_keras.generators import FLOW_WIDTHS
+
 Name = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40),
@@ -1061,11 +1063,12 @@ class Flow(_Generator):
 
     def refuses(self, side: int) -> str | None:
         """Whether the grids of `widths` cannot be made by halving."""
-        if self.widths is None or side % (self.patch * 2 ** (len(self.widths) - 1)) == 0:
+        widths = self.widths or FLOW_WIDTHS.get(side, ())
+        halved = len(widths) - 1
+        if not widths or side % (self.patch * 2**halved) == 0:
             return None
-        halved = len(self.widths) - 1
         return (
-            f"widths has {len(self.widths)} grids, so {side} pixels in patches of {self.patch} would be halved "
+            f"widths has {len(widths)} grids, so {side} pixels in patches of {self.patch} would be halved "
             f"{halved} times, which leaves a remainder: give fewer widths, or a smaller patch"
         )
 

@@ -121,6 +121,9 @@ def test_a_flow_whose_grids_cannot_be_halved_at_a_size_is_refused(tmp_path):
     assert "generators.flow: widths has 3 grids, so 28 pixels in patches of 2 would be halved 2 times" in line
     study(tmp_path, text.replace("16, 32, 32", "16, 32"))
     study(tmp_path, text.replace("widths:", "patch: 1, widths:"))
+    (line,) = refused(tmp_path, text.replace("widths: [16, 32, 32]", "patch: 4"))  # those that a study need not name
+    assert "widths has 2 grids, so 28 pixels in patches of 4 would be halved 1 times" in line
+    study(tmp_path, text.replace("widths: [16, 32, 32]", "patch: 4").replace("phantom-planted: {kind: phantom}", ""))
 
 
 def test_a_size_that_leaves_the_network_no_image_is_refused(tmp_path):

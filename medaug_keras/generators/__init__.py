@@ -56,6 +56,9 @@ class Kind:
 
 _DECODER = ("decoder input", "decoder", "decoder hidden", "decoder output")
 
+FLOW_WIDTHS = {28: (48, 96), 64: (48, 96, 96), 128: (48, 96, 96, 96)}
+"""Side of the images → channels of each grid of flow matching, where a study names none."""
+
 GENERATORS: dict[str, Kind] = {
     "cvae": Kind(
         "Conditional VAE",
@@ -86,7 +89,7 @@ GENERATORS: dict[str, Kind] = {
         "Flow-matching model",
         "medaug_keras.generators.flow",
         networks={"U-Net": ("u-net",)},
-        sizes=(28, 64, 128),
+        sizes=tuple(FLOW_WIDTHS),
         several=True,
         citations=("lipman2023flow", "liu2023rectified", "karras2022edm", "ho2022guidance"),
     ),

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from medaug_keras import labels as labels_of
 from medaug_keras import networks
+from medaug_keras.generators import FLOW_WIDTHS
 from medaug_keras.generators.fitting import (
     Images,
     Labels,
@@ -52,7 +53,6 @@ from medaug_keras.training import (
     torch_rng,
 )
 
-WIDTHS = {28: (48, 96), 64: (48, 96, 96), 128: (48, 96, 96, 96)}  # side of the images -> channels of each grid
 GROUPS = 8  # of each group norm
 HEAD = 32  # channels of an attention head
 FREQUENCIES = 32  # of the sines and cosines that a time becomes
@@ -81,16 +81,17 @@ def build(
     With `several` findings an image, (B, K + 1) takes the place of the classes.
 
     `patch` pixels a side become one place of the first grid. `widths` are the channels of each grid, each of half the
-    side of the one before; None takes those of `WIDTHS`. Each grid has `blocks` blocks on either way. No batch norm:
-    it would mix the images of a batch, of which some have lost their class.
+    side of the one before; None takes those of `FLOW_WIDTHS`. Each grid has `blocks` blocks on either way. No batch
+    norm: it would mix the images of a batch, of which some have lost their class.
 
     Raises ValueError for a side that cannot be halved so often.
     """
     side, _, channels = image_shape
     if widths is None:
-        if side not in WIDTHS:
-            raise ValueError(f"images of {side} x {side} need widths; there are some for {', '.join(map(str, WIDTHS))}")
-        widths = WIDTHS[side]
+        if side not in FLOW_WIDTHS:
+            known = ", ".join(map(str, FLOW_WIDTHS))
+            raise ValueError(f"images of {side} x {side} need widths; there are some for {known}")
+        widths = FLOW_WIDTHS[side]
     if side % (patch * 2 ** (len(widths) - 1)):
         raise ValueError(f"{side} pixels cannot be cut into patches of {patch} and halved {len(widths) - 1} times")
     image = keras.Input(image_shape, name="image")
