@@ -1,8 +1,8 @@
 """How far the probabilities of every arm can be believed, and its curves: exploratory, from the predictions kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from medaug_keras.report.numbers.results import Group
 from medaug_keras.stats import Estimate, estimate, group_sums
 
 Array = NDArray[np.float64]
+_Measured = TypeVar("_Measured", bound=Measured)
 
 MEASURES = {
     "ece": "Calibration error",
@@ -70,13 +71,22 @@ def judged(inference: Inference) -> Mapping[Cell, Judged]:
 def judged_elsewhere(inference: Inference) -> Mapping[str, Mapping[Cell, Judged]]:
     """The same on test sets from elsewhere, by their names in the plan. p is corrected over these."""
     results = inference.results
-    found: dict[str, Mapping[Cell, Judged]] = {}
+    return _elsewhere(
+        inference, lambda cell, of: _judged(results.groups[cell], of, first=results.positive(cell[0]) == 0)
+    )
+
+
+def _elsewhere(
+    inference: Inference, values_of: Callable[[Cell, Sequence[Predictions]], tuple[_Measured, Values]]
+) -> Mapping[str, Mapping[Cell, _Measured]]:
+    """`values_of` every arm on every test set from elsewhere, with differences and p, which is corrected over these."""
+    results = inference.results
+    found: dict[str, Mapping[Cell, _Measured]] = {}
     for dataset, _, place in results.outside:
         if dataset not in results.of_classes:
             continue
-        first = results.positive(dataset) == 0
         said = inference.predictions_elsewhere[place]
-        here = {cell: _judged(results.groups[cell], of, first=first) for cell, of in said.items() if of}
+        here = {cell: values_of(cell, of) for cell, of in said.items() if of}
         _, base = here.get((dataset, *results.reference), (None, None))
         compare(said, here, base, results.reference)
         found[place] = {cell: one for cell, (one, _) in here.items()}
@@ -130,18 +140,8 @@ def scaled_elsewhere(inference: Inference, home: Mapping[Cell, Scaled]) -> Mappi
     """The same on test sets from elsewhere, by their names in the plan, with the temperatures of `home`: those that the
     validation images of the runs' own data set give. p is corrected over these.
     """
-    results = inference.results
-    found: dict[str, Mapping[Cell, Scaled]] = {}
-    for dataset, _, place in results.outside:
-        if dataset not in results.of_classes:
-            continue
-        said = inference.predictions_elsewhere[place]
-        here = {cell: _scaled(results.groups[cell], of, home[cell].fitted) for cell, of in said.items() if of}
-        _, base = here.get((dataset, *results.reference), (None, None))
-        compare(said, here, base, results.reference)
-        found[place] = {cell: one for cell, (one, _) in here.items()}
-    correct([one for here in found.values() for one in here.values()])
-    return found
+    groups = inference.results.groups
+    return _elsewhere(inference, lambda cell, of: _scaled(groups[cell], of, home[cell].fitted))
 
 
 def _fitted(group: Group, select: str) -> Mapping[int, Sequence[float]]:

@@ -1,6 +1,6 @@
 """Calibration and PR-AUC of every arm, beside the baseline's."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from medaug_keras.evaluation.calibration import BINS
 from medaug_keras.report.numbers.calibration import MEASURES, SCALED, Judged, Scaled
@@ -20,6 +20,7 @@ from medaug_keras.report.tables.table import (
 )
 
 _KINDS = {"ece": ("percent", "points"), "pr_auc": ("percent", "points")}
+_ELSEWHERE = (DATASET, Column("test_set", "Test set"), Column("arm", "Arm", parts=("name",)))
 """Measure → how its value and its difference are written; the others are numbers from 0 on."""
 
 
@@ -58,19 +59,11 @@ def calibration(results: Results, found: Mapping[Cell, Judged]) -> Table:
 
 def elsewhere(results: Results, found: Mapping[str, Mapping[Cell, Judged]]) -> Table:
     """A row for every arm on every test set from elsewhere, by their names in the plan."""
-    columns = (DATASET, Column("test_set", "Test set"), Column("arm", "Arm", parts=("name",)), *_columns())
-    rows = []
-    for place, here in found.items():
-        test = place.rpartition(".")[2]
-        for (dataset, arm, sampling), one in here.items():
-            entries = (dataset_entry(results, dataset), Entry(test), variant_entry(results, arm, sampling))
-            factors = {"data set": results.title(dataset), "test set": test, "arm": results.variant(arm, sampling)}
-            rows.append(Row((*entries, *_measures(one)), factors))
     return Table(
         "calibration-elsewhere",
         f"Calibration and PR-AUC on images from elsewhere, {epoch_words(results)}.",
-        columns,
-        tuple(rows),
+        (*_ELSEWHERE, *_columns()),
+        _rows_elsewhere(results, found, lambda place, cell: _measures(found[place][cell])),
         "tables.calibration.elsewhere",
         (
             "The networks are those of the page Calibration, which says what the measures are; their probabilities are "
@@ -136,20 +129,11 @@ def temperature_elsewhere(
     results: Results, found: Mapping[str, Mapping[Cell, Judged]], after: Mapping[str, Mapping[Cell, Scaled]]
 ) -> Table:
     """A row for every arm on every test set from elsewhere, by their names in the plan."""
-    columns = (DATASET, Column("test_set", "Test set"), Column("arm", "Arm", parts=("name",)), *_columns_after())
-    rows = []
-    for place, here in after.items():
-        test = place.rpartition(".")[2]
-        for cell, one in here.items():
-            dataset, *pair = cell
-            entries = (dataset_entry(results, dataset), Entry(test), variant_entry(results, *pair))
-            factors = {"data set": results.title(dataset), "test set": test, "arm": results.variant(*pair)}
-            rows.append(Row((*entries, *_after(found[place][cell], one)), factors))
     return Table(
         "temperature-scaling-elsewhere",
         f"Calibration on images from elsewhere before and after temperature scaling, {epoch_words(results)}.",
-        columns,
-        tuple(rows),
+        (*_ELSEWHERE, *_columns_after()),
+        _rows_elsewhere(results, after, lambda place, cell: _after(found[place][cell], after[place][cell])),
         "tables.calibration.temperature_elsewhere",
         (
             "The temperatures are those that every run has from the validation images of its own data set, as the page "
@@ -162,6 +146,21 @@ def temperature_elsewhere(
         ("data set", "test set", "arm"),
         empty="No run was tried on images from elsewhere yet.",
     )
+
+
+def _rows_elsewhere(
+    results: Results, found: Mapping[str, Collection[Cell]], measured: Callable[[str, Cell], Sequence[Entry]]
+) -> tuple[Row, ...]:
+    """A row for every arm of `found` on every test set from elsewhere; `measured` follows the columns `_ELSEWHERE`."""
+    rows = []
+    for place, here in found.items():
+        test = place.rpartition(".")[2]
+        for cell in here:
+            dataset, *pair = cell
+            entries = (dataset_entry(results, dataset), Entry(test), variant_entry(results, *pair))
+            factors = {"data set": results.title(dataset), "test set": test, "arm": results.variant(*pair)}
+            rows.append(Row((*entries, *measured(place, cell)), factors))
+    return tuple(rows)
 
 
 def _columns_after() -> list[Column]:
