@@ -443,6 +443,19 @@ def test_with_many_data_sets_pages_show_one_at_a_time(tmp_path):
         assert not re.search(r'<figure class="ma-fig" id="[^"]*set-\d', whole), kind
 
 
+@pytest.mark.parametrize(("dataset", "each", "unfold"), [("breastmnist", 8, False), ("organsmnist", 4, True)])
+def test_with_many_classes_sheets_show_fewer_images_of_each_and_maps_unfold(tmp_path, dataset, each, unfold):
+    arms = {name: ARMS[name] for name in ("baseline", "cvae", "cgan")}
+    study = fake_study(datasets=(dataset,), arms=arms, replicates=1)
+    files = Pages(Results(study, *fake_results(study, tmp_path / "results"))).all()
+    shown = re.findall(r'alt="[^"]*a block for each class: malignant \((\d+)\)', files["generators.md"].decode())
+    assert shown == [str(each)] * 3, "real images, and those of two generators"
+    _, maps = files["synthetic-images.md"].decode().split("{: #similarity }")
+    maps = maps.split("{: #shortcut }")[0]
+    assert maps.count('id="map-') == 2
+    assert ("<summary>Maps of" in maps) is unfold
+
+
 HOLD = """
 import sys, time
 from pathlib import Path

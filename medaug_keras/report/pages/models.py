@@ -41,6 +41,8 @@ A kind that is not here has none.
 T = TypeVar("T")
 PER_CLASS = 8
 """Images of a class on a sheet of real ones, and on that of each arm."""
+MANY_ROWS = 10
+"""With more classes, or findings, than this a sheet shows half as many images of each."""
 MANY = 24
 """With more classes than this in all data sets, each data set has a page of its own."""
 
@@ -303,14 +305,14 @@ def _real(book: Book, dataset: str) -> dict[str, Any]:
     with np.load(data.folder / "examples.npz", allow_pickle=False) as file:
         examples, counts = file["by_class"], file["by_class_count"]
     names = results.row_names(dataset)[: len(counts)]  # earlier versions showed no images without a finding
+    each = _each(results, dataset)
     rows = [
-        figures.ClassRow(name, examples[number][: min(int(counts[number]), PER_CLASS)])
-        for number, name in enumerate(names)
+        figures.ClassRow(name, examples[number][: min(int(counts[number]), each)]) for number, name in enumerate(names)
     ]
     what = f"{what} of {results.title(dataset)}"
     sheet = book.figure(
         f"images-{dataset}",
-        figures.class_montage(rows, each=PER_CLASS, what=what, by=_by(results, dataset)),
+        figures.class_montage(rows, each=each, what=what, by=_by(results, dataset)),
         f"{what}.",
     )
     return {"label": "Real", "reason": "", "figure": sheet}
@@ -324,8 +326,9 @@ def _montage(book: Book, dataset: str, arm: str) -> dict[str, Any]:
         return {"label": label, "reason": reason, "figure": None}
     with np.load(record.folder / "synthetic.npz", allow_pickle=False) as file:
         images, labels = file["images"], file["labels"]
+    each = _each(results, dataset)
     rows = [
-        figures.ClassRow(name, images[np.flatnonzero(members(labels, number))[:PER_CLASS]])
+        figures.ClassRow(name, images[np.flatnonzero(members(labels, number))[:each]])
         for number, name in enumerate(results.row_names(dataset))
     ]
     how = "reconstructions of training images" if results.study.arms[arm].interleave else "generated images"
@@ -335,11 +338,16 @@ def _montage(book: Book, dataset: str, arm: str) -> dict[str, Any]:
         "reason": "",
         "figure": book.figure(
             f"images-{dataset}-{arm}",
-            figures.class_montage(rows, each=PER_CLASS, what=f"{label}: {how} for {title}", by=_by(results, dataset)),
+            figures.class_montage(rows, each=each, what=f"{label}: {how} for {title}", by=_by(results, dataset)),
             f"{label}: {how} for {title}, {one}.{others}",
             figure_numbers(results, "images", dataset=dataset),
         ),
     }
+
+
+def _each(results: Results, dataset: str) -> int:
+    """How many images of each class a sheet shows: half as many where a phone would scroll for long."""
+    return PER_CLASS if len(results.row_names(dataset)) <= MANY_ROWS else PER_CLASS // 2
 
 
 def _by(results: Results, dataset: str) -> str:
