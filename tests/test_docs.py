@@ -117,7 +117,7 @@ def test_every_file_of_tests_that_a_page_names_exists() -> None:
 def test_the_readme_has_the_two_commands_word_for_word() -> None:
     commands = "".join(blocks(ROOT / "README.md", "")).splitlines()
     assert "pip install -c constraints.txt -e . && python -m medaug_keras studies/demo.yaml" in commands
-    assert 'pip install -c constraints.txt -e ".[dev]" && pytest -n 3 --dist loadfile' in commands
+    assert 'pip install -c constraints.txt -e ".[dev]" && pytest -n 2 --dist loadfile' in commands
 
 
 def test_the_readme_says_what_it_is_not_for() -> None:

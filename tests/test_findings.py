@@ -734,6 +734,18 @@ def test_the_first_page_warns_of_a_shortcut_where_images_are_told_apart_and_tell
         assert f"(BreastMNIST: {measured}, n = {len(results.makings('quality', 'breastmnist', 'cvae'))})" in said[0]
 
 
+def test_of_findings_a_shortcut_tells_something_of_the_findings_and_not_of_a_class(tmp_path, monkeypatch):
+    arms = {name: ARMS[name] for name in ("baseline", "cvae")}
+    study = fake_study(datasets=("chestmnist",), arms=arms, samplings=["shuffle"], primary="auc")
+    results = results_of(tmp_path, study)
+    for _, outcome in results.makings("quality", "chestmnist", "cvae"):
+        monkeypatch.setitem(outcome.record.values, "shortcut", {"auc": 0.9, "auc_test": 0.5, "class_told": 0.2})
+    (said,) = findings.shortcuts(results)
+    assert "and that tells something of the findings (ChestMNIST: AUC 90.0 %" in said
+    assert "20 % of the rarest finding, n = 3)" in said
+    assert "class" not in said
+
+
 @pytest.mark.parametrize("number", [3, 4])
 def test_more_than_three_arms_with_a_possible_shortcut_share_a_sentence(tmp_path, monkeypatch, number):
     names = [f"cvae-{place}" for place in range(number)]

@@ -229,6 +229,7 @@ _APART = 3
 
 def shortcuts(results: Results) -> list[str]:
     """What must be known of arms whose images a network could take for a class, in sentences."""
+    what = "findings" if all(results.several(dataset) for dataset in results.datasets) else "class"
     found: dict[str, list[str]] = {}
     for dataset in results.datasets:
         for arm in (arm for arm in results.arms if results.study.arms[arm].mixes):
@@ -240,19 +241,20 @@ def shortcuts(results: Results) -> list[str]:
             if apart and min(fmean(apart) / TOLD_APART, fmean(told) / CLASS_TOLD) >= 1:
                 real = [one["auc_test"] for one in measured if one["auc_test"] is not None]
                 beside = f" (real test images: {percent(fmean(real), 1)} %)" if real else ""
-                values = f"AUC {percent(fmean(apart), 1)} %{beside}, {percent(fmean(told), 0)} % of the class"
+                values = f"AUC {percent(fmean(apart), 1)} %{beside}, {percent(fmean(told), 0)} % of the "
+                values += "rarest finding" if results.several(dataset) else "class"
                 n = replicates_words(len(measured), len(makings))
                 found.setdefault(arm, []).append(f"{results.title(dataset)}: {values}, {n}")
     if len(found) > _APART:
         return [
             f"Images of {len(found)} arms ({'; '.join(map(results.label, found))}) can be told from real training "
-            "images, and that tells something of the class: a network can learn what looks generated in place of the "
-            "class. The numbers are on Synthetic images. An arm with shares: proportional, in which it tells nothing, "
-            "is the check."
+            f"images, and that tells something of the {what}: a network can learn what looks generated in place of "
+            f"the {what}. The numbers are on Synthetic images. An arm with shares: proportional, in which it tells "
+            "nothing, is the check."
         ]
     return [
-        f"Images of {results.label(arm)} can be told from real training images, and that tells something of the class "
-        f"({'; '.join(sets)}): a network can learn what looks generated in place of the class. An arm with shares: "
+        f"Images of {results.label(arm)} can be told from real training images, and that tells something of the {what} "
+        f"({'; '.join(sets)}): a network can learn what looks generated in place of the {what}. An arm with shares: "
         "proportional, in which it tells nothing, is the check."
         for arm, sets in found.items()
     ]
