@@ -119,12 +119,13 @@ def open(
     data: str | Path | None = None,
     unverified_data: bool = False,
 ) -> "OpenStudy":
-    """What is made of a study so far; nothing is run. The arguments are those of `run`; `study` may also be the name
-    of a study that the results folder knows.
+    """What is made of a study so far; nothing is run, no code of the study's own either. The arguments are those of
+    `run`; `study` may also be the name of a study that the results folder knows.
 
     Raises StudyError, RequestError and DataError as `run` does.
     """
     options = _options(study, results, data, unverified_data=unverified_data)
+    options.verb = "report"  # which reads code of the study's own and runs none
     with _said_in_python():
         return OpenStudy(*_read(study, options), options)
 

@@ -393,7 +393,9 @@ def test_check_runs_the_studys_code_only_where_it_is_allowed(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.py").write_text("def net(image_shape, num_outputs):\n    raise ValueError('not today')\n")
     own = {**tiny(), "classifier": {"kind": "python", "builder": "net:net", "epochs": 1}}
-    assert ma.check(own, results="r").ok
+    (one,) = ma.check(own, results="r").remarks
+    assert (one.where, one.severity) == ("classifier.builder", "refused")
+    assert one.what.endswith("if you trust it, add `allow_code`.")
     (one,) = ma.check(own, results="r", allow_code=True).remarks
     assert (one.where, one.severity) == ("classifier.builder", "refused")
     assert "not today" in one.what
@@ -511,6 +513,8 @@ def test_what_fails_is_said_and_the_rest_is_there(tmp_path: Path, capsys: pytest
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
         found = ma.run(own, results="results", workers=1, allow_code=True)
+        opened = ma.open(own, results="results")  # which runs no code, so it needs no leave
+    assert list(opened.runs()["status"]) == list(found.runs()["status"])
     said = capsys.readouterr().err
     assert "not today" in said
     assert "2 tasks failed and 0 could not run; the same call tries them again" in said

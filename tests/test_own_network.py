@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+import medaug_keras as ma
 from medaug_keras import classifiers, engine
 from medaug_keras.cli import options, request
 from medaug_keras.own_code import OwnCodeError
@@ -33,6 +34,9 @@ def net(image_shape, num_outputs):
     {}
 """
 PLAIN = NET.format("return keras.Model(image, layers.Dense(num_outputs)(x))")
+
+
+VERBS = ("check", []), ("run", ["--no-site", "--workers", 1, "--quiet"])
 
 
 def study_with(folder: Path, text: str | None = PLAIN, **changes: Any) -> Path:
@@ -70,11 +74,29 @@ def test_code_runs_only_where_the_command_allows_it(tmp_path: Path) -> None:
         assert "--allow-code" in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
         assert not (tmp_path / "results").exists()
-    for verb in ("check", "plan"):
-        assert not cli_here(verb, path, cwd=tmp_path).returncode
+    assert not cli_here("plan", path, cwd=tmp_path).returncode
     assert not mark.exists()
     assert not cli_here("check", path, "--allow-code", cwd=tmp_path).returncode
     assert mark.exists()
+
+
+@pytest.mark.parametrize("extra", [[], ["--allow-code"]])
+def test_check_and_run_refuse_own_code_in_the_same_words_or_neither_does(tmp_path: Path, extra: list[str]) -> None:
+    path = study_with(tmp_path)
+    checked, ran = (cli_here(verb, path, *extra, *more, cwd=tmp_path) for verb, more in VERBS)
+    assert checked.returncode == ran.returncode == (0 if extra else 2)
+    if not extra:
+        assert checked.stderr == ran.stderr
+        assert checked.stderr.startswith(f"{path}: classifier.builder: the function net of my_models.py is Python code")
+        assert "a run would refuse it; 1 thing is to be mended." in checked.stdout
+
+
+def test_check_looks_at_the_data_even_where_own_code_is_not_allowed(tmp_path: Path) -> None:
+    path = study_with(tmp_path)
+    gone = ["--set", "datasets.mine={kind: npz, path: gone.npz}"]
+    said = cli_here("check", path, *gone, cwd=tmp_path).stderr
+    assert "datasets.mine: " in said
+    assert "--allow-code" in said
 
 
 def test_a_task_carries_the_text_only_where_it_is_allowed_and_its_key_is_the_same(tmp_path: Path) -> None:
@@ -310,9 +332,22 @@ def test_the_example_of_the_page_runs_and_its_source_is_on_a_page_as_text(tmp_pa
     assert str(tmp_path) not in pages
     record = next((tmp_path / "results").glob("classifier-*/record.json")).read_text()
     assert "SeparableConv2D(16" not in record
-    again = ["reproduce", "my-network", "phantom-ultrasound/flips/shuffle/0"]
-    assert cli_here(*again, cwd=tmp_path).returncode == 2
+    there = tmp_path / "site" / "studies" / "my-network"
+    run = (there / "runs" / "phantom-ultrasound.flips.shuffle.0.html").read_text(encoding="utf-8")
+    (command,) = re.findall(r"python -m medaug_keras (reproduce [^<]*)", run)
+    again = command.split()
+    assert cli_here(*[word for word in again if word != "--allow-code"], cwd=tmp_path).returncode == 2
     (tmp_path / "my_models.py").unlink()  # the results folder knows the text that made them
-    same = cli(*again, "--allow-code", "--workers", 1, cwd=tmp_path)
+    same = cli(*again, "--workers", 1, cwd=tmp_path)
     assert not same.returncode, same.stdout + same.stderr
     assert "Identical" in same.stdout
+    opened = ma.open("my-network", results=tmp_path / "results")
+    assert set(opened.runs()["status"]) == {"done"}
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for href in re.findall(r'href="../(data/[^"]*)" download', run):
+        (elsewhere / Path(href).name).write_bytes((there / href).read_bytes())
+    assert sorted(file.name for file in elsewhere.iterdir()) == ["my_models.py", "study.yaml"]
+    anew = read(elsewhere / "study.yaml")
+    assert list(anew.code.values()) == [EXAMPLE + secret]
+    assert not cli_here("check", "study.yaml", "--allow-code", cwd=elsewhere).returncode

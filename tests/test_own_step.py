@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from report_records import fake_results, fake_study
 from test_checkpoints import TRAININGS, KilledError, kept, train
+from test_checks_page import leaking, pages_of
 
-from medaug_keras import engine
+from medaug_keras import data, engine
 from medaug_keras.augmentation import augmentation, tried
 from medaug_keras.cli import options, request
 from medaug_keras.own_code import OwnCodeError
 from medaug_keras.plan import Plan, plan
 from medaug_keras.plan import Source as Known
 from medaug_keras.reading import StudyError, read
+from medaug_keras.report.numbers import results
 from medaug_keras.store import Store
 from medaug_keras.training import checkpoints
 from studies import PROJECT, cli, cli_here, tiny, written
@@ -267,3 +270,25 @@ def test_the_example_of_the_page_runs_and_its_source_is_on_a_page_as_text(tmp_pa
     assert not any("at a row of its own" in record for record in records)
     pages = "".join(file.read_text(encoding="utf-8") for file in (tmp_path / "docs").rglob("*.md"))
     assert json.dumps(EXAMPLE)[1:60] not in pages.replace("Models", "")
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("most", [results.MANY_RUNS, 1])
+def test_every_command_of_the_pages_allows_the_study_s_own_code_where_it_has_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool, most: int
+) -> None:
+    monkeypatch.setattr(results, "MANY_RUNS", most)  # of runs with a page each
+    step = {"layer": "python", "builder": "my_steps:stripe"} if own else {"layer": "sharpness"}
+    study = fake_study(datasets=("breastmnist",), arms={"baseline": {}, "mine": {"augment": [step]}}, replicates=2)
+    study = study.with_code({"my_steps:stripe": EXAMPLE} if own else {})
+    plan, store = fake_results(study, tmp_path)
+    some = leaking()
+    audit = some.summary() | {"audit": data.audit(some)}
+    pages = pages_of((study, plan, store, store.folder(plan.data["breastmnist"])), audit, None)
+    text = "".join(content.decode() for name, content in pages.items() if name.endswith(".md"))
+    commands = re.findall("python -m medaug_keras ([^<]*)<", text)
+    assert {command.split()[0] for command in commands} == {"check", "reproduce"}
+    assert {command.endswith(" --allow-code") for command in commands} == {own}
+    assert ("read it first" in text) == own
+    assert pages.get("data/my_steps.py") == (EXAMPLE.encode() if own else None)
+    assert text.count('data/my_steps.py" download>') == (len(plan.runs) if most > 1 else 4) * own + own

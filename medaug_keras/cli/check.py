@@ -17,7 +17,7 @@ from medaug_keras.reading.words import SLOW_PRECISION, weighted_twice
 from medaug_keras.spec import IMAGENET, Applications, Files, Python, PythonStep, Study, deciding, place_of_test
 
 from .audit import write_audit
-from .request import Counts, asked_images, misfits, rare_classes, source, study_beside, unlike
+from .request import Counts, asked_images, code_not_allowed, misfits, rare_classes, source, study_beside, unlike
 
 Severity = Literal["refused", "unreadable", "fail", "warning", "note"]
 
@@ -74,7 +74,7 @@ def examine(study: Study, options: argparse.Namespace, tell: Callable[[Remark], 
     missing, notes = _weights(study)
     trained_on = {name: known for name, known in found.items() if name in study.datasets}
     refused = [*misfits(study, found, counts), *_made_elsewhere(study, trained_on, options)]
-    refused += [*_own_parts(study, trained_on, options), *missing]
+    refused += [*code_not_allowed(study, options), *_own_parts(study, trained_on, options), *missing]
     for line in refused:
         tell(_remark("refused", line))
     for line in notes:

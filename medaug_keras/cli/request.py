@@ -67,7 +67,9 @@ def planned(options: argparse.Namespace, study: Study | None = None) -> tuple[St
     Raises RequestError where none can be read, and nothing is known of any.
     """
     study = study or read_study(options)
-    check_code(study, options)
+    if options.verb in ("run", "reproduce"):  # the other verbs run none
+        for line in code_not_allowed(study, options):
+            raise RequestError(f"{options.study}: {line}")
     found = sources(study, options)
     if not any(found[name].fingerprint for name in study.datasets):
         raise RequestError("\n".join(f"{name}: {source.away}" for name, source in found.items() if source.away))
@@ -80,17 +82,18 @@ def planned(options: argparse.Namespace, study: Study | None = None) -> tuple[St
     return study, whole, narrowed(whole, options.only)
 
 
-def check_code(study: Study, options: argparse.Namespace) -> None:
-    """Raises RequestError where the study's own code would be run, and the user has not allowed it."""
-    if options.verb in ("run", "reproduce") and study.builders and not options.allow_code:
-        keys, builder = next(iter(study.builders.items()))
-        file, _, function = builder.partition(":")
-        more = len(set(study.builders.values())) - 1
-        others = f", as {more} more of the study's," if more else ""
-        raise RequestError(
-            f"{options.study}: {words.dotted(keys)}: the function {function} of {file}.py{others} is Python code, "
-            "which can do all that you can do on this machine. Read it; if you trust it, add --allow-code."
-        )
+def code_not_allowed(study: Study, options: argparse.Namespace) -> list[str]:
+    """Why a run refuses the study's own code, where it has some and the user has not allowed it; a line at the most."""
+    if not study.builders or options.allow_code:
+        return []
+    keys, builder = next(iter(study.builders.items()))
+    file, _, function = builder.partition(":")
+    more = len(set(study.builders.values())) - 1
+    others = f", as {more} more of the study's," if more else ""
+    return [
+        f"{words.dotted(keys)}: the function {function} of {file}.py{others} is Python code, "
+        "which can do all that you can do on this machine. Read it; if you trust it, add --allow-code."
+    ]
 
 
 def _say_away(said: str, whole: Plan, store: Store) -> None:

@@ -111,7 +111,13 @@ class Book:
         """The command that repeats a run and compares the two."""
         # Checked names alone, so nothing is to be quoted. Settings and places are those that the results remember.
         place = f"{run.dataset}/{run.arm}/{run.sampling}/{run.replicate}"
-        return f"python -m medaug_keras reproduce {self.results.study.name} {place}"
+        allowed = " --allow-code" if self.results.study.builders else ""
+        return f"python -m medaug_keras reproduce {self.results.study.name} {place}{allowed}"
+
+    @property
+    def own_files(self) -> dict[str, str]:
+        """Files with code of the study's own, which *Models* shows, and their text: they belong beside the study."""
+        return {f"{builder.partition(':')[0]}.py": text for builder, text in self.results.study.code.items()}
 
     def file(self, path: str, content: str | bytes) -> None:
         """Write a file, named from the study's folder."""

@@ -154,6 +154,8 @@ class Pages(Book):
         for name, split in self._splits():
             self.file(f"data/splits/{name}.csv", split)
         self.file("data/study.yaml", self._study_file())
+        for name, text in self.own_files.items():
+            self.file(f"data/{name}", text)
         self.file("data/study.json", json_text(self._summary()))
         yield from self.made()
 
@@ -232,6 +234,7 @@ class Pages(Book):
             "known": self._known(content.get("datasets", self.results.datasets)),
             "marks": self._marks(content.get("datasets", self.results.datasets)),
             "variants": [(".".join(pair), self.results.variant(*pair)) for pair in self.results.variants()],
+            "own_files": list(self.own_files),
             "parts": [],
             "part": None,
         }
