@@ -80,7 +80,7 @@ class Looks:
     now: Line
     """This look."""
     before: tuple[Line, ...]
-    """The others at results of the same baselines, in order; none twice."""
+    """The others at results of the same baselines, or of these arms with another baseline, in order; none twice."""
     last: Line | None
     """The one before this of a study of this name, with what its pages said."""
     noted: bool
@@ -146,7 +146,7 @@ def looked(root: Path, study: Study, plan: Plan, done: Iterable[str]) -> Looks:
     lines, unreadable = read(root)
     now = line("look", study, plan, done)
     mine = {family.against for family in now.families}
-    seen = [one for one in lines if one.what == "look" and any(f.against in mine and f.done for f in one.families)]
+    seen = [one for one in lines if one.what == "look" and any(f.done and _shared(f, now) for f in one.families)]
     different = {(one.study, one.results): one for one in reversed(seen)}  # the first of each
     noted = different.pop((now.study, now.results), None) is not None
     registered = [one for one in lines if one.what == "registered" and one.study == now.study]
@@ -162,6 +162,11 @@ def looked(root: Path, study: Study, plan: Plan, done: Iterable[str]) -> Looks:
         registered=registered[0] if registered else None,
         unreadable=unreadable,
     )
+
+
+def _shared(family: Family, now: Line) -> bool:
+    """Whether it and a study have the same baseline, or one that the other compares with its own."""
+    return any(mine.against in (family.against, *family.arms) or family.against in mine.arms for mine in now.families)
 
 
 def _largest(lines: Iterable[Line], baselines: Iterable[str]) -> dict[str, int]:

@@ -734,6 +734,29 @@ def test_the_first_page_warns_of_a_shortcut_where_images_are_told_apart_and_tell
         assert f"(BreastMNIST: {measured}, n = {len(results.makings('quality', 'breastmnist', 'cvae'))})" in said[0]
 
 
+@pytest.mark.parametrize(("level", "replicates", "said"), [(0.5, 4, True), (0.5, 2, False), (0.9, 4, False)])
+def test_the_answer_says_where_no_arm_is_shown_to_have_an_auc_above_that_of_chance(tmp_path, level, replicates, said):
+    def hits(dataset: str, arm: str, sampling: str, replicate: int) -> np.ndarray:
+        number = np.random.default_rng([list(ARMS).index(arm), replicate]).random(156)
+        return number < (level if arm == "gda" else 0.5)
+
+    arms = {name: ARMS[name] for name in ("baseline", "gda")}
+    study = fake_study(datasets=("breastmnist",), arms=arms, replicates=replicates, samplings=["shuffle"])
+    results = results_of(tmp_path, study, hits=hits)
+    inference = Inference(results)
+    found = [text for text in findings.conclusion(results, inference) if "above that of chance" in text]
+    assert bool(found) is said
+    for group in results.groups.values():
+        effect = inference.above_chance(group).effect
+        assert effect + 0.5 == pytest.approx(np.mean(list(inference.of_runs(group, "auc").values())), abs=1e-9)
+    if said:
+        groups = {results.variant(g.arm, g.sampling): inference.above_chance(g) for g in results.groups.values()}
+        label, one = max(groups.items(), key=lambda item: item[1].effect)
+        assert all(g.low < 0 for g in groups.values())
+        middle, low, high = (f"{100 * (0.5 + value):.1f}" for value in (one.effect, one.low, one.high))
+        assert f"BreastMNIST (highest: {label}, {middle} % (95 % interval {low} to {high}))" in found[0]
+
+
 def test_of_findings_a_shortcut_tells_something_of_the_findings_and_not_of_a_class(tmp_path, monkeypatch):
     arms = {name: ARMS[name] for name in ("baseline", "cvae")}
     study = fake_study(datasets=("chestmnist",), arms=arms, samplings=["shuffle"], primary="auc")

@@ -138,6 +138,21 @@ def test_a_look_that_saw_no_result_of_a_data_set_is_no_look_at_it(tmp_path):
     assert looked(tmp_path, small(datasets=("octmnist",))).count == 2
 
 
+@pytest.mark.parametrize(
+    ("arms", "baseline", "count"),
+    [
+        (FEW, "gda", 2),  # the same comparison from its other side
+        ({**FEW, "zoom": MANY["zoom-1"]}, "zoom", 2),  # another arm with each of them
+        ({"gda": ARMS["gda"], "zoom": MANY["zoom-1"]}, "gda", 2),
+        ({"zoom": MANY["zoom-1"], "other": MANY["zoom-2"]}, "zoom", 1),  # no arm of this study
+    ],
+)
+def test_a_look_with_another_baseline_at_results_of_this_study_counts(tmp_path, arms, baseline, count):
+    other = small(arms=arms, baseline={"arm": baseline, "sampling": "shuffle"})
+    looks.note(tmp_path, line_of(other))
+    assert looked(tmp_path, small()).count == count
+
+
 def test_only_a_registration_of_just_this_study_counts_as_one_and_the_first_does(tmp_path):
     study, other = small(), small(primary="auc")
     for one in (line_of(study), line_of(other, "registered")):

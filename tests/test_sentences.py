@@ -86,6 +86,8 @@ WORLDS: dict[str, tuple[Study, dict[str, Any]]] = {
     "better": (study(), level(gda=0.97)),
     "worse": (study(), level(gda=0.7, baseline=0.9)),
     "level": (study(), level()),
+    "at chance": (study(), level(baseline=0.5, gda=0.5)),
+    "at chance on two sets": (study(datasets=SETS), level(baseline=0.5, gda=0.5)),
     "alike": (study(), {"hits": alike}),
     "pairs": (study(), {**level(gda=0.97), "groups": lambda dataset: np.arange(156) // 2}),
     "two replicates of five": (study(), {**level(gda=0.97), **later(2)}),
@@ -190,6 +192,9 @@ SENTENCES = [  # what is said, a world that says it, one that does not
      "two replicates", "level"),
     (r"^No arm changed test AUC detectably, but such a study can miss even the largest possible gain\.$",
      "healthy, by AUC", "rare, by AUC"),
+    (r"^No arm is shown to have an AUC above that of chance, 50 %, on BreastMNIST \(highest: (No augmentation|Geometric), "
+     r"\d\d\.\d % \(95 % interval \d\d\.\d to \d\d\.\d\)\)( and OctMNIST \(highest: .*\))?\. What differs between networks that "
+     r"may have learned nothing says little of an augmentation\.$", "at chance", "level"),
     (rf"^Geometric: better, {S} points {INTERVAL}\.", "better", "level"),
     (rf"^No arm was shown to be better than {NONE}\.$", "worse", "better"),
     (rf"^Geometric: worse, {S} points {INTERVAL}\.", "worse", "better"),

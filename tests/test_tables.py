@@ -370,6 +370,18 @@ def test_latex_for_a_column_has_every_arm_with_its_score_difference_interval_and
     assert max(map(len, rows)) < 90  # of 8 points, in a column of 8.5 cm
 
 
+def test_p_in_a_column_for_a_paper_is_of_a_difference_and_that_of_equivalence_has_a_column_of_its_own(tmp_path):
+    study = fake_study(datasets=("breastmnist",), margin=20, replicates=5)
+    inference = Inference(results_of(tmp_path, study=study))
+    assert "equivalent" in {c.word for c in inference.tests.values()}
+    table = evidence_tables.in_column(inference.results, inference, "breastmnist")
+    assert [column.title for column in table.columns] == ["Arm", "Mean", "Difference [95 %]", "p", "p, equivalence"]
+    found = [(row.entries[3].value, row.entries[4].value) for row in table.rows[1:]]
+    assert found == [(c.holm, c.equivalence) for c in inference.tests.values()]
+    assert "p of a difference, corrected" in table.notes[0]
+    assert "true difference is 20 points or more" in table.notes[1]
+
+
 def test_json_says_why_a_value_is_missing():
     content = json.loads(export.table_json(some_table(missing="not run yet")))
     assert content["rows"][0]["score"] == {

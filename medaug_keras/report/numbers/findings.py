@@ -122,7 +122,43 @@ def conclusion(results: Results, inference: Inference) -> list[str]:
     """What the study found, most important first, and what is missing: short sentences, the first of which answers."""
     if not any(run.done for run in results.runs):
         return ["No run is done yet, so there is no answer.", *known_images(results), *_unfinished(results)]
-    return [*_found(results, inference), *known_images(results), *_unfinished(results)]
+    return [
+        *_found(results, inference),
+        *_at_chance(results, inference),
+        *known_images(results),
+        *_unfinished(results),
+    ]
+
+
+def _at_chance(results: Results, inference: Inference) -> list[str]:
+    """Data sets on which no arm has an AUC whose 95 % interval lies above that of chance."""
+    found = []
+    for dataset in results.datasets:
+        best: tuple[float, str] | None = None
+        for arm, sampling in results.variants(dataset):
+            one = inference.above_chance(results.groups[dataset, arm, sampling])
+            if one.low is None or one.high is None or one.effect is None or one.replicates < _ENOUGH:
+                continue
+            if one.low > 0:
+                break
+            low, middle, high = (min(0.5 + value, 1.0) for value in (one.low, one.effect, one.high))
+            interval = f"{percent(max(low, 0.0), 1)} to {percent(high, 1)}"
+            said = f"{results.variant(arm, sampling)}, {percent(middle, 1)} % (95 % interval {interval})"
+            best = max(best or (0.0, ""), (middle, said))
+        else:
+            if best is not None:
+                found.append(f"{results.title(dataset)} (highest: {best[1]})")
+    if not found:
+        return []
+    more = [plural(len(found) - _KNOWN, "more data set")] if len(found) > _KNOWN else []
+    return [
+        f"No arm is shown to have an AUC above that of chance, 50 %, on {together([*found[:_KNOWN], *more])}. What "
+        "differs between networks that may have learned nothing says little of an augmentation."
+    ]
+
+
+_ENOUGH = 3
+"""Replicates from which on an AUC is held against chance: of two an interval is very wide."""
 
 
 def caveats(results: Results, inference: Inference) -> list[str]:
@@ -521,8 +557,8 @@ def _looks(results: Results, tested: Sequence[Comparison]) -> list[str]:
     looks, found = results.looks, []
     if looks.count > 1:
         found.append(
-            f"These results were looked at {count(looks.count)} times, as they arrived. Each look is one more chance "
-            "of a false positive, for which p is not corrected."
+            f"These results were looked at {count(looks.count)} times: as they arrived, or by other comparisons. Each "
+            "look is one more chance of a false positive, for which p is not corrected."
         )
     larger = {c.group.dataset: c for c in tested if c.family_ever > c.family}
     if larger:

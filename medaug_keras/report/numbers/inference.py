@@ -94,8 +94,18 @@ class Comparison:
     equivalence_ever: float | None = None
 
     @property
+    def p_difference(self) -> float | None:
+        """The corrected p of a difference: the larger of those of the two families."""
+        return _larger(self.holm, self.holm_ever)
+
+    @property
+    def p_equivalence(self) -> float | None:
+        """The corrected p of equivalence, likewise; None where no margin was declared."""
+        return _larger(self.equivalence, self.equivalence_ever)
+
+    @property
     def p(self) -> float | None:
-        """The corrected p behind the verdict: the larger of those of the two families."""
+        """The corrected p behind the verdict: of equivalence where it says so, else of a difference."""
         return _behind(self.word, self)
 
     @property
@@ -112,7 +122,7 @@ class Comparison:
     @property
     def sign(self) -> Verdict:
         """The verdict without a margin: whether the difference is shown to be above or below 0."""
-        return verdict(self.result.effect, _larger(self.holm, self.holm_ever), alpha=ALPHA)
+        return verdict(self.result.effect, self.p_difference, alpha=ALPHA)
 
     @property
     def excludes_zero(self) -> bool:
@@ -852,6 +862,11 @@ class Inference:
     def values(self, group: Group, metric: str) -> Mapping[int, NDArray[np.float64]]:
         """Replicate → (n,) one value for each test image (or group of them), whose mean is the metric."""
         return self._values[(group.dataset, group.arm, group.sampling), metric]
+
+    def above_chance(self, group: Group) -> Crossed:
+        """The crossed analysis of its AUC less 0.5, what chance gives."""
+        values = self.values(group, "auc")
+        return self.analysis(paired(values, {s: np.full_like(one, 0.5) for s, one in values.items()}), group)
 
     @cached_property
     def ranks(self) -> tuple[list[tuple[str, str]], Friedman]:

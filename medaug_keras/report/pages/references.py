@@ -40,6 +40,7 @@ def against(book: Book, reference: Reference) -> dict[str, Any]:
         "inside": within.count("yes"),
         "compared": within.count("yes") + within.count("no"),
         "cells": len(within),
+        "replicates": results.replicates,
         "beside": book.beside and book.beside.study.title,
         "differing": differing and book.table(differing),
         "notes": [e.text for e in disagreements.found if not e.datasets or known & set(e.datasets)]

@@ -84,8 +84,11 @@ def _equivalence(margin: float | None) -> tuple[Column, ...]:
     """The column with p of equivalence, where there is a margin."""
     if margin is None:
         return ()
-    of = f"Two one-sided tests: that the true difference is {of_points(margin)} or more; corrected as p is"
-    return (Column("equivalence", "p, equivalence", "p", help=of),)
+    return (Column("equivalence", "p, equivalence", "p", help=f"{_of_equivalence(margin)}; corrected as p is"),)
+
+
+def _of_equivalence(margin: float) -> str:
+    return f"Two one-sided tests: that the true difference is {of_points(margin)} or more"
 
 
 def _equivalent(c: Comparison) -> tuple[Entry, ...]:
@@ -181,25 +184,28 @@ def claims(results: Results, inference: Inference) -> Table:
 
 
 def in_column(results: Results, inference: Inference, dataset: str) -> Table:
-    """The arms of one data set as a paper prints them in a column: score, difference to the baseline, p."""
-    metric = results.study.primary
+    """The arms of one data set as a paper prints them in a column: score, difference to the baseline, p; and p of
+    equivalence where there is a margin."""
+    metric, margin = results.study.primary, inference.margin
     columns = (
         Column("arm", "Arm"),
         Column("score", "Mean", "percent", parts=("sd",)),
         Column("effect", "Difference [95 %]", "effect", parts=("low", "high")),
         Column("p", "p", "p"),
+        *_equivalence(margin),
     )
     rows = []
     for arm, sampling in results.variants(dataset):
         group, c = results.groups[dataset, arm, sampling], inference.tests.get((dataset, arm, sampling))
         entries: list[Entry] = [variant_entry(results, arm, sampling), measured(group, results.select, metric)]
         if c is None:
-            entries += [Entry(missing="the baseline")] * 2
+            entries += [Entry(missing="the baseline")] * (len(columns) - 2)
         else:
             why = c.result.reason or ""
             entries += [
                 Entry(c.result.effect, low=c.result.low, high=c.result.high, missing=why),
-                Entry(c.p, missing=why),
+                Entry(c.p_difference, missing=why),
+                *(Entry(c.p_equivalence, missing=entry.missing) for entry in _equivalent(c)),
             ]
         rows.append(Row(tuple(entries)))
     return Table(
@@ -211,7 +217,9 @@ def in_column(results: Results, inference: Inference, dataset: str) -> Table:
         (
             f"Mean ± standard deviation of {plural(results.replicates, 'replicate')}, {epoch_words(results)}; "
             f"difference to {results.variant(*results.reference)} in points, with the 95 % interval of the comparison "
-            "alone; p corrected over the arms by Holm's method.",
+            "alone; p of a difference, corrected over the arms by Holm's method.",
+            *([] if margin is None else [f"{_of_equivalence(margin)}; corrected likewise."]),
+            *_few(c for cell, c in inference.tests.items() if cell[0] == dataset),
         ),
     )
 
@@ -397,8 +405,15 @@ def controls(results: Results, inference: Inference) -> Table:
         "controls",
         "Generated images against copies of real images, same sampling.",
         "tables.evidence.controls",
-        "The study has no control arm with copies of real images.",
+        _no_control(results),
     )
+
+
+def _no_control(results: Results) -> str:
+    """Why nothing is compared with copies."""
+    if not any(results.generator(arm) for arm in results.arms):
+        return "No arm of the study adds generated images."
+    return "The study has no control arm with copies of real images."
 
 
 def unfiltered(results: Results, inference: Inference) -> Table:
