@@ -333,7 +333,11 @@ class OpenStudy:
         on: str | None = None,
     ) -> Difference:
         """An arm less the baseline on the primary metric, or less another arm of the same sampling, `against`; less the
-        baseline on the further test set `on` of the data set."""
+        baseline on the further test set `on` of the data set.
+
+        Its p is the one behind its verdict: of equivalence where it says so, else of a difference. It is corrected for
+        all arms of the data set, and that of `against` for all pairs of them, as on the page Compare.
+        """
         results, inference = self._results, self._inference
         dataset, arm, sampling = self._cell(arm, dataset, sampling)
         if on is not None:
@@ -341,7 +345,7 @@ class OpenStudy:
         base = results.reference if against is None else self._cell(against, dataset, sampling)[1:]
         if (arm, sampling) == base:
             raise RequestError(f"{arm} cannot be compared with itself; name another arm, or another with against=")
-        c = inference.against(dataset, base).get((arm, sampling))
+        c = inference.between(dataset, (arm, sampling), base)
         if c is None:
             raise RequestError(f"{dataset} has no {'.'.join(base)} to compare {arm} with")
         return _difference(c, self._words(c))

@@ -124,7 +124,16 @@ def test_a_comparison_the_other_way_round_has_the_other_sign(fake: api.OpenStudy
     assert one.effect > 0
     assert (one.against, other.against) == ("copies", "flip")
     assert (one.verdict, other.verdict) == ("better", "worse")
+    assert one.p == other.p
     assert fake.compare("copies", dataset=ONE).against == "baseline"
+
+
+def test_two_arms_have_the_corrected_p_that_they_have_on_compare(fake: api.OpenStudy, made: dict[str, bytes]):
+    for row in rows(made["data/pairs.csv"]):
+        arm, other = (row[name].split(".") for name in ("first_name", "second_name"))
+        if arm[1] == other[1]:
+            one = fake.compare(arm[0], dataset=row["dataset_name"], sampling=arm[1], against=other[0])
+            assert one.p == pytest.approx(float(row["verdict_p"]))
 
 
 def test_an_answer_is_that_of_the_first_page(fake: api.OpenStudy, made: dict[str, bytes]):

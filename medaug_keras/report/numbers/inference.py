@@ -706,6 +706,17 @@ class Inference:
             self._pairs[dataset] = self._compared(dataset)
         return self._pairs[dataset]
 
+    def between(self, dataset: str, arm: Pair, base: Pair) -> Comparison | None:
+        """One arm less another as `pairs` has it; less the baseline, the study's test. None without one of them."""
+        if base == self.results.reference:
+            return self.tests.get((dataset, *arm))
+        every = self.pairs(dataset)
+        found, back = every.get((arm, base)), every.get((base, arm))
+        if found is None and back is not None:
+            result = self.compare(back.base, back.group, back.metric).result
+            found = replace(back, group=back.base, base=back.group, result=result)
+        return found
+
     def _compared(self, dataset: str) -> dict[tuple[Pair, Pair], Comparison]:
         groups = {pair: self.results.groups[dataset, *pair] for pair in self.results.variants(dataset)}
         found = {

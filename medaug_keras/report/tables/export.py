@@ -8,7 +8,7 @@ from typing import Any
 from medaug_keras.report.format import csv_text, json_text, latex, p_text, plain, shown, spread, verdict_words
 from medaug_keras.report.tables.table import Column, Entry, Part, Table
 
-_SCALED = {"percent": "percent", "points": "points", "effect": "points", "size": "percent"}
+_SCALED = {"percent": "percent", "points": "points", "effect": "points", "size": "points"}
 """Kinds of columns that files have times 100 → the unit that their headings name."""
 _UNITLESS = ("name", "n", "verdict", "p")
 
