@@ -377,7 +377,7 @@ def test_a_data_set_that_cannot_be_read_is_a_remark_and_what_a_run_refuses_anoth
         ("datasets.away", "unreadable"),
         ("arms.copies.duplicate.amount", "refused"),
     ]
-    assert both.words == "a run would refuse it; 1 thing is to be mended."
+    assert both.words == "a run would refuse it; 2 things are to be mended."  # both of those above
     assert not any(one.ok for one in (alone, some, both))
 
 

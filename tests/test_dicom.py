@@ -305,7 +305,7 @@ def test_what_is_said_of_a_frame_goes_before_what_is_said_of_all(where):
 
 def test_without_pydicom_the_package_to_install_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    assert "pip install medaug-keras[dicom]" in refused(made(noise(0, 200), bits=8))
+    assert 'not installed: pip install "medaug-keras[dicom]"' in refused(made(noise(0, 200), bits=8))
 
 
 def test_a_damaged_file_is_one_message_without_a_word_of_its_header(capsys):

@@ -120,6 +120,23 @@ def test_the_readme_has_the_two_commands_word_for_word() -> None:
     assert 'pip install -c constraints.txt -e ".[dev]" && pytest -n 2 --dist loadfile' in commands
 
 
+def test_the_readme_leads_to_the_pages_for_dicom_files_tables_and_own_networks() -> None:
+    said = section(text("README.md"), "Your own images")
+    for page in ("dicom", "skin-table", "own-network"):
+        assert f"(docs/how-to/{page}.md)" in said
+
+
+def test_an_extra_is_installed_by_the_same_words_wherever_it_is_named() -> None:
+    """In a clone with the versions that were tested; everywhere else by its name, in quotes for every shell."""
+    seen = set()
+    for path in [*TEXTS, *(ROOT / "medaug_keras").rglob("*.py"), *STUDIES]:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            for said, extra in re.findall(r"pip install (.*?)\[([a-z,]+)\]", line):
+                assert said in ('-c constraints.txt -e ".', '"medaug-keras'), f"{path.name}: {line}"
+                seen.add((said[0], extra))
+    assert seen == {(how, extra) for how in '-"' for extra in ("cluster", "dicom")} | {("-", "dev")}
+
+
 def test_the_readme_says_what_it_is_not_for() -> None:
     assert "not for clinical use" in " ".join(text("README.md").split())
 

@@ -7,13 +7,42 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 from test_docs import ROOT, blocks
 
-from medaug_keras import cli
+from medaug_keras import cli, reading
 
 PAGES = {"skin-table": "skin.yaml", "dicom": "ct.yaml", "own-network": "my-study.yaml"}
 """Page of docs/how-to → its study file."""
 LESS = ["--replicates", "1", "--workers", "1", "--set", "classifier.epochs=1"]
+
+
+def uncommented(content: str, name: str) -> dict:
+    """A data set that the template has as a comment."""
+    (block,) = re.findall(rf"^  # {name}:\n(?:  #   .*\n)+", content, re.MULTILINE)
+    return yaml.safe_load(re.sub("^  # ", "", block, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize(("name", "window"), [("our-lesions", None), ("our-radiographs", {"dicom": True})])
+def test_what_the_template_for_own_images_has_as_a_comment_is_a_study(name, window, tmp_path: Path):
+    content = (ROOT / "studies" / "own-data.yaml").read_text("utf-8")
+    (line,) = re.findall(r"^# (samplings: .*)$", content, re.MULTILINE)
+    whole = yaml.safe_load(content)
+    runs = len(whole["arms"])
+    whole["datasets"] = uncommented(content, name)
+    (tmp_path / "plain.yaml").write_text(yaml.safe_dump(whole), encoding="utf-8")
+    if name == "our-radiographs":
+        del whole["generators"], whole["arms"]["cvae"]  # whose images are of 28 pixels a side
+        runs -= 1
+    (tmp_path / "once.yaml").write_text(yaml.safe_dump(whole | yaml.safe_load(line)), encoding="utf-8")
+    study = reading.read(tmp_path / "once.yaml")
+    assert len(study.arms) * len(study.samplings) == runs
+    section = study.datasets[name]
+    assert (section.kind, section.group, section.window is not None) == ("table", "patient", window is not None)
+    assert section.window is None or section.window.dicom
+    if name == "our-lesions":
+        plain = reading.read(tmp_path / "plain.yaml")
+        assert len(plain.arms) * len(plain.samplings) == 2 * runs  # the comment says that it halves them
 
 
 @pytest.mark.parametrize(("page", "study"), PAGES.items())

@@ -168,9 +168,34 @@ def test_rows_without_values_or_files_are_dropped_where_that_is_said_and_counted
         True,
     ]
     assert "the file of row 18 is not there" in str(error.value)
+    assert "missing: drop` to leave rows without a file out" in str(error.value)
     some = load(table(folder, missing="drop"))
     assert some.left_out == {"rows with a missing value": 2, "rows without a file": 1, "files without a row": 1}
     assert sum(len(getattr(some, split).labels) for split in SPLITS) == N - 2
+
+
+@pytest.mark.parametrize("away", [N, N // 2 + 1, N // 2, 1])
+def test_where_most_files_are_away_the_folder_is_asked_for_and_nobody_is_told_to_leave_all_out(folder, away):
+    """A table that was copied without its images: to drop its rows is no help."""
+    for path in sorted((folder / "images").iterdir())[:away]:
+        path.unlink()
+    with pytest.raises(DataError, match="the first is images/00.png") as error:
+        load(table(folder))
+    said = str(error.value)
+    most = away > N - away
+    assert ("Is the folder of the images beside the table?" in said) == most
+    assert ("missing: drop" in said) != most
+    assert ("none of the 16 files is there" in said) == (away == N)
+    assert ("9 of the 16 files are not there" in said) == (away == N // 2 + 1)
+    if away == N:
+        with pytest.raises(DataError, match="none of the 16 files is there"):
+            load(table(folder, missing="drop"))
+
+
+def test_a_folder_of_images_that_is_away_is_named(folder):
+    (folder / "images").rename(folder / "elsewhere")
+    with pytest.raises(DataError, match=r"none of the 16 files is there .*there is no folder images\). Is the folder"):
+        load(table(folder))
 
 
 def test_what_another_table_names_is_dropped(folder):
@@ -382,7 +407,10 @@ WRONG: dict[str, tuple[Callable[[str], bytes | str], str]] = {
     "a file that is not there": (lambda text: text.replace("02.png", "z.png"), "file of row 4 is not there"),
     "a file's capitals": (lambda text: text.replace("02.png", "02.PNG"), "there is 02.png"),
     "a file's ending": (lambda text: text.replace("02.png", "02.jpg"), "there is 02.png"),
-    "no ending": (lambda text: text.replace(".png", ""), "17 .*|there is 00.png"),
+    "no ending": (
+        lambda text: text.replace(".png", ""),
+        "none of the 16 files is there .the first is images/00, in .*; there is 00.png.. Mend `image`",
+    ),
     "Windows folders": (lambda text: text.replace("02.png", "..\\\\images\\\\02.png"), "is not there"),
     "a folder": (lambda text: text.replace("02.png", "../images"), "is not there"),
     "a file that cannot be": (lambda text: text.replace("02.png", "x" * 300), "is not there"),
@@ -406,7 +434,7 @@ WRONG: dict[str, tuple[Callable[[str], bytes | str], str]] = {
     "all labels missing": (lambda text: re.sub(r",[ab],", ",,", text), "rows 2, 3, 4, 5, 6 and 11 more have no value"),
     "a hundred thousand rows": (
         lambda text: text + "".join(f"x/{i}.png,a,p,train\n" for i in range(100_000)),
-        "the file of rows 18, 19, 20, 21, 22 and 99,995 more is not there",
+        "100,000 of the 100,016 files are not there .the first is images/x/0.png",
     ),
     "a file above the disk": (lambda text: text.replace("02.png", "../" * 60 + "z.png"), "is not there"),
     "a file at its full place": (lambda text: text.replace("02.png", "//nowhere/02.png"), "is not there"),
@@ -465,7 +493,7 @@ SETTINGS: dict[str, tuple[dict[str, object], str]] = {
     "no column for the frame": ({"frame": "prat"}, "no column 'prat', which `frame` names.*did you mean part"),
     "a frame beyond": ({"frame": 2}, "holds one image, so it has no number 2"),
     "a pattern without an ending": ({"image": "images/{file"}, "no pattern"),
-    "a column of the class for the file": ({"image": "dx"}, "is not there|names a file"),
+    "a column of the class for the file": ({"image": "dx"}, "none of the 16 files is there|names a file"),
     "a column of the class for the group": ({"group": "dx"}, "no image is in"),
     "a column of the file for the class": ({"label": "file"}, "too many for classes"),
     "a column without a name": ({"label": ""}, "there is no column ''"),

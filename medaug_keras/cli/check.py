@@ -92,10 +92,10 @@ def examine(study: Study, options: argparse.Namespace, tell: Callable[[Remark], 
 
 def conclusion(study: Study, remarks: Sequence[Remark], whole: Plan | None) -> str:
     """What comes of the remarks, in a sentence."""
-    refused = sum(one.severity == "refused" for one in remarks)
     away = without(remarks)
-    if refused:
-        return f"a run would refuse it; {refused} {'thing is' if refused == 1 else 'things are'} to be mended."
+    if any(one.severity == "refused" for one in remarks):
+        many = sum(one.severity in ("refused", "unreadable") for one in remarks)  # all of them stand above this
+        return f"a run would refuse it; {many} {'thing is' if many == 1 else 'things are'} to be mended."
     if whole is None and none_left(study, remarks):
         return "no data set can be used, so a run would refuse it."
     if whole is None:

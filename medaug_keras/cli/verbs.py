@@ -146,7 +146,7 @@ def executor(options: argparse.Namespace, *, work: bool) -> tuple[Callable[..., 
         from medaug_keras import cluster
     except ModuleNotFoundError as error:
         raise RequestError(
-            f'--scheduler needs Dask, which is not installed ({error}): pip install -c constraints.txt -e ".[cluster]"'
+            f'--scheduler needs Dask, which is not installed ({error}): pip install "medaug-keras[cluster]"'
         ) from None
     try:
         client = cluster.connect(options.scheduler)

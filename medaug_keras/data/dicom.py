@@ -181,7 +181,7 @@ def _opened(content: bytes, where: str) -> Any:
     try:
         import pydicom
     except ModuleNotFoundError:
-        raise _refused(where, "and pydicom is not installed: pip install medaug-keras[dicom]") from None
+        raise _refused(where, 'and pydicom is not installed: pip install "medaug-keras[dicom]"') from None
     with _reading(where):
         return pydicom.dcmread(io.BytesIO(content))
 

@@ -306,9 +306,7 @@ def _kept(
         without = len({i for some in lacking.values() for i in some})
         notes = {"rows with a missing value": without, "rows without a file": len(absent)}
         if not keep and absent:
-            raise DataError(
-                f"{rows.name}: no row's file is there (the first is {names[absent[0]]}{_near(root, names[absent[0]])})."
-            )
+            raise DataError(_mostly_absent(rows, names, absent, len(absent), root))
         return keep, {what: count for what, count in notes.items() if count}
     for setting, some in lacking.items():
         said = "of its file" if setting.startswith("image") else f"of `{setting}`"
@@ -316,7 +314,9 @@ def _kept(
             f"{rows.name}: {rows.told(some)} {'has' if len(some) == 1 else 'have'} no value {said}. Fill it in, or set "
             "`missing: drop` to leave such rows out."
         )
-    if absent:
+    if 1 < len(absent) > len(keep):
+        problems.found.append(_mostly_absent(rows, names, absent, len(absent) + len(keep), root))
+    elif absent:
         first = names[absent[0]]
         near = next(filter(None, (_near(root, names[i]) for i in absent[:50])), "")
         problems.found.append(
@@ -324,6 +324,22 @@ def _kept(
             "`image`, or set `missing: drop` to leave rows without a file out."
         )
     return keep, {}
+
+
+def _mostly_absent(rows: Rows, names: Sequence[str], absent: Sequence[int], number: int, root: Path) -> str:
+    """Of most files: nobody wants to leave so many rows out."""
+    if number == 1:
+        many = "the file of its one row is not there"
+    elif len(absent) == number:
+        many = f"none of the {number:,} files is there"
+    else:
+        many = f"{len(absent):,} of the {number:,} files are not there"
+    first = names[absent[0]]
+    near = next(filter(None, (_near(root, names[i]) for i in absent[:50])), "")
+    mend = "Is the folder of the images beside the table? Put it there, or mend `image`."
+    if near and "no folder" not in near:  # the folder is there, and what is meant was seen
+        mend = "Mend `image`."
+    return f"{rows.name}: {many} (the first is {first}, in {root}{near}). {mend}"
 
 
 def _near(root: Path, name: str) -> str:
