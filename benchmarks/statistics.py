@@ -1,7 +1,7 @@
 """Are the tests of `medaug_keras.stats` honest? Error rates by simulation, as Markdown tables.
 
     python -m benchmarks.statistics [errors|two|groups|across|announced|rare|folds|equivalence|forecasts|thresholds|
-        subgroups|measures] [--repeats N] [--small]
+        subgroups|measures|unpaired] [--repeats N] [--small]
 
 Probit model. Each test image has a difficulty that all arms share; an arm may move single images
 up or down without moving their average; each training run has a level of its own, with a standard
@@ -15,6 +15,7 @@ is the margin, or zero. forecasts: differences in calibration and PR-AUC between
 sensitivity and specificity at thresholds that are chosen on validation images. subgroups: whether an arm's difference
 is another one in a subgroup of the images than in the others. measures: what pages show besides the primary metric of
 one class an image, with patients: the mean AUC over findings, calibration, grades, operating points, AUC in subgroups.
+unpaired: two sides whose runs share nothing, such as ours and another laboratory's.
 announced: what studies say they could have found, and what they
 could. rare: AUC near 1 with few positives. folds: cross-validation, with classifiers that are really trained on sets
 that overlap.
@@ -60,6 +61,7 @@ from medaug_keras.stats import (
     share_values,
     shared_variance,
     standard_error,
+    unpaired_parts,
     why_undefined,
 )
 
@@ -92,6 +94,21 @@ class Row:
     coverage: float  # of the 95 % interval, where the truth is GAIN
     power: float
     announced: float  # power as stated from each repeat's own variance components
+    holm: float  # any of the nine null arms called different, Holm on p_family
+    holm_plain: float  # the same on Satterthwaite's p
+
+
+@dataclass(frozen=True)
+class Two:
+    """One design with two replicates; all rates are shares of the repeats."""
+
+    metric: str
+    moved: bool
+    images: int
+    plain: float  # false positives of Satterthwaite's p
+    crossed: float  # of Crossed.p, which is the guarded one
+    coverage: float  # of the 95 % interval, where the truth is GAIN
+    power: float
     holm: float  # any of the nine null arms called different, Holm on p_family
     holm_plain: float  # the same on Satterthwaite's p
 
@@ -142,6 +159,18 @@ VALUES = {"accuracy": accuracy_values, "auc": auc_values}
 
 def simulate(metric: str, moved: bool, n: int, S: int, *, repeats: int, seed: int) -> Row:
     """Error rates of one design."""
+    rate = _simulated(metric, moved, n, S, repeats=repeats, seed=seed)
+    return Row(metric, moved, n, S, **{field.name: rate[field.name] for field in fields(Row)[4:]})
+
+
+def two(metric: str, moved: bool, n: int, *, repeats: int, seed: int) -> Two:
+    """Error rates of one design with two replicates."""
+    rate = _simulated(metric, moved, n, 2, repeats=repeats, seed=seed)
+    return Two(metric, moved, n, **{field.name: rate[field.name] for field in fields(Two)[3:]})
+
+
+def _simulated(metric: str, moved: bool, n: int, S: int, *, repeats: int, seed: int) -> dict[str, float]:
+    """Error rates of one design by the names of columns."""
     chance = np.random.default_rng(seed)
     chunk = max(1, min(repeats, 1_000_000 // (S * n)))
     counts: list[dict[str, np.ndarray]] = []
@@ -151,31 +180,17 @@ def simulate(metric: str, moved: bool, n: int, S: int, *, repeats: int, seed: in
         null = [_decisions(next(arms) - baseline, metric, chance, resample=i == 0) for i in range(NULL_ARMS)]
         gain = _decisions(next(arms) - baseline, metric, chance, gained=True)
         counts.append(
-            {key: np.concatenate([d[key] for d in null]) < ALPHA for key in ("p", "t", "one_run")}
-            | {"family": np.concatenate([d["p_family"] for d in null]) < ALPHA}
+            {name: np.concatenate([d[key] for d in null]) < ALPHA for name, key in CLAIMED.items()}
             | {"images_only": null[0]["images_only"]}
             | {"holm": _any_significant([d["p_family"] for d in null])}
             | {"holm_plain": _any_significant([d["satterthwaite"] for d in null])}
             | {"coverage": np.abs(gain["effect"] - GAIN) <= gain["half_width"]}
             | {"power": gain["p"] < ALPHA, "announced": gain["announced"]}
         )
-    rate = {key: float(np.concatenate([c[key] for c in counts]).mean()) for key in counts[0]}
-    return Row(
-        metric,
-        moved,
-        n,
-        S,
-        crossed=rate["p"],
-        family=rate["family"],
-        paired_t=rate["t"],
-        one_run=rate["one_run"],
-        images_only=rate["images_only"],
-        coverage=rate["coverage"],
-        power=rate["power"],
-        announced=rate["announced"],
-        holm=rate["holm"],
-        holm_plain=rate["holm_plain"],
-    )
+    return {key: float(np.concatenate([c[key] for c in counts]).mean()) for key in counts[0]}
+
+
+CLAIMED = {"crossed": "p", "plain": "satterthwaite", "family": "p_family", "paired_t": "t", "one_run": "one_run"}
 
 
 def _decisions(
@@ -361,6 +376,66 @@ def _apart(D: np.ndarray, inside: np.ndarray, place: np.ndarray) -> tuple[Crosse
     parts = [(group_sums(D[:, of], place[of]), np.unique(place[of])) for of in (inside, ~inside)]
     (here, units), (there, others) = parts
     return crossed(apart(here, there, units, others)), [crossed(values) for values, _ in parts]
+
+
+# --- runs that share nothing ---
+
+SIMULATED_NODES = 51  # of 101 on either side: p is then known to half a percent of itself, in a quarter of the time
+
+
+@dataclass(frozen=True)
+class Apart:
+    """One design of two sides whose runs share nothing; all rates are shares of the repeats."""
+
+    metric: str
+    moved: bool
+    images: int
+    replicates: int
+    theirs: int  # runs of the other side
+    crossed: float  # false positives of `unpaired`, by p
+    family: float  # by p_family
+    paired: float | None  # of `crossed` on runs paired as they come, by p; None with other numbers of runs
+    coverage: float  # of the 95 % interval, where the truth is GAIN
+    power: float  # by p_family
+    power_paired: float | None
+
+
+def unpaired_runs(metric: str, moved: bool, n: int, S: int, T: int, *, repeats: int, seed: int) -> Apart:
+    """Error rates of one design. The other side is the baseline; one arm is alike, and one gains."""
+    chance = np.random.default_rng(seed)
+    found: dict[str, list[np.ndarray]] = {}
+    for start in range(0, repeats, 50):
+        many = min(50, repeats - start)
+        values = VALUES[metric](chance, many, max(S, T), n, MOVED_SD if moved else 0.0, (0.0, GAIN))
+        theirs, alike, better = (of[:, :runs] for of, runs in zip(values, (T, S, S), strict=True))
+        for name, arm in (("null", alike), ("gain", better)):
+            parts, effect = unpaired_parts(arm, theirs), arm.mean((1, 2)) - theirs.mean((1, 2))
+            se, df = parts.standard_error()
+            p = 2 * stdtr(df, -np.abs(effect) / se)
+            guarded = np.maximum(p, parts.family_p(effect, nodes=SIMULATED_NODES))
+            half = stdtrit(df, 1 - ALPHA / 2) * se
+            if min(S, T) == 2:
+                p, half = guarded, np.maximum(half, parts.family_half_width(ALPHA, nodes=SIMULATED_NODES))
+            of = {"p": p < ALPHA, "family": guarded < ALPHA, "covers": np.abs(effect - GAIN) <= half}
+            if S == T:
+                pairs = _decisions(arm - theirs, metric, chance)
+                of |= {"paired": pairs["p"] < ALPHA, "paired_family": pairs["p_family"] < ALPHA}
+            for key, each in of.items():
+                found.setdefault(f"{name} {key}", []).append(each)
+    rate = {key: float(np.concatenate(each).mean()) for key, each in found.items()}
+    return Apart(
+        metric,
+        moved,
+        n,
+        S,
+        T,
+        crossed=rate["null p"],
+        family=rate["null family"],
+        paired=rate.get("null paired"),
+        coverage=rate["gain covers"],
+        power=rate["gain family"],
+        power_paired=rate.get("gain paired_family"),
+    )
 
 
 # --- equivalence ---
@@ -734,6 +809,7 @@ class OverSets:
     power: float  # after Holm, of a mean gain of 2 points
     independent: float  # false positives of Student's t over data sets, which takes them as independent
     independent_holm: float
+    random_holm: float  # the same of a random-effects mean, which takes standard errors as known
 
 
 def over_sets(S: int, tau: float, together: float, *, repeats: int, seed: int) -> OverSets:
@@ -761,7 +837,37 @@ def over_sets(S: int, tau: float, together: float, *, repeats: int, seed: int) -
         power=float(found.mean()),
         independent=float((t < ALPHA).mean()),
         independent_holm=float((t.min(-1) * ARMS <= ALPHA).mean()),
+        random_holm=float((_random_effects(by_set, _known(Y, chance)).min(-1) * ARMS <= ALPHA).mean()),
     )
+
+
+def _known(Y: np.ndarray, chance: np.random.Generator) -> np.ndarray:
+    """Squared standard errors (repeats, arms, data sets) as `standard_error` finds them on the images of each."""
+    (repeats, arms, S, m), n = Y.shape, IMAGES
+    rest = RESIDUAL_VARIANCE / (S * n)
+    of_images, of_rest = n - 1, (S - 1) * (n - 1)
+    image = (MOVED_VARIANCE / n + rest) * chance.chisquare(of_images, (repeats, arms, m)) / of_images
+    residual = rest * chance.chisquare(of_rest, (repeats, arms, m)) / of_rest
+    return np.maximum(Y.var(-2, ddof=1) / S + image - residual, residual)
+
+
+def _random_effects(effects: np.ndarray, variances: np.ndarray) -> np.ndarray:
+    """(..., m) each -> two-sided p (...): Paule and Mandel's variance between data sets (1982), the interval of Hartung
+    and Knapp (2001)."""
+    m = effects.shape[-1]
+
+    def weighed(tau2: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        weights = 1 / (variances + tau2[..., None])
+        mean = (weights * effects).sum(-1) / weights.sum(-1)
+        return weights, mean, (weights * (effects - mean[..., None]) ** 2).sum(-1)
+
+    low, high = np.zeros(effects.shape[:-1]), np.full(effects.shape[:-1], 1.0)  # of a fraction's variance
+    for _ in range(50):
+        middle = (low + high) / 2
+        above = weighed(middle)[2] > m - 1
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    weights, mean, q = weighed(low)
+    return 2 * stdtr(m - 1, -np.abs(mean) / np.sqrt(q / ((m - 1) * weights.sum(-1))))
 
 
 def _over_sets(chance: np.random.Generator, repeats: int, S: int, tau: float, together: float) -> np.ndarray:
@@ -874,6 +980,8 @@ class Rare:
     coverage: float
     warned: float  # share of the studies whose interval is marked as too narrow
     kept: float | None  # coverage of the others; None where there are fewer than fifty
+    equal: float  # an arm that gains just the margin called equivalent, as pages do: not where it is marked
+    equal_marked: float  # the same if that were no reason
 
 
 def rare(n: int, positives: int, level: float, S: int, *, repeats: int, seed: int) -> Rare:
@@ -895,8 +1003,9 @@ def rare(n: int, positives: int, level: float, S: int, *, repeats: int, seed: in
         D = other - arms[0]
         D = D[np.ptp(D, axis=(-2, -1)) > 0]  # where nothing differs there is neither interval nor claim
         effect, R, image, E = mean_squares(D)
-        rates.append((np.abs(effect - truth) <= _half_width(R, image, E, S, n), effective_number(D) < FEW))
-    (null, _), (covered, few) = rates
+        p = _equal(effect, R, image, E, S, n, gain)
+        rates.append((np.abs(effect - truth) <= _half_width(R, image, E, S, n), effective_number(D) < FEW, p <= ALPHA))
+    (null, _, _), (covered, few, equal) = rates
     others = covered[~few]
     return Rare(
         n,
@@ -907,7 +1016,19 @@ def rare(n: int, positives: int, level: float, S: int, *, repeats: int, seed: in
         coverage=float(covered.mean()),
         warned=float(few.mean()),
         kept=float(others.mean()) if len(others) >= 50 else None,
+        equal=float((equal & ~few).sum() / repeats),
+        equal_marked=float(equal.sum() / repeats),
     )
+
+
+def _equal(
+    effect: np.ndarray, R: np.ndarray, image: np.ndarray, E: np.ndarray, S: int, n: int, margin: float
+) -> np.ndarray:
+    """`equivalence_p` (repeats,) of many studies."""
+    distance = margin - np.abs(effect)
+    se, df = standard_error(R, image, E, S, n)
+    p = np.maximum(2 * stdtr(df, -np.abs(distance) / se), family_p(distance, R, image, E, S, n)) / 2
+    return np.where(distance > 0, p, 1 - p)
 
 
 # --- cross-validation ---
@@ -1182,6 +1303,13 @@ HEADS = {
     "measure": "measure",
     "true": "true difference",
     "found": "found",
+    "plain": "plain p",
+    "random_holm": "random effects, Holm",
+    "equal": "equivalent",
+    "equal_marked": "equivalent, with marked ones",
+    "theirs": "S of the other side",
+    "paired": "paired as they come",
+    "power_paired": "power, paired",
 }
 
 Table = tuple[type, Iterator[object]]
@@ -1206,9 +1334,12 @@ def table(name: str, *, repeats: int, small: bool) -> Table:
     """What a row is, and the rows."""
     sizes = (156,) if small else (156, 624, 7180)
     how = {"repeats": repeats}
-    if name in ("errors", "two"):
-        designs = product(VALUES, (False, True), sizes, (2,) if name == "two" else (3, 5, 10))
+    if name == "errors":
+        designs = product(VALUES, (False, True), sizes, (3, 5, 10))
         return Row, (simulate(m, moved, n, S, seed=n * 100 + S, **how) for m, moved, n, S in designs)
+    if name == "two":
+        of_two_replicates = [of for of in product(VALUES, (False, True), sizes) if (of[0], of[2]) != ("auc", 7180)]
+        return Two, (two(m, moved, n, seed=n * 100 + 2, **how) for m, moved, n in of_two_replicates)
     if name == "groups":
         few = [("accuracy", *g) for g in product(("1 to 4", "20", "66 of 181"), (False, True), (3, 5, 10))]
         if not small:
@@ -1232,9 +1363,14 @@ def table(name: str, *, repeats: int, small: bool) -> Table:
         many: list[tuple[str, str, int, float]] = [("accuracy", "–", 624, 0.05)]
         if not small:
             many += [("accuracy", "–", 156, 0.05), ("accuracy", "–", 7180, 0.02), ("auc", "–", 624, 0.05)]
+            many += [("auc", "–", 156, 0.02)]
             many += [("accuracy", "20", 1200, 0.05), ("accuracy", "1 to 4", 150, 0.1), ("auc", "20", 1200, 0.05)]
         rows_ = product(many, (2, 3, 5, 10))
         return Equivalence, (equivalence(m, g, n, S, d, seed=n + S, **how) for (m, g, n, d), S in rows_)
+    if name == "unpaired":
+        of_two = ((3, 3),) if small else ((2, 2), (3, 3), (10, 10), (3, 10), (10, 3), (2, 10))
+        sides = product(VALUES, (False, True), (156,) if small else (156, 624), of_two)
+        return Apart, (unpaired_runs(m, v, n, S, T, seed=n + 10 * S + T, **how) for m, v, n, (S, T) in sides)
     if name == "subgroups":
         shapes = [("–", True, 0.5), ("–", True, 0.1), ("1 to 4", False, 0.5), ("1 to 4", True, 0.5), ("20", False, 0.3)]
         return Parted, (parted(*g, S, seed=S, **how) for g, S in product(shapes[: 1 if small else None], (3, 10)))
@@ -1264,6 +1400,7 @@ def main() -> None:
         "thresholds",
         "subgroups",
         "measures",
+        "unpaired",
     ]
     parser.add_argument("table", nargs="?", choices=names, default="errors", help="which table (default: errors)")
     parser.add_argument("--repeats", type=int, default=1000, help="simulated studies per design")

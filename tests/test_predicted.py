@@ -1,6 +1,7 @@
 """What others' networks say of test images: files are read as medmnist writes them, or refused in one message."""
 
 import json
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -251,13 +252,30 @@ def test_ours_is_worse_than_networks_that_are_always_right_and_better_than_those
     assert one.scores == ((1.0,) * 3 if sign > 0 else (0.0,) * 3)
 
 
-def test_the_difference_is_over_as_many_runs_as_both_have_and_one_run_is_no_test(theirs, tmp_path):
+def test_the_difference_is_over_all_runs_of_both_and_one_run_is_no_test(theirs, tmp_path):
     (tmp_path / "theirs/breastmnist@2.csv").unlink()
     (one,) = Inference(theirs).theirs("medmnist-v2")
-    assert (one.comparison.result.replicates, len(one.scores)) == (2, 2)
+    result, ours = one.comparison.result, theirs.baseline("breastmnist")
+    assert (result.unpaired.replicates, len(one.scores)) == ((3, 2), 2)
+    assert result.effect == pytest.approx(
+        np.mean(ours.values(theirs.select, "test", theirs.study.primary)) - np.mean(one.scores)
+    )
+    assert result.low < result.effect < result.high
     (tmp_path / "theirs/breastmnist@1.csv").unlink()
     (one,) = Inference(theirs).theirs("medmnist-v2")
     assert one.comparison.word == "not tested"
+    assert one.comparison.result.reason.startswith("one run of one of the two")
+
+
+def test_the_order_of_their_files_changes_no_bit_of_the_test(theirs, tmp_path):
+    found = set()
+    p = [random(seed) for seed in range(3)]
+    for order in permutations(range(3)):
+        for number, run in enumerate(order):
+            written(tmp_path / f"theirs/breastmnist@{number}.csv", p[run])
+        (one,) = Inference(theirs).theirs("medmnist-v2")
+        found.add(repr(one.comparison.result))
+    assert len(found) == 1
 
 
 def test_files_of_other_images_give_a_reason_and_no_number(theirs, tmp_path):

@@ -3,7 +3,7 @@
 import importlib.util
 import subprocess
 import sys
-from itertools import combinations, pairwise, product
+from itertools import combinations, pairwise, permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -620,6 +620,135 @@ def test_the_half_width_of_the_guarded_interval_is_where_its_p_is_the_level():
             assert float(stats.family_p(half, *mean_squares, S, n)) == pytest.approx(level, rel=1e-5)
 
 
+# ---- runs that share nothing
+
+
+def two_sides(seed=0, S=3, T=4, n=60, effect=0.0, sds=(0.2, 0.1)):
+    """Values (S, n) and (T, n) of the same images, by runs that share nothing."""
+    chance = np.random.default_rng(seed)
+    images = chance.normal(size=n)
+    of = [
+        images + 0.3 * chance.normal(size=n) + sd * chance.normal(size=(runs, 1)) + 0.5 * chance.normal(size=(runs, n))
+        for runs, sd in zip((S, T), sds, strict=True)
+    ]
+    return of[0] + effect, of[1]
+
+
+@given(seed=st.integers(0, 1000), S=st.integers(2, 5), T=st.integers(2, 5), n=st.integers(2, 40))
+@settings(max_examples=30)
+def test_the_order_of_runs_that_share_nothing_changes_no_bit_and_the_order_of_sides_only_the_sign(seed, S, T, n):
+    A, B = two_sides(seed, S, T, n, effect=0.2)
+    found, chance = stats.unpaired(A, B), np.random.default_rng(seed)
+    for _ in range(3):
+        assert repr(stats.unpaired(chance.permutation(A), chance.permutation(B))) == repr(found)
+    turned = stats.unpaired(B, A)
+    assert turned.effect == pytest.approx(-found.effect)
+    assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
+    assert (turned.se, turned.df, turned.p, turned.p_family, turned.carried_by) == pytest.approx(
+        (found.se, found.df, found.p, found.p_family, found.carried_by)
+    )
+
+
+@given(seed=st.integers(0, 1000), S=st.integers(2, 5), T=st.integers(2, 5), n=st.integers(3, 40))
+@settings(max_examples=30)
+def test_of_runs_that_share_nothing_p_and_interval_agree_and_the_family_p_is_never_smaller(seed, S, T, n):
+    found = stats.unpaired(*two_sides(seed, S, T, n, effect=0.4))
+    assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
+    assert 0 <= found.p <= found.p_family <= 1
+    assert found.effect == pytest.approx((found.low + found.high) / 2)
+    assert found.p == found.p_family or min(S, T) > 2
+
+
+def test_the_standard_error_of_runs_that_share_nothing_is_that_of_the_difference():
+    """On average, of sides that vary unlike and have other numbers of runs; a pair of runs would see neither."""
+    found = []
+    for seed in range(2000):
+        result = stats.unpaired(*two_sides(seed, 3, 6, 25, sds=(0.4, 0.1)))
+        found.append((result.effect, result.se**2))
+    effects, squares = np.array(found).T
+    truth = 0.4**2 / 3 + 0.1**2 / 6 + 2 * 0.3**2 / 25 + 0.5**2 / (3 * 25) + 0.5**2 / (6 * 25)
+    assert squares.mean() == pytest.approx(truth, rel=0.05)
+    assert effects.var() == pytest.approx(truth, rel=0.1)
+
+
+def test_mean_squares_of_all_pairings_are_on_average_those_of_runs_that_share_nothing():
+    """The mean of MS_replicate over the pairings of as many runs is the sum of the two sides' own."""
+    A, B = two_sides(5, 3, 3)
+    parts = stats.unpaired_parts(A, B)
+    over = [stats.mean_squares(A - B[list(order)]) for order in permutations(range(3))]
+    assert np.mean([of[1] for of in over]) / A.size == pytest.approx(sum(parts.runs))
+    assert np.mean([of[3] for of in over]) / A.size == pytest.approx(sum(parts.residual))
+    assert [of[2] / A.size for of in over] == pytest.approx([float(parts.image)] * 6)
+
+
+def test_without_variance_between_images_runs_that_share_nothing_are_welchs_t_test():
+    chance = np.random.default_rng(2)
+    runs = chance.normal(0.1, 0.2, 4), chance.normal(0, 0.5, 7)
+    found = stats.unpaired(*(np.repeat(of[:, None], 3, axis=1) for of in runs))
+    welch = scipy_stats.ttest_ind(*runs, equal_var=False)
+    assert (found.effect, found.t, found.df, found.p) == pytest.approx(
+        (runs[0].mean() - runs[1].mean(), welch.statistic, welch.df, welch.pvalue)
+    )
+    interval = welch.confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_runs_that_agree_leave_the_paired_t_test_over_images():
+    a, b = np.random.default_rng(3).normal(size=(2, 30))
+    found = stats.unpaired(np.stack([a] * 3), np.stack([b] * 4))
+    paired = scipy_stats.ttest_rel(a, b)
+    assert (found.t, found.df, found.p, found.p_family) == pytest.approx((paired.statistic, 29, *[paired.pvalue] * 2))
+
+
+def test_the_guarded_p_of_runs_that_share_nothing_is_students_over_what_both_variances_may_be():
+    """By drawing both chi-squared variables."""
+    A, B = two_sides(7, 3, 5, effect=0.3)
+    parts, n = stats.unpaired_parts(A, B), A.shape[1]
+    chance = np.random.default_rng(1)
+    runs = sum(
+        (len(of) - 1) * run / chance.chisquare(len(of) - 1, 400_000) for of, run in zip((A, B), parts.runs, strict=True)
+    )
+    floor = sum(parts.residual)
+    se = np.sqrt(np.maximum(runs + parts.image - floor, floor))
+    slow = (2 * scipy_stats.t.sf(0.3 / se, n - 1)).mean()
+    assert float(parts.family_p(0.3)) == pytest.approx(slow, rel=0.01)
+    half = parts.family_half_width(0.05)
+    assert float(parts.family_p(half)) == pytest.approx(0.05, rel=1e-5)
+
+
+def test_equivalence_of_runs_that_share_nothing_is_two_one_sided_tests_at_the_margins():
+    A, B = two_sides(4, 3, 5, effect=0.05)
+
+    def one_sided(shift, direction):
+        found = stats.unpaired(A + shift, B)
+        return found.p_family / 2 if found.effect * direction > 0 else 1 - found.p_family / 2
+
+    for margin in (0.05, 0.3, 1.0):
+        slow = max(one_sided(margin, 1), one_sided(-margin, -1))
+        assert stats.equivalence_p(stats.unpaired(A, B), margin) == pytest.approx(slow, rel=1e-6)
+
+
+def test_one_run_no_run_and_no_variance_of_either_side_make_no_test():
+    A, B = two_sides()
+    for of in ((A[:1], B), (A, B[:1])):
+        found = stats.unpaired(*of)
+        assert (found.p, found.low) == (None, None)
+        assert found.effect == pytest.approx(of[0].mean() - of[1].mean())
+        assert found.reason.startswith("one run")
+    for of in ((A, np.empty((0, 0))), (np.empty((0, 0)), B)):
+        assert stats.unpaired(*of).reason == "one of the two has no run that can be compared"
+    assert stats.unpaired(A[:, :1], B[:, :1]).reason.startswith("one test image")
+    same = stats.unpaired(np.stack([A[0]] * 3), np.stack([A[0]] * 2))
+    assert (same.effect, same.p, same.se) == (0, 1, None)
+    shifted = stats.unpaired(np.ones((3, 9)), np.zeros((2, 9)))
+    assert (shifted.effect, shifted.p, shifted.se) == (1, None, None)
+    with pytest.raises(ValueError, match="expected"):
+        stats.unpaired(A, B[:, 1:])
+    with pytest.raises(ValueError, match="not finite"):
+        stats.unpaired(A, np.full_like(B, np.nan))
+    assert stats.unpaired(A, B, images=90, planned=5).images == 90
+
+
 # ---- corrections and verdicts
 
 
@@ -1139,6 +1268,16 @@ def test_two_replicates_are_honest_alone_too(benchmark):
     row = benchmark.simulate("accuracy", True, 624, 2, repeats=150, seed=3)
     assert row.crossed <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150)
     assert row.coverage >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / 150)
+
+
+@pytest.mark.parametrize(("S", "T"), [(2, 2), (3, 3), (10, 10), (3, 10)])
+def test_runs_that_share_nothing_are_tested_at_their_level(benchmark, S, T):
+    repeats = 150
+    row = benchmark.unpaired_runs("accuracy", True, 156, S, T, repeats=repeats, seed=S + T)
+    assert row.family <= row.crossed <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)
+    assert row.coverage >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / repeats)
+    assert row.power > row.family
+    assert (row.paired is None) == (S != T)
 
 
 @pytest.mark.parametrize(("sizes", "n", "S"), [("–", 624, 2), ("–", 624, 5), ("20", 1200, 3), ("20", 1200, 10)])

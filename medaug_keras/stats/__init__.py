@@ -8,6 +8,7 @@ Where images belong together (patients, slides, scans), functions take `groups` 
 cross-validation `folds` (S, n), the fold of each image in each replicate.
 
 - `crossed`, `compare`: does an arm differ from the baseline, for any replicate and any image?
+- `unpaired`: the same of two sides whose runs share nothing, such as another laboratory's.
 - `holm`, `benjamini_hochberg`, `verdict`, `best_arms`: many comparisons at once.
 - `share_values`, `share_interval`, `shared_variance`: shares such as sensitivity, at thresholds chosen on other images.
 - `apart`: is a difference another in one subgroup of the images than in the others?
@@ -21,6 +22,7 @@ from medaug_keras.stats.crossed import (
     FEW,
     Components,
     Crossed,
+    Unpaired,
     crossed,
     effective_number,
     family_half_width,
@@ -30,6 +32,8 @@ from medaug_keras.stats.crossed import (
     mutual,
     paired,
     standard_error,
+    unpaired,
+    unpaired_parts,
 )
 from medaug_keras.stats.datasets import (
     Friedman,
@@ -87,6 +91,7 @@ __all__ = [
     "Range",
     "Reach",
     "Selection",
+    "Unpaired",
     "Verdict",
     "apart",
     "benjamini_hochberg",
@@ -124,6 +129,8 @@ __all__ = [
     "shared_variance",
     "standard_error",
     "two_level_bootstrap",
+    "unpaired",
+    "unpaired_parts",
     "variance_limits",
     "verdict",
     "why_no_kappa",

@@ -18,6 +18,11 @@ i to have image j in training it does, by and large, to the score of j to have i
 the mean square of images takes one such tie for two independent ones. Var(mean of D) has it twice. So the variance
 between images counts twice there (`mutual`), which is exact if all of it comes of such ties, and cautious otherwise.
 
+Where the runs of the two sides share nothing (`unpaired`), no run of the one belongs to a run of the other, and D has
+no rows. Images are paired as before; what runs and residual add is taken from each side:
+
+    Var = var_replicate / S + var_replicate' / S' + var_image / n + var_residual / (S n) + var_residual' / (S' n)
+
 Letters: S replicates, n test images, G groups of them. All effects are fractions in [-1, 1], not percent.
 """
 
@@ -34,6 +39,8 @@ Mask = NDArray[np.bool_]
 
 NO_REPLICATE = "no replicate that both arms have finished"
 ONE_REPLICATE = "one replicate: how much a repeated training run would differ is unknown, so there is no test"
+NO_RUN = "one of the two has no run that can be compared"
+ONE_RUN = "one run of one of the two: how much a repeated one would differ is unknown, so there is no test"
 FEW = 10  # images or groups that carry a difference: with fewer, intervals cover 80 to 92 % instead of 95
 NOTHING_DIFFERED = "no test image told the two apart in any replicate, so there is no variance to make an interval of"
 
@@ -51,6 +58,52 @@ class Components:
 
 
 @dataclass(frozen=True)
+class Unpaired:
+    """What adds to SE^2 where the runs of two sides share nothing: values (...), of one comparison or of many.
+
+    replicates: S of either side. units: n test images, or groups of them.
+    runs: of either side MS_replicate / (S n). residual: of either side MS_residual / (S n).
+    image: the variance between images of the difference of the two sides' means, over n. It has the residuals in it.
+    """
+
+    replicates: tuple[int, int]
+    units: int
+    runs: tuple[Array, Array]
+    image: Array
+    residual: tuple[Array, Array]
+
+    def standard_error(self) -> tuple[Array, Array]:
+        """SE (...) of the difference and Satterthwaite's df (...): SE^2 is the runs and the image less the residuals,
+        not below the residuals, as in `standard_error`."""
+        n, floor = self.units, sum(self.residual)
+        total = np.maximum(sum(self.runs) + self.image - floor, floor)
+        spread = self.image**2 / (n - 1)
+        for S, run, residual in zip(self.replicates, self.runs, self.residual, strict=True):
+            spread = spread + run**2 / (S - 1) + residual**2 / ((S - 1) * (n - 1))
+        return np.sqrt(total), np.asarray(total**2 / spread)
+
+    def family_p(self, effect: ArrayLike, *, nodes: int = 101) -> Array:
+        """`family_p` with a chi^2 of its own for either side's runs, since they may vary unlike."""
+        spread, weight = self._spread(nodes)
+        return averaged_p(effect, spread, weight, self.units - 1)
+
+    def family_half_width(self, level: float, *, nodes: int = 101) -> Array:
+        """The effect (...) at which `family_p` comes down to `level`."""
+        spread, weight = self._spread(nodes)
+        return averaged_half_width(spread, weight, self.units - 1, level)
+
+    def _spread(self, nodes: int) -> tuple[Array, Array]:
+        """SE (..., nodes²) over all that the two variances between runs may be, and how much each counts (nodes²,)."""
+        nu, other_nu = (S - 1 for S in self.replicates)
+        (chi, weight), (other_chi, other_weight) = (chi_squared(df, nodes=nodes) for df in (nu, other_nu))
+        run, other_run = (np.asarray(of, dtype=np.float64)[..., None, None] for of in self.runs)
+        image, floor = (np.asarray(of, dtype=np.float64)[..., None, None] for of in (self.image, sum(self.residual)))
+        runs = nu * run / chi[:, None] + other_nu * other_run / other_chi
+        spread = np.sqrt(np.maximum(runs + image - floor, floor))
+        return spread.reshape(*spread.shape[:-2], -1), np.outer(weight, other_weight).ravel()
+
+
+@dataclass(frozen=True)
 class Crossed:
     """What the crossed analysis of one cell found. Where `reason` is set, there is no interval.
 
@@ -63,6 +116,8 @@ class Crossed:
     variances: of replicates, images and residual, negative estimates set to 0.
     raw_variances: the same as estimated, possibly negative.
     replicates, planned: how many were compared, and how many the study asked for.
+    unpaired: the parts of SE^2 where the runs of the two sides share nothing; `replicates` is then those of the first,
+        and there are neither mean squares nor variances of D.
     images, groups: test images, and groups of images that belong together; None where each image was
         taken as a group of its own.
     carried_by: how many images (or groups) as good as make up the variance between images; see
@@ -89,6 +144,7 @@ class Crossed:
     raw_variances: Components | None = None
     carried_by: float | None = None
     reason: str | None = None
+    unpaired: Unpaired | None = None
 
     @property
     def units(self) -> int:
@@ -190,6 +246,97 @@ def crossed(
         raw_variances=raw,
         carried_by=float(effective_number(D)),
     )
+
+
+def unpaired(
+    arm: ArrayLike,
+    baseline: ArrayLike,
+    *,
+    images: int | None = None,
+    planned: int | None = None,
+    confidence: float = 0.95,
+) -> Crossed:
+    """Does the mean of an arm (S, n) differ from that of a baseline (T, n) whose runs share nothing with the arm's?
+
+    Both are values of the same n test images (or groups: then `images` says how many images these have), with any
+    numbers of runs, all of which count. To pair such runs would make the test depend on which are paired. With
+    MS of either side's own table of runs and images, and V the variance between images of the difference of the means,
+
+        SE^2 = MS_replicate / (S n) + MS_replicate' / (T n) + V / n - MS_residual / (S n) - MS_residual' / (T n)
+
+    not below the two residual terms; t with Satterthwaite's degrees of freedom, of two variances between runs that need
+    not be alike (Satterthwaite 1946; Welch 1947). Where readers are nested in treatments and cases are crossed with
+    both, mean squares are combined alike (Hillis 2014, on designs that are not wholly crossed). `p_family` averages
+    over both variances between runs. Where either side has two runs, p and interval are the guarded ones.
+
+    The order of runs changes no bit of the result.
+    """
+    A, B = (np.asarray(values, dtype=np.float64) for values in (arm, baseline))
+    if A.ndim != 2 or B.ndim != 2 or (A.size and B.size and A.shape[1] != B.shape[1]):
+        raise ValueError(f"the sides have shapes {A.shape} and {B.shape}; expected (runs, images) of the same images")
+    if not (np.isfinite(A).all() and np.isfinite(B).all()):
+        raise ValueError("there are values that are not finite; leave failed runs out")
+    S, n = A.shape
+    planned = S if planned is None else planned
+    many, units = (n, None) if images is None else (images, n)
+    if A.size == 0 or B.size == 0:
+        return Crossed(None, S, planned, many, units, reason=NO_RUN)
+    A, B = _in_order(A), _in_order(B)
+    by_image = A.mean(0) - B.mean(0)
+    effect = float(by_image.mean())
+    if min(len(A), len(B)) == 1:
+        return Crossed(effect, S, planned, many, units, reason=ONE_RUN)
+    if n == 1:
+        reason = f"one {'test image' if units is None else 'group of test images'}: there is no test"
+        return Crossed(effect, S, planned, many, units, reason=reason)
+    if not (np.ptp(A, axis=0).any() or np.ptp(B, axis=0).any() or np.ptp(A[0] - B[0])):
+        effect = float(A[0, 0] - B[0, 0])  # a mean of unlike numbers of runs would not be 0 to the last bit
+        if effect == 0:
+            return Crossed(0.0, S, planned, many, units, p=1.0, p_family=1.0, reason=NOTHING_DIFFERED)
+        reason = "the same difference on every image in every replicate: no variance to test against"
+        return Crossed(effect, S, planned, many, units, reason=reason)
+
+    from scipy.special import stdtr, stdtrit
+
+    parts = unpaired_parts(A, B)
+    se, df = (float(x) for x in parts.standard_error())
+    p = float(2 * stdtr(df, -abs(effect) / se))
+    guarded = max(p, float(parts.family_p(effect)))
+    half_width = float(stdtrit(df, (1 + confidence) / 2)) * se
+    if min(parts.replicates) == 2:
+        p, half_width = guarded, max(half_width, float(parts.family_half_width(1 - confidence)))
+    return Crossed(
+        effect=effect,
+        replicates=S,
+        planned=planned,
+        images=many,
+        groups=units,
+        se=se,
+        t=effect / se,
+        df=df,
+        p=p,
+        p_family=guarded,
+        low=effect - half_width,
+        high=effect + half_width,
+        carried_by=float(effective_number(by_image[None])),
+        unpaired=parts,
+    )
+
+
+def _in_order(values: Array) -> Array:
+    """Runs (S, n) in an order that they alone decide: the last bits of a sum depend on that of its terms."""
+    return values[sorted(range(len(values)), key=lambda s: values[s].tobytes())]
+
+
+def unpaired_parts(arm: Array, baseline: Array) -> Unpaired:
+    """(..., S, n) and (..., T, n) values of the same images -> what adds to SE^2."""
+    n = arm.shape[-1]
+    sizes = arm.shape[-2], baseline.shape[-2]
+    squares = [mean_squares(of) for of in (arm, baseline)]
+    run, other_run = (of[1] / (S * n) for of, S in zip(squares, sizes, strict=True))
+    rest, other_rest = (of[3] / (S * n) for of, S in zip(squares, sizes, strict=True))
+    image = (arm.mean(-2) - baseline.mean(-2)).var(-1, ddof=1) / n
+    return Unpaired(sizes, n, (run, other_run), np.asarray(image), (rest, other_rest))
 
 
 def group_sums(values: ArrayLike, groups: ArrayLike) -> Array:
@@ -323,13 +470,19 @@ def family_p(
     replicates the test over images. It errs on the safe side, most of all with S = 3. `besides` is a variance of the
     mean that is added to SE(chi)^2.
     """
-    from scipy.special import stdtr
-
     nu = S - 1
     chi, weight = chi_squared(nu, nodes=101)
-    g, R, image_, E = (np.asarray(v, dtype=np.float64)[..., None] for v in (effect, replicate, image, residual))
+    R, image_, E = (np.asarray(v, dtype=np.float64)[..., None] for v in (replicate, image, residual))
     variance = np.maximum(nu * R / chi + image_ - E, E) / (S * n) + besides
-    p = (2 * stdtr(n - 1, -np.abs(g) / np.sqrt(variance))) @ weight
+    return averaged_p(effect, np.sqrt(variance), weight, n - 1)
+
+
+def averaged_p(effect: ArrayLike, spread: Array, weight: Array, df: int) -> Array:
+    """Two-sided p (...) of Student's t, averaged over the standard errors (..., nodes) that there may be."""
+    from scipy.special import stdtr
+
+    size = np.abs(np.asarray(effect, dtype=np.float64))[..., None]
+    p = (2 * stdtr(df, -size / spread)) @ weight
     return np.asarray(np.minimum(p, 1.0))  # the weights sum to 1 only up to rounding
 
 
@@ -343,19 +496,24 @@ def family_half_width(
     besides: float = 0.0,
 ) -> Array:
     """The effect (...) at which `family_p` comes down to `level`: half of the interval that agrees with it."""
-    from scipy.special import stdtr, stdtrit
-
     nu = S - 1
     chi, weight = chi_squared(nu, nodes=101)
     R, image_, E = (np.asarray(v, dtype=np.float64)[..., None] for v in (replicate, image, residual))
     spread = np.sqrt(np.maximum(nu * R / chi + image_ - E, E) / (S * n) + besides)  # (..., nodes)
-    quantile = stdtrit(n - 1, 1 - level / 2)
+    return averaged_half_width(spread, weight, n - 1, level)
+
+
+def averaged_half_width(spread: Array, weight: Array, df: int, level: float) -> Array:
+    """The effect (...) at which `averaged_p` comes down to `level`."""
+    from scipy.special import stdtr, stdtrit
+
+    quantile = stdtrit(df, 1 - level / 2)
     low, high = quantile * spread.min(-1), quantile * spread.max(-1)  # on either side of what is sought
-    effect = quantile * spread[..., len(chi) // 2]
+    effect = quantile * spread[..., len(weight) // 2]
     for _ in range(100):  # Newton's steps in log effect and log p, halving where they lead outside
         t = effect[..., None] / spread
-        p = (2 * stdtr(n - 1, -t)) @ weight
-        slope = (2 * t * _t_density(t, n - 1)) @ weight
+        p = (2 * stdtr(df, -t)) @ weight
+        slope = (2 * t * _t_density(t, df)) @ weight
         low, high = np.where(p > level, effect, low), np.where(p > level, high, effect)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             following = effect * np.exp(p * np.log(p / level) / slope)

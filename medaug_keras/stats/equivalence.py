@@ -21,12 +21,17 @@ def equivalence_p(result: Crossed, margin: float) -> float | None:
     if not margin > 0:
         raise ValueError(f"a margin is above 0, got {margin}")
     mean, n = result.mean_squares, result.units
-    if result.effect is None or result.se is None or result.df is None or mean is None:
+    if result.effect is None or result.se is None or result.df is None:
         return None
     from scipy.special import stdtr
 
     distance = margin - abs(result.effect)
     plain = 2 * stdtr(result.df, -abs(distance) / result.se)
-    family = family_p(distance, mean.replicate, mean.image, mean.residual, result.replicates, n)
+    if result.unpaired is not None:
+        family = result.unpaired.family_p(distance)
+    elif mean is not None:
+        family = family_p(distance, mean.replicate, mean.image, mean.residual, result.replicates, n)
+    else:
+        return None
     one_sided = max(float(plain), float(family)) / 2
     return one_sided if distance > 0 else 1 - one_sided

@@ -48,6 +48,7 @@ from medaug_keras.stats import (
     pseudo_values,
     reach,
     two_level_bootstrap,
+    unpaired,
     verdict,
     why_undefined,
 )
@@ -734,8 +735,8 @@ class Inference:
     def beside(self, other: "Inference") -> dict[Cell, Comparison]:
         """The cells that another study has too, less what it found, on the primary metric, corrected for all (Holm).
 
-        Tested where both studies tested the same images. Replicates of one number are paired; where they share nothing,
-        the test is as true, and no finer.
+        Tested where both studies tested the same images. Replicates of one number are paired, as arms of one study are:
+        with the same seed and network they start from the same weights.
         """
         results, theirs, primary = self.results, other.results, self.results.study.primary
         found: dict[Cell, Comparison] = {}
@@ -753,8 +754,8 @@ class Inference:
     def theirs(self, name: str) -> list["Theirs"]:
         """The baseline of each data set less the runs of a reference of which the study names prediction files.
 
-        On the primary metric, corrected over the data sets (Holm). Run by run in the order of their names: they share
-        nothing with our replicates, so any order is as true, and the test is no finer for it.
+        On the primary metric, corrected over the data sets (Holm). Their runs share nothing with our replicates: none
+        is paired with another, and the order of their files decides nothing.
         """
         found = []
         for dataset, part in self.results.study.datasets.items():
@@ -782,8 +783,10 @@ class Inference:
                 reason = self._reasons.get((group.dataset, metric), "")
             if not reason:
                 values = pseudo_values(_metric(metric), np.stack(there), of.labels, of.groups)
-        theirs = dict(zip(sorted(ours), values, strict=False))  # as many as both have
-        result = self.analysis(paired(ours, theirs), group)
+        one = np.stack([ours[s] for s in sorted(ours)]) if ours else np.empty((0, 0))
+        images, _ = self.grouped.get(group.dataset, (None, None))
+        result = unpaired(one, values, images=images, planned=len(group.runs))
+        result = replace(result, low=possible(result.low), high=possible(result.high))
         if result.effect is None and reason:
             result = replace(result, reason=reason)
         comparison = Comparison(group, group, metric, result, margin=self.margin)

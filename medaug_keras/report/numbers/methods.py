@@ -223,9 +223,10 @@ def _analysis(results: Results, inference: Inference) -> str:
         )
         text += (
             " Differences to the baseline were tested by a crossed analysis of replicates and test images "
-            "[obuchowski1995], two-sided at 5 %, with p corrected over the arms of a data set by Holm's method "
-            f"[holm1979] ({plural(largest, 'comparison')}).{equal} Intervals are 95 % intervals of single comparisons. "
-            "Other metrics are exploratory."
+            "[obuchowski1995], two-sided at 5 %. p is averaged over the values that the variance between replicates "
+            "may have (a generalised p-value [tsui1989]), is never below that of the test itself, and is corrected "
+            f"over the arms of a data set by Holm's method [holm1979] ({plural(largest, 'comparison')}).{equal} "
+            "Intervals are 95 % intervals of single comparisons. Other metrics are exploratory."
         )
         grouped = [results.title(name) for name in inference.grouped]
         if grouped:

@@ -19,7 +19,7 @@ BIBTEX = {
     if entry.startswith("@")
 }
 """Key → entry, of everything in methods.bib."""
-_STATISTICS = ("obuchowski1995", "holm1979")
+_STATISTICS = ("obuchowski1995", "tsui1989", "holm1979")
 
 
 def methods(
@@ -33,7 +33,12 @@ def methods(
         if name in generators and kind.citations
     ]
     if statistics:
-        found.append(("Crossed replicates × images analysis, and the correction for many tests", _entries(_STATISTICS)))
+        found.append(
+            (
+                "Crossed replicates × images analysis, its p for families of tests, and the correction for many tests",
+                _entries(_STATISTICS),
+            )
+        )
     if margin:
         found.append(("Two one-sided tests of equivalence", _entries(["schuirmann1987"])))
     if corruptions:

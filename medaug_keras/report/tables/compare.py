@@ -94,11 +94,11 @@ def theirs(results: Results, reference: Reference, found: Sequence[Theirs]) -> T
         rows.append(Row((*head, there, *_difference(c, words)), {"data set": results.title(one.dataset)}))
     notes = [
         "Theirs is computed here from the probabilities in their prediction files, one file a run; ours is shown "
-        f"{epoch_words(results)}. The difference is over as many runs as both have, by the crossed analysis of runs "
-        "and test images; p is corrected over all lines (Holm, 5 %).",
+        f"{epoch_words(results)}. The difference is over all runs of both, by the crossed analysis of runs and test "
+        "images for runs that share nothing; p is corrected over all lines (Holm, 5 %).",
         "Their files do not tell with which images and settings these networks were trained, nor how their epoch was "
-        "chosen. Their runs share no seed with ours: they are paired in the order of their names, which is as good as "
-        "any other and makes the test no finer. A difference may come of anything that is not the same.",
+        "chosen. Their runs share no seed with ours, so no two are paired: only images are, and the order of the files "
+        "decides nothing. A difference may come of anything that is not the same.",
     ]
     data = {one.dataset: results.data(one.dataset).record for one in found}
     copies = [results.title(name) for name, record in data.items() if record and record.values["source"] != "official"]
