@@ -145,6 +145,7 @@ def spoken(results: Results) -> list[str]:
             texts.append("cannot be said: " + findings.cannot_be_said(c, control, printed, generated=cell[1] == "cvae"))
     tested = [c for c in inference.tests.values() if c.word != "not tested"]
     texts += [*findings.power(results, tested), findings.terms(results)]
+    texts += [text for text in [findings.sizes(results, inference)] if text]
     for section in other_test_sets(Book(results, inference=inference))["sections"] if results.further_tests else ():
         texts += section["said"]
     return texts + findings.units(results, inference) + findings.log_words(results)
@@ -234,6 +235,9 @@ SENTENCES = [  # what is said, a world that says it, one that does not
     (rf"{TERMS}Points: percentage points of test accuracy\. n: replicates \(repeats, other seeds\)\.$",
      "level", "weighted"),
     (rf"{TERMS}Points: percentage points of test AUC\. n: ", "rare, by AUC", "rare"),
+    (r"^Images: [A-Z][A-Za-z ]+ [\d,]+ training, \d+ test\.$", "level", "pairs"),
+    (r"^Images: BreastMNIST [\d,]+ training, 156 test of 78 patients or other groups\.$", "pairs", "level"),
+    (r"^Images: BreastMNIST [\d,]+ training, 156 test; [A-Z]", "two sets", "level"),
     (rf"{TERMS}Weighted: each class drawn equally often\. Points: ", "weighted", "level"),
     # what could have been found
     (rf"{POWER.format(ONE, '')}{S} points\.$", "level", "copies"),

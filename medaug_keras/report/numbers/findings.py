@@ -108,6 +108,27 @@ def terms(results: Results) -> str:
     )
 
 
+def sizes(results: Results, inference: Inference) -> str:
+    """How many images there are to train on and to test, of up to four data sets; empty of more."""
+    said = []
+    for dataset in results.datasets:
+        record = results.data(dataset).record
+        if record is not None:
+            splits = record.values["splits"]
+            groups = inference.grouped.get(dataset)
+            of = f" of {plural(groups[1], 'patient or other group', 'patients or other groups')}" if groups else ""
+            train = count(splits["train"]["images"])
+            there = f"{train} training, {count(splits['test']['images'])} test"
+            if results.folds(dataset):
+                there = f"{train}, each tested once a replicate,"
+            said.append(f"{results.title(dataset)} {there}{of}")
+    return f"Images: {'; '.join(said)}." if 0 < len(said) <= _SIZES else ""
+
+
+_SIZES = 4
+"""Data sets whose numbers of images the first page names."""
+
+
 def metric_name(metric: str) -> str:
     """A metric's name within a sentence."""
     return in_sentence(METRICS[metric])

@@ -5,7 +5,7 @@ from typing import Any
 from medaug_keras.data import check_known
 from medaug_keras.report import figures, format
 from medaug_keras.report.numbers.circumstances import circumstances, standing
-from medaug_keras.report.numbers.findings import caveats, conclusion, known_images, recalls, terms
+from medaug_keras.report.numbers.findings import caveats, conclusion, known_images, recalls, sizes, terms
 from medaug_keras.report.numbers.prospects import prospects
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.differences import by_data_set, over_data_sets
@@ -34,6 +34,7 @@ def findings(book: Book) -> dict[str, Any]:
         "known_images": known_images(results),
         "known": [],  # the conclusion says it here
         "terms": terms(results),
+        "sizes": sizes(results, book.inference),
         "several": len(results.datasets) > 1,
         "caveats": caveats(results, book.inference),
         "recalls": recalls(results, book.inference),
