@@ -179,7 +179,7 @@ def test_where_most_files_are_away_the_folder_is_asked_for_and_nobody_is_told_to
     """A table that was copied without its images: to drop its rows is no help."""
     for path in sorted((folder / "images").iterdir())[:away]:
         path.unlink()
-    with pytest.raises(DataError, match="the first is images/00.png") as error:
+    with pytest.raises(DataError, match=r"the first is images/00\.png") as error:
         load(table(folder))
     said = str(error.value)
     most = away > N - away
