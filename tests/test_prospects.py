@@ -252,6 +252,10 @@ def test_the_terminal_learns_variances_and_times_from_other_studies_of_the_resul
     assert "(shipped)" in text
     assert "corrected for 2 arms" in text
     assert "Shipped ones are a first guess" in text
+    assert "equivalence" not in text
+    assert "What equivalence within 2.5 points takes is not known here." in said(
+        other.model_copy(update={"margin": 2.5}), Durations()
+    )
     assert durations.seen["classifier cnn"]
     options.difference = 9.0
     plain = fake_study(datasets=sets, arms={n: ARMS[n] for n in ("baseline", "gda")}, name="planned", **more)

@@ -45,6 +45,11 @@ def power(options: argparse.Namespace, study: Study, whole: Plan, durations: Dur
     notes += [f"  {results.title(one.dataset)}: {one.source}" for one in found if one.precedents]
     if any("shipped" in one.source for one in found):
         notes.append("Shipped ones are a first guess; two replicates of the study itself say more.")
+    if study.margin is not None:
+        notes.append(
+            f"All of it is for showing a difference. What equivalence within {study.margin:g} points takes is not "
+            "known here."
+        )
     return "\n".join(notes)
 
 
