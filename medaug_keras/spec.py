@@ -1661,8 +1661,9 @@ class Study(_Part):
     paper: bool = False
     """The same as `references: [le-roux]`."""
     predictions: dict[Name, Text] = {}
-    """Files with what a reference's own networks say of the test images, by the reference's name:
-    theirs/{dataset}_test_*@{run}.csv. The study's baseline is tested against them."""
+    """Files with what networks of others say of MedMNIST's test images: theirs/{dataset}_test_*@{run}.csv. The study's
+    baseline is tested against them. Each has the name of a reference of the study, or one of its own, such as
+    other-lab, and then a page of its own."""
     beside: Text | None = None
     """Another study file, relative to this one: its results, as far as they are in the same results folder, are shown
     beside this study's, with the settings in which the two differ."""

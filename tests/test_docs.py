@@ -253,6 +253,7 @@ def beside_the_studies(tmp_path: Path) -> Path:
     (tmp_path / "theirs").mkdir()  # predictions of others, each image's of two classes
     lines = "".join(f"{image},0.5,0.5\n" for image in range(156))
     (tmp_path / "theirs/breastmnist_test_[AUC]0.500_[ACC]0.269@1.csv").write_text(lines)
+    (tmp_path / "theirs/breastmnist-1.csv").write_text(lines)
     return tmp_path
 
 

@@ -173,6 +173,11 @@ def test_a_study_finds_files_beside_it_by_medmnists_name_of_the_data_set(tmp_pat
     [
         ({}, r"study.yaml:\d+: predictions.medmnist-v2: no file fits .*@\{run\}.csv for any MedMNIST data set"),
         ({"references": []}, "medmnist-v2 is none of the study's references: add it to them"),
+        (
+            {"references": ["other-lab"], "predictions": {"other-lab": "theirs/{run}.csv"}},
+            r"references.0: other-lab has prediction files alone, which need no reference: leave it out here",
+        ),
+        ({"references": ["other-lab"]}, r"references.0: there is no reference other-lab; choose from le-roux"),
         ({"predictions": {"medmnist-v2": "theirs/{dataset}.csv"}}, "does not name a file for each run"),
         ({"predictions": {"medmnist-v2": "theirs/{run}/{run}.csv"}}, "does not name a file for each run"),
         ({"predictions": {"medmnist-v2": "theirs/{run}.txt"}}, "does not name a file for each run"),
@@ -187,9 +192,16 @@ def test_what_a_study_says_wrongly_of_them_is_one_message(tmp_path, more, said):
 def test_files_that_are_wrong_are_counted_and_named_with_the_line_of_the_study(tmp_path):
     for run in range(5):
         written(tmp_path / f"theirs/breastmnist@{run}.csv", random(run, images=9))
-    said = r"study.yaml:\d+: predictions.medmnist-v2: 5 files cannot be used: .*breastmnist@0.csv has 9 lines"
+    said = r"study.yaml:\d+: predictions.medmnist-v2: 5 things are wrong: .*breastmnist@0.csv has 9 lines"
     with pytest.raises(reading.StudyError, match=said):
         reading.read(study_file(tmp_path))
+
+
+def test_a_folder_that_is_not_there_is_said_once_whatever_the_number_of_data_sets(tmp_path):
+    sets = {name: {"kind": "medmnist"} for name in ("breastmnist", "pneumoniamnist")}
+    with pytest.raises(reading.StudyError, match=r"predictions.medmnist-v2: .*theirs cannot be read") as raised:
+        reading.read(study_file(tmp_path, datasets=sets))
+    assert str(raised.value).count("cannot be read") == 1
 
 
 def test_a_data_set_with_images_left_out_is_not_compared(tmp_path):
@@ -205,14 +217,14 @@ def test_a_data_set_with_images_left_out_is_not_compared(tmp_path):
 # --- ours against theirs ---------------------------------------------------------------------------
 
 
-def results_of(root: Path, pattern: Path, **more: object) -> Results:
+def results_of(root: Path, pattern: Path, *, name: str = "medmnist-v2", **more: object) -> Results:
     asked = fake_study(
         datasets=("breastmnist", "phantom-histology"),
         arms={"baseline": {}},
         samplings=["shuffle"],
         replicates=3,
         references=["medmnist-v2"],
-        predictions={"medmnist-v2": str(pattern)},
+        predictions={name: str(pattern)},
         **more,
     )
     return Results(asked, *fake_results(asked, root))
@@ -304,6 +316,30 @@ def test_the_page_has_the_table_and_says_what_the_files_cannot_tell_and_no_page_
     assert [name for name, text in made.items() if str(tmp_path) in text or "theirs/" in text] == []
     assert yaml.safe_load(made["data/study.yaml"])["predictions"] == {}
     assert theirs.study.predictions == {}
+
+
+def test_networks_of_others_that_are_no_reference_have_a_page_with_the_same_table_and_no_printed_value(
+    theirs, tmp_path
+):
+    cited = Pages(theirs).all()
+    pattern = tmp_path / "theirs/{dataset}@{run}.csv"
+    made = Pages(results_of(tmp_path / "results", pattern, name="other-lab")).all()
+    assert made["data/theirs-other-lab.csv"] == cited["data/theirs-medmnist-v2.csv"]
+    page = made["against-other-lab.md"].decode()
+    assert "\n# Against other&#45;lab\n" in page
+    assert "Theirs is computed here from the probabilities in their prediction files" in page
+    assert "printed" not in page.partition("\n# Against")[2]
+    assert made["index.md"].count(b'href="against-other-lab.html"') == 1
+    assert "against-medmnist-v2.md" in made  # which the study names too, without files
+    assert "index-other-lab.md" not in made
+    assert not [name for name in cited if "other-lab" in name]
+
+
+def test_a_study_may_name_files_of_networks_that_are_no_reference(tmp_path):
+    file = written(tmp_path / "theirs/breastmnist@1.csv", random(1))
+    pattern = {"other-lab": "theirs/{dataset}@{run}.csv"}
+    study = reading.read(study_file(tmp_path, references=[], predictions=pattern))
+    assert (list(study.predictions), list(study.sums)) == (["other-lab"], [str(file)])
 
 
 def test_other_bytes_of_their_files_make_the_pages_anew(tmp_path):

@@ -36,8 +36,9 @@ def predicted_sums(pattern: str, study: Study) -> dict[str, str]:
                     wrong.append(str(error).removesuffix("."))
         except data.DataError as error:
             wrong.append(str(error).removesuffix("."))
+    wrong = list(dict.fromkeys(wrong))  # a folder that cannot be read is one mistake, not one a data set
     if wrong:
-        count = f"{len(wrong):,} files cannot be used: " if len(wrong) > 1 else ""
+        count = f"{len(wrong):,} things are wrong: " if len(wrong) > 1 else ""
         raise PredictedError(count + "; ".join(wrong[:_MOST]))
     if not found:
         raise PredictedError(f"no file fits {pattern} for any MedMNIST data set of the study")

@@ -264,14 +264,18 @@ def _filter(study: Study) -> Iterator[str]:
 
 def _references(study: Study) -> Iterator[tuple[Keys, str]]:
     for place, name in enumerate(study.references):
-        if name not in references.names():
+        if name in study.predictions and name not in references.names():
+            yield (
+                ("references", place),
+                f"{name} has prediction files alone, which need no reference: leave it out here",
+            )
+        elif name not in references.names():
             yield ("references", place), f"there is no reference {name}{did_you_mean(name, references.names())}"
     if len(set(study.references)) < len(study.references):
         yield ("references",), "names a reference twice; keep one"
     for name in study.predictions:
-        if name not in study.shown_references:
-            known = did_you_mean(name, study.shown_references)
-            yield ("predictions", name), f"{name} is none of the study's references: add it to them{known}"
+        if name in references.names() and name not in study.shown_references:
+            yield ("predictions", name), f"{name} is none of the study's references: add it to them"
 
 
 def _points(study: Study) -> Iterator[tuple[Keys, str]]:

@@ -752,7 +752,7 @@ class Inference:
         return dict(zip(found, corrected(list(found.values())), strict=True))
 
     def theirs(self, name: str) -> list["Theirs"]:
-        """The baseline of each data set less the runs of a reference of which the study names prediction files.
+        """The baseline of each data set less the runs of others of which the study names prediction files.
 
         On the primary metric, corrected over the data sets (Holm). Their runs share nothing with our replicates: none
         is paired with another, and the order of their files decides nothing.

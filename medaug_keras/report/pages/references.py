@@ -33,9 +33,7 @@ def against(book: Book, reference: Reference) -> dict[str, Any]:
         "table": table,
         "figure": book.figure(f"{reference.name}-and-ours", drawn, caption) if panels else None,
         "waiting": waiting,
-        "theirs": book.table(compare_tables.theirs(results, reference, book.inference.theirs(reference.name)))
-        if reference.name in results.predictions
-        else None,
+        **(theirs(book, reference.name) if reference.name in results.predictions else {"theirs": None}),
         "printed": book.table(run_tables.printed_scores(results, whole)) if several else None,
         "inside": within.count("yes"),
         "compared": within.count("yes") + within.count("no"),
@@ -48,6 +46,11 @@ def against(book: Book, reference: Reference) -> dict[str, Any]:
         else [],
         "notes_source": disagreements.source if disagreements else "",
     }
+
+
+def theirs(book: Book, name: str) -> dict[str, Any]:
+    """How our baseline stands beside networks of others of which there are prediction files."""
+    return {"theirs": book.table(compare_tables.theirs(book.results, name, book.inference.theirs(name)))}
 
 
 def _rows(results: Results, reference: Reference, dataset: str) -> list[figures.PrintedRow]:

@@ -28,7 +28,7 @@ from medaug_keras.report.pages.findings import findings
 from medaug_keras.report.pages.further import other_test_sets
 from medaug_keras.report.pages.images import images
 from medaug_keras.report.pages.models import generators, models
-from medaug_keras.report.pages.references import against, index
+from medaug_keras.report.pages.references import against, index, theirs
 from medaug_keras.report.pages.replicates import shared_page
 from medaug_keras.report.pages.results import best_models, scores
 from medaug_keras.report.pages.runs import run_page, runs
@@ -73,7 +73,8 @@ PAGES = {
     "cite": Page("Methods and citations", cite),
     "checklist": Page("Checklist", checklists),
 }
-"""By name, which is its template's, in the order of the study's navigation. Each reference has two pages more."""
+"""By name, which is its template's, in the order of the study's navigation. Each reference has two pages
+more, and prediction files of others one."""
 ROOM = 900_000
 """Bytes beyond which a page is split: browsers are slow with larger ones."""
 
@@ -94,6 +95,12 @@ class Pages(Book):
         return {f"against-{r.name}": r for r in self.results.references}
 
     @cached_property
+    def predicted(self) -> dict[str, str]:
+        """Page → the name of others whose prediction files are compared with ours, and who are no reference."""
+        cited = {r.name for r in self.results.references}
+        return {f"against-{name}": name for name in self.results.predictions if name not in cited}
+
+    @cached_property
     def indices(self) -> dict[str, Reference]:
         """Page → the reference whose tables and figures it lists."""
         return {f"index-{r.name}": r for r in self.results.references}
@@ -109,6 +116,7 @@ class Pages(Book):
                 continue
             if name == "runs":
                 found |= {against: f"Against {r.called}" for against, r in self.against.items()}
+                found |= {against: f"Against {name}" for against, name in self.predicted.items()}
             found[name] = page.title
         return found | {name: f"Index of {r.called}" for name, r in self.indices.items()}
 
@@ -131,6 +139,8 @@ class Pages(Book):
                 marks = [*self._marks(self.results.datasets), *self._marks_beside()]
                 content = against(self, self.against[name]) | {"marks": marks}
                 self._page(name, title, content, template="against")
+            elif name in self.predicted:
+                self._page(name, title, theirs(self, self.predicted[name]), template="against-networks")
             else:
                 self._page(name, title, index(self, self.indices[name]), template="reference-index")
             yield from self.made()

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from medaug_keras.references import Reference
 from medaug_keras.report.format import together, verdict_words, within
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.inference import Cell, Comparison, Pair, Theirs
@@ -74,8 +73,8 @@ def pairs(results: Results, found: Mapping[str, Mapping[tuple[Pair, Pair], Compa
     )
 
 
-def theirs(results: Results, reference: Reference, found: Sequence[Theirs]) -> Table:
-    """The study's baseline beside what a reference's own networks say of the same test images."""
+def theirs(results: Results, name: str, found: Sequence[Theirs]) -> Table:
+    """The study's baseline beside what networks of others, of this name, say of the same test images."""
     metric = results.study.primary
     columns = (
         DATASET,
@@ -105,7 +104,7 @@ def theirs(results: Results, reference: Reference, found: Sequence[Theirs]) -> T
     if copies:
         notes.append(f"{together(copies)}: our file is an unverified copy; its test images are taken for theirs.")
     return Table(
-        f"theirs-{reference.name}",
+        f"theirs-{name}",
         f"Test {metric_name(metric)} of {results.variant(*results.reference)}, less that of their networks.",
         columns,
         tuple(rows),
