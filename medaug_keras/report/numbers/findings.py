@@ -460,16 +460,21 @@ def _counted(results: Results, tests: Sequence[Comparison], tested: Sequence[Com
 def _left_open(tested: Sequence[Comparison]) -> list[str]:
     """What inconclusive comparisons leave open, and which true differences their intervals do not rule out. Where all
     of these exclude 0, which the corrected tests do not, a note of the table says why."""
-    unclear = [c.result for c in tested if c.word == "not distinguishable"]
+    unclear = [c for c in tested if c.word == "not distinguishable"]
     if not unclear:
         return []
     said = "Inconclusive: neither gain, loss nor equivalence is shown"
-    ends = [(r.low, r.high) for r in unclear if r.low is not None and r.high is not None]
+    ends = [(r.low, r.high) for r in (c.result for c in unclear) if r.low is not None and r.high is not None]
     low, high = min((low for low, _ in ends), default=0.0), max((high for _, high in ends), default=0.0)
     if low < 0 < high:
         intervals = "interval" if len(ends) == 1 else "intervals"
         said += f"; true differences from {points(low)} to {points(high)} points are not ruled out (ends of the "
-        said += f"95 % {intervals})"
+        said += f"95 % {intervals}"
+        few = sum(c.few for c in unclear)
+        if few:
+            which = "it is" if len(ends) == 1 else f"{in_words(few)} of them {'is' if few == 1 else 'are'}"
+            said += f"; {which} too narrow, because few test images account for the difference"
+        said += ")"
     return [f"{said}."]
 
 
