@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from test_duplicates import encoded, mirrored, moved, phantoms
 
 from medaug_keras import data
+from medaug_keras.cli.check import odd
 from medaug_keras.data.audit import LEVELS, to_leave_out
 from medaug_keras.data.dataset import SPLITS
 from medaug_keras.data.duplicates import NONE
@@ -285,15 +286,85 @@ def test_images_that_are_nearly_the_same_are_counted_by_split_and_class():
     )
 
 
+row = st.tuples(st.integers(0, 25), st.sampled_from(["", "", "", "moved", "encoded"]), st.integers(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        (("", ""), "of another class: is one of them wrong?"),
+        (("p", "q"), "of another class, none of them as one of its own group: is one"),
+        (("p", "p"), "of another class, all of them as one of their own group (a patient, a lesion ...), as images of"),
+    ],
+)
+def test_of_images_with_nearly_the_same_one_of_another_class_it_is_said_how_many_are_of_one_group(groups, words):
+    rest = plain(10, 40, "t" if groups[0] else "")
+    pair = [(5, "", 1, groups[0]), (5, "moved", 0, groups[1])]
+    parts = plain(60, 10, groups[0] and "v"), plain(80, 10, groups[0] and "e")
+    some = of_views([*pair, *rest], *parts)
+    assert any(f"2 of 62 (3.2 %) images of all splits are nearly the same as one {words}" in one for one in said(some))
+    relations = data.related(some)
+    (found,) = data.of_two_classes(relations)
+    assert (found.place, found.of, found.how) == (0, 1, "nearly the same")
+    assert found.same_group is (groups[0] == groups[1] if groups[0] else None)
+    assert ("near_conflicting_in_group" in data.audit(some)["train"]) == bool(groups[0])
+    of_one_class = of_views([(5, "", 1, groups[0]), (5, "moved", 1, groups[1]), *rest], *parts)
+    assert data.of_two_classes(data.related(of_one_class)) == []
+    assert not any("of another class" in one for one in said(of_one_class))
+
+
+def test_of_pairs_of_two_classes_some_are_of_one_group_and_some_are_not():
+    rows = [(5, "", 1, "p"), (5, "moved", 0, "p"), (6, "", 1, "q"), (6, "encoded", 0, "r"), *plain(10, 40, "t")]
+    some = of_views(rows, plain(60, 10, "v"), plain(80, 10, "e"))
+    assert any("4 of 64 (6.2 %)" in one and "another class, 2 of them as one of their own" in one for one in said(some))
+    assert [one.same_group for one in data.of_two_classes(data.related(some))] == [True, False]
+
+
+@settings(max_examples=15)
+@given(st.data())
+def test_every_image_that_is_counted_as_of_two_classes_is_in_a_pair_of_them_and_no_other(draw):
+    rows = [draw.draw(st.lists(row, min_size=n, max_size=12)) for n in (1, 0, 0)]
+    fill = [plain(30, 20), plain(60, 10), plain(80, 10)]
+    some = of_views(*[[*((*one, "") for one in drawn), *rest] for drawn, rest in zip(rows, fill, strict=True)])
+    relations = data.related(some)
+    pairs = data.of_two_classes(relations)
+    members, near = relations.members(), {frozenset(pair) for pair in relations.near.places.tolist()}
+    everywhere = range(len(relations.split))
+    wanted = {
+        a
+        for a in everywhere
+        for b in everywhere
+        if relations.label[a] != relations.label[b]
+        and (
+            relations.first[a] == relations.first[b]
+            or frozenset((int(relations.first[a]), int(relations.first[b]))) in near
+        )
+    }
+    assert {place for one in pairs for place in (one.place, one.of)} == wanted
+    assert all(relations.label[one.place] != relations.label[one.of] for one in pairs)
+    assert all((one.how == "identical") == (relations.first[one.place] == relations.first[one.of]) for one in pairs)
+    assert len({(one.place, one.of) for one in pairs}) == len(pairs) <= max(len(wanted), 0)
+    assert sum(map(len, members.values())) == len(relations.split)
+
+
+def test_checks_come_with_the_worst_first_and_check_says_them_in_that_order():
+    some = dataset(test=(flat([3, 9, 9, 9]), [0, 1, 0, 1]))
+    summary = some.summary() | {"audit": data.audit(some)}
+    levels = [LEVELS.index(check.level) for check in data.checks(summary)]
+    assert levels == sorted(levels)
+    assert len(set(levels)) > 2
+    told = [f"datasets.m: {text}" for check in data.checks(summary) for text in (one.text for one in check.found)]
+    remarks = [str(one).replace("fail: ", "").replace("warning: ", "") for one in odd("m", summary)]
+    assert remarks == [text for text in told if text in remarks]
+    assert len(remarks) > 2
+
+
 def test_views_of_one_group_in_one_split_are_no_repetition():
     group = [(5, "", 1, "p"), (5, "moved", 1, "p")]
     some = of_views([*group, *plain(10, 40, "t")], plain(60, 10, "v"), plain(80, 10, "e"))
     assert data.audit(some)["train"]["near_within"] == 0
     other = of_views([group[0], (*group[1][:3], "q"), *plain(10, 40, "t")], plain(60, 10, "v"), plain(80, 10, "e"))
     assert data.audit(other)["train"]["near_within"] == 2
-
-
-row = st.tuples(st.integers(0, 25), st.sampled_from(["", "", "", "moved", "encoded"]), st.integers(0, 1))
 
 
 @settings(max_examples=15)

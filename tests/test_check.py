@@ -410,6 +410,33 @@ def test_what_check_says_to_leave_out_heals_the_data(here):
     assert "2 images of the file that" in (here / "docs/studies/tiny/data-sets.md").read_text()
 
 
+def test_check_lists_the_images_of_two_classes_that_it_counts_although_no_split_knows_another(here):
+    """Their names stand nowhere else: pages name no image."""
+    section = leaking(here / "mine")
+    with np.load(here / section["path"]) as kept:
+        arrays = {name: kept[name].copy() for name in kept.files}
+    rng = np.random.default_rng(7)
+    for name in ("val_images", "test_images"):
+        arrays[name] = rng.integers(0, 256, arrays[name].shape, np.uint8)  # so that these are related to none
+    arrays["train_images"][8] = np.roll(arrays["train_images"][5], 2, axis=0)
+    arrays["train_labels"].flat[[5, 8]] = 0, 1
+    np.savez(here / section["path"], **arrays)
+    written(here, tiny(datasets={"mine": section}, arms={"baseline": {}}))
+    code, said = checked("--audit", "audits")
+    assert code == 0
+    assert "images of all splits are nearly the same as one of another class: is one of them wrong?" in said
+    assert "    What to do: Look at them, and correct the class: check with --audit writes the list." in said
+    assert "no image of a split is related to one of another" in said
+    assert "audits/mine.classes.csv names the pair of images that is the same, or nearly, and has different cl" in said
+    rows = (here / "audits" / "mine.classes.csv").read_text().split("\n")
+    assert rows[0] == "image,split,class,how,of,of_split,of_class,same_group"
+    assert rows[1:] == ["train/5,train,0,nearly the same,train/8,train,1,not known", ""]
+    (here / "audits" / "mine.classes.csv").write_text("image,why\n")
+    code, said = checked("--audit", "audits")
+    assert code == 2
+    assert "mine.classes.csv is there and no list of this kind; it stays" in said
+
+
 def test_what_can_be_done_is_said_once_for_each_data_set(here):
     section = leaking(here / "mine")
     written(here, tiny(datasets={"mine": section, "again": section}, arms={"baseline": {}}))

@@ -11,6 +11,7 @@ from report_records import ARMS, fake_results, fake_study
 from test_duplicates import encoded, phantoms
 
 from medaug_keras import data
+from medaug_keras.cli.check import odd
 from medaug_keras.data.audit import Found
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages import checks
@@ -152,6 +153,29 @@ def test_pairs_of_images_that_folds_divide_name_no_split(made, monkeypatch):
     assert any("there twice" in text for text in checks._figures(book, "breastmnist", "BreastMNIST", record))
     assert shown
     assert not [one for one in shown if "training" in str(one) or "test" in str(one)]
+
+
+def test_where_a_check_found_several_things_the_page_says_how_many_as_check_and_the_first_page_count_them(made):
+    some = leaking()
+    labels = some.test.labels.copy()
+    labels[1] = 1 - some.train.labels[1]
+    many = dataclasses.replace(some, test=dataclasses.replace(some.test, labels=labels))
+    summary = many.summary() | {"audit": data.audit(many)}
+    found = data.checks(summary)
+    things = len([one for check in found for one in check.found if one.level in ("fail", "warn")])
+    assert things == len(data.warnings(summary)) == len(list(odd("x", summary)))
+    levels = [check.level for check in found]
+    assert things > levels.count("fail") + levels.count("warn")
+    pages = pages_of(made, summary, None)
+    assert f": {things} things are odd</p>" in pages["checks.md"].decode()
+    assert "breastmnist.classes.csv" in pages["checks.md"].decode()
+    one = data.Check("near", "Near", (Found("warn", "One."),), "Look.")
+    assert checks._counts([one, data.Check("a", "A", (Found("pass", "None."),))]) == "1 warning, 1 pass"
+    both = data.Check("near", "Near", (Found("fail", "One."), Found("warn", "Two.")), "Look.")
+    assert checks._counts([one, both]) == "1 fail, 1 warning: 3 things are odd"
+    unrelated = data.load_phantom("phantom-ultrasound", train=60, validation=20, test=20, seed=3)
+    plain = pages_of(made, unrelated.summary() | {"audit": data.audit(unrelated)}, None)["checks.md"].decode()
+    assert "classes.csv" not in plain
 
 
 def test_a_row_says_the_worst_level_all_that_was_found_and_what_to_do():

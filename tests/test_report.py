@@ -23,6 +23,7 @@ from medaug_keras.report.format import plain
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages.study import PAGES, Pages
 from medaug_keras.report.site import unchanged
+from medaug_keras.report.site.single import single_file
 from medaug_keras.spec import Corruptions, Study
 from medaug_keras.store import Store
 
@@ -250,6 +251,18 @@ def test_what_must_be_known_of_the_data_stands_on_every_page(tmp_path):
         assert ("unverified copy" in text) == ("breastmnist" in shown), path
         assert ("simulated images" in text) == ("phantom-histology" in shown), path
         assert "not for clinical use" in text, path
+
+
+@pytest.mark.parametrize("dataset", ["breastmnist", "phantom-ultrasound"])
+def test_medmnists_sentence_stands_where_its_images_are_and_elsewhere_one_of_the_results(dataset, tmp_path):
+    study = fake_study(datasets=(dataset,), arms={"baseline": {}}, replicates=1, samplings=["shuffle"])
+    plan, store = fake_results(study, tmp_path / "results")
+    folder = report.render(study, plan, store, tmp_path / "docs")
+    single_file(tmp_path / "docs", study.name, tmp_path / "all.html")
+    for path in [*folder.rglob("*.md"), tmp_path / "all.html"]:
+        text = path.read_text("utf-8")
+        assert ("MedMNIST's images are not for clinical use" in text) == (dataset == "breastmnist"), path
+        assert text.count("not for clinical use") == 1, path
 
 
 def test_the_csv_of_runs_is_the_table_of_runs(tmp_path):

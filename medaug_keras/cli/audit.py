@@ -1,10 +1,10 @@
-"""The list of images to leave out of a data set, so that no split knows another."""
+"""Lists of images: which to leave out of a data set, so that no split knows another, and which are of two classes."""
 
 import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,24 @@ from medaug_keras.data.splits import to_drop
 from .mistakes import RequestError
 
 COLUMNS = ("image", "split", "class", "reason", "of", "of_split", "of_class")
+PAIR_COLUMNS = (*COLUMNS[:3], "how", *COLUMNS[4:], "same_group")
 _UNRELATED = "no image of a split is related to one of another"
 
 
-def write_audit(relations: Relations, section: Mapping[str, Any], *, name: str, folder: Path, study: Path) -> str:
-    """Write FOLDER/NAME.csv, which images of a data set or a further test set to leave out, and say so with the line
-    for the study.
+def write_audit(relations: Relations, section: Mapping[str, Any], *, name: str, folder: Path, study: Path) -> list[str]:
+    """Write FOLDER/NAME.csv, which images of a data set or a further test set to leave out, with the line for the
+    study, and FOLDER/NAME.classes.csv, which pairs of images are the same, or nearly, and of different classes.
 
-    What the study leaves out already is in it too. Raises RequestError where another file stands there.
+    Returns what to say of them. What the study leaves out already is in the first too. Raises RequestError where
+    another file stands there.
     """
+    return [
+        _write_drop(relations, section, name=name, folder=folder, study=study),
+        *_write_classes(relations, section, name=name, folder=folder),
+    ]
+
+
+def _write_drop(relations: Relations, section: Mapping[str, Any], *, name: str, folder: Path, study: Path) -> str:
     outside = bool(section.get("outside"))
     gone = data.known_to_training(relations) if outside else data.heal(relations)
     if not gone:
@@ -36,22 +45,10 @@ def write_audit(relations: Relations, section: Mapping[str, Any], *, name: str, 
         if before is not None
         else []
     )
-    dataset = relations.dataset
     for one in gone:
-        (split, at), (of_split, of_at) = relations.within(one.place), relations.within(one.of)
-        here = dataset.names(split)[at], split, relations.words[relations.label[one.place]]
-        there = dataset.names(of_split)[of_at], of_split, relations.words[relations.label[one.of]]
-        rows.append([*here, one.reason, *there])
+        rows.append([*_image(relations, one.place), one.reason, *_image(relations, one.of)])
     path = folder / f"{name}.csv"
-    _check_ours(path)
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerows([COLUMNS, *rows])
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(file.getvalue(), encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise RequestError(f"--audit {folder}: {path} cannot be written ({error.strerror})") from None
+    _write(path, COLUMNS, rows)
     counts = Counter(relations.within(one.place)[0] for one in gone)
     told = ", ".join(f"{counts[split]:,} {split}" for split in SPLITS if counts[split])
     line = os.path.relpath(path, study.parent)
@@ -62,7 +59,49 @@ def write_audit(relations: Relations, section: Mapping[str, Any], *, name: str, 
     )
 
 
-def _check_ours(path: Path) -> None:
+def _write_classes(relations: Relations, section: Mapping[str, Any], *, name: str, folder: Path) -> list[str]:
+    """The second list, and a sentence; none of both where no two images are of different classes."""
+    pairs = data.of_two_classes(relations)
+    if section.get("outside"):
+        pairs = [one for one in pairs if "test" in (relations.within(place)[0] for place in (one.place, one.of))]
+    if not pairs:
+        return []
+    words = {True: "yes", False: "no", None: "not known"}
+    path = folder / f"{name}.classes.csv"
+    rows = [
+        [*_image(relations, one.place), one.how, *_image(relations, one.of), words[one.same_group]] for one in pairs
+    ]
+    _write(path, PAIR_COLUMNS, rows)
+    what = "different findings" if relations.dataset.several else "different classes"
+    here = sum(one.same_group is True for one in pairs)
+    known = any(one.same_group is not None for one in pairs)
+    of_groups = f", {here:,} of them of one group (a patient, a lesion ...)" if known else ""
+    many = f"the pair of images that is the same, or nearly, and has {what}"
+    if len(pairs) > 1:
+        many = f"{len(pairs):,} pairs of images that are the same, or nearly, and have {what}"
+    return [f"{path} names {many}{of_groups}. Look at them, and correct what is wrong where it was read from"]
+
+
+def _image(relations: Relations, place: int) -> list[str]:
+    """Name, split and class of an image."""
+    split, at = relations.within(place)
+    return [relations.dataset.names(split)[at], split, relations.words[relations.label[place]]]
+
+
+def _write(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Raises RequestError where another file stands there, or none can be written."""
+    _check_ours(path, columns)
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerows([columns, *rows])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file.getvalue(), encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise RequestError(f"--audit {path.parent}: {path} cannot be written ({error.strerror})") from None
+
+
+def _check_ours(path: Path, columns: Sequence[str]) -> None:
     """Raises RequestError where a file stands there that is no such list."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
@@ -71,5 +110,5 @@ def _check_ours(path: Path) -> None:
         return
     except OSError as error:
         raise RequestError(f"--audit: {path} cannot be read ({error.strerror})") from None
-    if first != ",".join(COLUMNS):
+    if first != ",".join(columns):
         raise RequestError(f"--audit: {path} is there and no list of this kind; it stays. Name another folder.")

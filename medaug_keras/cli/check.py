@@ -280,7 +280,8 @@ def _examined(
     for text in data.odd_subgroups(parted) if parted is not None else ():
         say("warning", text)
     if options.audit is not None:
-        say("note", write_audit(relations, section, name=name, folder=options.audit, study=options.study))
+        for text in write_audit(relations, section, name=name, folder=options.audit, study=options.study):
+            say("note", text)
     return found, counts
 
 
@@ -315,7 +316,8 @@ def _examined_outside(
     for text in data.odd_subgroups(parted) if parted is not None else ():
         tell(Remark(f"datasets.{place}", "warning", text))
     if options.audit is not None and "drop" in section:
-        note(write_audit(relations, section, name=place, folder=options.audit, study=options.study))
+        for text in write_audit(relations, section, name=place, folder=options.audit, study=options.study):
+            note(text)
     return found
 
 

@@ -85,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
         type=_folder,
         metavar="DIR",
         help="write into this folder, for each data set, which images to leave out (`drop`) so that no split knows "
-        "another; compares anew after each that is left out",
+        "another, comparing anew after each that is left out; and which are the same, or nearly, and of two classes",
     )
     planned = verb("plan", "say what is done, what is to do and how long it takes", "plan study.yaml --json")
     planned.add_argument("--json", action="store_true", help="every task, for scripts")

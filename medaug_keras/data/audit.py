@@ -127,7 +127,8 @@ def audit(dataset: Dataset, relations: Relations | None = None) -> dict[str, Any
     in_train, in_validation: identical to an image of that split; other_class of the same: none of those has its label.
     near_in_train, near_in_validation, with other_class: the same of images that are nearly the same, and not identical.
     near_within: nearly the same as another image of the split, which is not of the same group.
-    near_conflicting: nearly the same as one of another class, in any split.
+    near_conflicting: nearly the same as one of another class, in any split; of these, near_conflicting_in_group, where
+    groups are known, as one of its own group.
     """
     relations = relations or related(dataset)
     members = relations.members()
@@ -167,6 +168,16 @@ def audit(dataset: Dataset, relations: Relations | None = None) -> dict[str, Any
             ]
             found[split][f"near_in_{other}"] = sum(bool(theirs) for theirs, _ in near)
             found[split][f"near_in_{other}_other_class"] = sum(bool(theirs) and k not in theirs for theirs, k in near)
+        if relations.group:
+            found[split]["near_conflicting_in_group"] = sum(
+                any(
+                    relations.label[other] != k and _same_group(relations, place, other)
+                    for b in alike.get(first, ())
+                    if classes[b] != {k}
+                    for other in members[b]
+                )
+                for first, k, place in rows
+            )
         found[split] |= _groups(dataset, split)
     return found
 
@@ -369,6 +380,43 @@ def known_to_training(relations: Relations) -> list[LeftOut]:
     return found
 
 
+# --- images of two classes ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TwoClasses:
+    """Two images that are the same, or nearly, and of different classes, or with different findings."""
+
+    place: int
+    of: int
+    how: str
+    same_group: bool | None
+    """None where no group is known of one of them."""
+
+
+def of_two_classes(relations: Relations) -> list[TwoClasses]:
+    """For each image that is the same as one of another class, or nearly, in any split, the pair with one of those, in
+    the order of their places; a pair is there once."""
+    members, label, group = relations.members(), relations.label, relations.group
+    related_places: list[tuple[list[int], list[int], str]] = [(some, some, "identical") for some in members.values()]
+    for (a, b), flip in zip(relations.near.places.tolist(), relations.near.mirrored.tolist(), strict=True):
+        how = "nearly the same, mirrored" if flip else "nearly the same"
+        related_places += [(members[a], members[b], how), (members[b], members[a], how)]
+    found: dict[tuple[int, int], str] = {}
+    for here, there, how in related_places:
+        of_class: dict[int, int] = {}  # class → its first place
+        for b in there:
+            of_class.setdefault(int(label[b]), b)
+        for a in here:
+            b = next((b for k, b in of_class.items() if k != label[a]), None)
+            if b is not None:
+                found.setdefault((min(a, b), max(a, b)), how)
+    return [
+        TwoClasses(a, b, how, group[a] == group[b] if group and group[a] and group[b] else None)
+        for (a, b), how in sorted(found.items())
+    ]
+
+
 # --- checks ------------------------------------------------------------------------------------------
 
 
@@ -402,7 +450,11 @@ def _check(name: str, title: str, said: Sequence[Found], *, nothing: str, advice
 
 
 def checks(summary: Mapping[str, Any]) -> list[Check]:
-    """All checks of a data set's summary with its `audit`; what weighs most comes first."""
+    """All checks of a data set's summary with its `audit`: the worst level first, and of one level what weighs most."""
+    return sorted(_checks(summary), key=lambda check: LEVELS.index(check.level))
+
+
+def _checks(summary: Mapping[str, Any]) -> list[Check]:
     sizes = {split: summary["splits"][split]["images"] for split in SPLITS}
     found = summary["audit"]
     if not sizes["test"]:  # all images stay together, and each fold has splits of its own
@@ -433,15 +485,15 @@ def checks(summary: Mapping[str, Any]) -> list[Check]:
 
 
 def checks_outside(summary: Mapping[str, Any]) -> list[Check]:
-    """All checks of a further test set from elsewhere: of the summary, with its `audit`, of the data set with these
-    images in place of its test images."""
+    """All checks of a further test set from elsewhere, the worst level first: of the summary, with its `audit`, of the
+    data set with these images in place of its test images."""
     size, found = summary["splits"]["test"]["images"], summary["audit"]["test"]
     sizes, test = {"test": size}, {"test": found}
     labels = _conflicting({**_NO_CONFLICT, **test}, {**_NO_SIZES, **sizes}, where="")
-    labels = replace(labels, advice="Look at them, and correct the class." if labels.advice else "")
+    labels = replace(labels, advice=_LOOK if labels.advice else "")
     largest = _largest(test, sizes, {"test": "test"})
     repeats, plain = _repeated(found, "test", size), _plain(test, sizes, {"test": "test"})
-    return [
+    found_there = [
         check_known(summary),
         _of_findings(labels) if _several(summary) else labels,
         _check(
@@ -456,6 +508,7 @@ def checks_outside(summary: Mapping[str, Any]) -> list[Check]:
         replace(largest, found=tuple(replace(one, text=one.text.replace(_OF_SPLITS, ": ")) for one in largest.found)),
         _enlarged_outside(summary),
     ]
+    return sorted(found_there, key=lambda check: LEVELS.index(check.level))
 
 
 def check_known(summary: Mapping[str, Any]) -> Check:
@@ -530,6 +583,7 @@ _FINDINGS = {
 """Words of classes → of findings."""
 _EARLIER_VERSION = Found("not looked for", "Made by an earlier version; check looks.")
 _LIST = "check with --audit writes the list."
+_LOOK = f"Look at them, and correct the class: {_LIST}"
 _DROP = f"Leave them out: {_LIST}"
 
 
@@ -638,10 +692,27 @@ def _conflicting(found: Mapping[str, Any], sizes: Mapping[str, int], *, where: s
         said.append(Found("fail" if found["test"]["conflicting"] or not sizes["test"] else "warn", text))
     if near:
         as_one = f"{_is(near)} nearly the same as one"
-        text = f"{_part(near, size)} images{where} {as_one} of another class: is one of them wrong?"
+        text = f"{_part(near, size)} images{where} {as_one} of another class{_in_group(found, near)}: "
+        text += "is one of them wrong?"
         said.append(Found("warn", text))
-    advice = f"Correct the class, or leave them out: {_LIST}" if count else "Look at them, and correct the class."
+    advice = f"Correct the class, or leave them out: {_LIST}" if count else _LOOK
     return _check("labels", "One image, two classes", said, nothing="No image occurs with two classes.", advice=advice)
+
+
+def _in_group(found: Mapping[str, Any], near: int) -> str:
+    """How many images that are nearly the same as one of another class are so within their group; empty where groups
+    are not known."""
+    counts = [
+        found[split]["near_conflicting_in_group"] for split in SPLITS if "near_conflicting_in_group" in found[split]
+    ]
+    if not counts:
+        return ""
+    many = sum(counts)
+    if not many:
+        return ", none of them as one of its own group"
+    which = "" if near == 1 else "all of them " if many == near else f"{many:,} of them "
+    whose = "its" if many == 1 else "their"
+    return f", {which}as one of {whose} own group (a patient, a lesion ...), as images of two days can be"
 
 
 def _repeats(found: Mapping[str, Any], sizes: Mapping[str, int]) -> Check:

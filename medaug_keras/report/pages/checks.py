@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from medaug_keras.data import Check, checks_outside
 from medaug_keras.data import checks as checks_of
-from medaug_keras.data import checks_outside
 from medaug_keras.data.dataset import SPLITS
 from medaug_keras.report import figures, format
 from medaug_keras.report.pages.book import Book, Shown
@@ -44,13 +44,10 @@ def _entry(book: Book, name: str, title: str, outcome: Outcome) -> dict[str, Any
     record, called = outcome.record, name.replace(".", "-")
     if record is not None and "audit" in record.values:
         found = checks_outside(record.values) if outside else checks_of(record.values)
-        levels = [check.level for check in found]
-        entry["counts"] = ", ".join(
-            f"{levels.count(level)} {word if levels.count(level) != 1 else _one(word)}"
-            for level, word in _LEVELS.items()
-            if level in levels
-        )
+        entry["counts"] = _counts(found)
         entry["table"] = book.table(check_tables.checks(called, title, found))
+        odd = any(check.name == "labels" and check.level in ("fail", "warn") for check in found)
+        entry["differ"] = ("findings" if book.results.several(name.partition(".")[0]) else "classes") if odd else ""
         entry["leaks"] = any(
             check.name in ("identical", "near", "groups") and check.level in ("fail", "warn") for check in found
         )
@@ -58,6 +55,20 @@ def _entry(book: Book, name: str, title: str, outcome: Outcome) -> dict[str, Any
     elif record is not None:
         entry["reason"] = "not looked for: made by an earlier version; check looks"
     return entry
+
+
+def _counts(found: list[Check]) -> str:
+    """How many checks there are of each level and, where a check found several things, how many things are odd: that
+    is what `check` counts, and the first page."""
+    levels = [check.level for check in found]
+    said = ", ".join(
+        f"{levels.count(level)} {word if levels.count(level) != 1 else _one(word)}"
+        for level, word in _LEVELS.items()
+        if level in levels
+    )
+    odd = [check for check in found if check.level in ("fail", "warn")]
+    things = sum(one.level in ("fail", "warn") for check in odd for one in check.found)
+    return f"{said}: {things} things are odd" if things > len(odd) else said
 
 
 def _one(word: str) -> str:

@@ -37,7 +37,7 @@ from medaug_keras.report.pages.thresholds import operating_points
 from medaug_keras.report.pages.treatments import arms
 from medaug_keras.report.tables import runs as run_tables
 from medaug_keras.report.tables.export import records_csv, write_csv
-from medaug_keras.spec import dump
+from medaug_keras.spec import MedMnistData, dump
 
 
 @dataclass(frozen=True)
@@ -247,10 +247,16 @@ class Pages(Book):
             "own_files": list(self.own_files),
             "parts": [],
             "part": None,
+            "medmnist": self._medmnist,
         }
         templates = environment_of_templates()
         assert not templates.globals.keys() & {*shared, *content}, "a page would hide what its templates call"
         return templates.get_template(f"{template}.md.j2").render({**shared, **content})
+
+    @property
+    def _medmnist(self) -> bool:
+        """Whether an image of the study is MedMNIST's, which asks for a sentence at the foot of each page."""
+        return any(isinstance(part, MedMnistData) for part in self.results.study.sets.values())
 
     def _marks(self, datasets: Sequence[str]) -> list[tuple[str, str]]:
         """(data set, warning), of all but test images that training knows."""
@@ -298,6 +304,7 @@ class Pages(Book):
             "question": format.plain(study.question),
             "answer": [format.plain(sentence) for sentence in answer(self.results, self.inference)],
             "datasets": [format.plain(self.results.title(name)) for name in self.results.datasets],
+            "medmnist": self._medmnist,
             "simulated": any("simulated" in self.results.marks(name) for name in self.results.datasets),
             "states": dict(self.results.states),
             "runs": len(self.results.runs),
