@@ -1264,6 +1264,13 @@ def test_few_replicates_need_the_guarded_p_for_their_families(benchmark):
     assert row.images_only > 0.3
 
 
+def test_of_two_replicates_plain_p_claims_more_than_the_guarded_one(benchmark):
+    row = benchmark.two("accuracy", False, 7180, repeats=100, seed=2)
+    assert row.crossed <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 900) < row.plain
+    assert row.holm <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 100) < row.holm_plain
+    assert row.crossed < row.power < 0.4
+
+
 def test_two_replicates_are_honest_alone_too(benchmark):
     row = benchmark.simulate("accuracy", True, 624, 2, repeats=150, seed=3)
     assert row.crossed <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150)
@@ -1278,6 +1285,39 @@ def test_runs_that_share_nothing_are_tested_at_their_level(benchmark, S, T):
     assert row.coverage >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / repeats)
     assert row.power > row.family
     assert (row.paired is None) == (S != T)
+
+
+def test_networks_that_vary_little_are_called_equivalent_on_few_images_and_not_more_often_where_they_differ(benchmark):
+    repeats = 120
+    little, usual = (benchmark.equivalence("auc", "–", 156, 3, 0.02, own, repeats=repeats, seed=3) for own in (0.2, 1))
+    assert little.alone <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / repeats)
+    assert little.one_null > 0.3 > 0.05 > usual.one_null
+
+
+def test_what_arms_and_runs_have_of_their_own_leaves_the_level_and_lets_images_be_alike(benchmark):
+    for metric, own in product(benchmark.VALUES, (0.2, 1.0)):
+        chance = np.random.default_rng(3)
+        base, arm = benchmark.VALUES[metric](chance, 60, 3, 200, 0.5, (0.0,), own)
+        assert base.mean() == pytest.approx(benchmark.LEVEL, abs=0.015)
+        assert arm.mean() == pytest.approx(benchmark.LEVEL, abs=0.015)
+        spread = np.mean([stats.crossed(D).se for D in arm - base])
+        assert (spread < 0.015) == (own < 1)
+
+
+def test_the_mean_of_random_effects_is_statsmodels_with_paule_and_mandels_variance(benchmark):
+    meta = pytest.importorskip("statsmodels.stats.meta_analysis")
+    chance = np.random.default_rng(2)
+    effects, variances = chance.normal(0.01, 0.03, (5, 8)), chance.uniform(1e-4, 9e-4, (5, 8))
+    for effect, variance, p in zip(effects, variances, benchmark._random_effects(effects, variances), strict=True):
+        found = meta.combine_effects(effect, variance, method_re="iterated", use_t=True)
+        t = found.mean_effect_re / found.sd_eff_w_re_hksj
+        assert p == pytest.approx(2 * scipy_stats.t.sf(abs(t), 7), rel=1e-4)
+
+
+def test_equivalence_of_many_simulated_studies_is_that_of_each(benchmark):
+    D = np.stack([crossed_data(seed, 4, 30, effect=0.2) for seed in range(6)])
+    many = benchmark._equal(*stats.mean_squares(D), 4, 30, 0.4)
+    assert many == pytest.approx([stats.equivalence_p(stats.crossed(one), 0.4) for one in D])
 
 
 @pytest.mark.parametrize(("sizes", "n", "S"), [("–", 624, 2), ("–", 624, 5), ("20", 1200, 3), ("20", 1200, 10)])
@@ -1360,6 +1400,8 @@ def test_nine_of_ten_studies_find_what_they_announce_as_the_upper_end(benchmark,
 
 def test_intervals_that_few_images_make_are_marked_and_others_are_not(benchmark):
     few, many = (benchmark.rare(*of, repeats=100, seed=1) for of in ((156, 10, 0.95, 10), (400, 120, 0.85, 5)))
+    assert few.equal <= 0.05 < few.equal_marked
+    assert many.equal <= many.equal_marked <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 100)
     assert (few.warned > 0.9, many.warned < 0.1) == (True, True)
     assert few.coverage < 0.93 < many.coverage
 

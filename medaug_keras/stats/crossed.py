@@ -183,7 +183,7 @@ def crossed(
     (benchmarks/statistics.py). Where neither runs nor images add much variance, as on 156 images,
     the floor makes it cautious: 2 to 3 %. With S = 3, many images, and both adding variance: 7 to
     8 % (its interval covers 93 %), because two degrees of freedom say little about the runs. With
-    S = 2 it would be 8 to 13 %, so p and interval are those of `family_p` there. Far out in its
+    S = 2 it would be up to 11 %, so p and interval are those of `family_p` there. Far out in its
     tail, where corrections for many arms look, it rejects too often: see `family_p`.
     """
     D = np.asarray(difference, dtype=np.float64)
