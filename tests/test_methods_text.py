@@ -1,15 +1,19 @@
 """The methods to paste say what the study file and the records say, and cite only what has an entry."""
 
+import json
 import re
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 from report_records import ARMS, RUN, fake_results, fake_study
 
+from medaug_keras.report.numbers import methods
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.methods import methods_text
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages.study import Pages
+from medaug_keras.spec import Data
 
 
 def files(root, *, leave_out=lambda task: False, **more):
@@ -138,3 +142,79 @@ def test_versions_are_all_named_of_which_results_were_made(tmp_path, monkeypatch
     monkeypatch.setitem(RUN["packages"], "keras", "3.16.0")
     results = Results(study, *fake_results(study, tmp_path))
     assert "keras 3.15.0 and 3.16.0, " in methods_text(results, Inference(results))[-1]
+
+
+TABLE = {"kind": "table", "path": "reads.csv", "image": "file", "label": "read", "group": "patient", "size": 28}
+FRACTIONS = {"train": 0.7, "validation": 0.1, "test": 0.2, "seed": 3}
+PER_SPLIT = {"train": (30, {}), "validation": (8, {"group_in_train": 0}), "test": (20, {"group_in_train": 0})}
+
+
+def how_made(root, section, splits=PER_SPLIT):
+    """What is said of a data set of the user's with so many groups in each split."""
+    study = fake_study(datasets=("breastmnist",), arms={"baseline": ARMS["baseline"]}, replicates=2)
+    results = Results(study, *fake_results(study, root))
+    values = results.data("breastmnist").record.values
+    audit = {split: {"groups": n, **more} if n else {} for split, (n, more) in splits.items()}
+    object.__setattr__(results.data("breastmnist").record, "values", {**values, "audit": audit})
+    part = TypeAdapter(Data).validate_json(json.dumps(section))
+    object.__setattr__(results, "study", study.model_copy(update={"datasets": {"breastmnist": part}}))
+    return " ".join(methods._how_made(results, "breastmnist")).replace("BreastMNIST", "X")
+
+
+def test_groups_their_split_and_the_window_are_said_as_the_study_and_its_records_have_them(tmp_path):
+    said = how_made(tmp_path, TABLE | {"split": FRACTIONS, "window": {"dicom": True}})
+    assert said == (
+        "The images of X are of 58 groups (such as patients): 30 in training, 8 in validation and 20 in test. "
+        "The images of X were split into 70 % training, 10 % validation and 20 % test images by a random draw (seed 3) "
+        "that parts no group and divides classes as evenly as groups allow. "
+        "Values of X became 0 to 255 as each DICOM file says of its own display (its first table of values of "
+        "interest, or its first window)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("window", "words"),
+    [
+        ({"low": -1000, "high": 400}, "Values of X from -1000 to 400 became 0 to 255."),
+        ({"centre": -300, "width": 1400}, "Values of X from -1000 to 400 became 0 to 255."),
+        (
+            {"percentiles": [0.5, 99]},
+            "Values of X from the 0.5 to the 99 percentile of all training pixels became 0 to",
+        ),
+        (None, ""),
+    ],
+)
+def test_a_window_is_said_by_its_ends_however_it_was_given(window, words, tmp_path):
+    said = how_made(tmp_path, TABLE | {"split": FRACTIONS} | ({"window": window} if window else {}))
+    assert words in said
+    assert ("became" in said) == bool(window)
+
+
+def test_of_splits_only_what_is_known_is_said(tmp_path):
+    none = dict.fromkeys(PER_SPLIT, (0, {}))
+    ungrouped = how_made(tmp_path / "a", {k: v for k, v in TABLE.items() if k != "group"} | {"split": FRACTIONS}, none)
+    assert "group" not in ungrouped
+    assert "(seed 3) that divides classes as evenly as it can." in ungrouped
+    by_column = how_made(tmp_path / "b", TABLE | {"split": {"column": "part"}})
+    assert "were split as a column of its table says." in by_column
+    assert "random" not in by_column
+    assert "58 groups" in by_column
+    by_file = how_made(tmp_path / "c", TABLE | {"split": {"file": "/parts.csv"}}, none)
+    assert by_file == "The images of X were split as a file says."
+    parted = how_made(
+        tmp_path / "d", TABLE | {"split": {"column": "part"}}, PER_SPLIT | {"test": (20, {"group_in_train": 2})}
+    )
+    assert "58" not in parted  # nobody knows how many there are in all
+    assert "30 in training, 8 in validation and 20 in test, some of them in more than one." in parted
+    whole = {"train": (44, {}), "validation": (0, {}), "test": (0, {})}
+    folds = how_made(tmp_path / "e", TABLE | {"split": {"folds": 5, "validation": 0.2, "seed": 4}}, whole)
+    assert "are of 44 groups (such as patients)." in folds
+    assert "cut into folds anew in every replicate, by a random draw (seed 4 and the replicate) that parts no" in folds
+    assert "in each fold 20 % of all images were for validation." in folds
+
+
+def test_of_published_sets_nothing_is_said_that_their_authors_decided(tmp_path):
+    text = said(tmp_path, arms=("baseline", "gda"), replicates=2)
+    data = text.partition("Data: ")[2].partition("Classifier:")[0]
+    assert "random" not in data
+    assert "became" not in data

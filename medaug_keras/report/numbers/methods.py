@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from medaug_keras.data.dataset import SPLITS
+from medaug_keras.data.windows import declared
 from medaug_keras.generators import GENERATORS
 from medaug_keras.report.format import count, of_points, plural, together
 from medaug_keras.report.numbers.findings import metric_name, short_arms
@@ -11,7 +13,22 @@ from medaug_keras.report.numbers.further import corruption_words
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results, select_words
 from medaug_keras.report.numbers.thresholds import has_points_elsewhere, point_words
-from medaug_keras.spec import IMAGENET, Add, Amount, Corruptions, Files, Pretrain, Replace, dump, place_of_test
+from medaug_keras.spec import (
+    IMAGENET,
+    Add,
+    Amount,
+    Corruptions,
+    Files,
+    FolderData,
+    NpzData,
+    Parts,
+    Pretrain,
+    Replace,
+    TableData,
+    Window,
+    dump,
+    place_of_test,
+)
 
 _KEY = re.compile(r"@\w+\{\s*([^,\s]+)\s*,")
 
@@ -48,7 +65,74 @@ def _data(results: Results) -> str:
         simulated = "simulated, " if "simulated" in results.marks(name) else ""
         cited = f" [{', '.join(keys)}]" if keys else ""
         said.append(f"{title}{cited} ({simulated}{images}, {size} pixels, {channels}, {_classes(results, name)})")
-    return f"Data: {'; '.join(said)}."
+    more = [sentence for name in results.datasets for sentence in _how_made(results, name)]
+    return " ".join([f"Data: {'; '.join(said)}.", *more])
+
+
+def _how_made(results: Results, name: str) -> list[str]:
+    """Sentences on the groups of own images, how they were split, and which of their values are shown; those that the
+    study and the record say."""
+    record, section = results.data(name).record, results.study.datasets[name]
+    if record is None:
+        return []
+    title, found = results.title(name), record.values.get("audit", {})
+    said = _groups(title, found)
+    parts = section.split if isinstance(section, FolderData | TableData) else None
+    if parts is not None:
+        of_groups = any("groups" in found.get(split, {}) for split in SPLITS)
+        said.append(f"The images of {title} were {_split(parts, of_groups)}.")
+    window = section.window if isinstance(section, FolderData | TableData | NpzData) else None
+    if window is not None:
+        said.append(f"Values of {title} {_window(window)}.")
+    return said
+
+
+def _groups(title: str, audit: Mapping[str, Any]) -> list[str]:
+    """How many groups there are, in all where no split shares one with another, and in each split."""
+    sizes = {split: audit[split]["groups"] for split in SPLITS if "groups" in audit.get(split, {})}
+    if not sizes:
+        return []
+    if set(sizes) == {"train"}:  # cut into folds, so all images stay together
+        return [f"The images of {title} are of {plural(sizes['train'], 'group')} (such as patients)."]
+    each = together([f"{count(n)} in {_IN[split]}" for split, n in sizes.items()])
+    parted = any(audit[split].get(f"group_in_{other}") for split in sizes for other in ("train", "validation"))
+    if parted:
+        return [f"The images of {title} are of groups (such as patients): {each}, some of them in more than one."]
+    return [f"The images of {title} are of {plural(sum(sizes.values()), 'group')} (such as patients): {each}."]
+
+
+def _split(parts: Parts, of_groups: bool) -> str:
+    """How images were split, after `were`."""
+    drawn = "that divides classes as evenly as it can"
+    if of_groups:
+        drawn = "that parts no group and divides classes as evenly as groups allow"
+    if parts.folds is not None:
+        return (
+            f"cut into folds anew in every replicate, by a random draw (seed {parts.seed} and the replicate) {drawn}; "
+            f"in each fold {100 * (parts.validation or 0):g} % of all images were for validation"
+        )
+    if parts.column is not None or parts.file is not None:
+        return f"split as {'a column of its table' if parts.column is not None else 'a file'} says"
+    shares = [(parts.train, "training"), (parts.validation, "validation"), (parts.test, "test")]
+    asked = together([f"{100 * (share or 0):g} % {word}" for share, word in shares])
+    return f"split into {asked} images by a random draw (seed {parts.seed}) {drawn}"
+
+
+def _window(window: Window) -> str:
+    """Which values of more than 8 bits became 0 to 255, after `Values of a data set`."""
+    if window.percentiles is not None:
+        low, high = window.percentiles
+        return f"from the {low:g} to the {high:g} percentile of all training pixels became 0 to 255"
+    found = declared(dump(window))
+    if found is None or isinstance(found, str):
+        return (
+            "became 0 to 255 as each DICOM file says of its own display (its first table of values of interest, "
+            "or its first window)"
+        )
+    return f"from {found[0]:g} to {found[1]:g} became 0 to 255"
+
+
+_IN = {"train": "training", "validation": "validation", "test": "test"}
 
 
 def _classes(results: Results, dataset: str) -> str:
