@@ -163,6 +163,24 @@ def test_too_many_arms_are_not_compared_with_each_other_and_the_page_says_so(tmp
 # --- two studies -----------------------------------------------------------------------------------
 
 
+def test_runs_of_two_studies_with_other_seeds_are_not_paired(tmp_path):
+    here = results_of(tmp_path, small())
+    other_study = small(name="again", seed=7, replicates=3)
+    plan, store = fake_results(other_study, tmp_path, hits=hits(-0.2), whole=fake_plan(other_study))
+    there = Results(other_study, plan, store)
+    found = Inference(here).beside(Inference(there))
+    assert len(found) == 3
+    for (_, arm, _), c in found.items():
+        mine, theirs = ([np.mean(hits(g)("", arm, "", s)) for s in range(S)] for g, S in ((0, 5), (-0.2, 3)))
+        assert c.result.unpaired.replicates == (5, 3)
+        assert c.result.effect == pytest.approx(np.mean(mine) - np.mean(theirs))
+    table = compare_tables.studies(here, there, found)
+    assert any("all replicates of both, of which no two are paired" in note for note in table.notes)
+    for row in table.rows:
+        here_, beside, effect = row.entries[2:5]
+        assert here_.value - beside.value == pytest.approx(effect.value)
+
+
 def test_two_studies_are_tested_on_the_images_that_both_tested(tmp_path):
     here = results_of(tmp_path, small(datasets=("breastmnist", "phantom-ultrasound")))
     plan = fake_plan(small(classifier={"epochs": 3}))
@@ -183,6 +201,7 @@ def test_two_studies_are_tested_on_the_images_that_both_tested(tmp_path):
     for row in rows:
         assert row["here"]["value"] - row["beside"]["value"] == pytest.approx(row["effect"]["value"])
         assert "page" not in row["beside"]
+    assert {c.result.unpaired for c in found.values()} == {None}
     turned = compare_tables.studies(there, here, Inference(there).beside(Inference(here)))
     assert {row.entries[-1].value for row in turned.rows} == {"fake is better"}
     assert b"this study is better" in page["compare.md"]

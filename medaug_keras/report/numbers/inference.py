@@ -486,6 +486,15 @@ class Inference:
         result = crossed(difference, folds=folds, images=images, planned=len(group.runs))
         return replace(result, low=possible(result.low), high=possible(result.high))
 
+    def _unpaired(
+        self, ours: Mapping[int, NDArray[np.float64]], theirs: Mapping[int, NDArray[np.float64]], group: Group
+    ) -> Crossed:
+        """The same of runs that share nothing, {run: (n,) values} of either side."""
+        images, _ = self.grouped.get(group.dataset, (None, None))
+        one, two = (np.stack(list(of.values())) if of else np.empty((0, 0)) for of in (ours, theirs))
+        result = unpaired(one, two, images=images, planned=len(group.runs))
+        return replace(result, low=possible(result.low), high=possible(result.high))
+
     @cached_property
     def tests(self) -> Mapping[Cell, Comparison]:
         """Every arm against the baseline on the primary metric: the confirmatory tests."""
@@ -735,17 +744,22 @@ class Inference:
     def beside(self, other: "Inference") -> dict[Cell, Comparison]:
         """The cells that another study has too, less what it found, on the primary metric, corrected for all (Holm).
 
-        Tested where both studies tested the same images. Replicates of one number are paired, as arms of one study are:
-        with the same seed and network they start from the same weights.
+        Tested where both studies tested the same images. With one seed replicates of one number are paired, as those of
+        two arms are. With two seeds runs share nothing, and none are; but with folds, where `unpaired` has no form.
         """
         results, theirs, primary = self.results, other.results, self.results.study.primary
+        seeds = {results.study.seed, theirs.study.seed}
         found: dict[Cell, Comparison] = {}
         for cell, group in results.groups.items():
             base = theirs.groups.get(cell)
             if base is None:
                 continue
             if results.plan.data[cell[0]] == theirs.plan.data[cell[0]]:
-                result = self.analysis(paired(self._values[cell, primary], other._values[cell, primary]), group)
+                one, two = self._values[cell, primary], other._values[cell, primary]
+                if len(seeds) == 1 or cell[0] in self.folded:
+                    result = self.analysis(paired(one, two), group)
+                else:
+                    result = self._unpaired(one, two, group)
             else:
                 result = Crossed(None, 0, len(group.runs), 0, reason=OTHER_IMAGES)
             found[cell] = Comparison(group, base, primary, result, margin=self.margin)
@@ -783,10 +797,7 @@ class Inference:
                 reason = self._reasons.get((group.dataset, metric), "")
             if not reason:
                 values = pseudo_values(_metric(metric), np.stack(there), of.labels, of.groups)
-        one = np.stack([ours[s] for s in sorted(ours)]) if ours else np.empty((0, 0))
-        images, _ = self.grouped.get(group.dataset, (None, None))
-        result = unpaired(one, values, images=images, planned=len(group.runs))
-        result = replace(result, low=possible(result.low), high=possible(result.high))
+        result = self._unpaired(ours, dict(enumerate(values)), group)
         if result.effect is None and reason:
             result = replace(result, reason=reason)
         comparison = Comparison(group, group, metric, result, margin=self.margin)

@@ -126,6 +126,9 @@ def studies(results: Results, other: Results, found: Mapping[Cell, Comparison]) 
         *_DIFFERENCE,
     )
     words = {"better": "this study is better", "worse": f"{other.study.name} is better"}
+    which = "the replicates that both have"
+    if any(c.result.unpaired for c in found.values()):
+        which = "all replicates of both, of which no two are paired: the studies have other seeds"
     rows = tuple(
         Row(
             (
@@ -146,7 +149,7 @@ def studies(results: Results, other: Results, found: Mapping[Cell, Comparison]) 
         rows,
         "tables.compare.studies",
         (
-            "The difference is that of the replicates that both have. It is tested where both studies tested the same "
+            f"The difference is that of {which}. It is tested where both studies tested the same "
             "images; p is corrected over all lines that are (Holm, 5 %). "
             "What else differs between the studies is in the table of settings.",
             *interval_note(found.values()),
