@@ -142,8 +142,8 @@ def check(
     """What is wrong or odd with a study and its data, before anything is trained, as the verb `check` says it.
 
     Images of your own are read whole. The arguments are those of `run`; `audit` is a folder where, for each data set, a
-    list of images to leave out is written, so that no split knows another. Code of the study's own is tried where
-    `allow_code` is given.
+    list of images to leave out is written, so that no split knows another, and one of those that are the same, or
+    nearly, and of two classes. Code of the study's own is tried where `allow_code` is given.
 
     Raises StudyError and RequestError as `run` does; what is wrong with data is in what is returned.
     """
