@@ -66,7 +66,7 @@ def test_answers_have_the_numbers_of_the_records(tmp_path):
         "28": "Primary: accuracy",
         "30": "4 replicates",
         "36": "malignant 52",
-        "37": "(n = 4)",
+        "37": "(n = 4; 95 % interval ",
     }.items():
         assert words in rows[item]["records"], item
     assert rows["20"]["records"] == ""  # these records were not audited
@@ -186,7 +186,7 @@ def test_answers_are_those_of_the_settings_and_the_records_word_for_word(tmp_pat
         "OctMNIST: 97,477 training, 10,832 validation and 1,000 test images, as the file has them. ",
         "size": "Phantom histology: 200 test images. OctMNIST: 1,000 test images. BreastMNIST: 156 test images. ",
         "per class": "Test images by class. Phantom histology: malignant 20; normal, benign 40; third 60; fourth 80. ",
-        "scores": "Test accuracy of the baseline. Phantom histology: 8",
+        "scores": "Test accuracy of the baseline, ± standard deviation of replicates. Phantom histology: 8",
         "units": "Images of one group count as one unit in tests. Phantom histology: 100 groups of 200 test images. ",
     }.items():
         assert found[name].startswith(words)

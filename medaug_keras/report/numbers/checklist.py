@@ -12,7 +12,7 @@ from medaug_keras.data import checks
 from medaug_keras.generators import GENERATORS
 from medaug_keras.report.format import count, in_sentence, of_classes, of_points, percent, plural, together
 from medaug_keras.report.numbers.circumstances import registered
-from medaug_keras.report.numbers.findings import conclusion, metric_name, power
+from medaug_keras.report.numbers.findings import conclusion, level_interval, metric_name, power
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.methods import WEIGHTED, classifier_text, software_text
 from medaug_keras.report.numbers.results import AWAY, METRICS, Results, select_words
@@ -306,9 +306,13 @@ def _scores(results: Results, inference: Inference) -> str:
         found = base.estimate(results.select, "test", metric) if base else None
         if found is not None and found.mean is not None:
             spread = f" ± {percent(found.sd)}" if found.sd is not None else ""
-            said[name] = f"{percent(found.mean)}{spread} % (n = {found.n})"
+            interval = level_interval(inference.level(base, metric)) if base else ""
+            said[name] = f"{percent(found.mean)}{spread} % (n = {found.n}{f'; {interval}' if interval else ''})"
     return (
-        f"Test {metric_name(metric)} of the baseline. {_each(results, said)}. All arms are on the page." if said else ""
+        f"Test {metric_name(metric)} of the baseline, ± standard deviation of replicates. {_each(results, said)}. All "
+        "arms are on the page."
+        if said
+        else ""
     )
 
 

@@ -157,15 +157,13 @@ def _at_chance(results: Results, inference: Inference) -> list[str]:
     for dataset in results.datasets:
         best: tuple[float, str] | None = None
         for arm, sampling in results.variants(dataset):
-            one = inference.above_chance(results.groups[dataset, arm, sampling])
-            if one.low is None or one.high is None or one.effect is None or one.replicates < _ENOUGH:
+            one = inference.level(results.groups[dataset, arm, sampling], "auc")
+            if one.low is None or one.effect is None or one.replicates < _ENOUGH:
                 continue
-            if one.low > 0:
+            if one.low > 0.5:
                 break
-            low, middle, high = (min(0.5 + value, 1.0) for value in (one.low, one.effect, one.high))
-            interval = f"{percent(max(low, 0.0), 1)} to {percent(high, 1)}"
-            said = f"{results.variant(arm, sampling)}, {percent(middle, 1)} % (95 % interval {interval})"
-            best = max(best or (0.0, ""), (middle, said))
+            said = f"{results.variant(arm, sampling)}, {percent(one.effect, 1)} % ({level_interval(one)})"
+            best = max(best or (0.0, ""), (one.effect, said))
         else:
             if best is not None:
                 found.append(f"{results.title(dataset)} (highest: {best[1]})")
@@ -176,6 +174,13 @@ def _at_chance(results: Results, inference: Inference) -> list[str]:
         f"No arm is shown to have an AUC above that of chance, 50 %, on {together([*found[:_KNOWN], *more])}. What "
         "differs between networks that may have learned nothing says little of an augmentation."
     ]
+
+
+def level_interval(one: Crossed) -> str:
+    """The interval of a metric itself, in words; empty where it is not known."""
+    if one.low is None or one.high is None:
+        return ""
+    return f"95 % interval {percent(max(one.low, 0.0), 1)} to {percent(min(one.high, 1.0), 1)}"
 
 
 _ENOUGH = 3

@@ -888,10 +888,10 @@ class Inference:
         """Replicate → (n,) one value for each test image (or group of them), whose mean is the metric."""
         return self._values[(group.dataset, group.arm, group.sampling), metric]
 
-    def above_chance(self, group: Group) -> Crossed:
-        """The crossed analysis of its AUC less 0.5, what chance gives."""
-        values = self.values(group, "auc")
-        return self.analysis(paired(values, {s: np.full_like(one, 0.5) for s, one in values.items()}), group)
+    def level(self, group: Group, metric: str) -> Crossed:
+        """The crossed analysis of its metric itself: how far it may be off, for other runs and other test images."""
+        values = self.values(group, metric)
+        return self.analysis(paired(values, {s: np.zeros_like(one) for s, one in values.items()}), group)
 
     @cached_property
     def ranks(self) -> tuple[list[tuple[str, str]], Friedman]:
