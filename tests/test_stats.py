@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import integrate
 from scipy import stats as scipy_stats
@@ -650,6 +650,7 @@ def test_the_order_of_runs_that_share_nothing_changes_no_bit_and_the_order_of_si
 
 
 @given(seed=st.integers(0, 1000), S=st.integers(2, 5), T=st.integers(2, 5), n=st.integers(3, 40))
+@example(seed=95, S=3, T=5, n=3)  # averaged over both variances p would be half of that of the test
 @settings(max_examples=30)
 def test_of_runs_that_share_nothing_p_and_interval_agree_and_the_family_p_is_never_smaller(seed, S, T, n):
     found = stats.unpaired(*two_sides(seed, S, T, n, effect=0.4))
