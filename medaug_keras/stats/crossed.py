@@ -27,7 +27,7 @@ Letters: S replicates, n test images, G groups of them. All effects are fraction
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -228,19 +228,10 @@ def crossed(
         guarded_width = family_half_width(replicate, image, residual, S, n, 1 - confidence, more)
         half_width = max(half_width, float(guarded_width))
     raw = Components((replicate - residual) / n, (image - residual) / S, residual)
-    return Crossed(
-        effect=effect,
-        replicates=S,
-        planned=planned,
-        images=many,
-        groups=units,
-        se=se,
-        t=effect / se,
-        df=df,
+    return replace(
+        _tested(Crossed(effect, S, planned, many, units), effect, se, df, half_width),
         p=p,
         p_family=guarded,
-        low=effect - half_width,
-        high=effect + half_width,
         mean_squares=Components(replicate, image, residual),
         variances=Components(max(raw.replicate, 0.0), max(raw.image, 0.0), residual),
         raw_variances=raw,
@@ -305,22 +296,18 @@ def unpaired(
     half_width = float(stdtrit(df, (1 + confidence) / 2)) * se
     if min(parts.replicates) == 2:
         p, half_width = guarded, max(half_width, float(parts.family_half_width(1 - confidence)))
-    return Crossed(
-        effect=effect,
-        replicates=S,
-        planned=planned,
-        images=many,
-        groups=units,
-        se=se,
-        t=effect / se,
-        df=df,
+    return replace(
+        _tested(Crossed(effect, S, planned, many, units), effect, se, df, half_width),
         p=p,
         p_family=guarded,
-        low=effect - half_width,
-        high=effect + half_width,
         carried_by=float(effective_number(by_image[None])),
         unpaired=parts,
     )
+
+
+def _tested(found: Crossed, effect: float, se: float, df: float, half_width: float) -> Crossed:
+    """With t and the interval."""
+    return replace(found, se=se, t=effect / se, df=df, low=effect - half_width, high=effect + half_width)
 
 
 def _in_order(values: Array) -> Array:
