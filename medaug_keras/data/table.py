@@ -317,8 +317,7 @@ def _kept(
     if 1 < len(absent) > len(keep):
         problems.found.append(_mostly_absent(rows, names, absent, len(absent) + len(keep), root))
     elif absent:
-        first = names[absent[0]]
-        near = next(filter(None, (_near(root, names[i]) for i in absent[:50])), "")
+        first, near = names[absent[0]], _near_any(root, names, absent)
         problems.found.append(
             f"{rows.name}: the file of {rows.told(absent)} is not there (the first is {first}, in {root}{near}). Mend "
             "`image`, or set `missing: drop` to leave rows without a file out."
@@ -334,12 +333,16 @@ def _mostly_absent(rows: Rows, names: Sequence[str], absent: Sequence[int], numb
         many = f"none of the {number:,} files is there"
     else:
         many = f"{len(absent):,} of the {number:,} files are not there"
-    first = names[absent[0]]
-    near = next(filter(None, (_near(root, names[i]) for i in absent[:50])), "")
+    first, near = names[absent[0]], _near_any(root, names, absent)
     mend = "Is the folder of the images beside the table? Put it there, or mend `image`."
     if near and "no folder" not in near:  # the folder is there, and what is meant was seen
         mend = "Mend `image`."
     return f"{rows.name}: {many} (the first is {first}, in {root}{near}). {mend}"
+
+
+def _near_any(root: Path, names: Sequence[str], absent: Sequence[int]) -> str:
+    """What may be meant by the first of these files of which anything is seen."""
+    return next(filter(None, (_near(root, names[i]) for i in absent[:50])), "")
 
 
 def _near(root: Path, name: str) -> str:

@@ -117,10 +117,9 @@ def sizes(results: Results, inference: Inference) -> str:
             splits = record.values["splits"]
             groups = inference.grouped.get(dataset)
             of = f" of {plural(groups[1], 'patient or other group', 'patients or other groups')}" if groups else ""
-            train = count(splits["train"]["images"])
-            there = f"{train} training, {count(splits['test']['images'])} test"
-            if results.folds(dataset):
-                there = f"{train}, each tested once a replicate,"
+            train, test = (count(splits[split]["images"]) for split in ("train", "test"))
+            folds = results.folds(dataset)
+            there = f"{train}, each tested once a replicate," if folds else f"{train} training, {test} test"
             said.append(f"{results.title(dataset)} {there}{of}")
     return f"Images: {'; '.join(said)}." if 0 < len(said) <= _SIZES else ""
 

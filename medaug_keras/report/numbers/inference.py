@@ -311,6 +311,11 @@ def _verdict(effect: float | None, one: Comparison | Across) -> Verdict:
     return verdict(effect, _larger(one.holm, one.holm_ever), equivalent=equal, alpha=ALPHA)
 
 
+def _rows(values: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Run → (n,) as (runs, n), in the order of their numbers."""
+    return np.stack([values[run] for run in sorted(values)]) if values else np.empty((0, 0))
+
+
 def _behind(word: Verdict, one: Comparison | Across) -> float | None:
     """The p that makes this the verdict."""
     return _larger(*((one.equivalence, one.equivalence_ever) if word == "equivalent" else (one.holm, one.holm_ever)))
@@ -491,8 +496,7 @@ class Inference:
     ) -> Crossed:
         """The same of runs that share nothing, {run: (n,) values} of either side."""
         images, _ = self.grouped.get(group.dataset, (None, None))
-        one, two = (np.stack(list(of.values())) if of else np.empty((0, 0)) for of in (ours, theirs))
-        result = unpaired(one, two, images=images, planned=len(group.runs))
+        result = unpaired(_rows(ours), _rows(theirs), images=images, planned=len(group.runs))
         return replace(result, low=possible(result.low), high=possible(result.high))
 
     @cached_property
@@ -890,8 +894,7 @@ class Inference:
 
     def level(self, group: Group, metric: str) -> Crossed:
         """The crossed analysis of its metric itself: how far it may be off, for other runs and other test images."""
-        values = self.values(group, metric)
-        return self.analysis(paired(values, {s: np.zeros_like(one) for s, one in values.items()}), group)
+        return self.analysis(_rows(self.values(group, metric)), group)
 
     @cached_property
     def ranks(self) -> tuple[list[tuple[str, str]], Friedman]:

@@ -91,10 +91,10 @@ def _of_equivalence(margin: float) -> str:
     return f"Two one-sided tests: that the true difference is {of_points(margin)} or more"
 
 
-def _equivalent(c: Comparison) -> tuple[Entry, ...]:
-    """Its entry."""
+def _equivalent(c: Comparison, p: float | None) -> tuple[Entry, ...]:
+    """Its entry, with this p."""
     why = c.result.reason or ("few images carry the difference" if c.few else "")
-    return () if c.margin is None else (Entry(c.equivalence, missing=why),)
+    return () if c.margin is None else (Entry(p, missing=why),)
 
 
 def _replicates(c: Comparison) -> tuple[Entry, Entry]:
@@ -205,7 +205,7 @@ def in_column(results: Results, inference: Inference, dataset: str) -> Table:
             entries += [
                 Entry(c.result.effect, low=c.result.low, high=c.result.high, missing=why),
                 Entry(c.p_difference, missing=why),
-                *(Entry(c.p_equivalence, missing=entry.missing) for entry in _equivalent(c)),
+                *_equivalent(c, c.p_equivalence),
             ]
         rows.append(Row(tuple(entries)))
     return Table(
@@ -266,7 +266,7 @@ def tests(results: Results, inference: Inference) -> Table:
             *_effect(c),
             Entry(c.result.p_family, missing=why),
             Entry(c.holm, missing=why),
-            *_equivalent(c),
+            *_equivalent(c, c.equivalence),
             *[Entry(c.holm_ever, missing=why)] * larger,
             *_detectable(c.detectable, why),
             Entry(c.fdr, missing=why),
@@ -457,7 +457,7 @@ def _simple(
             *_effect(c),
             Entry(c.result.p_family, missing=why),
             Entry(c.holm, missing=why),
-            *_equivalent(c),
+            *_equivalent(c, c.equivalence),
             *_replicates(c),
         )
         return Row(entries, {**_factors(results, cell), "verdict": verdict_words(c.word)})
