@@ -766,6 +766,13 @@ def test_holm_counts_what_was_declared_and_benjamini_hochberg_what_was_tested():
     assert stats.benjamini_hochberg([None, 0.01, None, 0.04]) == [None, 0.02, None, 0.04]
 
 
+@given(p=st.lists(st.floats(0, 1) | st.sampled_from([0.0, 0.01, 0.04, 1.0]), max_size=30))
+def test_benjamini_hochberg_is_scipys_to_the_bit(p):
+    from scipy.stats import false_discovery_control
+
+    assert stats.benjamini_hochberg(p) == (false_discovery_control(p).tolist() if p else [])
+
+
 @given(p=st.lists(st.floats(0, 1), min_size=2, max_size=12), left=st.data())
 @settings(max_examples=40)
 def test_a_claim_does_not_weaken_when_missing_arms_arrive(p, left):

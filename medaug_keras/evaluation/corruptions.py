@@ -12,7 +12,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 Values = NDArray[np.float64]
 _BLOCK = 1024  # images at once
@@ -34,6 +33,8 @@ def _impulse_noise(x: Values, share: float, rng: np.random.Generator) -> Values:
 
 def _blur(x: Values, sd: float, rng: np.random.Generator) -> Values:
     """`sd` in pixels of an image of 32 x 32."""
+    from scipy.ndimage import gaussian_filter  # 0.3 s to import, which no page needs
+
     sigma = sd * x.shape[1] / 32
     blurred: Values = gaussian_filter(x, (0, sigma, sigma, 0), mode="nearest")
     return blurred
