@@ -107,6 +107,7 @@ def test_an_arm_is_described_by_all_that_it_changes(tmp_path):
     also = {
         "even": {"label": "Even", "always_weighted": True},
         "longer": {"label": "Longer", "classifier": {"epochs": 40}},
+        "turned": {"label": "Turned", "augment": [{"layer": "RandomRotation", "factor": 0.05}]},
     }
     arms = ("baseline", "jvae", "cvae", "duplicate")
     text = said(tmp_path, arms=arms, also=also, replicates=2, samplings=["shuffle"]).partition("Arms: ")[2]
@@ -114,6 +115,7 @@ def test_an_arm_is_described_by_all_that_it_changes(tmp_path):
     found = dict(one.partition(" – ")[::2] for one in text.split("; "))
     assert found["Even"] == "weighted batches, to which each class is drawn alike"
     assert found["Longer"] == "a recipe of its own"
+    assert ", up to 18 degrees either way)" in found["Turned"]
     assert found["No augmentation"] == "nothing is changed"
     assert found["Joint VAE"].startswith("a reconstruction of every training image by a Joint VAE [")
     assert found["Conditional VAE"].startswith("images of a Conditional VAE [")

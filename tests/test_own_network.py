@@ -91,6 +91,21 @@ def test_check_and_run_refuse_own_code_in_the_same_words_or_neither_does(tmp_pat
         assert "a run would refuse it; 1 thing is to be mended." in checked.stdout
 
 
+def test_who_refuses_or_plans_own_code_names_every_function_of_it_once(tmp_path: Path) -> None:
+    (tmp_path / "my_models.py").write_text(PLAIN, encoding="utf-8")
+    (tmp_path / "my_steps.py").write_text("def wave():\n    return lambda images, rng: images\n", encoding="utf-8")
+    step = {"layer": "python", "builder": "my_steps:wave"}
+    arms = {"baseline": {}, "one": {"augment": [step]}, "two": {"augment": [step, {"layer": "MixUp"}]}}
+    classifier = {"kind": "python", "builder": "my_models:net", "epochs": 1, "batch_size": 16}
+    path = written(tmp_path, tiny(classifier=classifier, arms=arms))
+    of_both = "the functions net of my_models.py and wave of my_steps.py are Python code"
+    refused = cli_here("run", path, cwd=tmp_path).stderr
+    assert refused.count(of_both) == 1
+    assert len(refused.splitlines()) == 1
+    assert f"To run it, add --allow-code: {of_both}.\n" in cli_here("plan", path, cwd=tmp_path).stdout
+    assert "--allow-code" not in cli_here("plan", path, "--allow-code", cwd=tmp_path).stdout
+
+
 def test_check_looks_at_the_data_even_where_own_code_is_not_allowed(tmp_path: Path) -> None:
     path = study_with(tmp_path)
     gone = ["--set", "datasets.mine={kind: npz, path: gone.npz}"]

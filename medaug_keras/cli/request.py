@@ -86,14 +86,17 @@ def code_not_allowed(study: Study, options: argparse.Namespace) -> list[str]:
     """Why a run refuses the study's own code, where it has some and the user has not allowed it; a line at the most."""
     if not study.builders or options.allow_code:
         return []
-    keys, builder = next(iter(study.builders.items()))
-    file, _, function = builder.partition(":")
-    more = len(set(study.builders.values())) - 1
-    others = f", as {more} more of the study's," if more else ""
     return [
-        f"{words.dotted(keys)}: the function {function} of {file}.py{others} is Python code, "
+        f"{words.dotted(next(iter(study.builders)))}: {own_functions(study)} Python code, "
         "which can do all that you can do on this machine. Read it; if you trust it, add --allow-code."
     ]
+
+
+def own_functions(study: Study) -> str:
+    """The functions of the study's own code and their files, with the verb: "the function net of nets.py is"."""
+    named = [builder.partition(":") for builder in dict.fromkeys(study.builders.values())]
+    said = " and ".join(f"{function} of {file}.py" for file, _, function in named)
+    return f"the functions {said} are" if len(named) > 1 else f"the function {said} is"
 
 
 def _say_away(said: str, whole: Plan, store: Store) -> None:

@@ -26,7 +26,9 @@ from .pages import LivePages, check_report, fewer_than_shown, render
 from .reproduce import reproduce
 from .request import (
     check_results,
+    code_not_allowed,
     find_task,
+    own_functions,
     planned,
     rare_classes,
     read_study,
@@ -259,6 +261,8 @@ def _plan(options: argparse.Namespace) -> int:
         print(f"Expected time: not known before the first task of each kind was run ({', '.join(new)}).")
     else:
         print(f"Expected time: {duration(seconds)} with {options.workers} workers.")
+    if to_do and code_not_allowed(study, options):
+        print(f"To run it, add --allow-code: {own_functions(study)} Python code.")
     if options.power:
         from .power import power  # it needs SciPy, which the others do without
 

@@ -207,6 +207,8 @@ def what_it_does(results: Results, arm: str, sampling: str, *, cited: bool = Fal
     spec, done = results.study.arms[arm], []
     for step in dump(spec)["augment"]:
         own = _settings(step, without=("layer",))
+        if step["layer"] == "RandomRotation":  # papers give degrees
+            own += f", up to {360 * step['factor']:.3g} degrees either way"
         done.append(f"{step['layer'].replace('_', ' ')} of {_drawn(step)}" + (f" ({own})" if own else ""))
     if spec.add is not None:
         done.append(f"{_images_of(results, spec.add, cited)} added ({_amount(spec.add.amount)})")
