@@ -205,3 +205,20 @@ def test_a_class_that_no_run_of_an_arm_finds_is_named_with_the_arm(tmp_path):
     results = results_of(tmp_path / "late", hits=found_of_class(0.9, never=("gda", "cvae")), **late)
     said = recalls(results, Inference(results))
     assert said[-1] == f"No run of Geometric or Conditional VAE so far finds any of the 52 test images of {name}."
+
+
+def test_a_fall_is_said_together_with_the_classes_that_rise_in_the_same_arm_and_no_other(tmp_path):
+    def hits(dataset, arm, sampling, replicate):
+        rng = np.random.default_rng([len(arm), replicate])
+        first, second = (0.5, 1.0) if arm == "gda" else (0.9, 0.7)
+        return rng.random(156) < np.where(np.arange(156) < 52, first, second)
+
+    results = results_of(tmp_path, hits=hits)
+    inference = Inference(results)
+    first, second = (inference.by_class[CELL, number].result for number in (0, 1))
+    assert first.high < 0 < second.low
+    falls = results.classes("breastmnist")[0]
+    (said,) = [one for one in recalls(results, inference) if "falls" in one]
+    assert f"{falls} by {unsigned(first.effect)} points" in said
+    how = f"{unsigned(second.effect)} points ({points(second.low)} to {points(second.high)})."
+    assert said.endswith(f" with Geometric, while that of “normal, benign” rises by {how}")

@@ -114,7 +114,7 @@ def test_an_arm_is_described_by_all_that_it_changes(tmp_path):
     text = text.partition(". The others")[0]
     found = dict(one.partition(" – ")[::2] for one in text.split("; "))
     assert found["Even"] == "weighted batches, to which each class is drawn alike"
-    assert found["Longer"] == "a recipe of its own"
+    assert found["Longer"] == "networks trained by a recipe of their own (epochs is 40, elsewhere 20)"
     assert ", up to 18 degrees either way)" in found["Turned"]
     assert found["No augmentation"] == "nothing is changed"
     assert found["Joint VAE"].startswith("a reconstruction of every training image by a Joint VAE [")
@@ -146,7 +146,7 @@ def test_versions_are_all_named_of_which_results_were_made(tmp_path, monkeypatch
     assert "keras 3.15.0 and 3.16.0, " in methods_text(results, Inference(results))[-1]
 
 
-TABLE = {"kind": "table", "path": "reads.csv", "image": "file", "label": "read", "group": "patient", "size": 28}
+TABLE = {"kind": "table", "path": "reads.csv", "image": "file", "label": "read", "group": "patient"}
 FRACTIONS = {"train": 0.7, "validation": 0.1, "test": 0.2, "seed": 3}
 PER_SPLIT = {"train": (30, {}), "validation": (8, {"group_in_train": 0}), "test": (20, {"group_in_train": 0})}
 
@@ -190,6 +190,29 @@ def test_a_window_is_said_by_its_ends_however_it_was_given(window, words, tmp_pa
     said = how_made(tmp_path, TABLE | {"split": FRACTIONS} | ({"window": window} if window else {}))
     assert words in said
     assert ("became" in said) == bool(window)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"size": 64}, "resized to 64 × 64 pixels (bilinear filter)"),
+        (
+            {"size": 64, "fit": "crop", "filter": "box"},
+            "cropped to their middle square and resized to 64 × 64 pixels (box filter)",
+        ),
+        ({"fit": "pad"}, "padded with black to squares"),
+        ({}, ""),
+    ],
+)
+def test_how_images_became_squares_of_one_size_is_said_where_the_study_says_it(how, words, tmp_path):
+    said = how_made(tmp_path, TABLE | {"split": FRACTIONS} | how)
+    assert said.count("that were of another shape or size") == bool(words)
+    assert f" Images of X that were of another shape or size were {words}." in said or not words
+
+
+def test_classes_are_named_where_they_are_few(tmp_path):
+    text = said(tmp_path, arms=("baseline", "gda"), replicates=2)
+    assert "2 classes: malignant and “normal, benign”" in text
 
 
 def test_of_splits_only_what_is_known_is_said(tmp_path):

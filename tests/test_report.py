@@ -319,7 +319,14 @@ def test_means_over_data_sets_have_a_section_where_there_are_several(datasets, t
     assert [name for name in links if f"{{: #{name} }}" not in page] == []
 
 
-@pytest.mark.parametrize("page", ["best-models", "cite", "generators", "index"])
+def test_pages_of_generated_images_are_there_where_an_arm_has_images_that_are_not_its_real_ones(tmp_path):
+    for arms, there in ((("baseline", "gda"), False), (("baseline", "duplicate"), True), (("baseline", "cvae"), True)):
+        study = small(arms={name: ARMS[name] for name in arms})
+        files = Pages(Results(study, *fake_results(study, tmp_path / "-".join(arms)))).all()
+        assert {"generators.md" in files, "synthetic-images.md" in files} == {there}
+
+
+@pytest.mark.parametrize("page", ["best-models", "cite", "index"])
 def test_a_small_page_reads_as_it_was_read_before(page, tmp_path):
     study = small()
     plan, store = fake_results(study, tmp_path / "results", leave_out=lambda task: task.kind != "data")

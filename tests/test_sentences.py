@@ -169,7 +169,7 @@ OPEN = (
     r"^Inconclusive: neither gain, loss nor equivalence is shown; true differences from \N{MINUS SIGN}\d+\.\d to "
     r"\+\d+\.\d points are not ruled out "
 )
-TERMS = r"^Arm: one way to change the training images or how they are drawn\. "
+TERMS = r"^Arm: one way to change the training images, how they are drawn, or how networks learn from them\. "
 ONE, EACH = "one comparison", "one comparison a data set"
 INTERVAL = rf"\(95 % interval {S} to {S}\)"
 METRIC = r"(accuracy|AUC)"
@@ -196,8 +196,8 @@ SENTENCES = [  # what is said, a world that says it, one that does not
     (r"^Points between the highest and the lowest arm: BreastMNIST \+\d", "once", "better"),
     (r"^Only one arm has a value\.", "one arm of two", "once"),
     (r"^No arm changed test accuracy detectably\.", "level", "better"),
-    (r"^No arm changed test accuracy detectably, but such a study can miss even the largest possible gain\.$",
-     "two replicates", "level"),
+    (r"^Corrected tests of two replicates can miss differences of that size; those of more replicates find smaller "
+     r"ones\.$", "two replicates", "level"),
     (r"^No arm changed test AUC detectably, but such a study can miss even the largest possible gain\.$",
      "healthy, by AUC", "rare, by AUC"),
     (r"^No arm is shown to have an AUC above that of chance, 50 %, on BreastMNIST \(highest: "
@@ -245,7 +245,7 @@ SENTENCES = [  # what is said, a world that says it, one that does not
      "level", "weighted"),
     (rf"{TERMS}Points: percentage points of test AUC\. n: ", "rare, by AUC", "rare"),
     (r"^Images: [A-Z][A-Za-z ]+ [\d,]+ training, \d+ test\.$", "level", "pairs"),
-    (r"^Images: BreastMNIST [\d,]+ training, 156 test of 78 patients or other groups\.$", "pairs", "level"),
+    (r"^Images: BreastMNIST [\d,]+ training, 156 test of 78 groups \(such as patients\)\.$", "pairs", "level"),
     (r"^Images: BreastMNIST [\d,]+ training, 156 test; [A-Z]", "two sets", "level"),
     (rf"{TERMS}Weighted: each class drawn equally often\. Points: ", "weighted", "level"),
     # what could have been found

@@ -17,10 +17,12 @@ from medaug_keras.data.ids import fingerprint_with, ids_subgroups
 from medaug_keras.data.subgroups import By, subgroups_of
 from medaug_keras.plan import Source, plan
 from medaug_keras.report.numbers.inference import Inference
+from medaug_keras.report.numbers.methods import methods_text
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.numbers.subgroups import Subgroup, of_subgroups, subgroups_elsewhere
 from medaug_keras.report.pages import classes as page
 from medaug_keras.report.pages.book import Book
+from medaug_keras.report.pages.findings import findings
 from medaug_keras.report.pages.further import other_test_sets
 from medaug_keras.report.tables import subgroups as subgroup_tables
 from medaug_keras.spec import Study
@@ -555,6 +557,18 @@ def test_the_page_has_a_panel_and_a_row_for_each_subgroup_and_marks_small_ones(r
             got = entries[name]
             wanted = (None,) * 4 if result is None else (result.effect, result.low, result.high, p)
             assert (got.value, got.low, got.high, got.p) == wanted
+
+
+def test_methods_and_the_first_page_say_that_there_are_subgroups_where_the_study_asks_for_them(
+    results, folder, tmp_path
+):
+    asked = study(folder, subgroups=[])
+    without = Results(asked, plan(asked, {"mine": source(folder)}), Store(tmp_path / "results"))
+    for one, there in ((results, True), (without, False)):
+        book = Book(one)
+        methods = " ".join(methods_text(one, book.inference))
+        assert (f"subgroups of test images ({one.title('mine')} by sex and age) are exploratory" in methods) is there
+        assert findings(book)["subgroups"] is there
 
 
 def test_a_subgroup_whose_metric_has_no_value_is_named_below_the_figure(results):

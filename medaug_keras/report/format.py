@@ -212,6 +212,11 @@ def class_name(name: str) -> str:
     return f"class {name}" if name.isdecimal() else name
 
 
+def class_in_list(name: str) -> str:
+    """The same where others stand beside it: one with a comma is in quotes."""
+    return f"“{name}”" if "," in name else class_name(name)
+
+
 def replicates_words(n: int, planned: int | None = None) -> str:
     """On how many replicates a number rests: n = 5, or n = 3 of 5 where more are planned."""
     return f"n = {n}" + (f" of {planned}" if planned is not None and n != planned else "")

@@ -7,7 +7,7 @@ from statistics import fmean, median_low
 from medaug_keras.looks import CLAIMS, Looks
 from medaug_keras.reading.words import rare_classes, weighted_twice
 from medaug_keras.report.format import (
-    class_name,
+    class_in_list,
     count,
     in_sentence,
     in_words,
@@ -25,25 +25,15 @@ from medaug_keras.report.format import (
 )
 from medaug_keras.report.numbers.inference import ArmResult, Cell, Comparison, Inference, OfClass
 from medaug_keras.report.numbers.results import DEGENERATE, METRICS, Results, tuning_measure
-from medaug_keras.spec import Files, differences, dump
+from medaug_keras.spec import Files, TableData, differences, dump
 from medaug_keras.stats import Crossed
 
 
 def recipes(results: Results) -> list[str]:
     """How arms are trained otherwise than the baseline, beside their images: by other settings, and longer."""
     said = []
-    study = dump(results.study.classifier)
     for arm in results.arms:
-        own = results.study.arms[arm].classifier
-        changes = differences(study, dump(own)) if own is not None else {}
-        words = [
-            f"{name} is {_shown(new)}" + ("" if old is None else f", elsewhere {_shown(old)}")
-            for name, (old, new) in changes.items()
-            # settings of the study's kind mean nothing to another kind
-            if (new is not None or f"{name.rpartition('.')[0]}.kind" not in changes)
-            and (name != "optimizer.learning_rate" or results.study.classifier.tune is None)  # it is chosen
-        ]
-        if words:
+        if words := own_recipe(results, arm):
             said.append(f"{results.label(arm)} is trained by a recipe of its own: {'; '.join(words)}.")
     twice = weighted_twice(results.study)
     said += [*([twice] if twice else []), *tuning(results)]
@@ -53,6 +43,19 @@ def recipes(results: Results) -> list[str]:
         why = "" if results.study.classifier.budget else passes
         said.append(f"Training takes more images, or fewer, in these arms than in the baseline: {arms}.{why}")
     return said
+
+
+def own_recipe(results: Results, arm: str) -> list[str]:
+    """The settings by which an arm's networks are trained otherwise than the study's, beside those of the study."""
+    own = results.study.arms[arm].classifier
+    changes = differences(dump(results.study.classifier), dump(own)) if own is not None else {}
+    return [
+        f"{name} is {_shown(new)}" + ("" if old is None else f", elsewhere {_shown(old)}")
+        for name, (old, new) in changes.items()
+        # settings of the study's kind mean nothing to another kind
+        if (new is not None or f"{name.rpartition('.')[0]}.kind" not in changes)
+        and (name != "optimizer.learning_rate" or results.study.classifier.tune is None)  # it is chosen
+    ]
 
 
 def tuning(results: Results) -> list[str]:
@@ -101,7 +104,7 @@ def terms(results: Results) -> str:
     """What the words of the first page's table mean, in a line."""
     weighted = any("(weighted)" in results.variant(*pair) for pair in results.variants())
     return (
-        "Arm: one way to change the training images or how they are drawn. "
+        "Arm: one way to change the training images, how they are drawn, or how networks learn from them. "
         + "Weighted: each class drawn equally often. " * weighted
         + f"Points: percentage points of test {metric_name(results.study.primary)}. "
         "n: replicates (repeats, other seeds)."
@@ -115,8 +118,9 @@ def sizes(results: Results, inference: Inference) -> str:
         record = results.data(dataset).record
         if record is not None:
             splits = record.values["splits"]
-            groups = inference.grouped.get(dataset)
-            of = f" of {plural(groups[1], 'patient or other group', 'patients or other groups')}" if groups else ""
+            groups, section = inference.grouped.get(dataset), results.study.datasets[dataset]
+            column = section.group if isinstance(section, TableData) else None
+            of = f" of {plural(groups[1], 'group')} ({column or 'such as patients'})" if groups else ""
             train, test = (count(splits[split]["images"]) for split in ("train", "test"))
             folds = results.folds(dataset)
             there = f"{train}, each tested once a replicate," if folds else f"{train} training, {test} test"
@@ -243,16 +247,29 @@ def recalls(results: Results, inference: Inference) -> list[str]:
     several, found = len(results.datasets) > 1, []
 
     def named(one: OfClass) -> str:
-        name = results.classes(one.group.dataset)[one.number]
-        return f"“{name}”" if "," in name else class_name(name)
+        return class_in_list(results.classes(one.group.dataset)[one.number])
+
+    def size(r: Crossed) -> str:
+        return f"{unsigned(r.effect or 0.0)} points ({points(r.low or 0.0)} to {points(r.high or 0.0)})"
+
+    def rises(fallen: OfClass) -> str:
+        """Classes whose recall rises as much in the same arm: what is lost to one class may be found in another."""
+        risen = [
+            (named(one), size(r))
+            for one in inference.by_class.values()
+            if one.group == fallen.group and (r := one.result) is not None and _rises(r)
+        ]
+        said = [f"{name}{'' if number else ' rises'} by {by}" for number, (name, by) in enumerate(risen[:2])]
+        more = [f"those of {plural(len(risen) - 2, 'more class', 'more classes')}"] if len(risen) > 2 else []
+        return f", while that of {together([*said, *more])}" if risen else ""
 
     fallen = [(r, one) for one in inference.by_class.values() if (r := one.result) is not None and _falls(r)]
     if fallen:
         fallen.sort(key=lambda pair: pair[0].effect or 0.0)
         said = [
-            f"{named(one)} by {unsigned(r.effect or 0.0)} points ({points(r.low or 0.0)} to {points(r.high or 0.0)}) "
-            f"with {results.variant(one.group.arm, one.group.sampling)}"
+            f"{named(one)} by {size(r)} with {results.variant(one.group.arm, one.group.sampling)}"
             + (f" on {results.title(one.group.dataset)}" if several else "")
+            + rises(one)
             for r, one in fallen[:3]
         ]
         more = f"; and {plural(len(fallen) - 3, 'more such fall')}" if len(fallen) > 3 else ""
@@ -278,6 +295,10 @@ def recalls(results: Results, inference: Inference) -> list[str]:
 
 def _falls(r: Crossed) -> bool:
     return r.effect is not None and r.effect <= -FALL and r.high is not None and r.high < 0
+
+
+def _rises(r: Crossed) -> bool:
+    return r.effect is not None and r.effect >= FALL and r.low is not None and r.low > 0
 
 
 TOLD_APART, CLASS_TOLD = 0.8, 0.05
@@ -346,10 +367,17 @@ def _found(results: Results, inference: Inference) -> list[str]:
             few = max(c.result.replicates for c in tested)
             head = f"Nothing can be told yet: {in_words(few)} replicates are too few, and even a very large effect"
             return [f"{head} would be missed.", *_counted(results, tests, tested)]
-        head = f"No arm changed test {metric_name(results.study.primary)} detectably."
+        head, more = f"No arm changed test {metric_name(results.study.primary)} detectably.", []
         if _misses_every_gain(results, tested):
-            head = f"{head[:-1]}, but such a study can miss even the largest possible gain."
-        return [head, *_counted(results, tests, tested)]
+            if all((c.result.high or 0.0) < room(results, c) for c in tested):
+                most = in_words(max(c.result.replicates for c in tested))
+                more = [
+                    f"Corrected tests of {most} replicates can miss differences of that size; those of more replicates "
+                    "find smaller ones."
+                ]
+            else:
+                head = f"{head[:-1]}, but such a study can miss even the largest possible gain."
+        return [head, *_counted(results, tests, tested), *more]
     equal = [one for one in inference.by_effect if _side(one) == "" and one.counts.get("equivalent")]
     worse.sort(key=lambda one: (results.is_copies(one.arm), one.effect or 0.0))
     named = [*better[:_NAMED], *both[:_NAMED], *worse[:_NAMED]]
@@ -574,8 +602,11 @@ def _little_said(results: Results) -> list[str]:
             if signs[s]
         ]
         if why:
-            marked = sum(map(bool, degenerate))
-            found.append(f"{results.title(dataset)} {count(marked)} of {plural(len(runs), 'run')}: {together(why)}")
+            marked = [run for run, signs in zip(runs, degenerate, strict=True) if signs]
+            arms = list(dict.fromkeys(results.variant(run.arm, run.sampling) for run in marked))
+            of = f", all of {arms[0]}" if len(arms) == 1 < len(results.variants(dataset)) else ""
+            of_runs = f"{count(len(marked))} of {plural(len(runs), 'run')}{of}"
+            found.append(f"{results.title(dataset)} {of_runs}: {together(why)}")
     if not found:
         return []
     more = f"; and on {plural(len(found) - 4, 'other data set')}" if len(found) > 4 else ""

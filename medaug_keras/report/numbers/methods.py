@@ -7,8 +7,8 @@ from typing import Any
 from medaug_keras.data.dataset import SPLITS
 from medaug_keras.data.windows import declared
 from medaug_keras.generators import GENERATORS
-from medaug_keras.report.format import count, of_points, plural, together
-from medaug_keras.report.numbers.findings import metric_name, short_arms
+from medaug_keras.report.format import class_in_list, count, of_points, plural, together
+from medaug_keras.report.numbers.findings import metric_name, own_recipe, short_arms
 from medaug_keras.report.numbers.further import corruption_words
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results, select_words
@@ -18,6 +18,7 @@ from medaug_keras.spec import (
     Add,
     Amount,
     Corruptions,
+    Data,
     Files,
     FolderData,
     NpzData,
@@ -81,10 +82,28 @@ def _how_made(results: Results, name: str) -> list[str]:
     if parts is not None:
         of_groups = any("groups" in found.get(split, {}) for split in SPLITS)
         said.append(f"The images of {title} were {_split(parts, of_groups)}.")
+    said += _sized(results, name, section)
     window = section.window if isinstance(section, FolderData | TableData | NpzData) else None
     if window is not None:
         said.append(f"Values of {title} {_window(window)}.")
     return said
+
+
+def _sized(results: Results, name: str, section: Data) -> list[str]:
+    """How own images became squares of one size, where the study says how; they may have been that before."""
+    if not isinstance(section, FolderData | TableData | NpzData) or (section.size is None and section.fit is None):
+        return []
+    how = [_FITTED[section.fit]] if section.fit is not None else []
+    if section.size is not None:
+        how.append(f"resized to {section.size} × {section.size} pixels ({section.filter} filter)")
+    return [f"Images of {results.title(name)} that were of another shape or size were {' and '.join(how)}."]
+
+
+_FITTED = {
+    "crop": "cropped to their middle square",
+    "pad": "padded with black to squares",
+    "stretch": "squeezed to squares",
+}
 
 
 def _groups(title: str, audit: Mapping[str, Any]) -> list[str]:
@@ -136,8 +155,13 @@ _IN = {"train": "training", "validation": "validation", "test": "test"}
 
 
 def _classes(results: Results, dataset: str) -> str:
-    many = len(results.classes(dataset))
-    return plural(many, "finding") if results.several(dataset) else plural(many, "class", "classes")
+    names = results.classes(dataset)
+    said = plural(len(names), "finding") if results.several(dataset) else plural(len(names), "class", "classes")
+    return f"{said}: {together(map(class_in_list, names))}" if len(names) <= _FEW else said
+
+
+_FEW = 4
+"""Classes that are named."""
 
 
 def classifier_text(results: Results) -> str:
@@ -202,6 +226,10 @@ def _drawn(step: Mapping[str, Any]) -> str:
     return "every training batch" if step["layer"] == "python" else "each training image, by a draw of its own"
 
 
+_STEPS = {"quarter_turn": "turn by 0, 90, 180 or 270 degrees"}
+"""Steps that are not what their name says alone, for people."""
+
+
 def what_it_does(results: Results, arm: str, sampling: str, *, cited: bool = False) -> list[str]:
     """What an arm changes, in words; with the keys of what to cite if `cited`."""
     spec, done = results.study.arms[arm], []
@@ -209,7 +237,8 @@ def what_it_does(results: Results, arm: str, sampling: str, *, cited: bool = Fal
         own = _settings(step, without=("layer",))
         if step["layer"] == "RandomRotation":  # papers give degrees
             own += f", up to {360 * step['factor']:.3g} degrees either way"
-        done.append(f"{step['layer'].replace('_', ' ')} of {_drawn(step)}" + (f" ({own})" if own else ""))
+        name = _STEPS.get(step["layer"], step["layer"].replace("_", " "))
+        done.append(f"{name} of {_drawn(step)}" + (f" ({own})" if own else ""))
     if spec.add is not None:
         done.append(f"{_images_of(results, spec.add, cited)} added ({_amount(spec.add.amount)})")
     if spec.replace is not None:
@@ -230,7 +259,8 @@ def what_it_does(results: Results, arm: str, sampling: str, *, cited: bool = Fal
     if sampling == "weighted" or spec.always_weighted:
         done.append(WEIGHTED)
     if spec.classifier is not None:
-        done.append("a recipe of its own")
+        own_words = "; ".join(own_recipe(results, arm))
+        done.append(f"networks trained by a recipe of their own{f' ({own_words})' if own_words else ''}")
     return done
 
 
@@ -324,11 +354,23 @@ def _analysis(results: Results, inference: Inference) -> str:
             f" Every run chose thresholds for {points} on its validation images. What they do on {where} is "
             "exploratory."
         )
+    text += _by_subgroup(results)
     text += _further_tests(results)
     if done < len(results.runs):
         there = f"{count(done)} of {plural(len(results.runs), 'run')} have a result"
         text += f" The study is not complete: {there}{short_arms(results)}."
     return text
+
+
+def _by_subgroup(results: Results) -> str:
+    """By what test images are also parted; empty where they are not."""
+    columns = {name: getattr(results.study.datasets[name], "subgroups", ()) for name in results.datasets}
+    found = [
+        f"{results.title(name)} by {together(one if isinstance(one, str) else one.column for one in those)}"
+        for name, those in columns.items()
+        if those
+    ]
+    return f" Scores and differences in subgroups of test images ({'; '.join(found)}) are exploratory." if found else ""
 
 
 def _further_tests(results: Results) -> str:

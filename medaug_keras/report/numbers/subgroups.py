@@ -95,6 +95,11 @@ def missing_subgroups(results: Results) -> dict[str, str]:
     return {name: outcome.reason for name, outcome in found.items() if outcome.record is None}
 
 
+def has_subgroups(results: Results) -> bool:
+    """Whether the study asks for subgroups of its own test images."""
+    return any(dataset in results.plan.subgroups for dataset in results.datasets)
+
+
 def of_subgroups(inference: Inference) -> list[OfSubgroup]:
     """By data set, column, subgroup and arm, the baseline first: in the order of the study, never by what was found."""
     found = list[OfSubgroup]()

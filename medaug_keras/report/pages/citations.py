@@ -54,7 +54,8 @@ def software(versions: Collection[str]) -> str:
     """This software, in the versions that made the study's records."""
     version = f",\n  version = {{{', '.join(sorted(versions))}}}" if versions else ""
     title = "medaug-keras: does this data augmentation help, by how much, and how sure can I be?"
-    return f"@software{{medaug_keras,\n  title = {{{title}}}{version}\n}}"
+    authors = "{The medaug-keras authors}"  # in braces: a name that is not to be parted
+    return f"@software{{medaug_keras,\n  author = {{{authors}}},\n  title = {{{title}}}{version}\n}}"
 
 
 def _titled(results: Results) -> dict[str, str]:

@@ -8,7 +8,7 @@ from medaug_keras.report.format import percent, plural, together
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.grades import graded
 from medaug_keras.report.numbers.inference import ALPHA, OfClass, OfFinding
-from medaug_keras.report.numbers.subgroups import OfSubgroup, missing_subgroups, of_subgroups
+from medaug_keras.report.numbers.subgroups import OfSubgroup, has_subgroups, missing_subgroups, of_subgroups
 from medaug_keras.report.pages.book import Book, Shown
 from medaug_keras.report.pages.differences import runs_words
 from medaug_keras.report.tables import classes as class_tables
@@ -30,7 +30,7 @@ def class_by_class(book: Book) -> dict[str, Any]:
     parted, away = of_subgroups(book.inference), missing_subgroups(results)
     if any(map(results.grades, results.datasets)):
         found["grades"] = grade_tables.grades(results, graded(book.inference))
-    if any(d in results.plan.subgroups for d in results.datasets):
+    if has_subgroups(results):
         found["subgroups"] = subgroup_tables.subgroups(results, parted)
     if results.of_classes:
         found["table"] = class_tables.classes(results, book.inference)

@@ -115,11 +115,10 @@ def _places(results: Results, reference: Reference) -> Iterator[Place]:
             dataset = figure.dataset or ""
             title = results.title_of(dataset)
             note = "" if dataset in results.datasets else f"{title} is not part of this study"
+            place = href.partition("#")[0] if note else href.format(dataset)
             if figure.shows in ("losses", "images") and not any(map(results.generator, results.arms)):
-                note = "no arm of this study uses a generator"
-            yield Place(
-                figure.number, f"{words}, {title}", href.partition("#")[0] if note else href.format(dataset), note
-            )
+                note, place = "no arm of this study uses a generator", "arms.html"
+            yield Place(figure.number, f"{words}, {title}", place, note)
         else:
             yield _model_place(results, figure)
 
