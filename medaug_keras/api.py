@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medaug_keras.cli import pages, verbs
-from medaug_keras.cli.check import Remark, conclusion, examine, slow_precision
+from medaug_keras.cli.check import Remark, conclusion, examine, forgotten_groups, slow_precision
 from medaug_keras.cli.memory import remember
 from medaug_keras.cli.mistakes import RequestError
 from medaug_keras.cli.options import parser
@@ -106,6 +106,8 @@ def run(
         if len(done) < len(chosen.tasks):
             if not quiet and (warning := slow_precision(asked)):
                 print(warning, file=sys.stderr)
+            for remark in forgotten_groups(asked, options) if not quiet else ():
+                print(remark, file=sys.stderr)
             _make(options, chosen, store, done, Durations.of(whole, outcomes))
         if not pages.fewer_than_shown(options, asked, whole):
             remember(options.results, asked, whole, data_root=str(options.data.resolve()))

@@ -371,6 +371,28 @@ def test_check_and_run_say_what_is_odd_and_go_on(here, capsys):
     assert capsys.readouterr().err.count(f"mine: {words}") == 1
 
 
+def test_check_plan_and_run_name_a_forgotten_group_and_none_that_is_given(here, capsys):
+    (here / "images").mkdir()
+    rng, rows = np.random.default_rng(0), ["file,dx,lesion,age"]
+    for i in range(24):
+        Image.fromarray(rng.integers(0, 256, (28, 28), np.uint8)).save(here / f"images/{i:02}.png")
+        rows.append(f"{i:02}.png,{'ab'[i // 2 % 2]},L{i // 2},{50 + i // 2}")
+    (here / "mine.csv").write_text("\n".join(rows))
+    section = {"kind": "table", "path": "mine.csv", "image": "images/{file}", "label": "dx"}
+    section |= {"split": {"train": 0.5, "validation": 0.25, "test": 0.25}}
+    words = "tiny.yaml: datasets.mine: warning: no group is given, and the column lesion has 12 values in 24 rows"
+    written(here, tiny(datasets={"mine": section}, arms={"baseline": {}}))
+    code, said = checked()
+    assert (code, said.count(words)) == (0, 1)
+    assert main(["plan", "tiny.yaml"]) == 0
+    assert capsys.readouterr().out.count(words.removeprefix("tiny.yaml: ")) == 1
+    run = cli_here("tiny.yaml", "--no-site", "--workers", "1", cwd=here)
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.count(words.removeprefix("tiny.yaml: ")) == 1
+    written(here, tiny(datasets={"mine": section | {"group": "lesion"}}, arms={"baseline": {}}))
+    assert "no group is given" not in checked()[1]
+
+
 def leaking(path: Path) -> dict[str, object]:
     """A file of one's own of which test images are in training: one moved, one as it is."""
     views = load_phantom("phantom-ultrasound", train=56, validation=8, test=8, seed=0).train.images[..., 0]

@@ -16,8 +16,17 @@ from PIL import Image
 from medaug_keras import data
 from medaug_keras.data import DataError
 from medaug_keras.data.dataset import SPLITS
-from medaug_keras.data.splits import Parts, split_csv
-from medaug_keras.data.table import Table, listed, load_table, table_class_counts, table_fingerprint, table_sizes
+from medaug_keras.data.identifiers import identifies
+from medaug_keras.data.splits import Folds, Parts, split_csv
+from medaug_keras.data.table import (
+    Table,
+    listed,
+    load_table,
+    table_class_counts,
+    table_fingerprint,
+    table_forgotten_group,
+    table_sizes,
+)
 from studies import cli_here, tiny, written
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -683,6 +692,145 @@ def test_a_hundred_and_fifty_kinds_of_awkward_tables_and_their_images_are_tried(
     assert len(SAME) + len(WRONG) + len(SETTINGS) + len(IMAGES) + len(USED) >= 150
 
 
+# --- a group that is forgotten ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "patient",
+        "Patient ID",
+        "PatientID",
+        "patient_no",
+        "Subjects",
+        "LESION",
+        "lesion-id",
+        "case number",
+        "MRN",
+        "Eye",
+        "StudyInstanceUID",
+        "slideKey",
+        "specimen",
+        "exam",
+        "series",
+        "id",
+        "pid",
+        "Patient's name",
+        "person_hash",
+    ],
+)
+def test_a_column_whose_name_says_it_may_be_a_group_whatever_its_values_are_written_like(name):
+    assert identifies(name, ["Anna", "Anna", "Bo", "Cy"], classes=2)
+    assert not identifies(name, ["Anna", "Anna", "Bo", "Cy"], classes=3)  # no more than classes
+    assert not identifies(name, ["Anna", "Dee", "Bo", "Cy"], classes=2)  # no value repeats
+    assert not identifies(name, ["Anna", "Dee", "Bo", "Cy", "", "NA"], classes=2)  # a missing value repeats nothing
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Age",
+        "patient_age",
+        "Patient Gender",
+        "Site",
+        "Sex",
+        "Confirmed by",
+        "study type",
+        "eye color",
+        "case history",
+        "modality",
+        "identity",
+        "idea",
+        "caseload",
+    ],
+)
+def test_a_column_of_another_name_is_none_for_its_name(name):
+    assert not identifies(name, ["Anna", "Anna", "Bo", "Cy"], classes=2)
+
+
+@pytest.mark.parametrize("form", ["HAM_{:07}", "p{}", "{:08}", "{}", "1.2.840.{}", "a3f{:05}-c0de", "3fa{:06}"])
+def test_codes_that_repeat_may_be_a_group_whatever_their_column_is_called(form):
+    values = [value.format(10_000 + i) for i, value in enumerate([form] * 21)]
+    assert identifies("column", values + values[:1], classes=2)
+    assert not identifies("column", values, classes=2)  # none repeats
+    assert not identifies("column", values[1:] * 2, classes=2)  # 20 can be sites or scanners
+    assert not identifies("column", values * 2, classes=21)
+    assert identifies("column", values * 20, classes=2)
+    assert not identifies("column", values * 20 + values[:1], classes=2)  # more than 20 rows each
+    assert identifies("column", [*values, *values[:1], "none of it", "nor it"], classes=2)
+    assert not identifies("column", [*values, *values[:1], "none of it", "nor it", "nor this"], classes=2)
+
+
+NO_CODES = ["{}", "{}.0", "{}.5", "{:03}Y", "{} mm", "20260{:03}", "left {} back", "{}-{}", "0.{}"]
+
+
+@pytest.mark.parametrize("form", NO_CODES)
+def test_numbers_days_and_words_that_repeat_are_no_codes(form):
+    assert not identifies("column", [form.format(i // 2, i // 2) for i in range(100, 200)], classes=2)
+
+
+def test_a_forgotten_group_is_named_with_how_many_test_images_are_of_training_groups(folder):
+    some = table(folder, group=None)
+    found = listed(some)
+    patients = {split: [int(Path(file.relative).stem) // 2 for file in found.files[split]] for split in SPLITS}
+    shared = sum(of in patients["train"] for of in patients["test"])
+    assert shared > 0
+    said = table_forgotten_group(some)
+    assert f"no group is given, and the column patient has 8 values in 16 rows, and {shared} of 4 test images" in said
+    assert said.endswith("set group: patient, so that no patient's or lesion's images are in two splits")
+    folds = table_forgotten_group(table(folder, group=None, split=Parts(folds=Folds(number=4, validation=0.2))))
+    assert "the column patient has 8 values in 16 rows. If it says" in folds
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"group": "patient"},
+        {"group": "dx"},
+        {"subgroups": [data.By("patient")]},
+        {"split": Parts(column="part")},  # parts none
+        {"split": Parts(whole=True)},  # nothing is trained on them
+    ],
+)
+def test_nothing_is_forgotten_where_a_group_is_named_or_none_is_parted(folder, changes):
+    assert table_forgotten_group(table(folder, group=None)) != ""
+    assert table_forgotten_group(table(folder, **{"group": None} | changes)) == ""
+
+
+def test_a_given_split_that_parts_a_forgotten_group_is_told_to_be_counted(folder):
+    (folder / "table.csv").write_text(good().replace("07.png,b,p3,train", "07.png,b,p3,test"))
+    said = table_forgotten_group(table(folder, group=None, split=Parts(column="part")))
+    assert "1 of 5 test images have one that training images have too" in said
+    assert said.endswith("so that `check` counts those that the split parts")
+
+
+def test_of_several_columns_the_one_of_fewest_values_is_to_be_the_group_and_the_others_are_named(folder):
+    rows = [f"{line},E{i}" for i, line in enumerate(lines())]
+    rows = [f"{line},p{i // 4}" for i, line in enumerate(rows)]
+    (folder / "table.csv").write_text("\n".join([f"{HEADER},exam,person", *rows]).replace("E15", "E14"))
+    said = table_forgotten_group(table(folder, group=None, split=Parts(folds=Folds(number=4, validation=0.2))))
+    assert "the column person has 4 values in 16 rows" in said
+    assert "(so may patient, exam), set group: person, " in said
+
+
+def test_the_folders_of_a_pattern_may_be_a_forgotten_group(folder):
+    for i in range(N):
+        (folder / f"images/p{i // 2}").mkdir(exist_ok=True)
+        (folder / f"images/{i:02}.png").rename(folder / f"images/p{i // 2}/{i:02}.png")
+    said = table_forgotten_group(table(folder, group=None, image="images/{patient}/{file}"))
+    assert "the column patient has 8 values in 16 rows" in said
+
+
+def test_files_of_several_images_are_no_forgotten_group_but_what_they_are_of_may_be(folder):
+    folds = Parts(folds=Folds(number=2, validation=0.3))
+    stacked(folder)
+    stacks = (folder / "stacks.csv").read_text().replace("file", "scan", 1)
+    (folder / "stacks.csv").write_text(stacks)
+    some = table(folder, path=folder / "stacks.csv", group=None, image="scan", frame="page", split=folds)
+    assert "the column patient has 4 values in 16 rows. If" in table_forgotten_group(some)
+    assert "scan" not in table_forgotten_group(some)
+
+
 # --- real tables ------------------------------------------------------------------------------------------
 
 
@@ -694,6 +842,9 @@ def test_lesions_of_ham10000_and_patients_of_nih_are_not_parted_and_classes_are_
     ):
         parts = Parts(fractions={"train": 0.7, "validation": 0.15, "test": 0.15})
         found = listed(Table(path=SHARED / place, image=image, label=label, group=group, split=parts, missing="drop"))
+        alone = Table(path=SHARED / place, image=image, label=label, split=parts, missing="drop")
+        assert f"no group is given, and the column {group} has " in table_forgotten_group(alone)
+        assert "so may" not in table_forgotten_group(alone)  # no age, sex, site, or how it was confirmed
         groups = [{file.group for file in found.files[split]} for split in SPLITS]
         assert sum(map(len, groups)) == len(set().union(*groups)) > 250
         shares = [np.bincount(found.labels(split)) / len(found.files[split]) for split in SPLITS]

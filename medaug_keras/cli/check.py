@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -124,6 +125,15 @@ def odd(name: str, summary: Mapping[str, Any], *, outside: bool = False) -> Iter
         for one in check.found:
             if one.level in levels:
                 yield Remark(f"datasets.{name}", levels[one.level], one.text, check.advice)
+
+
+def forgotten_groups(study: Study, options: argparse.Namespace) -> Iterator[Remark]:
+    """The data sets whose images may belong together by a column that no setting names, without an image being read."""
+    for name in study.datasets:
+        section = located(study, name, str(options.data))
+        with suppress(data.DataError):  # whoever reads it says what is wrong with it
+            if said := data.KINDS[section["kind"]].forgotten_group(section):
+                yield Remark(f"datasets.{name}", "warning", said)
 
 
 def slow_precision(study: Study) -> str:
@@ -276,6 +286,8 @@ def _examined(
     relations = data.related(dataset)
     for remark in odd(name, dataset.summary() | {"audit": data.audit(dataset, relations)}):
         tell(remark)
+    if said := kind.forgotten_group(section):
+        say("warning", said)
     parted = kind.subgroups(section)
     for text in data.odd_subgroups(parted) if parted is not None else ():
         say("warning", text)

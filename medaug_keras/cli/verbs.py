@@ -17,7 +17,7 @@ from medaug_keras.plan import Plan, Task
 from medaug_keras.reading import schema
 from medaug_keras.store import STATES, Store, StoreError
 
-from .check import Remark, conclusion, examine, none_left, odd, slow_precision
+from .check import Remark, conclusion, examine, forgotten_groups, none_left, odd, slow_precision
 from .init import init
 from .memory import remember
 from .mistakes import DONE, INTERRUPTED, SOME_FAILED, WRONG_REQUEST, RequestError
@@ -60,6 +60,9 @@ def _run(options: argparse.Namespace) -> int:
     here = options.scheduler is None and len(done) < len(chosen.tasks)
     if here and not options.quiet and (warning := slow_precision(study)):
         print(warning, file=sys.stderr)
+    if len(done) < len(chosen.tasks) and not options.quiet:
+        for remark in forgotten_groups(study, options):
+            print(remark, file=sys.stderr)
     pages = LivePages(options)
     started = time.monotonic()
     progress = Progress(
@@ -237,6 +240,8 @@ def _plan(options: argparse.Namespace) -> int:
     warning = rare_classes(study, whole, options)
     if warning:
         print(warning)
+    for remark in forgotten_groups(study, options):
+        print(remark)
     of_kinds: dict[str, dict[str, Task]] = {}
     for name, task in chosen.tasks.items():
         of_kinds.setdefault(kind_of(task), {})[name] = task

@@ -44,6 +44,9 @@ class Kind:
     """MD5 of the published file, which is downloaded where `place` is not there; None where there is none."""
     subgroups: Callable[[Section], Subgroups | None] = _unknown
     """Subgroups of the images, told without reading one; None where the section names none. Raises DataError."""
+    forgotten_group: Callable[[Section], str] = lambda section: ""
+    """A sentence on what may say which images belong together, where the section does not name it; else empty. No image
+    is read. Raises DataError."""
     class_counts: Callable[[Section], Sequence[int]] = lambda section: []
     """Training images of each class, told without reading an image; empty where that cannot be. Raises DataError."""
 
@@ -282,6 +285,7 @@ KINDS: dict[str, Kind] = {
         fingerprint=lambda section, cache: table.table_fingerprint(_table(section), cache=cache),
         place=_path,
         subgroups=lambda section: table.table_subgroups(_table(section)),
+        forgotten_group=lambda section: table.table_forgotten_group(_table(section)),
         class_counts=lambda section: table.table_class_counts(_table(section)),
     ),
 }

@@ -5,8 +5,8 @@ import posixpath
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ from medaug_keras.data.dataset import (
 from medaug_keras.data.files import File, Listing
 from medaug_keras.data.folders import bare, difference
 from medaug_keras.data.folds import check_folds
+from medaug_keras.data.identifiers import identifies
 from medaug_keras.data.ids import LEFT_OUT
 from medaug_keras.data.pixels import SUFFIXES, Colour, Conversion
 from medaug_keras.data.room import Room
@@ -108,6 +109,48 @@ def table_subgroups(table: Table) -> Subgroups | None:
         where=table.path.name,
         all_tested=table.split.uncut,
     )
+
+
+def table_forgotten_group(table: Table) -> str:
+    """A sentence on a column that may say what images are of, where a table without `group` has one, and its values are
+    in two splits or would be in two folds; else empty. Raises DataError.
+
+    Which columns may is said in `identifiers`; of several the likeliest is named first: the one that parts least.
+    """
+    if table.group is not None or table.split.whole:
+        return ""
+    rows = read_rows(table.path, encoding=table.encoding)
+    used = {table.label, *(table.labels or ()), table.split.column, table.frame, *(by.column for by in table.subgroups)}
+    if isinstance(table.frame, str):  # images of one file are a group already
+        used |= set(_fields(table.image, rows))
+    free = [name for name, times in Counter(rows.columns).items() if name and times == 1 and name not in used]
+    found = listed(replace(table, subgroups=[By(name) for name in free]))
+    suspects: dict[str, tuple[int, int, int]] = {}
+    for at, name in enumerate(free):
+        splits = {split: _known(file.values[at] for file in found.files[split]) for split in SPLITS}
+        values = [value for some in splits.values() for value in some]
+        there = {split: set(some) for split, some in splits.items()}
+        parted = len(set().union(*there.values())) < sum(map(len, there.values()))
+        if (parted or table.split.uncut) and identifies(name, values, classes=len(found.classes)):
+            shared = sum(value in there["train"] for value in splits["test"])
+            suspects[name] = (len(set(values)), len(values), shared)
+    if not suspects:
+        return ""
+    first, *others = sorted(suspects, key=lambda name: suspects[name][0])
+    number, of, shared = suspects[first]
+    images = len(found.files["test"])
+    share = f", and {shared:,} of {images:,} test images have one that training images have too" if shared else ""
+    besides = f" (so may {', '.join(others)})" if others else ""
+    drawn = table.split.fractions is not None or table.split.folds is not None
+    then = "no patient's or lesion's images are in two splits" if drawn else "`check` counts those that the split parts"
+    return (
+        f"no group is given, and the column {first} has {number:,} values in {of:,} rows{share}. If it says which "
+        f"patient or lesion an image is of{besides}, set group: {first}, so that {then}"
+    )
+
+
+def _known(values: Iterable[str]) -> list[str]:
+    return [value for value in values if not is_missing(value)]
 
 
 def load_table(
