@@ -490,8 +490,12 @@ SETTINGS: dict[str, tuple[dict[str, object], str]] = {
     "an attribute": ({"image": "images/{file.__class__}"}, "no column"),
     "an encoding that is none": ({"encoding": "utf-9"}, "'utf-9' is not the name of an encoding"),
     "an encoding that is no text": ({"encoding": "zlib"}, "encoding"),
-    "a class too many": ({"classes": ("a", "b", "c")}, "no row has the dx 'c'"),
-    "a class too few": ({"classes": ("a", "x")}, "dx of rows 4, 5, 8, 9, 12 and 3 more is not among `classes`"),
+    "a class too many": ({"classes": ("a", "b", "c")}, "`classes` names what no row has: 'c'. dx has a, b."),
+    "a class too few": (
+        {"classes": ("a", "x")},
+        "dx of rows 4, 5, 8, 9, 12 and 3 more is not among `classes`: 'b' .8 rows.. `classes` names what no row has: "
+        "'x'; did you mean b. Name every class as the column has it",
+    ),
     "a class twice": ({"classes": ("a", "a")}, "same name"),
     "a split column that is none": ({"split": Parts(column="dx")}, "`dx` holds 'a' in row"),
     "no split column": ({"split": Parts(column="prat")}, "`split.column` names.*did you mean part"),
@@ -509,7 +513,7 @@ SETTINGS: dict[str, tuple[dict[str, object], str]] = {
     "a column with other capitals": ({"label": "DX"}, "did you mean dx"),
     "a conversion": ({"image": "images/{file!r}"}, "name of a column and nothing else"),
     "an index": ({"image": "images/{file[0]}"}, "no column"),
-    "a class in capitals": ({"classes": ("A", "b")}, "not among `classes`.*did you mean A"),
+    "a class in capitals": ({"classes": ("A", "b")}, "not among `classes`: 'a' .8 rows.*'A'; did you mean a."),
     "an empty class": ({"classes": ("a", "b", " ")}, "empty name"),
     "a folder of splits": ({"split": Parts(file=Path("/"))}, "is a folder, but a CSV"),
     "a folder to drop": ({"drop": Path("/")}, "is a folder, but a CSV"),
@@ -532,6 +536,67 @@ def test_all_mistakes_of_a_table_are_said_at_once(folder):
     with pytest.raises(DataError, match="row 7") as error:
         listed(table(folder))
     assert len(str(error.value).split("\n")) == 4
+
+
+# --- classes that do not fit ---------------------------------------------------------------------------------
+
+
+def of_classes(folder: Path, values: str, *classes: str) -> str:
+    """What is said of a table with these classes, one letter or word a row; its files are named backwards."""
+    words = values.split()
+    rows = [f"{N - 1 - i:02}.png,{word},p{i},train" for i, word in enumerate(words)]
+    (folder / "table.csv").write_text("\n".join([HEADER, *rows]))
+    with pytest.raises(DataError, match="`classes`") as error:
+        listed(table(folder, classes=classes))
+    return str(error.value)
+
+
+def test_a_slip_among_the_classes_is_mended_by_what_the_column_has(folder):
+    said = of_classes(folder, "melanoma other other melanoma", "other", "melanomma")
+    assert "dx of rows 2 and 5 is not among `classes`: 'melanoma' (2 rows). `classes` names what no row has: " in said
+    assert said.endswith(
+        "'melanomma'; did you mean melanoma? Name every class as the column has it, or take such rows out of the table."
+    )
+    alone = of_classes(folder, "df nv bcc nv", "fd", "nv", "bcc")
+    assert "'fd'; did you mean df? Name" in alone  # not alike, but nothing else is left
+    two = of_classes(folder, "df nv bcc nv", "fd", "nv", "xyz")
+    assert "'bcc' (1 row), 'df' (1 row). `classes` names what no row has: 'fd', 'xyz'. Name" in two
+
+
+def test_a_slip_in_the_column_is_mended_by_the_classes(folder):
+    said = of_classes(folder, "melanoma other melanomma melanoma other", "other", "melanoma")
+    assert "row 4 is not among `classes`: 'melanomma' (1 row; did you mean melanoma?). Name every class" in said
+
+
+def test_the_commonest_of_many_values_without_a_class_come_first_and_the_rest_are_counted(folder):
+    said = of_classes(folder, "a b c d e f g h h g g", "a", "b")
+    assert "rows 4, 5, 6, 7, 8 and 4 more is not among `classes`: 'g' (3 rows), 'h' (2 rows), 'c' (1 row), " in said
+    assert said.endswith("'f' (1 row). Name every class as the column has it, or take such rows out of the table.")
+    assert "'h' (1 row) and 2 more. Name" in of_classes(folder, "a b c d e f g h i j g", "a", "b")
+
+
+def test_one_class_against_all_others_is_a_column_of_its_own(folder):
+    said = of_classes(folder, "mel nv bcc nv", "other", "mel")
+    assert said.endswith(
+        "what no row has: 'other'. For mel against all others, give the table a column that says mel or other, and "
+        "name that with `label`. Otherwise name every class."
+    )
+    assert "against all others" not in of_classes(folder, "mel nv bcc nv", "nv", "mel")
+    assert "against all others" not in of_classes(folder, "mel nv nv nv", "other", "mel")  # a slip
+
+
+def test_the_first_wrong_value_of_a_message_is_that_of_its_first_row(folder):
+    rows = [f"{N - 1 - i:02}.png,{value}" for i, value in enumerate(["1", "maybe", "0", "no"])]
+    (folder / "table.csv").write_text("\n".join(["file,ill", *rows]))
+    with pytest.raises(DataError, match=r"ill of rows 3 and 5 is neither 0 nor 1 .the first is 'maybe'."):
+        listed(table(folder, group=None, label=None, labels=["ill"]))
+
+
+def test_rows_of_an_odd_word_for_a_split_are_told_in_their_order(folder):
+    turned = [HEADER, *(f"{N - 1 - i:02}.png,{'ab'[i % 2]},p{i},{'x' if i in (3, 5) else 'train'}" for i in range(N))]
+    (folder / "table.csv").write_text("\n".join(turned))
+    with pytest.raises(DataError, match="`part` holds 'x' in rows 5 and 7, but"):
+        listed(table(folder, split=Parts(column="part")))
 
 
 # --- images of a table ------------------------------------------------------------------------------------

@@ -325,6 +325,11 @@ def test_a_mistake_in_a_point_is_said_once_with_its_line(tmp_path, points, said)
         ),
         ("retinamnist: {kind: medmnist, positive: 1}", "positive: is for two classes, and retinamnist has more"),
         ("own: {kind: npz, path: a, classes: [ill, well], positive: il}", "no class is called il; did you mean ill?"),
+        (
+            "own: {kind: table, path: a, image: f, label: c, split: {column: s}, classes: [a, b, mel], positive: mel}",
+            "positive: is for two classes, and own has more: to tell mel from all others, give the table a column that "
+            "says mel or other, and name that with label; else leave positive out",
+        ),
     ],
 )
 def test_a_positive_class_that_cannot_be_is_said_before_anything_is_read(tmp_path, data, said):
@@ -344,7 +349,17 @@ def test_a_positive_class_that_cannot_be_is_said_before_anything_is_read(tmp_pat
         (
             "{kind: npz, path: a, positive: a}",
             ("a", "b", "c"),
-            "positive: is for two classes, and own has 3",
+            "positive: is for two classes, and own has 3: leave it out",
+        ),
+        (
+            "{kind: table, path: a, image: f, label: c, split: {column: s}, positive: mel}",
+            ("a", "b", "mel"),
+            "positive: is for two classes, and own has 3: to tell mel from all others, give the table a column",
+        ),
+        (  # either may be the slip, so it waits for the column
+            "{kind: table, path: a, image: f, label: c, split: {column: s}, positive: il, classes: [ill, well]}",
+            ("ill", "well"),
+            "positive: no class is called il; did you mean ill?",
         ),
         ("{kind: npz, path: a, positive: a}", ("a", "b"), None),
         ("{kind: npz, path: a}", ("a", "b", "c"), None),

@@ -15,7 +15,7 @@ from medaug_keras import data, looks
 from medaug_keras.generators import GENERATORS
 from medaug_keras.plan import Plan, Source, Task, added_images, classes_of_test, located, plan
 from medaug_keras.reading import read, words
-from medaug_keras.spec import Amount, Study, place_of_test
+from medaug_keras.spec import Amount, Study, TableData, place_of_test
 from medaug_keras.store import Store, StoreError
 
 from . import memory
@@ -300,7 +300,8 @@ def _positive(study: Study, name: str, source: Source) -> Iterator[str]:
     if source.several:
         return  # `_of_findings` says it
     if data.positive is not None and len(classes) > 2:
-        yield f"is for two classes, and {name} has {len(classes)}: leave it out"
+        mend = words.of_two(data.positive, table=isinstance(data, TableData))
+        yield f"is for two classes, and {name} has {len(classes)}: {mend}"
     elif data.positive is not None and len(classes) == 2 and data.positive_class(name, classes) is None:
         yield f"no class is called {data.positive}{words.did_you_mean(data.positive, classes)}"
     elif study.operating_points and len(classes) == 2 and data.positive_class(name, classes) is None:

@@ -50,13 +50,12 @@ class Rows:
         )
 
     def told(self, which: Iterable[int]) -> str:
-        """`row 3`, `rows 3, 8 and 12`, or the first of many; of places in `values`."""
-        numbers = [self.numbers[i] for i in which]
-        return told(numbers)
+        """`row 3`, `rows 3, 8 and 12`, or the first of many; of places in `values`, in any order."""
+        return told(sorted(self.numbers[i] for i in which))
 
 
 def told(numbers: Sequence[int]) -> str:
-    """`row 3`, `rows 3, 8 and 12`, or the first of many."""
+    """`row 3`, `rows 3, 8 and 12`, or the first of many; of rising numbers."""
     shown = [f"{number}" for number in numbers[:_SHOWN]]
     if len(numbers) > _SHOWN:
         return f"rows {', '.join(shown)} and {len(numbers) - _SHOWN:,} more"

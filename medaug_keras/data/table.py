@@ -33,11 +33,12 @@ from medaug_keras.data.identifiers import identifies
 from medaug_keras.data.ids import LEFT_OUT
 from medaug_keras.data.pixels import SUFFIXES, Colour, Conversion
 from medaug_keras.data.room import Room
-from medaug_keras.data.rows import Rows, did_you_mean, is_missing, read_rows, told
+from medaug_keras.data.rows import Rows, did_you_mean, is_missing, read_rows
 from medaug_keras.data.splits import Parts, by_words, dropped, placed, repeated
 from medaug_keras.data.subgroups import By, Subgroups, subgroups_of
 
 _MOST_CLASSES = 100  # beyond, the column of the label is taken for a wrong one
+_SHOWN = 6  # values of a message
 _LOOKED_INTO = 1000  # folders of images in which others are counted
 
 
@@ -439,13 +440,12 @@ def _findings(names: Sequence[str], columns: Mapping[str, list[str]], rows: Rows
     found = np.array([[_THERE.get(columns[f"labels.{name}"][i], -1) for name in names] for i in keep], np.int64)
     problems = Problems()
     for name, of in zip(names, found.T, strict=True):
-        odd = np.flatnonzero(of < 0).tolist()
+        odd = sorted(keep[at] for at in np.flatnonzero(of < 0).tolist())
         if odd:
-            first = columns[f"labels.{name}"][keep[odd[0]]]
+            first = columns[f"labels.{name}"][odd[0]]
             problems.found.append(
-                f"{rows.name}: {name} of {told(sorted(rows.numbers[keep[at]] for at in odd))} is neither 0 nor 1 (the "
-                f"first is {first!r}). Each column of `labels` is 1 where the image has the finding, else 0: decide "
-                "what an uncertain one is to be."
+                f"{rows.name}: {name} of {rows.told(odd)} is neither 0 nor 1 (the first is {first!r}). Each column "
+                "of `labels` is 1 where the image has the finding, else 0: decide what an uncertain one is to be."
             )
     problems.check()
     return found
@@ -465,20 +465,16 @@ def _classes(
     counts = Counter(values)
     if wanted is not None:
         check_names(wanted, where="`classes`")
-        strangers = [at for at, value in enumerate(values) if value not in wanted]
         unused = [name for name in wanted if name not in counts]
-        if strangers:
-            other = values[strangers[0]]
-            numbers = sorted(rows.numbers[keep[at]] for at in strangers)
+        if strangers := [i for i, value in zip(keep, values, strict=True) if value not in wanted]:
+            by_rows = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+            others = {value: n for value, n in by_rows if value not in wanted}
             raise DataError(
-                f"{rows.name}: {label} of {told(numbers)} is not among `classes` (the first is {other!r}"
-                f"{did_you_mean(other, wanted)}). Name every class, or take such rows out of the table."
+                f"{rows.name}: {label} of {rows.told(strangers)} is not among `classes`: "
+                f"{_unlike(others, unused, wanted)} {_mend(others, unused, wanted)}"
             )
         if unused:
-            raise DataError(
-                f"{rows.name}: no row has the {label} {unused[0]!r} that `classes` names"
-                f"{did_you_mean(unused[0], counts)}. Its values are {_shown(counts)}."
-            )
+            raise DataError(f"{rows.name}: {_nowhere(unused, counts)} {label} has {_shown(counts)}.")
         return tuple(wanted)
     if len(counts) > _MOST_CLASSES or len(counts) > max(2, len(values) / 2):
         raise DataError(
@@ -503,6 +499,34 @@ def _classes(
     return names
 
 
+def _unlike(others: Mapping[str, int], unused: Sequence[str], wanted: Sequence[str]) -> str:
+    """The values that `wanted` does not name, with their rows, and which names no row has, in a sentence or two.
+
+    What may be meant is a value, as those are there; where all names have rows, the value may be a slip.
+    """
+    near = {value: "" if unused else did_you_mean(value, wanted) for value in others}
+    told = [f"{value!r} ({n:,} row{'' if n == 1 else 's'}{near[value]})" for value, n in others.items()]
+    more = f" and {len(told) - _SHOWN:,} more" if len(told) > _SHOWN else ""
+    return f"{', '.join(told[:_SHOWN])}{more}." + (f" {_nowhere(unused, others)}" if unused else "")
+
+
+def _nowhere(unused: Sequence[str], values: Mapping[str, int]) -> str:
+    """The names of classes that no row has, and which of the values may be meant: of one name and one value, that."""
+    alone = f"; did you mean {next(iter(values))}?" if len(unused) == len(values) == 1 else ""
+    said = ", ".join(f"{name!r}{alone or did_you_mean(name, values)}" for name in unused)
+    return f"`classes` names what no row has: {said}" + ("" if said.endswith("?") else ".")
+
+
+def _mend(others: Mapping[str, int], unused: Sequence[str], wanted: Sequence[str]) -> str:
+    if len(wanted) == 2 and len(unused) == 1 and len(others) > 1:
+        (one,) = set(wanted) - set(unused)
+        return (
+            f"For {one} against all others, give the table a column that says {one} or {unused[0]}, and name that with "
+            "`label`. Otherwise name every class."
+        )
+    return "Name every class as the column has it, or take such rows out of the table."
+
+
 def _number(name: str) -> tuple[int, str]:
     return int(name), name
 
@@ -516,4 +540,4 @@ def _folded(name: str) -> str:
 
 
 def _shown(counts: Mapping[str, int]) -> str:
-    return ", ".join(list(counts)[:6]) + (", ..." if len(counts) > 6 else "")
+    return ", ".join(list(counts)[:_SHOWN]) + (", ..." if len(counts) > _SHOWN else "")

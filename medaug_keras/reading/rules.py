@@ -8,7 +8,7 @@ from medaug_keras import references
 from medaug_keras.architectures import ARCHITECTURES, networks_of_keras
 from medaug_keras.generators import GENERATORS
 from medaug_keras.reading.strict_yaml import Keys
-from medaug_keras.reading.words import did_you_mean
+from medaug_keras.reading.words import did_you_mean, of_two
 from medaug_keras.spec import (
     RECIPE,
     Applications,
@@ -91,8 +91,11 @@ def _data(name: str, data: Data, study: Study) -> Iterator[tuple[Keys, str]]:
             f"size: {' or '.join(map(str, sizes))}, or leave out the arms that use them ({', '.join(arms)})",
         )
     if data.positive is not None and data.many_classes(called):
-        yield ("positive",), f"is for two classes, and {name} has more: leave it out"
-    elif data.positive is not None and names and data.positive_class(name, names) is None:
+        mend = of_two(data.positive, table=isinstance(data, TableData))
+        yield ("positive",), f"is for two classes, and {name} has more: {mend}"
+    elif data.positive is None or isinstance(data, TableData):
+        pass  # of a table either positive or classes may be the slip: its column tells, when it is read
+    elif names and data.positive_class(name, names) is None:
         yield ("positive",), f"no class is called {data.positive}{did_you_mean(data.positive, names)}"
     if study.classifier.head == "sigmoid" and data.many_classes(called):
         yield (), f"{name} has more than two classes, and classifier.head sigmoid is for two: use softmax"

@@ -247,6 +247,16 @@ def weighted_twice(study: Study) -> str:
     )
 
 
+def of_two(positive: str | int, *, table: bool) -> str:
+    """What to do where the class that is looked for is one of more than two; a table can have a further column."""
+    if not table:
+        return "leave it out"
+    return (
+        f"to tell {positive} from all others, give the table a column that says {positive} or other, and name that "
+        "with label; else leave positive out"
+    )
+
+
 SLOW_PRECISION = (
     "precision: bfloat16 is slower than float32 on this machine: its CPU has no units for it (avx512_bf16, amx_bf16). "
     "Leave precision out, or run the study on a machine that has them."
