@@ -734,6 +734,23 @@ def test_full_paths_are_the_same_images_under_the_same_names(folder):
         load(table(folder, image="file"))
 
 
+def test_images_keep_their_names_where_they_move_with_their_table_or_a_link_takes_their_place(folder, tmp_path_factory):
+    before = load(table(folder))
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "moved"
+    folder.rename(elsewhere)
+    after = load(table(elsewhere))
+    assert (told(after), after.md5) == (told(before), before.md5)
+    away = elsewhere.parent / "photographs"
+    (elsewhere / "images").rename(away)
+    (elsewhere / "images").symlink_to(away)
+    linked = load(table(elsewhere))
+    assert (told(linked), linked.md5) == (told(before), before.md5)
+    alone = load(table(elsewhere, image=f"{away}/{{file}}"))  # the same images, called otherwise
+    assert alone.md5 != before.md5
+    assert alone.train.ids != before.train.ids
+    assert alone.train.groups == before.train.groups
+
+
 @pytest.mark.parametrize("name", ["class", "None", "a b", "größe", "a-b", "1", "image", "__init__", "a'b", "a\\b"])
 def test_a_column_may_have_any_name_that_a_pattern_can_hold(folder, name):
     (folder / "table.csv").write_text(good().replace("file", name, 1))
