@@ -449,6 +449,18 @@ def test_everything_is_made_and_the_folder_remembers_the_study(real: api.OpenStu
     assert ma.open("tiny", results=real._store.root).study == real.study
 
 
+def test_a_run_in_python_names_a_forgotten_group_unless_it_is_quiet(real: api.OpenStudy, tmp_path, monkeypatch, capsys):
+    table = {"kind": "table", "path": str(real._store.root.parent / "scans.csv"), "image": "image"}
+    table |= {"label": "diagnosis", "split": {"train": 0.5, "validation": 0.25, "test": 0.25}, "size": 20}
+    study = tiny(datasets={"scans": table}, arms={"baseline": {}})
+    tasks_here(monkeypatch)
+    ma.run(study, results=tmp_path / "quiet", workers=1, quiet=True)
+    assert "no group is given" not in capsys.readouterr().err
+    ma.run(study, results=tmp_path / "results", workers=1)
+    words = "datasets.scans: warning: no group is given, and the column patient has 12 values in 24 rows"
+    assert capsys.readouterr().err.count(words) == 1
+
+
 def test_a_filter_makes_a_part_and_the_whole_study_is_opened(tmp_path: Path):
     study = ma.run(tiny(), results=tmp_path / "results", only="arm=flip", workers=1, quiet=True)
     assert dict(zip(study.runs()["arm"], study.runs()["status"], strict=True)) == {
