@@ -51,18 +51,25 @@ def test_a_page_leads_from_nothing_to_a_site(page: str, study: str, tmp_path: Pa
     monkeypatch.chdir(tmp_path)
     path = ROOT / "docs" / "how-to" / f"{page}.md"
     assert f"`{study}`" in path.read_text("utf-8")
-    (code,) = blocks(path, "python")
+    code, *more = blocks(path, "python")
+    names: dict[str, object] = {}
     if page == "own-network":
         Path("my_models.py").write_text(code, encoding="utf-8")
     else:
-        exec(compile(code, path.name, "exec"), {})
-    (content,) = blocks(path, "yaml")
+        exec(compile(code, path.name, "exec"), names)
+    content, *others = blocks(path, "yaml")
     Path(study).write_text(content, encoding="utf-8")
     shown = "\n".join([*blocks(path, ""), *blocks(path, "bash")]).splitlines()
     commands = [shlex.split(line, comments=True)[3:] for line in shown if line.startswith("python -m medaug_keras")]
     check, run = commands
     assert (check[:2], run[0]) == (["check", study], study)
     said = io.StringIO()
+    for further in more:
+        exec(compile(further, path.name, "exec"), names)
+    for other in others:  # the same study with other sections
+        Path("other.yaml").write_text(yaml.safe_dump(yaml.safe_load(content) | yaml.safe_load(other)), encoding="utf-8")
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            assert cli.main(["check", "other.yaml"]) == cli.DONE, said.getvalue()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         assert cli.main(check) == cli.DONE, said.getvalue()
         assert cli.main([*run, *LESS]) == cli.DONE, said.getvalue()
