@@ -71,6 +71,9 @@ class Line:
     verdicts: Mapping[str, str] | None = None
     """DATASET/ARM/SAMPLING → better or worse than the baseline, or equivalent to it, by the tests of then; None where
     that is not known."""
+    others: int | None = None
+    """Of a registration: trained classifiers of the results folder that were none of this study's; None where that is
+    not known."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,18 @@ class Looks:
     """Task of a baseline → most arms that were ever compared with it, in one metric and by one rule for epochs."""
     registered: Line | None
     """The first registration of just this study."""
+    first_looks: tuple[Line, ...]
+    """Looks at results of it, or of other designs of it, that are in the log above its registration; none twice."""
+    earlier: tuple[Line, ...]
+    """Registrations of other designs of it above its own, in order; all where it has none of its own. A design is
+    everything that decides a study's tests. It is one of the same study where it has its name, or compares arms with
+    the same baseline, or these arms with another."""
+    later: tuple[Line, ...]
+    """Those below its own."""
+    strangers: int
+    """Registrations of studies that are no designs of it."""
+    elsewhere: tuple[Line, ...]
+    """Looks at results of other designs of its name that are none of `before`; none twice."""
     unreadable: int
     """Lines of the log that say nothing."""
 
@@ -98,7 +113,14 @@ class Looks:
         return len(self.before) + 1
 
 
-def line(what: str, study: Study, plan: Plan, done: Iterable[str], verdicts: Mapping[str, str] | None = None) -> Line:
+def line(
+    what: str,
+    study: Study,
+    plan: Plan,
+    done: Iterable[str],
+    verdicts: Mapping[str, str] | None = None,
+    others: int | None = None,
+) -> Line:
     """What the log keeps of a study; `done` has the tasks that have a result."""
     there, families = set(done), []
     for dataset in plan.data:
@@ -122,6 +144,7 @@ def line(what: str, study: Study, plan: Plan, done: Iterable[str], verdicts: Map
         len(plan.runs),
         tuple(families),
         verdicts,
+        others,
     )
 
 
@@ -146,22 +169,52 @@ def looked(root: Path, study: Study, plan: Plan, done: Iterable[str]) -> Looks:
     lines, unreadable = read(root)
     now = line("look", study, plan, done)
     mine = {family.against for family in now.families}
-    seen = [one for one in lines if one.what == "look" and any(f.done and _shared(f, now) for f in one.families)]
-    different = {(one.study, one.results): one for one in reversed(seen)}  # the first of each
+    different = _different(one for one in lines if one.what == "look" and _compares_alike(one, now))
     noted = different.pop((now.study, now.results), None) is not None
-    registered = [one for one in lines if one.what == "registered" and one.study == now.study]
+    entries = [i for i, one in enumerate(lines) if one.what == "registered"]
+    own = next((i for i in entries if lines[i].study == now.study), None)
+    designs = [i for i in entries if lines[i].study != now.study and _same_question(lines[i], now)]
+    end = len(lines) if own is None else own  # clocks differ, and lines stay where they are
     named = [one for one in lines if one.what == "look" and one.name == now.name]
     same = [i for i, one in enumerate(named) if (one.study, one.results) == (now.study, now.results)]
     earlier = named[: same[0]] if same else named
     return Looks(
         now=now,
-        before=tuple(reversed(different.values())),
+        before=tuple(different.values()),
         last=earlier[-1] if earlier else None,
         noted=noted,
         largest=_largest([*lines, now], mine),
-        registered=registered[0] if registered else None,
+        registered=None if own is None else lines[own],
+        first_looks=() if own is None else tuple(_different(_looks_at(lines[:end], now)).values()),
+        earlier=tuple(lines[i] for i in designs if i < end),
+        later=tuple(lines[i] for i in designs if i > end),
+        strangers=sum(lines[i].study != now.study for i in entries) - len(designs),
+        elsewhere=tuple(_different(one for one in _looks_at(lines, now) if not _compares_alike(one, now)).values()),
         unreadable=unreadable,
     )
+
+
+def _different(found: Iterable[Line]) -> dict[tuple[str, str], Line]:
+    """The first look of each study at each set of results, in order."""
+    different: dict[tuple[str, str], Line] = {}
+    for one in found:
+        different.setdefault((one.study, one.results), one)
+    return different
+
+
+def _looks_at(lines: Iterable[Line], now: Line) -> list[Line]:
+    """Looks at results of this study or of other designs of it."""
+    return [one for one in lines if one.what == "look" and one.done and _same_question(one, now)]
+
+
+def _same_question(one: Line, now: Line) -> bool:
+    """Whether a line is of a design of this study: of its name, or with arms that it compares too."""
+    return one.name == now.name or _compares_alike(one, now)
+
+
+def _compares_alike(one: Line, now: Line) -> bool:
+    """Whether it has results of the baseline of this study, or of these arms with another; if registered, asks for."""
+    return any((family.done or one.what == "registered") and _shared(family, now) for family in one.families)
 
 
 def _shared(family: Family, now: Line) -> bool:
@@ -175,7 +228,9 @@ def _largest(lines: Iterable[Line], baselines: Iterable[str]) -> dict[str, int]:
         for family in one.families:
             if family.done or one.what == "registered":
                 arms.setdefault((family.against, one.primary, one.select), set()).update(family.arms)
-    sizes = {name: [len(found) for (against, *_), found in arms.items() if against == name] for name in baselines}
+    sizes = {
+        name: [len(found) for (against, *_), found in arms.items() if against == name] for name in sorted(baselines)
+    }
     return {name: max(found, default=0) for name, found in sizes.items()}
 
 
@@ -226,7 +281,17 @@ def _line(content: Mapping[str, Any]) -> Line:
         re.fullmatch(_CELL, cell) and word in CLAIMS for cell, word in verdicts.items()
     ):
         raise ValueError("not the verdicts of tests")
-    return Line(**words, **numbers, time=when, families=families, verdicts=verdicts)  # type: ignore[arg-type]
+    others = content.get("others")
+    if others is not None and int(others) < 0:
+        raise ValueError("not a number of classifiers")
+    return Line(
+        **words,  # type: ignore[arg-type]
+        **numbers,  # type: ignore[arg-type]
+        time=when,
+        families=families,
+        verdicts=verdicts,
+        others=None if others is None else int(others),
+    )
 
 
 def _hash(content: Any) -> str:

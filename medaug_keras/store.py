@@ -121,6 +121,10 @@ class Store:
         """Whether the task is finished (its record is not read)."""
         return os.path.exists(os.path.join(self.root, task, "record.json"))
 
+    def finished(self, kind: str) -> set[str]:
+        """All finished tasks of a kind that the folder has, of whatever study (their records are not read)."""
+        return {folder.name for folder in self.root.glob(f"{kind}-*") if self.is_done(folder.name)}
+
     def record(self, task: str) -> Record:
         """The record of a finished task.
 

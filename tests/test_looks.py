@@ -166,6 +166,148 @@ def test_only_a_registration_of_just_this_study_counts_as_one_and_the_first_does
     assert looked(tmp_path, study).count == 1
 
 
+AUC = {"primary": "auc"}
+APART = {"datasets": ("octmnist",)}  # another baseline, so nothing but the name tells that it is the same question
+
+
+def registration(study: Study, done: list[str] | None = None, *, others: int | None = 0, time: float = 1e9):
+    return dataclasses.replace(line_of(study, "registered", done or []), others=others, time=time)
+
+
+def logged(root: Path, *lines: looks.Line) -> None:
+    for one in lines:
+        assert looks.note(root, one) == ""
+
+
+def said_of(root: Path, study: Study) -> str:
+    results = Results(study, fake_plan(study), Store(root))
+    return " ".join(findings.log_words(results))
+
+
+@pytest.mark.parametrize("other", [AUC, APART, {**AUC, "name": "other"}, {"arms": {"baseline": {}}, "name": "other"}])
+def test_registrations_of_other_designs_are_known_above_and_below_the_own_one_and_the_own_is_none(tmp_path, other):
+    study, changed = small(), small(**other)
+    logged(tmp_path, registration(changed))
+    found = looked(tmp_path, study)
+    assert ([one.study for one in found.earlier], found.later) == ([line_of(changed).study], ())
+    logged(tmp_path, registration(study, time=1))  # a clock that was set back does not turn them round
+    found = looked(tmp_path, study)
+    assert ([one.study for one in found.earlier], found.later) == ([line_of(changed).study], ())
+    found = looked(tmp_path, changed)
+    assert (found.earlier, [one.study for one in found.later]) == ((), [line_of(study).study])
+    assert found.strangers == 0
+
+
+def test_registrations_of_other_names_without_a_common_baseline_are_only_counted(tmp_path):
+    logged(tmp_path, registration(small()), registration(small(**APART, name="other")))
+    found = looked(tmp_path, small())
+    assert (found.earlier, found.later, found.strangers) == ((), (), 1)
+
+
+def test_looks_before_the_registration_count_once_and_only_at_this_or_another_design_with_results(tmp_path):
+    study, apart = small(), small(**APART)
+    logged(tmp_path, line_of(apart), line_of(study), line_of(small(**APART, name="other")))
+    logged(tmp_path, line_of(small(seed=1), done=[]), registration(study), line_of(small(**AUC)))
+    found = looked(tmp_path, study)
+    assert [one.study for one in found.first_looks] == [line_of(apart).study, line_of(study).study]
+    assert [one.study for one in found.elsewhere] == [line_of(apart).study]
+    assert [one.study for one in found.before] == [line_of(small(**AUC)).study]
+    assert looked(tmp_path, apart).first_looks == ()  # it is not registered
+
+
+EARLIER = "Another design of this study was registered earlier: before its results, 2001-09-09 01:46 UTC, study "
+UNKNOWN = "Whether the results folder had results of other designs when this one was registered is not known"
+ALL = re.compile("other design|Another design|not of it|not known|before this registration")
+
+
+@pytest.mark.parametrize(
+    ("lines", "said", "unsaid"),
+    [
+        ([registration(small())], (), ALL),
+        ([registration(small(), others=None)], (), ALL),
+        (
+            [registration(small(), others=1)],
+            ("When this design was registered, the results folder had 1 trained network that is not of it.",),
+            "design of",
+        ),
+        (
+            [registration(small(), others=4)],
+            ("the results folder had 4 trained networks that are not of it.",),
+            "design of",
+        ),
+        (
+            [registration(small(**AUC)), registration(small())],
+            (EARLIER, "(what differs: metric, AUC then, acc"),
+            "later|known",
+        ),
+        (
+            [registration(small(**AUC), done_of(small())), registration(small(), others=None)],
+            ("registered earlier: when 4 of 4 runs had a result, ", UNKNOWN),
+            "not of it",
+        ),
+        (
+            [registration(small()), registration(small(**APART))],
+            ("Another design of this study was registered later: ", "(what differs: data sets, baseline, or how"),
+            "earlier",
+        ),
+        (
+            [registration(small(**AUC))],
+            ("was not registered. Another design of this study was registered: be",),
+            "earlier",
+        ),
+        (
+            [*(registration(small(replicates=n)) for n in range(3, 9)), registration(small())],
+            ("6 other designs of this study were registered earlier: ", "replicates, 6 then, 2 now); and 2 more."),
+            "7 then",
+        ),
+        (
+            [line_of(small(**APART)), registration(small())],
+            (
+                "1 look from before this registration, at results of other designs of this study.",
+                "The log has 1 look at results of other designs of this study, with other data or another baseline.",
+            ),
+            "this design",
+        ),
+        (
+            [line_of(small()), registration(small())],
+            ("before this registration, at results of this design.",),
+            "other des",
+        ),
+        (
+            [line_of(small()), line_of(small(**AUC)), registration(small())],
+            ("2 looks from before this registration, at results of this and other designs of this study.",),
+            "with other data",
+        ),
+        (
+            [registration(small(**APART, name="other"))],
+            ("1 registration of studies of other names that compare none of these arms with the same baseline.",),
+            "design",
+        ),
+    ],
+)
+def test_what_a_registration_leaves_out_is_said_beside_it(tmp_path, lines, said, unsaid):
+    study = small()
+    fake_results(study, tmp_path)
+    logged(tmp_path, *lines)
+    text = said_of(tmp_path, study)
+    assert not [one for one in said if one not in text], text
+    assert not re.search(unsaid, text), text
+
+
+def test_a_registration_says_of_other_designs_wherever_a_page_says_that_it_was_registered(tmp_path):
+    study, root = small(), tmp_path / "results"
+    plan, store = fake_results(study, root)
+    folder = report.render(study, plan, store, tmp_path / "docs")
+    pages = [folder / name for name in ("index.md", "significance.md", "checklist.md")]
+    assert not [page for page in pages if "nother design" in page.read_text("utf-8")]
+    logged(root, registration(small(**AUC)), registration(study, others=3))
+    report.render(study, plan, store, tmp_path / "docs")  # nothing but the log has changed
+    for page in pages:
+        text = page.read_text("utf-8")
+        assert "nother design of this study was registered earlier" in text, page
+        assert "3 trained networks that are not of it" in text, page
+
+
 # --- families --------------------------------------------------------------------------------------
 
 
@@ -276,6 +418,8 @@ WRONG = [
             {"study": "short"},
             {"families": [{"against": f"classifier-{'0' * 17}", "arms": [], "done": 1}]},
             {"verdicts": {"breastmnist/<b>/shuffle": "better"}},
+            {"others": -1},
+            {"others": "many"},
         )
     ),
 ]
@@ -369,6 +513,22 @@ def test_a_study_that_was_registered_before_its_results_says_so_and_a_changed_on
     assert re.search(r"Registered when 2 of 2 runs had a result", late)
     assert cli_here("report", path, *other, "--no-site", cwd=tmp_path).returncode == 0
     assert "when 2 of 2 runs had a result" in index.read_text("utf-8")
+
+
+def test_who_changes_a_registered_study_after_its_first_runs_and_registers_again_is_told_what_pages_will_say(tmp_path):
+    """The first design is run in part, and nobody looks at its pages."""
+    study = tiny(arms={"baseline": {}, "flip": {"augment": [{"layer": "horizontal_flip"}]}})
+    path, changed = written(tmp_path, study), ["--set", "classifier.epochs=2"]
+    assert "design" not in cli_here("plan", path, "--register", cwd=tmp_path).stdout
+    (family,) = looks.read(tmp_path / "results")[0][0].families
+    for name in (family.against, "classifier-0000000000000000", "data-0000000000000000"):
+        (tmp_path / "results" / name).mkdir()
+        (tmp_path / "results" / name / "record.json").touch()
+    (tmp_path / "results" / "classifier-1111111111111111").mkdir()  # without a record, so it is not done
+    said = cli_here("plan", path, "--register", *changed, cwd=tmp_path).stdout
+    assert "Another design of this study was registered earlier: before its results, 20" in said
+    assert "the results folder had 2 trained networks that are not of it.\nPages say so." in said
+    assert looks.read(tmp_path / "results")[0][-1].others == 2
 
 
 def test_a_study_whose_data_cannot_be_read_cannot_be_registered(tmp_path):

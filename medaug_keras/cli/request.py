@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from medaug_keras import data, looks
@@ -319,15 +318,18 @@ def registered(study: Study, whole: Plan, done: Sequence[str], options: argparse
         except data.DataError as error:
             raise RequestError(f"--register: {name}: {error}") from None
     check_results(options.results)
-    failed = looks.note(options.results, looks.line("registered", study, whole, done))
+    others = len(Store(options.results).finished("classifier") - whole.tasks.keys())
+    failed = looks.note(options.results, looks.line("registered", study, whole, done, others=others))
     if failed:
         raise RequestError(f"--results {options.results}: {looks.NAME} cannot be written ({failed})")
-    one = looks.looked(options.results, study, whole, done).registered
+    from medaug_keras.report.numbers.circumstances import how_registered, moment, others_registered
+
+    found = looks.looked(options.results, study, whole, done)
+    one = found.registered
     if one is None:
         raise RequestError(f"--results {options.results}: {looks.NAME} does not keep what is written to it")
-    how = "before its results" if not one.done else f"when {one.done:,} of {one.runs:,} runs had a result"
-    when = datetime.fromtimestamp(one.time, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"Registered {how}, {when}: study {one.study}"
+    said = [f"Registered {how_registered(one)}, {moment(one.time)}: study {one.study}", *others_registered(found)]
+    return "\n".join([*said, *(["Pages say so."] if len(said) > 1 else [])])
 
 
 def rare_classes(study: Study, whole: Plan, options: argparse.Namespace) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from medaug_keras.data import checks
 from medaug_keras.generators import GENERATORS
 from medaug_keras.report.format import count, in_sentence, of_classes, of_points, percent, plural, together
-from medaug_keras.report.numbers.circumstances import registered
+from medaug_keras.report.numbers.circumstances import others_registered, registered
 from medaug_keras.report.numbers.findings import conclusion, level_interval, metric_name, power
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.methods import WEIGHTED, classifier_text, software_text
@@ -288,7 +288,8 @@ def _repeated(results: Results, inference: Inference) -> str:
 def _registered(results: Results, inference: Inference) -> str:
     plan = "The study file with every setting is among the pages (data/study.yaml)."
     one = results.looks.registered
-    return f"{plan} Noted in the results folder {registered(one)}." if one is not None else plan
+    noted = [f"Noted in the results folder {registered(one)}."] if one is not None else []
+    return " ".join([plan, *noted, *others_registered(results.looks)])
 
 
 def _per_class(results: Results, inference: Inference) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from medaug_keras.looks import Line
+from medaug_keras.looks import Line, Looks
 from medaug_keras.plan import Plan, Task
 from medaug_keras.report import format
-from medaug_keras.report.numbers.results import STATE_WORDS, Results, Run, select_words
+from medaug_keras.report.numbers.results import METRICS, STATE_WORDS, Results, Run, select_words
 from medaug_keras.store import Outcome, Record
 
 
@@ -98,10 +98,72 @@ def _end(record: Record) -> float | None:
 
 def registered(one: Line) -> str:
     """When a study was registered, and whether there were results by then."""
-    when = f"{moment(one.time)}, study {one.study[:16]}"
+    return f"{how_registered(one)}, {moment(one.time)}, study {one.study[:16]}"
+
+
+def how_registered(one: Line) -> str:
+    """Whether there were results when a study was registered."""
     if not one.done:
-        return f"before its results, {when}"
-    return f"when {format.count(one.done)} of {format.plural(one.runs, 'run')} had a result, {when}"
+        return "before its results"
+    return f"when {format.count(one.done)} of {format.plural(one.runs, 'run')} had a result"
+
+
+def others_registered(looks: Looks) -> list[str]:
+    """What the log says of other designs of a study, and of what was known when it was registered; in sentences."""
+    one, found = looks.registered, []
+    for designs, when in ((looks.earlier, "earlier" if one else ""), (looks.later, "later")):
+        if not designs:
+            continue
+        many = "Another design" if len(designs) == 1 else f"{format.count(len(designs))} other designs"
+        said = [f"{registered(of)} (what differs: {'; '.join(changed(of, looks.now))})" for of in designs[:4]]
+        more = f"; and {format.count(len(designs) - 4)} more" if len(designs) > 4 else ""
+        head = f"{many} of this study {'was' if len(designs) == 1 else 'were'} registered {when}".rstrip()
+        found.append(f"{head}: {'; '.join(said)}{more}.")
+    if one is None:
+        return found
+    if one.others:
+        found.append(
+            f"When this design was registered, the results folder had {format.plural(one.others, 'trained network')} "
+            f"that {'is' if one.others == 1 else 'are'} not of it."
+        )
+    elif one.others is None and looks.earlier:
+        found.append(
+            "Whether the results folder had results of other designs when this one was registered is not known: an "
+            "earlier version noted it."
+        )
+    if looks.first_looks:
+        own = sum(look.study == one.study for look in looks.first_looks)
+        whose = {0: "other designs of this study", len(looks.first_looks): "this design"}
+        found.append(
+            f"The log has {format.plural(len(looks.first_looks), 'look')} from before this registration, at results of "
+            f"{whose.get(own, 'this and other designs of this study')}."
+        )
+    return found
+
+
+def changed(then: Line, now: Line) -> list[str]:
+    """What of a study is another than in an entry of the log, as far as it tells; arms count on each data set."""
+    found = []
+    if then.primary != now.primary:
+        found.append(
+            f"metric, {format.in_sentence(METRICS[then.primary])} then, {format.in_sentence(METRICS[now.primary])} now"
+        )
+    if then.select != now.select:
+        found.append(f"epoch, {select_words(then.select)} then, {select_words(now.select)} now")
+    before, today = ({family.against: set(family.arms) for family in one.families} for one in (then, now))
+    if before.keys() != today.keys():
+        return [*found, "data sets, baseline, or how the baseline is made"]
+    more = sum(len(today[name] - before[name]) for name in today)
+    fewer = sum(len(before[name] - today[name]) for name in today)
+    if more or fewer:
+        counted = ((more, "new or changed"), (fewer, "gone or changed"))
+        found.append(
+            f"arms, over all data sets {format.together(f'{format.count(n)} {word}' for n, word in counted if n)}"
+        )
+    replicates = [one.runs / max(1, sum(len(f.arms) + 1 for f in one.families)) for one in (then, now)]
+    if replicates[0] != replicates[1]:
+        found.append(f"replicates, {replicates[0]:g} then, {replicates[1]:g} now")
+    return found or ["margin"]
 
 
 def circumstances(results: Results, asked: Plan) -> list[tuple[str, str]]:
@@ -125,7 +187,8 @@ def circumstances(results: Results, asked: Plan) -> list[tuple[str, str]]:
         ("Compared with", results.variant(*results.reference) if results.reference[0] in study.arms else "–"),
     ]
     if results.looks.registered is not None:
-        found.append(("Registered", registered(results.looks.registered)))
+        said = [f"{registered(results.looks.registered)}.", *others_registered(results.looks)]
+        found.append(("Registered", " ".join(said) if len(said) > 1 else said[0].rstrip(".")))
     if not records:
         return found
     started = [r.run["started"] for r in records if "started" in r.run]

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median_low
 
-from medaug_keras.looks import CLAIMS, Looks
+from medaug_keras.looks import CLAIMS
 from medaug_keras.reading.words import rare_classes, weighted_twice
 from medaug_keras.report.format import (
     class_in_list,
@@ -23,6 +23,7 @@ from medaug_keras.report.format import (
     verdict_words,
     within,
 )
+from medaug_keras.report.numbers.circumstances import how_registered, others_registered
 from medaug_keras.report.numbers.inference import ArmResult, Cell, Comparison, Inference, OfClass
 from medaug_keras.report.numbers.results import DEGENERATE, METRICS, Results, tuning_measure
 from medaug_keras.spec import Files, TableData, differences, dump
@@ -638,9 +639,21 @@ def log_words(results: Results) -> list[str]:
     looks = results.looks
     if not looks.now.done:
         return []
-    found = [_how_registered(looks)]
+    one = looks.registered
+    found = [f"This study was {f'registered {how_registered(one)}' if one is not None else 'not registered'}."]
+    found += others_registered(looks)
+    if looks.strangers:
+        found.append(
+            f"The log has {plural(looks.strangers, 'registration')} of studies of other names that compare none of "
+            "these arms with the same baseline."
+        )
     if looks.count == 1:
         found.append("The log has no other look at these results.")
+    if looks.elsewhere:
+        found.append(
+            f"The log has {plural(len(looks.elsewhere), 'look')} at results of other designs of this study, with other "
+            "data or another baseline."
+        )
     if not looks.noted:
         found.append(
             "This look is not in the log: these pages were made while the study ran, or its results folder cannot be "
@@ -649,15 +662,6 @@ def log_words(results: Results) -> list[str]:
     if looks.unreadable:
         found.append(f"{plural(looks.unreadable, 'line')} of the log cannot be read.")
     return found
-
-
-def _how_registered(looks: Looks) -> str:
-    one = looks.registered
-    if one is None:
-        return "This study was not registered."
-    if one.done:
-        return f"This study was registered when {count(one.done)} of {plural(one.runs, 'run')} had a result."
-    return "This study was registered before its results."
 
 
 def _forking(results: Results, tested: Sequence[Comparison]) -> list[str]:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medaug_keras.looks import CLAIMS, Line
-from medaug_keras.report.format import MARKS, count, in_sentence, plural, points, together, within
-from medaug_keras.report.numbers.circumstances import moment
+from medaug_keras.looks import CLAIMS
+from medaug_keras.report.format import MARKS, plural, points, together, within
+from medaug_keras.report.numbers.circumstances import changed, moment
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.inference import Comparison, Inference, Pair
-from medaug_keras.report.numbers.results import METRICS, Results, select_words
+from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.tables import compare as tables
 from medaug_keras.report.tables import runs as run_tables
@@ -110,7 +110,7 @@ def changes(results: Results, inference: Inference) -> list[str]:
     of_runs = f"{last.done} of {last.runs} runs had a result then, {now.done} of {now.runs} have one now"
     found = [f"The report before this one is of {moment(last.time)}. {of_runs}{_sign(more)}."]
     if last.study != now.study:
-        found.append(f"The study was changed in between: {'; '.join(_changed(last, now))}.")
+        found.append(f"The study was changed in between: {'; '.join(changed(last, now))}.")
     if last.verdicts is None:
         return [*found, "Its verdicts are not known: an earlier version made it."]
     claims = inference.claims
@@ -122,27 +122,6 @@ def changes(results: Results, inference: Inference) -> list[str]:
         turned += [f"Now {word} {than} the baseline: {_called(results, new)}."] * bool(new)
         turned += [f"No longer {word}: {_called(results, old)}."] * bool(old)
     return [*found, *(turned or ["No verdict has changed."])]
-
-
-def _changed(last: Line, now: Line) -> list[str]:
-    """What of a study is another than at the look before, as far as the log tells; arms count on each data set."""
-    found = []
-    if last.primary != now.primary:
-        found.append(f"metric, {in_sentence(METRICS[last.primary])} then, {in_sentence(METRICS[now.primary])} now")
-    if last.select != now.select:
-        found.append(f"epoch, {select_words(last.select)} then, {select_words(now.select)} now")
-    then, today = ({family.against: set(family.arms) for family in one.families} for one in (last, now))
-    if then.keys() != today.keys():
-        return [*found, "data sets, baseline, or how the baseline is made"]
-    more = sum(len(today[name] - then[name]) for name in today)
-    fewer = sum(len(then[name] - today[name]) for name in today)
-    if more or fewer:
-        parts = [f"{count(n)} {word}" for n, word in ((more, "new or changed"), (fewer, "gone or changed")) if n]
-        found.append(f"arms, over all data sets {together(parts)}")
-    replicates = [one.runs / max(1, sum(len(f.arms) + 1 for f in one.families)) for one in (last, now)]
-    if replicates[0] != replicates[1]:
-        found.append(f"replicates, {replicates[0]:g} then, {replicates[1]:g} now")
-    return found or ["margin"]
 
 
 def _sign(more: int) -> str:

@@ -47,8 +47,7 @@ def _parts(results: Results) -> Iterator[str]:
     yield results.study.model_dump_json()
     yield repr(sorted(results.study.sums.items()))
     yield repr(replace(plan, tasks={}))
-    looks = results.looks
-    yield repr((looks.before, looks.noted, sorted(looks.largest.items()), looks.registered, looks.unreadable))
+    yield repr(sorted((name, said) for name, said in vars(results.looks).items() if name not in ("now", "last")))
     for task, outcome in results.outcomes.items():
         record = outcome.record and file_checksum(outcome.record.folder / "record.json")
         yield repr((plan.tasks[task], outcome.state, outcome.reason, outcome.failure, record))
