@@ -22,7 +22,7 @@ from medaug_keras.report.numbers.prospects import TYPICAL, Precedent, Prospect, 
 from medaug_keras.report.numbers.results import METRICS, Results
 from medaug_keras.report.tables import prospects as tables
 from medaug_keras.spec import Study
-from medaug_keras.stats import Crossed, Range, replicates_needed, variance_limits
+from medaug_keras.stats import Components, Crossed, Range, replicates_needed, variance_limits
 from medaug_keras.store import Store
 from studies import tiny, written
 
@@ -199,6 +199,9 @@ KNOWN = replace(
 )
 
 
+VARIES = Precedent("shipped ones", Crossed(None, 2, 2, 156, mean_squares=Components(1e-3, 1e-3, 1e-3)))
+
+
 def shown(inference, one, seconds=60.0):
     table = tables.prospects(inference.results, [one], {"breastmnist": seconds})
     return dict(zip([column.key for column in table.columns], table.rows[0].entries, strict=True))
@@ -230,6 +233,31 @@ def test_a_row_of_the_terminal_says_what_is_known_and_what_is_not():
         assert (terminal._sizes(one), terminal._needed(one), terminal._time(one, 60.0, 2)) == words
     assert terminal._time(KNOWN, None, 2) == "not known"
     assert terminal._time(UNKNOWN, None, 2) == dash
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, "with 3 replicates a true difference of 4.6 points is found, of 2.1 at best, and smaller"),
+        ({}, "less often. To find 1 point takes 40 replicates, at best 3."),
+        ({"difference": 0.025}, "To find 2.5 points takes 40 replicates, at best 3."),
+        ({"most": None}, "To find 1 point takes 3 replicates at best, and perhaps more test images than 156."),
+        ({"fewest": None, "most": None}, "No number of replicates finds 1 point with 156 test images: "),
+        ({"detectable": Range(0.2, 1.2)}, "a true difference of 20.0 points is found at best, and perhaps none, how"),
+        ({"detectable": Range(0.2, 1.0)}, "a true difference of 20.0 points is found at best, and perhaps none, how"),
+        ({"detectable": Range(1.0, 1.2)}, "with 3 replicates no difference is found, however large. To find 1 point"),
+        (
+            {"detectable": None, "replicates": 1, "precedents": (VARIES,)},
+            "with 1 replicate there is no test. To find 1 point takes 40",
+        ),
+        ({"detectable": None}, "how much runs vary is not known. Run two"),
+        ({"precedents": (), "detectable": None, "replicates": 1}, "how much runs vary is not known. Run two"),
+    ],
+)
+def test_below_the_table_words_say_what_a_row_means_for_who_decides(change, said):
+    text = terminal._meaning(replace(KNOWN, **change))
+    assert said in text
+    assert ("--difference" in text) == (change.get("fewest", 3) is None)
 
 
 def test_the_terminal_learns_variances_and_times_from_other_studies_of_the_results_folder(tmp_path):
@@ -299,6 +327,7 @@ def test_plan_says_it_in_the_terminal_and_refuses_a_difference_without_it(tmp_pa
     assert main(["plan", str(study), "--power", "--difference", "2.5"]) == 0
     out = capsys.readouterr().out
     assert "replicates for 2.5 points" in out
+    assert re.search(r"^  \S.*: with 3 replicates .* 2\.5 points ", out, re.MULTILINE), out
     assert "(shipped)" in out
     assert main(["plan", str(study), "--difference", "2"]) == 2
     assert "add --power" in capsys.readouterr().err

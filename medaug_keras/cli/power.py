@@ -41,6 +41,8 @@ def power(options: argparse.Namespace, study: Study, whole: Plan, durations: Dur
     for row in rows:
         cells = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
         notes.append("  ".join([row[0].ljust(widths[0]), *cells]))
+    notes.append("In words (found: in 8 of 10 such studies, or more):")
+    notes += [f"  {results.title(one.dataset)}: {_meaning(one)}" for one in found if one.arms]
     notes.append("From the lower to the upper 90 % limits of variances of:")
     notes += [f"  {results.title(one.dataset)}: {one.source}" for one in found if one.precedents]
     if any("shipped" in one.source for one in found):
@@ -83,6 +85,34 @@ def _needed(one: Prospect) -> str:
     if one.fewest is None:
         return "too few images" if one.precedents else DASH
     return f"{one.fewest:,} at best" if one.most is None else f"{one.fewest:,} to {one.most:,}"
+
+
+def _meaning(one: Prospect) -> str:
+    """What a row of the table means for who plans the study."""
+    S = plural(one.replicates, "replicate")
+    known = any(precedent.limits for precedent in one.precedents)
+    if one.detectable is None and (one.replicates > 1 or not known):
+        return "how much runs vary is not known. Run two replicates and ask again."
+    if one.detectable is None:
+        said = f"with {S} there is no test."
+    elif one.detectable.low >= 1:
+        said = f"with {S} no difference is found, however large."
+    elif one.detectable.high >= 1:
+        low = unsigned(one.detectable.low)
+        said = f"with {S} a true difference of {low} points is found at best, and perhaps none, however large."
+    else:
+        low, high = unsigned(one.detectable.low), unsigned(one.detectable.high)
+        said = f"with {S} a true difference of {high} points is found, of {low} at best, and smaller ones less often."
+    wanted, images = of_points(one.difference), plural(one.images, "test image")
+    if one.fewest is None:
+        return (
+            f"{said} No number of replicates finds {wanted} with {images}: test more images (with folds, all of them "
+            "are tested), or ask for a larger difference (--difference)."
+        )
+    fewest = plural(one.fewest, "replicate")
+    if one.most is None:
+        return f"{said} To find {wanted} takes {fewest} at best, and perhaps more test images than {one.images:,}."
+    return f"{said} To find {wanted} takes {plural(one.most, 'replicate')}, at best {one.fewest:,}."
 
 
 def _time(one: Prospect, each: float | None, workers: int) -> str:
