@@ -128,6 +128,7 @@ def test_a_row_of_a_list_has_what_its_answers_say_and_the_page_of_the_first():
     ]
     assert [row["page"].href for row in found] == ["index.html#it", "", ""]
     assert [row["records"].missing for row in found[1:]] == ["not known yet", "not in the records"]
+    assert not [entry for row in found for entry in row.values() if entry.value is not None and entry.missing]
     assert [row.factors["records"] for row in table.rows] == [SAYS, NOTHING, NOTHING]
 
 

@@ -28,12 +28,12 @@ def checklist(listed: Checklist, answers: Mapping[str, Answer], titles: Mapping[
             Row(
                 (
                     Entry(item.number),
-                    *((Entry(item.before or None, missing="not in that version"),) if listed.before else ()),
+                    *((_entry(item.before, "not in that version"),) if listed.before else ()),
                     Entry(item.topic),
-                    Entry(" ".join(_sentence(one.text) for one in there) or None, missing=none),
-                    Entry(titles[page.partition(".")[0]] if there else None, href=page, missing=none),
-                    Entry(item.left or None, missing="nothing that the records leave open; check what they say"),
-                    Entry(item.key or None, missing="no key"),
+                    _entry(" ".join(_sentence(one.text) for one in there), none),
+                    _entry(titles[page.partition(".")[0]] if there else "", none, href=page),
+                    _entry(item.left, "nothing that the records leave open; check what they say"),
+                    _entry(item.key, "no key"),
                 ),
                 {"records": SAYS if there else NOTHING},
             )
@@ -50,6 +50,11 @@ def checklist(listed: Checklist, answers: Mapping[str, Answer], titles: Mapping[
         ),
         ("records",),
     )
+
+
+def _entry(text: str, missing: str, href: str = "") -> Entry:
+    """A text; where it is empty, why (beside a value, the reason would be a remark on it)."""
+    return Entry(text, href=href) if text else Entry(missing=missing, href=href)
 
 
 def _sentence(text: str) -> str:
