@@ -549,7 +549,7 @@ class OpenStudy:
         if not folds:
             return found.task
         if fold is None or not 0 <= fold < folds:
-            raise RequestError(f"{found.name} has {folds} folds; name one with fold=, from 0")
+            raise RequestError(f"{found.name} has {format.plural(folds, 'fold')}; name one with fold=, from 0")
         return self._plan.tasks[found.task].needs[f"fold {fold}"]
 
     def _record(self, task: str, what: str) -> Record:
@@ -635,7 +635,7 @@ def _make(options: argparse.Namespace, whole: Plan, store: Store, done: set[str]
     check_results(options.results)
     execute, workers = verbs.executor(options, work=True)
     if not options.quiet:
-        print(f"{len(whole.tasks)} tasks, {len(done)} done already", file=sys.stderr)
+        print(f"{format.plural(len(whole.tasks), 'task')}, {len(done):,} done already", file=sys.stderr)
     with Progress(
         whole, done=done, durations=durations, workers=workers, quiet=options.quiet, out=sys.stderr
     ) as progress:
@@ -648,8 +648,8 @@ def _make(options: argparse.Namespace, whole: Plan, store: Store, done: set[str]
         print(note, file=sys.stderr)
     if summary.failed or summary.blocked:
         print(
-            f"{len(summary.failed)} tasks failed and {len(summary.blocked)} could not run; the same call tries them "
-            f"again. The last lines of each are in {options.results / 'failures'}.",
+            f"{format.plural(len(summary.failed), 'task')} failed and {len(summary.blocked)} could not run; the same "
+            f"call tries them again. The last lines of each are in {options.results / 'failures'}.",
             file=sys.stderr,
         )
 

@@ -25,6 +25,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Literal
 
 from medaug_keras import __version__
+from medaug_keras.counts import plural
 from medaug_keras.plan import Plan, Task
 from medaug_keras.store import Failure, Store, StoreError, disk_trouble
 from medaug_keras.worker import BEAT, Death, Worker
@@ -187,7 +188,7 @@ class Dispatcher(ABC):
         count = self.crashes[task.id] = self.crashes.get(task.id, 0) + 1
         if count <= CRASHES_ALLOWED:
             return True
-        error = f"WorkerDied: {death.how}, {count} times" + (
+        error = f"WorkerDied: {death.how}, {plural(count, 'time')}" + (
             "; the machine may have run out of memory" if death.killed else ""
         )
         self._failed(task, Failure(task.kind, task.key, error, death.words, death.run))
@@ -240,7 +241,7 @@ class _LocalDispatcher(Dispatcher):
         """Continue with fewer workers; with none, the run ends."""
         self.size = size
         if size:
-            self.summary.notes.append(f"{why}; the run had {size} workers.")
+            self.summary.notes.append(f"{why}; the run had {plural(size, 'worker')}.")
         else:
             self.summary.stopped = f"{why}. Close other programs, or ask for fewer --workers."
 
@@ -287,7 +288,7 @@ class _LocalDispatcher(Dispatcher):
         self.failed_starts += 1
         if self.failed_starts > CRASHES_ALLOWED:
             last = f" ({death.words.strip().splitlines()[-1]})" if death.words.strip() and not death.hung else ""
-            why = f"A worker cannot start: {death.how}, {self.failed_starts} times{last}"
+            why = f"A worker cannot start: {death.how}, {plural(self.failed_starts, 'time')}{last}"
             self._reduce_to(sum(worker.ready for worker in self.workers), why)
 
     def _remove(self, worker: Worker) -> None:

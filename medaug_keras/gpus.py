@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from medaug_keras.counts import plural
+
 # Without any of these files no driver is loaded (NVIDIA's, AMD's, Windows's under WSL), and Torch need not be asked.
 DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 # Processes that share a GPU, where the user does not say. Not measured: more may be faster for such small networks.
@@ -47,8 +49,8 @@ def found() -> list[Gpu]:
 def said(gpus: list[Gpu], workers: int) -> str:
     """Which GPUs a run uses, in one line for the user."""
     names = ", ".join(dict.fromkeys(gpu.name for gpu in gpus))
-    what = "the GPU" if len(gpus) == 1 else f"{len(gpus)} GPUs"
-    return f"Uses {what} ({names}), {workers} worker{'s' if workers > 1 else ''}"
+    what = "the GPU" if len(gpus) == 1 else plural(len(gpus), "GPU")
+    return f"Uses {what} ({names}), {plural(workers, 'worker')}"
 
 
 def bfloat16_is_slow() -> bool:

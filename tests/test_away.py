@@ -123,7 +123,7 @@ def test_data_that_are_away_keep_their_finished_results_and_it_is_said(what, fol
     for name in STUDY["datasets"]:
         said = f"three.yaml: datasets.{name} cannot be read now: "
         assert (said in err) == (name in away)
-    assert err.count("1 finished results are shown from the last known fingerprint") == len(away)
+    assert err.count("1 finished result is shown from the last known fingerprint") == len(away)
     page = after["index.md"].decode()
     remark = "</strong>: cannot be read now; its finished result is shown from the last known fingerprint"
     lines = [re.sub("<[^>]*>", "", line.split("</strong>")[0]) for line in page.splitlines() if remark in line]

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -89,6 +90,31 @@ def test_what_to_do_next_can_be_typed_as_it_is_said(tmp_path: Path):
     assert said == ("python -m medaug_keras plan 'my study/tiny.yaml' --results 'my results' --set 'question=Is it?'")
     again = shell(said.replace("python -m medaug_keras", "medaug"), tmp_path)
     assert "Nothing to do." in again.stdout, again.stderr
+
+
+def test_where_no_time_is_known_plan_says_which_tasks_to_make_and_then_knows_it(tmp_path: Path):
+    written(tmp_path, tiny(replicates=2))
+    before = shell("medaug plan tiny.yaml --results 'my results' --only replicate=1", tmp_path)
+    (line,) = [line for line in before.stdout.splitlines() if line.startswith("Next: ")]
+    said = line.partition("to make them: ")[2]
+    assert re.fullmatch(
+        r"python -m medaug_keras tiny\.yaml --results 'my results' --only=task=classifier-[0-9a-f]{16}", said
+    ), "one task, for it needs the data"
+    made = shell(f"{said} --no-site --quiet".replace("python -m medaug_keras", "medaug"), tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert len(results(tmp_path / "my results")) == 2
+    after = shell("medaug plan tiny.yaml --results 'my results'", tmp_path).stdout
+    assert re.search(r"^Expected time: \d+ s with", after, re.MULTILINE), after
+    assert "Next:" not in after
+
+
+def test_lines_of_both_streams_come_in_the_order_in_which_they_were_printed(tmp_path: Path):
+    lines = "print('1'); print('2', file=sys.stderr); print('3'); print('4', file=sys.stderr); print('5')"
+    code = f"import sys; from medaug_keras.cli import streams; streams.make_sturdy(); {lines}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment()
+    )
+    assert done.stdout.split() == list("12345")
 
 
 # --- Ctrl-C, home, folder --------------------------------------------------------------------------

@@ -525,7 +525,7 @@ def test_check_says_what_is_odd_and_writes_what_to_leave_out_and_a_run_without_t
     assert "3 tasks done" in found.stdout + found.stderr
     (tmp_path / "b").rename(tmp_path / "away")
     found = cli_here("report", path, "--no-site", cwd=tmp_path)
-    assert "Its 1 finished results are shown from the last known fingerprint" in found.stderr
+    assert "Its 1 finished result is shown from the last known fingerprint" in found.stderr
     said = html.unescape((tmp_path / "docs/studies/tiny/other-test-sets.md").read_text())
     assert "It cannot be read now, and what is shown was made before" in said
     (tmp_path / "away").rename(tmp_path / "b")

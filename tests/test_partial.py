@@ -92,7 +92,7 @@ def test_the_command_line_tells_the_same(tmp_path, monkeypatch: pytest.MonkeyPat
     words = ["tiny.yaml", "--only", "dataset=one", "--no-site", "--workers", "1"]
     assert main(words) == 0
     out = capsys.readouterr().out
-    assert re.search(r"The rest of the study: 0 of 2 tasks done, about \S+ \w+ with 1 workers\.", out)
+    assert re.search(r"The rest of the study: 0 of 2 tasks done, about \S+ \w+ with 1 worker\.", out)
     page = tmp_path / "docs" / "studies" / "tiny" / "index.md"
     assert "This run: 2 of 2 tasks done" in page.read_text("utf-8")
     before = page.stat().st_ino, page.read_bytes()

@@ -283,9 +283,10 @@ SENTENCES = [  # what is said, a world that says it, one that does not
     (r"^The primary metric is accuracy, and a class is rare \(.*Phantom histology 10 %\)", "rare", "rare, by AUC"),
     (r"^The primary metric is accuracy, and a class is rare", "rare", "better"),
     # what is missing
-    (r"^The study is not complete: \d+ of \d+ runs have no result(: .* of \d replicates)?\.",
+    (r"^The study is not complete: \d+ of \d+ runs ha(s|ve) no result(: .* of \d replicates)?\.",
      "first of five", "better"),
-    (r"^cannot: The study is not finished: \d+ of \d+ runs have no result\. Check", "two replicates of five", "better"),
+    (r"^cannot: The study is not finished: \d+ of \d+ runs ha(s|ve) no result\. Check", "two replicates of five",
+     "better"),
     (r"^cannot: \d comparisons? not tested: ", "one set of two", "two sets"),
     # claims
     (rf"^can: On .* is better than {NONE} in test {METRIC}: {N} points, .* replicates\.$", "better", "level"),

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from medaug_keras.counts import plural
 from medaug_keras.own_code import OwnCodeError, called, place_of
 
 OURS = frozenset(("image", "resized", "rgb", "bytes", "imagenet", "padded", "logits"))
@@ -54,7 +55,7 @@ def _graph(model: Any, shape: tuple[int, ...], num_outputs: int, where: str) -> 
     if not hasattr(graph, "_nodes_by_depth"):
         raise OwnCodeError(f"{where}: returned a model whose layers have no shapes yet; {wanted}")
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        counts = f"{_many(len(graph.inputs), 'input')} and {_many(len(graph.outputs), 'output')}"
+        counts = f"{plural(len(graph.inputs), 'input')} and {plural(len(graph.outputs), 'output')}"
         raise OwnCodeError(f"{where}: returned a model with {counts}; a classifier has one of each")
     taken, made = tuple(graph.inputs[0].shape), tuple(graph.outputs[0].shape)
     if len(taken) != 4 or any(there not in (None, asked) for there, asked in zip(taken[1:], shape, strict=True)):
@@ -109,7 +110,3 @@ def _short(error: Exception) -> str:
 
 def _an(word: str) -> str:
     return f"an {word}" if word[:1] in "AEIOUaeiou" else f"a {word}"
-
-
-def _many(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"

@@ -13,6 +13,7 @@ import requests
 
 from medaug_keras import data, gpus
 from medaug_keras.architectures import ARCHITECTURES
+from medaug_keras.counts import plural
 from medaug_keras.plan import Plan, Source, classes_of_test, data_task, located, plan, replicate_seed
 from medaug_keras.reading.words import SLOW_PRECISION, weighted_twice
 from medaug_keras.spec import IMAGENET, Applications, Files, Python, PythonStep, Study, deciding, place_of_test
@@ -96,15 +97,15 @@ def conclusion(study: Study, remarks: Sequence[Remark], whole: Plan | None) -> s
     away = without(remarks)
     if any(one.severity == "refused" for one in remarks):
         many = sum(one.severity in ("refused", "unreadable") for one in remarks)  # all of them stand above this
-        return f"a run would refuse it; {many} {'thing is' if many == 1 else 'things are'} to be mended."
+        return f"a run would refuse it; {plural(many, 'thing is', 'things are')} to be mended."
     if whole is None and none_left(study, remarks):
         return "no data set can be used, so a run would refuse it."
     if whole is None:
         return f"a run would leave out {', '.join(away)}, and make the rest."
     odd = sum(one.severity in ("fail", "warning") for one in remarks)
-    said = f"can be run; {odd} {'thing is' if odd == 1 else 'things are'} odd" if odd else "nothing wrong"
+    said = f"can be run; {plural(odd, 'thing is', 'things are')} odd" if odd else "nothing wrong"
     counted = ((len(study.datasets), "data set"), (len(study.arms), "arm"), (len(whole.runs), "run"))
-    return f"{said}; " + ", ".join(f"{n:,} {word}{'' if n == 1 else 's'}" for n, word in counted) + "."
+    return f"{said}; " + ", ".join(plural(n, word) for n, word in counted) + "."
 
 
 def without(remarks: Sequence[Remark]) -> list[str]:
@@ -173,8 +174,8 @@ def _made_elsewhere(study: Study, found: Mapping[str, Source], options: argparse
                     asked = asked_images(spec.amount, name, known) if spec.amount is not None else 0
                     if asked > len(labels):
                         said[
-                            f"arms.{arm}.{spec.how}.amount: asks for {asked:,} images of {name}, and {place} has "
-                            f"{len(labels):,}: lower it, or make more"
+                            f"arms.{arm}.{spec.how}.amount: asks for {plural(asked, 'image')} of {name}, and {place} "
+                            f"has {len(labels):,}: lower it, or make more"
                         ] = None
     return list(said)
 

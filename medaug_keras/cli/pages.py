@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from medaug_keras import worker
+from medaug_keras.counts import plural
 from medaug_keras.durations import Durations, counted
 from medaug_keras.ownership import NotOursError, read_note
 from medaug_keras.places import MOVED, check_places, site_of
@@ -137,7 +138,7 @@ def fewer_than_shown(options: argparse.Namespace, study: Study, whole: Plan) -> 
     there = sum(store.is_done(run.task) for run in whole.runs)
     if there >= shown:
         return ""
-    runs = "1 finished run" if shown == 1 else f"{shown} finished runs"
+    runs = plural(shown, "finished run")
     return f"The pages in {pages} show {runs}; of this study as it is asked for now, {options.results} has {there}."
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from medaug_keras.counts import part
 from medaug_keras.durations import Durations, duration
 from medaug_keras.plan import Plan, Task
 from medaug_keras.store import Store
@@ -90,7 +91,8 @@ def _verdict(task: Task, compared: list[Task], kept: Store, again: Store, spent:
         print(f"Identical: record, predictions and images of {task.title} are those that are kept (made in {spent}).")
         return DONE
     most = f" The largest absolute difference of two numbers is {worst[0]:.6g} ({worst[1]})." if worst else ""
-    print(f"Not identical: {differing} of {len(compared)} tasks differ (made in {spent}).{most}")
+    differ = f"{part(differing, len(compared), 'task')} {'differs' if differing == 1 else 'differ'}"
+    print(f"Not identical: {differ} (made in {spent}).{most}")
     for line in _circumstances(task, kept, again):
         print(line)
     return SOME_FAILED

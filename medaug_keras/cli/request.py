@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from medaug_keras import data, looks
+from medaug_keras.counts import plural
 from medaug_keras.generators import GENERATORS
 from medaug_keras.plan import Plan, Source, Task, added_images, classes_of_test, located, plan
 from medaug_keras.reading import read, words
@@ -109,7 +110,8 @@ def _say_away(said: str, whole: Plan, store: Store) -> None:
         ]
         finished = sum(map(store.is_done, tasks))
         shown = (
-            f"Its {finished} finished results are shown from the last known fingerprint."
+            f"Its {plural(finished, 'finished result')} {'is' if finished == 1 else 'are'} shown from the last known "
+            "fingerprint."
             if source.fingerprint
             else f"{store.root} knows nothing of it, so none of its runs has a result."
         )

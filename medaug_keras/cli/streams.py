@@ -5,7 +5,8 @@ import io
 import os
 import shutil
 import sys
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO
 
 _READER_IS_GONE = (errno.EPIPE, errno.EIO)  # as after `| head`; a terminal that was closed
 
@@ -33,7 +34,13 @@ class _Output(io.FileIO):
 class _Wrapped(io.TextIOWrapper):
     """A stream that breaks long lines between words where it leads to a terminal, so that none is broken in a word."""
 
+    before: TextIO | None = None
+    """Another stream, what is printed on which comes out first, also where both lead to the same file or pipe."""
+
     def write(self, text: str) -> int:
+        if self.before is not None and not self.before.closed:
+            with suppress(BlockingIOError):
+                self.before.flush()
         if not self.isatty() or "\x1b" in text:  # Rich has laid out what it prints
             return super().write(text)
         super().write(wrapped(text, shutil.get_terminal_size().columns))
@@ -89,6 +96,8 @@ def make_sturdy() -> None:
             errors="backslashreplace",
             line_buffering=number == 2 or raw.isatty(),
         )
+        if number == 2:  # it is written at once, and standard output only when its buffer is full
+            stream.before = sys.stdout
         setattr(sys, name, stream)
 
 

@@ -5,12 +5,13 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from medaug_keras import gpus
+from medaug_keras.counts import part, plural
 from medaug_keras.durations import Durations, counted, duration, kind_of, work_of
 from medaug_keras.ownership import NotOursError
 from medaug_keras.plan import Plan, Task
@@ -74,7 +75,7 @@ def _run(options: argparse.Namespace) -> int:
         out=sys.stderr,
     )
     if not options.quiet:
-        print(f"{study.title}: {len(chosen.tasks)} tasks, {len(done)} done already", file=sys.stderr)
+        print(f"{study.title}: {plural(len(chosen.tasks), 'task')}, {len(done):,} done already", file=sys.stderr)
 
     for name in (*chosen.data.values(), *chosen.overlaps.values()):
         if name in done:
@@ -264,8 +265,10 @@ def _plan(options: argparse.Namespace) -> int:
     elif seconds is None:
         new = sorted({kind for kind, _ in work} - durations.seen.keys())
         print(f"Expected time: not known before the first task of each kind was run ({', '.join(new)}).")
+        first = [f"--only=task={name}" for name in _first_of_each(new, to_do, whole)]
+        print(f"Next: make those, which count, and ask again; to make them: {_command(options)} {shlex.join(first)}")
     else:
-        print(f"Expected time: {duration(seconds)} with {options.workers} workers.")
+        print(f"Expected time: {duration(seconds)} with {plural(options.workers, 'worker')}.")
     if to_do and code_not_allowed(study, options):
         print(f"To run it, add --allow-code: {own_functions(study)} Python code.")
     if options.power:
@@ -273,6 +276,20 @@ def _plan(options: argparse.Namespace) -> int:
 
         print(power(options, study, whole, durations))
     return DONE
+
+
+def _first_of_each(kinds: Collection[str], to_do: Mapping[str, Task], whole: Plan) -> list[str]:
+    """The fewest of these tasks with which, and with what they need, one of each of these kinds is made."""
+    first: dict[str, str] = {}
+    for name, task in to_do.items():
+        first.setdefault(kind_of(task), name)
+    found: list[str] = []
+    made: set[str] = set()
+    for kind in reversed(first):  # what needs others stands below them
+        if kind in kinds and kind not in made:
+            found.append(first[kind])
+            made |= {kind_of(task) for task in whole.only({"task": [first[kind]]}).tasks.values()}
+    return found[::-1]
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -326,13 +343,13 @@ def _remaining(whole: Plan, chosen: Plan, store: Store, workers: int) -> str:
     outcomes = store.outcomes(whole)
     to_do = {name: task for name, task in rest.items() if outcomes[name].state != "done"}
     seconds = Durations.of(whole, outcomes).left(counted(to_do.values()), workers)
-    long = f", about {duration(seconds)} with {workers} workers" if to_do and seconds is not None else ""
-    return f"The rest of the study: {len(rest) - len(to_do)} of {len(rest)} tasks done{long}."
+    long = f", about {duration(seconds)} with {plural(workers, 'worker')}" if to_do and seconds is not None else ""
+    return f"The rest of the study: {part(len(rest) - len(to_do), len(rest), 'task')} done{long}."
 
 
 def _print_summary(options: argparse.Namespace, summary: Any, spent: str, command: str) -> None:
     made, already = len(summary.done), len(summary.already)
-    print(f"{made} tasks done in {spent}, {already} were done already.")
+    print(f"{plural(made, 'task')} done in {spent}, {already:,} {'was' if already == 1 else 'were'} done already.")
     if summary.failed or summary.blocked:
         print(
             f"{len(summary.failed)} failed and {len(summary.blocked)} could not run; the same command tries them again."

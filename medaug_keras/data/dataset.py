@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from medaug_keras import labels as labels_of
+from medaug_keras.counts import plural
 
 SPLITS = ("train", "validation", "test")
 MAX_BYTES = 4 * 2**30  # of images in memory: twenty times the largest 28 x 28 MedMNIST set
@@ -344,9 +345,7 @@ def numbered_classes(train_labels: np.ndarray, *, where: str) -> tuple[str, ...]
 def _found(labels: np.ndarray) -> str:
     """`found are 1 (20 images), 2 (1 image)`, the first values of many."""
     values, counts = np.unique(labels, return_counts=True)
-    shown = ", ".join(
-        f"{_whole(v)} ({n:,} image{'s' if n > 1 else ''})" for v, n in zip(values[:6], counts[:6], strict=True)
-    )
+    shown = ", ".join(f"{_whole(v)} ({plural(n, 'image')})" for v, n in zip(values[:6], counts[:6], strict=True))
     return f"found are {shown}" + (f" and {len(values) - 6:,} other values" if len(values) > 6 else "")
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from medaug_keras.counts import plural
 from medaug_keras.data.dataset import SPLITS, DataError, Dataset, Problems, Split
 from medaug_keras.data.splits import Folds, divided
 
@@ -71,9 +72,9 @@ def check_folds(
     most = units[rarest]
     if folds.number <= most:
         return
-    what = f"group{'s' * (most != 1)}" if groups else f"image{'s' * (most != 1)}"
+    has = plural(most, "group" if groups else "image")
     raise DataError(
-        f"{where}: class {classes[rarest]} has {most} {what}, too few for {folds.number} folds that each test every "
+        f"{where}: class {classes[rarest]} has {has}, too few for {folds.number} folds that each test every "
         f"class. {f'At most {most} folds are possible' if most > 1 else 'Folds are not possible'} with these classes."
     )
 

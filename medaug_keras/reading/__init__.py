@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from medaug_keras.counts import plural
 from medaug_keras.reading.builders import BuilderError, source_of
 from medaug_keras.reading.predicted import PredictedError, predicted_sums
 from medaug_keras.reading.rules import problems
@@ -52,8 +53,7 @@ class StudyError(Exception):
         lines = [f"  {_line(place, message)}" for place, message in self.mistakes[:MAX_SHOWN]]
         if count > MAX_SHOWN:
             lines.append(f"  and {count - MAX_SHOWN:,} more")
-        noun = "mistake" if count == 1 else "mistakes"
-        super().__init__("\n".join([f"{name} is not a study ({count:,} {noun}):", *lines]))
+        super().__init__("\n".join([f"{name} is not a study ({plural(count, 'mistake')}):", *lines]))
 
 
 def read(

@@ -19,6 +19,9 @@ from typing import Any
 import yaml
 from markupsafe import Markup, escape
 
+from medaug_keras.counts import part as part
+from medaug_keras.counts import plural as plural
+
 DASH = "–"
 MARKS = {
     "better": "\N{BLACK UP-POINTING TRIANGLE}",
@@ -194,11 +197,6 @@ def together(words: Iterable[str]) -> str:
     """["a", "b", "c"] → a, b and c."""
     listed = list(words)
     return listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} and {listed[-1]}" if listed else ""
-
-
-def plural(number_of: int, word: str, words: str | None = None) -> str:
-    """(1, "run") → 1 run; (2, "run") → 2 runs."""
-    return f"{count(number_of)} {word if number_of == 1 else words or word + 's'}"
 
 
 def of_classes(classes: Iterable[str], images: Iterable[int]) -> str:

@@ -10,6 +10,7 @@ from math import ceil, factorial, log2
 import numpy as np
 from numpy.typing import ArrayLike
 
+from medaug_keras.counts import plural
 from medaug_keras.stats.crossed import Crossed, crossed
 
 
@@ -62,7 +63,7 @@ def mean_over_datasets(
     S, m = Y.shape
     planned = m if planned is None else planned
     if m < 2:
-        reason = f"{m} data set{'' if m == 1 else 's'}: nothing to combine"
+        reason = f"{plural(m, 'data set')}: nothing to combine"
         return MetaAnalysis(m, planned, S, reason=reason)
     if S < 2:
         return MetaAnalysis(m, planned, S, reason="the data sets have no two replicates in common")

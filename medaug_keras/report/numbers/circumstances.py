@@ -105,7 +105,7 @@ def how_registered(one: Line) -> str:
     """Whether there were results when a study was registered."""
     if not one.done:
         return "before its results"
-    return f"when {format.count(one.done)} of {format.plural(one.runs, 'run')} had a result"
+    return f"when {format.part(one.done, one.runs, 'run')} had a result"
 
 
 def others_registered(looks: Looks) -> list[str]:

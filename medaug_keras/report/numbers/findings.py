@@ -14,6 +14,7 @@ from medaug_keras.report.format import (
     of_points,
     p_text,
     p_value,
+    part,
     percent,
     plural,
     points,
@@ -534,7 +535,7 @@ def caution(results: Results, inference: Inference, c: Comparison) -> str:
     for group in (c.group, c.base):
         signs = group.signs(results.select)
         for sign in list(signs)[:1]:  # the gravest
-            runs = f"{count(signs[sign])} of {plural(len(group.done), 'run')}"
+            runs = part(signs[sign], len(group.done), "run")
             why.append(f"{DEGENERATE[sign]} in {runs} of “{results.variant(group.arm, group.sampling)}”")
     if not why:
         return ""
@@ -606,8 +607,7 @@ def _little_said(results: Results) -> list[str]:
             marked = [run for run, signs in zip(runs, degenerate, strict=True) if signs]
             arms = list(dict.fromkeys(results.variant(run.arm, run.sampling) for run in marked))
             of = f", all of {arms[0]}" if len(arms) == 1 < len(results.variants(dataset)) else ""
-            of_runs = f"{count(len(marked))} of {plural(len(runs), 'run')}{of}"
-            found.append(f"{results.title(dataset)} {of_runs}: {together(why)}")
+            found.append(f"{results.title(dataset)} {part(len(marked), len(runs), 'run')}{of}: {together(why)}")
     if not found:
         return []
     more = f"; and on {plural(len(found) - 4, 'other data set')}" if len(found) > 4 else ""
@@ -807,7 +807,8 @@ def _unfinished(results: Results) -> list[str]:
     left = [run for run in results.runs if not run.done]
     if not left:
         return []
-    said = f"The study is not complete: {count(len(left))} of {plural(len(results.runs), 'run')} have no result"
+    have = "has" if len(left) == 1 else "have"
+    said = f"The study is not complete: {part(len(left), len(results.runs), 'run')} {have} no result"
     return [f"{said}{short_arms(results)}."]
 
 
@@ -831,9 +832,7 @@ def short_arms(results: Results) -> str:
     least = min(fewest[pair] for pair in short)
     unlike = any(len(g.done) != least for g in results.groups.values() if (g.arm, g.sampling) in short)
     on = " on some data set" if unlike else ""
-    return (
-        f": {arms} {'has' if len(short) == 1 else 'have'} {count(least)} of {count(results.replicates)} replicates{on}"
-    )
+    return f": {arms} {'has' if len(short) == 1 else 'have'} {part(least, results.replicates, 'replicate')}{on}"
 
 
 def can_be_said(c: Comparison, control: Comparison | None, beside: str = "", room: float = 1.0) -> str:
@@ -1000,8 +999,9 @@ def _not_shown(
         found.append(f"{plural(len(tests) - len(tested), 'comparison')} not tested: {why}.")
     left = sum(not run.done for run in results.runs)
     if tested and left:
+        have = "has" if left == 1 else "have"
         found.append(
-            f"The study is not finished: {count(left)} of {plural(len(results.runs), 'run')} have no result. Checking "
+            f"The study is not finished: {part(left, len(results.runs), 'run')} {have} no result. Checking "
             "the tests repeatedly while runs arrive produces more false positives than the p-values suggest."
         )
     return found

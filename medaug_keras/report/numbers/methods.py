@@ -7,7 +7,7 @@ from typing import Any
 from medaug_keras.data.dataset import SPLITS
 from medaug_keras.data.windows import declared
 from medaug_keras.generators import GENERATORS
-from medaug_keras.report.format import class_in_list, count, of_points, plural, together
+from medaug_keras.report.format import class_in_list, count, of_points, part, plural, together
 from medaug_keras.report.numbers.findings import metric_name, own_recipe, short_arms
 from medaug_keras.report.numbers.further import corruption_words
 from medaug_keras.report.numbers.inference import Inference
@@ -357,7 +357,7 @@ def _analysis(results: Results, inference: Inference) -> str:
     text += _by_subgroup(results)
     text += _further_tests(results)
     if done < len(results.runs):
-        there = f"{count(done)} of {plural(len(results.runs), 'run')} have a result"
+        there = f"{part(done, len(results.runs), 'run')} {'has' if done == 1 else 'have'} a result"
         text += f" The study is not complete: {there}{short_arms(results)}."
     return text
 

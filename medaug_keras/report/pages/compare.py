@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medaug_keras.looks import CLAIMS
-from medaug_keras.report.format import MARKS, plural, points, together, within
+from medaug_keras.report.format import MARKS, part, plural, points, together, within
 from medaug_keras.report.numbers.circumstances import changed, moment
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.inference import Comparison, Inference, Pair
@@ -107,7 +107,8 @@ def changes(results: Results, inference: Inference) -> list[str]:
     if last is None or not now.done:
         return []
     more = now.done - last.done
-    of_runs = f"{last.done} of {last.runs} runs had a result then, {now.done} of {now.runs} have one now"
+    have = "has" if now.done == 1 else "have"
+    of_runs = f"{part(last.done, last.runs, 'run')} had a result then, {now.done:,} of {now.runs:,} {have} one now"
     found = [f"The report before this one is of {moment(last.time)}. {of_runs}{_sign(more)}."]
     if last.study != now.study:
         found.append(f"The study was changed in between: {'; '.join(changed(last, now))}.")

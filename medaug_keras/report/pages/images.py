@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from medaug_keras.data import kept_images
 from medaug_keras.report import figures
-from medaug_keras.report.format import percent, plural
+from medaug_keras.report.format import part, percent
 from medaug_keras.report.numbers.changes import Changes, changes, hardest, strongest
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.tables import images as image_tables
@@ -67,7 +67,7 @@ def _section(book: Book, dataset: str, most: int) -> dict[str, Any]:
     hard = strongest(difficult.wrong, 1 - difficult.likely, np.zeros_like(labels), MOST_HARD)
     wrong = {
         i: (
-            f"wrong in {difficult.wrong[i]} of {plural(difficult.of, 'run')}",
+            f"wrong in {part(difficult.wrong[i], difficult.of, 'run')}",
             f"mostly called {classes[difficult.taken_for[i]]}",
             f"{percent(float(difficult.likely[i]), 0)} % for the true class",
         )
