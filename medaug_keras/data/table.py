@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from medaug_keras.counts import plural
 from medaug_keras.data import files
 from medaug_keras.data.dataset import (
     MAX_BYTES,
@@ -505,7 +506,7 @@ def _unlike(others: Mapping[str, int], unused: Sequence[str], wanted: Sequence[s
     What may be meant is a value, as those are there; where all names have rows, the value may be a slip.
     """
     near = {value: "" if unused else did_you_mean(value, wanted) for value in others}
-    told = [f"{value!r} ({n:,} row{'' if n == 1 else 's'}{near[value]})" for value, n in others.items()]
+    told = [f"{value!r} ({plural(n, 'row')}{near[value]})" for value, n in others.items()]
     more = f" and {len(told) - _SHOWN:,} more" if len(told) > _SHOWN else ""
     return f"{', '.join(told[:_SHOWN])}{more}." + (f" {_nowhere(unused, others)}" if unused else "")
 
