@@ -52,8 +52,8 @@ class Durations:
         made = cls()
         for name, task in plan.tasks.items():
             record = outcomes[name].record
-            if record is not None:
-                made.learn(task, record.run["seconds"])
+            if record is not None and record.spent is not None:
+                made.learn(task, record.spent)
         return made
 
     def learn(self, task: Task, seconds: float) -> None:

@@ -346,7 +346,15 @@ def attempt(task: Task, store: Store, tell: Callable[[str, Any], None]) -> tuple
     Returns ("done", None), ("found", None) where it was finished, ("busy", None), ("failed", Failure), or ("stop", why)
     where the disk cannot be written to.
     """
-    started = time.time()
+    started, earlier = time.time(), 0.0
+
+    def told(what: str, content: Any) -> None:
+        nonlocal earlier
+        if what == "resumed":
+            earlier = content
+        else:
+            tell(what, content)
+
     try:
         with store.claim(task.id) as folder:
             if folder is None:
@@ -360,8 +368,8 @@ def attempt(task: Task, store: Store, tell: Callable[[str, Any], None]) -> tuple
             torch.set_num_threads(1)
             for need in task.needs.values():
                 store.verify(need)
-            values = tasks.make(task, store, folder, tell)
-            store.commit(task, folder, values, _circumstances(started))
+            values = tasks.make(task, store, folder, told)
+            store.commit(task, folder, values, _circumstances(started) | ({"earlier": earlier} if earlier else {}))
     except Exception as error:  # noqa: BLE001 - whatever went wrong is this task's record; the study goes on
         trouble = disk_trouble(error)
         if trouble is not None:

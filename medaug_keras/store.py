@@ -76,6 +76,11 @@ class Record:
     run: Mapping[str, Any]
     folder: Path
 
+    @property
+    def spent(self) -> float | None:
+        """Seconds that the task took, those before its training was resumed included; None where nobody noted them."""
+        return self.run["seconds"] + self.run.get("earlier", 0.0) if "seconds" in self.run else None
+
 
 @dataclass(frozen=True)
 class Failure:

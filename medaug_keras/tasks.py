@@ -23,7 +23,7 @@ from medaug_keras.store import Store
 from medaug_keras.training import Checkpoint, DivergedError, Gathered, Images, arithmetic, file_checkpoint, subseed
 
 Tell = Callable[[str, Any], None]
-"""Called with ("epoch", (number, values)) or ("message", text)."""
+"""Called with ("epoch", (number, values)), ("message", text) or ("resumed", seconds spent before)."""
 Folders = Mapping[str, Path]
 
 # How MedMNIST's own benchmark chooses the epoch that it evaluates.
@@ -34,7 +34,11 @@ def make(task: Task, store: Store, out: Path, tell: Tell) -> dict[str, Any]:
     """Do the work of a task in `out` and return the values of its record."""
     folders = {word: store.folder(need) for word, need in task.needs.items()} | {"unpacked": store.root / "unpacked"}
     checkpoint = file_checkpoint(
-        store.checkpoint(task.id), scratch=out, key=task.key, on_message=lambda text: tell("message", text)
+        store.checkpoint(task.id),
+        scratch=out,
+        key=task.key,
+        on_message=lambda text: tell("message", text),
+        on_resume=lambda seconds: tell("resumed", seconds),
     )
     precision = task.params.get("precision")  # reading data has none
     with arithmetic(precision) if precision is not None else nullcontext():

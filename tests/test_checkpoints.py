@@ -218,6 +218,30 @@ def test_a_checkpoint_is_written_when_it_is_time_and_not_collected_before(
     assert collected == [130.0, 160.1]
 
 
+@pytest.mark.usefixtures("at_once")
+def test_a_run_that_goes_on_is_told_the_seconds_that_were_spent_before_however_often_it_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def go_on(begins: float, ends: float) -> list[float]:
+        told: list[float] = []
+        now[0] = begins
+        path = tmp_path / "x.checkpoint"
+        checkpoint = file_checkpoint(path, scratch=tmp_path, key="x", on_message=print, on_resume=told.append)
+        checkpoint.load()
+        now[0] = ends
+        checkpoint.save(lambda: STATE)
+        return told
+
+    assert go_on(100.0, 130.5) == []
+    assert go_on(1000.0, 1060.0) == [30.5]
+    assert go_on(5.0, 15.0) == [90.5]
+    rewritten(lambda about: about.pop("seconds"))(tmp_path / "x.checkpoint")  # as earlier versions wrote it
+    assert go_on(0.0, 1.0) == [0.0]
+
+
 def rewritten(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
     def rewrite(path: Path) -> None:
         header, _, content = path.read_bytes().partition(b"\n")
@@ -248,6 +272,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "other number of threads": (rewritten(lambda about: about.update(threads=99)), "threads was 99"),
     "other Keras": (rewritten(lambda about: about.update(keras="1.0")), "keras was 1.0"),
     "other device": (rewritten(lambda about: about.update(device="ABACUS")), "device was ABACUS"),
+    "no number of seconds": (rewritten(lambda about: about.update(seconds="soon")), "could not convert"),
     "no version": (rewritten(lambda about: about.pop("numpy")), "numpy was None"),
 }
 

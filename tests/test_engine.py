@@ -322,6 +322,12 @@ def test_a_training_that_is_killed_goes_on_from_its_last_epoch_and_its_record_is
     assert epochs["usefulness"][-1] == 7
     assert [text for what, _, _, text in events if what == "message"] == ["resumes from its checkpoint"] * 2
     assert half_made(tmp_path / "killed") == []
+    killed = Store(tmp_path / "killed")
+    records = [killed.record(name) for name in training_plan().tasks]
+    resumed = [record for record in records if "earlier" in record.run]
+    assert [record.kind for record in resumed] == ["generator", "usefulness"]
+    assert all(record.spent == record.run["seconds"] + record.run["earlier"] for record in resumed)
+    assert min(record.run["earlier"] for record in resumed) > 0
 
     calm = Store(tmp_path / "calm")
     for task in training_plan().tasks.values():

@@ -66,8 +66,8 @@ def _others(options: argparse.Namespace, study: Study, durations: Durations) -> 
             whole = plan(known.study, known.sources)
             results = Results(known.study, whole, Store(options.results))
             for task, outcome in results.outcomes.items():
-                if outcome.record is not None:
-                    durations.learn(whole.tasks[task], outcome.record.run["seconds"])
+                if outcome.record is not None and outcome.record.spent is not None:
+                    durations.learn(whole.tasks[task], outcome.record.spent)
             found.append(Inference(results))
     return found
 

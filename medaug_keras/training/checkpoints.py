@@ -85,17 +85,29 @@ class TrainingState:
         return [*(weight.value for model in self.models for weight in model.weights), *self.others]
 
 
-def file_checkpoint(path: Path, *, scratch: Path, key: str, on_message: Callable[[str], None]) -> Checkpoint:
+def file_checkpoint(
+    path: Path,
+    *,
+    scratch: Path,
+    key: str,
+    on_message: Callable[[str], None],
+    on_resume: Callable[[float], None] = lambda seconds: None,
+) -> Checkpoint:
     """A checkpoint in a file, of the training run that `key` names; written at most every `EVERY` seconds.
+
+    Where a run goes on from it, `on_resume` gets the seconds that had been spent by then, from the making of the first
+    checkpoint on.
 
     The file is written in the folder `scratch`, on the same file system, and renamed to `path` when it is complete. It
     is not flushed to the disk: a checksum finds what a power cut tears. A file that is torn, damaged, of another run,
     of other versions or of a machine that rounds differently is not used; `on_message` gets the reason.
     """
     expected = {"format": FORMAT, "key": key, **_circumstances()}
-    written = time.monotonic()
+    begun = written = time.monotonic()
+    earlier = 0.0
 
     def load() -> State | None:
+        nonlocal earlier
         try:
             with open(path, "rb") as file:
                 header, content = json.loads(file.readline()), file.read()
@@ -105,6 +117,7 @@ def file_checkpoint(path: Path, *, scratch: Path, key: str, on_message: Callable
             if differing:
                 raise ValueError(", ".join(differing))
             state: State = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            earlier = float(header.get("seconds", 0.0))  # earlier versions did not say it
         except FileNotFoundError:
             return None
         except (OSError, ValueError, AttributeError, LookupError, TypeError, RuntimeError, pickle.PickleError) as error:
@@ -112,6 +125,7 @@ def file_checkpoint(path: Path, *, scratch: Path, key: str, on_message: Callable
             on_message(f"its checkpoint cannot be used ({why}), so it starts from scratch")
             return None
         on_message("resumes from its checkpoint")
+        on_resume(earlier)
         return state
 
     def save(collect: Callable[[], State]) -> None:
@@ -120,7 +134,8 @@ def file_checkpoint(path: Path, *, scratch: Path, key: str, on_message: Callable
             return
         buffer = io.BytesIO()  # not directly to the file: torch.save hides a full disk behind an error of its own
         torch.save(collect(), buffer)
-        header = expected | {"sha256": hashlib.sha256(buffer.getbuffer()).hexdigest()}
+        spent = round(earlier + time.monotonic() - begun, 3)
+        header = expected | {"seconds": spent, "sha256": hashlib.sha256(buffer.getbuffer()).hexdigest()}
         partial = scratch / "checkpoint.partial"
         with open(partial, "wb") as file:
             file.write(json.dumps(header).encode() + b"\n")

@@ -15,10 +15,11 @@ def environment(done: Run, *, show_host: bool) -> list[tuple[str, str]]:
     """When and with what a done run was made, as the engine recorded it; `show_host` adds the machine's name."""
     run = (done.parts[0].record if done.parts and done.parts[0].record else done.record).run
     found = []
-    if done.times("started"):
-        found.append(("Started", moment(min(done.times("started")))))
-    if done.times("seconds"):
-        found.append(("Took", format.seconds(sum(done.times("seconds")))))
+    started, spent = done.times(lambda record: record.run.get("started")), done.times(lambda record: record.spent)
+    if started:
+        found.append(("Started", moment(min(started))))
+    if spent:
+        found.append(("Took", format.seconds(sum(spent))))
     for key, title in (("device", "Device"), ("processor", "Processor"), ("threads", "Threads"), ("system", "System")):
         if run.get(key):
             found.append((title, str(run[key])))
@@ -195,7 +196,7 @@ def circumstances(results: Results, asked: Plan) -> list[tuple[str, str]]:
     ended = [end for r in records if (end := _end(r)) is not None]
     if started:
         found.append(("Run", f"{moment(min(started))} to {moment(max(ended))}"))
-    total = sum(r.run.get("seconds", 0) for r in records)
+    total = sum(r.spent or 0 for r in records)
     found.append(("Time in tasks", format.seconds(total)))
     if study.precision != "float32":
         found.append(("Precision", study.precision))

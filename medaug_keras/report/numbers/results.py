@@ -117,10 +117,10 @@ class Run:
             raise ValueError(f"{self.name} has no record: {self.outcome.reason}")
         return self.outcome.record
 
-    def times(self, word: str) -> list[float]:
-        """`seconds` or `started` of all that made a done run: of its folds, too. Empty where one of them has none."""
+    def times(self, of: Callable[[Record], float | None]) -> list[float]:
+        """A time of all records that made a done run: of its folds, too. Empty where one of them has none."""
         records = [self.record, *(one.record for one in self.parts if one.record is not None)]
-        found = [float(record.run[word]) for record in records if word in record.run]
+        found = [float(time) for record in records if (time := of(record)) is not None]
         return found if len(found) == 1 + len(self.parts) else []
 
     @property

@@ -319,7 +319,7 @@ def _run_numbers(results: Results, run: Run) -> list[Entry]:
 
 def seconds(run: Run) -> float | None:
     """How long a done run took, its folds together, by the clock of its machine."""
-    times = run.times("seconds")
+    times = run.times(lambda record: record.spent)
     return sum(times) if times else None
 
 
