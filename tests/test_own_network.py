@@ -103,7 +103,7 @@ def test_who_refuses_or_plans_own_code_names_every_function_of_it_once(tmp_path:
     assert refused.count(of_both) == 1
     assert len(refused.splitlines()) == 1
     assert f"To run it, add --allow-code: {of_both}.\n" in cli_here("plan", path, cwd=tmp_path).stdout
-    assert "--allow-code" not in cli_here("plan", path, "--allow-code", cwd=tmp_path).stdout
+    assert "add --allow-code" not in cli_here("plan", path, "--allow-code", cwd=tmp_path).stdout
 
 
 def test_check_looks_at_the_data_even_where_own_code_is_not_allowed(tmp_path: Path) -> None:

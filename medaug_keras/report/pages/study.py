@@ -325,5 +325,5 @@ def _mark_words(results: Results, dataset: str, mark: str) -> str:
     finished = sum(run.done for run in results.runs if run.dataset == dataset)
     if not finished:
         return f"{AWAY}, and no finished result of it is known."
-    shown = f"its {format.plural(finished, 'finished result is', 'finished results are')}"
+    shown = "its finished result is" if finished == 1 else f"its {format.count(finished)} finished results are"
     return f"{AWAY}; {shown} shown from the last known fingerprint."
