@@ -27,7 +27,7 @@ def against(book: Book, reference: Reference) -> dict[str, Any]:
     whole = load(reference.name)
     several = any(cell.label for cell in whole.cells.values())
     drawn = figures.printed_vs_ours(panels, short=reference.short, metric=METRICS[metric], arms=results.by_look)
-    caption = f"Test {metric_name(metric)}: every replicate of ours, and the value printed in {reference.called}."
+    caption = f"Test {metric_name(metric)}: every replicate of ours, and the value that {reference.called} printed."
     return {
         "reference": reference,
         "table": table,

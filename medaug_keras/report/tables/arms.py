@@ -236,7 +236,7 @@ def _grid(
         "≈: not significantly different from the best (corrected)."
     ]
     notes += [
-        f"Small print: the value printed in {r.called}. {r.caution}" for r in results.references if r.short in beside
+        f"Small print: the value that {r.called} printed. {r.caution}" for r in results.references if r.short in beside
     ]
     notes += notes_of(rows)
     empty = "This study has no such arms."
