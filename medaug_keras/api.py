@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medaug_keras.cli import pages, verbs
-from medaug_keras.cli.check import Remark, conclusion, examine, forgotten_groups, slow_precision
+from medaug_keras.cli.check import Remark, before_training, conclusion, examine
 from medaug_keras.cli.memory import remember
 from medaug_keras.cli.mistakes import RequestError
 from medaug_keras.cli.options import parser
@@ -104,10 +104,8 @@ def run(
         outcomes = store.outcomes(whole, values=False)
         done = {name for name in chosen.tasks if outcomes[name].state == "done"}
         if len(done) < len(chosen.tasks):
-            if not quiet and (warning := slow_precision(asked)):
+            for warning in before_training(asked, options) if not quiet else ():
                 print(warning, file=sys.stderr)
-            for remark in forgotten_groups(asked, options) if not quiet else ():
-                print(remark, file=sys.stderr)
             _make(options, chosen, store, done, Durations.of(whole, outcomes))
         if not pages.fewer_than_shown(options, asked, whole):
             remember(options.results, asked, whole, data_root=str(options.data.resolve()))

@@ -137,6 +137,13 @@ def forgotten_groups(study: Study, options: argparse.Namespace) -> Iterator[Rema
                 yield Remark(f"datasets.{name}", "warning", said)
 
 
+def before_training(study: Study, options: argparse.Namespace) -> Iterator[str]:
+    """What is to be known before anything is trained, in lines."""
+    if options.scheduler is None and (said := slow_precision(study)):
+        yield said
+    yield from map(str, forgotten_groups(study, options))
+
+
 def slow_precision(study: Study) -> str:
     """A warning of a precision that this machine computes slowly; empty elsewhere."""
     return SLOW_PRECISION if study.precision == "bfloat16" and gpus.bfloat16_is_slow() else ""

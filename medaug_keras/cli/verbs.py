@@ -18,7 +18,7 @@ from medaug_keras.plan import Plan, Task
 from medaug_keras.reading import schema
 from medaug_keras.store import STATES, Store, StoreError
 
-from .check import Remark, conclusion, examine, forgotten_groups, none_left, odd, slow_precision
+from .check import Remark, before_training, conclusion, examine, forgotten_groups, none_left, odd
 from .init import init
 from .memory import remember
 from .mistakes import DONE, INTERRUPTED, SOME_FAILED, WRONG_REQUEST, RequestError
@@ -58,12 +58,9 @@ def _run(options: argparse.Namespace) -> int:
     else:  # what is remembered is the study of the pages
         remember(options.results, study, whole, data_root=str(options.data.resolve()))
     execute, workers = executor(options, work=len(done) < len(chosen.tasks))
-    here = options.scheduler is None and len(done) < len(chosen.tasks)
-    if here and not options.quiet and (warning := slow_precision(study)):
-        print(warning, file=sys.stderr)
     if len(done) < len(chosen.tasks) and not options.quiet:
-        for remark in forgotten_groups(study, options):
-            print(remark, file=sys.stderr)
+        for warning in before_training(study, options):
+            print(warning, file=sys.stderr)
     pages = LivePages(options)
     started = time.monotonic()
     progress = Progress(

@@ -95,8 +95,7 @@ def file_checkpoint(
 ) -> Checkpoint:
     """A checkpoint in a file, of the training run that `key` names; written at most every `EVERY` seconds.
 
-    Where a run goes on from it, `on_resume` gets the seconds that had been spent by then, from the making of the first
-    checkpoint on.
+    Where a run goes on from it, `on_resume` gets the seconds that all attempts before spent until they last wrote it.
 
     The file is written in the folder `scratch`, on the same file system, and renamed to `path` when it is complete. It
     is not flushed to the disk: a checksum finds what a power cut tears. A file that is torn, damaged, of another run,

@@ -188,8 +188,8 @@ def circumstances(results: Results, asked: Plan) -> list[tuple[str, str]]:
         ("Compared with", results.variant(*results.reference) if results.reference[0] in study.arms else "–"),
     ]
     if results.looks.registered is not None:
-        said = [f"{registered(results.looks.registered)}.", *others_registered(results.looks)]
-        found.append(("Registered", " ".join(said) if len(said) > 1 else said[0].rstrip(".")))
+        said, others = registered(results.looks.registered), others_registered(results.looks)
+        found.append(("Registered", " ".join([f"{said}.", *others]) if others else said))
     if not records:
         return found
     started = [r.run["started"] for r in records if "started" in r.run]

@@ -804,12 +804,14 @@ def _spread(results: Results) -> str:
 
 
 def _unfinished(results: Results) -> list[str]:
-    left = [run for run in results.runs if not run.done]
-    if not left:
-        return []
-    have = "has" if len(left) == 1 else "have"
-    said = f"The study is not complete: {part(len(left), len(results.runs), 'run')} {have} no result"
-    return [f"{said}{short_arms(results)}."]
+    left = _without_result(results)
+    return [f"The study is not complete: {left}{short_arms(results)}."] if left else []
+
+
+def _without_result(results: Results) -> str:
+    """How many runs have no result; empty where all have one."""
+    left = sum(not run.done for run in results.runs)
+    return f"{part(left, len(results.runs), 'run')} {'has' if left == 1 else 'have'} no result" if left else ""
 
 
 def short_arms(results: Results) -> str:
@@ -997,12 +999,10 @@ def _not_shown(
         reasons = Counter(c.result.reason or "" for c in tests if c.word == "not tested")
         why = "; ".join(f"{count(n)}: {reason}" if len(reasons) > 1 else reason for reason, n in reasons.most_common())
         found.append(f"{plural(len(tests) - len(tested), 'comparison')} not tested: {why}.")
-    left = sum(not run.done for run in results.runs)
-    if tested and left:
-        have = "has" if left == 1 else "have"
+    if tested and (left := _without_result(results)):
         found.append(
-            f"The study is not finished: {part(left, len(results.runs), 'run')} {have} no result. Checking "
-            "the tests repeatedly while runs arrive produces more false positives than the p-values suggest."
+            f"The study is not finished: {left}. Checking the tests repeatedly while runs arrive produces more false "
+            "positives than the p-values suggest."
         )
     return found
 

@@ -109,11 +109,9 @@ class Pages(Book):
     def pages(self) -> dict[str, str]:
         """Page → its title, in the order of the study's navigation."""
         found: dict[str, str] = {}
-        without = {"generators", "synthetic-images"}  # where every arm trains on the real images alone, once
-        if any(self.results.study.arms[arm].source is not None for arm in self.results.arms):
-            without = set()
+        real_alone = all(self.results.study.arms[arm].source is None for arm in self.results.arms)
         for name, page in PAGES.items():
-            if name in without:
+            if name in ("generators", "synthetic-images") and real_alone:
                 continue
             if name == "operating-points" and not self.results.study.operating_points:
                 continue
