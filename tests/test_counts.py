@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import medaug_keras
-from medaug_keras.counts import part, plural
+from medaug_keras.counts import first_of, part, plural
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,15 @@ def test_a_part_is_of_several_also_where_they_are_one():
         "1 of 1 runs",
         "1,000 of 2,000 runs",
     ]
+
+
+@pytest.mark.parametrize("names", [0, 1, 4, 5, 6, 2000])
+def test_names_that_are_not_shown_are_counted(names):
+    shown = first_of([f"n{i}" for i in range(names)], 5)
+    assert shown.count("n") - shown.count("and") == min(names, 5)
+    rest = re.findall(r"n4 and ([\d,]+) more$", shown)
+    assert sum(int(number.replace(",", "")) for number in rest) == max(0, names - 5)
+    assert bool(rest) == (names > 5)
 
 
 def test_no_message_makes_a_plural_of_its_own():

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from medaug_keras import data, looks
-from medaug_keras.counts import plural
+from medaug_keras.counts import first_of, plural
 from medaug_keras.generators import GENERATORS
 from medaug_keras.plan import Plan, Source, Task, added_images, classes_of_test, located, plan
 from medaug_keras.reading import read, words
@@ -254,8 +254,7 @@ def unlike(name: str, own: Source, source: Source) -> Iterator[str]:
 
 
 def _names(classes: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in classes[:_MOST_NAMES])
-    return shown + (f" and {len(classes) - _MOST_NAMES:,} more" if len(classes) > _MOST_NAMES else "")
+    return first_of([repr(name) for name in classes], _MOST_NAMES)
 
 
 def _of_findings(study: Study, name: str) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from medaug_keras import labels as labels_of
+from medaug_keras.counts import first_of
 from medaug_keras.data.balance import rarest_share
 from medaug_keras.data.dataset import SPLITS, Dataset
 from medaug_keras.data.duplicates import Pairs, near_duplicates
@@ -764,7 +765,7 @@ def _absent_findings(summary: Mapping[str, Any]) -> Check:
         for all_, count in ((f"No {word} image has", 0), (f"Every {word} image has", here["images"])):
             odd = [name for name, there in both if there == count]
             if odd:
-                shown = ", ".join(odd[:5]) + (f" and {len(odd) - 5} more" if len(odd) > 5 else "")
+                shown = first_of(odd, 5)
                 said.append(f"{all_} the finding {shown}: AUC is not defined there, and left out of the mean.")
     nothing = f"In every split, some images have each of {len(summary['classes'])} findings, and some have not."
     advice = "Split anew, so that every split has every finding, or leave the finding out."
@@ -782,8 +783,7 @@ def _absent(summary: Mapping[str, Any]) -> Check:
             only = next(name for name, count in zip(names, counts, strict=True) if count)
             said.append(f"All {word} images are of one class ({only}): AUC is not defined there.")
         elif absent:
-            shown = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
-            said.append(f"No {word} image is of the class {shown}: AUC is not defined there.")
+            said.append(f"No {word} image is of the class {first_of(absent, 5)}: AUC is not defined there.")
     nothing = f"Every split has images of all {len(names)} classes."
     advice = "Split anew, so that every split has every class, or leave the class out."
     return _check("classes", "Classes without images", _warned(said), nothing=nothing, advice=advice)

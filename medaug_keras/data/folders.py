@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from medaug_keras.counts import first_of
 from medaug_keras.data import files, filetype
 from medaug_keras.data.dataset import (
     MAX_BYTES,
@@ -241,11 +242,10 @@ def _split_folders(root: Path) -> dict[str, Path]:
             " Or set `split: {train: 0.7, validation: 0.15, test: 0.15}`, which takes folders for classes, to have the "
             "images split."
         )
-    shown = ", ".join(list(there)[:12]) + (f" and {len(there) - 12} more" if len(there) > 12 else "")
     missing = [" or ".join(names) for split, names in _FOLDERS.items() if not found[split]]
     raise DataError(
         f"{root}: expected are the folders train, validation (or val) and test, each with a folder for each class. "
-        f"Found are {shown or 'no folders'}; missing: {', '.join(missing)}.{advice}"
+        f"Found are {first_of(list(there), 12) or 'no folders'}; missing: {', '.join(missing)}.{advice}"
     )
 
 

@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from medaug_keras.counts import first_of
 from medaug_keras.data import filetype
 from medaug_keras.data.dataset import MAX_BYTES, SPLITS, DataError, Problems, lookable
 from medaug_keras.data.room import Place
@@ -396,6 +397,4 @@ def _check_labels(name: str, labels: Header, where: str, *, several: bool) -> No
 
 
 def _listed(present: set[str]) -> str:
-    names = sorted(name.removesuffix(".npy") for name in present)
-    shown = ", ".join(name[:60] for name in names[:12]) or "nothing"
-    return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return first_of(sorted(name.removesuffix(".npy")[:60] for name in present), 12) or "nothing"

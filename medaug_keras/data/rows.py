@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from medaug_keras.counts import first_of
 from medaug_keras.data import filetype
 from medaug_keras.data.dataset import DataError, lookable
 
@@ -43,9 +44,8 @@ class Rows:
                 f"{self.name}: {len(places)} columns are called {name}, so `{setting}` names no single one."
             )
         known = [column for column in self.columns if column]
-        shown = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
         raise DataError(
-            f"{self.name}: there is no column {name!r}, which `{setting}` names; the columns are {shown}"
+            f"{self.name}: there is no column {name!r}, which `{setting}` names; the columns are {first_of(known, 12)}"
             f"{did_you_mean(name, known) or '.'}"
         )
 
@@ -56,9 +56,9 @@ class Rows:
 
 def told(numbers: Sequence[int]) -> str:
     """`row 3`, `rows 3, 8 and 12`, or the first of many; of rising numbers."""
-    shown = [f"{number}" for number in numbers[:_SHOWN]]
+    shown = [f"{number}" for number in numbers]
     if len(numbers) > _SHOWN:
-        return f"rows {', '.join(shown)} and {len(numbers) - _SHOWN:,} more"
+        return f"rows {first_of(shown, _SHOWN)}"
     return f"row {shown[0]}" if len(shown) == 1 else f"rows {', '.join(shown[:-1])} and {shown[-1]}"
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medaug_keras.counts import plural
+from medaug_keras.counts import first_of, plural
 from medaug_keras.data import files
 from medaug_keras.data.dataset import (
     MAX_BYTES,
@@ -507,8 +507,7 @@ def _unlike(others: Mapping[str, int], unused: Sequence[str], wanted: Sequence[s
     """
     near = {value: "" if unused else did_you_mean(value, wanted) for value in others}
     told = [f"{value!r} ({plural(n, 'row')}{near[value]})" for value, n in others.items()]
-    more = f" and {len(told) - _SHOWN:,} more" if len(told) > _SHOWN else ""
-    return f"{', '.join(told[:_SHOWN])}{more}." + (f" {_nowhere(unused, others)}" if unused else "")
+    return f"{first_of(told, _SHOWN)}." + (f" {_nowhere(unused, others)}" if unused else "")
 
 
 def _nowhere(unused: Sequence[str], values: Mapping[str, int]) -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 
+from medaug_keras.counts import first_of
 from medaug_keras.ownership import (
     Note,
     file_checksum,
@@ -149,8 +150,7 @@ def say_kept(folder: Path, kept: Path | None, say: Say) -> None:
 
 def several(folder: Path, names: list[str], most: int = 5) -> str:
     """Paths of some files, in one line."""
-    shown = ", ".join(str(folder / name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    return first_of([str(folder / name) for name in names], most)
 
 
 def _shared(studies: Path, say: Say) -> None:
