@@ -168,6 +168,9 @@ def test_where_a_check_found_several_things_the_page_says_how_many_as_check_and_
     assert things > levels.count("fail") + levels.count("warn")
     pages = pages_of(made, summary, None)
     assert f": {things} things are odd</p>" in pages["checks.md"].decode()
+    (others,) = re.findall(r"\((\d+) more remarks?\)", pages["index.md"].decode())
+    on_top_of_every_page = len(data.learnt(summary))
+    assert int(others) == things - on_top_of_every_page - 1
     assert "breastmnist.classes.csv" in pages["checks.md"].decode()
     one = data.Check("near", "Near", (Found("warn", "One."),), "Look.")
     assert checks._counts([one, data.Check("a", "A", (Found("pass", "None."),))]) == "1 warning, 1 pass"

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from medaug_keras.counts import plural
 from medaug_keras.data import check_known
 from medaug_keras.report import figures, format
 from medaug_keras.report.numbers.circumstances import circumstances, standing
@@ -71,7 +72,7 @@ def _odd(book: Book) -> list[tuple[str, str, str]]:
     found = []
     for name in results.datasets:
         remarks = [text for text in results.odd(name) or () if text not in results.leaks(name).values()]
-        more = f" ({format.count(len(remarks) - 1)} more)" if len(remarks) > 1 else ""
+        more = f" ({plural(len(remarks) - 1, 'more remark')})" if len(remarks) > 1 else ""
         if remarks:
             found.append((name, results.title(name), remarks[0] + more))
     for dataset, test, place in results.outside:
