@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
 from medaug_keras import __version__
 
@@ -27,14 +28,26 @@ def test_program_citation_and_changelog_have_one_version():
     assert released == sorted(released, reverse=True)
 
 
+PYTHONS = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if re.search(r":: \d\.\d+$", line)]
+PINNED = re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_what_is_pinned_takes_the_first_release_of_every_python_that_is_named(python: str):
+    """Debian 12 has 3.11.2, and a package that asks for 3.11.5 cannot be installed there."""
+    asked = {d.name: d.metadata["Requires-Python"] for d in metadata.distributions() if d.name in PINNED}
+    assert len(asked) > 100
+    refused = {name: r for name, r in asked.items() if r and not SpecifierSet(r).contains(f"{python}.0")}
+    assert not refused
+
+
 def test_every_python_that_is_named_is_tested():
-    named = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if re.search(r":: \d\.\d+$", line)]
-    assert PROJECT["requires-python"] == f">={named[0]}"
+    assert PROJECT["requires-python"] == f">={PYTHONS[0]}"
     for workflow in ("tests", "release"):
         text = (ROOT / ".github" / "workflows" / f"{workflow}.yml").read_text("utf-8")
-        assert f"python: {named}".replace("'", '"') in text
+        assert f"python: {PYTHONS}".replace("'", '"') in text
     container = (ROOT / "Containerfile").read_text("utf-8")
-    assert re.search(r"^FROM docker\.io/library/python:(\d\.\d+)-slim$", container, re.MULTILINE)[1] in named
+    assert re.search(r"^FROM docker\.io/library/python:(\d\.\d+)-slim$", container, re.MULTILINE)[1] in PYTHONS
 
 
 @pytest.mark.parametrize("package", NEEDED)
