@@ -13,6 +13,8 @@ from medaug_keras import __version__
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+PYTHONS = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if re.search(r":: \d\.\d+$", line)]
+PINNED = re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text("utf-8"), re.MULTILINE)
 EXTRAS = PROJECT["optional-dependencies"]
 NEEDED = [re.match(r"[\w-]+", line)[0] for line in [*PROJECT["dependencies"], *EXTRAS["cluster"], *EXTRAS["dicom"]]]
 PAGE = (ROOT / "docs" / "reference" / "licences.md").read_text("utf-8")
@@ -26,10 +28,6 @@ def test_program_citation_and_changelog_have_one_version():
     released = [heading for heading in headings if heading != "Unreleased"]
     assert released[0].split()[0] == __version__
     assert released == sorted(released, reverse=True)
-
-
-PYTHONS = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if re.search(r":: \d\.\d+$", line)]
-PINNED = re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text("utf-8"), re.MULTILINE)
 
 
 @pytest.mark.parametrize("python", PYTHONS)
