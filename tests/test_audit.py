@@ -379,7 +379,9 @@ def test_without_the_images_that_are_to_be_left_out_no_split_knows_another(train
     some = of_views(rows(train, 30), rows(validation, 60), rows(test, 90))
     gone: dict[str, list[int]] = {}
     relations = data.related(some)
-    for one in data.heal(relations):
+    healed = data.heal(relations)
+    assert [one for one in healed if not one.later] == to_leave_out(relations)
+    for one in healed:
         split, index = relations.within(one.place)
         gone.setdefault(split, []).append(index)
     found = data.audit(some.without(gone))

@@ -181,6 +181,10 @@ def test_a_temperature_of_probabilities_that_are_always_right_or_always_wrong_is
     p = np.where(np.eye(2)[labels] > 0, 0.7, 0.3)
     assert calibration.temperature(labels, p) == pytest.approx(calibration.TEMPERATURES[0])
     assert calibration.temperature(1 - labels, p) == pytest.approx(calibration.TEMPERATURES[1])
+    assert calibration.at_limit(calibration.temperature(labels, p))
+    assert calibration.at_limit(calibration.temperature(1 - labels, p))
+    p[0] = p[-1]  # one of twenty is wrong: the least is between
+    assert not calibration.at_limit(calibration.temperature(labels, p))
 
 
 # --- the page ---

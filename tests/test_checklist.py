@@ -198,6 +198,17 @@ def test_answers_are_those_of_the_settings_and_the_records_word_for_word(tmp_pat
     assert found["tests"].startswith("15 differences to the baseline with 95 % intervals")
 
 
+def test_images_that_were_left_out_are_counted_where_splits_are_said_to_be_the_files(tmp_path):
+    study = fake_study(datasets=("breastmnist",), arms=ARMS, replicates=2)
+    results = Results(study, *fake_results(study, tmp_path))
+    record = results.data("breastmnist").record
+    object.__setattr__(record, "values", {**record.values, "left_out": {"images of the file that `drop` names": 1120}})
+    assert answers(results, Inference(results))["splits"].text == (
+        "BreastMNIST: 546 training, 78 validation and 156 test images, as the file has them, but for 1,120 that were "
+        "left out"
+    )
+
+
 def test_answers_of_another_study_are_others(tmp_path):
     found = answers_of(
         tmp_path,

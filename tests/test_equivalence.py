@@ -13,6 +13,7 @@ from medaug_keras.report import figures
 from medaug_keras.report.format import points
 from medaug_keras.report.numbers import findings
 from medaug_keras.report.numbers.inference import Inference
+from medaug_keras.report.numbers.methods import methods_text
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.tables import evidence
 
@@ -73,6 +74,29 @@ def test_a_margin_is_in_no_key_and_in_what_a_registration_is_of(tmp_path):
         for margin, plan in ((None, plain), (2.0, declared), (3.0, wider))
     ]
     assert len({line.study for line in lines}) == 3
+
+
+def test_a_margin_that_was_set_or_changed_after_a_look_or_a_registration_is_told_from_one_that_was_there_before(
+    tmp_path,
+):
+    def said(name: str, *log: tuple[str, float | None]) -> list[list[bool]]:
+        """Of a study with a margin of 4 points: whether the first page and the methods say so."""
+        study, root = study_of(margin=4.0), tmp_path / name
+        plan, store = fake_results(study, root, hits=hits)
+        for what, margin in log:
+            looks.note(
+                root, looks.line(what, study_of(margin=margin), plan, list(plan.tasks) if what == "look" else [])
+            )
+        inference = Inference(Results(study, plan, store))
+        texts = [" ".join(of(inference.results, inference)) for of in (findings.caveats, methods_text)]
+        return [[words in text for words in ("not the registered one", "after results had been")] for text in texts]
+
+    declared, registered, looked = ([[False, False]] * 2, [[True, False]] * 2, [[False, True]] * 2)
+    assert said("nothing") == said("own", ("registered", 4.0)) == said("same", ("look", 4.0)) == declared
+    assert said("own first", ("registered", 4.0), ("registered", 2.0), ("look", 2.0)) == declared
+    assert said("other", ("registered", 2.0)) == said("other, seen", ("registered", 2.0), ("look", 2.0)) == registered
+    assert said("seen", ("look", 2.0)) == said("none", ("look", None)) == looked
+    assert said("late", ("look", 2.0), ("registered", 4.0)) == looked
 
 
 def test_only_the_margin_tells_pages_with_and_without_it_apart(tmp_path):

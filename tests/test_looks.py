@@ -495,7 +495,7 @@ def test_lines_of_reports_that_are_made_side_by_side_stay_whole(tmp_path):
 # --- registering -----------------------------------------------------------------------------------
 
 
-def test_a_study_that_was_registered_before_its_results_says_so_and_a_changed_one_does_not(tmp_path):
+def test_a_study_that_was_registered_before_its_results_says_so_and_a_changed_one_that_another_was(tmp_path):
     study = tiny(arms={"baseline": {}, "flip": {"augment": [{"layer": "horizontal_flip"}]}})
     path = written(tmp_path, study)
     said = [cli_here("plan", path, "--register", cwd=tmp_path).stdout for _ in range(2)]
@@ -508,7 +508,8 @@ def test_a_study_that_was_registered_before_its_results_says_so_and_a_changed_on
     assert "before its results" in index.read_text("utf-8")
     other = ["--set", "primary=accuracy"]
     assert cli_here("report", path, *other, "--no-site", cwd=tmp_path).returncode == 0
-    assert "before its results" not in index.read_text("utf-8")
+    changed = "<dt>Registered</dt><dd><bdi>not as it is now. Another design of this study was registered: before its "
+    assert changed in index.read_text("utf-8")
     late = cli_here("plan", path, *other, "--register", cwd=tmp_path).stdout
     assert re.search(r"Registered when 2 of 2 runs had a result", late)
     assert cli_here("report", path, *other, "--no-site", cwd=tmp_path).returncode == 0

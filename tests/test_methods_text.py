@@ -151,16 +151,23 @@ FRACTIONS = {"train": 0.7, "validation": 0.1, "test": 0.2, "seed": 3}
 PER_SPLIT = {"train": (30, {}), "validation": (8, {"group_in_train": 0}), "test": (20, {"group_in_train": 0})}
 
 
-def how_made(root, section, splits=PER_SPLIT):
+def how_made(root, section, splits=PER_SPLIT, **more):
     """What is said of a data set of the user's with so many groups in each split."""
     study = fake_study(datasets=("breastmnist",), arms={"baseline": ARMS["baseline"]}, replicates=2)
     results = Results(study, *fake_results(study, root))
     values = results.data("breastmnist").record.values
     audit = {split: {"groups": n, **more} if n else {} for split, (n, more) in splits.items()}
-    object.__setattr__(results.data("breastmnist").record, "values", {**values, "audit": audit})
+    object.__setattr__(results.data("breastmnist").record, "values", {**values, "audit": audit, **more})
     part = TypeAdapter(Data).validate_json(json.dumps(section))
     object.__setattr__(results, "study", study.model_copy(update={"datasets": {"breastmnist": part}}))
     return " ".join(methods._how_made(results, "breastmnist")).replace("BreastMNIST", "X")
+
+
+def test_what_was_left_out_is_said(tmp_path):
+    left_out = {"images of the file that `drop` names": 1120, "images without a class": 3}
+    said = how_made(tmp_path, TABLE, {}, left_out=left_out)
+    assert "Left out of X: 1,120 images of the file that `drop` names and 3 images without a class." in said
+    assert "Left out" not in how_made(tmp_path, TABLE, {})
 
 
 def test_groups_their_split_and_the_window_are_said_as_the_study_and_its_records_have_them(tmp_path):

@@ -61,6 +61,13 @@ def mistakes(path: Path, **options: Any) -> str:
     return str(caught.value).replace(f"{path.parent}/", "")
 
 
+def test_a_message_names_the_study_also_where_its_data_sets_have_paths_and_something_else_is_wrong(study_file) -> None:
+    text = SMALL.replace("{kind: medmnist}", "{kind: npz, path: images.npz}").replace(
+        "  epochs: 3", "  epochs: 3\n  weights: none.keras"
+    )
+    assert mistakes(study_file(text)).startswith("study.yaml is not a study (1 mistake):\n  study.yaml:8: ")
+
+
 # --- shipped studies -------------------------------------------------------------------------------
 
 

@@ -166,8 +166,9 @@ FOR_ARMS, FOR_SETS = (
     "corrected for all arms of a data set",
 )
 OPEN = (
-    r"^Inconclusive: neither gain, loss nor equivalence is shown; true differences from \N{MINUS SIGN}\d+\.\d to "
-    r"\+\d+\.\d points are not ruled out "
+    r"^Inconclusive: neither gain, loss nor equivalence is shown; "
+    r"(?:the 95 % interval reaches|95 % intervals of single comparisons reach) "
+    r"from \N{MINUS SIGN}\d+\.\d to \+\d+\.\d points"
 )
 TERMS = r"^Arm: one way to change the training images, how they are drawn, or how networks learn from them\. "
 ONE, EACH = "one comparison", "one comparison a data set"
@@ -234,11 +235,11 @@ SENTENCES = [  # what is said, a world that says it, one that does not
     (rf"2 comparisons \(1 arm on each of 2 data sets\), {FOR_SETS}: 1 better, 1 worse\.", "both ways", "two sets"),
     (rf"2 comparisons \(1 arm on each of 2 data sets\), {FOR_SETS}: 1 better, 1 not tested\.", "one set of two",
      "two sets"),
-    (rf"{OPEN}\(ends of the 95 % interval\)\.$", "level", "better"),
-    (rf"{OPEN}\(ends of the 95 % interval\)\.$", "copies", "many arms"),
-    (rf"{OPEN}\(ends of the 95 % interval; it is too narrow, because few test images account for the difference\)\.$",
+    (rf"{OPEN}\.$", "level", "better"),
+    (rf"{OPEN}\.$", "copies", "many arms"),
+    (rf"{OPEN} \(it is too narrow, because few test images account for the difference\)\.$",
      "few", "level"),
-    (rf"{OPEN}\(ends of the 95 % intervals\)\.$", "two sets, level", "two sets"),
+    (rf"{OPEN}\.$", "two sets, level", "two sets"),
     (r"^Inconclusive: neither gain, loss nor equivalence is shown\.$", "alike", "level"),
     # words of the table
     (rf"{TERMS}Points: percentage points of test accuracy\. n: replicates \(repeats, other seeds\)\.$",

@@ -109,16 +109,32 @@ def test_the_squared_standard_error_is_on_average_the_variance_of_the_effect():
     assert squares.mean() == pytest.approx(effects.var(), rel=0.12)
 
 
-@pytest.mark.parametrize("squares", [(9.0, 4.0, 3.0), (5.0, 5.0, 4.0), (2.0, 9.0, 4.0)])
+@pytest.mark.parametrize("squares", [(9.0, 4.0, 3.0), (5.0, 5.0, 4.0), (2.0, 9.0, 4.0), (9.0, 1.0, 5.0)])
 @pytest.mark.parametrize(("S", "n"), [(2, 3), (3, 4), (5, 40)])
 def test_degrees_of_freedom_are_those_of_a_chi_squared_variable_of_the_same_mean_and_variance(squares, S, n):
-    """Satterthwaite's: each mean square is a chi-squared variable, and their sum with signs is taken for another."""
+    """Satterthwaite's: each mean square is a chi-squared variable, and their sum with signs is taken for another.
+
+    Not below those of the replicates, or of fewer images: in the last case the formula has 0.3, 0.6 and 1.2 of them.
+    """
     sizes = (S - 1, n - 1, (S - 1) * (n - 1))
     spread = sum(scipy_stats.chi2.var(df, scale=square / df) for square, df in zip(squares, sizes, strict=True))
     total = squares[0] + squares[1] - squares[2]
     se, df = stats.standard_error(*squares, S, n)
     assert float(se) == pytest.approx(np.sqrt(total / (S * n)))
-    assert float(df) == pytest.approx(2 * total**2 / spread)  # a chi-squared variable of df has mean df, variance 2 df
+    expected = max(2 * total**2 / spread, min(S, n) - 1)  # a chi-squared variable of df has mean df, variance 2 df
+    assert float(df) == pytest.approx(expected)
+
+
+def test_an_interval_is_not_wider_than_students_over_replicates_only_because_images_vary_less_than_the_residual():
+    rng, seen = np.random.default_rng(11), 0
+    for _ in range(200):
+        D = rng.normal(size=(3, 1)) / 3 + rng.normal(size=(3, 40))
+        found = stats.crossed(D)
+        if found.raw_variances.image < 0 and found.se <= D.mean(1).std(ddof=1) / 3**0.5:
+            low, high = scipy_stats.ttest_1samp(D.mean(1), 0).confidence_interval()
+            assert found.high - found.low <= (high - low) * (1 + 1e-9)
+            seen += 1
+    assert seen > 20
 
 
 @given(seed=st.integers(0, 1000), S=st.integers(3, 5), n=st.integers(3, 40), confidence=st.sampled_from([0.9, 0.95]))

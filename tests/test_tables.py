@@ -21,6 +21,7 @@ from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.printed import beside_layers
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.tables import arms as tables
+from medaug_keras.report.tables import compare as compare_tables
 from medaug_keras.report.tables import evidence as evidence_tables
 from medaug_keras.report.tables import export
 from medaug_keras.report.tables import quality as quality_tables
@@ -232,6 +233,16 @@ def test_every_printed_value_of_a_data_set_has_its_row(tmp_path):
     table = run_tables.against(results, references.load("le-roux"))
     assert len(table.rows) == 20  # ten arms, AUC and accuracy
     assert [row.entries[6].missing for row in table.rows].count("not part of this study") == 12
+
+
+def test_printed_values_beside_which_we_have_a_number_stand_first_and_the_others_keep_their_order(tmp_path):
+    datasets = ("breastmnist", "pneumoniamnist")
+    results = results_of(tmp_path, datasets=datasets, leave_out=lambda task: task.title.startswith("breastmnist"))
+    table = run_tables.against(results, references.load("le-roux"))
+    ours = [cell(table, row, "ours").value for row in range(len(table.rows))]
+    assert [value is None for value in ours] == [False] * 8 + [True] * 32
+    names = [cell(table, row, "dataset").name for row in range(len(table.rows))]
+    assert names == ["pneumoniamnist"] * 8 + ["breastmnist"] * 20 + ["pneumoniamnist"] * 12
 
 
 def test_the_selection_decides_which_epoch_is_shown(tmp_path):
@@ -637,7 +648,10 @@ def test_a_difference_that_few_images_make_is_marked_wherever_its_interval_stand
         assert c.few == few
         table = evidence_tables.tests(inference.results, inference)
         assert ("few images" in cell(table, 0, "effect").tags) == few
-        assert any("too narrow" in note for note in table.notes) == few
+        assert any("too narrow" in note for note in table.explained) == few
+        pairs = compare_tables.pairs(inference.results, {"breastmnist": inference.pairs("breastmnist")})
+        assert ("few images" in cell(pairs, 0, "effect").tags) == few
+        assert any("too narrow" in note for note in pairs.explained) == few
         assert (
             "too narrow" in " ".join([next(iter(cells.values()))["cannot"].value, *(t for _, t in sentences)])
         ) == few

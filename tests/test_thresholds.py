@@ -260,6 +260,15 @@ def test_points_are_on_a_page_of_their_own_and_in_rings_on_the_curves_and_withou
     assert "Positive: malignant" in page
     assert "78 validation images, 26 of them positive" in page
     assert "of more than two classes" in page
+    reached = {
+        sought: [one.estimate(sought).mean for (_, at), one in operating_points(inference).items() if at == place]
+        for place, sought in enumerate(("sensitivity", "specificity"))
+    }
+    for point, means in zip(("sensitivity of 95 %", "specificity of 90 %"), reached.values(), strict=True):
+        ends = f"{100 * min(means):.1f} % to {100 * max(means):.1f} % on test images"
+        assert f"Chosen for {point}, thresholds reach {ends}: read sensitivity and specificity together." in page
+    first = html.unescape(files["index.md"].decode())
+    assert "at thresholds for <bdi>sensitivity of 95 %, specificity of 90 % and Youden’s index</bdi>: <a" in first
     for said in ("sensitivity of 95 %", "specificity of 90 %", "Youden’s index"):
         assert said in files["figures/calibration-breastmnist.svg"].decode()
         assert said in files["data/operating-points.csv"].decode()
@@ -267,6 +276,7 @@ def test_points_are_on_a_page_of_their_own_and_in_rings_on_the_curves_and_withou
     assert fake_plan(study).tasks == inference.results.plan.tasks
     none = Pages(Results(study, *fake_results(study, tmp_path))).all()
     assert "operating-points.md" not in none
+    assert b"operating-points" not in none["index.md"]
     assert "ring" not in none["calibration.md"].decode()
 
 

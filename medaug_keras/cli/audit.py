@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medaug_keras import data
-from medaug_keras.data.audit import Relations
+from medaug_keras.data.audit import LeftOut, Relations
 from medaug_keras.data.dataset import SPLITS
 from medaug_keras.data.splits import to_drop
 
@@ -27,15 +27,17 @@ def write_audit(relations: Relations, section: Mapping[str, Any], *, name: str, 
     Returns what to say of them. What the study leaves out already is in the first too. Raises RequestError where
     another file stands there.
     """
+    gone = data.known_to_training(relations) if section.get("outside") else data.heal(relations)
     return [
-        _write_drop(relations, section, name=name, folder=folder, study=study),
-        *_write_classes(relations, section, name=name, folder=folder),
+        _write_drop(relations, gone, section, name=name, folder=folder, study=study),
+        *_write_classes(relations, gone, section, name=name, folder=folder),
     ]
 
 
-def _write_drop(relations: Relations, section: Mapping[str, Any], *, name: str, folder: Path, study: Path) -> str:
+def _write_drop(
+    relations: Relations, gone: Sequence[LeftOut], section: Mapping[str, Any], *, name: str, folder: Path, study: Path
+) -> str:
     outside = bool(section.get("outside"))
-    gone = data.known_to_training(relations) if outside else data.heal(relations)
     if not gone:
         of = "no image is, or nearly, a training or validation image" if outside else _UNRELATED
         return f"{of}, so there is none to leave out"
@@ -46,11 +48,14 @@ def _write_drop(relations: Relations, section: Mapping[str, Any], *, name: str, 
         else []
     )
     for one in gone:
-        rows.append([*_image(relations, one.place), one.reason, *_image(relations, one.of)])
+        reason = f"{one.reason}, found later" if one.later else one.reason
+        rows.append([*_image(relations, one.place), reason, *_image(relations, one.of)])
     path = folder / f"{name}.csv"
     _write(path, COLUMNS, rows)
     counts = Counter(relations.within(one.place)[0] for one in gone)
     told = ", ".join(f"{counts[split]:,} {split}" for split in SPLITS if counts[split])
+    if later := sum(one.later for one in gone):
+        told += f"; {later:,} of them found later, when the others were gone: look at those above all"
     line = os.path.relpath(path, study.parent)
     why = "no image of it is known from training" if outside else "no split knows another"
     return (
@@ -59,9 +64,11 @@ def _write_drop(relations: Relations, section: Mapping[str, Any], *, name: str, 
     )
 
 
-def _write_classes(relations: Relations, section: Mapping[str, Any], *, name: str, folder: Path) -> list[str]:
+def _write_classes(
+    relations: Relations, gone: Sequence[LeftOut], section: Mapping[str, Any], *, name: str, folder: Path
+) -> list[str]:
     """The second list, and a sentence; none of both where no two images are of different classes."""
-    pairs = data.of_two_classes(relations)
+    pairs = data.of_two_classes(relations, gone)
     if section.get("outside"):
         pairs = [one for one in pairs if "test" in (relations.within(place)[0] for place in (one.place, one.of))]
     if not pairs:

@@ -10,7 +10,7 @@ they may not be, or a reader should know. No level stops anything.
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -302,6 +302,9 @@ def _weight(relations: Relations, a: int, b: int) -> int:
 # --- images to leave out -----------------------------------------------------------------------------
 
 
+NEARLY = "nearly the same"
+
+
 @dataclass(frozen=True)
 class LeftOut:
     """An image to leave out, and the image that it is related to."""
@@ -309,6 +312,8 @@ class LeftOut:
     place: int
     reason: str
     of: int
+    later: bool = False
+    """Whether it was found only when others were gone: how alike counts as nearly the same depends on all images."""
 
 
 def to_leave_out(relations: Relations) -> list[LeftOut]:
@@ -343,7 +348,7 @@ def to_leave_out(relations: Relations) -> list[LeftOut]:
     for some in members.values():
         part(some, "identical")
     for a, b in relations.near.places.tolist():
-        part([*members[a], *members[b]], "nearly the same")
+        part([*members[a], *members[b]], NEARLY)
     groups: dict[str, list[int]] = {}
     for place, name in enumerate(relations.group):
         if name:
@@ -358,7 +363,8 @@ def heal(relations: Relations) -> list[LeftOut]:
     places = np.arange(len(relations.split))  # of the images that are left
     gone: list[LeftOut] = []
     while found := to_leave_out(relations):
-        gone += [LeftOut(int(places[one.place]), one.reason, int(places[one.of])) for one in found]
+        later = bool(gone)
+        gone += [LeftOut(int(places[one.place]), one.reason, int(places[one.of]), later) for one in found]
         here: dict[str, list[int]] = {}
         for one in found:
             split, index = relations.within(one.place)
@@ -373,7 +379,7 @@ def known_to_training(relations: Relations) -> list[LeftOut]:
     members, alike, found = relations.members(), _alike(relations), []
     for place in np.flatnonzero(relations.split == SPLITS.index("test")).tolist():
         first = int(relations.first[place])
-        for reason, firsts in (("identical", [first]), ("nearly the same", alike.get(first, []))):
+        for reason, firsts in (("identical", [first]), (NEARLY, alike.get(first, []))):
             others = [b for one in firsts for b in members[one] if relations.within(b)[0] != "test"]
             if others:
                 found.append(LeftOut(place, reason, min(others)))
@@ -395,13 +401,13 @@ class TwoClasses:
     """None where no group is known of one of them."""
 
 
-def of_two_classes(relations: Relations) -> list[TwoClasses]:
+def of_two_classes(relations: Relations, gone: Iterable[LeftOut] = ()) -> list[TwoClasses]:
     """For each image that is the same as one of another class, or nearly, in any split, the pair with one of those, in
-    the order of their places; a pair is there once."""
+    the order of their places; a pair is there once. With those of `gone` that were found later and are such a pair."""
     members, label, group = relations.members(), relations.label, relations.group
     related_places: list[tuple[list[int], list[int], str]] = [(some, some, "identical") for some in members.values()]
     for (a, b), flip in zip(relations.near.places.tolist(), relations.near.mirrored.tolist(), strict=True):
-        how = "nearly the same, mirrored" if flip else "nearly the same"
+        how = f"{NEARLY}, mirrored" if flip else NEARLY
         related_places += [(members[a], members[b], how), (members[b], members[a], how)]
     found: dict[tuple[int, int], str] = {}
     for here, there, how in related_places:
@@ -412,6 +418,9 @@ def of_two_classes(relations: Relations) -> list[TwoClasses]:
             b = next((b for k, b in of_class.items() if k != label[a]), None)
             if b is not None:
                 found.setdefault((min(a, b), max(a, b)), how)
+    for one in gone:
+        if one.later and one.reason == NEARLY and label[one.place] != label[one.of]:
+            found.setdefault((min(one.place, one.of), max(one.place, one.of)), NEARLY)
     return [
         TwoClasses(a, b, how, group[a] == group[b] if group and group[a] and group[b] else None)
         for (a, b), how in sorted(found.items())
@@ -663,7 +672,7 @@ def _parted(found: Mapping[str, Any], sizes: Mapping[str, int]) -> Check:
         text = "Which images belong together (to a patient, a lesion ...) is not said."
         return Check("groups", title, (Found("not known", text),), "Say it with group, or with ids for arrays.")
     nothing = f"None of {sum(found[split].get('groups', 0) for split in SPLITS):,} groups is in two splits."
-    advice = f"Let fractions split the images: they part no group. {_DROP}"
+    advice = f"Where split may draw by fractions (tables, folders), let it: it parts no group. {_DROP}"
     return _check("groups", title, _of_pairs(_parts, found, sizes), nothing=nothing, advice=advice)
 
 

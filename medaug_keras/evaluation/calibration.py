@@ -85,6 +85,11 @@ def temperature(labels: NDArray[Any], probabilities: NDArray[Any]) -> float:
     return float(np.exp(best))
 
 
+def at_limit(temperature: float) -> bool:
+    """Whether it is an end of `TEMPERATURES`, beyond which the log loss falls further."""
+    return any(np.isclose(temperature, end, rtol=1e-6, atol=0) for end in TEMPERATURES)
+
+
 def scaled(probabilities: NDArray[Any], temperature: float) -> Array:
     """(..., N, K): the softmax of the probabilities' logarithms divided by T: of logits, the same as of logits / T.
 

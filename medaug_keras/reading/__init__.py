@@ -93,12 +93,12 @@ def read(
     tree = _with_recipes(tree)
     study = _validated(tree, name, origins)
     datasets: dict[str, Any] = dict(study.datasets)
-    for name, data in datasets.items():
-        paths = {keys: _whole_path(path, place_of(tree, ("datasets", name, *keys))) for keys, path in files(data)}
+    for dataset, data in datasets.items():
+        paths = {keys: _whole_path(path, place_of(tree, ("datasets", dataset, *keys))) for keys, path in files(data)}
         if paths:
-            datasets[name] = data = with_files(data, paths)
+            datasets[dataset] = data = with_files(data, paths)
         if accept_unverified:
-            datasets[name] = _unverified(data)
+            datasets[dataset] = _unverified(data)
     beside = study.beside and _whole_path(study.beside, place_of(tree, ("beside",)))
     study = study.model_copy(update={"datasets": datasets, "beside": beside})
     study = _with_made(_with_weights(study, tree, mistakes), tree, mistakes).with_code(_code(study, tree, mistakes))

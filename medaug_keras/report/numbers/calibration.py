@@ -114,6 +114,11 @@ class Scaled(Measured):
         """The same of the temperatures."""
         return estimate(self.temperatures, planned=len(self.group.runs))
 
+    @property
+    def at_limit(self) -> int:
+        """Replicates with a temperature beyond which the log loss of the validation images falls further."""
+        return sum(any(map(calibration.at_limit, fitted)) for fitted in self.fitted.values())
+
 
 def scaled(inference: Inference) -> Mapping[Cell, Scaled]:
     """Every arm with a finished run, where images have one class each, after temperature scaling.

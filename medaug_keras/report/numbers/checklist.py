@@ -174,17 +174,18 @@ def _splits(results: Results, inference: Inference) -> str:
             said[name] = f"{sizes['train']} images in {folds} folds, cut anew in each replicate; each image tested once"
         else:
             numbers = f"{sizes['train']} training, {sizes['validation']} validation and {sizes['test']} test images"
-            said[name] = f"{numbers}, {_how_split(results, name)}"
+            said[name] = f"{numbers}, {_how_split(results, name, sum(values.get('left_out', {}).values()))}"
     return _each(results, said)
 
 
-def _how_split(results: Results, name: str) -> str:
+def _how_split(results: Results, name: str, left_out: int) -> str:
     section = results.study.datasets[name]
     if isinstance(section, PhantomData):
         return "simulated as such"
     parts = section.split if isinstance(section, FolderData | TableData) else None
     if parts is None:
-        return "as the folders have them" if isinstance(section, FolderData) else "as the file has them"
+        of = "the folders have them" if isinstance(section, FolderData) else "the file has them"
+        return f"as {of}{f', but for {count(left_out)} that were left out' if left_out else ''}"
     if parts.column is not None or parts.file is not None:
         return "as a table says"
     return f"drawn by seed {parts.seed}; no group is parted"

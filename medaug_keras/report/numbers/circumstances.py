@@ -142,6 +142,18 @@ def others_registered(looks: Looks) -> list[str]:
     return found
 
 
+def margin_since(looks: Looks) -> str:
+    """What the log says of today's margin, to follow “a margin”: that it was set or changed after a registration or
+    after results were seen; empty where it says nothing of the kind."""
+    one, now = looks.registered, looks.now
+    if one is None and any(changed(of, now) == [_MARGIN] for of in looks.earlier):
+        return "that is not the registered one"
+    seen = looks.first_looks if one is not None else looks.before
+    if any(changed(of, now) == [_MARGIN] for of in seen if of.study != now.study):
+        return "that was set after results had been looked at with another one, or with none"
+    return ""
+
+
 def changed(then: Line, now: Line) -> list[str]:
     """What of a study is another than in an entry of the log, as far as it tells; arms count on each data set."""
     found = []
@@ -164,7 +176,10 @@ def changed(then: Line, now: Line) -> list[str]:
     replicates = [one.runs / max(1, sum(len(f.arms) + 1 for f in one.families)) for one in (then, now)]
     if replicates[0] != replicates[1]:
         found.append(f"replicates, {replicates[0]:g} then, {replicates[1]:g} now")
-    return found or ["margin"]
+    return found or [_MARGIN]
+
+
+_MARGIN = "margin"
 
 
 def circumstances(results: Results, asked: Plan) -> list[tuple[str, str]]:
@@ -187,8 +202,9 @@ def circumstances(results: Results, asked: Plan) -> list[tuple[str, str]]:
         ("Epoch shown", select_words(results.select)),
         ("Compared with", results.variant(*results.reference) if results.reference[0] in study.arms else "–"),
     ]
-    if results.looks.registered is not None:
-        said, others = registered(results.looks.registered), others_registered(results.looks)
+    one, others = results.looks.registered, others_registered(results.looks)
+    if one is not None or others:
+        said = registered(one) if one is not None else "not as it is now"
         found.append(("Registered", " ".join([f"{said}.", *others]) if others else said))
     if not records:
         return found

@@ -24,7 +24,7 @@ from medaug_keras.report.format import (
     verdict_words,
     within,
 )
-from medaug_keras.report.numbers.circumstances import how_registered, others_registered
+from medaug_keras.report.numbers.circumstances import how_registered, margin_since, others_registered
 from medaug_keras.report.numbers.inference import ArmResult, Cell, Comparison, Inference, OfClass
 from medaug_keras.report.numbers.results import DEGENERATE, METRICS, Results, tuning_measure
 from medaug_keras.spec import Files, TableData, differences, dump
@@ -492,8 +492,8 @@ def _counted(results: Results, tests: Sequence[Comparison], tested: Sequence[Com
 
 
 def _left_open(tested: Sequence[Comparison]) -> list[str]:
-    """What inconclusive comparisons leave open, and which true differences their intervals do not rule out. Where all
-    of these exclude 0, which the corrected tests do not, a note of the table says why."""
+    """What inconclusive comparisons leave open, and how far their intervals reach. Where all of these exclude 0, which
+    the corrected tests do not, a note of the table says why."""
     unclear = [c for c in tested if c.word == "not distinguishable"]
     if not unclear:
         return []
@@ -501,14 +501,12 @@ def _left_open(tested: Sequence[Comparison]) -> list[str]:
     ends = [(r.low, r.high) for r in (c.result for c in unclear) if r.low is not None and r.high is not None]
     low, high = min((low for low, _ in ends), default=0.0), max((high for _, high in ends), default=0.0)
     if low < 0 < high:
-        intervals = "interval" if len(ends) == 1 else "intervals"
-        said += f"; true differences from {points(low)} to {points(high)} points are not ruled out (ends of the "
-        said += f"95 % {intervals}"
+        intervals = "the 95 % interval reaches" if len(ends) == 1 else "95 % intervals of single comparisons reach"
+        said += f"; {intervals} from {points(low)} to {points(high)} points"
         few = sum(c.few for c in unclear)
         if few:
             which = "it is" if len(ends) == 1 else f"{in_words(few)} of them {'is' if few == 1 else 'are'}"
-            said += f"; {which} too narrow, because few test images account for the difference"
-        said += ")"
+            said += f" ({which} too narrow, because few test images account for the difference)"
     return [f"{said}."]
 
 
@@ -631,6 +629,8 @@ def _looks(results: Results, tested: Sequence[Comparison]) -> list[str]:
             f"Arms compared with the baseline so far: {'; '.join(sizes)}. Verdicts are corrected for all of them."
         )
     found += _forking(results, tested)
+    if any(c.margin for c in tested) and (since := margin_since(looks)):
+        found.append(f"Equivalence is judged by a margin {since}.")
     return [" ".join(found)] if found else []
 
 
@@ -757,7 +757,7 @@ DETECTABLE = "Smallest detectable difference"
 
 def _corrected_for(results: Results, tested: Sequence[Comparison]) -> str:
     """For how many comparisons p is corrected: of all data sets, the fewest to the most."""
-    sizes, each = [c.family for c in tested], " a data set" if len(results.datasets) > 1 else ""
+    sizes, each = [c.largest_family for c in tested], " a data set" if len(results.datasets) > 1 else ""
     if max(sizes) == 1:
         return f"one comparison{each}"
     ends = " to ".join(dict.fromkeys(count(size) for size in (min(sizes), max(sizes))))
@@ -894,7 +894,7 @@ def cannot_be_said(
             why = (
                 f"{plural(r.replicates, 'replicate')} say too little about the spread between runs"
                 if c.guarded
-                else f"among {plural(max(c.family, c.family_ever), 'comparison')} one such can come by chance"
+                else f"among {plural(c.largest_family, 'comparison')} one such can come by chance"
             )
             words = f"That it {'helps' if low > 0 else 'harms'}: its own interval, {span}, excludes 0, but {why}."
             return words + few

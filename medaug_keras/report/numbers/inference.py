@@ -21,7 +21,6 @@ from medaug_keras.looks import CLAIMS
 from medaug_keras.report.numbers.results import METRICS, Group, Results, Run
 from medaug_keras.spec import MedMnistData
 from medaug_keras.stats import (
-    FEW,
     Components,
     Crossed,
     Estimate,
@@ -71,8 +70,35 @@ Pair = tuple[str, str]
 """Arm, sampling."""
 
 
+class _Corrected:
+    """What has p corrected over two families: those of today, and the largest that there ever was."""
+
+    holm: float | None
+    holm_ever: float | None
+    equivalence: float | None
+    equivalence_ever: float | None
+
+    @property
+    def p_difference(self) -> float | None:
+        """The corrected p of a difference: the larger of those of the two families."""
+        return _larger(self.holm, self.holm_ever)
+
+    @property
+    def p_equivalence(self) -> float | None:
+        """The corrected p of equivalence, likewise; None where no margin was declared."""
+        return _larger(self.equivalence, self.equivalence_ever)
+
+    def verdict(self, effect: float | None) -> Verdict:
+        """What these say of a difference."""
+        return verdict(effect, self.p_difference, equivalent=self.p_equivalence, alpha=ALPHA)
+
+    def behind(self, word: Verdict) -> float | None:
+        """The p that makes this the verdict."""
+        return self.p_equivalence if word == "equivalent" else self.p_difference
+
+
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(_Corrected):
     """One group against another on one metric."""
 
     group: Group
@@ -95,25 +121,15 @@ class Comparison:
     equivalence_ever: float | None = None
 
     @property
-    def p_difference(self) -> float | None:
-        """The corrected p of a difference: the larger of those of the two families."""
-        return _larger(self.holm, self.holm_ever)
-
-    @property
-    def p_equivalence(self) -> float | None:
-        """The corrected p of equivalence, likewise; None where no margin was declared."""
-        return _larger(self.equivalence, self.equivalence_ever)
-
-    @property
     def p(self) -> float | None:
         """The corrected p behind the verdict: of equivalence where it says so, else of a difference."""
-        return _behind(self.word, self)
+        return self.behind(self.word)
 
     @property
     def word(self) -> Verdict:
         """The verdict, the same wherever the comparison is shown: better, worse, equivalent, not distinguishable, not
         tested."""
-        return _verdict(self.result.effect, self)
+        return self.verdict(self.result.effect)
 
     @property
     def today(self) -> Verdict:
@@ -139,7 +155,7 @@ class Comparison:
     @property
     def few(self) -> bool:
         """Whether so few test images (or groups) carry the difference that its interval is too narrow."""
-        return self.result.carried_by is not None and self.result.carried_by < FEW
+        return self.result.few
 
     @cached_property
     def p_equivalent(self) -> float | None:
@@ -151,10 +167,15 @@ class Comparison:
         """What this comparison could have shown by its own p, uncorrected."""
         return outlook(self.result)
 
+    @property
+    def largest_family(self) -> int:
+        """For how many comparisons the verdict is corrected: today's, or more that there ever were."""
+        return max(self.family, self.family_ever)
+
     @cached_property
     def detectable(self) -> Range | None:
         """Smallest true difference that the verdict would have shown with 80 % power, if known."""
-        return detectable_range(self.result, alpha=ALPHA, tests=self.family)
+        return detectable_range(self.result, alpha=ALPHA, tests=self.largest_family)
 
 
 @dataclass(frozen=True)
@@ -249,7 +270,7 @@ class OfFinding:
 
 
 @dataclass(frozen=True)
-class Across:
+class Across(_Corrected):
     """One arm over all data sets."""
 
     arm: str
@@ -265,12 +286,12 @@ class Across:
     @property
     def p(self) -> float | None:
         """The corrected p behind the verdict: the larger of those of the two families."""
-        return _behind(self.word, self)
+        return self.behind(self.word)
 
     @property
     def word(self) -> Verdict:
         """The verdict on the mean."""
-        return _verdict(self.meta.effect, self)
+        return self.verdict(self.meta.effect)
 
 
 @dataclass(frozen=True)
@@ -305,20 +326,9 @@ def _larger(*p: float | None) -> float | None:
     return max((one for one in p if one is not None), default=None)
 
 
-def _verdict(effect: float | None, one: Comparison | Across) -> Verdict:
-    """By the larger p of today's family and of the largest one."""
-    equal = _larger(one.equivalence, one.equivalence_ever)
-    return verdict(effect, _larger(one.holm, one.holm_ever), equivalent=equal, alpha=ALPHA)
-
-
 def _rows(values: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:
     """Run → (n,) as (runs, n), in the order of their numbers."""
     return np.stack([values[run] for run in sorted(values)]) if values else np.empty((0, 0))
-
-
-def _behind(word: Verdict, one: Comparison | Across) -> float | None:
-    """The p that makes this the verdict."""
-    return _larger(*((one.equivalence, one.equivalence_ever) if word == "equivalent" else (one.holm, one.holm_ever)))
 
 
 @dataclass(frozen=True)

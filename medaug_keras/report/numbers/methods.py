@@ -8,6 +8,7 @@ from medaug_keras.data.dataset import SPLITS
 from medaug_keras.data.windows import declared
 from medaug_keras.generators import GENERATORS
 from medaug_keras.report.format import class_in_list, count, of_points, part, plural, together
+from medaug_keras.report.numbers.circumstances import margin_since
 from medaug_keras.report.numbers.findings import metric_name, own_recipe, short_arms
 from medaug_keras.report.numbers.further import corruption_words
 from medaug_keras.report.numbers.inference import Inference
@@ -82,6 +83,9 @@ def _how_made(results: Results, name: str) -> list[str]:
     if parts is not None:
         of_groups = any("groups" in found.get(split, {}) for split in SPLITS)
         said.append(f"The images of {title} were {_split(parts, of_groups)}.")
+    if left_out := record.values.get("left_out"):
+        parts_of = together(f"{count(number)} {what}" for what, number in left_out.items())
+        said.append(f"Left out of {title}: {parts_of}.")
     said += _sized(results, name, section)
     window = section.window if isinstance(section, FolderData | TableData | NpzData) else None
     if window is not None:
@@ -329,10 +333,10 @@ def _analysis(results: Results, inference: Inference) -> str:
         f"{metric_name(results.study.primary)} on the test images."
     )
     if tested:
-        largest = max(c.family for c in tested)
-        margin = inference.margin
+        largest = max(c.largest_family for c in tested)
+        margin, declared_so = inference.margin, margin_since(results.looks) or "declared in the study file"
         equal = (
-            f" Equivalence within {of_points(margin)}, a margin declared in the study file, was tested by two "
+            f" Equivalence within {of_points(margin)}, a margin {declared_so}, was tested by two "
             "one-sided tests [schuirmann1987], with p corrected in the same way."
             if margin
             else ""

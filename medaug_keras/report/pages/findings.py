@@ -9,6 +9,7 @@ from medaug_keras.report.numbers.circumstances import circumstances, standing
 from medaug_keras.report.numbers.findings import caveats, conclusion, known_images, recalls, sizes, terms
 from medaug_keras.report.numbers.prospects import prospects
 from medaug_keras.report.numbers.subgroups import has_subgroups
+from medaug_keras.report.numbers.thresholds import point_words
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.differences import by_data_set, over_data_sets
 from medaug_keras.report.pages.views import views
@@ -40,6 +41,7 @@ def findings(book: Book) -> dict[str, Any]:
         "several": len(results.datasets) > 1,
         "caveats": caveats(results, book.inference),
         "recalls": recalls(results, book.inference),
+        "points": format.together(map(point_words, results.study.operating_points)),
         "subgroups": has_subgroups(results),
         "verdicts": book.table(verdicts(results, book.inference, book.tests_page)) if shown else None,
         "odd": _odd(book),

@@ -24,6 +24,7 @@ def operating_points(book: Book) -> dict[str, Any]:
         if results.positive(dataset) is None:
             continue
         said, warning = _said(book, dataset)
+        said = " ".join([said, *_kept(book, dataset)])
         figure = _forest(book, dataset)
         sections.append(
             {"name": dataset, "title": results.title(dataset), "said": said, "warning": warning, "figure": figure}
@@ -67,6 +68,24 @@ def _said(book: Book, dataset: str) -> tuple[str, str]:
         "than chance would make it in 99 of 100 draws. They may differ in other ways, too: then a threshold does not "
         "keep on test images what it had on validation images. Predictive values depend on that share."
     )
+
+
+def _kept(book: Book, dataset: str) -> list[str]:
+    """What became on test images of the sensitivity or specificity that each threshold was chosen for, in sentences."""
+    found = []
+    for place, point in enumerate(book.results.study.operating_points):
+        if point == "youden":
+            continue
+        sought = "specificity" if point.sensitivity is None else "sensitivity"
+        arms = [one for (cell, at), one in book.operating_points.items() if cell[0] == dataset and at == place]
+        means = [mean for one in arms if (mean := one.estimate(sought).mean) is not None]
+        if means:
+            reached = " to ".join(dict.fromkeys(f"{percent(end, 1)} %" for end in (min(means), max(means))))
+            found.append(
+                f"Chosen for {point_words(point)}, thresholds reach {reached} on test images: read sensitivity and "
+                "specificity together."
+            )
+    return found
 
 
 def _forest(book: Book, dataset: str) -> Shown | None:

@@ -1,8 +1,8 @@
 """Calibration and PR-AUC of every arm, beside the baseline's."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-from medaug_keras.evaluation.calibration import BINS
+from medaug_keras.evaluation.calibration import BINS, TEMPERATURES
 from medaug_keras.report.numbers.calibration import MEASURES, SCALED, Judged, Scaled
 from medaug_keras.report.numbers.inference import Cell
 from medaug_keras.report.numbers.results import Results
@@ -119,6 +119,7 @@ def temperature(results: Results, found: Mapping[Cell, Judged], after: Mapping[C
             "% interval over runs and test images of a crossed analysis; that temperatures were fitted on few "
             "validation images is not in it. p is corrected over all measures, arms and data sets (Benjamini and "
             "Hochberg). All of this is exploratory. Less is better.",
+            *_limits(after.values()),
         ),
         ("data set", "arm"),
         empty="No run is done yet.",
@@ -142,6 +143,7 @@ def temperature_elsewhere(
             f"Differences are those after scaling to “{results.variant(*results.reference)}”, scaled too; p is "
             "corrected over all measures, arms and test sets from elsewhere (Benjamini and Hochberg). All of this is "
             "exploratory. Less is better.",
+            *_limits(one for here in after.values() for one in here.values()),
         ),
         ("data set", "test set", "arm"),
         empty="No run was tried on images from elsewhere yet.",
@@ -163,6 +165,18 @@ def _rows_elsewhere(
     return tuple(rows)
 
 
+def _limits(found: Iterable[Scaled]) -> tuple[str, ...]:
+    """What the tag of a temperature at a limit means, where one has it."""
+    if not any(one.at_limit for one in found):
+        return ()
+    low, high = TEMPERATURES
+    return (
+        f"At a limit: temperatures are looked for from {low:g} to {high:g}. In so many runs the log loss falls further "
+        "beyond that, so the least was not found: on their validation images probabilities tell little (at "
+        f"{high:g}), or no image is wrong (at {low:g}).",
+    )
+
+
 def _columns_after() -> list[Column]:
     """The columns of a temperature, and of the measures before and after scaling."""
     columns = [Column("temperature", "Temperature", "number", parts=("sd", "n"))]
@@ -180,7 +194,8 @@ def _columns_after() -> list[Column]:
 def _after(before: Judged, after: Scaled) -> list[Entry]:
     """What an arm has in these columns."""
     t = after.temperature
-    entries = [Entry(t.mean, t.sd, t.n, t.planned, missing=after.reason)]
+    ends = (f"at a limit {after.at_limit}/{len(after.fitted)}",) if after.at_limit else ()
+    entries = [Entry(t.mean, t.sd, t.n, t.planned, missing=after.reason, tags=ends)]
     for measure in SCALED:
         mean = after.estimate(measure)
         entries.append(Entry(before.estimate(measure).mean))

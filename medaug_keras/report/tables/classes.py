@@ -14,10 +14,11 @@ from medaug_keras.report.tables.table import (
     Row,
     Table,
     dataset_entry,
+    difference_entry,
     epoch_words,
     variant_entry,
 )
-from medaug_keras.stats import FEW, Crossed, Estimate
+from medaug_keras.stats import Estimate
 
 One = TypeVar("One", OfClass, OfFinding)
 
@@ -71,11 +72,6 @@ def classes(results: Results, inference: Inference) -> Table:
             "this table (Benjamini and Hochberg).",
             "Precision has no interval: which images count in it differs from run to run. A replicate that never "
             "predicts a class has no precision there.",
-            *(
-                ["Few images: so few test images account for the difference that its interval is too narrow."]
-                if any(_few(one) for one in inference.by_class.values())
-                else []
-            ),
         ),
         ("data set", "class", "arm"),
         empty="No run is done yet.",
@@ -132,7 +128,7 @@ def findings(results: Results, inference: Inference) -> Table:
                         one.group.reason or "it needs test images with the finding, and without",
                         one.group.page,
                     ),
-                    _difference(one.result, one.holm),
+                    difference_entry(one.result, one.holm),
                 ),
                 {"data set": results.title(dataset), "finding": name, "arm": results.variant(*pair)},
             )
@@ -153,22 +149,10 @@ def findings(results: Results, inference: Inference) -> Table:
                 f"{results.title(d)}: no test of a mean over findings has {together(names)}."
                 for d, names in out.items()
             ),
-            *(
-                ["Few images: so few test images account for the difference that its interval is too narrow."]
-                if any(_few(one) for one in inference.by_finding.values())
-                else []
-            ),
         ),
         ("data set", "finding", "arm"),
         empty="No run is done yet.",
     )
-
-
-def _difference(r: Crossed | None, p: float | None) -> Entry:
-    if r is None:
-        return Entry(missing="the baseline itself, or no baseline")
-    tags = ("few images",) if r.carried_by is not None and r.carried_by < FEW else ()
-    return Entry(r.effect, low=r.low, high=r.high, p=p, missing=r.reason or "", tags=tags)
 
 
 def found_together(results: Results, dataset: str) -> Table:
@@ -188,9 +172,9 @@ def found_together(results: Results, dataset: str) -> Table:
 
 def _numbers(one: OfClass) -> tuple[Entry, ...]:
     if one.result is None:
-        difference = precision = _difference(None, None)
+        difference = precision = difference_entry(None, None)
     else:
-        difference = _difference(one.result, one.fdr)
+        difference = difference_entry(one.result, one.fdr)
         precision = Entry(
             one.precision_difference,
             missing="" if one.precision_difference is not None else "no replicate in which both predict the class",
@@ -206,8 +190,3 @@ def _numbers(one: OfClass) -> tuple[Entry, ...]:
 
 def _entry(found: Estimate, missing: str, page: str) -> Entry:
     return Entry(found.mean, found.sd, found.n, found.planned, missing=missing if found.mean is None else "", href=page)
-
-
-def _few(one: OfClass | OfFinding) -> bool:
-    r = one.result
-    return r is not None and r.carried_by is not None and r.carried_by < FEW

@@ -14,6 +14,7 @@ from medaug_keras.report.tables.table import (
     Table,
     dataset_entry,
     epoch_words,
+    few_tags,
     interval_note,
     measured,
     notes_of,
@@ -32,7 +33,7 @@ def _difference(c: Comparison, words: Mapping[str, str]) -> tuple[Entry, Entry]:
     said = words.get(c.word) or verdict_words(c.word)
     if c.margin and c.word == "equivalent":
         said = f"equivalent ({within(c.margin)})"
-    return Entry(r.effect, low=r.low, high=r.high, missing=why), Entry(said, p=c.p)
+    return Entry(r.effect, low=r.low, high=r.high, missing=why, tags=few_tags(r)), Entry(said, p=c.p)
 
 
 def pairs(results: Results, found: Mapping[str, Mapping[tuple[Pair, Pair], Comparison]]) -> Table:
@@ -109,7 +110,11 @@ def theirs(results: Results, name: str, found: Sequence[Theirs]) -> Table:
         columns,
         tuple(rows),
         "tables.compare.theirs",
-        (*notes, *interval_note(one.comparison for one in found), *notes_of(rows)),
+        (
+            *notes,
+            *interval_note(one.comparison for one in found),
+            *notes_of(rows),
+        ),
         ("data set",),
         empty="No data set of this study has prediction files.",
     )

@@ -1,6 +1,6 @@
 """Tests → tables: effects with intervals and corrected p, and what the design could have shown."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from medaug_keras.report.format import of_points, plural, verdict_words
@@ -26,13 +26,14 @@ from medaug_keras.report.tables.table import (
     comparison_tags,
     dataset_entry,
     epoch_words,
+    few_tags,
     interval_note,
     margin_note,
     measured,
     not_begun,
     variant_entry,
 )
-from medaug_keras.stats import FEW, Range
+from medaug_keras.stats import Range
 
 _EFFECT = (
     Column("effect", "Effect", "points", "Difference (points)"),
@@ -53,19 +54,8 @@ def _factors(results: Results, cell: Cell) -> dict[str, str]:
 def _effect(c: Comparison) -> tuple[Entry, ...]:
     r = c.result
     why = r.reason or c.group.reason
-    few = ("few images",) if c.few else ()
-    effect = Entry(r.effect, missing=why, href=c.group.page, tags=few)
+    effect = Entry(r.effect, missing=why, href=c.group.page, tags=few_tags(r))
     return effect, Entry(r.low, missing=why), Entry(r.high, missing=why)
-
-
-def _few(found: Iterable[Comparison]) -> tuple[str, ...]:
-    """A note where a difference is marked."""
-    if not any(c.few for c in found):
-        return ()
-    return (
-        f"Few images: fewer than {FEW} test images (or groups of them) account for almost all of the "
-        "difference, so its 95 % interval is too narrow. AUC near 1 with few images of a class is such a case.",
-    )
 
 
 _DETECTABLE = f"{DETECTABLE}, corrected"
@@ -91,10 +81,10 @@ def _of_equivalence(margin: float) -> str:
     return f"Two one-sided tests: that the true difference is {of_points(margin)} or more"
 
 
-def _equivalent(c: Comparison, p: float | None) -> tuple[Entry, ...]:
-    """Its entry, with this p."""
+def _equivalent(c: Comparison) -> tuple[Entry, ...]:
+    """Its entry."""
     why = c.result.reason or ("few images carry the difference" if c.few else "")
-    return () if c.margin is None else (Entry(p, missing=why),)
+    return () if c.margin is None else (Entry(c.p_equivalence, missing=why),)
 
 
 def _replicates(c: Comparison) -> tuple[Entry, Entry]:
@@ -205,7 +195,7 @@ def in_column(results: Results, inference: Inference, dataset: str) -> Table:
             entries += [
                 Entry(c.result.effect, low=c.result.low, high=c.result.high, missing=why),
                 Entry(c.p_difference, missing=why),
-                *_equivalent(c, c.p_equivalence),
+                *_equivalent(c),
             ]
         rows.append(Row(tuple(entries)))
     return Table(
@@ -219,7 +209,6 @@ def in_column(results: Results, inference: Inference, dataset: str) -> Table:
             f"difference to {results.variant(*results.reference)} in points, with the 95 % interval of the comparison "
             "alone; p of a difference, corrected over the arms by Holm's method.",
             *([] if margin is None else [f"{_of_equivalence(margin)}; corrected likewise."]),
-            *_few(c for cell, c in inference.tests.items() if cell[0] == dataset),
         ),
     )
 
@@ -246,10 +235,11 @@ def tests(results: Results, inference: Inference) -> Table:
         ),
         Column(
             "chance",
-            "Chance to beat baseline",
+            "Pairs of runs it wins",
             "percent",
             extra=True,
-            help="Chance that a run of the arm scores above a run of the baseline",
+            help="Of all pairs of a run of the arm and one of the baseline, those in which the arm scores higher; a "
+            "draw counts half",
         ),
         Column("boot_low", "low", "points", "Bootstrap check", extra=True),
         Column("boot_high", "high", "points", "Bootstrap check", extra=True),
@@ -266,7 +256,7 @@ def tests(results: Results, inference: Inference) -> Table:
             *_effect(c),
             Entry(c.result.p_family, missing=why),
             Entry(c.holm, missing=why),
-            *_equivalent(c, c.equivalence),
+            *_equivalent(c),
             *[Entry(c.holm_ever, missing=why)] * larger,
             *_detectable(c.detectable, why),
             Entry(c.fdr, missing=why),
@@ -300,7 +290,6 @@ def tests(results: Results, inference: Inference) -> Table:
                 else []
             ),
             *margin_note(inference.margin),
-            *_few(inference.tests.values()),
         ),
         factors,
         empty="The study has no arm beside its baseline.",
@@ -389,7 +378,6 @@ def exploratory(results: Results, inference: Inference) -> Table:
         (
             "For AUC, balanced accuracy and F1 the analysis takes jackknife pseudo-values over the test images. p is "
             "corrected over all cells of this table, of all metrics and data sets (Benjamini and Hochberg).",
-            *_few(c for found in inference.exploratory.values() for c in found.values()),
         ),
         factors,
         empty="The study has no arm beside its baseline.",
@@ -457,13 +445,13 @@ def _simple(
             *_effect(c),
             Entry(c.result.p_family, missing=why),
             Entry(c.holm, missing=why),
-            *_equivalent(c, c.equivalence),
+            *_equivalent(c),
             *_replicates(c),
         )
         return Row(entries, {**_factors(results, cell), "verdict": verdict_words(c.word)})
 
     rows = _rows(results, found, columns, factors, row)
-    notes = (*_few(found.values()), *interval_note(found.values()), *margin_note(margin))
+    notes = (*interval_note(found.values()), *margin_note(margin))
     return Table(name, caption, columns, rows, made_by, notes, factors, empty)
 
 
@@ -493,8 +481,8 @@ def across(results: Results, inference: Inference) -> Table:
                     Entry(m.low, missing=why),
                     Entry(m.high, missing=why),
                     Entry(m.p, missing=why),
-                    Entry(one.holm, missing=why),
-                    *([] if inference.margin is None else [Entry(one.equivalence, missing=why)]),
+                    Entry(one.p_difference, missing=why),
+                    *([] if inference.margin is None else [Entry(one.p_equivalence, missing=why)]),
                     Entry(m.tau, missing=few),
                     Entry(m.prediction_low, missing=few),
                     Entry(m.prediction_high, missing=few),

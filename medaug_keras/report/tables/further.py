@@ -15,13 +15,13 @@ from medaug_keras.report.tables.table import (
     comparison_tags,
     dataset_entry,
     epoch_words,
+    few_tags,
     interval_note,
     margin_note,
     measured,
     variant_entry,
 )
 from medaug_keras.spec import Corruptions
-from medaug_keras.stats import FEW
 
 _BASE = "the arm that the others are compared with"
 Found = Mapping[tuple[Cell, str], Tried]
@@ -56,11 +56,10 @@ def other_test_sets(results: Results, inference: Inference, found: Found) -> Tab
             entries += [Entry(missing=_BASE), value, Entry(missing=_BASE), Entry(missing=_BASE)]
         else:
             r = c.result
-            few = ("few images",) if c.few else ()
             entries += [
                 Entry(c.word, tags=comparison_tags(c, results.select)),
                 value,
-                Entry(r.effect, low=r.low, high=r.high, missing=r.reason or "", tags=few),
+                Entry(r.effect, low=r.low, high=r.high, missing=r.reason or "", tags=few_tags(r)),
                 Entry(c.p, missing=r.reason or ""),
             ]
         entries.append(measured(one.group, results.select, results.study.primary))
@@ -107,14 +106,6 @@ def other_test_sets(results: Results, inference: Inference, found: Found) -> Tab
                     "and who reads it reads what sets the images apart, shares of the classes included."
                 ]
                 if results.outside
-                else []
-            ),
-            *(
-                [
-                    f"Few images: fewer than {FEW} test images (or groups of them) account for almost all of the "
-                    "difference, so its 95 % interval is too narrow."
-                ]
-                if any(c.few for c in compared)
                 else []
             ),
             *interval_note(compared),

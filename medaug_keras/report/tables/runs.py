@@ -368,7 +368,10 @@ def run_records(results: Results) -> list[dict[str, Any]]:
 
 
 def against(results: Results, reference: Reference, other: Results | None = None) -> Table:
-    """Every printed test metric of a reference that stands beside ours, and beside another study's."""
+    """Every printed test metric of a reference that stands beside ours, and beside another study's.
+
+    Rows in which we have a number come first.
+    """
     columns = (
         DATASET,
         Column("table", "Table"),
@@ -390,6 +393,8 @@ def against(results: Results, reference: Reference, other: Results | None = None
             for word, values in table.scores.get(dataset, {}).items():
                 for metric in values:
                     rows.append(_against(results, reference, table, dataset, word, metric, other))
+    ours = [column.key for column in columns].index("ours")
+    rows.sort(key=lambda row: row.entries[ours].value is None)  # stable: otherwise in the order of the reference
     return Table(
         f"against-{reference.name}",
         "Every printed test metric beside ours.",

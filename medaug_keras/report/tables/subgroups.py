@@ -13,10 +13,11 @@ from medaug_keras.report.tables.table import (
     Row,
     Table,
     dataset_entry,
+    difference_entry,
     epoch_words,
     variant_entry,
 )
-from medaug_keras.stats import FEW, Crossed, Estimate
+from medaug_keras.stats import Estimate
 
 SMALL = "small subgroup"
 
@@ -82,8 +83,8 @@ def _table(
                     variant_entry(results, *pair),
                     _value(one.value, why),
                     _value(one.recall, no_recall),
-                    _difference(one.result, one.fdr),
-                    _difference(one.apart, one.apart_fdr),
+                    difference_entry(one.result, one.fdr),
+                    difference_entry(one.apart, one.apart_fdr),
                 ),
                 {
                     "data set": results.title(dataset),
@@ -112,11 +113,6 @@ def _table(
             "Recall: of the positive class where the study names one, else the mean over the classes that the "
             "subgroup has. Subgroups stand in the order of their values, and are never ranked. "
             f"Small subgroup: fewer than {FEW_IMAGES} test images, or groups of them.",
-            *(
-                ["Few images: so few test images account for the difference that its interval is too narrow."]
-                if any(_few(r) for here in found.values() for one in here for r in (one.result, one.apart))
-                else []
-            ),
         ),
         ("data set", *(() if own else ("test set",)), "column", "subgroup", "arm"),
         empty="No run is done yet." if own else "No run was tried on images from elsewhere yet.",
@@ -125,13 +121,3 @@ def _table(
 
 def _value(found: Estimate, why: str) -> Entry:
     return Entry(found.mean, found.sd, found.n, found.planned, missing=why if found.mean is None else "")
-
-
-def _difference(r: Crossed | None, p: float | None) -> Entry:
-    if r is None:
-        return Entry(missing="the baseline itself, or no baseline")
-    return Entry(r.effect, low=r.low, high=r.high, p=p, missing=r.reason or "", tags=("few images",) if _few(r) else ())
-
-
-def _few(r: Crossed | None) -> bool:
-    return r is not None and r.carried_by is not None and r.carried_by < FEW

@@ -11,7 +11,7 @@ from medaug_keras.report.numbers.inference import Comparison
 from medaug_keras.report.numbers.measured import Measured
 from medaug_keras.report.numbers.printed import Printed
 from medaug_keras.report.numbers.results import DEGENERATE, Group, Results, select_words
-from medaug_keras.stats import Estimate, Verdict
+from medaug_keras.stats import FEW, Crossed, Estimate, Verdict
 
 Kind = Literal[
     "text",
@@ -163,12 +163,18 @@ class Table:
 
     @property
     def explained(self) -> tuple[str, ...]:
-        """Its notes, and what ± is where a cell has it and no note says so."""
+        """Its notes, and what “few images” and ± are where a cell has them and no note says so."""
+        notes = self.notes
+        if any(_FEW in entry.tags for row in self.rows for entry in row.entries):
+            notes += (
+                f"Few images: fewer than {FEW} test images (or groups of them) account for almost all of the "
+                "difference, so its 95 % interval is too narrow. AUC near 1 with few images of a class is such a case.",
+            )
         places = [i for i, column in enumerate(self.columns) if "sd" in column.parts]
         spreads = any(row.entries[i].sd is not None for row in self.rows for i in places)
-        if not spreads or any("standard deviation" in note for note in self.notes):
-            return self.notes
-        return (*self.notes, "±: standard deviation over replicates.")
+        if not spreads or any("standard deviation" in note for note in notes):
+            return notes
+        return (*notes, "±: standard deviation over replicates.")
 
     @property
     def starts(self) -> frozenset[int]:
@@ -184,6 +190,7 @@ class Table:
         }
 
 
+_FEW = "few images"
 DATASET = Column("dataset", "Data set", parts=("name",))
 ARM = Column("arm", "Arm", parts=("name",))
 
@@ -215,13 +222,25 @@ def interval_note(found: Iterable[Comparison]) -> tuple[str, ...]:
     if not odd:
         return ()
     reasons = [
-        "p and verdict are corrected for all comparisons (Holm)" * any(max(c.family, c.family_ever) > 1 for c in odd),
+        "p and verdict are corrected for all comparisons (Holm)" * any(c.largest_family > 1 for c in odd),
         "p also allows for how little so few replicates say of the spread between runs" * any(c.guarded for c in odd),
     ]
     return (
         "Where an interval excludes 0 and the verdict is inconclusive: the interval is of that comparison alone; "
         f"{'; '.join(filter(None, reasons))}.",
     )
+
+
+def difference_entry(r: Crossed | None, p: float | None, none: str = "the baseline itself, or no baseline") -> Entry:
+    """A difference to the baseline with its interval and corrected p; `none` says why there is none."""
+    if r is None:
+        return Entry(missing=none)
+    return Entry(r.effect, low=r.low, high=r.high, p=p, missing=r.reason or "", tags=few_tags(r))
+
+
+def few_tags(difference: Crossed) -> tuple[str, ...]:
+    """The tag of a difference that few test images carry."""
+    return (_FEW,) if difference.few else ()
 
 
 def margin_note(margin: float | None) -> tuple[str, ...]:
@@ -283,9 +302,7 @@ def measured(group: Group | None, epoch: str, metric: str, printed: Printed = ()
 def less_baseline(one: Measured, measure: str) -> Entry:
     """An arm's difference to the baseline in one of its measures; of the baseline a dash."""
     r = one.differences.get(measure)
-    if r is None:
-        return Entry(missing="the arm that the others are compared with")
-    return Entry(r.effect, low=r.low, high=r.high, p=one.rates[measure], missing=r.reason or "")
+    return difference_entry(r, one.rates.get(measure), "the arm that the others are compared with")
 
 
 def of_folds(results: Results) -> tuple[str, ...]:

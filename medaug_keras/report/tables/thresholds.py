@@ -12,10 +12,11 @@ from medaug_keras.report.tables.table import (
     Row,
     Table,
     dataset_entry,
+    difference_entry,
     epoch_words,
     variant_entry,
 )
-from medaug_keras.stats import FEW, Crossed, estimate
+from medaug_keras.stats import estimate
 
 _ON_DEMAND = ("ppv", "npv")
 
@@ -108,11 +109,6 @@ def _table(
             "In simulations, intervals of differences in specificity at a threshold for sensitivity are a little too "
             "narrow and leave out 0 too often; p allows for how little few replicates say, and is not too small.",
             "Predictive values are those at the share of positive images that the test set has.",
-            *(
-                ["Few images: so few test images account for the difference that its interval is too narrow."]
-                if any(_few(r) for *_, one in every for r in one.differences.values())
-                else []
-            ),
         ),
         ("data set", *(() if own else ("test set",)), "threshold for", "arm"),
         empty="No run of a data set with a positive class is done yet.",
@@ -127,11 +123,4 @@ def _value(one: AtPoint, measure: str) -> Entry:
 
 def _difference(one: AtPoint, measure: str) -> Entry:
     r = one.differences.get(measure)
-    if r is None:
-        return Entry(missing=one.why or "the baseline itself, or no baseline")
-    tags = ("few images",) if _few(r) else ()
-    return Entry(r.effect, low=r.low, high=r.high, p=one.rates[measure], missing=r.reason or "", tags=tags)
-
-
-def _few(r: Crossed) -> bool:
-    return r.carried_by is not None and r.carried_by < FEW
+    return difference_entry(r, one.rates.get(measure), one.why or "the baseline itself, or no baseline")
