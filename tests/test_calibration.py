@@ -446,6 +446,18 @@ def test_every_run_is_scaled_by_its_own_validation_images_and_differences_are_be
     assert [rate for one in found.values() for rate in one.rates.values()] == rates
 
 
+def test_a_temperature_at_an_end_of_those_that_are_looked_for_is_marked_and_explained(book):
+    before, after = judged(book.inference), scaled(book.inference)
+    cell = next(iter(after))
+    ends = {**after, cell: replace(after[cell], fitted={0: [20.0], 1: [1.5], 2: [1.0, 0.05]})}
+    for found, tags, explained in ((after, (), False), (ends, ("at a limit 2/3",), True)):
+        table = tables.temperature(book.results, before, found)
+        assert table.rows[0].entries[2].tags == tags
+        assert any(
+            note.startswith("At a limit: temperatures are looked for from 0.05 to 20.") for note in table.notes
+        ) == (explained)
+
+
 def test_the_table_has_both_before_and_after_and_the_page_a_figure_of_each(book, monkeypatch):
     before, after = judged(book.inference), scaled(book.inference)
     table = tables.temperature(book.results, before, after)

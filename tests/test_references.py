@@ -120,6 +120,16 @@ def test_two_references_stand_beside_each_other(tmp_path, yang):
     row = dict(zip(header.split(","), first.split(","), strict=True))
     assert (row["gda.shuffle.accuracy_paper_percent"], row["gda.shuffle.accuracy_yang_percent"]) == ("78.21", "83.5")
     assert {"against-le-roux.md", "against-yang.md", "index-yang.md"} <= found.keys()
+    for name in ("le-roux", "yang"):
+        held = re.search(r"<p>(\d+) of (\d+) printed values that can be compared lie", found[f"against-{name}.md"])
+        first = re.search(rf"(\d+) of (\d+) values? that [^:]*: <a href=.against-{name}.html", found["index.md"])
+        assert first.groups() == held.groups()
+
+
+def test_a_first_page_has_no_line_on_printed_values_before_one_can_be_compared(tmp_path):
+    found = text_of(Pages(results_of(tmp_path, references=["le-roux"], replicates=1)))
+    assert "No printed value can be compared with a range of ours yet" in found["against-le-roux.md"]
+    assert "values that" not in found["index.md"]
 
 
 def test_the_index_has_every_table_and_figure_and_its_places_are_there(tmp_path):

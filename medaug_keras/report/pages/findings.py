@@ -12,9 +12,11 @@ from medaug_keras.report.numbers.subgroups import has_subgroups
 from medaug_keras.report.numbers.thresholds import point_words
 from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.differences import by_data_set, over_data_sets
+from medaug_keras.report.pages.references import held
 from medaug_keras.report.pages.views import views
 from medaug_keras.report.tables.evidence import overview
 from medaug_keras.report.tables.prospects import prospects as prospect_table
+from medaug_keras.report.tables.runs import against
 from medaug_keras.report.tables.table import Table
 from medaug_keras.report.tables.verdicts import verdicts
 
@@ -41,6 +43,9 @@ def findings(book: Book) -> dict[str, Any]:
         "several": len(results.datasets) > 1,
         "caveats": caveats(results, book.inference),
         "recalls": recalls(results, book.inference),
+        "printed": [
+            (reference, *found) for reference in results.references if (found := held(against(results, reference)))[1]
+        ],
         "points": format.together(map(point_words, results.study.operating_points)),
         "subgroups": has_subgroups(results),
         "verdicts": book.table(verdicts(results, book.inference, book.tests_page)) if shown else None,

@@ -12,6 +12,7 @@ from medaug_keras.report.pages.book import Book
 from medaug_keras.report.pages.models import title_of
 from medaug_keras.report.tables import compare as compare_tables
 from medaug_keras.report.tables import runs as run_tables
+from medaug_keras.report.tables.table import Table
 
 
 def against(book: Book, reference: Reference) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def against(book: Book, reference: Reference) -> dict[str, Any]:
     shown = [d for d in begun if d in reference.datasets]
     panels = [figures.PrintedPanel(results.title(d), _rows(results, reference, d)) for d in shown]
     known, disagreements = set(results.datasets), reference.inconsistencies
-    within = [row.entries[-1].value for row in table.rows]
+    inside, compared = held(table)
     whole = load(reference.name)
     several = any(cell.label for cell in whole.cells.values())
     drawn = figures.printed_vs_ours(panels, short=reference.short, metric=METRICS[metric], arms=results.by_look)
@@ -35,9 +36,9 @@ def against(book: Book, reference: Reference) -> dict[str, Any]:
         "waiting": waiting,
         **(theirs(book, reference.name) if reference.name in results.predictions else {"theirs": None}),
         "printed": book.table(run_tables.printed_scores(results, whole)) if several else None,
-        "inside": within.count("yes"),
-        "compared": within.count("yes") + within.count("no"),
-        "cells": len(within),
+        "inside": inside,
+        "compared": compared,
+        "cells": len(table.rows),
         "replicates": results.replicates,
         "beside": book.beside and book.beside.study.title,
         "differing": differing and book.table(differing),
@@ -46,6 +47,12 @@ def against(book: Book, reference: Reference) -> dict[str, Any]:
         else [],
         "notes_source": disagreements.source if disagreements else "",
     }
+
+
+def held(table: Table) -> tuple[int, int]:
+    """How many of the printed values of `tables.runs.against` lie within our range, and how many can be compared."""
+    within = [row.entries[-1].value for row in table.rows]
+    return within.count("yes"), within.count("yes") + within.count("no")
 
 
 def theirs(book: Book, name: str) -> dict[str, Any]:

@@ -173,7 +173,7 @@ def _limits(found: Iterable[Scaled]) -> tuple[str, ...]:
     return (
         f"At a limit: temperatures are looked for from {low:g} to {high:g}. In so many runs the log loss falls further "
         "beyond that, so the least was not found: on their validation images probabilities tell little (at "
-        f"{high:g}), or no image is wrong (at {low:g}).",
+        f"{high:g}), or hardly an image is wrong (at {low:g}).",
     )
 
 
