@@ -286,6 +286,38 @@ def test_on_a_cpu_depthwise_convolutions_are_computed_in_float32_and_rounded_aft
     assert torch.equal(rough, exact.to(torch.bfloat16).float())
 
 
+@pytest.mark.parametrize(
+    ("settings", "crop"),
+    [
+        ({"kernel_size": 3, "strides": 2}, 2),  # as the VAEs' last one: an odd side
+        ({"kernel_size": 3, "strides": 2}, ((1, 0), (1, 0))),  # even
+        ({"kernel_size": 3, "strides": 2, "use_bias": False}, 0),
+        ({"kernel_size": (4, 2), "strides": (3, 1)}, 0),  # no multiple of the stride one way, any the other
+        ({"kernel_size": 4, "strides": 2, "padding": "same"}, 0),
+    ],
+)
+def test_a_transposed_convolution_in_bfloat16_is_that_of_rounded_numbers_and_so_are_its_gradients(settings, crop):
+    keras.utils.set_random_seed(3)
+    layer = keras.layers.Conv2DTranspose(5, bias_initializer="random_normal", **settings)
+    network = fuse(keras.Sequential([keras.Input((6, 6, 7)), layer, keras.layers.Cropping2D(crop)]))
+    x = numbers(3, 6, 6, 7).requires_grad_()
+    with arithmetic("bfloat16"):
+        found = network(x, training=True)
+    weights = [variable.value for variable in layer.trainable_variables]
+    upstream = numbers(*found.shape).bfloat16().float()
+    ours = torch.autograd.grad(found, [x, *weights], upstream)
+
+    rounded = [some.detach().bfloat16().double().requires_grad_() for some in (x, *weights)]
+    kernel, bias = rounded[1].permute(3, 2, 0, 1), rounded[2] if layer.use_bias else None
+    padding = (1, 1) if layer.padding == "same" else (0, 0)
+    whole = F.conv_transpose2d(rounded[0].permute(0, 3, 1, 2), kernel, bias, layer.strides, padding)
+    expected = keras.layers.Cropping2D(crop, dtype="float64")(whole.permute(0, 2, 3, 1))
+    theirs = torch.autograd.grad(expected, rounded, upstream.double())
+    assert found.shape == expected.shape
+    for mine, other in zip((found, *ours), (expected, *theirs), strict=True):
+        assert float((mine - other).abs().max()) <= 2**-7 * float(other.abs().max())
+
+
 @pytest.mark.parametrize(("before", "after"), [(28, 32), (40, 64), (64, 40), (32, 28), (32, 16)])
 def test_images_are_resized_bilinearly_without_antialiasing(before, after):
     images = numbers(2, before, before, 3)
