@@ -264,9 +264,11 @@ def test_points_are_on_a_page_of_their_own_and_in_rings_on_the_curves_and_withou
         sought: [one.estimate(sought).mean for (_, at), one in operating_points(inference).items() if at == place]
         for place, sought in enumerate(("sensitivity", "specificity"))
     }
-    for point, means in zip(("sensitivity of 95 %", "specificity of 90 %"), reached.values(), strict=True):
-        ends = f"{100 * min(means):.1f} % to {100 * max(means):.1f} % on test images"
-        assert f"Chosen for {point}, thresholds reach {ends}: read sensitivity and specificity together." in page
+    ends = [f"{100 * min(means):.1f} % to {100 * max(means):.1f} %" for means in reached.values()]
+    assert (
+        f"On test images, thresholds reach {ends[0]} where sensitivity of 95 % was sought and {ends[1]} where "
+        "specificity of 90 % was sought: read sensitivity and specificity together."
+    ) in page
     first = html.unescape(files["index.md"].decode())
     assert "at thresholds for <bdi>sensitivity of 95 %, specificity of 90 % and Youden’s index</bdi>: <a" in first
     for said in ("sensitivity of 95 %", "specificity of 90 %", "Youden’s index"):

@@ -24,7 +24,7 @@ def operating_points(book: Book) -> dict[str, Any]:
         if results.positive(dataset) is None:
             continue
         said, warning = _said(book, dataset)
-        said = " ".join([said, *_kept(book, dataset)])
+        said = " ".join(filter(None, [said, _reached(book, dataset)]))
         figure = _forest(book, dataset)
         sections.append(
             {"name": dataset, "title": results.title(dataset), "said": said, "warning": warning, "figure": figure}
@@ -70,8 +70,9 @@ def _said(book: Book, dataset: str) -> tuple[str, str]:
     )
 
 
-def _kept(book: Book, dataset: str) -> list[str]:
-    """What became on test images of the sensitivity or specificity that each threshold was chosen for, in sentences."""
+def _reached(book: Book, dataset: str) -> str:
+    """What became on test images of the sensitivity or specificity that thresholds were chosen for; empty where they
+    were chosen for neither, or there is no result."""
     found = []
     for place, point in enumerate(book.results.study.operating_points):
         if point == "youden":
@@ -81,11 +82,10 @@ def _kept(book: Book, dataset: str) -> list[str]:
         means = [mean for one in arms if (mean := one.estimate(sought).mean) is not None]
         if means:
             reached = " to ".join(dict.fromkeys(f"{percent(end, 1)} %" for end in (min(means), max(means))))
-            found.append(
-                f"Chosen for {point_words(point)}, thresholds reach {reached} on test images: read sensitivity and "
-                "specificity together."
-            )
-    return found
+            found.append(f"{reached} where {point_words(point)} was sought")
+    return f"On test images, thresholds reach {together(found)}: read sensitivity and specificity together." * bool(
+        found
+    )
 
 
 def _forest(book: Book, dataset: str) -> Shown | None:

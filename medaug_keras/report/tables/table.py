@@ -168,7 +168,7 @@ class Table:
         if any(_FEW in entry.tags for row in self.rows for entry in row.entries):
             notes += (
                 f"Few images: fewer than {FEW} test images (or groups of them) account for almost all of the "
-                "difference, so its 95 % interval is too narrow. AUC near 1 with few images of a class is such a case.",
+                "difference, so its 95 % interval is too narrow.",
             )
         places = [i for i, column in enumerate(self.columns) if "sd" in column.parts]
         spreads = any(row.entries[i].sd is not None for row in self.rows for i in places)
