@@ -8,7 +8,7 @@ from report_records import ARMS, fake_results, fake_study
 from sklearn.metrics import precision_score, recall_score
 
 from medaug_keras.report.format import points, unsigned
-from medaug_keras.report.numbers.findings import recalls
+from medaug_keras.report.numbers.findings import positives_found, recalls
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.results import Results
 from medaug_keras.report.pages import classes as page
@@ -155,6 +155,25 @@ def test_p_is_corrected_over_every_class_and_arm_and_the_page_says_so(results):
     page = Pages(results).all()["class-by-class.md"].decode()
     assert "Exploratory" in page
     assert "Benjamini and Hochberg" in page
+
+
+def test_the_first_page_says_of_each_arm_how_many_images_of_the_positive_class_its_runs_find(tmp_path, monkeypatch):
+    results = results_of(tmp_path)
+    inference, positive = Inference(results), results.positive("breastmnist")
+    shares = {}
+    for cell in results.groups:
+        predicted, labels = predictions(results, cell)
+        shares[results.variant(*cell[1:])] = 100 * (predicted[:, labels == positive] == positive).mean()
+    base, *others = (f"{label} {share:.1f} %" for label, share in shares.items())
+    name, images = results.classes("breastmnist")[positive], int((labels == positive).sum())
+    head = f"Of {images} test images of {name}, runs find on average: {base}; "
+    assert positives_found(results, inference) == [f"{head}{'; '.join(others)}."]
+    assert others[0] in Pages(results, inference=inference).all()["index.md"].decode().replace("&#46;", ".")
+    monkeypatch.setattr("medaug_keras.report.numbers.findings._ARMS_NAMED", 1)
+    few, many = sorted(list(shares.values())[1:])
+    assert positives_found(results, inference) == [f"{head}2 other arms {few:.1f} % to {many:.1f} %."]
+    monkeypatch.setattr(Results, "positive", lambda self, dataset: None)
+    assert positives_found(results, inference) == []
 
 
 def found_of_class(few: float, never: tuple[str, ...] = ()):

@@ -244,6 +244,38 @@ FALL = 0.1
 """How far the recall of a class falls at least where the first page says so, a fraction."""
 
 
+def positives_found(results: Results, inference: Inference) -> list[str]:
+    """How many images of the positive class the runs of each arm find, data set by data set, in sentences; none where
+    they would be many."""
+    found = []
+    for dataset in results.of_classes:
+        positive = results.positive(dataset)
+        if positive is None:
+            continue
+        every = {pair: inference.by_class.get(((dataset, *pair), positive)) for pair in results.variants(dataset)}
+        shares = {
+            pair: mean for pair, one in every.items() if one is not None and (mean := one.recall.mean) is not None
+        }
+        base, of_base = shares.pop(results.reference, None), every.get(results.reference)
+        if base is None or of_base is None:
+            continue
+        said = [f"{results.variant(*results.reference)} {percent(base, 1)} %"]
+        if len(shares) <= _ARMS_NAMED:
+            said += [f"{results.variant(*pair)} {percent(share, 1)} %" for pair, share in shares.items()]
+        else:
+            ends = dict.fromkeys(f"{percent(end(shares.values()), 1)} %" for end in (min, max))
+            said.append(f"{count(len(shares))} other arms {' to '.join(ends)}")
+        name = class_in_list(results.classes(dataset)[positive])
+        on = f" on {results.title(dataset)}" if len(results.datasets) > 1 else ""
+        images = plural(of_base.images, "test image")
+        found.append(f"Of {images} of {name}{on}, runs find on average: {'; '.join(said)}.")
+    return found if len(found) <= _NAMED else []
+
+
+_ARMS_NAMED = 5
+"""Arms beside the baseline of which a sentence names each."""
+
+
 def recalls(results: Results, inference: Inference) -> list[str]:
     """Classes whose recall falls much, and classes that are never found: exploratory, in sentences."""
     several, found = len(results.datasets) > 1, []

@@ -6,7 +6,15 @@ from medaug_keras.counts import plural
 from medaug_keras.data import check_known
 from medaug_keras.report import figures, format
 from medaug_keras.report.numbers.circumstances import circumstances, standing
-from medaug_keras.report.numbers.findings import caveats, conclusion, known_images, recalls, sizes, terms
+from medaug_keras.report.numbers.findings import (
+    caveats,
+    conclusion,
+    known_images,
+    positives_found,
+    recalls,
+    sizes,
+    terms,
+)
 from medaug_keras.report.numbers.prospects import prospects
 from medaug_keras.report.numbers.subgroups import has_subgroups
 from medaug_keras.report.numbers.thresholds import point_words
@@ -42,7 +50,7 @@ def findings(book: Book) -> dict[str, Any]:
         "sizes": sizes(results, book.inference),
         "several": len(results.datasets) > 1,
         "caveats": caveats(results, book.inference),
-        "recalls": recalls(results, book.inference),
+        "recalls": [*positives_found(results, book.inference), *recalls(results, book.inference)],
         "printed": [
             (reference, *found) for reference in results.references if (found := held(against(results, reference)))[1]
         ],
