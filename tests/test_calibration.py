@@ -453,9 +453,8 @@ def test_a_temperature_at_an_end_of_those_that_are_looked_for_is_marked_and_expl
     for found, tags, explained in ((after, (), False), (ends, ("at a limit 2/3",), True)):
         table = tables.temperature(book.results, before, found)
         assert table.rows[0].entries[2].tags == tags
-        assert any(
-            note.startswith("At a limit: temperatures are looked for from 0.05 to 20.") for note in table.notes
-        ) == (explained)
+        head = "At a limit: temperatures are looked for from 0.05 to 20."
+        assert any(note.startswith(head) for note in table.notes) == explained
 
 
 def test_the_table_has_both_before_and_after_and_the_page_a_figure_of_each(book, monkeypatch):

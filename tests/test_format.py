@@ -206,6 +206,11 @@ def test_lists_and_plurals_are_those_of_a_sentence():
     assert [format.plural(n, "analysis", "analyses") for n in (1, 2)] == ["1 analysis", "2 analyses"]
 
 
+def test_a_span_is_from_the_least_to_the_largest_and_one_word_where_both_are_written_alike():
+    assert format.span([5, 3, 4], format.count) == "3 to 5"
+    assert format.span(iter([0.1204, 0.1196]), format.unsigned) == "12.0"
+
+
 # --- text of users -----------------------------------------------------------------------------------
 
 

@@ -151,13 +151,13 @@ FRACTIONS = {"train": 0.7, "validation": 0.1, "test": 0.2, "seed": 3}
 PER_SPLIT = {"train": (30, {}), "validation": (8, {"group_in_train": 0}), "test": (20, {"group_in_train": 0})}
 
 
-def how_made(root, section, splits=PER_SPLIT, **more):
+def how_made(root, section, splits=PER_SPLIT, **record):
     """What is said of a data set of the user's with so many groups in each split."""
     study = fake_study(datasets=("breastmnist",), arms={"baseline": ARMS["baseline"]}, replicates=2)
     results = Results(study, *fake_results(study, root))
     values = results.data("breastmnist").record.values
     audit = {split: {"groups": n, **more} if n else {} for split, (n, more) in splits.items()}
-    object.__setattr__(results.data("breastmnist").record, "values", {**values, "audit": audit, **more})
+    object.__setattr__(results.data("breastmnist").record, "values", {**values, "audit": audit, **record})
     part = TypeAdapter(Data).validate_json(json.dumps(section))
     object.__setattr__(results, "study", study.model_copy(update={"datasets": {"breastmnist": part}}))
     return " ".join(methods._how_made(results, "breastmnist")).replace("BreastMNIST", "X")

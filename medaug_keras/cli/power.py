@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from medaug_keras.durations import Durations, duration, per_replicate
 from medaug_keras.plan import Plan, plan
-from medaug_keras.report.format import DASH, of_points, plural, unsigned
+from medaug_keras.report.format import DASH, of_points, plural, span, unsigned
 from medaug_keras.report.numbers.findings import metric_name
 from medaug_keras.report.numbers.inference import Inference
 from medaug_keras.report.numbers.prospects import Prospect, prospects
@@ -119,4 +119,4 @@ def _time(one: Prospect, each: float | None, workers: int) -> str:
     ends = [n for n in (one.fewest, one.most) if n is not None]
     if each is None or not ends:
         return "not known" if ends else DASH
-    return " to ".join(dict.fromkeys(duration(n * each / workers) for n in ends))
+    return span(ends, lambda n: duration(n * each / workers))

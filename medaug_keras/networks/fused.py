@@ -262,13 +262,18 @@ def _on_gpu(layer: Any) -> bool:
     return bool(layer.kernel.value.is_cuda)
 
 
+def _rounds_on_cpu(x: Tensor) -> bool:
+    """Whether a CPU multiplies in bfloat16, for which some of its kernels are slower than for float32."""
+    return not x.is_cuda and torch.is_autocast_enabled("cpu")
+
+
 def _depthwise(x: Tensor, kernel: Tensor, offset: Tensor | None, layer: Any) -> Tensor:
     height, width, channels, multiplier = kernel.shape
     weight = kernel.permute(2, 3, 0, 1).reshape(channels * multiplier, 1, height, width)
     padding = layer.padding
     if padding == "same" and set(layer.strides) != {1}:
         x, padding = _same(x, (height, width), layer.strides), 0
-    if x.is_cuda or not torch.is_autocast_enabled("cpu"):
+    if not _rounds_on_cpu(x):
         return F.conv2d(x, weight, offset, layer.strides, padding, layer.dilation_rate, channels)
     with torch.autocast("cpu", enabled=False):  # backward, a CPU's kernels for bfloat16 take up to six times as long
         y = F.conv2d(x.float(), weight, offset, layer.strides, padding, layer.dilation_rate, channels)
@@ -313,7 +318,7 @@ def _conv_transpose(
     def run(training: bool, x: Tensor) -> Tensor:
         kernel = weight.value.permute(3, 2, 0, 1)  # (kH, kW, out, in) -> (in, out, kH, kW)
         offset = None if bias is None else bias.value
-        if torch.is_autocast_enabled("cpu") and not x.is_cuda:
+        if _rounds_on_cpu(x):
             return after(_transposed_in_bfloat16(x, kernel, offset, layer.strides, padding, extra))
         return after(F.conv_transpose2d(x, kernel, offset, layer.strides, padding, extra))
 

@@ -14,13 +14,15 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from markupsafe import Markup, escape
 
 from medaug_keras.counts import part as part
 from medaug_keras.counts import plural as plural
+
+_Number = TypeVar("_Number", int, float)
 
 DASH = "–"
 MARKS = {
@@ -197,6 +199,17 @@ def together(words: Iterable[str]) -> str:
     """["a", "b", "c"] → a, b and c."""
     listed = list(words)
     return listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} and {listed[-1]}" if listed else ""
+
+
+def span(values: Iterable[_Number], write: Callable[[_Number], str]) -> str:
+    """From the least value to the largest: 3 to 5; 4 where both are written alike."""
+    there = list(values)
+    return " to ".join(dict.fromkeys(map(write, (min(there), max(there)))))
+
+
+def counted(numbers: Mapping[str, int]) -> list[str]:
+    """{"images without a class": 1200} → 1,200 images without a class."""
+    return [f"{count(number)} {what}" for what, number in numbers.items()]
 
 
 def of_classes(classes: Iterable[str], images: Iterable[int]) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from medaug_keras.data import checks
 from medaug_keras.generators import GENERATORS
-from medaug_keras.report.format import count, in_sentence, of_classes, of_points, percent, plural, together
+from medaug_keras.report.format import count, counted, in_sentence, of_classes, of_points, percent, plural, together
 from medaug_keras.report.numbers.circumstances import others_registered, registered
 from medaug_keras.report.numbers.findings import conclusion, level_interval, metric_name, power
 from medaug_keras.report.numbers.inference import Inference
@@ -148,11 +148,7 @@ def _pixels(results: Results, inference: Inference) -> str:
 
 def _left_out(results: Results, inference: Inference) -> str:
     read = dict(_records(results))
-    said = {
-        name: ", ".join(f"{count(number)} {what}" for what, number in values["left_out"].items())
-        for name, values in read.items()
-        if values.get("left_out")
-    }
+    said = {name: ", ".join(counted(values["left_out"])) for name, values in read.items() if values.get("left_out")}
     if said:
         return _each(results, said)
     return "The program left no image out." if read else ""

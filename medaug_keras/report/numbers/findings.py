@@ -19,6 +19,7 @@ from medaug_keras.report.format import (
     plural,
     points,
     replicates_words,
+    span,
     together,
     unsigned,
     verdict_words,
@@ -98,8 +99,7 @@ def _shown(value: object) -> str:
 
 def _parts(least: float, most: float) -> str:
     """0.1 and 0.25 → +10 to +25."""
-    ends = dict.fromkeys(f"{100 * part:+.0f}" for part in (least, most))
-    return " to ".join(ends)
+    return span((least, most), lambda part: f"{100 * part:+.0f}")
 
 
 def terms(results: Results) -> str:
@@ -263,8 +263,8 @@ def positives_found(results: Results, inference: Inference) -> list[str]:
         if len(shares) <= _ARMS_NAMED:
             said += [f"{results.variant(*pair)} {percent(share, 1)} %" for pair, share in shares.items()]
         else:
-            ends = dict.fromkeys(f"{percent(end(shares.values()), 1)} %" for end in (min, max))
-            said.append(f"{count(len(shares))} other arms {' to '.join(ends)}")
+            ends = span(shares.values(), lambda share: f"{percent(share, 1)} %")
+            said.append(f"{count(len(shares))} other arms {ends}")
         name = class_in_list(results.classes(dataset)[positive])
         on = f" on {results.title(dataset)}" if len(results.datasets) > 1 else ""
         images = plural(of_base.images, "test image")
@@ -792,14 +792,12 @@ def _corrected_for(results: Results, tested: Sequence[Comparison]) -> str:
     sizes, each = [c.largest_family for c in tested], " a data set" if len(results.datasets) > 1 else ""
     if max(sizes) == 1:
         return f"one comparison{each}"
-    ends = " to ".join(dict.fromkeys(count(size) for size in (min(sizes), max(sizes))))
-    return f"corrected for {ends} comparisons{each}"
+    return f"corrected for {span(sizes, count)} comparisons{each}"
 
 
 def _over(replicates: Iterable[int]) -> str:
     """On how many replicates tests rest: 5 replicates, or 3 to 5 replicates."""
-    there = list(replicates)
-    return " to ".join(dict.fromkeys(count(n) for n in (min(there), max(there)))) + " replicates"
+    return f"{span(replicates, count)} replicates"
 
 
 def _where(results: Results, datasets: Sequence[str]) -> str:
@@ -813,7 +811,7 @@ def _sizes(sizes: Sequence[float]) -> str:
     """[0.12, 0.031] → 12.0 and 3.1, of data sets that are named; of more the range, 3.1 to 12.0."""
     if len(sizes) <= _NAMED:
         return together(dict.fromkeys(unsigned(one) for one in sizes))
-    return " to ".join(dict.fromkeys(unsigned(one) for one in (min(sizes), max(sizes))))
+    return span(sizes, unsigned)
 
 
 def room(results: Results, c: Comparison) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 from medaug_keras.data.dataset import SPLITS
 from medaug_keras.data.windows import declared
 from medaug_keras.generators import GENERATORS
-from medaug_keras.report.format import class_in_list, count, of_points, part, plural, together
+from medaug_keras.report.format import class_in_list, count, counted, of_points, part, plural, together
 from medaug_keras.report.numbers.circumstances import margin_since
 from medaug_keras.report.numbers.findings import metric_name, own_recipe, short_arms
 from medaug_keras.report.numbers.further import corruption_words
@@ -84,8 +84,7 @@ def _how_made(results: Results, name: str) -> list[str]:
         of_groups = any("groups" in found.get(split, {}) for split in SPLITS)
         said.append(f"The images of {title} were {_split(parts, of_groups)}.")
     if left_out := record.values.get("left_out"):
-        parts_of = together(f"{count(number)} {what}" for what, number in left_out.items())
-        said.append(f"Left out of {title}: {parts_of}.")
+        said.append(f"Left out of {title}: {together(counted(left_out))}.")
     said += _sized(results, name, section)
     window = section.window if isinstance(section, FolderData | TableData | NpzData) else None
     if window is not None:

@@ -63,7 +63,7 @@ def _facts(values: Mapping[str, Any]) -> dict[str, str]:
     none = [f"{format.count(splits[s]['none'])} {word}".strip() for s, word in words.items() if "none" in splits[s]]
     return {
         "none": f"{format.together(none)} images" if none else "",
-        "left_out": ", ".join(f"{format.count(n)} {what}" for what, n in values.get("left_out", {}).items()),
+        "left_out": ", ".join(format.counted(values.get("left_out", {}))),
         "groups": "; ".join(
             f"{words[split]} {format.count(groups['groups'])}, the largest of ".lstrip()
             + format.plural(groups["largest_group"], "image")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from medaug_keras.report import figures
-from medaug_keras.report.format import count, percent, plural, together
+from medaug_keras.report.format import count, percent, plural, span, together
 from medaug_keras.report.numbers.inference import ALPHA
 from medaug_keras.report.numbers.thresholds import MEASURES, AtPoint, point_words, prevalence
 from medaug_keras.report.pages.book import Book, Shown
@@ -81,7 +81,7 @@ def _reached(book: Book, dataset: str) -> str:
         arms = [one for (cell, at), one in book.operating_points.items() if cell[0] == dataset and at == place]
         means = [mean for one in arms if (mean := one.estimate(sought).mean) is not None]
         if means:
-            reached = " to ".join(dict.fromkeys(f"{percent(end, 1)} %" for end in (min(means), max(means))))
+            reached = span(means, lambda mean: f"{percent(mean, 1)} %")
             found.append(f"{reached} where {point_words(point)} was sought")
     return f"On test images, thresholds reach {together(found)}: read sensitivity and specificity together." * bool(
         found
